@@ -1,0 +1,2 @@
+//! What acts: the executor, one module per context, process managers and their effects.
+pub mod ports;

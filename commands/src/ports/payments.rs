@@ -1,0 +1,117 @@
+//! The payment provider.
+use async_trait::async_trait;
+use cairn_core::{Currency, Money, Nanos, PaymentId, RefundId, Timestamp};
+
+use super::PortError;
+
+/// A payment to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct NewPayment {
+    pub payment_id: PaymentId,
+    pub amount: Money,
+    /// Confirm at once with this method; without it the customer confirms with the client secret.
+    pub payment_method: Option<String>,
+    pub idempotency_key: String,
+}
+
+/// How a payment or refund stands at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ProviderOutcome {
+    Pending,
+    Succeeded,
+    Failed { code: String, message: String },
+}
+
+/// What the provider keeps of a charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ProviderFee {
+    pub balance_transaction_id: String,
+    pub fee_nanos: Nanos,
+}
+
+/// A payment as the provider sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ProviderPayment {
+    pub provider_id: String,
+    /// Ours, from the provider's metadata; absent on payments that Cairn did not make.
+    pub payment_id: Option<PaymentId>,
+    pub outcome: ProviderOutcome,
+    pub amount: Money,
+    pub charge_id: Option<String>,
+    pub fee: Option<ProviderFee>,
+}
+
+/// A refund to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct NewRefund {
+    pub refund_id: RefundId,
+    pub charge_id: String,
+    pub amount: Money,
+    pub idempotency_key: String,
+}
+
+/// A refund as the provider sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ProviderRefund {
+    pub provider_id: String,
+    pub refund_id: Option<RefundId>,
+    pub outcome: ProviderOutcome,
+    pub amount: Money,
+}
+
+/// One line of the provider's own book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ProviderTransaction {
+    pub id: String,
+    /// Charge, refund, … that it is for.
+    pub source_id: Option<String>,
+    /// The provider's `reporting_category`, for example `charge`, `refund`, `refund_failure`.
+    pub category: String,
+    pub currency: Currency,
+    /// Gross, signed.
+    pub amount_nanos: Nanos,
+    pub fee_nanos: Nanos,
+    /// `amount − fee`.
+    pub net_nanos: Nanos,
+    pub created_at: Timestamp,
+    pub available_at: Timestamp,
+}
+
+/// What the provider holds for us in one currency, pending and available together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ProviderBalance {
+    pub currency: Currency,
+    pub total_nanos: Nanos,
+}
+
+/// Talks to the payment provider. Every call that moves money carries an idempotency key.
+#[async_trait]
+pub trait PaymentPort: Send + Sync {
+    /// Makes a payment.
+    async fn create_payment(&self, payment: &NewPayment) -> Result<ProviderPayment, PortError>;
+    /// A payment as it stands now.
+    async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError>;
+    /// What the customer's browser needs to confirm a payment. Never stored.
+    async fn client_secret(&self, provider_id: &str) -> Result<String, PortError>;
+    /// Makes a refund against the original charge.
+    async fn create_refund(&self, refund: &NewRefund) -> Result<ProviderRefund, PortError>;
+    /// A refund as it stands now.
+    async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError>;
+    /// The provider's book, oldest first, from an instant on, after `after` if given; at most `limit` (≤ 100) lines.
+    async fn transactions(
+        &self,
+        from: Timestamp,
+        after: Option<&str>,
+        limit: u8,
+    ) -> Result<Vec<ProviderTransaction>, PortError>;
+    /// What the provider holds for us.
+    async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError>;
+}

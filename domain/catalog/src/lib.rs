@@ -1,0 +1,4 @@
+//! The catalogue: what is for sale and at which price. No presentation fields (requirement A5).
+pub mod sku;
+
+pub use sku::{PriceVersion, Sku, SkuCommand, SkuError, SkuEvent, check_sku_id};

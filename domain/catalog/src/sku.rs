@@ -1,0 +1,184 @@
+//! A SKU: a fixed amount of compute with versioned prices.
+//!
+//! Lifecycle: `defined → priced (version n, n+1, …) → retired`. A price version never changes once set; a rental pins the one it began with
+//! (requirement M9).
+use std::collections::BTreeMap;
+
+use cairn_core::{
+    Currency, Decider, Nanos, Refusal, Resources, Timestamp, cqrs_aggregate, domain_event,
+};
+use serde::{Deserialize, Serialize};
+
+/// One version of a price in one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceVersion {
+    /// Counts up from 1 per SKU.
+    pub version: u32,
+    /// Currency.
+    pub currency: Currency,
+    /// Exact price of 3,600 seconds, in nanos.
+    pub nanos_per_hour: Nanos,
+    /// From when new rentals pay it.
+    pub effective_at: Timestamp,
+}
+
+/// What has happened to a SKU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[allow(missing_docs)]
+pub enum SkuEvent {
+    #[serde(rename = "sku.defined")]
+    Defined { sku_id: String, resources: Resources, at: Timestamp },
+    #[serde(rename = "sku.priced")]
+    Priced { sku_id: String, price: PriceVersion, at: Timestamp },
+    #[serde(rename = "sku.retired")]
+    Retired { sku_id: String, at: Timestamp },
+}
+
+domain_event!(SkuEvent {
+    Defined => "sku.defined", 1;
+    Priced => "sku.priced", 1;
+    Retired => "sku.retired", 1;
+});
+
+/// What may be asked of a SKU.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub enum SkuCommand {
+    Define { sku_id: String, resources: Resources, at: Timestamp },
+    SetPrice { currency: Currency, nanos_per_hour: Nanos, effective_at: Timestamp, at: Timestamp },
+    Retire { at: Timestamp },
+}
+
+/// Why a SKU refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SkuError {
+    #[error("a SKU id is 1 to 40 of a-z, 0-9, '-' and '.', and begins with a letter")]
+    BadId,
+    #[error("cpu, memory, disk and pids must be more than zero (memory and disk at least 16 MiB)")]
+    BadResources,
+    #[error("a price is more than 0 and at most 1,000,000 per hour")]
+    BadPrice,
+    #[error("there is no such SKU")]
+    Unknown,
+    #[error("the SKU is retired")]
+    Retired,
+    #[error("the SKU exists with other resources; they never change")]
+    Exists,
+}
+
+impl Refusal for SkuError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::BadId => "sku_id_invalid",
+            Self::BadResources => "sku_resources_invalid",
+            Self::BadPrice => "price_invalid",
+            Self::Unknown => "unknown_sku",
+            Self::Retired => "sku_retired",
+            Self::Exists => "sku_exists",
+        }
+    }
+}
+
+/// What a SKU remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Sku {
+    pub sku_id: String,
+    pub resources: Option<Resources>,
+    /// Every version, by number.
+    pub prices: BTreeMap<u32, PriceVersion>,
+    pub retired: bool,
+}
+
+/// Checks the form of a SKU id.
+///
+/// # Errors
+/// [`SkuError::BadId`].
+pub fn check_sku_id(sku_id: &str) -> Result<(), SkuError> {
+    let first = sku_id.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+    let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    if first && sku_id.len() <= 40 && sku_id.bytes().all(rest) {
+        Ok(())
+    } else {
+        Err(SkuError::BadId)
+    }
+}
+
+const LARGEST_PRICE: Nanos = 1_000_000 * 1_000_000_000;
+
+impl Decider for Sku {
+    const TYPE: &'static str = "sku";
+    type Command = SkuCommand;
+    type Event = SkuEvent;
+    type Error = SkuError;
+
+    fn decide(&self, command: SkuCommand) -> Result<Vec<SkuEvent>, SkuError> {
+        match command {
+            SkuCommand::Define { sku_id, resources, at } => {
+                check_sku_id(&sku_id)?;
+                if !resources.is_sellable() {
+                    return Err(SkuError::BadResources);
+                }
+                match self.resources {
+                    None => Ok(vec![SkuEvent::Defined { sku_id, resources, at }]),
+                    Some(known) if known == resources => Ok(vec![]),
+                    Some(_) => Err(SkuError::Exists),
+                }
+            }
+            SkuCommand::SetPrice { currency, nanos_per_hour, effective_at, at } => {
+                self.for_sale()?;
+                if nanos_per_hour <= 0 || nanos_per_hour > LARGEST_PRICE {
+                    return Err(SkuError::BadPrice);
+                }
+                let current = self.price_at(currency, effective_at);
+                if current.is_some_and(|p| p.nanos_per_hour == nanos_per_hour) {
+                    return Ok(vec![]);
+                }
+                let version = self.prices.keys().next_back().map_or(1, |last| last + 1);
+                let price = PriceVersion { version, currency, nanos_per_hour, effective_at };
+                Ok(vec![SkuEvent::Priced { sku_id: self.sku_id.clone(), price, at }])
+            }
+            SkuCommand::Retire { at } => match (self.resources, self.retired) {
+                (None, _) => Err(SkuError::Unknown),
+                (Some(_), true) => Ok(vec![]),
+                (Some(_), false) => Ok(vec![SkuEvent::Retired { sku_id: self.sku_id.clone(), at }]),
+            },
+        }
+    }
+
+    fn evolve(mut self, event: SkuEvent) -> Self {
+        match event {
+            SkuEvent::Defined { sku_id, resources, .. } => {
+                self.sku_id = sku_id;
+                self.resources = Some(resources);
+            }
+            SkuEvent::Priced { price, .. } => {
+                self.prices.insert(price.version, price);
+            }
+            SkuEvent::Retired { .. } => self.retired = true,
+        }
+        self
+    }
+}
+
+cqrs_aggregate!(Sku);
+
+impl Sku {
+    /// Whether it is defined and not retired.
+    ///
+    /// # Errors
+    /// [`SkuError::Unknown`] or [`SkuError::Retired`].
+    pub fn for_sale(&self) -> Result<Resources, SkuError> {
+        let resources = self.resources.ok_or(SkuError::Unknown)?;
+        if self.retired { Err(SkuError::Retired) } else { Ok(resources) }
+    }
+
+    /// The price that a rental beginning at `at` pays: the latest version effective by then.
+    #[must_use]
+    pub fn price_at(&self, currency: Currency, at: Timestamp) -> Option<PriceVersion> {
+        let effective = |p: &&PriceVersion| p.currency == currency && p.effective_at <= at;
+        self.prices.values().filter(effective).max_by_key(|p| (p.effective_at, p.version)).copied()
+    }
+}

@@ -1,0 +1,85 @@
+//! The chart of accounts: one function per account code. A code ends in its currency.
+//!
+//! `wallet:*` accounts are guarded: the database keeps a balance row for each and refuses an overdraft, holds included.
+//! All others are platform accounts, whose balance is the sum of their postings.
+use crate::{Currency, OrganisationId};
+
+/// Liability: what an organisation has paid in and not used.
+#[must_use]
+pub fn wallet_paid(organisation: OrganisationId, currency: Currency) -> String {
+    format!("wallet:paid:{organisation}:{currency}")
+}
+
+/// Asset: money at Stripe, whether pending or available there.
+#[must_use]
+pub fn stripe(currency: Currency) -> String {
+    format!("stripe:pending:{currency}")
+}
+
+/// Expense: what Stripe keeps.
+#[must_use]
+pub fn stripe_fees(currency: Currency) -> String {
+    format!("stripe_fees:{currency}")
+}
+
+/// Asset: usage that ran past its hold and past the wallet; owed by the organisation.
+#[must_use]
+pub fn receivable_overrun(organisation: OrganisationId, currency: Currency) -> String {
+    format!("receivable:overrun:{organisation}:{currency}")
+}
+
+/// Liability: refunds taken out of a wallet that have not left Stripe yet.
+#[must_use]
+pub fn refund_payable(currency: Currency) -> String {
+    format!("refund_payable:{currency}")
+}
+
+/// Income from one product, for example `usage:compute:USD`.
+#[must_use]
+pub fn usage(product: &str, currency: Currency) -> String {
+    format!("usage:{product}:{currency}")
+}
+
+/// What an account is, as its code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountType {
+    /// What the platform owns; debit increases it.
+    Asset,
+    /// What the platform owes; credit increases it.
+    Liability,
+    /// What the platform earned; credit increases it.
+    Income,
+    /// What it cost; debit increases it.
+    Expense,
+    /// The rest; credit increases it.
+    Equity,
+}
+
+impl AccountType {
+    /// The type of an account code by its first segment.
+    #[must_use]
+    pub fn of(code: &str) -> Option<Self> {
+        match code.split(':').next()? {
+            "stripe" | "bank" | "clearing" | "receivable" => Some(Self::Asset),
+            "wallet" | "refund_payable" | "tax" | "host_payable" => Some(Self::Liability),
+            "usage" | "breakage" => Some(Self::Income),
+            "stripe_fees" | "dispute_fees" | "dispute_loss" | "goodwill" | "promo" => {
+                Some(Self::Expense)
+            }
+            "equity" => Some(Self::Equity),
+            _ => None,
+        }
+    }
+
+    /// Whether a credit increases it.
+    #[must_use]
+    pub const fn is_credit_normal(self) -> bool {
+        matches!(self, Self::Liability | Self::Income | Self::Equity)
+    }
+}
+
+/// Whether the database guards this account against overdraft.
+#[must_use]
+pub fn is_guarded(code: &str) -> bool {
+    code.starts_with("wallet:")
+}

@@ -1,0 +1,97 @@
+//! The one shape of every aggregate: `decide` and `evolve`, and the shim under which cqrs-es sees it.
+use cqrs_es::DomainEvent;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::books::BookEntry;
+
+/// Why a command was refused: a business answer, never a fault.
+pub trait Refusal: std::error::Error + Send + Sync + 'static {
+    /// Stable machine-readable code in `snake_case`; each has a page in `docs/errors/`.
+    fn code(&self) -> &'static str;
+}
+
+/// A pure aggregate: commands in, facts out.
+///
+/// A repeated command answers `Ok(vec![])`; an impossible one is refused.
+pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Name of the aggregate in the log, for example `allocation`.
+    const TYPE: &'static str;
+    /// Wishes, in the imperative.
+    type Command: Send + 'static;
+    /// Facts, in the past tense; their wire names and integer versions never change.
+    type Event: DomainEvent + 'static;
+    /// Refusals with stable codes.
+    type Error: Refusal;
+
+    /// What would happen: the facts, or why not. No clock, no randomness, no IO.
+    ///
+    /// # Errors
+    /// The refusal, when the command is impossible in this state.
+    fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
+
+    /// What we remember after a fact. Total: it decides nothing and cannot fail.
+    #[must_use]
+    fn evolve(self, event: Self::Event) -> Self;
+
+    /// What a fact writes into the books, if it moves or holds money. `self` is the state right after the fact.
+    fn book_entry(&self, _event: &Self::Event) -> Option<BookEntry> {
+        None
+    }
+
+    /// The state after a history of facts.
+    fn fold(events: impl IntoIterator<Item = Self::Event>) -> Self {
+        events.into_iter().fold(Self::default(), Self::evolve)
+    }
+}
+
+/// Lets stock cqrs-es tools (and so postgres-es) read and run a [`Decider`].
+#[macro_export]
+macro_rules! cqrs_aggregate {
+    ($aggregate:ty) => {
+        impl $crate::cqrs_es::Aggregate for $aggregate {
+            const TYPE: &'static str = <$aggregate as $crate::Decider>::TYPE;
+            type Command = <$aggregate as $crate::Decider>::Command;
+            type Event = <$aggregate as $crate::Decider>::Event;
+            type Error = <$aggregate as $crate::Decider>::Error;
+            type Services = ();
+
+            async fn handle(
+                &mut self,
+                command: Self::Command,
+                (): &Self::Services,
+                sink: &$crate::cqrs_es::event_sink::EventSink<Self>,
+            ) -> Result<(), Self::Error> {
+                for event in $crate::Decider::decide(self, command)? {
+                    sink.write(event, self).await;
+                }
+                Ok(())
+            }
+
+            fn apply(&mut self, event: Self::Event) {
+                *self = $crate::Decider::evolve(std::mem::take(self), event);
+            }
+        }
+    };
+}
+
+/// Pins the wire name and the integer version of each variant of an event enum.
+///
+/// The enum itself is internally tagged (`#[serde(tag = "type")]`) with the same names, so a payload can be read alone.
+#[macro_export]
+macro_rules! domain_event {
+    ($event:ty { $($variant:ident => $name:literal, $version:literal;)+ }) => {
+        impl $crate::DomainEvent for $event {
+            fn event_type(&self) -> String {
+                match self { $(Self::$variant { .. } => $name.to_owned(),)+ }
+            }
+            fn event_version(&self) -> String {
+                match self { $(Self::$variant { .. } => stringify!($version).to_owned(),)+ }
+            }
+        }
+
+        impl $event {
+            /// Every wire name of this aggregate's events with its current version.
+            pub const TYPES: &'static [(&'static str, u32)] = &[$(($name, $version),)+];
+        }
+    };
+}

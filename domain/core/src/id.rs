@@ -1,0 +1,141 @@
+//! Ids: a prefix that names the kind and 26 characters of time-ordered Crockford base 32 (`alloc_01J…`).
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// The text is not an id of the kind asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not an id of the form {prefix}_ and 26 characters of base 32")]
+pub struct IdError {
+    /// What was given.
+    pub text: String,
+    /// The prefix of the kind asked for.
+    pub prefix: &'static str,
+}
+
+/// 128 bits as 26 characters of Crockford base 32, the form of a ULID.
+fn encode(bits: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use fmt::Write as _;
+    for place in (0..26).rev() {
+        let digit = usize::try_from((bits >> (place * 5)) & 31).unwrap_or_default();
+        f.write_char(char::from(ALPHABET[digit]))?;
+    }
+    Ok(())
+}
+
+fn decode(text: &str) -> Option<u128> {
+    if text.len() != 26 || text.as_bytes()[0] > b'7' {
+        return None;
+    }
+    text.bytes().try_fold(0_u128, |bits, byte| {
+        let digit = ALPHABET.iter().position(|&c| c == byte)?;
+        Some((bits << 5) | u128::try_from(digit).ok()?)
+    })
+}
+
+/// Joins 48 bits of milliseconds and 80 bits of randomness, as a ULID does.
+#[must_use]
+pub const fn time_ordered(millis: u64, random: u128) -> u128 {
+    ((millis as u128) << 80) | (random & ((1 << 80) - 1))
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// The prefix of this kind of id.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// From 128 bits: time-ordered for new things, a hash for derived ones.
+            #[must_use]
+            pub const fn from_bits(bits: u128) -> Self {
+                Self(bits)
+            }
+
+            /// The 128 bits.
+            #[must_use]
+            pub const fn bits(self) -> u128 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!($prefix, "_"))?;
+                encode(self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                text.strip_prefix(concat!($prefix, "_"))
+                    .and_then(decode)
+                    .map(Self)
+                    .ok_or_else(|| IdError { text: text.to_owned(), prefix: $prefix })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// An organisation: owns wallets, keys and allocations.
+    OrganisationId = "org";
+    /// An API key.
+    ApiKeyId = "key";
+    /// A node.
+    NodeId = "node";
+    /// An allocation of compute.
+    AllocationId = "alloc";
+    /// A hold on a wallet.
+    HoldId = "hold";
+    /// A top-up by payment.
+    PaymentId = "pay";
+    /// A refund of a payment.
+    RefundId = "refund";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AllocationId, NodeId, time_ordered};
+
+    #[test]
+    fn an_id_survives_its_text() {
+        let id = AllocationId::from_bits(time_ordered(1_700_000_000_000, 42));
+        assert_eq!(id.to_string().len(), "alloc_".len() + 26);
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn later_ids_sort_later_as_text() {
+        let early = AllocationId::from_bits(time_ordered(1, u128::MAX)).to_string();
+        let late = AllocationId::from_bits(time_ordered(2, 0)).to_string();
+        assert!(early < late);
+    }
+
+    #[test]
+    fn another_kind_of_id_is_refused() {
+        let node = NodeId::from_bits(7).to_string();
+        assert!(node.parse::<AllocationId>().is_err());
+        assert!("alloc_zzz".parse::<AllocationId>().is_err());
+        assert!("alloc_8ZZZZZZZZZZZZZZZZZZZZZZZZZ".parse::<AllocationId>().is_err());
+    }
+}

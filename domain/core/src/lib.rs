@@ -1,0 +1,24 @@
+//! The shared kernel: what every context of the domain is written in.
+//!
+//! Pure: no runtime, no database, no clock, no randomness, no environment.
+pub mod books;
+pub mod chart;
+pub mod decider;
+pub mod id;
+pub mod money;
+pub mod resources;
+pub mod testing;
+pub mod time;
+
+pub use books::{BookEntry, HoldChange, JournalTransaction, Posting};
+pub use cqrs_es::DomainEvent;
+pub use decider::{Decider, Refusal};
+pub use id::{
+    AllocationId, ApiKeyId, HoldId, IdError, NodeId, OrganisationId, PaymentId, RefundId,
+};
+pub use money::{Currency, Money, MoneyError, Nanos, Rate};
+pub use resources::Resources;
+pub use time::Timestamp;
+
+#[doc(hidden)]
+pub use cqrs_es;

@@ -1,0 +1,457 @@
+//! A node: a Linux machine that runs allocations.
+//!
+//! Three axes, never one status: `policy` is what operators want, `link` what we see, `lifecycle` where enrolment stands.
+//! Lifecycle: `invited → verifying → ready`, aside `expired`, `quarantined`; policy `retired` is final.
+//! Invariants: capacity is reserved, not measured; a uid is given out once and never again; a node whose host key changed is quarantined until
+//! it is invited and enrolled anew.
+use std::collections::BTreeMap;
+
+use cairn_core::{
+    AllocationId, Decider, NodeId, Refusal, Resources, Timestamp, cqrs_aggregate, domain_event,
+};
+use serde::{Deserialize, Serialize};
+
+/// A public SSH host key: `type base64`, as in `ssh_host_*_key.pub` without the comment.
+pub type HostKey = String;
+
+/// What a node says of itself when it enrols.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// Host name the node gives itself.
+    pub hostname: String,
+    /// `PRETTY_NAME` of `/etc/os-release`.
+    pub os: String,
+    /// Version of `cairn-node`.
+    pub helper_version: String,
+    /// `v1`, `v2` or `none`.
+    pub cgroup: String,
+    /// All it has; pids and disk included.
+    pub total: Resources,
+}
+
+/// What has happened to a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[allow(missing_docs)]
+pub enum NodeEvent {
+    /// An operator made a one-time token; only its SHA-256 is kept.
+    #[serde(rename = "node.invited")]
+    Invited {
+        node_id: NodeId,
+        name: String,
+        token_sha256: String,
+        expires_at: Timestamp,
+        at: Timestamp,
+    },
+    /// The node presented the token and its host keys, which are pinned from here on.
+    #[serde(rename = "node.enrolled")]
+    Enrolled {
+        address: String,
+        port: u16,
+        host_keys: Vec<HostKey>,
+        facts: NodeFacts,
+        capacity: Resources,
+        host_certificate_serial: u64,
+        at: Timestamp,
+    },
+    #[serde(rename = "node.probe_passed")]
+    ProbePassed { at: Timestamp },
+    #[serde(rename = "node.probe_failed")]
+    ProbeFailed { reason: String, at: Timestamp },
+    /// No SSH to it and nothing scheduled on it until it is invited and enrolled anew.
+    #[serde(rename = "node.quarantined")]
+    Quarantined { reason: String, at: Timestamp },
+    #[serde(rename = "node.policy_changed")]
+    PolicyChanged { policy: Policy, reason: String, at: Timestamp },
+    #[serde(rename = "node.link_changed")]
+    LinkChanged { link: Link, at: Timestamp },
+    #[serde(rename = "node.capacity_reserved")]
+    CapacityReserved { allocation_id: AllocationId, resources: Resources, uid: u32, at: Timestamp },
+    #[serde(rename = "node.capacity_released")]
+    CapacityReleased { allocation_id: AllocationId, at: Timestamp },
+    /// The allocation could not be proved gone: its capacity is never resold until it is.
+    #[serde(rename = "node.capacity_quarantined")]
+    CapacityQuarantined { allocation_id: AllocationId, reason: String, at: Timestamp },
+}
+
+domain_event!(NodeEvent {
+    Invited => "node.invited", 1;
+    Enrolled => "node.enrolled", 1;
+    ProbePassed => "node.probe_passed", 1;
+    ProbeFailed => "node.probe_failed", 1;
+    Quarantined => "node.quarantined", 1;
+    PolicyChanged => "node.policy_changed", 1;
+    LinkChanged => "node.link_changed", 1;
+    CapacityReserved => "node.capacity_reserved", 1;
+    CapacityReleased => "node.capacity_released", 1;
+    CapacityQuarantined => "node.capacity_quarantined", 1;
+});
+
+/// What may be asked of a node.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub enum NodeCommand {
+    Invite {
+        node_id: NodeId,
+        name: String,
+        token_sha256: String,
+        expires_at: Timestamp,
+        at: Timestamp,
+    },
+    Enrol {
+        token_sha256: String,
+        address: String,
+        port: u16,
+        host_keys: Vec<HostKey>,
+        facts: NodeFacts,
+        /// Kept back for the machine itself.
+        reserve: Resources,
+        host_certificate_serial: u64,
+        at: Timestamp,
+    },
+    RecordProbe {
+        failure: Option<String>,
+        at: Timestamp,
+    },
+    Quarantine {
+        reason: String,
+        at: Timestamp,
+    },
+    SetPolicy {
+        policy: Policy,
+        reason: String,
+        at: Timestamp,
+    },
+    ObserveLink {
+        link: Link,
+        at: Timestamp,
+    },
+    Reserve {
+        allocation_id: AllocationId,
+        resources: Resources,
+        at: Timestamp,
+    },
+    Release {
+        allocation_id: AllocationId,
+        at: Timestamp,
+    },
+    QuarantineCapacity {
+        allocation_id: AllocationId,
+        reason: String,
+        at: Timestamp,
+    },
+}
+
+/// Why a node refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum NodeError {
+    #[error("there is no such node")]
+    Unknown,
+    #[error("a node name is 1 to 63 of a-z, 0-9 and '-'")]
+    BadName,
+    #[error("the enrolment token is wrong, was used, or is over")]
+    TokenRefused,
+    #[error("the node presents no host key")]
+    NoHostKey,
+    #[error("the node is {0:?}")]
+    WrongLifecycle(NodeLifecycle),
+    #[error(
+        "the node takes no new allocations: policy {policy:?}, link {link:?}, lifecycle {lifecycle:?}"
+    )]
+    NotSchedulable { policy: Policy, link: Link, lifecycle: NodeLifecycle },
+    #[error("the node has not enough free capacity")]
+    NoCapacity,
+    #[error("the node still has {0} allocations")]
+    InUse(usize),
+    #[error("the node is retired")]
+    Retired,
+    #[error("the node has no reservation for {0}")]
+    UnknownReservation(AllocationId),
+    #[error("the id was used before for something else")]
+    IdReused,
+}
+
+impl Refusal for NodeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown_node",
+            Self::BadName => "node_name_invalid",
+            Self::TokenRefused => "enrolment_token_refused",
+            Self::NoHostKey => "host_key_missing",
+            Self::WrongLifecycle(_) => "node_in_wrong_state",
+            Self::NotSchedulable { .. } => "node_not_schedulable",
+            Self::NoCapacity => "no_capacity",
+            Self::InUse(_) => "node_in_use",
+            Self::Retired => "node_retired",
+            Self::UnknownReservation(_) => "unknown_reservation",
+            Self::IdReused => "id_reused",
+        }
+    }
+}
+
+/// What operators want of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Policy {
+    #[default]
+    Schedulable,
+    Cordoned,
+    Draining,
+    /// Final.
+    Retired,
+}
+
+/// What we see of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Link {
+    #[default]
+    NeverSeen,
+    Online,
+    Suspect,
+    Offline,
+}
+
+/// Where a node's enrolment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum NodeLifecycle {
+    #[default]
+    Unknown,
+    Invited,
+    Verifying,
+    Ready,
+    Quarantined,
+}
+
+/// What a node has set aside for one allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Reservation {
+    pub resources: Resources,
+    pub uid: u32,
+    pub status: ReservationStatus,
+}
+
+/// Whether capacity is in use, or stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum ReservationStatus {
+    Held,
+    Quarantined,
+}
+
+/// What a node remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Node {
+    pub node_id: Option<NodeId>,
+    pub name: String,
+    pub token_sha256: Option<String>,
+    pub token_expires_at: Timestamp,
+    pub lifecycle: NodeLifecycle,
+    pub policy: Policy,
+    pub link: Link,
+    pub address: String,
+    pub port: u16,
+    pub host_keys: Vec<HostKey>,
+    pub capacity: Resources,
+    pub probe_failures: u32,
+    pub last_uid: u32,
+    pub reservations: BTreeMap<String, Reservation>,
+}
+
+/// Probes that may fail in a row before a new node is quarantined.
+pub const PROBES_MAX: u32 = 3;
+/// The first uid given to an allocation.
+pub const FIRST_UID: u32 = 20_000;
+
+impl Decider for Node {
+    const TYPE: &'static str = "node";
+    type Command = NodeCommand;
+    type Event = NodeEvent;
+    type Error = NodeError;
+
+    fn decide(&self, command: NodeCommand) -> Result<Vec<NodeEvent>, NodeError> {
+        if !matches!(command, NodeCommand::Invite { .. }) && self.node_id.is_none() {
+            return Err(NodeError::Unknown);
+        }
+        match command {
+            NodeCommand::Invite { node_id, name, token_sha256, expires_at, at } => {
+                self.invite(node_id, name, token_sha256, expires_at, at)
+            }
+            NodeCommand::Enrol {
+                token_sha256,
+                address,
+                port,
+                host_keys,
+                facts,
+                reserve,
+                host_certificate_serial,
+                at,
+            } => {
+                self.may_enrol(&token_sha256, &host_keys, at)?;
+                let capacity = facts.total.minus(reserve).ok_or(NodeError::NoCapacity)?;
+                Ok(vec![NodeEvent::Enrolled {
+                    address,
+                    port,
+                    host_keys,
+                    facts,
+                    capacity,
+                    host_certificate_serial,
+                    at,
+                }])
+            }
+            NodeCommand::RecordProbe { failure, at } => self.record_probe(failure, at),
+            NodeCommand::Quarantine { reason, at } => match self.lifecycle {
+                NodeLifecycle::Quarantined => Ok(vec![]),
+                _ => Ok(vec![NodeEvent::Quarantined { reason, at }]),
+            },
+            NodeCommand::SetPolicy { policy, reason, at } => self.set_policy(policy, reason, at),
+            NodeCommand::ObserveLink { link, at } if link == self.link => {
+                let _ = at;
+                Ok(vec![])
+            }
+            NodeCommand::ObserveLink { link, at } => Ok(vec![NodeEvent::LinkChanged { link, at }]),
+            NodeCommand::Reserve { allocation_id, resources, at } => {
+                self.reserve(allocation_id, resources, at)
+            }
+            NodeCommand::Release { allocation_id, at } => Ok(self.release(allocation_id, at)),
+            NodeCommand::QuarantineCapacity { allocation_id, reason, at } => {
+                self.quarantine_capacity(allocation_id, reason, at)
+            }
+        }
+    }
+
+    fn evolve(mut self, event: NodeEvent) -> Self {
+        match event {
+            NodeEvent::Invited { node_id, name, token_sha256, expires_at, .. } => {
+                self.node_id = Some(node_id);
+                self.name = name;
+                self.token_sha256 = Some(token_sha256);
+                self.token_expires_at = expires_at;
+                self.lifecycle = NodeLifecycle::Invited;
+            }
+            NodeEvent::Enrolled { address, port, host_keys, capacity, .. } => {
+                self.token_sha256 = None;
+                self.address = address;
+                self.port = port;
+                self.host_keys = host_keys;
+                self.capacity = capacity;
+                self.probe_failures = 0;
+                self.lifecycle = NodeLifecycle::Verifying;
+            }
+            NodeEvent::ProbePassed { .. } => {
+                self.probe_failures = 0;
+                self.lifecycle = NodeLifecycle::Ready;
+                self.link = Link::Online;
+            }
+            NodeEvent::ProbeFailed { .. } => self.probe_failures += 1,
+            NodeEvent::Quarantined { .. } => self.lifecycle = NodeLifecycle::Quarantined,
+            NodeEvent::PolicyChanged { policy, .. } => self.policy = policy,
+            NodeEvent::LinkChanged { link, .. } => self.link = link,
+            NodeEvent::CapacityReserved { allocation_id, resources, uid, .. } => {
+                self.last_uid = uid;
+                let held = Reservation { resources, uid, status: ReservationStatus::Held };
+                self.reservations.insert(allocation_id.to_string(), held);
+            }
+            NodeEvent::CapacityReleased { allocation_id, .. } => {
+                self.reservations.remove(&allocation_id.to_string());
+            }
+            NodeEvent::CapacityQuarantined { allocation_id, .. } => {
+                if let Some(held) = self.reservations.get_mut(&allocation_id.to_string()) {
+                    held.status = ReservationStatus::Quarantined;
+                }
+            }
+        }
+        self
+    }
+}
+
+cqrs_aggregate!(Node);
+
+fn check_name(name: &str) -> Result<(), NodeError> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let fits = !name.is_empty() && name.len() <= 63 && !name.starts_with('-');
+    if fits && name.bytes().all(allowed) { Ok(()) } else { Err(NodeError::BadName) }
+}
+
+impl Node {
+    fn invite(
+        &self,
+        node_id: NodeId,
+        name: String,
+        token_sha256: String,
+        expires_at: Timestamp,
+        at: Timestamp,
+    ) -> Result<Vec<NodeEvent>, NodeError> {
+        check_name(&name)?;
+        if self.policy == Policy::Retired {
+            return Err(NodeError::Retired);
+        }
+        match self.lifecycle {
+            NodeLifecycle::Invited if self.token_sha256.as_ref() == Some(&token_sha256) => {
+                Ok(vec![])
+            }
+            NodeLifecycle::Verifying | NodeLifecycle::Ready => {
+                Err(NodeError::WrongLifecycle(self.lifecycle))
+            }
+            NodeLifecycle::Unknown | NodeLifecycle::Invited | NodeLifecycle::Quarantined => {
+                Ok(vec![NodeEvent::Invited { node_id, name, token_sha256, expires_at, at }])
+            }
+        }
+    }
+
+    fn may_enrol(
+        &self,
+        token: &str,
+        host_keys: &[HostKey],
+        at: Timestamp,
+    ) -> Result<(), NodeError> {
+        let matches = self.token_sha256.as_deref() == Some(token);
+        if self.lifecycle != NodeLifecycle::Invited || !matches || at >= self.token_expires_at {
+            return Err(NodeError::TokenRefused);
+        }
+        if host_keys.is_empty() { Err(NodeError::NoHostKey) } else { Ok(()) }
+    }
+
+    fn record_probe(
+        &self,
+        failure: Option<String>,
+        at: Timestamp,
+    ) -> Result<Vec<NodeEvent>, NodeError> {
+        match (self.lifecycle, failure) {
+            (NodeLifecycle::Verifying, None) => Ok(vec![NodeEvent::ProbePassed { at }]),
+            (NodeLifecycle::Verifying, Some(reason)) => {
+                let mut events = vec![NodeEvent::ProbeFailed { reason: reason.clone(), at }];
+                if self.probe_failures + 1 >= PROBES_MAX {
+                    events.push(NodeEvent::Quarantined { reason, at });
+                }
+                Ok(events)
+            }
+            (NodeLifecycle::Ready, _) => Ok(vec![]),
+            (lifecycle, _) => Err(NodeError::WrongLifecycle(lifecycle)),
+        }
+    }
+
+    fn set_policy(
+        &self,
+        policy: Policy,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<Vec<NodeEvent>, NodeError> {
+        match (self.policy, policy) {
+            (now, wanted) if now == wanted => Ok(vec![]),
+            (Policy::Retired, _) => Err(NodeError::Retired),
+            (_, Policy::Retired) if !self.reservations.is_empty() => {
+                Err(NodeError::InUse(self.reservations.len()))
+            }
+            _ => Ok(vec![NodeEvent::PolicyChanged { policy, reason, at }]),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Capacity of a node: `free = capacity − Σ reservations`, quarantined ones included.
+use cairn_core::{AllocationId, Resources, Timestamp};
+
+use crate::node::{
+    FIRST_UID, Link, Node, NodeError, NodeEvent, NodeLifecycle, Policy, ReservationStatus,
+};
+
+impl Node {
+    /// Whether new allocations may be put here.
+    #[must_use]
+    pub fn is_schedulable(&self) -> bool {
+        self.lifecycle == NodeLifecycle::Ready
+            && self.policy == Policy::Schedulable
+            && self.link == Link::Online
+    }
+
+    /// What is not reserved.
+    #[must_use]
+    pub fn free(&self) -> Resources {
+        let reserved = self.reservations.values().map(|held| held.resources);
+        let reserved = reserved.fold(Resources::default(), Resources::plus);
+        self.capacity.minus(reserved).unwrap_or_default()
+    }
+
+    pub(crate) fn reserve(
+        &self,
+        allocation_id: AllocationId,
+        resources: Resources,
+        at: Timestamp,
+    ) -> Result<Vec<NodeEvent>, NodeError> {
+        if let Some(held) = self.reservations.get(&allocation_id.to_string()) {
+            let same = held.resources == resources;
+            return if same { Ok(vec![]) } else { Err(NodeError::IdReused) };
+        }
+        if !self.is_schedulable() {
+            let (policy, link, lifecycle) = (self.policy, self.link, self.lifecycle);
+            return Err(NodeError::NotSchedulable { policy, link, lifecycle });
+        }
+        self.free().minus(resources).ok_or(NodeError::NoCapacity)?;
+        let uid = FIRST_UID.max(self.last_uid.saturating_add(1));
+        Ok(vec![NodeEvent::CapacityReserved { allocation_id, resources, uid, at }])
+    }
+
+    pub(crate) fn release(&self, allocation_id: AllocationId, at: Timestamp) -> Vec<NodeEvent> {
+        if self.reservations.contains_key(&allocation_id.to_string()) {
+            vec![NodeEvent::CapacityReleased { allocation_id, at }]
+        } else {
+            vec![]
+        }
+    }
+
+    pub(crate) fn quarantine_capacity(
+        &self,
+        allocation_id: AllocationId,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<Vec<NodeEvent>, NodeError> {
+        let held = self.reservations.get(&allocation_id.to_string());
+        let held = held.ok_or(NodeError::UnknownReservation(allocation_id))?;
+        match held.status {
+            ReservationStatus::Quarantined => Ok(vec![]),
+            ReservationStatus::Held => {
+                Ok(vec![NodeEvent::CapacityQuarantined { allocation_id, reason, at }])
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The payments context: top-ups that come in through the payment provider and refunds that go back the same way.
+pub mod payment;
+pub mod refund;
+
+pub use payment::{Payment, PaymentCommand, PaymentError, PaymentEvent, PaymentStatus};
+pub use refund::{Refund, RefundCommand, RefundError, RefundEvent, RefundStatus};

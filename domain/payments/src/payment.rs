@@ -1,0 +1,326 @@
+//! A payment: one top-up through the provider.
+//!
+//! Lifecycle: `requested → pending → succeeded | failed`. Webhooks and polling may report the same outcome any number of times and
+//! in any order; the first final outcome stands, except that success overrides an earlier failed attempt.
+use cairn_core::money::format_nanos;
+use cairn_core::{
+    BookEntry, Currency, Decider, JournalTransaction, Nanos, OrganisationId, PaymentId, Refusal,
+    Timestamp, chart, cqrs_aggregate, domain_event,
+};
+use serde::{Deserialize, Serialize};
+
+/// What has happened to a payment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[allow(missing_docs)]
+pub enum PaymentEvent {
+    /// A customer wants to pay in.
+    #[serde(rename = "payment.requested")]
+    Requested {
+        payment_id: PaymentId,
+        organisation_id: OrganisationId,
+        currency: Currency,
+        amount_nanos: Nanos,
+        /// The provider's payment method to confirm with; without it the customer confirms.
+        payment_method: Option<String>,
+        at: Timestamp,
+    },
+    /// The provider knows of it.
+    #[serde(rename = "payment.submitted")]
+    Submitted { provider_id: String, at: Timestamp },
+    /// The provider took the money.
+    #[serde(rename = "payment.succeeded")]
+    Succeeded { provider_id: String, charge_id: String, amount_nanos: Nanos, at: Timestamp },
+    /// The provider or the bank said no.
+    #[serde(rename = "payment.failed")]
+    Failed { code: String, message: String, at: Timestamp },
+    /// What the provider keeps of it.
+    #[serde(rename = "payment.fee_recorded")]
+    FeeRecorded { balance_transaction_id: String, fee_nanos: Nanos, journal: JournalTransaction },
+}
+
+domain_event!(PaymentEvent {
+    Requested => "payment.requested", 1;
+    Submitted => "payment.submitted", 1;
+    Succeeded => "payment.succeeded", 1;
+    Failed => "payment.failed", 1;
+    FeeRecorded => "payment.fee_recorded", 1;
+});
+
+/// What may be asked of a payment.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub enum PaymentCommand {
+    Request {
+        payment_id: PaymentId,
+        organisation_id: OrganisationId,
+        currency: Currency,
+        amount_nanos: Nanos,
+        payment_method: Option<String>,
+        at: Timestamp,
+    },
+    Submit {
+        provider_id: String,
+        at: Timestamp,
+    },
+    Succeed {
+        provider_id: String,
+        charge_id: String,
+        amount_nanos: Nanos,
+        at: Timestamp,
+    },
+    Fail {
+        code: String,
+        message: String,
+        at: Timestamp,
+    },
+    RecordFee {
+        balance_transaction_id: String,
+        fee_nanos: Nanos,
+        at: Timestamp,
+    },
+}
+
+/// Why a payment refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum PaymentError {
+    #[error("a top-up is from {min} to {max}; {given} was asked for")]
+    AmountOutOfRange { min: String, max: String, given: String },
+    #[error("a top-up is in whole cents; {0} is not")]
+    NotWholeMinor(String),
+    #[error("there is no such payment")]
+    Unknown,
+    #[error("the payment is already {0:?}")]
+    WrongState(PaymentStatus),
+    #[error("the provider reports {reported} where {expected} was asked for")]
+    AmountMismatch { expected: String, reported: String },
+    #[error("the payment is {known} at the provider, not {reported}")]
+    ProviderMismatch { known: String, reported: String },
+    #[error("the id was used before for something else")]
+    IdReused,
+}
+
+impl Refusal for PaymentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::AmountOutOfRange { .. } => "amount_out_of_range",
+            Self::NotWholeMinor(_) => "not_whole_minor_units",
+            Self::Unknown => "unknown_payment",
+            Self::WrongState(_) => "payment_in_wrong_state",
+            Self::AmountMismatch { .. } => "provider_amount_mismatch",
+            Self::ProviderMismatch { .. } => "provider_id_mismatch",
+            Self::IdReused => "id_reused",
+        }
+    }
+}
+
+/// Where a payment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum PaymentStatus {
+    #[default]
+    Unknown,
+    Requested,
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+/// What a payment remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Payment {
+    pub payment_id: Option<PaymentId>,
+    pub organisation_id: Option<OrganisationId>,
+    pub currency: Option<Currency>,
+    pub amount_nanos: Nanos,
+    pub status: PaymentStatus,
+    pub provider_id: Option<String>,
+    pub charge_id: Option<String>,
+    pub fee_of: Option<String>,
+}
+
+/// Smallest and largest top-up, in units of the currency.
+pub const TOP_UP_UNITS: (i64, i64) = (1, 1_000_000);
+
+impl Decider for Payment {
+    const TYPE: &'static str = "payment";
+    type Command = PaymentCommand;
+    type Event = PaymentEvent;
+    type Error = PaymentError;
+
+    fn decide(&self, command: PaymentCommand) -> Result<Vec<PaymentEvent>, PaymentError> {
+        match command {
+            PaymentCommand::Request {
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                payment_method,
+                at,
+            } => {
+                let same = self.organisation_id == Some(organisation_id)
+                    && (self.currency, self.amount_nanos) == (Some(currency), amount_nanos);
+                if self.status != PaymentStatus::Unknown {
+                    return if same { Ok(vec![]) } else { Err(PaymentError::IdReused) };
+                }
+                check_amount(amount_nanos, currency)?;
+                Ok(vec![PaymentEvent::Requested {
+                    payment_id,
+                    organisation_id,
+                    currency,
+                    amount_nanos,
+                    payment_method,
+                    at,
+                }])
+            }
+            PaymentCommand::Submit { provider_id, at } => self.submit(provider_id, at),
+            PaymentCommand::Succeed { provider_id, charge_id, amount_nanos, at } => {
+                self.succeed(provider_id, charge_id, amount_nanos, at)
+            }
+            PaymentCommand::Fail { code, message, at } => match self.status {
+                PaymentStatus::Unknown => Err(PaymentError::Unknown),
+                PaymentStatus::Failed => Ok(vec![]),
+                PaymentStatus::Succeeded => Err(PaymentError::WrongState(self.status)),
+                PaymentStatus::Requested | PaymentStatus::Pending => {
+                    Ok(vec![PaymentEvent::Failed { code, message, at }])
+                }
+            },
+            PaymentCommand::RecordFee { balance_transaction_id, fee_nanos, at } => {
+                self.record_fee(balance_transaction_id, fee_nanos, at)
+            }
+        }
+    }
+
+    fn evolve(mut self, event: PaymentEvent) -> Self {
+        match event {
+            PaymentEvent::Requested {
+                payment_id, organisation_id, currency, amount_nanos, ..
+            } => {
+                self.payment_id = Some(payment_id);
+                self.organisation_id = Some(organisation_id);
+                self.currency = Some(currency);
+                self.amount_nanos = amount_nanos;
+                self.status = PaymentStatus::Requested;
+            }
+            PaymentEvent::Submitted { provider_id, .. } => {
+                self.provider_id = Some(provider_id);
+                self.status = PaymentStatus::Pending;
+            }
+            PaymentEvent::Succeeded { provider_id, charge_id, .. } => {
+                self.provider_id = Some(provider_id);
+                self.charge_id = Some(charge_id);
+                self.status = PaymentStatus::Succeeded;
+            }
+            PaymentEvent::Failed { .. } => self.status = PaymentStatus::Failed,
+            PaymentEvent::FeeRecorded { balance_transaction_id, .. } => {
+                self.fee_of = Some(balance_transaction_id);
+            }
+        }
+        self
+    }
+
+    fn book_entry(&self, event: &PaymentEvent) -> Option<BookEntry> {
+        match event {
+            PaymentEvent::FeeRecorded { journal, .. } => {
+                Some(BookEntry { journal: Some(journal.clone()), hold: None })
+            }
+            PaymentEvent::Requested { .. }
+            | PaymentEvent::Submitted { .. }
+            | PaymentEvent::Succeeded { .. }
+            | PaymentEvent::Failed { .. } => None,
+        }
+    }
+}
+
+cqrs_aggregate!(Payment);
+
+fn check_amount(amount_nanos: Nanos, currency: Currency) -> Result<(), PaymentError> {
+    let unit = currency.nanos_per_minor() * 100;
+    let (min, max) = (TOP_UP_UNITS.0 * unit, TOP_UP_UNITS.1 * unit);
+    if !(min..=max).contains(&amount_nanos) {
+        return Err(PaymentError::AmountOutOfRange {
+            min: format_nanos(min),
+            max: format_nanos(max),
+            given: format_nanos(amount_nanos),
+        });
+    }
+    if amount_nanos % currency.nanos_per_minor() != 0 {
+        return Err(PaymentError::NotWholeMinor(format_nanos(amount_nanos)));
+    }
+    Ok(())
+}
+
+impl Payment {
+    fn submit(
+        &self,
+        provider_id: String,
+        at: Timestamp,
+    ) -> Result<Vec<PaymentEvent>, PaymentError> {
+        if self.status == PaymentStatus::Unknown {
+            return Err(PaymentError::Unknown);
+        }
+        self.same_provider(&provider_id)?;
+        match self.provider_id {
+            Some(_) => Ok(vec![]),
+            None => Ok(vec![PaymentEvent::Submitted { provider_id, at }]),
+        }
+    }
+
+    fn succeed(
+        &self,
+        provider_id: String,
+        charge_id: String,
+        amount_nanos: Nanos,
+        at: Timestamp,
+    ) -> Result<Vec<PaymentEvent>, PaymentError> {
+        if self.status == PaymentStatus::Unknown {
+            return Err(PaymentError::Unknown);
+        }
+        self.same_provider(&provider_id)?;
+        if amount_nanos != self.amount_nanos {
+            return Err(PaymentError::AmountMismatch {
+                expected: format_nanos(self.amount_nanos),
+                reported: format_nanos(amount_nanos),
+            });
+        }
+        match self.status {
+            PaymentStatus::Succeeded => Ok(vec![]),
+            _ => Ok(vec![PaymentEvent::Succeeded { provider_id, charge_id, amount_nanos, at }]),
+        }
+    }
+
+    fn same_provider(&self, reported: &str) -> Result<(), PaymentError> {
+        match &self.provider_id {
+            Some(known) if known != reported => Err(PaymentError::ProviderMismatch {
+                known: known.clone(),
+                reported: reported.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn record_fee(
+        &self,
+        balance_transaction_id: String,
+        fee_nanos: Nanos,
+        at: Timestamp,
+    ) -> Result<Vec<PaymentEvent>, PaymentError> {
+        let currency = self.currency.ok_or(PaymentError::Unknown)?;
+        if self.status != PaymentStatus::Succeeded {
+            return Err(PaymentError::WrongState(self.status));
+        }
+        if self.fee_of.is_some() || fee_nanos <= 0 {
+            return Ok(vec![]);
+        }
+        let journal = JournalTransaction::transfer(
+            ("stripe_fee", "stripe_fee", &balance_transaction_id),
+            (currency, fee_nanos),
+            (chart::stripe_fees(currency), chart::stripe(currency)),
+            at,
+        );
+        Ok(vec![PaymentEvent::FeeRecorded { balance_transaction_id, fee_nanos, journal }])
+    }
+}
