@@ -123,6 +123,7 @@ impl Decider for Sku {
                 }
                 match self.resources {
                     None => Ok(vec![SkuEvent::Defined { sku_id, resources, at }]),
+                    Some(_) if self.retired => Err(SkuError::Retired),
                     Some(known) if known == resources => Ok(vec![]),
                     Some(_) => Err(SkuError::Exists),
                 }

@@ -42,99 +42,111 @@ impl Allocation {
             return Err(Error::Unknown);
         }
         match command {
-            Command::Request {
-                allocation_id,
-                organisation_id,
-                sku_id,
-                resources,
-                price,
-                ssh_public_key,
-                node_id,
-                at,
-            } => {
-                check_public_key(&ssh_public_key)?;
-                if self.status != Status::Unknown {
-                    let same = self.organisation_id == Some(organisation_id)
-                        && self.sku_id == sku_id
-                        && self.ssh_public_key == ssh_public_key;
-                    return if same { Ok(vec![]) } else { Err(Error::IdReused) };
+            Command::Request { .. } => self.request(command),
+            Command::ConfirmReserved { placement, at } => match self.placement {
+                Some(known) if known == placement => Ok(vec![]),
+                Some(_) => Err(self.wrong()),
+                None => self.step(&[Status::Requested], &[], Event::Reserved { placement, at }),
+            },
+            Command::Reject { code, message, at } => self.step(
+                &[Status::Requested],
+                &[Status::Rejected],
+                Event::Rejected { code, message, at },
+            ),
+            Command::StartProvisioning { login, at } => {
+                if self.status == Status::Provisioning && self.login == login {
+                    return Ok(vec![]);
                 }
-                Ok(vec![Event::Requested {
-                    allocation_id,
-                    organisation_id,
-                    sku_id,
-                    resources,
-                    price,
-                    ssh_public_key,
-                    node_id,
-                    at,
-                }])
+                self.step(&[Status::Reserved], &[], Event::ProvisioningStarted { login, at })
             }
-            Command::ConfirmReserved { placement, at } => match (self.status, self.placement) {
-                (Status::Requested, _) => Ok(vec![Event::Reserved { placement, at }]),
-                (_, Some(known)) if known == placement => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
-            Command::Reject { code, message, at } => match self.status {
-                Status::Requested => Ok(vec![Event::Rejected { code, message, at }]),
-                Status::Rejected => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
-            Command::StartProvisioning { login, at } => match self.status {
-                Status::Reserved => Ok(vec![Event::ProvisioningStarted { login, at }]),
-                Status::Provisioning if self.login == login => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
             Command::CompleteStep { step, observed, at } => self.complete_step(step, observed, at),
-            Command::FailProvisioning { step, code, message, at } => match self.status {
-                Status::Reserved | Status::Provisioning => {
-                    Ok(vec![Event::ProvisioningFailed { step, code, message, at }])
-                }
-                Status::Compensating | Status::Failed => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
-            Command::Activate { proof, at } => match self.status {
-                Status::Provisioning if self.steps.len() == Step::ALL.len() => {
-                    Ok(vec![Event::Activated { proof, at }])
-                }
-                _ if self.activated_at.is_some() => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
-            Command::ConfirmFailed { at } => match self.status {
-                Status::Compensating => Ok(vec![Event::Failed { at }]),
-                Status::Failed => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
-            Command::RequestRelease { reason, at } => match self.status {
-                Status::Active => Ok(vec![Event::ReleaseRequested { reason, at }]),
-                Status::Releasing | Status::Settling | Status::Released => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
-            Command::VerifyTeardown { evidence, at } => match self.status {
-                Status::Releasing => Ok(vec![Event::TeardownVerified { evidence, at }]),
-                Status::Settling | Status::Released => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
-            Command::ConfirmReleased { charged_nanos, at } => match self.status {
-                Status::Settling => {
-                    let active_seconds = self.billable_seconds(at);
-                    Ok(vec![Event::Released { active_seconds, charged_nanos, at }])
-                }
-                Status::Released => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
-            Command::CallOperator { doing, message, at } => match self.status {
-                Status::Compensating | Status::Releasing if !self.needs_operator => {
-                    Ok(vec![Event::NeedsOperator { doing, message, at }])
-                }
-                Status::Compensating | Status::Releasing => Ok(vec![]),
-                _ => Err(self.wrong()),
-            },
+            Command::FailProvisioning { step, code, message, at } => self.step(
+                &[Status::Reserved, Status::Provisioning],
+                &[Status::Compensating, Status::Failed],
+                Event::ProvisioningFailed { step, code, message, at },
+            ),
+            Command::Activate { proof, at } => self.activate(proof, at),
+            Command::ConfirmFailed { at } => {
+                self.step(&[Status::Compensating], &[Status::Failed], Event::Failed { at })
+            }
+            Command::RequestRelease { reason, at } => self.step(
+                &[Status::Active],
+                &[Status::Releasing, Status::Settling, Status::Released],
+                Event::ReleaseRequested { reason, at },
+            ),
+            Command::VerifyTeardown { evidence, at } => self.step(
+                &[Status::Releasing],
+                &[Status::Settling, Status::Released],
+                Event::TeardownVerified { evidence, at },
+            ),
+            Command::ConfirmReleased { charged_nanos, at } => {
+                let active_seconds = self.billable_seconds(at);
+                let released = Event::Released { active_seconds, charged_nanos, at };
+                self.step(&[Status::Settling], &[Status::Released], released)
+            }
+            Command::CallOperator { doing, message, at } => {
+                let waits = [Status::Compensating, Status::Releasing];
+                let called = if self.needs_operator { &waits[..] } else { &[] };
+                self.step(&waits, called, Event::NeedsOperator { doing, message, at })
+            }
+        }
+    }
+
+    /// One row of the lifecycle: the fact happens in the states `from`, has happened in `done`, and in no other.
+    fn step(&self, from: &[Status], done: &[Status], event: Event) -> Decision {
+        if done.contains(&self.status) {
+            Ok(vec![])
+        } else if from.contains(&self.status) {
+            Ok(vec![event])
+        } else {
+            Err(self.wrong())
         }
     }
 
     const fn wrong(&self) -> Error {
         Error::WrongState(self.status)
+    }
+
+    fn request(&self, command: Command) -> Decision {
+        let Command::Request {
+            allocation_id,
+            organisation_id,
+            sku_id,
+            resources,
+            price,
+            ssh_public_key,
+            node_id,
+            at,
+        } = command
+        else {
+            return Err(self.wrong());
+        };
+        check_public_key(&ssh_public_key)?;
+        if self.status != Status::Unknown {
+            let same = self.organisation_id == Some(organisation_id)
+                && self.sku_id == sku_id
+                && self.ssh_public_key == ssh_public_key;
+            return if same { Ok(vec![]) } else { Err(Error::IdReused) };
+        }
+        Ok(vec![Event::Requested {
+            allocation_id,
+            organisation_id,
+            sku_id,
+            resources,
+            price,
+            ssh_public_key,
+            node_id,
+            at,
+        }])
+    }
+
+    fn activate(&self, proof: String, at: Timestamp) -> Decision {
+        if self.activated_at.is_some() {
+            return Ok(vec![]);
+        }
+        let proven = self.steps.len() == Step::ALL.len();
+        let from: &[Status] = if proven { &[Status::Provisioning] } else { &[] };
+        self.step(from, &[], Event::Activated { proof, at })
     }
 
     fn complete_step(&self, step: Step, observed: String, at: Timestamp) -> Decision {

@@ -1,4 +1,5 @@
 //! The compute context: allocations, which are rented shares of a node.
+#![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod allocation;
 mod decisions;
 

@@ -1,6 +1,7 @@
 //! The shared kernel: what every context of the domain is written in.
 //!
 //! Pure: no runtime, no database, no clock, no randomness, no environment.
+#![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod books;
 pub mod chart;
 pub mod decider;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// Microseconds since 1970-01-01T00:00:00Z; RFC 3339 in UTC on the wire.
+/// Microseconds since 1970-01-01T00:00:00Z; RFC 3339 in UTC on the wire (`<micros>us` past the year 9999).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -59,6 +59,9 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(micros) = text.strip_suffix("us") {
+            return micros.parse().map(Self).map_err(|_| TimestampError(text.to_owned()));
+        }
         let instant: jiff::Timestamp = text.parse().map_err(|_| TimestampError(text.to_owned()))?;
         Ok(Self(instant.as_microsecond()))
     }
@@ -85,6 +88,14 @@ mod tests {
         let instant = Timestamp::from_micros(1_700_000_000_123_456);
         assert_eq!(instant.to_string(), "2023-11-14T22:13:20.123456Z");
         assert_eq!(instant.to_string().parse(), Ok(instant));
+    }
+
+    #[test]
+    fn an_instant_beyond_the_calendar_survives_too() {
+        let instant = Timestamp::from_secs(0).plus_secs(i64::MAX);
+        assert_eq!(instant.to_string().parse(), Ok(instant));
+        assert!("us".parse::<Timestamp>().is_err());
+        assert!("yesterday".parse::<Timestamp>().is_err());
     }
 
     #[test]

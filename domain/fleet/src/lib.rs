@@ -1,4 +1,5 @@
 //! The fleet context: nodes, how they are trusted, and what of them is reserved.
+#![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod node;
 mod reservations;
 

@@ -310,13 +310,13 @@ impl Decider for Node {
             NodeCommand::RecordProbe { failure, at } => self.record_probe(failure, at),
             NodeCommand::Quarantine { reason, at } => match self.lifecycle {
                 NodeLifecycle::Quarantined => Ok(vec![]),
-                _ => Ok(vec![NodeEvent::Quarantined { reason, at }]),
+                NodeLifecycle::Unknown
+                | NodeLifecycle::Invited
+                | NodeLifecycle::Verifying
+                | NodeLifecycle::Ready => Ok(vec![NodeEvent::Quarantined { reason, at }]),
             },
             NodeCommand::SetPolicy { policy, reason, at } => self.set_policy(policy, reason, at),
-            NodeCommand::ObserveLink { link, at } if link == self.link => {
-                let _ = at;
-                Ok(vec![])
-            }
+            NodeCommand::ObserveLink { link, .. } if link == self.link => Ok(vec![]),
             NodeCommand::ObserveLink { link, at } => Ok(vec![NodeEvent::LinkChanged { link, at }]),
             NodeCommand::Reserve { allocation_id, resources, at } => {
                 self.reserve(allocation_id, resources, at)

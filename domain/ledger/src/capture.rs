@@ -3,10 +3,11 @@ use cairn_core::{
     Currency, Decider, HoldId, JournalTransaction, Nanos, OrganisationId, Timestamp, chart,
 };
 
-use crate::wallet::{CaptureHold, HoldStatus, LotUse, Wallet, WalletError, WalletEvent};
+use crate::wallet::{CaptureHold, HoldStatus, Wallet, WalletError, WalletEvent};
 
 impl Wallet {
-    /// Charges up to a cumulative total. A total already reached charges nothing, so a repeat or a late tick is harmless.
+    /// Charges up to a cumulative total. A total already passed changes nothing, so a repeat or a late tick is harmless;
+    /// neither does one that brings no new usage to a hold whose time is over.
     ///
     /// Money comes from the hold, then from what is available, and what neither covers becomes a receivable: usage is
     /// never dropped. Then the hold is filled up to `keep_nanos`, or the refusal to do so is recorded.
@@ -14,16 +15,17 @@ impl Wallet {
         &self,
         capture: CaptureHold,
     ) -> Result<Vec<WalletEvent>, WalletError> {
-        let owner = self.owner()?;
         let hold = self.hold(capture.hold_id)?;
-        if hold.status == HoldStatus::Released {
-            let charged = hold.captured_nanos + hold.overrun_nanos;
-            let settled = charged >= capture.total_nanos;
-            return if settled {
-                Ok(vec![])
-            } else {
-                Err(WalletError::HoldClosed(capture.hold_id))
-            };
+        let owner = self.owner()?;
+        let charged_nanos = hold.captured_nanos + hold.overrun_nanos;
+        let news = capture.total_nanos > charged_nanos;
+        let current = capture.total_nanos == charged_nanos;
+        match hold.status {
+            HoldStatus::Released if news => return Err(WalletError::HoldClosed(capture.hold_id)),
+            HoldStatus::Released => return Ok(vec![]),
+            HoldStatus::Open if news || current => {}
+            HoldStatus::Expired if news => {}
+            HoldStatus::Open | HoldStatus::Expired => return Ok(vec![]),
         }
         let (mut wallet, mut events) = self.swept(capture.at, Some(capture.hold_id));
         let charge = wallet.charge(owner, &capture)?;
@@ -92,6 +94,9 @@ impl Wallet {
         let wanted_nanos = (keep_nanos - remaining_nanos).max(0);
         let available_nanos = self.available_nanos();
         if wanted_nanos > available_nanos {
+            if hold.refused_nanos == Some((wanted_nanos, available_nanos)) {
+                return Ok(vec![]);
+            }
             return Ok(vec![WalletEvent::HoldExtensionRefused {
                 hold_id,
                 wanted_nanos,
@@ -99,25 +104,11 @@ impl Wallet {
                 remaining_nanos,
             }]);
         }
-        if wanted_nanos == 0 && expires_at <= hold.expires_at {
+        let expires_at = expires_at.max(hold.expires_at);
+        if wanted_nanos == 0 && expires_at == hold.expires_at {
             return Ok(vec![]);
         }
         Ok(vec![WalletEvent::HoldExtended { hold_id, amount_nanos: wanted_nanos, expires_at }])
-    }
-
-    /// The oldest lots that cover an amount.
-    fn first_lots(&self, amount_nanos: Nanos) -> Vec<LotUse> {
-        let mut left = amount_nanos;
-        let mut uses = vec![];
-        for lot in self.lots.iter().filter(|lot| lot.remaining_nanos > 0) {
-            let amount_nanos = left.min(lot.remaining_nanos);
-            if amount_nanos == 0 {
-                break;
-            }
-            left -= amount_nanos;
-            uses.push(LotUse { payment_id: lot.payment_id, amount_nanos });
-        }
-        uses
     }
 }
 

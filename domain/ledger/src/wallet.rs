@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 
 use cairn_core::money::format_nanos;
 use cairn_core::{
-    BookEntry, Currency, Decider, HoldChange, HoldId, JournalTransaction, Nanos, OrganisationId,
-    PaymentId, RefundId, Refusal, Timestamp, chart, cqrs_aggregate, domain_event,
+    BookEntry, Currency, Decider, HoldId, JournalTransaction, Nanos, OrganisationId, PaymentId,
+    RefundId, Refusal, Timestamp, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::holds::HoldMove;
 
 /// Stream id of a wallet: organisation and currency.
 #[must_use]
@@ -231,6 +233,9 @@ pub struct Hold {
     pub overrun_nanos: Nanos,
     pub expires_at: Timestamp,
     pub status: HoldStatus,
+    /// The extension refused last, as (wanted, available) in nanos: the same refusal is recorded once.
+    #[serde(default)]
+    pub refused_nanos: Option<(Nanos, Nanos)>,
 }
 
 /// Whether a hold still sets money aside.
@@ -330,9 +335,14 @@ impl Decider for Wallet {
                     hold.reserved_nanos += amount_nanos;
                     hold.expires_at = expires_at;
                     hold.status = HoldStatus::Open;
+                    hold.refused_nanos = None;
                 });
             }
-            WalletEvent::HoldExtensionRefused { .. } => {}
+            WalletEvent::HoldExtensionRefused {
+                hold_id, wanted_nanos, available_nanos, ..
+            } => self.with_hold(hold_id, |hold| {
+                hold.refused_nanos = Some((wanted_nanos, available_nanos));
+            }),
             WalletEvent::UsageCaptured { hold_id, amount_nanos, lots, .. } => {
                 self.posted_nanos -= amount_nanos;
                 self.held_nanos -= amount_nanos;
@@ -380,17 +390,17 @@ impl Decider for Wallet {
             }
             WalletEvent::UsageCaptured { hold_id, amount_nanos, journal, .. } => Some(BookEntry {
                 journal: Some(journal.clone()),
-                hold: self.hold_change(*hold_id, 0, *amount_nanos, 0),
+                hold: self.hold_change(*hold_id, HoldMove::Captured(*amount_nanos)),
             }),
             WalletEvent::HoldPlaced { hold_id, amount_nanos, .. }
             | WalletEvent::HoldExtended { hold_id, amount_nanos, .. } => Some(BookEntry {
                 journal: None,
-                hold: self.hold_change(*hold_id, *amount_nanos, 0, 0),
+                hold: self.hold_change(*hold_id, HoldMove::Reserved(*amount_nanos)),
             }),
             WalletEvent::HoldReleased { hold_id, amount_nanos }
             | WalletEvent::HoldExpired { hold_id, amount_nanos } => Some(BookEntry {
                 journal: None,
-                hold: self.hold_change(*hold_id, 0, 0, *amount_nanos),
+                hold: self.hold_change(*hold_id, HoldMove::Released(*amount_nanos)),
             }),
             WalletEvent::HoldExtensionRefused { .. } => None,
         }
@@ -399,20 +409,6 @@ impl Decider for Wallet {
 
 cqrs_aggregate!(Wallet);
 
-impl Hold {
-    fn new(purpose: String, reserved_nanos: Nanos, expires_at: Timestamp) -> Self {
-        Self {
-            purpose,
-            reserved_nanos,
-            captured_nanos: 0,
-            released_nanos: 0,
-            overrun_nanos: 0,
-            expires_at,
-            status: HoldStatus::Open,
-        }
-    }
-}
-
 impl Wallet {
     /// What may be held or refunded: posted less held. Holds past their expiry count until they are swept.
     #[must_use]
@@ -420,195 +416,15 @@ impl Wallet {
         self.posted_nanos - self.held_nanos
     }
 
+    /// Organisation and currency. A wallet without credit has neither, and nothing to spend.
     pub(crate) fn owner(&self) -> Result<(OrganisationId, Currency), WalletError> {
-        self.owner.ok_or_else(|| WalletError::InsufficientFunds {
-            available: format_nanos(0),
-            wanted: "more".to_owned(),
-        })
+        self.owner.ok_or_else(|| self.insufficient(1))
     }
 
-    pub(crate) fn hold(&self, hold_id: HoldId) -> Result<&Hold, WalletError> {
-        self.holds.get(&hold_id.to_string()).ok_or(WalletError::UnknownHold(hold_id))
-    }
-
-    fn with_hold(&mut self, hold_id: HoldId, change: impl FnOnce(&mut Hold)) {
-        if let Some(hold) = self.holds.get_mut(&hold_id.to_string()) {
-            change(hold);
-        }
-    }
-
-    fn with_lot(&mut self, payment_id: PaymentId, change: impl FnOnce(&mut Lot)) {
-        if let Some(lot) = self.lots.iter_mut().find(|lot| lot.payment_id == payment_id) {
-            change(lot);
-        }
-    }
-
-    fn close_hold(&mut self, hold_id: HoldId, released_nanos: Nanos, status: HoldStatus) {
-        self.held_nanos -= released_nanos;
-        self.with_hold(hold_id, |hold| {
-            hold.released_nanos += released_nanos;
-            hold.status = status;
-        });
-    }
-
-    fn hold_change(
-        &self,
-        hold_id: HoldId,
-        reserved_nanos: Nanos,
-        captured_nanos: Nanos,
-        released_nanos: Nanos,
-    ) -> Option<HoldChange> {
-        let (organisation_id, currency) = self.owner?;
-        let expires_at = self.hold(hold_id).ok()?.expires_at;
-        let account = chart::wallet_paid(organisation_id, currency);
-        Some(HoldChange {
-            hold_id,
-            account,
-            currency,
-            reserved_nanos,
-            captured_nanos,
-            released_nanos,
-            expires_at,
-        })
-    }
-
-    /// Expiries of every open hold whose time is over, except one.
-    fn expire(&self, at: Timestamp, except: Option<HoldId>) -> Vec<WalletEvent> {
-        let expired = |hold: &Hold| hold.status == HoldStatus::Open && hold.expires_at <= at;
-        self.holds
-            .iter()
-            .filter(|(_, hold)| expired(hold))
-            .filter_map(|(id, hold)| Some((id.parse().ok()?, hold.remaining_nanos())))
-            .filter(|(hold_id, _)| Some(*hold_id) != except)
-            .map(|(hold_id, amount_nanos)| WalletEvent::HoldExpired { hold_id, amount_nanos })
-            .collect()
-    }
-
-    /// The state and the events after sweeping, so that expired holds never stand in the way.
-    pub(crate) fn swept(&self, at: Timestamp, except: Option<HoldId>) -> (Self, Vec<WalletEvent>) {
-        let events = self.expire(at, except);
-        (events.iter().cloned().fold(self.clone(), Self::evolve), events)
-    }
-
-    fn insufficient(&self, wanted: Nanos) -> WalletError {
+    pub(crate) fn insufficient(&self, wanted: Nanos) -> WalletError {
         WalletError::InsufficientFunds {
             available: format_nanos(self.available_nanos()),
             wanted: format_nanos(wanted),
         }
-    }
-
-    fn top_up(&self, top_up: TopUp) -> Result<Vec<WalletEvent>, WalletError> {
-        let TopUp { organisation_id, currency, payment_id, amount_nanos, charge_id, at } = top_up;
-        if amount_nanos <= 0 {
-            return Err(WalletError::AmountNotPositive);
-        }
-        if let Some(lot) = self.lots.iter().find(|lot| lot.payment_id == payment_id) {
-            let same = lot.amount_nanos == amount_nanos;
-            return if same { Ok(vec![]) } else { Err(WalletError::IdReused) };
-        }
-        if self.owner.is_some_and(|owner| owner != (organisation_id, currency)) {
-            return Err(WalletError::IdReused);
-        }
-        self.posted_nanos.checked_add(amount_nanos).ok_or(WalletError::TooLarge)?;
-        let journal = JournalTransaction::transfer(
-            ("top_up", "stripe", &charge_id),
-            (currency, amount_nanos),
-            (chart::stripe(currency), chart::wallet_paid(organisation_id, currency)),
-            at,
-        );
-        let event =
-            WalletEvent::ToppedUp { organisation_id, currency, payment_id, amount_nanos, journal };
-        Ok(vec![event])
-    }
-
-    fn place_hold(&self, place: PlaceHold) -> Result<Vec<WalletEvent>, WalletError> {
-        let PlaceHold { hold_id, purpose, amount_nanos, expires_at, at } = place;
-        if amount_nanos <= 0 {
-            return Err(WalletError::AmountNotPositive);
-        }
-        if let Ok(hold) = self.hold(hold_id) {
-            return if hold.purpose == purpose { Ok(vec![]) } else { Err(WalletError::IdReused) };
-        }
-        let (wallet, mut events) = self.swept(at, None);
-        if wallet.available_nanos() < amount_nanos {
-            return Err(wallet.insufficient(amount_nanos));
-        }
-        events.push(WalletEvent::HoldPlaced { hold_id, purpose, amount_nanos, expires_at });
-        Ok(events)
-    }
-
-    fn release_hold(&self, hold_id: HoldId) -> Result<Vec<WalletEvent>, WalletError> {
-        let hold = self.hold(hold_id)?;
-        let amount_nanos = hold.remaining_nanos();
-        match hold.status {
-            HoldStatus::Released => Ok(vec![]),
-            HoldStatus::Open | HoldStatus::Expired => {
-                Ok(vec![WalletEvent::HoldReleased { hold_id, amount_nanos }])
-            }
-        }
-    }
-
-    fn reserve_refund(&self, reserve: ReserveRefund) -> Result<Vec<WalletEvent>, WalletError> {
-        let ReserveRefund { refund_id, payment_id, amount_nanos, reason, at } = reserve;
-        if amount_nanos <= 0 {
-            return Err(WalletError::AmountNotPositive);
-        }
-        if let Some(open) = self.refunds.get(&refund_id.to_string()) {
-            let same = (open.payment_id, open.amount_nanos) == (payment_id, amount_nanos);
-            return if same { Ok(vec![]) } else { Err(WalletError::IdReused) };
-        }
-        let lot = self.lots.iter().find(|lot| lot.payment_id == payment_id);
-        let lot = lot.ok_or(WalletError::UnknownPayment(payment_id))?;
-        let (organisation_id, currency) = self.owner()?;
-        if amount_nanos % currency.nanos_per_minor() != 0 {
-            return Err(WalletError::NotWholeMinor(format_nanos(amount_nanos)));
-        }
-        if amount_nanos > lot.remaining_nanos {
-            return Err(WalletError::ExceedsRefundable {
-                payment_id,
-                refundable: format_nanos(lot.remaining_nanos),
-                wanted: format_nanos(amount_nanos),
-            });
-        }
-        let (wallet, mut events) = self.swept(at, None);
-        if wallet.available_nanos() < amount_nanos {
-            return Err(wallet.insufficient(amount_nanos));
-        }
-        let journal = JournalTransaction::transfer(
-            ("refund_reserved", "refund", &refund_id.to_string()),
-            (currency, amount_nanos),
-            (chart::wallet_paid(organisation_id, currency), chart::refund_payable(currency)),
-            at,
-        );
-        events.push(WalletEvent::RefundReserved {
-            refund_id,
-            payment_id,
-            amount_nanos,
-            reason,
-            journal,
-        });
-        Ok(events)
-    }
-
-    fn return_refund(
-        &self,
-        refund_id: RefundId,
-        at: Timestamp,
-    ) -> Result<Vec<WalletEvent>, WalletError> {
-        let refund = self.refunds.get(&refund_id.to_string());
-        let refund = refund.ok_or(WalletError::UnknownRefund(refund_id))?;
-        if refund.returned {
-            return Ok(vec![]);
-        }
-        let amount_nanos = refund.amount_nanos;
-        let (organisation_id, currency) = self.owner()?;
-        let mut journal = JournalTransaction::transfer(
-            ("refund_returned", "refund_returned", &refund_id.to_string()),
-            (currency, amount_nanos),
-            (chart::refund_payable(currency), chart::wallet_paid(organisation_id, currency)),
-            at,
-        );
-        journal.reverses = Some(format!("refund/{refund_id}"));
-        Ok(vec![WalletEvent::RefundReturned { refund_id, amount_nanos, journal }])
     }
 }

@@ -253,6 +253,17 @@ fn check_amount(amount_nanos: Nanos, currency: Currency) -> Result<(), PaymentEr
     Ok(())
 }
 
+/// What the provider calls a thing never changes once we know it.
+fn same_id(known: Option<&str>, reported: &str) -> Result<(), PaymentError> {
+    match known {
+        Some(known) if known != reported => Err(PaymentError::ProviderMismatch {
+            known: known.to_owned(),
+            reported: reported.to_owned(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl Payment {
     fn submit(
         &self,
@@ -263,9 +274,12 @@ impl Payment {
             return Err(PaymentError::Unknown);
         }
         self.same_provider(&provider_id)?;
-        match self.provider_id {
-            Some(_) => Ok(vec![]),
-            None => Ok(vec![PaymentEvent::Submitted { provider_id, at }]),
+        match self.status {
+            PaymentStatus::Requested => Ok(vec![PaymentEvent::Submitted { provider_id, at }]),
+            PaymentStatus::Unknown
+            | PaymentStatus::Pending
+            | PaymentStatus::Succeeded
+            | PaymentStatus::Failed => Ok(vec![]),
         }
     }
 
@@ -286,20 +300,15 @@ impl Payment {
                 reported: format_nanos(amount_nanos),
             });
         }
-        match self.status {
-            PaymentStatus::Succeeded => Ok(vec![]),
-            _ => Ok(vec![PaymentEvent::Succeeded { provider_id, charge_id, amount_nanos, at }]),
+        if self.status != PaymentStatus::Succeeded {
+            return Ok(vec![PaymentEvent::Succeeded { provider_id, charge_id, amount_nanos, at }]);
         }
+        same_id(self.charge_id.as_deref(), &charge_id)?;
+        Ok(vec![])
     }
 
     fn same_provider(&self, reported: &str) -> Result<(), PaymentError> {
-        match &self.provider_id {
-            Some(known) if known != reported => Err(PaymentError::ProviderMismatch {
-                known: known.clone(),
-                reported: reported.to_owned(),
-            }),
-            _ => Ok(()),
-        }
+        same_id(self.provider_id.as_deref(), reported)
     }
 
     fn record_fee(
@@ -312,6 +321,7 @@ impl Payment {
         if self.status != PaymentStatus::Succeeded {
             return Err(PaymentError::WrongState(self.status));
         }
+        same_id(self.fee_of.as_deref(), &balance_transaction_id)?;
         if self.fee_of.is_some() || fee_nanos <= 0 {
             return Ok(vec![]);
         }

@@ -86,6 +86,8 @@ pub enum RefundError {
     WrongState(RefundStatus),
     #[error("the provider reports {reported} where {expected} was asked for")]
     AmountMismatch { expected: String, reported: String },
+    #[error("the refund is {known} at the provider, not {reported}")]
+    ProviderMismatch { known: String, reported: String },
     #[error("the id was used before for something else")]
     IdReused,
 }
@@ -96,6 +98,7 @@ impl Refusal for RefundError {
             Self::Unknown => "unknown_refund",
             Self::WrongState(_) => "refund_in_wrong_state",
             Self::AmountMismatch { .. } => "provider_amount_mismatch",
+            Self::ProviderMismatch { .. } => "provider_id_mismatch",
             Self::IdReused => "id_reused",
         }
     }
@@ -145,28 +148,31 @@ impl Decider for Refund {
                 charge_id,
                 at,
             } => {
-                let same = (self.payment_id, self.amount_nanos) == (Some(payment_id), amount_nanos);
+                if self.status != RefundStatus::Unknown {
+                    let known = (self.payment_id, self.currency, self.amount_nanos);
+                    let same = known == (Some(payment_id), Some(currency), amount_nanos);
+                    return if same { Ok(vec![]) } else { Err(RefundError::IdReused) };
+                }
+                Ok(vec![RefundEvent::Requested {
+                    refund_id,
+                    payment_id,
+                    organisation_id,
+                    currency,
+                    amount_nanos,
+                    charge_id,
+                    at,
+                }])
+            }
+            RefundCommand::Submit { provider_id, at } => {
+                self.same_provider(&provider_id)?;
                 match self.status {
-                    RefundStatus::Unknown => Ok(vec![RefundEvent::Requested {
-                        refund_id,
-                        payment_id,
-                        organisation_id,
-                        currency,
-                        amount_nanos,
-                        charge_id,
-                        at,
-                    }]),
-                    _ if same => Ok(vec![]),
-                    _ => Err(RefundError::IdReused),
+                    RefundStatus::Unknown => Err(RefundError::Unknown),
+                    RefundStatus::Requested => Ok(vec![RefundEvent::Submitted { provider_id, at }]),
+                    RefundStatus::Pending | RefundStatus::Succeeded | RefundStatus::Failed => {
+                        Ok(vec![])
+                    }
                 }
             }
-            RefundCommand::Submit { provider_id, at } => match self.status {
-                RefundStatus::Unknown => Err(RefundError::Unknown),
-                RefundStatus::Requested => Ok(vec![RefundEvent::Submitted { provider_id, at }]),
-                RefundStatus::Pending | RefundStatus::Succeeded | RefundStatus::Failed => {
-                    Ok(vec![])
-                }
-            },
             RefundCommand::Succeed { provider_id, amount_nanos, at } => {
                 self.succeed(provider_id, amount_nanos, at)
             }
@@ -224,6 +230,16 @@ impl Decider for Refund {
 cqrs_aggregate!(Refund);
 
 impl Refund {
+    fn same_provider(&self, reported: &str) -> Result<(), RefundError> {
+        match &self.provider_id {
+            Some(known) if known != reported => Err(RefundError::ProviderMismatch {
+                known: known.clone(),
+                reported: reported.to_owned(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn identity(&self) -> Result<(RefundId, Currency), RefundError> {
         self.refund_id.zip(self.currency).ok_or(RefundError::Unknown)
     }
@@ -234,7 +250,8 @@ impl Refund {
         amount_nanos: Nanos,
         at: Timestamp,
     ) -> Result<Vec<RefundEvent>, RefundError> {
-        let (refund_id, currency) = self.identity()?;
+        let (_, currency) = self.identity()?;
+        self.same_provider(&provider_id)?;
         if amount_nanos != self.amount_nanos {
             return Err(RefundError::AmountMismatch {
                 expected: format_nanos(self.amount_nanos),
@@ -253,7 +270,6 @@ impl Refund {
                     (chart::refund_payable(currency), chart::stripe(currency)),
                     at,
                 );
-                debug_assert!(self.refund_id == Some(refund_id));
                 Ok(vec![RefundEvent::Succeeded { provider_id, amount_nanos, at, journal }])
             }
         }
@@ -261,9 +277,10 @@ impl Refund {
 
     fn fail(&self, code: String, at: Timestamp) -> Result<Vec<RefundEvent>, RefundError> {
         let (refund_id, currency) = self.identity()?;
-        match (self.status, &self.provider_id) {
-            (RefundStatus::Failed, _) => Ok(vec![]),
-            (RefundStatus::Succeeded, Some(provider_id)) => {
+        match self.status {
+            RefundStatus::Failed => Ok(vec![]),
+            RefundStatus::Succeeded => {
+                let provider_id = self.provider_id.as_ref().ok_or(RefundError::Unknown)?;
                 let mut journal = JournalTransaction::transfer(
                     ("refund_failed", "stripe_refund_failure", &refund_id.to_string()),
                     (currency, self.amount_nanos),
@@ -273,7 +290,9 @@ impl Refund {
                 journal.reverses = Some(format!("stripe/{provider_id}"));
                 Ok(vec![RefundEvent::Failed { code, at, journal: Some(journal) }])
             }
-            _ => Ok(vec![RefundEvent::Failed { code, at, journal: None }]),
+            RefundStatus::Unknown | RefundStatus::Requested | RefundStatus::Pending => {
+                Ok(vec![RefundEvent::Failed { code, at, journal: None }])
+            }
         }
     }
 }
