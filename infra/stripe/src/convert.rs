@@ -1,0 +1,212 @@
+//! Stripe's words in ours. Amounts: minor units there, nanos here.
+use std::collections::{BTreeMap, HashMap};
+
+use cairn_commands::ports::{
+    PortError, ProviderBalance, ProviderFee, ProviderOutcome, ProviderPayment, ProviderRefund,
+    ProviderTransaction,
+};
+use cairn_core::{Currency, Money, Nanos, Timestamp};
+
+use crate::wire::{
+    Amount, Balance, BalanceTransaction, Expandable, Identified, PaymentError, PaymentIntent,
+    Refund,
+};
+
+pub(crate) const PAYMENT_KEY: &str = "cairn_payment_id";
+pub(crate) const REFUND_KEY: &str = "cairn_refund_id";
+
+pub(crate) fn currency(code: &str) -> Result<Currency, PortError> {
+    code.to_uppercase().parse().map_err(|_| {
+        PortError::permanent("unknown_currency", format!("Cairn keeps no books in '{code}'"))
+    })
+}
+
+pub(crate) fn nanos(minor: i64, currency: Currency) -> Result<Nanos, PortError> {
+    minor.checked_mul(currency.nanos_per_minor()).ok_or_else(|| {
+        PortError::permanent("amount_too_large", format!("{minor} minor units do not fit"))
+    })
+}
+
+/// Whole minor units of an amount of ours.
+pub(crate) fn minor(amount: Money) -> Result<i64, PortError> {
+    let unit = amount.currency.nanos_per_minor();
+    if amount.nanos <= 0 || amount.nanos % unit != 0 {
+        return Err(PortError::permanent(
+            "not_whole_minor_units",
+            format!("{amount} is not a positive number of whole cents"),
+        ));
+    }
+    Ok(amount.nanos / unit)
+}
+
+fn own_id<T: std::str::FromStr>(
+    metadata: Option<&HashMap<String, String>>,
+    key: &str,
+) -> Option<T> {
+    metadata?.get(key)?.parse().ok()
+}
+
+pub(crate) fn payment(intent: PaymentIntent) -> Result<ProviderPayment, PortError> {
+    let outcome = intent_outcome(&intent.status, intent.last_payment_error);
+    let currency = currency(&intent.currency)?;
+    let received = intent.amount_received.filter(|_| outcome == ProviderOutcome::Succeeded);
+    let (charge_id, transaction) = match intent.latest_charge {
+        None => (None, None),
+        Some(Expandable::Id(id)) => (Some(id), None),
+        Some(Expandable::Object(charge)) => (Some(charge.id), charge.balance_transaction),
+    };
+    let fee = match transaction {
+        Some(Expandable::Object(transaction)) => fee(&transaction, currency)?,
+        Some(Expandable::Id(_)) | None => None,
+    };
+    Ok(ProviderPayment {
+        payment_id: own_id(intent.metadata.as_ref(), PAYMENT_KEY),
+        provider_id: intent.id,
+        amount: Money::new(nanos(received.unwrap_or(intent.amount), currency)?, currency),
+        outcome,
+        charge_id,
+        fee,
+    })
+}
+
+fn intent_outcome(status: &str, error: Option<PaymentError>) -> ProviderOutcome {
+    match (status, error) {
+        ("succeeded", _) => ProviderOutcome::Succeeded,
+        ("canceled", _) => ProviderOutcome::Failed {
+            code: "canceled".to_owned(),
+            message: "the payment was cancelled at the provider".to_owned(),
+        },
+        ("requires_payment_method", Some(error)) => ProviderOutcome::Failed {
+            code: error.code.or(error.decline_code).unwrap_or_else(|| "payment_failed".to_owned()),
+            message: error.message.unwrap_or_else(|| "the payment failed".to_owned()),
+        },
+        (
+            "requires_payment_method"
+            | "requires_confirmation"
+            | "requires_action"
+            | "requires_capture"
+            | "processing",
+            _,
+        ) => ProviderOutcome::Pending,
+        (unknown, _) => {
+            tracing::warn!(status = unknown, "payment status not known to this version: pending");
+            ProviderOutcome::Pending
+        }
+    }
+}
+
+fn fee(
+    transaction: &BalanceTransaction,
+    expected: Currency,
+) -> Result<Option<ProviderFee>, PortError> {
+    if currency(&transaction.currency)? != expected {
+        tracing::warn!(
+            transaction = transaction.id,
+            settled_in = transaction.currency,
+            "the account settles in another currency than the payment's; its fee is not booked here"
+        );
+        return Ok(None);
+    }
+    Ok(Some(ProviderFee {
+        balance_transaction_id: transaction.id.clone(),
+        fee_nanos: nanos(transaction.fee, expected)?,
+    }))
+}
+
+pub(crate) fn refund(refund: Refund) -> Result<ProviderRefund, PortError> {
+    let currency = currency(&refund.currency)?;
+    let outcome = match refund.status.as_deref() {
+        Some("succeeded") => ProviderOutcome::Succeeded,
+        Some(status @ ("failed" | "canceled")) => ProviderOutcome::Failed {
+            code: refund.failure_reason.unwrap_or_else(|| status.to_owned()),
+            message: format!("the refund {status} at the provider"),
+        },
+        Some("pending" | "requires_action") | None => ProviderOutcome::Pending,
+        Some(unknown) => {
+            tracing::warn!(status = unknown, "refund status not known to this version: pending");
+            ProviderOutcome::Pending
+        }
+    };
+    Ok(ProviderRefund {
+        refund_id: own_id(refund.metadata.as_ref(), REFUND_KEY),
+        provider_id: refund.id,
+        outcome,
+        amount: Money::new(nanos(refund.amount, currency)?, currency),
+    })
+}
+
+pub(crate) fn transaction(line: BalanceTransaction) -> Result<ProviderTransaction, PortError> {
+    let currency = currency(&line.currency)?;
+    Ok(ProviderTransaction {
+        id: line.id,
+        source_id: line.source.map(|source| match source {
+            Expandable::Id(id) => id,
+            Expandable::Object(object) => {
+                let Identified { id } = *object;
+                id
+            }
+        }),
+        category: line.reporting_category,
+        currency,
+        amount_nanos: nanos(line.amount, currency)?,
+        fee_nanos: nanos(line.fee, currency)?,
+        net_nanos: nanos(line.net, currency)?,
+        created_at: Timestamp::from_secs(line.created),
+        available_at: Timestamp::from_secs(line.available_on),
+    })
+}
+
+/// Pending and available together. Currencies that Cairn keeps no books in are left out while they are empty.
+pub(crate) fn balances(balance: Balance) -> Result<Vec<ProviderBalance>, PortError> {
+    let mut totals = BTreeMap::new();
+    for Amount { amount, currency: code } in balance.available.into_iter().chain(balance.pending) {
+        if amount == 0 && currency(&code).is_err() {
+            continue;
+        }
+        let currency = currency(&code)?;
+        *totals.entry(currency).or_insert(0) += nanos(amount, currency)?;
+    }
+    Ok(totals
+        .into_iter()
+        .map(|(currency, total_nanos)| ProviderBalance { currency, total_nanos })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{minor, payment, refund};
+    use cairn_commands::ports::ProviderOutcome;
+    use cairn_core::{Currency, Money};
+
+    fn intent(extra: &str) -> ProviderOutcome {
+        let text = format!(r#"{{"id": "pi_1", "amount": 1250, "currency": "usd", {extra}}}"#);
+        payment(serde_json::from_str(&text).unwrap()).unwrap().outcome
+    }
+
+    #[test]
+    fn a_status_of_tomorrow_is_pending() {
+        assert_eq!(intent(r#""status": "settled_on_mars""#), ProviderOutcome::Pending);
+        let text = r#"{"id": "re_1", "amount": 1, "currency": "eur", "status": "on_its_way"}"#;
+        let refund = refund(serde_json::from_str(text).unwrap()).unwrap();
+        assert_eq!(refund.outcome, ProviderOutcome::Pending);
+    }
+
+    #[test]
+    fn a_payment_awaiting_its_method_failed_only_if_an_attempt_did() {
+        let waiting = intent(r#""status": "requires_payment_method", "last_payment_error": null"#);
+        assert_eq!(waiting, ProviderOutcome::Pending);
+        let failed = intent(
+            r#""status": "requires_payment_method", "last_payment_error": {"code": "card_declined"}"#,
+        );
+        assert!(matches!(failed, ProviderOutcome::Failed { code, .. } if code == "card_declined"));
+    }
+
+    #[test]
+    fn only_positive_whole_cents_go_out() {
+        let cents = |nanos| minor(Money::new(nanos, Currency::EUR));
+        assert_eq!(cents(12_500_000_000), Ok(1_250));
+        assert!(cents(1).is_err());
+        assert!(cents(0).is_err());
+        assert!(cents(-10_000_000).is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! What we read of Stripe's answers: only the fields that Cairn needs, statuses as text, so that a value of tomorrow never loses one.
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PaymentIntent {
+    pub id: String,
+    pub status: String,
+    pub amount: i64,
+    pub amount_received: Option<i64>,
+    pub currency: String,
+    pub metadata: Option<HashMap<String, String>>,
+    pub latest_charge: Option<Expandable<Charge>>,
+    pub last_payment_error: Option<PaymentError>,
+}
+
+/// Only for handing the secret on: never logged, never stored.
+#[derive(Deserialize)]
+pub(crate) struct IntentSecret {
+    pub client_secret: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PaymentError {
+    pub code: Option<String>,
+    pub decline_code: Option<String>,
+    pub message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Charge {
+    pub id: String,
+    pub balance_transaction: Option<Expandable<BalanceTransaction>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refund {
+    pub id: String,
+    pub status: Option<String>,
+    pub amount: i64,
+    pub currency: String,
+    pub metadata: Option<HashMap<String, String>>,
+    pub failure_reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct BalanceTransaction {
+    pub id: String,
+    pub amount: i64,
+    pub fee: i64,
+    pub net: i64,
+    pub currency: String,
+    pub reporting_category: String,
+    pub source: Option<Expandable<Identified>>,
+    pub created: i64,
+    pub available_on: i64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Identified {
+    pub id: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Page<T> {
+    pub data: Vec<T>,
+    pub has_more: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Balance {
+    pub available: Vec<Amount>,
+    pub pending: Vec<Amount>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Amount {
+    pub amount: i64,
+    pub currency: String,
+}
+
+/// A reference, or the thing itself where it was asked for.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Expandable<T> {
+    Id(String),
+    Object(Box<T>),
+}
