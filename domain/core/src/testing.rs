@@ -1,5 +1,7 @@
 //! Given, when, then: a decision as data.
 use std::fmt::Debug;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use crate::{Decider, Refusal};
 
@@ -25,6 +27,73 @@ impl<A: Decider> Given<A> {
     /// The state itself.
     pub fn state(self) -> A {
         self.0
+    }
+}
+
+/// Decides twice: by ourselves, and through stock cqrs-es (`Aggregate::handle`), which must find the same facts,
+/// the same state after them and the same refusal.
+///
+/// # Panics
+/// When the two differ, or `handle` waits for something, which a pure aggregate never does.
+#[track_caller]
+pub fn decide_both_ways<A>(state: A, command: <A as Decider>::Command) -> When<A>
+where
+    A: Decider + PartialEq + Debug + Stock,
+    <A as Decider>::Command: Clone + Debug,
+    <A as Decider>::Error: PartialEq + Debug,
+{
+    let ours = state.decide(command.clone());
+    let theirs = state.clone().handle_at_once(command.clone());
+    match (&ours, theirs) {
+        (Ok(events), Ok((after, facts))) => {
+            assert_eq!(*events, facts, "{command:?}");
+            assert_eq!(events.iter().cloned().fold(state, A::evolve), after, "{command:?}");
+        }
+        (Err(refusal), Err(theirs)) => assert_eq!(*refusal, theirs, "{command:?}"),
+        (ours, theirs) => panic!("{command:?}: we say {ours:?}, cqrs-es says {theirs:?}"),
+    }
+    When(ours)
+}
+
+/// A state after facts.
+type Handled<A> = (A, Vec<<A as Decider>::Event>);
+
+/// A [`Decider`] as stock cqrs-es runs it; every [`crate::cqrs_aggregate!`] is one.
+pub trait Stock: Decider {
+    /// The state after the command and the facts.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn handle_at_once(
+        self,
+        command: <Self as Decider>::Command,
+    ) -> Result<Handled<Self>, <Self as Decider>::Error>;
+}
+
+impl<A> Stock for A
+where
+    A: Decider
+        + cqrs_es::Aggregate<
+            Command = <A as Decider>::Command,
+            Event = <A as Decider>::Event,
+            Error = <A as Decider>::Error,
+            Services = (),
+        >,
+{
+    fn handle_at_once(
+        mut self,
+        command: <A as Decider>::Command,
+    ) -> Result<Handled<A>, <A as Decider>::Error> {
+        let sink = cqrs_es::event_sink::EventSink::default();
+        at_once(cqrs_es::Aggregate::handle(&mut self, command, &(), &sink))?;
+        Ok((self, at_once(sink.collect())))
+    }
+}
+
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a pure aggregate waits for nothing"),
     }
 }
 
