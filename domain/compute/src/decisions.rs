@@ -54,7 +54,7 @@ impl Allocation {
                 Event::Rejected { code, message, at },
             ),
             Command::StartProvisioning { login, at } => {
-                if self.status == Status::Provisioning && self.login == login {
+                if !self.login.is_empty() && self.login == login {
                     return Ok(vec![]);
                 }
                 self.step(&[Status::Reserved], &[], Event::ProvisioningStarted { login, at })

@@ -1,0 +1,102 @@
+//! The rules of a SKU.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+use cairn_catalog::{Sku, SkuCommand, check_sku_id};
+use cairn_core::testing::{When, decide_both_ways};
+use cairn_core::{Currency, Decider, Resources, Timestamp};
+
+const AT: Timestamp = Timestamp::from_secs(1_000);
+const SMALL: Resources =
+    Resources { cpu_millis: 500, memory_bytes: 1 << 28, disk_bytes: 1 << 28, pids_max: 64 };
+
+fn define(sku_id: &str, resources: Resources) -> SkuCommand {
+    SkuCommand::Define { sku_id: sku_id.to_owned(), resources, at: AT }
+}
+
+fn price(nanos_per_hour: i64, effective: i64) -> SkuCommand {
+    let effective_at = Timestamp::from_secs(effective);
+    SkuCommand::SetPrice { currency: Currency::EUR, nanos_per_hour, effective_at, at: AT }
+}
+
+const RETIRE: SkuCommand = SkuCommand::Retire { at: AT };
+
+fn fold(commands: impl IntoIterator<Item = SkuCommand>) -> Sku {
+    commands.into_iter().fold(Sku::default(), |sku, command| {
+        let events = sku.decide(command).unwrap();
+        events.into_iter().fold(sku, Sku::evolve)
+    })
+}
+
+fn check(history: &[SkuCommand], command: SkuCommand) -> When<Sku> {
+    decide_both_ways(fold(history.to_vec()), command)
+}
+
+/// The state after a command that is accepted, and then repeated without effect.
+fn twice(history: &[SkuCommand], command: SkuCommand) -> Sku {
+    assert_ne!(check(history, command.clone()).events(), [], "it must do something at first");
+    let history = [history, std::slice::from_ref(&command)].concat();
+    check(&history, command).then([]);
+    fold(history)
+}
+
+#[test]
+fn a_sku_is_defined_priced_and_retired_once() {
+    assert_eq!(twice(&[], define("small", SMALL)).for_sale(), Ok(SMALL));
+    let priced = twice(&[define("small", SMALL)], price(100, 0));
+    assert_eq!(priced.prices.len(), 1);
+    assert!(twice(&[define("small", SMALL)], RETIRE).retired);
+}
+
+#[test]
+fn a_sku_id_is_short_lower_case_and_begins_with_a_letter() {
+    for good in ["a", "small-2.x", &"a".repeat(40)] {
+        assert_eq!(check_sku_id(good), Ok(()), "{good}");
+    }
+    for bad in ["", "2small", "Small", "a_b", "a b", "ä", &"a".repeat(41)] {
+        check(&[], define(bad, SMALL)).then_refused("sku_id_invalid");
+    }
+}
+
+#[test]
+fn what_nobody_can_use_is_not_for_sale() {
+    let none = Resources { cpu_millis: 0, ..SMALL };
+    check(&[], define("small", none)).then_refused("sku_resources_invalid");
+}
+
+#[test]
+fn resources_never_change() {
+    let more = Resources { cpu_millis: 501, ..SMALL };
+    check(&[define("small", SMALL)], define("small", more)).then_refused("sku_exists");
+}
+
+#[test]
+fn an_unknown_sku_has_no_price_and_cannot_retire() {
+    check(&[], price(1, 0)).then_refused("unknown_sku");
+    check(&[], RETIRE).then_refused("unknown_sku");
+}
+
+#[test]
+fn a_retired_sku_is_neither_priced_nor_defined_again() {
+    let retired = [define("small", SMALL), RETIRE];
+    check(&retired, price(1, 0)).then_refused("sku_retired");
+    check(&retired, define("small", SMALL)).then_refused("sku_retired");
+}
+
+#[test]
+fn a_price_is_positive_and_not_absurd() {
+    let known = [define("small", SMALL)];
+    for bad in [i64::MIN, -1, 0, 1_000_000_000_000_001] {
+        check(&known, price(bad, 0)).then_refused("price_invalid");
+    }
+    check(&known, price(1_000_000_000_000_000, 0)).events();
+}
+
+#[test]
+fn a_rental_pays_the_latest_version_effective_when_it_begins() {
+    let sku = fold([define("small", SMALL), price(100, 10), price(200, 20), price(150, 20)]);
+    let at = |secs| sku.price_at(Currency::EUR, Timestamp::from_secs(secs));
+    assert_eq!(at(9), None);
+    assert_eq!(at(10).unwrap().version, 1);
+    assert_eq!(at(19).unwrap().nanos_per_hour, 100);
+    assert_eq!((at(20).unwrap().version, at(20).unwrap().nanos_per_hour), (3, 150));
+    assert_eq!(sku.price_at(Currency::USD, Timestamp::from_secs(99)), None);
+}
