@@ -1,2 +1,8 @@
 //! What acts: the executor, one module per context, process managers and their effects.
+mod context;
+mod executor;
 pub mod ports;
+mod streams;
+
+pub use context::{CommandContext, Commands, ExecuteError, Executed};
+pub use executor::Executor;

@@ -1,1 +1,21 @@
-//! cairn-event-log
+//! The log: one table of facts in one gapless order, and the only code that writes it.
+//!
+//! [`EventLog::append`] hands a request to the one appender task of the process, which commits requests in groups: a stale
+//! or repeated request fails alone. What a fact writes into the books is written in the same transaction, under the
+//! database's own constraints. A command id is stored with its first outcome for ever.
+mod appender;
+mod batch;
+mod books;
+mod error;
+mod listener;
+mod log;
+mod pool;
+mod schema;
+mod snapshots;
+mod types;
+
+pub use error::LogError;
+pub use log::EventLog;
+pub use schema::{APP_ROLE, MIGRATOR, as_app};
+pub use snapshots::Snapshot;
+pub use types::{AppendRequest, Appended, Metadata, NewEvent, Outcome, Recorded, StoredOutcome};

@@ -1,0 +1,304 @@
+//! The executor: load, decide, append. One command, at most once, whatever its caller does meanwhile.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cairn_core::{Decider, Refusal};
+use cairn_event_log::{
+    AppendRequest, Appended, EventLog, LogError, NewEvent, Outcome, Snapshot, StoredOutcome,
+};
+use metrics::counter;
+use tokio_util::task::TaskTracker;
+
+use crate::context::{CommandContext, ExecuteError, Executed};
+use crate::streams::{Known, Streams, Turn};
+
+/// Streams whose state is kept in memory.
+const CACHED_STREAMS: usize = 20_000;
+/// A stream gets a snapshot each time it has grown by this many events.
+const SNAPSHOT_EVERY: i64 = 256;
+/// A snapshot made by another version of the code is not used: it may have folded otherwise.
+const MADE_BY: &str = concat!("cairn-commands ", env!("CARGO_PKG_VERSION"));
+/// How often a decision is made anew after a conflict or a lost connection.
+const ATTEMPTS: u32 = 16;
+/// How long a command tries to find out what became of it when the connection was lost.
+const DOUBT_MAX: Duration = Duration::from_secs(5);
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// Runs commands. Clones share one cache.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    log: EventLog,
+    streams: Streams,
+    tasks: TaskTracker,
+}
+
+impl Executor {
+    /// Over a log.
+    #[must_use]
+    pub fn new(log: EventLog) -> Self {
+        Self::with_cache(log, CACHED_STREAMS)
+    }
+
+    /// Over a log, with the states of about `streams` streams kept in memory.
+    #[must_use]
+    pub fn with_cache(log: EventLog, streams: usize) -> Self {
+        let tasks = TaskTracker::new();
+        Self { inner: Arc::new(Inner { log, streams: Streams::new(streams), tasks }) }
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &EventLog {
+        &self.inner.log
+    }
+
+    /// Executes a command at most once, in a task of its own: a caller that goes away does not stop it.
+    ///
+    /// # Errors
+    /// [`ExecuteError`]; a repeat of a refused command is refused again, in the same words.
+    pub async fn execute<A: Decider>(
+        &self,
+        aggregate_id: &str,
+        command: A::Command,
+        context: &CommandContext,
+        result: serde_json::Value,
+    ) -> Result<Executed, ExecuteError>
+    where
+        A::Command: Clone,
+    {
+        let job = Job::<A> {
+            inner: Arc::clone(&self.inner),
+            aggregate_id: aggregate_id.to_owned(),
+            command,
+            context: context.clone(),
+            result,
+        };
+        let done = self.inner.tasks.spawn(job.run()).await;
+        done.unwrap_or_else(|error| Err(ExecuteError::Internal(format!("the task died: {error}"))))
+    }
+
+    /// A stream's state now, and how many events it is the state after.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Unavailable`], or [`ExecuteError::Internal`] when the log cannot be read.
+    pub async fn load<A: Decider>(&self, aggregate_id: &str) -> Result<(A, i64), ExecuteError> {
+        let stream = self.inner.streams.stream(A::TYPE, aggregate_id);
+        let mut turn = stream.lock().await;
+        let known = match turn.take::<A>() {
+            // Another process may have added events.
+            Some(known) => self.inner.catch_up(aggregate_id, known).await?,
+            None => self.inner.load(aggregate_id).await?,
+        };
+        let loaded = (known.state.clone(), known.sequence);
+        turn.put(known);
+        Ok(loaded)
+    }
+
+    /// Waits until every command under way has ended.
+    pub async fn drain(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+}
+
+impl Inner {
+    /// A stream's state from the log. Short streams take one read; long ones start from a snapshot.
+    async fn load<A: Decider>(&self, aggregate_id: &str) -> Result<Known<A>, LogError> {
+        let start = Known { state: A::default(), sequence: 0 };
+        let head = self.log.load_some((A::TYPE, aggregate_id), 0, SNAPSHOT_EVERY).await?;
+        if i64::try_from(head.len()).unwrap_or(i64::MAX) < SNAPSHOT_EVERY {
+            return fold(start, head);
+        }
+        let snapshot = self.log.snapshot((A::TYPE, aggregate_id), MADE_BY).await?;
+        let known = match snapshot
+            .map(|found| (found.sequence, serde_json::from_value(found.state)))
+        {
+            Some((sequence, Ok(state))) => Known { state, sequence },
+            Some((_, Err(error))) => {
+                tracing::warn!(%error, aggregate_id, "a snapshot does not decode and is not used");
+                fold(start, head)?
+            }
+            None => fold(start, head)?,
+        };
+        self.catch_up(aggregate_id, known).await
+    }
+
+    async fn catch_up<A: Decider>(
+        &self,
+        aggregate_id: &str,
+        known: Known<A>,
+    ) -> Result<Known<A>, LogError> {
+        let events = self.log.load(A::TYPE, aggregate_id, known.sequence).await?;
+        fold(known, events)
+    }
+
+    /// Keeps a snapshot in the background when a stream has grown past the next mark.
+    fn keep_snapshot<A: Decider>(
+        self: &Arc<Self>,
+        aggregate_id: &str,
+        before: i64,
+        known: &Known<A>,
+    ) {
+        if before / SNAPSHOT_EVERY == known.sequence / SNAPSHOT_EVERY {
+            return;
+        }
+        let Ok(state) = serde_json::to_value(&known.state) else { return };
+        let snapshot = Snapshot { sequence: known.sequence, state };
+        let (inner, aggregate_id) = (Arc::clone(self), aggregate_id.to_owned());
+        self.tasks.spawn(async move {
+            let stream = (A::TYPE, aggregate_id.as_str());
+            if let Err(error) = inner.log.keep_snapshot(stream, MADE_BY, &snapshot).await {
+                tracing::debug!(%error, "a snapshot was not kept");
+            }
+        });
+    }
+}
+
+fn fold<A: Decider>(
+    mut known: Known<A>,
+    events: Vec<cairn_event_log::Recorded>,
+) -> Result<Known<A>, LogError> {
+    for recorded in events {
+        if recorded.sequence != known.sequence + 1 {
+            let (at, wanted) = (recorded.position, known.sequence + 1);
+            return Err(LogError::Corrupt(format!("position {at} is not number {wanted}")));
+        }
+        known.state = known.state.evolve(recorded.decode()?);
+        known.sequence = recorded.sequence;
+    }
+    Ok(known)
+}
+
+/// A decision on a stream: the state after it and what to append.
+struct Decision<A> {
+    next: Known<A>,
+    events: Vec<NewEvent>,
+    outcome: Outcome,
+}
+
+/// One command on its way.
+struct Job<A: Decider> {
+    inner: Arc<Inner>,
+    aggregate_id: String,
+    command: A::Command,
+    context: CommandContext,
+    result: serde_json::Value,
+}
+
+impl<A: Decider> Job<A>
+where
+    A::Command: Clone,
+{
+    async fn run(mut self) -> Result<Executed, ExecuteError> {
+        let stream = self.inner.streams.stream(A::TYPE, &self.aggregate_id);
+        let mut turn = stream.lock().await;
+        let mut doubt: Option<(LogError, Instant)> = None;
+        for attempt in 0..ATTEMPTS {
+            match self.attempt(&mut turn).await {
+                Ok(Some(appended)) => return self.answer(appended, doubt.is_some()),
+                Ok(None) => counter!("cairn_commands_conflicts_total").increment(1),
+                // The same command id finds out what became of it.
+                Err(error @ LogError::InDoubt(_)) => {
+                    doubt.get_or_insert((error, Instant::now()));
+                }
+                Err(LogError::Unavailable(_)) if doubt.is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
+            if doubt.as_ref().is_some_and(|(_, since)| since.elapsed() > DOUBT_MAX) {
+                break;
+            }
+            pause(attempt, doubt.is_some()).await;
+        }
+        Err(doubt.map_or(ExecuteError::Conflict, |(error, _)| error.into()))
+    }
+
+    /// Decides and appends once. None: others changed the stream, so decide anew.
+    async fn attempt(&mut self, turn: &mut Turn<'_>) -> Result<Option<Settled>, LogError> {
+        let known = match turn.take::<A>() {
+            Some(known) => known,
+            None => self.inner.load(&self.aggregate_id).await?,
+        };
+        let before = known.sequence;
+        let Decision { next, events, outcome } = self.decide(known)?;
+        let request = AppendRequest {
+            command_id: self.context.command_id.clone(),
+            command_hash: self.context.body_hash,
+            aggregate_type: A::TYPE,
+            aggregate_id: self.aggregate_id.clone(),
+            expected_sequence: before,
+            events,
+            outcome: outcome.clone(),
+            metadata: self.context.metadata(),
+        };
+        match self.inner.log.append(request).await? {
+            Appended::Done { position, sequence } => {
+                self.inner.keep_snapshot(&self.aggregate_id, before, &next);
+                turn.put(next);
+                Ok(Some(Settled::Now { outcome, position, sequence }))
+            }
+            Appended::Repeated(stored) => Ok(Some(Settled::Before(stored))),
+            Appended::KeyReused => Ok(Some(Settled::KeyReused)),
+            Appended::Stale => Ok(None),
+        }
+    }
+
+    fn decide(&self, known: Known<A>) -> Result<Decision<A>, LogError> {
+        let Known { mut state, mut sequence } = known;
+        let decided = match state.decide(self.command.clone()) {
+            Ok(decided) => decided,
+            Err(refusal) => {
+                let (code, message) = (refusal.code().to_owned(), refusal.to_string());
+                let outcome = Outcome::Refused { code, message };
+                return Ok(Decision { next: Known { state, sequence }, events: vec![], outcome });
+            }
+        };
+        let mut events = Vec::with_capacity(decided.len());
+        for event in decided {
+            state = state.evolve(event.clone());
+            sequence += 1;
+            let book = state.book_entry(&event);
+            events.push(NewEvent::try_new(&event, book)?);
+        }
+        let outcome = Outcome::Accepted { result: self.result.clone() };
+        Ok(Decision { next: Known { state, sequence }, events, outcome })
+    }
+
+    fn answer(self, settled: Settled, doubted: bool) -> Result<Executed, ExecuteError> {
+        let (outcome, position, sequence, replayed) = match settled {
+            Settled::Now { outcome, position, sequence } => (outcome, position, sequence, false),
+            // A repeat of an attempt of this very run is no replay.
+            Settled::Before(stored) => (stored.outcome, stored.position, stored.sequence, !doubted),
+            Settled::KeyReused => return Err(ExecuteError::KeyReused),
+        };
+        match outcome {
+            Outcome::Accepted { result } => {
+                let aggregate_id = self.aggregate_id;
+                Ok(Executed { position, aggregate_id, sequence, result, replayed })
+            }
+            Outcome::Refused { code, message } => {
+                Err(ExecuteError::Refused { code, message, replayed })
+            }
+        }
+    }
+}
+
+/// What became of an attempt that did not conflict.
+enum Settled {
+    Now { outcome: Outcome, position: i64, sequence: i64 },
+    Before(StoredOutcome),
+    KeyReused,
+}
+
+/// None after the first conflicts, then longer and longer.
+async fn pause(attempt: u32, doubtful: bool) {
+    let pause = Duration::from_millis(if doubtful { 20 } else { 1 }) * 2_u32.pow(attempt.min(10));
+    if doubtful || attempt > 2 {
+        tokio::time::sleep(pause.min(PAUSE_MAX)).await;
+    }
+}

@@ -1,0 +1,89 @@
+//! What can go wrong with the log, sorted by the caller's only question: what now?
+use sqlx::Error as Sqlx;
+
+/// Why the log did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The database cannot be reached or is out of resources. Nothing was written.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The connection was lost after the request was sent: it may have been committed. Ask again with the same command id.
+    #[error("the connection to the database was lost and the outcome is in doubt: {0}")]
+    InDoubt(String),
+    /// A constraint of the database refused the request, so a decision was wrong. Nothing was written.
+    #[error("the database refused the request by {constraint}: {message}")]
+    Rejected {
+        /// Name of the constraint, or the SQL state.
+        constraint: String,
+        /// What the database said.
+        message: String,
+    },
+    /// Stored data is not what it must be.
+    #[error("the log holds what cannot be read: {0}")]
+    Corrupt(String),
+    /// Any other answer of the database, for example a missing table. Nothing was written.
+    #[error("the database refused: {0}")]
+    Database(String),
+}
+
+impl LogError {
+    /// Whether the same request may succeed later as it is.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::InDoubt(_))
+    }
+
+    /// Of a statement that only reads, or of getting a connection: nothing can be in doubt.
+    pub(crate) fn reading(error: &Sqlx) -> Self {
+        match Self::writing(error) {
+            Self::InDoubt(cause) => Self::Unavailable(cause),
+            other => other,
+        }
+    }
+
+    /// Of a statement that writes and commits by itself.
+    pub(crate) fn writing(error: &Sqlx) -> Self {
+        match error {
+            Sqlx::Database(answer) => Self::answered(answer.as_ref()),
+            Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::Tls(_) | Sqlx::Configuration(_) => {
+                Self::Unavailable(error.to_string())
+            }
+            Sqlx::ColumnDecode { .. } | Sqlx::Decode(_) | Sqlx::ColumnNotFound(_) => {
+                Self::Corrupt(error.to_string())
+            }
+            // An Io or protocol error, or a crashed worker: the statement may have arrived and been committed.
+            _ => Self::InDoubt(error.to_string()),
+        }
+    }
+
+    fn answered(answer: &dyn sqlx::error::DatabaseError) -> Self {
+        let message = answer.message().to_owned();
+        let code = answer.code().unwrap_or_default().into_owned();
+        let fatal = answer
+            .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+            .is_some_and(|pg| pg.severity().is_fatal());
+        match code.get(..2).unwrap_or_default() {
+            // The session ended, perhaps between its commit and its answer.
+            _ if fatal => Self::InDoubt(message),
+            "57" if code != "57014" => Self::InDoubt(message),
+            // Cancelled by a timeout, locks, deadlocks, resources, connections.
+            "57" | "55" | "40" | "53" | "08" => Self::Unavailable(message),
+            "23" | "P0" | "22" => {
+                let constraint = answer.constraint().map_or(code, str::to_owned);
+                Self::Rejected { constraint, message }
+            }
+            _ => Self::Database(format!("{message} ({code})")),
+        }
+    }
+}
+
+/// Severities that end the session.
+trait Severity {
+    fn is_fatal(&self) -> bool;
+}
+
+impl Severity for sqlx::postgres::PgSeverity {
+    fn is_fatal(&self) -> bool {
+        matches!(self, Self::Fatal | Self::Panic)
+    }
+}

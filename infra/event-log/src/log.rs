@@ -1,0 +1,248 @@
+//! The log as its users see it.
+use std::sync::Arc;
+
+use cairn_core::Timestamp;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::types::JsonValue;
+use time::OffsetDateTime;
+use tokio::sync::{OnceCell, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::appender::Appender;
+use crate::types::{AppendRequest, Appended, Metadata, Outcome, Recorded, StoredOutcome};
+use crate::{LogError, listener, pool};
+
+/// A handle on the log; clones share one appender task. The task ends when the last clone is gone and its queue is empty.
+#[derive(Debug, Clone)]
+pub struct EventLog {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: PgPool,
+    appender: Appender,
+    grown: watch::Sender<i64>,
+    listening: OnceCell<()>,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+}
+
+impl EventLog {
+    /// Opens the log with a pool of its own, whose connections act as the role `cairn_app`, have statement timeouts, and
+    /// are checked when they come back, so that none is ever left in a transaction.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when the database does not answer.
+    pub async fn connect(options: PgConnectOptions, pool_size: u32) -> Result<Self, LogError> {
+        let pool = pool::connect(options, pool_size).await?;
+        Ok(Self::over(pool))
+    }
+
+    /// Opens the log over a pool that somebody else made.
+    #[must_use]
+    pub fn over(pool: PgPool) -> Self {
+        let (grown, _) = watch::channel(0);
+        let appender = Appender::start(pool.clone(), grown.clone());
+        let stop = CancellationToken::new();
+        let inner = Inner {
+            pool,
+            appender,
+            grown,
+            listening: OnceCell::new(),
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The pool, for readers.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.inner.pool
+    }
+
+    /// Appends one command's facts and stores its outcome, all or nothing. Dropping the future does not take it back.
+    ///
+    /// # Errors
+    /// [`LogError::InDoubt`] when it may have been committed: ask again with the same command id. Otherwise nothing was
+    /// written.
+    pub async fn append(&self, request: AppendRequest) -> Result<Appended, LogError> {
+        let command_id = request.command_id.clone();
+        let command_hash = request.command_hash;
+        match self.inner.appender.append(request).await? {
+            Some(appended) => Ok(appended),
+            None => self.repeated(&command_id, &command_hash).await,
+        }
+    }
+
+    async fn repeated(&self, command_id: &str, hash: &[u8; 32]) -> Result<Appended, LogError> {
+        match self.outcome(command_id).await? {
+            Some((stored, first)) if first == *hash => Ok(Appended::Repeated(stored)),
+            Some(_) => Ok(Appended::KeyReused),
+            None => Err(LogError::Corrupt(format!("command {command_id} has no outcome"))),
+        }
+    }
+
+    /// The stored outcome of a command and the hash of what was asked.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`], or [`LogError::Corrupt`] when the outcome does not decode.
+    pub async fn outcome(
+        &self,
+        command_id: &str,
+    ) -> Result<Option<(StoredOutcome, [u8; 32])>, LogError> {
+        let row = sqlx::query!(
+            r#"SELECT body_hash, outcome AS "outcome: JsonValue", position, aggregate_type, aggregate_id, sequence
+               FROM commands WHERE command_id = $1"#,
+            command_id
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(|error| LogError::reading(&error))?;
+        let Some(row) = row else { return Ok(None) };
+        let corrupt = |what: String| LogError::Corrupt(format!("command {command_id}: {what}"));
+        let outcome: Outcome =
+            serde_json::from_value(row.outcome).map_err(|error| corrupt(error.to_string()))?;
+        let hash = row.body_hash.try_into().map_err(|_| corrupt("hash of another size".into()))?;
+        let stored = StoredOutcome {
+            outcome,
+            position: row.position,
+            aggregate_type: row.aggregate_type,
+            aggregate_id: row.aggregate_id,
+            sequence: row.sequence,
+        };
+        Ok(Some((stored, hash)))
+    }
+
+    /// The events of one stream after a sequence, oldest first.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or [`LogError::Corrupt`].
+    pub async fn load(
+        &self,
+        aggregate_type: &str,
+        aggregate_id: &str,
+        after_sequence: i64,
+    ) -> Result<Vec<Recorded>, LogError> {
+        self.load_some((aggregate_type, aggregate_id), after_sequence, i64::MAX).await
+    }
+
+    /// At most `limit` events of one stream after a sequence, oldest first.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or [`LogError::Corrupt`].
+    pub async fn load_some(
+        &self,
+        (aggregate_type, aggregate_id): (&str, &str),
+        after_sequence: i64,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, LogError> {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue"
+               FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3
+               ORDER BY sequence LIMIT $4"#,
+            aggregate_type,
+            aggregate_id,
+            after_sequence,
+            limit
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(|error| LogError::reading(&error))?
+        .into_iter()
+        .map(Recorded::try_from)
+        .collect()
+    }
+
+    /// At most `limit` events after a position, in the log's order. It has no gaps, so a reader cannot miss one.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or [`LogError::Corrupt`].
+    pub async fn read(&self, after_position: i64, limit: i64) -> Result<Vec<Recorded>, LogError> {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue"
+               FROM events WHERE position > $1 ORDER BY position LIMIT $2"#,
+            after_position,
+            limit
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(|error| LogError::reading(&error))?
+        .into_iter()
+        .map(Recorded::try_from)
+        .collect()
+    }
+
+    /// Position of the last event; 0 when there is none.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`].
+    pub async fn head(&self) -> Result<i64, LogError> {
+        sqlx::query_scalar!("SELECT position FROM log_head")
+            .fetch_one(self.pool())
+            .await
+            .map_err(|error| LogError::reading(&error))
+    }
+
+    /// Changes when the log grows, by this process or another. Only a hint: a reader must also poll.
+    #[must_use]
+    pub fn wake(&self) -> watch::Receiver<i64> {
+        let receiver = self.inner.grown.subscribe();
+        if self.inner.listening.set(()).is_ok() {
+            let (pool, grown) = (self.inner.pool.clone(), self.inner.grown.clone());
+            self.inner.appender.tasks().spawn(listener::listen(
+                pool,
+                grown,
+                self.inner.stop.clone(),
+            ));
+        }
+        receiver
+    }
+}
+
+/// A row of `events`.
+struct Row {
+    position: i64,
+    recorded_at: OffsetDateTime,
+    aggregate_type: String,
+    aggregate_id: String,
+    sequence: i64,
+    event_type: String,
+    event_version: String,
+    payload: JsonValue,
+    metadata: JsonValue,
+}
+
+impl TryFrom<Row> for Recorded {
+    type Error = LogError;
+
+    fn try_from(row: Row) -> Result<Self, LogError> {
+        let corrupt =
+            |what: String| LogError::Corrupt(format!("position {}: {what}", row.position));
+        let event_version = row
+            .event_version
+            .parse()
+            .map_err(|_| corrupt(format!("event version '{}'", row.event_version)))?;
+        let metadata: Metadata = serde_json::from_value(row.metadata)
+            .map_err(|error| corrupt(format!("metadata: {error}")))?;
+        let micros = row.recorded_at.unix_timestamp_nanos() / 1_000;
+        let micros = i64::try_from(micros).map_err(|_| corrupt("recorded_at".to_owned()))?;
+        Ok(Self {
+            position: row.position,
+            recorded_at: Timestamp::from_micros(micros),
+            aggregate_type: row.aggregate_type,
+            aggregate_id: row.aggregate_id,
+            sequence: row.sequence,
+            event_type: row.event_type,
+            event_version,
+            payload: row.payload,
+            metadata,
+        })
+    }
+}
