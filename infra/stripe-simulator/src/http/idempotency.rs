@@ -1,0 +1,56 @@
+//! Idempotency keys as Stripe keeps them: the same key answers the same, with other parameters it is refused. Requests that never began
+//! (bad parameters, a failure before) leave no answer behind.
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::ApiError;
+
+/// What was asked first under a key, and what was answered.
+#[derive(Debug, Clone)]
+struct Answered {
+    path: String,
+    params: Value,
+    status: u16,
+    body: Value,
+}
+
+/// All answers by key.
+#[derive(Debug, Default)]
+pub(crate) struct Answers(HashMap<String, Answered>);
+
+impl Answers {
+    /// The first answer, if there was one.
+    pub fn recall(
+        &self,
+        key: &str,
+        path: &str,
+        params: &Value,
+    ) -> Result<Option<(u16, Value)>, ApiError> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(first) if first.path == path && first.params == *params => {
+                Ok(Some((first.status, first.body.clone())))
+            }
+            Some(_) => Err(ApiError::key_reused(key)),
+        }
+    }
+
+    /// Keeps an answer, if the request was carried out.
+    pub fn keep(
+        &mut self,
+        key: &str,
+        (path, params): (&str, &Value),
+        (status, body): (u16, &Value),
+    ) {
+        if status == 200 || status == 402 {
+            let answered = Answered {
+                path: path.to_owned(),
+                params: params.clone(),
+                status,
+                body: body.clone(),
+            };
+            self.0.insert(key.to_owned(), answered);
+        }
+    }
+}

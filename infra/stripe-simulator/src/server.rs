@@ -1,0 +1,110 @@
+//! Starting and stopping: inside a process of others, or as a process of its own.
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::book::Book;
+use crate::config::{Faults, SimulatorConfig};
+use crate::faults::FaultCounts;
+use crate::http::router;
+use crate::state::Shared;
+use crate::webhooks::{self, WebhookCounts};
+
+/// Serves on a listener until `shutdown` is done; then takes no more calls and drops webhooks that are still to be sent.
+///
+/// # Errors
+/// The listener's.
+pub async fn serve(
+    listener: TcpListener,
+    config: SimulatorConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (shared, events) = Shared::new(config);
+    let stop = shared.stop.clone();
+    shared.tasks.spawn(async move {
+        tokio::select! {
+            () = shutdown => stop.cancel(),
+            () = stop.cancelled() => {}
+        }
+    });
+    run(listener, shared, events).await
+}
+
+async fn run(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    events: tokio::sync::mpsc::UnboundedReceiver<crate::Event>,
+) -> io::Result<()> {
+    shared.tasks.spawn(webhooks::deliver(Arc::clone(&shared), events));
+    let result = axum::serve(listener, router(Arc::clone(&shared)))
+        .with_graceful_shutdown(shared.stop.clone().cancelled_owned())
+        .await;
+    shared.stop.cancel();
+    shared.tasks.close();
+    shared.tasks.wait().await;
+    result
+}
+
+/// A simulator inside this process. Dropping it stops it; [`Simulator::shutdown`] also waits for its end.
+pub struct Simulator {
+    /// `http://127.0.0.1:<port>`, for `StripeConfig::api_base`.
+    pub base_url: String,
+    shared: Arc<Shared>,
+    server: tokio::task::JoinSet<io::Result<()>>,
+}
+
+impl Simulator {
+    /// Starts one on a free port of the loopback.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(config: SimulatorConfig) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let base_url = format!("http://{}", listener.local_addr()?);
+        let (shared, events) = Shared::new(config);
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(run(listener, Arc::clone(&shared), events));
+        Ok(Self { base_url, shared, server })
+    }
+
+    /// A copy of its book as it is now.
+    #[must_use]
+    pub fn book(&self) -> Book {
+        self.shared.desk().book.clone()
+    }
+
+    /// How often each fault struck.
+    #[must_use]
+    pub fn counts(&self) -> FaultCounts {
+        self.shared.desk().mischief.counts
+    }
+
+    /// How the webhooks fare.
+    #[must_use]
+    pub fn webhooks(&self) -> WebhookCounts {
+        self.shared.webhook_counts()
+    }
+
+    /// Replaces all faults; the counts go on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.shared.desk().mischief.faults = faults;
+    }
+
+    /// Where webhooks go from now on. Retries of earlier ones go there too.
+    pub fn set_webhook(&self, url: &str, secret: &str) {
+        self.shared.set_webhook(Some(url.to_owned()), secret.to_owned());
+    }
+
+    /// Stops it and waits for its end.
+    pub async fn shutdown(mut self) {
+        self.shared.stop.cancel();
+        while self.server.join_next().await.is_some() {}
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
