@@ -1,0 +1,265 @@
+//! What enrolment changes on this machine: keys under `/etc/ssh/cairn`, one sshd drop-in, a block in PAM's files, one account
+//! and one group. Everything is written by this program; the control plane only sends keys.
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cairn_node::{CONTROL_ACCOUNT, EnrolResponse, TENANT_GROUP, control_principal};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::config::Config;
+use crate::enrol::control_plane_file;
+use crate::fault::{Fault, Outcome, While};
+use crate::system;
+
+const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-cairn.conf";
+const BEGIN: &str = "# BEGIN cairn";
+const END: &str = "# END cairn";
+
+/// The SSH server as it is configured.
+pub struct Sshd {
+    program: String,
+    pub port: u16,
+    host_keys: Vec<PathBuf>,
+    pid_file: PathBuf,
+}
+
+impl Sshd {
+    /// Asks sshd itself.
+    pub fn look() -> Outcome<Self> {
+        let found = ["/usr/sbin/sshd", "/usr/bin/sshd", "/sbin/sshd"];
+        let program = found.iter().find(|path| Path::new(path).exists());
+        let program =
+            program.ok_or_else(|| Fault::permanent("sshd_missing", "no OpenSSH server here"))?;
+        let settings = system::run(&[program, "-T"])?;
+        let all = |name: &str| {
+            let prefix = format!("{name} ");
+            settings.lines().filter_map(move |line| line.strip_prefix(&prefix).map(str::to_owned))
+        };
+        let port = all("port").next().and_then(|port| port.parse().ok()).unwrap_or(22);
+        let pid_file = all("pidfile").next().unwrap_or_else(|| "/run/sshd.pid".to_owned());
+        let host_keys = all("hostkey").map(PathBuf::from).collect();
+        Ok(Self { program: (*program).to_owned(), port, host_keys, pid_file: pid_file.into() })
+    }
+
+    /// Its public host keys, `type base64`.
+    pub fn public_keys(&self) -> Outcome<Vec<String>> {
+        let mut keys = Vec::new();
+        for path in &self.host_keys {
+            let public = PathBuf::from(format!("{}.pub", path.display()));
+            if let Some(text) = system::read(&public)? {
+                keys.push(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "));
+            }
+        }
+        if keys.is_empty() {
+            return Err(Fault::permanent("no_host_keys", "the SSH server has no public host keys"));
+        }
+        Ok(keys)
+    }
+
+    /// Takes the new configuration into use; open sessions stay.
+    fn reload(&self) -> Outcome<()> {
+        if Path::new("/run/systemd/system").exists() {
+            let units = ["ssh.service", "sshd.service"];
+            let reloaded = units.iter().any(|unit| {
+                system::ask(&["systemctl", "reload-or-try-restart", unit]).is_ok_and(|s| s.success)
+            });
+            if reloaded {
+                return Ok(());
+            }
+        }
+        let text = system::read(&self.pid_file)?.unwrap_or_default();
+        let pid = text.trim().parse().ok().and_then(Pid::from_raw).ok_or_else(|| {
+            let message = format!("no SSH server runs ({})", self.pid_file.display());
+            Fault::permanent("sshd_not_running", message)
+        })?;
+        kill_process(pid, Signal::HUP).map_err(std::io::Error::from).doing("reloading sshd")
+    }
+}
+
+/// Installs the keys and takes them into use.
+pub fn install(config: &Config, sshd: &Sshd, response: &EnrolResponse) -> Outcome<()> {
+    let program = own_path()?;
+    make_accounts()?;
+    let certificates = write_keys(config, response)?;
+    write_pam(&program)?;
+    let before = system::read(Path::new(DROP_IN))?;
+    let drop_in = drop_in(config, &program, &certificates);
+    system::make_directory(Path::new("/etc/ssh/sshd_config.d"), 0o755)?;
+    system::write_atomically(Path::new(DROP_IN), drop_in.as_bytes(), 0o644)?;
+    if let Err(fault) = verify(sshd, &program) {
+        // Never leave the owner with an SSH server that does not start.
+        match before {
+            Some(text) => system::write_atomically(Path::new(DROP_IN), text.as_bytes(), 0o644)?,
+            None => system::remove_file(Path::new(DROP_IN))?,
+        }
+        return Err(fault);
+    }
+    let known = serde_json::to_vec(response)
+        .map_err(|error| Fault::permanent("answer_invalid", error.to_string()))?;
+    system::write_atomically(&control_plane_file(&config.state_dir), &known, 0o600)?;
+    sshd.reload()
+}
+
+/// sshd and PAM run this very program; its path stands in their files.
+fn own_path() -> Outcome<String> {
+    let path = std::env::current_exe().doing("finding this program")?.display().to_string();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'-');
+    if path.bytes().all(plain) {
+        Ok(path)
+    } else {
+        let message = format!("{path} has characters that a configuration file cannot hold");
+        Err(Fault::permanent("path_unsuitable", message))
+    }
+}
+
+fn make_accounts() -> Outcome<()> {
+    if !system::group_exists(TENANT_GROUP)? {
+        system::run(&["groupadd", "--system", TENANT_GROUP])?;
+    }
+    match system::account(CONTROL_ACCOUNT)? {
+        Some(account) if account.uid == 0 => {
+            system::run(&["usermod", "--password", "*", CONTROL_ACCOUNT]).map(drop)
+        }
+        Some(_) => Err(Fault::permanent("account_taken", format!("{CONTROL_ACCOUNT} exists"))),
+        None => {
+            let identity = ["--non-unique", "--uid", "0", "--gid", "0", "--password", "*"];
+            let place = ["--no-create-home", "--home-dir", "/", "--shell", "/bin/sh"];
+            let name = ["--comment", "Cairn control plane", CONTROL_ACCOUNT];
+            system::run(&[&["useradd"][..], &identity, &place, &name].concat()).map(drop)
+        }
+    }
+}
+
+/// Answers where the host certificates are.
+fn write_keys(config: &Config, response: &EnrolResponse) -> Outcome<Vec<PathBuf>> {
+    let directory = &config.ssh_dir;
+    for path in [directory.clone(), config.keys(), config.principals()] {
+        system::make_directory(&path, 0o755)?;
+    }
+    let write = |name: &str, text: &str| {
+        let line = format!("{}\n", text.trim_end());
+        system::write_atomically(&directory.join(name), line.as_bytes(), 0o644)
+    };
+    write("control_authority.pub", &response.control_authority)?;
+    write("tenant_authority.pub", &response.tenant_authority)?;
+    write("control_principals", &control_principal(&response.node_id))?;
+    if !directory.join("revoked_keys").exists() {
+        system::write_atomically(&directory.join("revoked_keys"), b"", 0o644)?;
+    }
+    let mut certificates = Vec::new();
+    for (number, certificate) in response.host_certificates.iter().enumerate() {
+        let name = format!("host_{number}-cert.pub");
+        write(&name, certificate)?;
+        certificates.push(directory.join(name));
+    }
+    Ok(certificates)
+}
+
+fn drop_in(config: &Config, program: &str, certificates: &[PathBuf]) -> String {
+    let directory = config.ssh_dir.display();
+    let certificates: String =
+        certificates.iter().map(|path| format!("HostCertificate {}\n", path.display())).collect();
+    // Authorities are trusted inside the two blocks only: no certificate of Cairn's opens any other account.
+    format!(
+        "# Written by cairn-node enrol. Changes are lost at the next enrolment.
+UsePAM yes
+{certificates}
+Match User {CONTROL_ACCOUNT}
+    PermitRootLogin forced-commands-only
+    ForceCommand {program} serve
+    TrustedUserCAKeys {directory}/control_authority.pub
+    AuthorizedPrincipalsFile {directory}/control_principals
+    RevokedKeys {directory}/revoked_keys
+    AuthorizedKeysFile none
+    AuthenticationMethods publickey
+    PermitTTY no
+    DisableForwarding yes
+    PermitUserRC no
+
+Match Group {TENANT_GROUP}
+    TrustedUserCAKeys {directory}/tenant_authority.pub
+    AuthorizedPrincipalsFile {directory}/principals/%u
+    AuthorizedKeysFile {directory}/keys/%u
+    RevokedKeys {directory}/revoked_keys
+    AuthenticationMethods publickey
+    DisableForwarding yes
+    PermitUserRC no
+
+Match all
+"
+    )
+}
+
+/// sshd accepts the files and really uses them.
+fn verify(sshd: &Sshd, program: &str) -> Outcome<()> {
+    system::run(&[&sshd.program, "-t"]).map_err(|fault| fault.recoded("sshd_refuses"))?;
+    let connection = format!("user={CONTROL_ACCOUNT},host=localhost,addr=127.0.0.1");
+    let settings = system::run(&[&sshd.program, "-T", "-C", &connection])?;
+    let wanted = [format!("forcecommand {program} serve"), "usepam yes".to_owned()];
+    for setting in wanted {
+        if !settings.lines().any(|line| line == setting) {
+            let hint = "does sshd_config begin with Include /etc/ssh/sshd_config.d/*.conf?";
+            let message = format!("sshd does not take up '{setting}': {hint}");
+            return Err(Fault::permanent("sshd_ignores", message));
+        }
+    }
+    Ok(())
+}
+
+fn write_pam(program: &str) -> Outcome<()> {
+    // Tenants: joined to their cgroup before they may enter, and no session modules, which could move them out of it or start
+    // services in their name. Everybody else never meets this program.
+    let sshd = format!(
+        "account [success=1 default=ignore] pam_succeed_if.so quiet user notingroup {TENANT_GROUP}
+account requisite pam_exec.so quiet {program} pam-join
+session [success=done default=ignore] pam_succeed_if.so quiet user ingroup {TENANT_GROUP}
+session [success=done default=ignore] pam_succeed_if.so quiet user = {CONTROL_ACCOUNT}
+"
+    );
+    let deny =
+        format!("account requisite pam_succeed_if.so quiet user notingroup {TENANT_GROUP}\n");
+    put_block(Path::new("/etc/pam.d/sshd"), &sshd, true)?;
+    // Jobs would run outside the cgroup.
+    for service in ["cron", "crond", "atd"] {
+        put_block(&Path::new("/etc/pam.d").join(service), &deny, false)?;
+    }
+    Ok(())
+}
+
+fn put_block(path: &Path, block: &str, required: bool) -> Outcome<()> {
+    let Some(text) = system::read(path)? else {
+        let message = format!("{} does not exist: is OpenSSH built without PAM?", path.display());
+        return if required { Err(Fault::permanent("pam_missing", message)) } else { Ok(()) };
+    };
+    let mode = fs::metadata(path).map_or(0o644, |found| {
+        std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o7777
+    });
+    system::write_atomically(path, with_block(&text, block).as_bytes(), mode)
+}
+
+/// The text with our block, and only one of it, at the top.
+fn with_block(text: &str, block: &str) -> String {
+    let mut rest = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        inside |= line == BEGIN;
+        if !inside {
+            rest.push_str(line);
+            rest.push('\n');
+        }
+        inside &= line != END;
+    }
+    format!("{BEGIN}\n{block}{END}\n{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_block;
+
+    #[test]
+    fn the_block_is_there_once_however_often_it_is_put() {
+        let once = with_block("@include common-auth\n", "account required x\n");
+        assert!(once.starts_with("# BEGIN cairn\naccount required x\n# END cairn\n@include"));
+        assert_eq!(with_block(&once, "account required x\n"), once);
+    }
+}

@@ -1,0 +1,216 @@
+//! Step 2: the home exists, is limited in size, and belongs to the uid.
+//!
+//! A home is an ext4 image of fixed size, mounted through a loop device with `nosuid,nodev`. Where loop devices are
+//! missing and the owner allows it, it is a plain directory, and the observed state says that nothing limits it.
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::path::Path;
+
+use super::Allocation;
+use crate::fault::{Fault, Outcome, While};
+use crate::{processes, system};
+
+/// Whether homes can be limited here.
+pub fn is_limitable() -> bool {
+    Path::new("/dev/loop-control").exists()
+        && ["mkfs.ext4", "mount", "umount"].iter().all(|program| is_program(program))
+}
+
+fn is_program(name: &str) -> bool {
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|d| Path::new(d).join(name).exists())
+}
+
+pub fn inspect(allocation: Allocation<'_>) -> Outcome<Option<String>> {
+    let home = allocation.home();
+    let Ok(metadata) = fs::symlink_metadata(&home) else {
+        return Ok(None);
+    };
+    let uid = allocation.tenant.uid;
+    let ours = metadata.is_dir() && metadata.uid() == uid && metadata.gid() == uid;
+    if !ours || metadata.permissions().mode() & 0o7777 != 0o700 {
+        return Ok(None);
+    }
+    let path = home.display();
+    match mount_at(&home)? {
+        Some(mount) if mount.is_safe() && image_is_whole(allocation) => {
+            let bytes = allocation.tenant.resources.disk_bytes;
+            Ok(Some(format!("{path} is ext4 of {bytes} bytes, nosuid,nodev, mode 0700")))
+        }
+        None if allows_plain(allocation) => {
+            Ok(Some(format!("{path} is a directory, mode 0700, not limited in size")))
+        }
+        _ => Ok(None),
+    }
+}
+
+pub fn act(allocation: Allocation<'_>) -> Outcome<()> {
+    let home = allocation.home();
+    make_mount_point(allocation)?;
+    if is_limitable() {
+        if !image_is_whole(allocation) {
+            make_image(allocation)?;
+        }
+        if mount_at(&home)?.is_none() {
+            let image = allocation.image().display().to_string();
+            let at = home.display().to_string();
+            system::run(&["mount", "-t", "ext4", "-o", "loop,nosuid,nodev", &image, &at])
+                .map_err(|fault| fault.recoded("home_mount_failed"))?;
+        }
+        let found = home.join("lost+found");
+        if found.exists() {
+            fs::remove_dir(&found).doing("removing lost+found")?;
+        }
+    } else if !allows_plain(allocation) {
+        let message = "no loop devices or no mkfs.ext4; the owner may allow unlimited homes";
+        return Err(Fault::permanent("home_not_limitable", message));
+    }
+    let uid = allocation.tenant.uid;
+    lchown(&home, Some(uid), Some(uid)).doing("giving the home to its tenant")?;
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).doing("closing the home")
+}
+
+pub fn undo(allocation: Allocation<'_>) -> Outcome<()> {
+    let home = allocation.home();
+    if mount_at(&home)?.is_some_and(|mount| mount.is_loop()) {
+        unmount(&home)?;
+    }
+    let image = allocation.image();
+    system::remove_file(&image.with_extension("new"))?;
+    if image.exists() {
+        // The image says that the home was ours.
+        remove_directory(&home)?;
+        return system::remove_file(&image);
+    }
+    let ours = fs::symlink_metadata(&home).is_ok_and(|found| {
+        let owner = found.uid();
+        found.is_dir() && (owner == allocation.tenant.uid || (owner == 0 && is_empty(&home)))
+    });
+    if ours { remove_directory(&home) } else { Ok(()) }
+}
+
+fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+const fn allows_plain(allocation: Allocation<'_>) -> bool {
+    allocation.config.allow_unlimited_home
+}
+
+fn make_mount_point(allocation: Allocation<'_>) -> Outcome<()> {
+    let home = allocation.home();
+    match fs::symlink_metadata(&home) {
+        Err(_) => system::make_directory(&home, 0o700),
+        Ok(found) if found.is_dir() => {
+            let ours =
+                found.uid() == allocation.tenant.uid || (found.uid() == 0 && is_empty(&home));
+            if ours || mount_at(&home)?.is_some_and(|mount| mount.is_loop()) {
+                return Ok(());
+            }
+            let message = format!("{} exists and is not this allocation's", home.display());
+            Err(Fault::permanent("home_obstructed", message))
+        }
+        Ok(_) => {
+            let message = format!("{} is in the way", home.display());
+            Err(Fault::permanent("home_obstructed", message))
+        }
+    }
+}
+
+fn image_is_whole(allocation: Allocation<'_>) -> bool {
+    let length = fs::metadata(allocation.image()).map(|image| image.len());
+    length.is_ok_and(|length| length == allocation.tenant.resources.disk_bytes)
+}
+
+/// Builds the image beside its place and moves it there when it is a whole file system.
+fn make_image(allocation: Allocation<'_>) -> Outcome<()> {
+    let image = allocation.image();
+    let building = image.with_extension("new");
+    system::make_directory(&allocation.config.images(), 0o700)?;
+    system::remove_file(&building)?;
+    let bytes = allocation.tenant.resources.disk_bytes.to_string();
+    let path = building.display().to_string();
+    let (how, length) =
+        if allocation.config.preallocate { ("fallocate", "-l") } else { ("truncate", "-s") };
+    let made = system::run(&[how, length, &bytes, &path]).and_then(|_| {
+        let owner = format!("root_owner={0}:{0}", allocation.tenant.uid);
+        let options = format!("{owner},nodiscard,lazy_itable_init=1");
+        system::run(&["mkfs.ext4", "-q", "-F", "-m", "0", "-E", &options, &path])
+    });
+    if let Err(fault) = made {
+        system::remove_file(&building)?;
+        return Err(fault.recoded("home_image_failed"));
+    }
+    fs::set_permissions(&building, fs::Permissions::from_mode(0o600)).doing("closing the image")?;
+    fs::rename(&building, &image).doing(format_args!("moving {}", image.display()))
+}
+
+fn unmount(home: &Path) -> Outcome<()> {
+    let mut last = String::new();
+    let gone = processes::until(|| {
+        if mount_at(home)?.is_none() {
+            return Ok(true);
+        }
+        last = system::ask(&["umount".as_ref(), home.as_os_str()])?.stderr;
+        Ok(mount_at(home)?.is_none())
+    })?;
+    if gone { Ok(()) } else { Err(Fault::transient("home_busy", last)) }
+}
+
+fn remove_directory(home: &Path) -> Outcome<()> {
+    if fs::symlink_metadata(home).is_err() {
+        return Ok(());
+    }
+    fs::remove_dir_all(home).doing(format_args!("removing {}", home.display()))
+}
+
+/// A mount on a home.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HomeMount {
+    options: String,
+    source: String,
+}
+
+impl HomeMount {
+    fn is_loop(&self) -> bool {
+        self.source.starts_with("/dev/loop")
+    }
+
+    fn is_safe(&self) -> bool {
+        let has = |wanted| self.options.split(',').any(|option| option == wanted);
+        self.is_loop() && has("nosuid") && has("nodev")
+    }
+}
+
+/// The topmost mount at exactly this path.
+pub fn mount_at(path: &Path) -> Outcome<Option<HomeMount>> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").doing("reading mounts")?;
+    Ok(find_mount(&mounts, &path.display().to_string()))
+}
+
+fn find_mount(mountinfo: &str, path: &str) -> Option<HomeMount> {
+    mountinfo.lines().rev().find_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        let mut before = before.split(' ').skip(4);
+        (before.next()? == path).then_some(())?;
+        let options = before.next()?.to_owned();
+        let source = after.split(' ').nth(1)?.to_owned();
+        Some(HomeMount { options, source })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find_mount;
+
+    const MOUNTS: &str = "\
+24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+90 24 7:0 / /home/t20000 rw,nosuid,nodev,relatime - ext4 /dev/loop0 rw
+91 24 7:1 / /home/t20001 rw,relatime - ext4 /dev/loop1 rw";
+
+    #[test]
+    fn a_home_must_be_mounted_without_setuid_and_devices() {
+        assert!(find_mount(MOUNTS, "/home/t20000").unwrap().is_safe());
+        assert!(!find_mount(MOUNTS, "/home/t20001").unwrap().is_safe());
+        assert_eq!(find_mount(MOUNTS, "/home/t2000"), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! One JSON document in, one JSON document out.
+use serde::{Deserialize, Serialize};
+
+/// The closed list of verbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// What the machine is and has. Changes nothing.
+    Facts,
+    /// Brings one step about.
+    Ensure,
+    /// Takes one step back.
+    Undo,
+    /// Takes everything of an allocation away and looks whether anything is left.
+    Teardown,
+    /// What there is of an allocation. Changes nothing.
+    Inspect,
+}
+
+/// A step of provisioning, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Step {
+    Uid,
+    Home,
+    User,
+    Limits,
+    Access,
+}
+
+impl Step {
+    /// All steps in order.
+    pub const ALL: [Self; 5] = [Self::Uid, Self::Home, Self::User, Self::Limits, Self::Access];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uid => "uid",
+            Self::Home => "home",
+            Self::User => "user",
+            Self::Limits => "limits",
+            Self::Access => "access",
+        }
+    }
+}
+
+/// An amount of compute, as in `cairn-core`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Resources {
+    /// Thousandths of a CPU core.
+    pub cpu_millis: u32,
+    pub memory_bytes: u64,
+    pub disk_bytes: u64,
+    /// Processes and threads at once.
+    pub pids_max: u32,
+}
+
+/// What an allocation is on its node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct TenantArguments {
+    pub login: String,
+    pub uid: u32,
+    pub resources: Resources,
+    /// The customer's own key, `type base64`.
+    pub ssh_public_key: String,
+}
+
+/// What a verb needs beside the allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Arguments {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantArguments>,
+}
+
+/// What is asked of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The verb.
+    pub op: Operation,
+    /// The allocation; every verb but `facts` has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub allocation_id: String,
+    /// Grows with each new wish for the same allocation; an older one is refused.
+    #[serde(default)]
+    pub generation: u64,
+    /// The same key answers the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// What the verb needs.
+    #[serde(default)]
+    pub args: Arguments,
+}
+
+/// What a node is and has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Host name.
+    pub hostname: String,
+    /// `PRETTY_NAME` of `/etc/os-release`.
+    pub os: String,
+    /// Version of `cairn-node`.
+    pub helper_version: String,
+    /// `v1`, `v2` or `none`.
+    pub cgroup: String,
+    /// How homes are limited in size: `loop` or `none`.
+    pub home_limit: String,
+    /// The node's clock, microseconds since the epoch.
+    pub clock_micros: i64,
+    /// All it has.
+    pub total: Resources,
+    /// What the node's owner must still do before it can run allocations; empty when ready.
+    pub missing: Vec<String>,
+}
+
+/// What there is of an allocation. An absent field means: nothing of it is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Observed {
+    pub uid: Option<String>,
+    pub home: Option<String>,
+    pub user: Option<String>,
+    pub limits: Option<String>,
+    pub access: Option<String>,
+    /// Processes in the allocation's cgroup or under its uid.
+    pub processes: Vec<u32>,
+}
+
+/// What a caller may do after a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Try again with the same key.
+    Transient,
+    /// It will not work this way, however often it is tried.
+    Permanent,
+}
+
+/// What a node answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Answer {
+    Facts(Facts),
+    /// The step is so, as observed after acting.
+    Done {
+        observed: String,
+        /// The key was used before: this is the first answer.
+        #[serde(default)]
+        replayed: bool,
+    },
+    /// What is left (empty: nothing) and what was looked at.
+    TornDown {
+        left: Vec<String>,
+        evidence: String,
+        #[serde(default)]
+        replayed: bool,
+    },
+    Inspected(Observed),
+    Refused {
+        kind: Kind,
+        code: String,
+        message: String,
+    },
+}
