@@ -54,10 +54,9 @@ impl Appender {
     }
 
     pub(crate) async fn append(&self, request: AppendRequest) -> Answer {
-        let stopped = || LogError::Unavailable("the log is closed".to_owned());
         let (answer, answered) = oneshot::channel();
         let queued = Queued { request, queued_at: Instant::now(), answer };
-        self.queue.send(queued).await.map_err(|_| stopped())?;
+        self.queue.send(queued).await.map_err(|_| closed_log())?;
         // Lost only if the task died under the request.
         answered.await.unwrap_or_else(|_| Err(LogError::InDoubt("the appender stopped".to_owned())))
     }
@@ -84,6 +83,12 @@ impl Worker {
             }
             self.settle(batch).await;
         }
+        self.requests.close();
+        let mut unsent: Vec<_> = self.deferred.drain(..).collect();
+        while let Ok(queued) = self.requests.try_recv() {
+            unsent.push(queued);
+        }
+        answer_all(unsent, &closed_log());
     }
 
     /// Waits for a request and takes along whatever else is queued. Empty when all handles are gone.
@@ -175,6 +180,10 @@ impl Worker {
             Err(_) => Err(LogError::Unavailable("no connection in time".to_owned())),
         }
     }
+}
+
+fn closed_log() -> LogError {
+    LogError::Unavailable("the log is closed".to_owned())
 }
 
 /// Whether the batch may succeed without one of its requests.

@@ -204,6 +204,13 @@ impl EventLog {
         }
         receiver
     }
+
+    /// Ends the batch under way, refuses what is still queued, and closes the pool.
+    pub async fn close(&self) {
+        self.inner.pool.close().await;
+        self.inner.appender.tasks().close();
+        self.inner.appender.tasks().wait().await;
+    }
 }
 
 /// A row of `events`.
