@@ -1,1 +1,36 @@
-//! cairn-projections
+//! What is seen: each projection folds the log into tables, and its rows and its checkpoint commit together.
+//!
+//! `engine` follows, rebuilds and verifies; `<context>/<view>.rs` is one view each: table, `project`, queries.
+pub mod catalog;
+pub mod compute;
+pub mod engine;
+pub mod fleet;
+pub mod identity;
+pub mod ledger;
+pub mod operations;
+pub mod payments;
+pub mod row;
+
+pub use engine::{
+    Digest, EngineError, Parked, ProjectError, Projection, ProjectionStatus, Projector, Rebuild,
+    RebuildProgress, Rebuilt, TableComparison, Verified, WaitError,
+};
+pub use row::{At, Page, QueryError};
+
+/// Every projection there is.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Projection>> {
+    vec![
+        Box::new(identity::api_keys::ApiKeys),
+        Box::new(catalog::skus::Skus),
+        Box::new(ledger::balances::Balances),
+        Box::new(ledger::statement::Statement),
+        Box::new(payments::payments::Payments),
+        Box::new(payments::refunds::Refunds),
+        Box::new(fleet::nodes::Nodes),
+        Box::new(compute::allocations::Allocations),
+        Box::new(compute::timeline::Timeline),
+        Box::new(operations::audit::Audit),
+        Box::new(operations::interventions::Interventions),
+    ]
+}

@@ -1,0 +1,2 @@
+DROP TABLE projection_parked;
+DROP TABLE projection_checkpoints;

@@ -1,0 +1,2 @@
+DROP TABLE fleet_reservations;
+DROP TABLE fleet_nodes;

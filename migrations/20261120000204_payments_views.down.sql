@@ -1,0 +1,2 @@
+DROP TABLE payments_refunds;
+DROP TABLE payments_payments;

@@ -1,0 +1,2 @@
+DROP TABLE catalog_prices;
+DROP TABLE catalog_skus;

@@ -1,0 +1,2 @@
+DROP TABLE operations_interventions;
+DROP TABLE operations_audit_entries;

@@ -1,0 +1,2 @@
+//! Views of what is for sale.
+pub mod skus;

@@ -1,0 +1,177 @@
+//! What is for sale and at which price: asked by customers before they rent.
+//!
+//! One row of `catalog_skus` is one SKU, retired ones included. One row of `catalog_prices` is one version of a price; the
+//! current one of a currency is the latest that is effective.
+use async_trait::async_trait;
+use cairn_catalog::SkuEvent;
+use cairn_core::Nanos;
+use cairn_event_log::Recorded;
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+use crate::engine::{Interest, ProjectError, Projection};
+use crate::row::{Amounts, At, Page, QueryError, before, fetch_limit, found};
+
+/// Name of this projection.
+pub const NAME: &str = "catalog/skus";
+
+/// A SKU with what it costs now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Sku {
+    pub sku_id: String,
+    /// Where in the log it was defined.
+    pub position: i64,
+    pub cpu_millis: i64,
+    pub memory_bytes: i64,
+    pub disk_bytes: i64,
+    pub pids_max: i64,
+    pub defined_at: At,
+    /// Since when it can no longer be rented.
+    pub retired_at: Option<At>,
+    /// The current price in each currency it is sold in.
+    pub prices: Vec<Price>,
+}
+
+/// One version of a price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Price {
+    #[serde(skip)]
+    pub sku_id: String,
+    pub version: i64,
+    pub currency: String,
+    /// Exact price of 3,600 seconds.
+    pub nanos_per_hour: Nanos,
+    pub effective_at: At,
+}
+
+/// The projection.
+pub struct Skus;
+
+#[async_trait]
+impl Projection for Skus {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["catalog_skus", "catalog_prices"]
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::of(&[SkuEvent::TYPES])
+    }
+
+    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+        match event.decode()? {
+            SkuEvent::Defined { sku_id, resources, at } => {
+                let amounts = Amounts::from(resources);
+                sqlx::query!(
+                    "INSERT INTO catalog_skus (sku_id, position, cpu_millis, memory_bytes,
+                       disk_bytes, pids_max, defined_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    sku_id,
+                    event.position,
+                    amounts.cpu_millis,
+                    amounts.memory_bytes,
+                    amounts.disk_bytes,
+                    amounts.pids_max,
+                    At(at) as _,
+                )
+                .execute(db)
+                .await?;
+                Ok(())
+            }
+            SkuEvent::Priced { sku_id, price, .. } => {
+                sqlx::query!(
+                    "INSERT INTO catalog_prices (sku_id, version, currency, nanos_per_hour,
+                       effective_at) VALUES ($1, $2, $3, $4, $5)",
+                    sku_id,
+                    i64::from(price.version),
+                    price.currency.code(),
+                    price.nanos_per_hour,
+                    At(price.effective_at) as _,
+                )
+                .execute(db)
+                .await?;
+                Ok(())
+            }
+            SkuEvent::Retired { sku_id, at } => {
+                let done = sqlx::query!(
+                    "UPDATE catalog_skus SET retired_at = $2 WHERE sku_id = $1",
+                    sku_id,
+                    At(at) as _,
+                );
+                found(&done.execute(db).await?, &sku_id)
+            }
+        }
+    }
+}
+
+async fn select(
+    pool: &PgPool,
+    sku_id: Option<&str>,
+    retired_too: bool,
+    (before, limit): (i64, i64),
+) -> Result<Vec<Sku>, QueryError> {
+    let rows = sqlx::query!(
+        r#"SELECT sku_id, position, cpu_millis, memory_bytes, disk_bytes, pids_max,
+             defined_at AS "defined_at: At", retired_at AS "retired_at: At"
+           FROM catalog_skus
+           WHERE ($1::text IS NULL OR sku_id = $1) AND ($2 OR retired_at IS NULL) AND position < $3
+           ORDER BY position DESC LIMIT $4"#,
+        sku_id,
+        retired_too,
+        before,
+        limit,
+    );
+    let rows = rows.fetch_all(pool).await?;
+    let ids: Vec<String> = rows.iter().map(|row| row.sku_id.clone()).collect();
+    let prices = current_prices(pool, &ids).await?;
+    let skus = rows.into_iter().map(|row| Sku {
+        prices: prices.iter().filter(|price| price.sku_id == row.sku_id).cloned().collect(),
+        sku_id: row.sku_id,
+        position: row.position,
+        cpu_millis: row.cpu_millis,
+        memory_bytes: row.memory_bytes,
+        disk_bytes: row.disk_bytes,
+        pids_max: row.pids_max,
+        defined_at: row.defined_at,
+        retired_at: row.retired_at,
+    });
+    Ok(skus.collect())
+}
+
+async fn current_prices(pool: &PgPool, sku_ids: &[String]) -> Result<Vec<Price>, QueryError> {
+    let rows = sqlx::query_as!(
+        Price,
+        r#"SELECT DISTINCT ON (sku_id, currency) sku_id, version, currency, nanos_per_hour,
+             effective_at AS "effective_at: At"
+           FROM catalog_prices WHERE sku_id = ANY ($1) AND effective_at <= now()
+           ORDER BY sku_id, currency, effective_at DESC, version DESC"#,
+        sku_ids,
+    );
+    Ok(rows.fetch_all(pool).await?)
+}
+
+/// One SKU, retired or not.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn get(pool: &PgPool, sku_id: &str) -> Result<Option<Sku>, QueryError> {
+    Ok(select(pool, Some(sku_id), true, (i64::MAX, 1)).await?.pop())
+}
+
+/// SKUs, the last defined first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn list(
+    pool: &PgPool,
+    retired_too: bool,
+    after: Option<String>,
+    limit: i64,
+) -> Result<Page<Sku>, QueryError> {
+    let rows = select(pool, None, retired_too, (before(after)?, fetch_limit(limit))).await?;
+    Ok(Page::of(rows, limit, |row| row.position))
+}

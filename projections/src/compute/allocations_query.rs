@@ -1,0 +1,136 @@
+//! The row of an allocation, and who may see which.
+use cairn_core::{Nanos, OrganisationId};
+use serde::Serialize;
+use sqlx::PgPool;
+
+use crate::row::{At, Page, QueryError, before, fetch_limit};
+
+/// An allocation as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Allocation {
+    pub allocation_id: String,
+    /// Where in the log it was requested.
+    pub position: i64,
+    pub organisation_id: String,
+    /// `requested`, `reserved`, `provisioning`, `active`, `compensating`, `releasing`, `settling`, `released`, `failed` or
+    /// `rejected`.
+    pub status: String,
+    pub needs_operator: bool,
+    pub sku_id: String,
+    pub cpu_millis: i64,
+    pub memory_bytes: i64,
+    pub disk_bytes: i64,
+    pub pids_max: i64,
+    pub price_version: i64,
+    pub currency: String,
+    pub nanos_per_hour: Nanos,
+    pub ssh_public_key: String,
+    /// The node asked for, if one was.
+    pub wanted_node_id: Option<String>,
+    pub node_id: Option<String>,
+    pub uid: Option<i64>,
+    pub hold_id: Option<String>,
+    /// The account to log in to.
+    pub login: Option<String>,
+    /// Where to connect to over SSH.
+    pub ssh_address: Option<String>,
+    pub ssh_port: Option<i32>,
+    /// Steps of provisioning that are verified on the node.
+    pub steps_done: Vec<String>,
+    /// What `id` printed when Cairn logged in.
+    pub proof: Option<String>,
+    /// Whole seconds billed or to be billed: from proven readiness to the release request, or to now.
+    pub active_seconds: i64,
+    /// Charged so far, what is owed included.
+    pub charged_nanos: Nanos,
+    /// Seconds that are charged so far.
+    pub charged_seconds: i64,
+    /// Of it, what neither hold nor wallet covered.
+    pub owed_nanos: Nanos,
+    pub failed_step: Option<String>,
+    pub failure_code: Option<String>,
+    pub failure_message: Option<String>,
+    /// `customer`, `operator` or `funds_exhausted`.
+    pub release_reason: Option<String>,
+    pub requested_at: At,
+    pub activated_at: Option<At>,
+    /// The meter stopped here.
+    pub release_requested_at: Option<At>,
+    /// Released, failed or rejected.
+    pub ended_at: Option<At>,
+}
+
+/// Which allocations to list; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only of this organisation.
+    pub organisation: Option<OrganisationId>,
+    /// Only in this status.
+    pub status: Option<String>,
+    /// Only on this node.
+    pub node_id: Option<String>,
+}
+
+async fn select(
+    pool: &PgPool,
+    allocation_id: Option<&str>,
+    filter: Filter,
+    (before, limit): (i64, i64),
+) -> Result<Vec<Allocation>, QueryError> {
+    let rows = sqlx::query_as!(
+        Allocation,
+        r#"SELECT a.allocation_id, a.position, a.organisation_id, a.status, a.needs_operator,
+             a.sku_id, a.cpu_millis, a.memory_bytes, a.disk_bytes, a.pids_max, a.price_version,
+             a.currency, a.nanos_per_hour, a.ssh_public_key, a.wanted_node_id, a.node_id, a.uid,
+             a.hold_id, a.login, n.address AS "ssh_address?", n.port AS "ssh_port?", a.steps_done,
+             a.proof,
+             coalesce(a.active_seconds, floor(extract(epoch FROM greatest(
+               coalesce(a.release_requested_at, now()) - a.activated_at, interval '0')))::bigint, 0)
+               AS "active_seconds!",
+             a.charged_nanos, a.charged_seconds, a.owed_nanos, a.failed_step, a.failure_code,
+             a.failure_message, a.release_reason, a.requested_at AS "requested_at: At",
+             a.activated_at AS "activated_at: At",
+             a.release_requested_at AS "release_requested_at: At", a.ended_at AS "ended_at: At"
+           FROM compute_allocations a LEFT JOIN compute_addresses n ON n.node_id = a.node_id
+           WHERE ($1::text IS NULL OR a.allocation_id = $1)
+             AND ($2::text IS NULL OR a.organisation_id = $2)
+             AND ($3::text IS NULL OR a.status = $3) AND ($4::text IS NULL OR a.node_id = $4)
+             AND a.position < $5
+           ORDER BY a.position DESC LIMIT $6"#,
+        allocation_id,
+        filter.organisation.map(|id| id.to_string()),
+        filter.status,
+        filter.node_id,
+        before,
+        limit,
+    );
+    Ok(rows.fetch_all(pool).await?)
+}
+
+/// One allocation; to another organisation it does not exist.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn get(
+    pool: &PgPool,
+    organisation: Option<OrganisationId>,
+    allocation_id: &str,
+) -> Result<Option<Allocation>, QueryError> {
+    let filter = Filter { organisation, ..Filter::default() };
+    Ok(select(pool, Some(allocation_id), filter, (i64::MAX, 1)).await?.pop())
+}
+
+/// Allocations, newest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn list(
+    pool: &PgPool,
+    filter: Filter,
+    after: Option<String>,
+    limit: i64,
+) -> Result<Page<Allocation>, QueryError> {
+    let rows = select(pool, None, filter, (before(after)?, fetch_limit(limit))).await?;
+    Ok(Page::of(rows, limit, |row| row.position))
+}

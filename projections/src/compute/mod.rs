@@ -1,0 +1,5 @@
+//! Views of rented compute.
+pub mod allocations;
+mod allocations_change;
+mod allocations_query;
+pub mod timeline;

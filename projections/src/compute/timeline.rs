@@ -1,0 +1,123 @@
+//! What happened to an allocation, step by step: asked by customers who wait, and by whoever looks into a failure.
+//!
+//! One row is one event of one allocation, in the order of the log.
+use async_trait::async_trait;
+use cairn_compute::AllocationEvent;
+use cairn_core::{OrganisationId, Timestamp};
+use cairn_event_log::Recorded;
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+use crate::engine::{Interest, ProjectError, Projection};
+use crate::row::{At, QueryError, wire_name};
+
+/// Name of this projection.
+pub const NAME: &str = "compute/timeline";
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Entry {
+    pub position: i64,
+    pub allocation_id: String,
+    /// The event without its context: `requested`, `step_completed`, `activated` …
+    pub entry: String,
+    /// The step of provisioning, where it is about one.
+    pub step: Option<String>,
+    /// What was observed, or why it went wrong.
+    pub detail: Option<String>,
+    /// Who did it.
+    pub actor: String,
+    pub at: At,
+}
+
+/// The projection.
+pub struct Timeline;
+
+#[async_trait]
+impl Projection for Timeline {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["compute_timeline_entries"]
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::of(&[AllocationEvent::TYPES])
+    }
+
+    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+        let decoded: AllocationEvent = event.decode()?;
+        let owner = match &decoded {
+            AllocationEvent::Requested { organisation_id, .. } => Some(organisation_id.to_string()),
+            _ => None,
+        };
+        let told = tell(decoded)?;
+        let done = sqlx::query!(
+            "INSERT INTO compute_timeline_entries (position, allocation_id, organisation_id, entry,
+               step, detail, actor, at)
+             SELECT $1, $2, coalesce($3, (SELECT organisation_id FROM compute_timeline_entries
+                 WHERE allocation_id = $2 ORDER BY position LIMIT 1)), $4, $5, $6, $7, $8",
+            event.position,
+            event.aggregate_id,
+            owner,
+            event.event_type.trim_start_matches("allocation."),
+            told.step,
+            told.detail,
+            event.metadata.actor,
+            At(told.at) as _,
+        );
+        done.execute(db).await?;
+        Ok(())
+    }
+}
+
+struct Told {
+    step: Option<&'static str>,
+    detail: Option<String>,
+    at: Timestamp,
+}
+
+fn tell(event: AllocationEvent) -> Result<Told, ProjectError> {
+    use AllocationEvent as E;
+    let (step, detail, at) = match event {
+        E::Requested { sku_id, at, .. } => (None, Some(sku_id), at),
+        E::Reserved { placement, at } => (None, Some(placement.node_id.to_string()), at),
+        E::Rejected { code, message, at } => (None, Some(format!("{code}: {message}")), at),
+        E::ProvisioningStarted { login, at } => (None, Some(login), at),
+        E::StepCompleted { step, observed, at } => (Some(step.name()), Some(observed), at),
+        E::ProvisioningFailed { step, code, message, at } => {
+            (Some(step.name()), Some(format!("{code}: {message}")), at)
+        }
+        E::Activated { proof, at } => (None, Some(proof), at),
+        E::Failed { at } => (None, None, at),
+        E::ReleaseRequested { reason, at } => (None, Some(wire_name(&reason)?), at),
+        E::TeardownVerified { evidence, at } => (None, Some(evidence), at),
+        E::Released { active_seconds, at, .. } => (None, Some(format!("{active_seconds} s")), at),
+        E::NeedsOperator { doing, message, at } => (None, Some(format!("{doing}: {message}")), at),
+    };
+    Ok(Told { step, detail, at })
+}
+
+/// What happened to one allocation, oldest first; empty when there is none, or to another organisation.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn list(
+    pool: &PgPool,
+    organisation: Option<OrganisationId>,
+    allocation_id: &str,
+) -> Result<Vec<Entry>, QueryError> {
+    let rows = sqlx::query_as!(
+        Entry,
+        r#"SELECT position, allocation_id, entry, step, detail, actor, at AS "at: At"
+           FROM compute_timeline_entries
+           WHERE allocation_id = $1 AND ($2::text IS NULL OR organisation_id = $2)
+           ORDER BY position"#,
+        allocation_id,
+        organisation.map(|id| id.to_string()),
+    );
+    Ok(rows.fetch_all(pool).await?)
+}

@@ -1,0 +1,89 @@
+//! How far a projection is, and the lock that makes each event count once.
+use sqlx::{PgConnection, PgExecutor};
+
+use super::{EngineError, Projection};
+
+/// A stored checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub version: i32,
+    pub position: i64,
+}
+
+/// The checkpoint, made at the beginning of the log if there is none.
+pub(crate) async fn read_or_create(
+    db: impl PgExecutor<'_> + Copy,
+    projection: &dyn Projection,
+) -> Result<Checkpoint, EngineError> {
+    if let Some(checkpoint) = read(db, projection.name()).await? {
+        return Ok(checkpoint);
+    }
+    sqlx::query!(
+        "INSERT INTO projection_checkpoints (name, version, position) VALUES ($1, $2, 0)
+         ON CONFLICT (name) DO NOTHING",
+        projection.name(),
+        projection.version(),
+    )
+    .execute(db)
+    .await?;
+    let created = Checkpoint { version: projection.version(), position: 0 };
+    Ok(read(db, projection.name()).await?.unwrap_or(created))
+}
+
+pub(crate) async fn read(
+    db: impl PgExecutor<'_>,
+    name: &str,
+) -> Result<Option<Checkpoint>, EngineError> {
+    let checkpoint = sqlx::query_as!(
+        Checkpoint,
+        "SELECT version, position FROM projection_checkpoints WHERE name = $1",
+        name
+    );
+    Ok(checkpoint.fetch_optional(db).await?)
+}
+
+/// Takes the lease on a projection until the end of the transaction; `None` when somebody else has it.
+pub(crate) async fn try_lock_in_tx(
+    db: &mut PgConnection,
+    name: &str,
+) -> Result<Option<Checkpoint>, sqlx::Error> {
+    sqlx::query_as!(
+        Checkpoint,
+        "SELECT version, position FROM projection_checkpoints WHERE name = $1
+         FOR UPDATE SKIP LOCKED",
+        name
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Takes the lease on a projection until the end of the transaction, waiting for whoever has it.
+pub(crate) async fn lock_in_tx(
+    db: &mut PgConnection,
+    name: &str,
+) -> Result<Option<Checkpoint>, sqlx::Error> {
+    sqlx::query_as!(
+        Checkpoint,
+        "SELECT version, position FROM projection_checkpoints WHERE name = $1 FOR UPDATE",
+        name
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub(crate) async fn store_in_tx(
+    db: &mut PgConnection,
+    name: &str,
+    checkpoint: Checkpoint,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE projection_checkpoints SET version = $2, position = $3, updated_at = now()
+         WHERE name = $1",
+        name,
+        checkpoint.version,
+        checkpoint.position,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! What can go wrong in a projection: a poisonous event, or a fault that passes.
+use cairn_event_log::LogError;
+
+/// Why one event was not folded.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The database refused or did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The payload is not what its type and version say.
+    #[error("cannot read the event: {0}")]
+    Event(#[from] LogError),
+    /// The event does not fit what was folded before it.
+    #[error("{0}")]
+    Inconsistent(String),
+    /// The code panicked.
+    #[error("the projection panicked: {0}")]
+    Panicked(String),
+}
+
+impl ProjectError {
+    /// Whether the event itself is to blame. Everything else passes, and the batch is tried again as it is.
+    #[must_use]
+    pub fn is_poison(&self) -> bool {
+        match self {
+            Self::Event(error) => !error.is_transient(),
+            Self::Inconsistent(_) | Self::Panicked(_) => true,
+            Self::Database(error) => is_data_error(error),
+        }
+    }
+}
+
+/// Whether the values were refused (SQLSTATE classes 21, 22 and 23, or a raised exception), not the work as such.
+fn is_data_error(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["21", "22", "23", "P0"].contains(&&code[..2]))
+        }
+        sqlx::Error::RowNotFound
+        | sqlx::Error::Encode(_)
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnDecode { .. } => true,
+        _ => false,
+    }
+}
+
+/// Why the engine could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The log did not answer.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// No such projection.
+    #[error("there is no projection '{0}'")]
+    Unknown(String),
+    /// The caller stopped it.
+    #[error("cancelled")]
+    Cancelled,
+    /// Another process rebuilds the same projection.
+    #[error("projection '{0}' is being rebuilt elsewhere")]
+    AlreadyRebuilding(String),
+    /// The rows were written by newer code than this.
+    #[error(
+        "projection '{name}' is at version {stored}, newer than version {known} of this program"
+    )]
+    Newer {
+        /// The projection.
+        name: String,
+        /// Version of the rows.
+        stored: i32,
+        /// Version of the code.
+        known: i32,
+    },
+    /// Nothing is parked there.
+    #[error("projection '{name}' has nothing parked at {place}")]
+    NotParked {
+        /// The projection.
+        name: String,
+        /// Key or position asked for.
+        place: String,
+    },
+    /// A person must say why.
+    #[error("a reason is needed")]
+    ReasonNeeded,
+    /// The first parked event of the key still cannot be folded.
+    #[error("event {position} still cannot be folded: {error}")]
+    StillPoisonous {
+        /// Its position.
+        position: i64,
+        /// Why.
+        error: String,
+    },
+}

@@ -1,0 +1,155 @@
+//! Following the log: one task per projection, woken when the log grows and polling in any case.
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cairn_event_log::{EventLog, Recorded};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::advance::{Folded, Target, advance, fold_in_tx};
+use super::checkpoint::{self, Checkpoint};
+use super::rebuild::{self, Rebuild};
+use super::{EngineError, Projection};
+
+/// How soon to look again when another process has the lease.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+const FAULT_PAUSE_MIN: Duration = Duration::from_millis(100);
+const FAULT_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Folds to the live tables. Rows and checkpoint commit together, under the lock on the checkpoint.
+pub(crate) struct Live {
+    pub log: EventLog,
+    pub checkpoint: Checkpoint,
+}
+
+#[async_trait]
+impl Target for Live {
+    async fn fold(
+        &mut self,
+        projection: &dyn Projection,
+        events: &[Recorded],
+        park_first: Option<&str>,
+    ) -> Result<Folded, EngineError> {
+        let name = projection.name();
+        let mut tx = self.log.pool().begin().await?;
+        if checkpoint::try_lock_in_tx(&mut tx, name).await? != Some(self.checkpoint) {
+            tx.rollback().await?;
+            return Ok(Folded::Elsewhere);
+        }
+        // Losing the last moments of a view costs nothing: its checkpoint is lost with them, and the log has the events.
+        sqlx::query!("SELECT set_config('synchronous_commit', 'off', true)")
+            .fetch_one(&mut *tx)
+            .await?;
+        let folded = fold_in_tx(&mut tx, projection, events, park_first).await?;
+        let Folded::Done = folded else {
+            tx.rollback().await?;
+            return Ok(folded);
+        };
+        let position = events.last().map_or(self.checkpoint.position, |event| event.position);
+        let next = Checkpoint { position, ..self.checkpoint };
+        checkpoint::store_in_tx(&mut tx, name, next).await?;
+        tx.commit().await?;
+        self.checkpoint = next;
+        Ok(folded)
+    }
+}
+
+/// What one attempt to catch up came to.
+enum Caught {
+    Up,
+    Busy,
+    Outdated,
+}
+
+/// One projection and what it needs to follow the log.
+pub(crate) struct Follower {
+    pub log: EventLog,
+    pub projection: Arc<dyn Projection>,
+    pub batch: i64,
+    pub head: watch::Receiver<i64>,
+    pub moved: watch::Sender<u64>,
+    pub token: CancellationToken,
+}
+
+impl Follower {
+    /// Runs until the token is cancelled; a batch that has begun is finished first.
+    pub(crate) async fn run(mut self) {
+        let mut pause = FAULT_PAUSE_MIN;
+        while !self.token.is_cancelled() {
+            let head = *self.head.borrow_and_update();
+            let caught = match self.catch_up(head).await {
+                Ok(Caught::Outdated) => self.rebuild().await.map(|()| Caught::Busy),
+                other => other,
+            };
+            match caught {
+                Ok(Caught::Up) => {
+                    pause = FAULT_PAUSE_MIN;
+                    self.wait_for_growth().await;
+                }
+                Ok(_) => self.rest(BUSY_PAUSE).await,
+                Err(EngineError::Cancelled) => return,
+                Err(error) => {
+                    let name = self.projection.name();
+                    tracing::warn!(projection = name, %error, "projection waits for a fault to pass");
+                    metrics::counter!("cairn_projection_faults_total", "projection" => name)
+                        .increment(1);
+                    self.rest(pause).await;
+                    pause = (pause * 2).min(FAULT_PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    async fn catch_up(&self, head: i64) -> Result<Caught, EngineError> {
+        let projection = &*self.projection;
+        let (name, known) = (projection.name(), projection.version());
+        let checkpoint = checkpoint::read_or_create(self.log.pool(), projection).await?;
+        match checkpoint.version.cmp(&known) {
+            std::cmp::Ordering::Less => return Ok(Caught::Outdated),
+            std::cmp::Ordering::Greater => {
+                let (name, stored) = (name.to_owned(), checkpoint.version);
+                return Err(EngineError::Newer { name, stored, known });
+            }
+            std::cmp::Ordering::Equal => {}
+        }
+        let mut live = Live { log: self.log.clone(), checkpoint };
+        while live.checkpoint.position < head && !self.token.is_cancelled() {
+            let events = self.log.read(live.checkpoint.position, self.batch).await?;
+            if events.is_empty() {
+                return Ok(Caught::Up);
+            }
+            if !advance(&mut live, projection, &events).await? {
+                return Ok(Caught::Busy);
+            }
+            let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
+            metrics::counter!("cairn_projection_events_total", "projection" => name)
+                .increment(count);
+            self.moved.send_modify(|batches| *batches = batches.wrapping_add(1));
+        }
+        Ok(Caught::Up)
+    }
+
+    async fn rebuild(&self) -> Result<(), EngineError> {
+        let options =
+            Rebuild { batch: self.batch, token: self.token.clone(), ..Rebuild::default() };
+        match rebuild::rebuild(&self.log, &*self.projection, &options).await {
+            Ok(_) | Err(EngineError::AlreadyRebuilding(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn wait_for_growth(&mut self) {
+        tokio::select! {
+            () = self.token.cancelled() => {}
+            grown = self.head.changed() => if grown.is_err() { self.token.cancel() },
+        }
+    }
+
+    async fn rest(&self, pause: Duration) {
+        tokio::select! {
+            () = self.token.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}

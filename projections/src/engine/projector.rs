@@ -1,0 +1,207 @@
+//! The projector: runs all followers, and answers for them.
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_event_log::EventLog;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::follow::Follower;
+use super::parked::{self, Parked, Skip};
+use super::rebuild::{self, Rebuild, Rebuilt};
+use super::status::{self, ProjectionStatus};
+use super::wait::{self, Wait, WaitError};
+use super::{Digest, EngineError, Projection, Verified, digest, verify};
+
+/// How soon growth of the log is noticed when no notification arrives.
+const POLL: Duration = Duration::from_millis(500);
+const PUBLISH: Duration = Duration::from_secs(5);
+const BATCH: i64 = 500;
+
+/// All projections over one log. Clones share everything; any number of processes may run one.
+#[derive(Clone)]
+pub struct Projector {
+    log: EventLog,
+    projections: Arc<[Arc<dyn Projection>]>,
+    batch: i64,
+    head: watch::Sender<i64>,
+    moved: watch::Sender<u64>,
+}
+
+impl Projector {
+    /// A projector of these projections; nothing runs yet.
+    #[must_use]
+    pub fn new(log: EventLog, projections: Vec<Box<dyn Projection>>) -> Self {
+        let projections = projections.into_iter().map(Arc::from).collect();
+        let (head, moved) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { log, projections, batch: BATCH, head, moved }
+    }
+
+    /// The same with batches of another size.
+    #[must_use]
+    pub fn with_batch(self, batch: i64) -> Self {
+        Self { batch: batch.max(1), ..self }
+    }
+
+    /// Follows the log until the token is cancelled. Batches that have begun are finished.
+    pub async fn run(&self, token: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        for projection in self.projections.iter() {
+            let follower = Follower {
+                log: self.log.clone(),
+                projection: Arc::clone(projection),
+                batch: self.batch,
+                head: self.head.subscribe(),
+                moved: self.moved.clone(),
+                token: token.clone(),
+            };
+            tasks.spawn(follower.run());
+        }
+        tokio::select! {
+            () = self.watch_head() => {}
+            () = self.publish() => {}
+            () = token.cancelled() => {}
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a projection ended badly");
+            }
+        }
+    }
+
+    /// Tells the followers when the log has grown: at once when notified, and by looking in any case.
+    async fn watch_head(&self) {
+        let mut wake = self.log.wake();
+        loop {
+            match self.log.head().await {
+                Ok(head) => {
+                    self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
+                }
+                Err(error) => tracing::warn!(%error, "head of the log not read"),
+            }
+            if let Ok(Err(_)) = tokio::time::timeout(POLL, wake.changed()).await {
+                tokio::time::sleep(POLL).await;
+            }
+        }
+    }
+
+    async fn publish(&self) {
+        loop {
+            match self.status().await {
+                Ok(all) => all.iter().for_each(status::publish),
+                Err(error) => tracing::debug!(%error, "status of projections not read"),
+            }
+            tokio::time::sleep(PUBLISH).await;
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<&Arc<dyn Projection>, EngineError> {
+        let found = self.projections.iter().find(|projection| projection.name() == name);
+        found.ok_or_else(|| EngineError::Unknown(name.to_owned()))
+    }
+
+    /// Names of all projections.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.projections.iter().map(|projection| projection.name()).collect()
+    }
+
+    /// Waits until every view has folded the log up to a position; answers where the slowest is.
+    ///
+    /// # Errors
+    /// [`WaitError`], after `within` at the latest.
+    pub async fn wait_for(&self, position: i64, within: Duration) -> Result<i64, WaitError> {
+        let names = self.names().into_iter().map(str::to_owned).collect();
+        let moved = self.moved.subscribe();
+        wait::wait_for(Wait { names, position, within, moved, pool: self.log.pool() }).await
+    }
+
+    /// Waits until one view has folded the log up to a position; answers where it is.
+    ///
+    /// # Errors
+    /// [`WaitError`], after `within` at the latest.
+    pub async fn wait_for_view(
+        &self,
+        name: &str,
+        position: i64,
+        within: Duration,
+    ) -> Result<i64, WaitError> {
+        let names = vec![self.find(name)?.name().to_owned()];
+        let moved = self.moved.subscribe();
+        wait::wait_for(Wait { names, position, within, moved, pool: self.log.pool() }).await
+    }
+
+    /// Where a view stands. Read it before the rows: they are then at least as new.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn position(&self, name: &str) -> Result<i64, EngineError> {
+        wait::slowest(self.log.pool(), &[self.find(name)?.name().to_owned()]).await
+    }
+
+    /// How every projection stands.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn status(&self) -> Result<Vec<ProjectionStatus>, EngineError> {
+        let mut all = vec![];
+        for projection in self.projections.iter() {
+            all.push(status::status(&self.log, &**projection).await?);
+        }
+        Ok(all)
+    }
+
+    /// Folds a view anew from the whole log and swaps it in; readers never notice.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the live view is then as it was.
+    pub async fn rebuild(&self, name: &str, options: &Rebuild) -> Result<Rebuilt, EngineError> {
+        let rebuilt = rebuild::rebuild(&self.log, &**self.find(name)?, options).await?;
+        self.moved.send_modify(|batches| *batches = batches.wrapping_add(1));
+        Ok(rebuilt)
+    }
+
+    /// Folds a view anew beside the live one and compares the rows at the same position.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn verify(&self, name: &str) -> Result<Verified, EngineError> {
+        verify::verify(&self.log, &**self.find(name)?).await
+    }
+
+    /// One number for all rows of a view.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn digest(&self, name: &str) -> Result<Digest, EngineError> {
+        digest::digest(&self.log, &**self.find(name)?).await
+    }
+
+    /// Parked and skipped events, of one projection or of all.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn parked(&self, name: Option<&str>) -> Result<Vec<Parked>, EngineError> {
+        if let Some(name) = name {
+            self.find(name)?;
+        }
+        parked::list(self.log.pool(), name).await
+    }
+
+    /// Folds the parked events of a key in order, or none of them; answers how many.
+    ///
+    /// # Errors
+    /// [`EngineError::StillPoisonous`], [`EngineError::NotParked`].
+    pub async fn retry_parked(&self, name: &str, key: &str) -> Result<u64, EngineError> {
+        parked::retry(&self.log, &**self.find(name)?, key).await
+    }
+
+    /// Goes on without one parked event, for good. Who and why stay with it.
+    ///
+    /// # Errors
+    /// [`EngineError::ReasonNeeded`], [`EngineError::NotParked`].
+    pub async fn skip_parked(&self, name: &str, skip: &Skip) -> Result<(), EngineError> {
+        parked::skip(self.log.pool(), self.find(name)?.name(), skip).await
+    }
+}

@@ -1,0 +1,75 @@
+//! A second copy of a projection's tables, on a connection of its own.
+//!
+//! The copies are temporary tables. PostgreSQL looks for a name there first, so `project`, which names no schema, writes
+//! the copies on this connection and the live tables on every other one. When the connection ends, however it ends,
+//! they are gone.
+use async_trait::async_trait;
+use cairn_event_log::{EventLog, Recorded};
+use sqlx::{Connection, PgConnection};
+
+use super::advance::{Folded, Target, advance, fold_in_tx};
+use super::{EngineError, Projection};
+
+/// Folds to scratch copies, on a connection that has them.
+pub(crate) struct Scratch<'c> {
+    pub db: &'c mut PgConnection,
+    pub position: i64,
+}
+
+/// A connection of its own with empty copies of the projection's tables. Its skipped events stay skipped.
+pub(crate) async fn open(
+    log: &EventLog,
+    projection: &dyn Projection,
+) -> Result<PgConnection, EngineError> {
+    let mut db = log.pool().acquire().await?.detach();
+    for table in projection.tables().iter().chain(&["projection_parked"]) {
+        let copy = format!("CREATE TEMP TABLE {table} (LIKE public.{table} INCLUDING ALL)");
+        sqlx::query(&copy).execute(&mut db).await?;
+    }
+    sqlx::query!(
+        "INSERT INTO projection_parked
+         SELECT * FROM public.projection_parked WHERE projection = $1 AND skipped_at IS NOT NULL",
+        projection.name(),
+    )
+    .execute(&mut db)
+    .await?;
+    Ok(db)
+}
+
+#[async_trait]
+impl Target for Scratch<'_> {
+    async fn fold(
+        &mut self,
+        projection: &dyn Projection,
+        events: &[Recorded],
+        park_first: Option<&str>,
+    ) -> Result<Folded, EngineError> {
+        let mut tx = self.db.begin().await?;
+        let folded = fold_in_tx(&mut tx, projection, events, park_first).await?;
+        if matches!(folded, Folded::Done) {
+            tx.commit().await?;
+            self.position = events.last().map_or(self.position, |event| event.position);
+        } else {
+            tx.rollback().await?;
+        }
+        Ok(folded)
+    }
+}
+
+impl Scratch<'_> {
+    /// Folds one more batch of events up to `until`. `false` when there was nothing left to fold.
+    pub(crate) async fn step(
+        &mut self,
+        log: &EventLog,
+        projection: &dyn Projection,
+        (until, batch): (i64, i64),
+    ) -> Result<bool, EngineError> {
+        let mut events = log.read(self.position, batch.min(until - self.position)).await?;
+        events.retain(|event| event.position <= until);
+        if events.is_empty() {
+            return Ok(false);
+        }
+        advance(self, projection, &events).await?;
+        Ok(self.position < until)
+    }
+}

@@ -1,0 +1,3 @@
+//! Views of nodes.
+pub mod nodes;
+mod nodes_query;

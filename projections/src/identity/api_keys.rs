@@ -1,0 +1,143 @@
+//! API keys: asked on every request (whose key is this), and by owners who manage theirs.
+//!
+//! One row is one key, revoked ones included. The key itself is nowhere: only its SHA-256.
+use async_trait::async_trait;
+use cairn_core::OrganisationId;
+use cairn_event_log::Recorded;
+use cairn_identity::ApiKeyEvent;
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+use crate::engine::{Interest, ProjectError, Projection};
+use crate::row::{At, Page, QueryError, before, fetch_limit, found, wire_name};
+
+/// Name of this projection.
+pub const NAME: &str = "identity/api_keys";
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct ApiKey {
+    pub key_id: String,
+    /// Where in the log it was created.
+    pub position: i64,
+    pub organisation_id: String,
+    /// `owner`, `viewer`, `operator` or `finance`.
+    pub role: String,
+    pub name: String,
+    pub created_at: At,
+    /// Since when it opens nothing.
+    pub revoked_at: Option<At>,
+    pub revoked_reason: Option<String>,
+}
+
+/// The projection.
+pub struct ApiKeys;
+
+#[async_trait]
+impl Projection for ApiKeys {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["identity_api_keys"]
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::of(&[ApiKeyEvent::TYPES])
+    }
+
+    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+        match event.decode()? {
+            ApiKeyEvent::Created { key_id, organisation_id, role, name, secret_sha256, at } => {
+                sqlx::query!(
+                    "INSERT INTO identity_api_keys (key_id, position, organisation_id, role, name,
+                       secret_sha256, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    key_id.to_string(),
+                    event.position,
+                    organisation_id.to_string(),
+                    wire_name(&role)?,
+                    name,
+                    secret_sha256,
+                    At(at) as _,
+                )
+                .execute(db)
+                .await?;
+                Ok(())
+            }
+            ApiKeyEvent::Revoked { reason, at } => {
+                let done = sqlx::query!(
+                    "UPDATE identity_api_keys SET revoked_at = $2, revoked_reason = $3
+                     WHERE key_id = $1",
+                    event.aggregate_id,
+                    At(at) as _,
+                    reason,
+                );
+                found(&done.execute(db).await?, &event.aggregate_id)
+            }
+        }
+    }
+}
+
+async fn select(
+    pool: &PgPool,
+    (key_id, secret_sha256): (Option<&str>, Option<&str>),
+    organisation: Option<OrganisationId>,
+    (before, limit): (i64, i64),
+) -> Result<Vec<ApiKey>, QueryError> {
+    let rows = sqlx::query_as!(
+        ApiKey,
+        r#"SELECT key_id, position, organisation_id, role, name, created_at AS "created_at: At",
+             revoked_at AS "revoked_at: At", revoked_reason
+           FROM identity_api_keys
+           WHERE ($1::text IS NULL OR key_id = $1) AND ($2::text IS NULL OR secret_sha256 = $2)
+             AND ($3::text IS NULL OR organisation_id = $3) AND position < $4
+           ORDER BY position DESC LIMIT $5"#,
+        key_id,
+        secret_sha256,
+        organisation.map(|id| id.to_string()),
+        before,
+        limit,
+    );
+    Ok(rows.fetch_all(pool).await?)
+}
+
+/// The key with this lower-case hex SHA-256, unless it is revoked.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn find_by_sha256(
+    pool: &PgPool,
+    secret_sha256: &str,
+) -> Result<Option<ApiKey>, QueryError> {
+    let rows = select(pool, (None, Some(secret_sha256)), None, (i64::MAX, 1)).await?;
+    Ok(rows.into_iter().find(|key| key.revoked_at.is_none()))
+}
+
+/// One key; to another organisation it does not exist.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn get(
+    pool: &PgPool,
+    organisation: Option<OrganisationId>,
+    key_id: &str,
+) -> Result<Option<ApiKey>, QueryError> {
+    Ok(select(pool, (Some(key_id), None), organisation, (i64::MAX, 1)).await?.pop())
+}
+
+/// Keys of one organisation or of all, newest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn list(
+    pool: &PgPool,
+    organisation: Option<OrganisationId>,
+    after: Option<String>,
+    limit: i64,
+) -> Result<Page<ApiKey>, QueryError> {
+    let page = (before(after)?, fetch_limit(limit));
+    let rows = select(pool, (None, None), organisation, page).await?;
+    Ok(Page::of(rows, limit, |row| row.position))
+}

@@ -1,0 +1,2 @@
+//! Views of who may ask.
+pub mod api_keys;

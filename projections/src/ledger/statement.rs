@@ -1,0 +1,149 @@
+//! What happened to the money: asked by customers and by finance when they explain a balance.
+//!
+//! One row is one movement of one wallet, with the balance right after it. Usage that no money was left for moves nothing
+//! in the wallet: its line has an amount of 0 and says what is owed.
+use async_trait::async_trait;
+use cairn_core::{AllocationId, Currency, HoldId, JournalTransaction, Nanos, OrganisationId};
+use cairn_event_log::Recorded;
+use cairn_ledger::WalletEvent;
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+use super::wallet_of;
+use crate::engine::{Interest, ProjectError, Projection};
+use crate::row::{At, Page, QueryError, before, fetch_limit};
+
+/// Name of this projection.
+pub const NAME: &str = "ledger/statement";
+
+/// One movement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Line {
+    /// Where in the log it is.
+    pub position: i64,
+    pub organisation_id: String,
+    pub currency: String,
+    /// `top_up`, `usage`, `overrun`, `refund_reserved` or `refund_returned`.
+    pub kind: String,
+    /// Positive: into the wallet.
+    pub amount_nanos: Nanos,
+    /// Added to what is owed beyond the wallet.
+    pub owed_nanos: Nanos,
+    /// What is in the wallet after it.
+    pub balance_nanos: Nanos,
+    /// What it was for: a payment, an allocation or a refund.
+    pub reference: String,
+    /// Seconds of use charged so far on the same reference.
+    pub seconds: Option<i64>,
+    pub occurred_at: At,
+}
+
+/// The projection.
+pub struct Statement;
+
+struct Movement {
+    amount_nanos: Nanos,
+    owed_nanos: Nanos,
+    reference: String,
+    seconds: Option<i64>,
+    journal: JournalTransaction,
+}
+
+/// A hold has the bits of the allocation that it pays for.
+fn allocation_of(hold_id: HoldId) -> String {
+    AllocationId::from_bits(hold_id.bits()).to_string()
+}
+
+fn movement(event: WalletEvent) -> Option<Movement> {
+    use WalletEvent as E;
+    let (amount_nanos, owed_nanos, reference, seconds, journal) = match event {
+        E::ToppedUp { payment_id, amount_nanos, journal, .. } => {
+            (amount_nanos, 0, payment_id.to_string(), None, journal)
+        }
+        E::UsageCaptured { hold_id, amount_nanos, seconds, journal, .. } => {
+            (-amount_nanos, 0, allocation_of(hold_id), Some(seconds), journal)
+        }
+        E::OverrunRecorded { hold_id, amount_nanos, seconds, journal, .. } => {
+            (0, amount_nanos, allocation_of(hold_id), Some(seconds), journal)
+        }
+        E::RefundReserved { refund_id, amount_nanos, journal, .. } => {
+            (-amount_nanos, 0, refund_id.to_string(), None, journal)
+        }
+        E::RefundReturned { refund_id, amount_nanos, journal } => {
+            (amount_nanos, 0, refund_id.to_string(), None, journal)
+        }
+        E::HoldPlaced { .. }
+        | E::HoldExtended { .. }
+        | E::HoldExtensionRefused { .. }
+        | E::HoldReleased { .. }
+        | E::HoldExpired { .. } => return None,
+    };
+    Some(Movement { amount_nanos, owed_nanos, reference, seconds, journal })
+}
+
+#[async_trait]
+impl Projection for Statement {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["ledger_statement_lines"]
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::of(&[WalletEvent::TYPES])
+    }
+
+    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+        let (organisation_id, currency) = wallet_of(event)?;
+        let Some(line) = movement(event.decode()?) else { return Ok(()) };
+        sqlx::query!(
+            "INSERT INTO ledger_statement_lines (position, organisation_id, currency, kind,
+               amount_nanos, owed_nanos, balance_nanos, reference, seconds, occurred_at)
+             SELECT $1, $2, $3, $4, $5, $6, $5 + coalesce((
+                 SELECT balance_nanos FROM ledger_statement_lines
+                 WHERE organisation_id = $2 AND currency = $3 ORDER BY position DESC LIMIT 1), 0),
+               $7, $8, $9",
+            event.position,
+            organisation_id,
+            currency,
+            line.journal.kind,
+            line.amount_nanos,
+            line.owed_nanos,
+            line.reference,
+            line.seconds,
+            At(line.journal.occurred_at) as _,
+        )
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Movements of one organisation's wallets, or of one of them, newest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn list(
+    pool: &PgPool,
+    organisation: OrganisationId,
+    currency: Option<Currency>,
+    after: Option<String>,
+    limit: i64,
+) -> Result<Page<Line>, QueryError> {
+    let rows = sqlx::query_as!(
+        Line,
+        r#"SELECT position, organisation_id, currency, kind, amount_nanos, owed_nanos, balance_nanos,
+             reference, seconds, occurred_at AS "occurred_at: At"
+           FROM ledger_statement_lines
+           WHERE organisation_id = $1 AND ($2::text IS NULL OR currency = $2) AND position < $3
+           ORDER BY position DESC LIMIT $4"#,
+        organisation.to_string(),
+        currency.map(Currency::code),
+        before(after)?,
+        fetch_limit(limit),
+    );
+    Ok(Page::of(rows.fetch_all(pool).await?, limit, |row| row.position))
+}

@@ -1,0 +1,133 @@
+//! Who did what, from where, caused by what: asked by auditors, and by whoever looks into an incident.
+//!
+//! One row is one event, of whatever type, with the metadata it was written with.
+use async_trait::async_trait;
+use cairn_core::{OrganisationId, Timestamp};
+use cairn_event_log::Recorded;
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+use crate::engine::{Interest, ProjectError, Projection};
+use crate::row::{At, Page, QueryError, before, fetch_limit};
+
+/// Name of this projection.
+pub const NAME: &str = "operations/audit";
+
+/// One event and who caused it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Entry {
+    pub position: i64,
+    pub recorded_at: At,
+    /// On whose behalf.
+    pub organisation_id: Option<String>,
+    pub actor: String,
+    /// Where it came from: an IP address, `cli`, or a process.
+    pub origin: Option<String>,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    pub sequence: i64,
+    pub event_type: String,
+    /// Shared by everything that one request set in motion.
+    pub correlation_id: String,
+    /// What it follows from.
+    pub causation_id: Option<String>,
+    pub command_id: String,
+}
+
+/// Which entries to list; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only on behalf of this organisation.
+    pub organisation: Option<OrganisationId>,
+    /// Only by this actor.
+    pub actor: Option<String>,
+    /// Only about aggregates of this type.
+    pub aggregate_type: Option<String>,
+    /// Only about this aggregate.
+    pub aggregate_id: Option<String>,
+    /// Only what this request set in motion.
+    pub correlation_id: Option<String>,
+    /// Recorded at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Recorded before this instant.
+    pub until: Option<Timestamp>,
+}
+
+/// The projection.
+pub struct Audit;
+
+#[async_trait]
+impl Projection for Audit {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["operations_audit_entries"]
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::Everything
+    }
+
+    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+        sqlx::query!(
+            "INSERT INTO operations_audit_entries (position, recorded_at, organisation_id, actor,
+               origin, aggregate_type, aggregate_id, sequence, event_type, correlation_id,
+               causation_id, command_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            event.position,
+            At(event.recorded_at) as _,
+            event.metadata.organisation_id,
+            event.metadata.actor,
+            event.metadata.origin,
+            event.aggregate_type,
+            event.aggregate_id,
+            event.sequence,
+            event.event_type,
+            event.metadata.correlation_id,
+            event.metadata.causation_id,
+            event.metadata.command_id,
+        )
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Entries, newest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn list(
+    pool: &PgPool,
+    filter: Filter,
+    after: Option<String>,
+    limit: i64,
+) -> Result<Page<Entry>, QueryError> {
+    let rows = sqlx::query_as!(
+        Entry,
+        r#"SELECT position, recorded_at AS "recorded_at: At", organisation_id, actor, origin,
+             aggregate_type, aggregate_id, sequence, event_type, correlation_id, causation_id,
+             command_id
+           FROM operations_audit_entries
+           WHERE ($1::text IS NULL OR organisation_id = $1) AND ($2::text IS NULL OR actor = $2)
+             AND ($3::text IS NULL OR aggregate_type = $3)
+             AND ($4::text IS NULL OR aggregate_id = $4)
+             AND ($5::text IS NULL OR correlation_id = $5)
+             AND ($6::timestamptz IS NULL OR recorded_at >= $6)
+             AND ($7::timestamptz IS NULL OR recorded_at < $7) AND position < $8
+           ORDER BY position DESC LIMIT $9"#,
+        filter.organisation.map(|id| id.to_string()),
+        filter.actor,
+        filter.aggregate_type,
+        filter.aggregate_id,
+        filter.correlation_id,
+        filter.from.map(At) as _,
+        filter.until.map(At) as _,
+        before(after)?,
+        fetch_limit(limit),
+    );
+    Ok(Page::of(rows.fetch_all(pool).await?, limit, |row| row.position))
+}

@@ -1,0 +1,4 @@
+//! Views of payments and refunds.
+#[allow(clippy::module_inception)]
+pub mod payments;
+pub mod refunds;
