@@ -2,7 +2,9 @@
 mod context;
 mod executor;
 pub mod ports;
+pub mod replay;
 mod streams;
+pub mod webhooks;
 
 pub use context::{CommandContext, Commands, ExecuteError, Executed};
 pub use executor::Executor;

@@ -1,0 +1,2 @@
+DROP TABLE payments_webhook_inbox;
+DROP FUNCTION payments_webhook_inbox_guard();
