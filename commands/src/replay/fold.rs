@@ -1,0 +1,70 @@
+//! Any aggregate by its name: decode, check, fold.
+use cairn_catalog::Sku;
+use cairn_compute::Allocation;
+use cairn_core::{BookEntry, Decider, DomainEvent};
+use cairn_fleet::Node;
+use cairn_identity::ApiKey;
+use cairn_ledger::Wallet;
+use cairn_operations::Intervention;
+use cairn_payments::{Payment, Refund};
+
+use super::stones::Stone;
+
+/// A stream while it is folded.
+pub(super) trait Fold: Send {
+    /// Adds the next fact and says what it writes into the books; an error names what is wrong with the stored event.
+    fn add(&mut self, stone: &Stone) -> Result<Option<BookEntry>, String>;
+    /// The state so far.
+    fn state(&self) -> serde_json::Value;
+    /// The state, if this is a wallet.
+    fn wallet(&self) -> Option<&Wallet>;
+}
+
+type Start = fn() -> Box<dyn Fold>;
+
+/// Every aggregate.
+pub(super) const TYPES: [(&str, Start); 8] = [
+    entry::<Allocation>(),
+    entry::<ApiKey>(),
+    entry::<Intervention>(),
+    entry::<Node>(),
+    entry::<Payment>(),
+    entry::<Refund>(),
+    entry::<Sku>(),
+    entry::<Wallet>(),
+];
+
+const fn entry<A: Decider>() -> (&'static str, Start) {
+    (A::TYPE, || Box::new(Stream::<A>(A::default())))
+}
+
+pub(super) fn start(aggregate_type: &str) -> Option<Box<dyn Fold>> {
+    TYPES.iter().find(|(name, _)| *name == aggregate_type).map(|(_, start)| start())
+}
+
+struct Stream<A>(A);
+
+impl<A: Decider> Fold for Stream<A> {
+    fn add(&mut self, stone: &Stone) -> Result<Option<BookEntry>, String> {
+        let event: A::Event = serde_json::from_value(stone.payload.clone())
+            .map_err(|error| format!("{} does not decode: {error}", stone.event_type))?;
+        let named = (event.event_type(), event.event_version());
+        if named != (stone.event_type.clone(), stone.event_version.clone()) {
+            return Err(format!("is stored as {} and holds {}", stone.event_type, named.0));
+        }
+        let again = serde_json::to_value(&event).map_err(|error| error.to_string())?;
+        if again != stone.payload {
+            return Err(format!("{} does not encode to what is stored", stone.event_type));
+        }
+        self.0 = std::mem::take(&mut self.0).evolve(event.clone());
+        Ok(self.0.book_entry(&event))
+    }
+
+    fn state(&self) -> serde_json::Value {
+        serde_json::to_value(&self.0).unwrap_or_default()
+    }
+
+    fn wallet(&self) -> Option<&Wallet> {
+        (&self.0 as &dyn std::any::Any).downcast_ref()
+    }
+}
