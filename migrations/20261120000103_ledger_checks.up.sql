@@ -153,6 +153,11 @@ BEGIN
         RETURN;
     END IF;
 
+    IF 0 > ANY (h_reserved) OR 0 > ANY (h_captured) OR 0 > ANY (h_released) THEN
+        RAISE EXCEPTION 'what was reserved, captured or released of a hold only grows'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_holds_only_grow';
+    END IF;
+
     INSERT INTO ledger_holds
         (hold_id, account, currency, reserved_nanos, captured_nanos, released_nanos, expires_at, position)
     SELECT DISTINCT ON (hold_id) hold_id, account, currency, 0, 0, 0, expires_at, position

@@ -1,0 +1,226 @@
+//! The books: what the database itself refuses, whoever asks.
+mod common;
+
+use cairn_core::chart::AccountType;
+use cairn_core::{BookEntry, Posting};
+use cairn_event_log::{Appended, EventLog, LogError};
+use common::{WALLET, booked, held, hold, moved, open, request, top_up, transfer, usage};
+use sqlx::{Executor, PgPool};
+
+/// Appends the entries one by one, each on a stream of its own; the last must be refused by `constraint`.
+async fn check_refused(log: &EventLog, entries: Vec<BookEntry>, constraint: &str) {
+    let before = trial(log).await;
+    let last = entries.len() - 1;
+    for (number, entry) in entries.into_iter().enumerate() {
+        let mut request = request("", 0, vec![booked(entry)]);
+        request.aggregate_id = request.command_id.clone();
+        let answer = log.append(request).await;
+        match answer {
+            Ok(Appended::Done { .. }) if number < last => {}
+            Err(LogError::Rejected { constraint: by, message }) if number == last => {
+                assert_eq!(by, constraint, "{message}");
+            }
+            other => panic!("{constraint}, entry {number}: {other:?}"),
+        }
+    }
+    assert_eq!(trial(log).await.0, before.0, "the books still balance");
+}
+
+/// The sum of all postings, and of the guarded balances against their postings and holds.
+async fn trial(log: &EventLog) -> (i64, i64) {
+    let sums: (Option<i64>, Option<i64>) = sqlx::query_as(
+        "SELECT (SELECT sum(amount_nanos)::bigint FROM ledger_postings),
+                (SELECT sum(abs(b.posted_nanos + p.posted) + abs(b.held_nanos - h.held))::bigint
+                 FROM ledger_balances b,
+                 LATERAL (SELECT coalesce(sum(amount_nanos), 0)::bigint AS posted FROM ledger_postings p
+                          WHERE p.account = b.account) p,
+                 LATERAL (SELECT coalesce(sum(reserved_nanos - captured_nanos - released_nanos), 0)::bigint AS held
+                          FROM ledger_holds l WHERE l.account = b.account) h)",
+    )
+    .fetch_one(log.pool())
+    .await
+    .unwrap();
+    (sums.0.unwrap_or(0), sums.1.unwrap_or(0))
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn the_database_refuses_every_wrong_entry(pool: PgPool) {
+    let log = open(&pool).await;
+    let mut crooked = transfer(("top_up", "a"), 5, ("stripe:pending:USD", WALLET));
+    crooked.postings[0].amount_nanos = 6;
+    let mut lonely = transfer(("top_up", "b"), 5, ("stripe:pending:USD", WALLET));
+    lonely.postings.pop();
+    let mut empty = transfer(("top_up", "c"), 5, ("stripe:pending:USD", WALLET));
+    empty.postings.clear();
+    let mut nil = transfer(("top_up", "d"), 5, ("stripe:pending:USD", WALLET));
+    nil.postings.push(Posting { account: WALLET.to_owned(), amount_nanos: 0 });
+    let foreign = transfer(("top_up", "e"), 5, ("stripe:pending:EUR", WALLET));
+    let nameless = transfer(("top_up", "f"), 5, ("petty_cash:USD", WALLET));
+    let forbidden = transfer(("top_up", "g"), 5, ("stripe_fees:USD", WALLET));
+    let unknown = transfer(("gift", "h"), 5, ("stripe:pending:USD", WALLET));
+    let mut ancient = transfer(("top_up", "i"), 5, ("stripe:pending:USD", WALLET));
+    ancient.occurred_at = cairn_core::Timestamp::from_secs(0);
+    let mut slashed = transfer(("top_up", "j"), 5, ("stripe:pending:USD", WALLET));
+    slashed.source = "a/b".to_owned();
+    for (entry, constraint) in [
+        (crooked, "ledger_postings_balanced"),
+        (lonely, "ledger_postings_balanced"),
+        (empty, "ledger_journal_has_legs"),
+        (nil, "ledger_postings_not_zero"),
+        (foreign, "ledger_accounts_code_ends_in_currency"),
+        (nameless, "23502"),
+        (forbidden, "ledger_postings_kind"),
+        (unknown, "ledger_postings_kind"),
+        (ancient, "ledger_journal_period_open"),
+        (slashed, "ledger_journal_source_has_no_slash"),
+    ] {
+        check_refused(&log, vec![moved(entry)], constraint).await;
+    }
+    assert_eq!(log.head().await.unwrap(), 0);
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_leg_in_another_currency_than_its_account_is_refused(pool: PgPool) {
+    let log = open(&pool).await;
+    let mut euros = transfer(("top_up", "b"), 5, ("stripe:pending:EUR", WALLET));
+    euros.currency = cairn_core::Currency::EUR;
+    // The wallet was opened in dollars before.
+    check_refused(&log, vec![top_up("a", 5), moved(euros)], "ledger_postings_currency").await;
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_wallet_cannot_be_overdrawn_holds_included(pool: PgPool) {
+    let log = open(&pool).await;
+    let overdraft = "ledger_balances_no_overdraft";
+    check_refused(&log, vec![usage("first", 1)], overdraft).await;
+    check_refused(&log, vec![top_up("a", 100), usage("b", 101)], overdraft).await;
+    check_refused(&log, vec![held(hold(1, 60, 0, 0)), usage("c", 41)], overdraft).await;
+    check_refused(&log, vec![held(hold(2, 41, 0, 0))], overdraft).await;
+    check_refused(&log, vec![usage("d", 40), usage("e", 1)], overdraft).await;
+    assert_eq!(trial(&log).await, (0, 0));
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_hold_gives_out_no_more_than_it_reserved(pool: PgPool) {
+    let log = open(&pool).await;
+    let within = "ledger_holds_within_reserve";
+    let capture = |id: u128, source_id: &str, amount: i64| BookEntry {
+        hold: Some(hold(id, 0, amount, 0)),
+        ..usage(source_id, amount)
+    };
+    let other = held(hold(9, 40, 0, 0));
+    let entries = vec![top_up("a", 100), other, held(hold(1, 50, 0, 0)), capture(1, "b", 51)];
+    check_refused(&log, entries, within).await;
+    check_refused(&log, vec![capture(1, "c", 30), held(hold(1, 0, 0, 21))], within).await;
+    let back = "ledger_holds_only_grow";
+    check_refused(&log, vec![held(hold(1, 0, 0, 20)), held(hold(1, 0, 0, -1))], back).await;
+    let mut moved = hold(1, 1, 0, 0);
+    moved.account = "wallet:paid:org_2:USD".to_owned();
+    let other = moved_top_up("d", &moved.account);
+    check_refused(&log, vec![other, held(moved)], "ledger_holds_account").await;
+    let mut platform = hold(3, 1, 0, 0);
+    platform.account = "refund_payable:USD".to_owned();
+    check_refused(&log, vec![held(platform)], "ledger_holds_account_fkey").await;
+    assert_eq!(trial(&log).await, (0, 0));
+    log.close().await;
+}
+
+fn moved_top_up(source_id: &str, wallet: &str) -> BookEntry {
+    moved(transfer(("top_up", source_id), 5, ("stripe:pending:USD", wallet)))
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_movement_is_reversed_once_and_only_if_it_exists(pool: PgPool) {
+    let log = open(&pool).await;
+    let reversal = |source_id: &str, reverses: &str| {
+        let mut journal =
+            transfer(("refund_returned", source_id), 5, ("refund_payable:USD", WALLET));
+        journal.reverses = Some(reverses.to_owned());
+        moved(journal)
+    };
+    let reserved = moved(transfer(("refund_reserved", "r"), 5, (WALLET, "refund_payable:USD")));
+    check_refused(
+        &log,
+        vec![top_up("a", 5), reserved, reversal("r1", "test/r"), reversal("r2", "test/r")],
+        "ledger_journal_one_reversal",
+    )
+    .await;
+    check_refused(&log, vec![reversal("r3", "test/nothing")], "ledger_journal_reverses_exists")
+        .await;
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_movement_is_posted_once_per_source(pool: PgPool) {
+    let log = open(&pool).await;
+    let twice = vec![top_up("a", 5), top_up("a", 5)];
+    check_refused(&log, twice, "ledger_journal_reference_unique").await;
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_journal_transaction_without_an_event_or_without_legs_cannot_commit(pool: PgPool) {
+    let log = open(&pool).await;
+    log.append(request("a", 0, vec![common::event("1")])).await.unwrap();
+    let journal = |position: i64| {
+        format!(
+            "INSERT INTO ledger_journal_transactions
+                 (position, kind, source, source_id, currency, occurred_at, effective_on, posted_at)
+             VALUES ({position}, 'top_up', 'test', '{position}', 'USD', now(), '2026-01-01', now())"
+        )
+    };
+    assert_eq!(
+        constraint(log.pool().execute(journal(2).as_str()).await),
+        "ledger_journal_event_exists"
+    );
+    assert_eq!(
+        constraint(log.pool().execute(journal(1).as_str()).await),
+        "ledger_journal_has_legs"
+    );
+    let legs = "INSERT INTO ledger_postings VALUES (1, 1, 'usage:x:USD', 'USD', 1)";
+    assert_eq!(constraint(log.pool().execute(legs).await), "ledger_postings_currency");
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn account_types_are_the_same_in_the_chart_and_in_the_database(pool: PgPool) {
+    for code in [
+        "wallet:paid:o:USD",
+        "stripe:pending:USD",
+        "stripe_fees:USD",
+        "receivable:overrun:o:USD",
+        "refund_payable:USD",
+        "usage:compute:USD",
+        "bank:x:USD",
+        "clearing:payout_in_transit:USD",
+        "tax:ch:CHF",
+        "host_payable:h:EUR",
+        "breakage:USD",
+        "dispute_fees:USD",
+        "dispute_loss:USD",
+        "goodwill:USD",
+        "promo:USD",
+        "equity:rounding:USD",
+        "petty_cash:USD",
+        "",
+    ] {
+        let here = AccountType::of(code).map(|kind| format!("{kind:?}").to_lowercase());
+        let there: Option<String> = sqlx::query_scalar("SELECT ledger_account_type($1)")
+            .bind(code)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert_eq!(here, there, "{code}");
+    }
+}
+
+fn constraint<T>(answer: sqlx::Result<T>) -> String {
+    match answer {
+        Err(sqlx::Error::Database(refusal)) => refusal.constraint().unwrap().to_owned(),
+        Err(error) => panic!("{error}"),
+        Ok(_) => "accepted".to_owned(),
+    }
+}
