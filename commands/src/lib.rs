@@ -1,10 +1,21 @@
 //! What acts: the executor, one module per context, process managers and their effects.
+mod answers;
+pub mod catalog;
+pub mod compute;
 mod context;
+pub mod effects;
 mod executor;
+pub mod fleet;
+pub mod identity;
+pub mod ledger;
+pub mod operations;
+pub mod payments;
 pub mod ports;
+pub mod processes;
 pub mod replay;
 mod streams;
 pub mod webhooks;
 
 pub use context::{CommandContext, Commands, ExecuteError, Executed};
+pub use effects::Effects;
 pub use executor::Executor;

@@ -1,0 +1,82 @@
+//! Commands of the catalogue: what is for sale and at which price.
+use cairn_catalog::{Sku, SkuCommand};
+use cairn_core::{Money, Resources, Timestamp};
+use serde_json::json;
+
+use crate::{CommandContext, Commands, ExecuteError, Executed};
+
+/// Something to sell.
+#[derive(Debug, Clone)]
+pub struct DefineSku {
+    /// Its name for ever.
+    pub sku_id: String,
+    /// What one gets.
+    pub resources: Resources,
+}
+
+/// Puts a SKU into the catalogue; it is for sale once it has a price.
+///
+/// # Errors
+/// `sku_id_invalid`, `sku_resources_invalid`, `sku_exists`, `sku_retired`.
+pub async fn define_sku(
+    commands: &Commands,
+    context: &CommandContext,
+    input: DefineSku,
+) -> Result<Executed, ExecuteError> {
+    let DefineSku { sku_id, resources } = input;
+    let stream = sku_id.clone();
+    let define = SkuCommand::Define { sku_id, resources, at: commands.clock.now() };
+    send(commands, context, (&stream, define)).await
+}
+
+/// A price to set.
+#[derive(Debug, Clone)]
+pub struct SetPrice {
+    /// Of what.
+    pub sku_id: String,
+    /// For 3,600 seconds, exactly.
+    pub per_hour: Money,
+    /// From when on new rentals pay it; at once when absent.
+    pub effective_at: Option<Timestamp>,
+}
+
+/// Sets a new version of a price. Rentals keep the version they began with.
+///
+/// # Errors
+/// `unknown_sku`, `sku_retired`, `price_invalid`.
+pub async fn set_price(
+    commands: &Commands,
+    context: &CommandContext,
+    input: SetPrice,
+) -> Result<Executed, ExecuteError> {
+    let at = commands.clock.now();
+    let set = SkuCommand::SetPrice {
+        currency: input.per_hour.currency,
+        nanos_per_hour: input.per_hour.nanos,
+        effective_at: input.effective_at.unwrap_or(at),
+        at,
+    };
+    send(commands, context, (&input.sku_id, set)).await
+}
+
+/// Takes a SKU off sale; running rentals go on.
+///
+/// # Errors
+/// `unknown_sku`.
+pub async fn retire_sku(
+    commands: &Commands,
+    context: &CommandContext,
+    sku_id: &str,
+) -> Result<Executed, ExecuteError> {
+    let retire = SkuCommand::Retire { at: commands.clock.now() };
+    send(commands, context, (sku_id, retire)).await
+}
+
+async fn send(
+    commands: &Commands,
+    context: &CommandContext,
+    (sku_id, command): (&str, SkuCommand),
+) -> Result<Executed, ExecuteError> {
+    let result = json!({ "sku_id": sku_id });
+    commands.executor.execute::<Sku>(sku_id, command, context, result).await
+}

@@ -1,0 +1,201 @@
+//! What an effect acts with: ports, the executor, and ids derived from its intent.
+use std::future::Future;
+use std::time::Duration;
+
+use cairn_compute::{Allocation, AllocationCommand};
+use cairn_core::{AllocationId, Decider, NodeId, Timestamp};
+use cairn_event_log::Metadata;
+use cairn_fleet::{Node, NodeCommand};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::ports::{FailureKind, NodeTarget, PortError, Tenant};
+use crate::{CommandContext, ExecuteError, Executed, Executor};
+
+use super::Effects;
+
+/// Where an intent comes from; travels on into every command it leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Shared by everything that one request set in motion.
+    pub correlation_id: String,
+    /// The command that decided the causing event.
+    pub causation_id: String,
+    /// On whose behalf.
+    pub organisation_id: Option<String>,
+    /// Trace of the request.
+    pub traceparent: Option<String>,
+}
+
+impl Origin {
+    /// Of what an event leads to.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            correlation_id: metadata.correlation_id.clone(),
+            causation_id: metadata.command_id.clone(),
+            organisation_id: metadata.organisation_id.clone(),
+            traceparent: metadata.traceparent.clone(),
+        }
+    }
+}
+
+/// One attempt at one intent.
+pub struct Act<'a> {
+    /// Decides and appends.
+    pub executor: &'a Executor,
+    /// Ports.
+    pub effects: &'a Effects,
+    /// The process the intent is of.
+    pub process: &'a str,
+    /// The intent's id, whatever an operator asked for: the provider's idempotency key.
+    pub intent_id: &'a str,
+    /// The intent's id; with the round when an operator asked for another try, because first outcomes stand for ever.
+    pub stem: String,
+    /// Counts the attempts, from 1.
+    pub attempt: u32,
+    /// Where it comes from.
+    pub origin: &'a Origin,
+    /// Longest call of a port.
+    pub timeout: Duration,
+    /// How long a node may be silent before it counts as offline.
+    pub suspect_seconds: i64,
+}
+
+impl Act<'_> {
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.effects.clock.now()
+    }
+
+    /// The context of a command that this attempt sends; `suffix` tells the commands of one intent apart.
+    pub fn context(&self, suffix: &str) -> CommandContext {
+        let command_id = format!("{}:{suffix}", self.stem);
+        let organisation_id = self.origin.organisation_id.as_ref().and_then(|id| id.parse().ok());
+        CommandContext {
+            // Not of the body: a second attempt says the same at a later time.
+            body_hash: Sha256::digest(&command_id).into(),
+            command_id,
+            actor: format!("process:{}", self.process),
+            organisation_id,
+            correlation_id: self.origin.correlation_id.clone(),
+            causation_id: Some(self.origin.causation_id.clone()),
+            traceparent: self.origin.traceparent.clone(),
+            origin: Some(self.process.to_owned()),
+        }
+    }
+
+    /// Asks an aggregate.
+    pub async fn execute<A: Decider>(
+        &self,
+        suffix: &str,
+        aggregate_id: &str,
+        command: A::Command,
+    ) -> Result<Executed, PortError>
+    where
+        A::Command: Clone,
+    {
+        let context = self.context(suffix);
+        self.executor
+            .execute::<A>(aggregate_id, command, &context, Value::Null)
+            .await
+            .map_err(failure)
+    }
+
+    /// Asks an allocation.
+    pub async fn allocation(
+        &self,
+        suffix: &str,
+        allocation_id: AllocationId,
+        command: AllocationCommand,
+    ) -> Result<(), PortError> {
+        self.execute::<Allocation>(suffix, &allocation_id.to_string(), command).await.map(drop)
+    }
+
+    /// Asks a node.
+    pub async fn node(
+        &self,
+        suffix: &str,
+        node_id: NodeId,
+        command: NodeCommand,
+    ) -> Result<(), PortError> {
+        self.execute::<Node>(suffix, &node_id.to_string(), command).await.map(drop)
+    }
+
+    /// An aggregate as it is now.
+    pub async fn load<A: Decider>(&self, aggregate_id: &str) -> Result<A, PortError> {
+        self.executor.load::<A>(aggregate_id).await.map(|(state, _)| state).map_err(failure)
+    }
+
+    /// Calls a port, but not for ever.
+    pub async fn call<T>(
+        &self,
+        port: impl Future<Output = Result<T, PortError>> + Send,
+    ) -> Result<T, PortError> {
+        match tokio::time::timeout(self.timeout, port).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let waited = self.timeout.as_secs();
+                Err(PortError::transient("timeout", format!("no answer in {waited} s")))
+            }
+        }
+    }
+
+    /// Where a node is, and who an allocation is on it.
+    pub async fn target_and_tenant(
+        &self,
+        node_id: NodeId,
+        allocation_id: AllocationId,
+        allocation: &Allocation,
+    ) -> Result<(NodeTarget, Tenant), PortError> {
+        let target = self.target(node_id).await?;
+        let placement = allocation.placement.ok_or_else(|| {
+            PortError::permanent("not_placed", "the allocation is not on any node")
+        })?;
+        // A rental that fails before its login is named has the login it would have got.
+        let login = match allocation.login.as_str() {
+            "" => format!("t{}", placement.uid),
+            named => named.to_owned(),
+        };
+        let tenant = Tenant {
+            allocation_id,
+            login,
+            uid: placement.uid,
+            resources: allocation.resources,
+            ssh_public_key: allocation.ssh_public_key.clone(),
+        };
+        Ok((target, tenant))
+    }
+
+    /// Where a node is, and by which keys it is known.
+    pub async fn target(&self, node_id: NodeId) -> Result<NodeTarget, PortError> {
+        let node = self.load::<Node>(&node_id.to_string()).await?;
+        Ok(NodeTarget {
+            node_id,
+            address: node.address,
+            port: node.port,
+            host_keys: node.host_keys,
+        })
+    }
+
+    /// Shuts a node out when it is not who it must be; passes the failure on.
+    pub async fn distrust(&self, node_id: NodeId, failure: &PortError) -> Result<(), PortError> {
+        if failure.kind == FailureKind::Untrusted {
+            let (reason, at) = (failure.to_string(), self.now());
+            self.node("distrust", node_id, NodeCommand::Quarantine { reason, at }).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a refused or failed command means to an effect.
+pub(crate) fn failure(error: ExecuteError) -> PortError {
+    match error {
+        ExecuteError::Refused { code, message, .. } => PortError::refused(&code, message),
+        ExecuteError::KeyReused => PortError::permanent("key_reused", "the command id was used"),
+        ExecuteError::Conflict => PortError::transient("conflict", "the stream is very busy"),
+        ExecuteError::Unavailable(cause) => PortError::transient("unavailable", cause),
+        ExecuteError::InDoubt(cause) => PortError::transient("in_doubt", cause),
+        ExecuteError::Internal(cause) => PortError::permanent("internal", cause),
+    }
+}

@@ -1,0 +1,53 @@
+//! Looking at a node: once before it may be used, and for as long as it is in use. What is seen is recorded; a probe changes nothing.
+use cairn_core::{NodeId, Timestamp};
+use cairn_fleet::{Link, Node, NodeCommand, NodeLifecycle};
+
+use crate::ports::PortError;
+
+use super::Act;
+
+pub(super) async fn probe_node(act: &Act<'_>, node_id: NodeId) -> Result<(), PortError> {
+    let node = act.load::<Node>(&node_id.to_string()).await?;
+    if node.lifecycle != NodeLifecycle::Verifying {
+        return Ok(());
+    }
+    let target = act.target(node_id).await?;
+    let failure = match act.call(act.effects.node.probe(&target)).await {
+        Ok(_) => None,
+        Err(failure) => {
+            act.distrust(node_id, &failure).await?;
+            Some(failure.to_string())
+        }
+    };
+    let record = NodeCommand::RecordProbe { failure, at: act.now() };
+    match act.node("record", node_id, record).await {
+        Err(refused) if refused.code == "node_in_wrong_state" => Ok(()),
+        other => other,
+    }
+}
+
+/// Online while it answers, suspect when it does not, offline when it has not for `suspect_seconds`.
+pub(super) async fn watch_node(
+    act: &Act<'_>,
+    node_id: NodeId,
+    suspect_since: Option<Timestamp>,
+) -> Result<(), PortError> {
+    let node = act.load::<Node>(&node_id.to_string()).await?;
+    if node.lifecycle != NodeLifecycle::Ready {
+        return Ok(());
+    }
+    let target = act.target(node_id).await?;
+    let answer = act.call(act.effects.node.probe(&target)).await;
+    let at = act.now();
+    let silent = suspect_since.map(|since| at.secs_since(since));
+    let link = match (&answer, node.link, silent) {
+        (Ok(_), _, _) => Link::Online,
+        (Err(_), Link::Offline, _) => Link::Offline,
+        (Err(_), Link::Suspect, Some(seconds)) if seconds >= act.suspect_seconds => Link::Offline,
+        (Err(_), Link::NeverSeen | Link::Online | Link::Suspect, _) => Link::Suspect,
+    };
+    if let Err(failure) = &answer {
+        act.distrust(node_id, failure).await?;
+    }
+    act.node("observe", node_id, NodeCommand::ObserveLink { link, at }).await
+}

@@ -1,0 +1,59 @@
+//! Commands of the identity context: API keys. A key is shown once and kept as a hash.
+use cairn_core::{ApiKeyId, OrganisationId};
+use cairn_identity::{ApiKey, ApiKeyCommand, Role};
+use serde_json::json;
+
+use crate::{CommandContext, Commands, ExecuteError, Executed};
+
+/// A key to make. Its text is made by whoever can show it once; only its hash comes here.
+#[derive(Debug, Clone)]
+pub struct CreateKey {
+    /// Whose it is.
+    pub organisation_id: OrganisationId,
+    /// What its holder may do.
+    pub role: Role,
+    /// What it is called.
+    pub name: String,
+    /// Lower-case hex SHA-256 of the whole key.
+    pub secret_sha256: String,
+}
+
+/// Creates a key. Answers `{"key_id", "organisation_id"}`.
+///
+/// # Errors
+/// `key_name_invalid`.
+pub async fn create_key(
+    commands: &Commands,
+    context: &CommandContext,
+    input: CreateKey,
+) -> Result<Executed, ExecuteError> {
+    let CreateKey { organisation_id, role, name, secret_sha256 } = input;
+    let key_id = ApiKeyId::from_bits(commands.ids.next());
+    let at = commands.clock.now();
+    let create = ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, at };
+    let result = json!({ "key_id": key_id, "organisation_id": organisation_id });
+    commands.executor.execute::<ApiKey>(&key_id.to_string(), create, context, result).await
+}
+
+/// A key to revoke.
+#[derive(Debug, Clone)]
+pub struct RevokeKey {
+    /// Which.
+    pub key_id: ApiKeyId,
+    /// Why.
+    pub reason: String,
+}
+
+/// Revokes a key, for ever.
+///
+/// # Errors
+/// `unknown_api_key`.
+pub async fn revoke_key(
+    commands: &Commands,
+    context: &CommandContext,
+    input: RevokeKey,
+) -> Result<Executed, ExecuteError> {
+    let revoke = ApiKeyCommand::Revoke { reason: input.reason, at: commands.clock.now() };
+    let result = json!({ "key_id": input.key_id });
+    commands.executor.execute::<ApiKey>(&input.key_id.to_string(), revoke, context, result).await
+}

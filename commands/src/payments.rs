@@ -1,0 +1,263 @@
+//! Commands of the payments context: top-ups, refunds, and what the provider reports of them.
+use cairn_core::{Currency, Decider, Money, Nanos, OrganisationId, PaymentId, RefundId, Timestamp};
+use cairn_ledger::{ReserveRefund, Wallet, WalletCommand, wallet_id};
+use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
+use serde_json::{Value, json};
+
+use crate::answers::{derived, first_answer, refused};
+use crate::ports::{ProviderOutcome, ProviderPayment, ProviderRefund};
+use crate::{CommandContext, Commands, ExecuteError, Executed, Executor};
+
+/// A wish to pay in.
+#[derive(Debug, Clone)]
+pub struct RequestTopUp {
+    /// Whose wallet.
+    pub organisation_id: OrganisationId,
+    /// How much, in whole cents.
+    pub amount: Money,
+    /// The provider's payment method; without it the customer confirms in the browser.
+    pub payment_method: Option<String>,
+}
+
+/// Asks for a top-up. Answers `{"payment_id"}`; `top_up` goes on.
+///
+/// # Errors
+/// `amount_out_of_range`, `not_whole_minor_units`.
+pub async fn request_top_up(
+    commands: &Commands,
+    context: &CommandContext,
+    input: RequestTopUp,
+) -> Result<Executed, ExecuteError> {
+    let payment_id = PaymentId::from_bits(commands.ids.next());
+    let request = PaymentCommand::Request {
+        payment_id,
+        organisation_id: input.organisation_id,
+        currency: input.amount.currency,
+        amount_nanos: input.amount.nanos,
+        payment_method: input.payment_method,
+        at: commands.clock.now(),
+    };
+    let result = json!({ "payment_id": payment_id });
+    commands.executor.execute::<Payment>(&payment_id.to_string(), request, context, result).await
+}
+
+/// A wish to have money back on the card.
+#[derive(Debug, Clone)]
+pub struct RequestRefund {
+    /// Who asks.
+    pub organisation_id: OrganisationId,
+    /// The top-up it came from.
+    pub payment_id: PaymentId,
+    /// How much, in whole cents; all that is left of it and not held when absent.
+    pub amount: Option<Money>,
+    /// Why, for the statement.
+    pub reason: String,
+}
+
+/// Takes the money out of the wallet, or says at once why not. Answers `{"refund_id"}`; `refund_payment` goes on.
+///
+/// # Errors
+/// `unknown_payment`, `currency_mismatch`, `insufficient_funds`, `exceeds_refundable`, `not_whole_minor_units`,
+/// `amount_not_positive`.
+pub async fn request_refund(
+    commands: &Commands,
+    context: &CommandContext,
+    input: RequestRefund,
+) -> Result<Executed, ExecuteError> {
+    if let Some(answer) = first_answer(commands, context).await? {
+        return answer;
+    }
+    let payment_id = input.payment_id;
+    let (payment, _) = commands.executor.load::<Payment>(&payment_id.to_string()).await?;
+    let currency = match (payment.organisation_id, payment.currency) {
+        (Some(owner), Some(currency)) if owner == input.organisation_id => currency,
+        _ => return Err(refused("unknown_payment", "there is no such payment")),
+    };
+    let wallet_id = wallet_id(input.organisation_id, currency);
+    let amount_nanos = match input.amount {
+        Some(amount) if amount.currency != currency => {
+            return Err(refused("currency_mismatch", format!("the payment is in {currency}")));
+        }
+        Some(amount) => amount.nanos,
+        None => refundable(commands, &wallet_id, (payment_id, currency)).await?,
+    };
+    let refund_id = RefundId::from_bits(commands.ids.next());
+    let reserve = WalletCommand::ReserveRefund(ReserveRefund {
+        refund_id,
+        payment_id,
+        amount_nanos,
+        reason: input.reason,
+        at: commands.clock.now(),
+    });
+    let result = json!({ "refund_id": refund_id });
+    commands.executor.execute::<Wallet>(&wallet_id, reserve, context, result).await
+}
+
+/// Whole cents of a payment that are neither used nor held.
+async fn refundable(
+    commands: &Commands,
+    wallet_id: &str,
+    (payment_id, currency): (PaymentId, Currency),
+) -> Result<Nanos, ExecuteError> {
+    let (wallet, _) = commands.executor.load::<Wallet>(wallet_id).await?;
+    let lot = wallet.lots.iter().find(|lot| lot.payment_id == payment_id);
+    let left = lot.map_or(0, |lot| lot.remaining_nanos).min(wallet.available_nanos());
+    Ok(left - left % currency.nanos_per_minor())
+}
+
+/// Records what the provider says of a payment. Any number of times, in any order.
+///
+/// # Errors
+/// `unknown_payment` when it is not one of ours, `provider_amount_mismatch`, `provider_id_mismatch`.
+pub async fn apply_provider_payment(
+    commands: &Commands,
+    context: &CommandContext,
+    reported: &ProviderPayment,
+) -> Result<Executed, ExecuteError> {
+    let now = commands.clock.now();
+    record_provider_payment(&commands.executor, context, reported, now).await
+}
+
+/// Records what the provider says of a refund. Any number of times, in any order.
+///
+/// # Errors
+/// `unknown_refund` when it is not one of ours, `provider_amount_mismatch`, `provider_id_mismatch`.
+pub async fn apply_provider_refund(
+    commands: &Commands,
+    context: &CommandContext,
+    reported: &ProviderRefund,
+) -> Result<Executed, ExecuteError> {
+    let now = commands.clock.now();
+    record_provider_refund(&commands.executor, context, reported, now).await
+}
+
+pub(crate) async fn record_provider_payment(
+    executor: &Executor,
+    context: &CommandContext,
+    reported: &ProviderPayment,
+    at: Timestamp,
+) -> Result<Executed, ExecuteError> {
+    let Some(payment_id) = reported.payment_id else {
+        return Err(refused("unknown_payment", "the provider's payment is not one of ours"));
+    };
+    let report = Report { executor, context, stream: payment_id.to_string() };
+    let provider_id = reported.provider_id.clone();
+    let submit = PaymentCommand::Submit { provider_id: provider_id.clone(), at };
+    let submitted = report.send::<Payment>("submit", submit).await?;
+    match &reported.outcome {
+        ProviderOutcome::Pending => Ok(submitted),
+        ProviderOutcome::Failed { code, message } => {
+            let (code, message) = (code.clone(), message.clone());
+            let fail = PaymentCommand::Fail { code, message, at };
+            match report.send::<Payment>("fail", fail).await {
+                // An old report of a failed attempt; the money has come since.
+                Err(ExecuteError::Refused { code, .. }) if code == "payment_in_wrong_state" => {
+                    Ok(submitted)
+                }
+                other => other,
+            }
+        }
+        ProviderOutcome::Succeeded => {
+            // Without its charge it cannot be refunded: wait until the provider names it.
+            let Some(charge_id) = reported.charge_id.clone() else { return Ok(submitted) };
+            let amount_nanos =
+                checked_amount(report.currency::<Payment>().await?, reported.amount)?;
+            let succeed = PaymentCommand::Succeed { provider_id, charge_id, amount_nanos, at };
+            let succeeded = report.send::<Payment>("succeed", succeed).await?;
+            match &reported.fee {
+                None => Ok(succeeded),
+                Some(fee) => {
+                    let record = PaymentCommand::RecordFee {
+                        balance_transaction_id: fee.balance_transaction_id.clone(),
+                        fee_nanos: fee.fee_nanos,
+                        at,
+                    };
+                    report.send::<Payment>("fee", record).await
+                }
+            }
+        }
+    }
+}
+
+pub(crate) async fn record_provider_refund(
+    executor: &Executor,
+    context: &CommandContext,
+    reported: &ProviderRefund,
+    at: Timestamp,
+) -> Result<Executed, ExecuteError> {
+    let Some(refund_id) = reported.refund_id else {
+        return Err(refused("unknown_refund", "the provider's refund is not one of ours"));
+    };
+    let report = Report { executor, context, stream: refund_id.to_string() };
+    let provider_id = reported.provider_id.clone();
+    let submit = RefundCommand::Submit { provider_id: provider_id.clone(), at };
+    let submitted = report.send::<Refund>("submit", submit).await?;
+    match &reported.outcome {
+        ProviderOutcome::Pending => Ok(submitted),
+        ProviderOutcome::Failed { code, .. } => {
+            let fail = RefundCommand::Fail { code: code.clone(), at };
+            report.send::<Refund>("fail", fail).await
+        }
+        ProviderOutcome::Succeeded => {
+            let amount_nanos = checked_amount(report.currency::<Refund>().await?, reported.amount)?;
+            let succeed = RefundCommand::Succeed { provider_id, amount_nanos, at };
+            match report.send::<Refund>("succeed", succeed).await {
+                // An old report: the refund has failed since.
+                Err(ExecuteError::Refused { code, .. }) if code == "refund_in_wrong_state" => {
+                    Ok(submitted)
+                }
+                other => other,
+            }
+        }
+    }
+}
+
+/// What the provider reports, on its way to one aggregate.
+struct Report<'a> {
+    executor: &'a Executor,
+    context: &'a CommandContext,
+    stream: String,
+}
+
+impl Report<'_> {
+    async fn send<A: Decider>(
+        &self,
+        verb: &str,
+        command: A::Command,
+    ) -> Result<Executed, ExecuteError>
+    where
+        A::Command: Clone,
+    {
+        let context = derived(self.context, verb);
+        self.executor.execute::<A>(&self.stream, command, &context, Value::Null).await
+    }
+
+    async fn currency<A: Decider + InCurrency>(&self) -> Result<Option<Currency>, ExecuteError> {
+        let (state, _) = self.executor.load::<A>(&self.stream).await?;
+        Ok(state.currency())
+    }
+}
+
+trait InCurrency {
+    fn currency(&self) -> Option<Currency>;
+}
+
+impl InCurrency for Payment {
+    fn currency(&self) -> Option<Currency> {
+        self.currency
+    }
+}
+
+impl InCurrency for Refund {
+    fn currency(&self) -> Option<Currency> {
+        self.currency
+    }
+}
+
+fn checked_amount(ours: Option<Currency>, reported: Money) -> Result<Nanos, ExecuteError> {
+    if ours.is_some_and(|ours| ours != reported.currency) {
+        let message = format!("the provider reports {reported}, which is another currency");
+        return Err(refused("provider_amount_mismatch", message));
+    }
+    Ok(reported.nanos)
+}

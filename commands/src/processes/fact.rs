@@ -1,0 +1,72 @@
+//! What process managers read: events of the contexts they join, typed.
+use cairn_compute::{Allocation, AllocationEvent};
+use cairn_core::{AllocationId, Decider, HoldId};
+use cairn_event_log::{LogError, Metadata, Recorded};
+use cairn_fleet::{Node, NodeEvent};
+use cairn_ledger::{Wallet, WalletEvent};
+use cairn_operations::{Intervention, InterventionEvent};
+use cairn_payments::{Payment, PaymentEvent, Refund, RefundEvent};
+
+/// An event at its place in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Occurrence {
+    /// Its place.
+    pub position: i64,
+    /// The stream: the aggregate's id.
+    pub stream: String,
+    /// Who, why, caused by what.
+    pub metadata: Metadata,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// An event of a context that some process manager joins with another.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Fact {
+    Allocation(AllocationEvent),
+    Node(NodeEvent),
+    Wallet(WalletEvent),
+    Payment(PaymentEvent),
+    Refund(RefundEvent),
+    /// Read by the runtime itself.
+    Intervention(InterventionEvent),
+    /// No process manager reads it.
+    Other,
+}
+
+impl Occurrence {
+    /// Reads a recorded event.
+    ///
+    /// # Errors
+    /// When the payload is not what its type says.
+    pub fn read(recorded: &Recorded) -> Result<Self, LogError> {
+        let fact = match recorded.aggregate_type.as_str() {
+            Allocation::TYPE => Fact::Allocation(recorded.decode()?),
+            Node::TYPE => Fact::Node(recorded.decode()?),
+            Wallet::TYPE => Fact::Wallet(recorded.decode()?),
+            Payment::TYPE => Fact::Payment(recorded.decode()?),
+            Refund::TYPE => Fact::Refund(recorded.decode()?),
+            Intervention::TYPE => Fact::Intervention(recorded.decode()?),
+            _ => Fact::Other,
+        };
+        Ok(Self {
+            position: recorded.position,
+            stream: recorded.aggregate_id.clone(),
+            metadata: recorded.metadata.clone(),
+            fact,
+        })
+    }
+}
+
+/// The hold of an allocation: both ids have the same bits, so that neither has to be looked up.
+#[must_use]
+pub const fn hold_of(allocation_id: AllocationId) -> HoldId {
+    HoldId::from_bits(allocation_id.bits())
+}
+
+/// The allocation that a hold is for.
+#[must_use]
+pub const fn allocation_of(hold_id: HoldId) -> AllocationId {
+    AllocationId::from_bits(hold_id.bits())
+}

@@ -1,0 +1,336 @@
+//! What a process manager wants: a command, an effect or a timer. Values only; they live as JSON in `process_intents`.
+use cairn_compute::{Placement, ReleaseReason, Step};
+use cairn_core::{
+    AllocationId, Currency, HoldId, Nanos, NodeId, OrganisationId, PaymentId, RefundId, Resources,
+    Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// One wish of a process manager. Its id, derived from where it was born, is the idempotency key all the way down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// What is wanted.
+    pub action: Action,
+    /// Not before this instant; at once when absent.
+    pub due_at: Option<Timestamp>,
+    /// From this instant on a failure calls an operator; without it, after a number of attempts.
+    pub give_up_at: Option<Timestamp>,
+}
+
+impl Intent {
+    /// A command, at once.
+    #[must_use]
+    pub const fn command(command: Command) -> Self {
+        Self { action: Action::Command(command), due_at: None, give_up_at: None }
+    }
+
+    /// An effect, at once, tried until `give_up_at`.
+    #[must_use]
+    pub const fn effect(effect: Effect, give_up_at: Option<Timestamp>) -> Self {
+        Self { action: Action::Effect(effect), due_at: None, give_up_at }
+    }
+
+    /// A timer.
+    #[must_use]
+    pub const fn timer(timer: Timer, due_at: Timestamp) -> Self {
+        Self { action: Action::Timer(timer), due_at: Some(due_at), give_up_at: None }
+    }
+
+    /// This intent, not before an instant.
+    #[must_use]
+    pub const fn not_before(mut self, due_at: Timestamp) -> Self {
+        self.due_at = Some(due_at);
+        self
+    }
+}
+
+/// The three kinds of intents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Asks an aggregate.
+    Command(Command),
+    /// Touches the outside through a port; its outcome is a command.
+    Effect(Effect),
+    /// Wakes the process manager up.
+    Timer(Timer),
+}
+
+impl Action {
+    /// `command`, `effect` or `timer`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+            Self::Effect(_) => "effect",
+            Self::Timer(_) => "timer",
+        }
+    }
+
+    /// Its name in `snake_case`; the name of a step of provisioning is part of it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Command(command) => command.name().to_owned(),
+            Self::Effect(Effect::EnsureStep { step, .. }) => format!("ensure_{}", step.name()),
+            Self::Effect(effect) => effect.name().to_owned(),
+            Self::Timer(timer) => timer.name().to_owned(),
+        }
+    }
+
+    /// Intents with the same key never run at the same time: acts on one allocation, one payment, one node.
+    #[must_use]
+    pub fn order_key(&self) -> Option<String> {
+        match self {
+            Self::Command(_) | Self::Timer(_) => None,
+            Self::Effect(effect) => Some(effect.subject()),
+        }
+    }
+}
+
+macro_rules! names {
+    ($kind:ident { $($variant:ident => $name:literal,)+ }) => {
+        impl $kind {
+            /// Its name in `snake_case`.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $name,)+ }
+            }
+        }
+    };
+}
+
+/// What process managers ask of aggregates. The time is added when it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Command {
+    RejectAllocation { allocation_id: AllocationId, code: String, message: String },
+    ConfirmReserved { allocation_id: AllocationId, placement: Placement },
+    StartProvisioning { allocation_id: AllocationId, login: String },
+    Activate { allocation_id: AllocationId, proof: String },
+    FailProvisioning { allocation_id: AllocationId, step: Step, code: String, message: String },
+    ConfirmFailed { allocation_id: AllocationId },
+    RequestRelease { allocation_id: AllocationId, reason: ReleaseReason },
+    CallOperator { allocation_id: AllocationId, doing: String, message: String },
+    ReleaseCapacity { node_id: NodeId, allocation_id: AllocationId },
+    QuarantineCapacity { node_id: NodeId, allocation_id: AllocationId, reason: String },
+    ReleaseHold { wallet_id: String, hold_id: HoldId },
+    TopUpWallet(Credit),
+    ReturnRefund { wallet_id: String, refund_id: RefundId },
+}
+
+names!(Command {
+    RejectAllocation => "reject_allocation",
+    ConfirmReserved => "confirm_reserved",
+    StartProvisioning => "start_provisioning",
+    Activate => "activate",
+    FailProvisioning => "fail_provisioning",
+    ConfirmFailed => "confirm_failed",
+    RequestRelease => "request_release",
+    CallOperator => "call_operator",
+    ReleaseCapacity => "release_capacity",
+    QuarantineCapacity => "quarantine_capacity",
+    ReleaseHold => "release_hold",
+    TopUpWallet => "top_up_wallet",
+    ReturnRefund => "return_refund",
+});
+
+impl Command {
+    /// Refusals that only say that the world has moved on: another fact has settled the matter.
+    #[must_use]
+    pub const fn tolerates(&self) -> &'static [&'static str] {
+        match self {
+            Self::RejectAllocation { .. }
+            | Self::ConfirmReserved { .. }
+            | Self::StartProvisioning { .. }
+            | Self::Activate { .. }
+            | Self::FailProvisioning { .. }
+            | Self::RequestRelease { .. }
+            | Self::CallOperator { .. } => &["allocation_in_wrong_state"],
+            Self::QuarantineCapacity { .. } => &["unknown_reservation"],
+            Self::ConfirmFailed { .. }
+            | Self::ReleaseCapacity { .. }
+            | Self::ReleaseHold { .. }
+            | Self::TopUpWallet(_)
+            | Self::ReturnRefund { .. } => &[],
+        }
+    }
+}
+
+/// A payment that becomes credit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Credit {
+    pub organisation_id: OrganisationId,
+    pub currency: Currency,
+    pub payment_id: PaymentId,
+    pub amount_nanos: Nanos,
+    pub charge_id: String,
+}
+
+/// What process managers do outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Effect {
+    /// Asks one node after the other; rejects the allocation when none takes it.
+    ReserveCapacity {
+        allocation_id: AllocationId,
+        resources: Resources,
+        wanted: Option<NodeId>,
+    },
+    /// Sets money aside; rejects the allocation when there is not enough.
+    HoldFunds(Funding),
+    /// Brings one step about on the node.
+    EnsureStep {
+        allocation_id: AllocationId,
+        node_id: NodeId,
+        step: Step,
+    },
+    /// Takes everything away and proves it.
+    TearDown {
+        allocation_id: AllocationId,
+        node_id: NodeId,
+        after: Ending,
+    },
+    /// Charges what was used by an instant and keeps the hold ahead.
+    CaptureUsage(Tick),
+    /// Charges the rest and gives back what is left of the hold.
+    SettleUsage {
+        allocation_id: AllocationId,
+    },
+    /// Closes the allocation with what it cost.
+    ConfirmReleased {
+        allocation_id: AllocationId,
+    },
+    CreatePayment {
+        payment_id: PaymentId,
+        payment_method: Option<String>,
+    },
+    RetrievePayment {
+        payment_id: PaymentId,
+    },
+    /// Names the charge that a refund goes back to.
+    RequestRefund {
+        refund_id: RefundId,
+        payment_id: PaymentId,
+        amount_nanos: Nanos,
+    },
+    CreateRefund {
+        refund_id: RefundId,
+    },
+    RetrieveRefund {
+        refund_id: RefundId,
+    },
+    /// Decides whether a new node may be used.
+    ProbeNode {
+        node_id: NodeId,
+    },
+    /// Looks whether a node in use still answers.
+    WatchNode {
+        node_id: NodeId,
+        suspect_since: Option<Timestamp>,
+    },
+}
+
+names!(Effect {
+    ReserveCapacity => "reserve_capacity",
+    HoldFunds => "hold_funds",
+    EnsureStep => "ensure_step",
+    TearDown => "tear_down",
+    CaptureUsage => "capture_usage",
+    SettleUsage => "settle_usage",
+    ConfirmReleased => "confirm_released",
+    CreatePayment => "create_payment",
+    RetrievePayment => "retrieve_payment",
+    RequestRefund => "request_refund",
+    CreateRefund => "create_refund",
+    RetrieveRefund => "retrieve_refund",
+    ProbeNode => "probe_node",
+    WatchNode => "watch_node",
+});
+
+impl Effect {
+    /// The one thing it acts on.
+    fn subject(&self) -> String {
+        match self {
+            Self::ReserveCapacity { allocation_id, .. }
+            | Self::EnsureStep { allocation_id, .. }
+            | Self::TearDown { allocation_id, .. }
+            | Self::SettleUsage { allocation_id }
+            | Self::ConfirmReleased { allocation_id } => allocation_id.to_string(),
+            Self::HoldFunds(funding) => funding.allocation_id.to_string(),
+            Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
+            Self::CreatePayment { payment_id, .. } | Self::RetrievePayment { payment_id } => {
+                payment_id.to_string()
+            }
+            Self::RequestRefund { refund_id, .. }
+            | Self::CreateRefund { refund_id }
+            | Self::RetrieveRefund { refund_id } => refund_id.to_string(),
+            Self::ProbeNode { node_id } | Self::WatchNode { node_id, .. } => node_id.to_string(),
+        }
+    }
+}
+
+/// Money to set aside for an allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Funding {
+    pub allocation_id: AllocationId,
+    pub wallet_id: String,
+    pub amount_nanos: Nanos,
+    pub expires_at: Timestamp,
+}
+
+/// One tick of a meter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Tick {
+    pub allocation_id: AllocationId,
+    /// Usage up to this instant.
+    pub through: Timestamp,
+    /// What the hold shall cover afterwards.
+    pub keep_nanos: Nanos,
+    pub expires_at: Timestamp,
+}
+
+/// Why an allocation is taken down, and so what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Provisioning failed: the capacity is given back.
+    Failure,
+    /// It was released: the proof is recorded.
+    Release,
+}
+
+/// What a process manager wakes up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "timer", rename_all = "snake_case")]
+pub enum Timer {
+    /// Capacity and funds must be set aside by now.
+    ReserveDeadline,
+    /// Provisioning must be proven by now.
+    ProvisionDeadline,
+    /// The node must be clean by now.
+    UndoDeadline,
+    /// The meter ticks.
+    MeterTick,
+    /// The provider is asked how it stands.
+    Poll,
+    /// The node is looked at. An older watch than the one begun at this position stops.
+    Watch {
+        /// Position of the event that began it.
+        since: i64,
+    },
+}
+
+names!(Timer {
+    ReserveDeadline => "reserve_deadline",
+    ProvisionDeadline => "provision_deadline",
+    UndoDeadline => "undo_deadline",
+    MeterTick => "meter_tick",
+    Poll => "poll",
+    Watch => "watch",
+});

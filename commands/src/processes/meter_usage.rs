@@ -1,0 +1,126 @@
+//! Charging by the second while an allocation is active: a durable tick that captures from the hold and extends it.
+//!
+//! | event | intent | compensation |
+//! |---|---|---|
+//! | `allocation.activated` | timer `meter_tick` | – |
+//! | `meter_tick` | effect `capture_usage`; the timer again | none: a charge is cumulative, a repeat charges nothing |
+//! | `wallet.hold_extension_refused`, little left | `request_release(funds_exhausted)` while the hold still covers it | – |
+//! | `allocation.release_requested` | – (the timer ends; `release_node` charges the rest) | – |
+use cairn_compute::{AllocationEvent, PinnedPrice, ReleaseReason};
+use cairn_core::{AllocationId, Nanos};
+use cairn_ledger::WalletEvent;
+use serde::{Deserialize, Serialize};
+
+use super::fact::{Fact, Occurrence, allocation_of};
+use super::intent::{Command, Effect, Intent, Tick, Timer};
+use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
+
+/// The process manager.
+#[derive(Debug)]
+pub struct MeterUsage;
+
+/// Where a meter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Phase {
+    #[default]
+    Idle,
+    Running,
+    Stopped,
+}
+
+/// What a meter remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct State {
+    pub phase: Phase,
+    pub allocation_id: Option<AllocationId>,
+    pub price: Option<PinnedPrice>,
+}
+
+impl ProcessManager for MeterUsage {
+    const NAME: &'static str = "meter_usage";
+    type State = State;
+
+    fn correlate(happened: &Occurrence) -> Option<String> {
+        match &happened.fact {
+            Fact::Allocation(
+                AllocationEvent::Requested { .. }
+                | AllocationEvent::Rejected { .. }
+                | AllocationEvent::Failed { .. }
+                | AllocationEvent::Activated { .. }
+                | AllocationEvent::ReleaseRequested { .. },
+            ) => Some(happened.stream.clone()),
+            Fact::Wallet(WalletEvent::HoldExtensionRefused { hold_id, .. }) => {
+                Some(allocation_of(*hold_id).to_string())
+            }
+            _ => None,
+        }
+    }
+
+    fn evolve(mut state: State, happened: &Occurrence) -> State {
+        match &happened.fact {
+            Fact::Allocation(AllocationEvent::Requested { allocation_id, price, .. }) => {
+                state.allocation_id = Some(*allocation_id);
+                state.price = Some(*price);
+            }
+            Fact::Allocation(AllocationEvent::Activated { .. }) => state.phase = Phase::Running,
+            Fact::Allocation(_) => state.phase = Phase::Stopped,
+            _ => {}
+        }
+        state
+    }
+
+    fn react(state: &State, happened: &Occurrence, settings: &Settings) -> Vec<Intent> {
+        let Some(allocation_id) = state.allocation_id else { return vec![] };
+        match (&happened.fact, state.phase) {
+            (Fact::Allocation(AllocationEvent::Activated { at, .. }), Phase::Running) => {
+                vec![Intent::timer(Timer::MeterTick, at.plus_secs(settings.tick_seconds))]
+            }
+            (
+                Fact::Wallet(WalletEvent::HoldExtensionRefused { remaining_nanos, .. }),
+                Phase::Running,
+            ) if *remaining_nanos <= state.enough_to_stop(settings) => {
+                let reason = ReleaseReason::FundsExhausted;
+                vec![Intent::command(Command::RequestRelease { allocation_id, reason })]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn due(state: &State, alarm: Alarm, settings: &Settings) -> Awoken {
+        let (Timer::MeterTick, Phase::Running) = (alarm.timer, state.phase) else {
+            return Awoken::default();
+        };
+        let tick = state.allocation_id.zip(state.price).map(|(allocation_id, price)| Tick {
+            allocation_id,
+            through: alarm.at.plus_secs(-settings.tick_lag_seconds),
+            keep_nanos: price.rate().total(settings.runway_seconds).unwrap_or(Nanos::MAX),
+            expires_at: alarm.at.plus_secs(settings.runway_seconds + settings.undo_seconds),
+        });
+        Awoken {
+            intents: tick
+                .map(|tick| Intent::effect(Effect::CaptureUsage(tick), None))
+                .into_iter()
+                .collect(),
+            again_at: Some(alarm.at.plus_secs(settings.tick_seconds.max(1))),
+        }
+    }
+
+    fn status(state: &State) -> Status {
+        match state.phase {
+            Phase::Idle => Status::Waiting,
+            Phase::Running => Status::Running,
+            Phase::Stopped => Status::Done,
+        }
+    }
+}
+
+impl State {
+    /// What the hold must still cover when winding down begins: until the next tick, and the stop itself.
+    fn enough_to_stop(&self, settings: &Settings) -> Nanos {
+        let seconds = settings.wind_down_seconds + settings.tick_seconds;
+        self.price.and_then(|price| price.rate().total(seconds).ok()).unwrap_or(Nanos::MAX)
+    }
+}

@@ -1,0 +1,47 @@
+//! Process managers: events in, intents out, pure; and the runtime that follows the log for them and carries out what they want.
+//!
+//! | process | begins with | ends with |
+//! |---|---|---|
+//! | [`top_up`] | `payment.requested` | credit on the wallet and the fee in the books |
+//! | [`rent_node`] | `allocation.requested` | `allocation.activated`, or everything undone |
+//! | [`meter_usage`] | `allocation.activated` | `allocation.release_requested` |
+//! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
+//! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
+//! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
+pub mod fact;
+pub mod intent;
+pub mod manager;
+pub mod meter_usage;
+pub mod operator;
+pub mod refund_payment;
+pub mod release_node;
+pub mod rent_node;
+pub mod runner;
+pub mod top_up;
+pub mod verify_node;
+
+mod follow;
+mod gate;
+mod send;
+mod store;
+mod work;
+
+pub use fact::{Fact, Occurrence};
+pub use gate::{Gate, Leased, OpenGate, Verdict};
+pub use intent::{Action, Command, Effect, Intent, Timer};
+pub use manager::{Alarm, AnyManager, Awoken, Erased, ProcessManager, Settings, Status};
+pub use runner::{Runner, RunnerConfig, RunnerError};
+
+/// Every process manager.
+#[must_use]
+pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
+    use std::sync::Arc;
+    vec![
+        Arc::new(Erased::<top_up::TopUp>::new()),
+        Arc::new(Erased::<rent_node::RentNode>::new()),
+        Arc::new(Erased::<meter_usage::MeterUsage>::new()),
+        Arc::new(Erased::<release_node::ReleaseNode>::new()),
+        Arc::new(Erased::<refund_payment::RefundPayment>::new()),
+        Arc::new(Erased::<verify_node::VerifyNode>::new()),
+    ]
+}

@@ -1,0 +1,150 @@
+//! The runtime of the process managers: followers that turn events into intents, and workers that carry intents out.
+//!
+//! Any number of processes may run it on one database: each manager is followed by one of them at a time, intents are shared out.
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::Executor;
+use crate::effects::Effects;
+
+use super::follow::Follower;
+use super::gate::{Gate, OpenGate};
+use super::manager::Settings;
+use super::work::Workshop;
+use super::{all, store};
+
+/// How the runtime runs.
+#[derive(Debug, Clone)]
+pub struct RunnerConfig {
+    /// Names this process in leases; unique among those alive.
+    pub owner: String,
+    /// The numbers of the business.
+    pub settings: Settings,
+    /// Intents carried out at once.
+    pub workers: usize,
+    /// How long a lease lasts when its owner is gone.
+    pub lease: Duration,
+    /// Longest time before somebody looks without being woken.
+    pub poll: Duration,
+    /// Longest call of a port.
+    pub timeout: Duration,
+    /// Wait after the first failure; doubles.
+    pub backoff: Duration,
+    /// Longest wait between two attempts.
+    pub backoff_max: Duration,
+    /// Attempts at an intent without a deadline before an operator is called.
+    pub attempts_max: u32,
+    /// How long finished intents are kept.
+    pub keep_finished: Duration,
+}
+
+impl RunnerConfig {
+    /// The defaults, under a name.
+    #[must_use]
+    pub fn new(owner: impl Into<String>) -> Self {
+        Self {
+            owner: owner.into(),
+            settings: Settings::default(),
+            workers: 16,
+            lease: Duration::from_secs(15),
+            poll: Duration::from_millis(500),
+            timeout: Duration::from_secs(60),
+            backoff: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(60),
+            attempts_max: 20,
+            keep_finished: Duration::from_secs(7 * 86_400),
+        }
+    }
+}
+
+/// The runtime cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// A task of the runtime died.
+    #[error("a task of the process runtime died: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Runs every process manager.
+#[derive(Clone)]
+pub struct Runner {
+    executor: Executor,
+    effects: Effects,
+    config: RunnerConfig,
+    gate: Arc<dyn Gate>,
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Runner {
+    /// A runtime.
+    #[must_use]
+    pub fn new(executor: Executor, effects: Effects, config: RunnerConfig) -> Self {
+        Self { executor, effects, config, gate: Arc::new(OpenGate) }
+    }
+
+    /// With a gate that tests can close.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = gate;
+        self
+    }
+
+    /// Runs until it is stopped; what was begun is ended first, and the leases are given back. Dropping the future is
+    /// like a crash: nothing is lost, another runner takes over when the leases are over.
+    ///
+    /// # Errors
+    /// [`RunnerError::Task`] when a task panicked.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunnerError> {
+        let intended = Arc::new(Notify::new());
+        let managers = all();
+        let mut tasks: JoinSet<()> = JoinSet::new();
+        for manager in &managers {
+            let follower = Follower {
+                log: self.executor.log().clone(),
+                manager: Arc::clone(manager),
+                clock: Arc::clone(&self.effects.clock),
+                config: self.config.clone(),
+                intended: Arc::clone(&intended),
+            };
+            tasks.spawn(follower.run(stop.clone()));
+        }
+        let shop = Arc::new(Workshop {
+            executor: self.executor.clone(),
+            effects: self.effects,
+            managers,
+            config: self.config.clone(),
+            gate: self.gate,
+            intended,
+            busy: Mutex::new(HashSet::new()),
+        });
+        // Leases are kept until the work that was begun is over.
+        let over = CancellationToken::new();
+        let mut keeper: JoinSet<()> = JoinSet::new();
+        keeper.spawn(Arc::clone(&shop).keep_leases(over.clone()));
+        tasks.spawn(Arc::clone(&shop).tidy(stop.clone()));
+        tasks.spawn(shop.run(stop.clone()));
+        let mut ended = Ok(());
+        while let Some(task) = tasks.join_next().await {
+            if let Err(error) = task {
+                ended = Err(error.into());
+                stop.cancel();
+            }
+        }
+        over.cancel();
+        while keeper.join_next().await.is_some() {}
+        if let Err(error) = store::leave(self.executor.log().pool(), &self.config.owner).await {
+            tracing::warn!(%error, "could not give the leases back; they will run out");
+        }
+        ended
+    }
+}

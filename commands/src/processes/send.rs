@@ -1,0 +1,91 @@
+//! Sends the commands of process managers. A refusal that only says that the world has moved on is no failure.
+use cairn_compute::AllocationCommand;
+use cairn_core::Timestamp;
+use cairn_fleet::NodeCommand;
+use cairn_ledger::{Wallet, WalletCommand};
+
+use crate::effects::Act;
+use crate::ports::{FailureKind, PortError};
+
+use super::intent::{Command, Credit};
+
+/// Sends one command.
+pub(super) async fn send(act: &Act<'_>, command: &Command) -> Result<(), PortError> {
+    match dispatch(act, command.clone()).await {
+        Err(refused)
+            if refused.kind == FailureKind::Refused
+                && command.tolerates().contains(&refused.code.as_str()) =>
+        {
+            tracing::debug!(command = command.name(), code = refused.code, "settled meanwhile");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
+    let (name, at) = (command.name(), act.now());
+    match command {
+        Command::ReleaseCapacity { node_id, allocation_id } => {
+            act.node(name, node_id, NodeCommand::Release { allocation_id, at }).await
+        }
+        Command::QuarantineCapacity { node_id, allocation_id, reason } => {
+            let quarantine = NodeCommand::QuarantineCapacity { allocation_id, reason, at };
+            act.node(name, node_id, quarantine).await
+        }
+        Command::ReleaseHold { wallet_id, hold_id } => {
+            let release = WalletCommand::ReleaseHold { hold_id };
+            act.execute::<Wallet>(name, &wallet_id, release).await.map(drop)
+        }
+        Command::ReturnRefund { wallet_id, refund_id } => {
+            let back = WalletCommand::ReturnRefund { refund_id, at };
+            act.execute::<Wallet>(name, &wallet_id, back).await.map(drop)
+        }
+        Command::TopUpWallet(credit) => {
+            let wallet_id = cairn_ledger::wallet_id(credit.organisation_id, credit.currency);
+            act.execute::<Wallet>(name, &wallet_id, top_up(credit, at)).await.map(drop)
+        }
+        Command::RejectAllocation { allocation_id, code, message } => {
+            let reject = AllocationCommand::Reject { code, message, at };
+            act.allocation(name, allocation_id, reject).await
+        }
+        Command::ConfirmReserved { allocation_id, placement } => {
+            let confirm = AllocationCommand::ConfirmReserved { placement, at };
+            act.allocation(name, allocation_id, confirm).await
+        }
+        Command::StartProvisioning { allocation_id, login } => {
+            let start = AllocationCommand::StartProvisioning { login, at };
+            act.allocation(name, allocation_id, start).await
+        }
+        Command::Activate { allocation_id, proof } => {
+            act.allocation(name, allocation_id, AllocationCommand::Activate { proof, at }).await
+        }
+        Command::FailProvisioning { allocation_id, step, code, message } => {
+            let fail = AllocationCommand::FailProvisioning { step, code, message, at };
+            act.allocation(name, allocation_id, fail).await
+        }
+        Command::ConfirmFailed { allocation_id } => {
+            act.allocation(name, allocation_id, AllocationCommand::ConfirmFailed { at }).await
+        }
+        Command::RequestRelease { allocation_id, reason } => {
+            let release = AllocationCommand::RequestRelease { reason, at };
+            act.allocation(name, allocation_id, release).await
+        }
+        Command::CallOperator { allocation_id, doing, message } => {
+            let call = AllocationCommand::CallOperator { doing, message, at };
+            act.allocation(name, allocation_id, call).await
+        }
+    }
+}
+
+fn top_up(credit: Credit, at: Timestamp) -> WalletCommand {
+    let Credit { organisation_id, currency, payment_id, amount_nanos, charge_id } = credit;
+    WalletCommand::TopUp(cairn_ledger::TopUp {
+        organisation_id,
+        currency,
+        payment_id,
+        amount_nanos,
+        charge_id,
+        at,
+    })
+}

@@ -1,0 +1,138 @@
+//! Topping up: a payment at the provider becomes credit on the wallet.
+//!
+//! | event | intent | compensation |
+//! |---|---|---|
+//! | `payment.requested` | effect `create_payment` (its id is the provider's idempotency key); timer `poll` | none: nothing is credited before the provider has the money |
+//! | `poll` | effect `retrieve_payment` until it is final and its fee is known | – |
+//! | `payment.succeeded` | `top_up_wallet` | a refund, on request |
+//! | `payment.failed` | – | – |
+//! | `payment.fee_recorded` | – (the timer ends) | – |
+//!
+//! Webhooks only make it faster: they retrieve the payment too. A success overrides an earlier failure.
+use cairn_core::{Currency, Nanos, OrganisationId, PaymentId, Timestamp};
+use cairn_payments::PaymentEvent;
+use serde::{Deserialize, Serialize};
+
+use super::fact::{Fact, Occurrence};
+use super::intent::{Command, Credit, Effect, Intent, Timer};
+use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
+
+/// The process manager.
+#[derive(Debug)]
+pub struct TopUp;
+
+/// Where a top-up stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Phase {
+    #[default]
+    Idle,
+    Requested,
+    Submitted,
+    Failed,
+    /// The money is there; the fee is not known yet.
+    Succeeded,
+    Settled,
+}
+
+/// What a top-up remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct State {
+    pub phase: Phase,
+    pub payment_id: Option<PaymentId>,
+    pub owner: Option<(OrganisationId, Currency)>,
+    pub amount_nanos: Nanos,
+    pub requested_at: Timestamp,
+}
+
+impl ProcessManager for TopUp {
+    const NAME: &'static str = "top_up";
+    type State = State;
+
+    fn correlate(happened: &Occurrence) -> Option<String> {
+        matches!(happened.fact, Fact::Payment(_)).then(|| happened.stream.clone())
+    }
+
+    fn evolve(mut state: State, happened: &Occurrence) -> State {
+        let Fact::Payment(event) = &happened.fact else { return state };
+        match event {
+            PaymentEvent::Requested {
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                at,
+                ..
+            } => {
+                state.phase = Phase::Requested;
+                state.payment_id = Some(*payment_id);
+                state.owner = Some((*organisation_id, *currency));
+                state.amount_nanos = *amount_nanos;
+                state.requested_at = *at;
+            }
+            PaymentEvent::Submitted { .. } if state.phase == Phase::Requested => {
+                state.phase = Phase::Submitted;
+            }
+            PaymentEvent::Submitted { .. } => {}
+            PaymentEvent::Succeeded { .. } => state.phase = Phase::Succeeded,
+            PaymentEvent::Failed { .. } => state.phase = Phase::Failed,
+            PaymentEvent::FeeRecorded { .. } => state.phase = Phase::Settled,
+        }
+        state
+    }
+
+    fn react(state: &State, happened: &Occurrence, settings: &Settings) -> Vec<Intent> {
+        let Fact::Payment(event) = &happened.fact else { return vec![] };
+        let Some((payment_id, (organisation_id, currency))) = state.payment_id.zip(state.owner)
+        else {
+            return vec![];
+        };
+        match event {
+            PaymentEvent::Requested { at, payment_method, .. } => vec![
+                Intent::effect(
+                    Effect::CreatePayment { payment_id, payment_method: payment_method.clone() },
+                    Some(at.plus_secs(settings.provider_seconds)),
+                ),
+                Intent::timer(Timer::Poll, at.plus_secs(settings.poll_wait(0))),
+            ],
+            PaymentEvent::Succeeded { charge_id, amount_nanos, .. } => {
+                vec![Intent::command(Command::TopUpWallet(Credit {
+                    organisation_id,
+                    currency,
+                    payment_id,
+                    amount_nanos: *amount_nanos,
+                    charge_id: charge_id.clone(),
+                }))]
+            }
+            PaymentEvent::Submitted { .. }
+            | PaymentEvent::Failed { .. }
+            | PaymentEvent::FeeRecorded { .. } => vec![],
+        }
+    }
+
+    fn due(state: &State, alarm: Alarm, settings: &Settings) -> Awoken {
+        let Some(payment_id) = state.payment_id else { return Awoken::default() };
+        let asked_long_enough = alarm.at.secs_since(state.requested_at) > settings.poll_for_seconds;
+        let again_at = Some(alarm.at.plus_secs(settings.poll_wait(alarm.run + 1)));
+        match state.phase {
+            _ if asked_long_enough => Awoken::default(),
+            Phase::Idle | Phase::Failed | Phase::Settled => Awoken::default(),
+            Phase::Requested => Awoken { intents: vec![], again_at },
+            Phase::Submitted | Phase::Succeeded => {
+                let retrieve = Effect::RetrievePayment { payment_id };
+                Awoken { intents: vec![Intent::effect(retrieve, None)], again_at }
+            }
+        }
+    }
+
+    fn status(state: &State) -> Status {
+        match state.phase {
+            Phase::Idle => Status::Waiting,
+            Phase::Requested | Phase::Submitted | Phase::Succeeded => Status::Running,
+            Phase::Failed => Status::Unwound,
+            Phase::Settled => Status::Done,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Verifying a node after enrolment, and watching it from then on.
+//!
+//! | event | intent | compensation |
+//! |---|---|---|
+//! | `node.enrolled` | effect `probe_node` | none: a probe changes nothing |
+//! | `node.probe_failed` | effect `probe_node` again after a while; the node itself is quarantined after three | – |
+//! | `node.probe_passed` | timer `watch` | – |
+//! | `watch` | effect `watch_node`: online → suspect → offline, and back; the timer again, sooner while it is suspect | – |
+//! | `node.quarantined`, policy `retired` | – (the watch ends) | – |
+use cairn_core::{NodeId, Timestamp};
+use cairn_fleet::{Link, NodeEvent, Policy};
+use serde::{Deserialize, Serialize};
+
+use super::fact::{Fact, Occurrence};
+use super::intent::{Effect, Intent, Timer};
+use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
+
+/// The process manager.
+#[derive(Debug)]
+pub struct VerifyNode;
+
+/// Where a node's verification stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Phase {
+    #[default]
+    Idle,
+    Verifying,
+    Watching,
+    Quarantined,
+    Retired,
+}
+
+/// What is remembered of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct State {
+    pub phase: Phase,
+    pub node_id: Option<NodeId>,
+    pub link: Link,
+    pub suspect_since: Option<Timestamp>,
+    /// Position of the event that began the watch in force.
+    pub watch: i64,
+}
+
+impl ProcessManager for VerifyNode {
+    const NAME: &'static str = "verify_node";
+    type State = State;
+
+    fn correlate(happened: &Occurrence) -> Option<String> {
+        match &happened.fact {
+            Fact::Node(
+                NodeEvent::Enrolled { .. }
+                | NodeEvent::ProbePassed { .. }
+                | NodeEvent::ProbeFailed { .. }
+                | NodeEvent::Quarantined { .. }
+                | NodeEvent::PolicyChanged { .. }
+                | NodeEvent::LinkChanged { .. },
+            ) => Some(happened.stream.clone()),
+            _ => None,
+        }
+    }
+
+    fn evolve(mut state: State, happened: &Occurrence) -> State {
+        let Fact::Node(event) = &happened.fact else { return state };
+        match event {
+            NodeEvent::Enrolled { .. } => {
+                state.phase = Phase::Verifying;
+                state.node_id = happened.stream.parse().ok();
+            }
+            NodeEvent::ProbePassed { .. } => {
+                state.phase = Phase::Watching;
+                state.watch = happened.position;
+                state.link = Link::Online;
+                state.suspect_since = None;
+            }
+            NodeEvent::Quarantined { .. } => state.phase = Phase::Quarantined,
+            NodeEvent::PolicyChanged { policy: Policy::Retired, .. } => {
+                state.phase = Phase::Retired;
+            }
+            NodeEvent::LinkChanged { link, at } => {
+                state.link = *link;
+                state.suspect_since = (*link == Link::Suspect).then_some(*at);
+            }
+            NodeEvent::Invited { .. }
+            | NodeEvent::ProbeFailed { .. }
+            | NodeEvent::PolicyChanged { .. }
+            | NodeEvent::CapacityReserved { .. }
+            | NodeEvent::CapacityReleased { .. }
+            | NodeEvent::CapacityQuarantined { .. } => {}
+        }
+        state
+    }
+
+    fn react(state: &State, happened: &Occurrence, settings: &Settings) -> Vec<Intent> {
+        let (Fact::Node(event), Some(node_id)) = (&happened.fact, state.node_id) else {
+            return vec![];
+        };
+        let probe = Intent::effect(Effect::ProbeNode { node_id }, None);
+        match (event, state.phase) {
+            (NodeEvent::Enrolled { .. }, Phase::Verifying) => vec![probe],
+            (NodeEvent::ProbeFailed { at, .. }, Phase::Verifying) => {
+                vec![probe.not_before(at.plus_secs(settings.probe_seconds))]
+            }
+            (NodeEvent::ProbePassed { at }, Phase::Watching) => {
+                let first = at.plus_secs(settings.watch_seconds);
+                vec![Intent::timer(Timer::Watch { since: state.watch }, first)]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn due(state: &State, alarm: Alarm, settings: &Settings) -> Awoken {
+        let (Timer::Watch { since }, Phase::Watching) = (alarm.timer, state.phase) else {
+            return Awoken::default();
+        };
+        let (true, Some(node_id)) = (since == state.watch, state.node_id) else {
+            return Awoken::default();
+        };
+        let suspect = state.link == Link::Suspect;
+        let wait = if suspect { settings.probe_seconds } else { settings.watch_seconds };
+        let watch = Effect::WatchNode { node_id, suspect_since: state.suspect_since };
+        Awoken {
+            intents: vec![Intent::effect(watch, None)],
+            again_at: Some(alarm.at.plus_secs(wait.max(1))),
+        }
+    }
+
+    fn status(state: &State) -> Status {
+        match state.phase {
+            Phase::Idle => Status::Waiting,
+            Phase::Verifying | Phase::Watching => Status::Running,
+            Phase::Quarantined => Status::Unwound,
+            Phase::Retired => Status::Done,
+        }
+    }
+}
