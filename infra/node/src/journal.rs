@@ -5,10 +5,12 @@
 //! One process at a time works on an allocation.
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use cairn_node::{Answer, Operation, Request, TenantArguments};
+use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -130,6 +132,8 @@ pub fn hold(config: &Config, allocation_id: &str) -> Outcome<Held> {
         .open(&lock_path)
         .doing(format_args!("opening {}", lock_path.display()))?;
     lock.lock().doing("locking the record")?;
+    // Programs we start inherit the lock: when we are killed, the next one waits until they have ended too.
+    fcntl_setfd(&lock, FdFlags::empty()).map_err(io::Error::from).doing("sharing the lock")?;
     let path = directory.join(format!("{allocation_id}.json"));
     let record = match system::read(&path)? {
         None => Record { allocation_id: allocation_id.to_owned(), ..Record::default() },

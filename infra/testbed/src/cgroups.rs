@@ -1,0 +1,33 @@
+//! The cgroups of a node lie in the machine's own hierarchies, under a name of the node's.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::tool;
+
+/// Every directory of this name at the top of a hierarchy.
+pub fn named(name: &str) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        after.starts_with("cgroup").then(|| before.split(' ').nth(4)).flatten()
+    });
+    points.map(|point| Path::new(point).join(name)).filter(|path| path.exists()).collect()
+}
+
+/// Kills what is in it and removes it, with everything below.
+pub fn remove(directory: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path());
+        }
+    }
+    while fs::remove_dir(directory).is_err() && directory.exists() && Instant::now() < deadline {
+        let members = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        for pid in members.lines() {
+            tool::try_run(&["kill", "-9", pid]);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
