@@ -13,7 +13,10 @@ pub(crate) fn classify(error: StripeError) -> PortError {
             "provider_timeout",
             "the payment provider did not answer in time; it may have acted",
         ),
-        StripeError::ClientError(message) => PortError::transient("provider_unreachable", message),
+        StripeError::ClientError(message) => PortError::transient(
+            "provider_unreachable",
+            format!("the payment provider could not be reached: {message}"),
+        ),
         StripeError::JSONDeserialize(message) => unreadable(message),
         StripeError::ConfigError(message) => PortError::permanent("provider_config", message),
         StripeError::Stripe(error, status) => answered(&error, status),

@@ -52,6 +52,8 @@ impl StripePayments {
         if config.secret_key.trim().is_empty() {
             return Err(PortError::permanent("provider_config", "the Stripe key is empty"));
         }
+        // Two providers of cryptography are in the tree (sqlx brings ring); without a choice rustls panics. An earlier choice stands.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = stripe::ClientBuilder::new(config.secret_key).timeout(timeout).app_info(
             "cairn",
             Some(env!("CARGO_PKG_VERSION").to_owned()),

@@ -1,0 +1,195 @@
+//! The contract of the payment port: the same tests against our simulator and, wherever it implements the call, against localstripe.
+mod common;
+
+use cairn_commands::ports::{FailureKind, PaymentPort, ProviderOutcome};
+use common::{Provider, dollars, now, payment, refund};
+
+/// Declares each rule once per provider.
+macro_rules! contract {
+    ($($provider:ident: $($rule:ident)+;)+) => {$(
+        mod $provider {
+            $(
+                #[tokio::test]
+                async fn $rule() {
+                    if let Some(provider) = super::common::$provider().await {
+                        super::$rule(&provider).await;
+                    }
+                }
+            )+
+        }
+    )+};
+}
+
+contract! {
+    simulator:
+        a_good_card_pays_at_once
+        a_declined_card_is_refused_and_the_payment_stays_unpaid
+        a_payment_without_a_method_waits_for_the_customer
+        a_refund_goes_back_to_the_charge_it_names
+        what_does_not_exist_is_permanent
+        the_book_is_read_oldest_first_from_an_instant_on
+        a_refund_beyond_the_charge_is_not_made
+        the_same_key_answers_the_same
+        a_key_with_other_parameters_is_permanent
+        the_book_goes_on_after_a_line
+        the_balance_is_the_sum_of_the_book;
+    localstripe:
+        a_good_card_pays_at_once
+        a_declined_card_is_refused_and_the_payment_stays_unpaid
+        a_payment_without_a_method_waits_for_the_customer
+        a_refund_goes_back_to_the_charge_it_names
+        what_does_not_exist_is_permanent
+        the_book_is_read_oldest_first_from_an_instant_on;
+}
+
+async fn charged(provider: &Provider) -> String {
+    let new = payment(Some("pm_card_visa"));
+    provider.payments.create_payment(&new).await.unwrap().charge_id.unwrap()
+}
+
+async fn a_good_card_pays_at_once(provider: &Provider) {
+    let new = payment(Some("pm_card_visa"));
+    let made = provider.payments.create_payment(&new).await.unwrap();
+    assert_eq!(made.outcome, ProviderOutcome::Succeeded);
+    assert_eq!((made.payment_id, made.amount), (Some(new.payment_id), new.amount));
+    assert!(made.charge_id.as_ref().unwrap().starts_with("ch_"));
+    assert_eq!(made.fee.as_ref().unwrap().fee_nanos, provider.fee_of_12_50);
+    assert_eq!(provider.payments.payment(&made.provider_id).await.unwrap(), made);
+}
+
+async fn a_declined_card_is_refused_and_the_payment_stays_unpaid(provider: &Provider) {
+    let new = payment(Some(provider.declining_card));
+    let refused = provider.payments.create_payment(&new).await.unwrap_err();
+    assert_eq!((refused.kind, refused.code.as_str()), (FailureKind::Refused, "card_declined"));
+    assert!(
+        provider.payments.transactions(now().plus_secs(-60), None, 10).await.unwrap().is_empty()
+    );
+    let Some(simulator) = &provider.simulator else { return };
+    let id = simulator.book().payment_intents()[0].id.clone();
+    let found = provider.payments.payment(&id).await.unwrap();
+    let failed =
+        matches!(&found.outcome, ProviderOutcome::Failed { code, .. } if code == "card_declined");
+    assert!(failed && found.payment_id == Some(new.payment_id), "{found:?}");
+}
+
+async fn a_payment_without_a_method_waits_for_the_customer(provider: &Provider) {
+    let made = provider.payments.create_payment(&payment(None)).await.unwrap();
+    assert_eq!((&made.outcome, &made.charge_id), (&ProviderOutcome::Pending, &None));
+    let secret = provider.payments.client_secret(&made.provider_id).await.unwrap();
+    assert!(secret.starts_with(&made.provider_id), "{secret}");
+}
+
+async fn a_refund_goes_back_to_the_charge_it_names(provider: &Provider) {
+    let charge = charged(provider).await;
+    let new = refund(&charge, 500);
+    let made = provider.payments.create_refund(&new).await.unwrap();
+    assert_eq!(made.outcome, ProviderOutcome::Succeeded);
+    assert_eq!((made.refund_id, made.amount), (Some(new.refund_id), new.amount));
+    assert_eq!(provider.payments.refund(&made.provider_id).await.unwrap(), made);
+}
+
+async fn what_does_not_exist_is_permanent(provider: &Provider) {
+    let missing = [
+        provider.payments.payment("pi_none").await.unwrap_err(),
+        provider.payments.refund("re_none").await.unwrap_err(),
+        provider.payments.create_refund(&refund("ch_none", 1)).await.unwrap_err(),
+        provider.payments.create_payment(&payment(Some("pm_none"))).await.unwrap_err(),
+    ];
+    for error in missing {
+        assert_eq!(
+            (error.kind, error.code.as_str()),
+            (FailureKind::Permanent, "resource_missing"),
+            "{error}"
+        );
+    }
+}
+
+async fn the_book_is_read_oldest_first_from_an_instant_on(provider: &Provider) {
+    let from = now();
+    let charge = charged(provider).await;
+    // localstripe sorts by whole seconds only.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let refunded = provider.payments.create_refund(&refund(&charge, 500)).await.unwrap();
+
+    let lines = provider.payments.transactions(from, None, 100).await.unwrap();
+    let seen: Vec<_> =
+        lines.iter().map(|line| (line.category.as_str(), line.source_id.as_deref())).collect();
+    let refund_id = refunded.provider_id.as_str();
+    assert_eq!(seen, [("charge", Some(charge.as_str())), ("refund", Some(refund_id))]);
+    assert_eq!(lines[0].amount_nanos, dollars(1_250).nanos);
+    assert_eq!(lines[1].amount_nanos, dollars(-500).nanos);
+    for line in &lines {
+        assert_eq!(line.net_nanos, line.amount_nanos - line.fee_nanos);
+        assert!(line.available_at >= line.created_at && line.created_at >= from.plus_secs(-1));
+    }
+    assert!(
+        provider.payments.transactions(now().plus_secs(60), None, 100).await.unwrap().is_empty()
+    );
+}
+
+async fn a_refund_beyond_the_charge_is_not_made(provider: &Provider) {
+    let charge = charged(provider).await;
+    let error = provider.payments.create_refund(&refund(&charge, 1_251)).await.unwrap_err();
+    assert_eq!(error.kind, FailureKind::Permanent);
+    provider.payments.create_refund(&refund(&charge, 1_250)).await.unwrap();
+    let error = provider.payments.create_refund(&refund(&charge, 1)).await.unwrap_err();
+    let expected = (FailureKind::Refused, "charge_already_refunded");
+    assert_eq!((error.kind, error.code.as_str()), expected);
+}
+
+async fn the_same_key_answers_the_same(provider: &Provider) {
+    let new = payment(Some("pm_card_visa"));
+    let first = provider.payments.create_payment(&new).await.unwrap();
+    let again = provider.payments.create_payment(&new).await.unwrap();
+    assert_eq!(first, again);
+
+    let declined = payment(Some(provider.declining_card));
+    let first = provider.payments.create_payment(&declined).await.unwrap_err();
+    assert_eq!(provider.payments.create_payment(&declined).await.unwrap_err(), first);
+
+    let back = refund(&again.charge_id.unwrap(), 500);
+    let first = provider.payments.create_refund(&back).await.unwrap();
+    assert_eq!(provider.payments.create_refund(&back).await.unwrap(), first);
+
+    let book = provider.simulator.as_ref().unwrap().book();
+    assert_eq!((book.payment_intents().len(), book.refunds().len()), (2, 1));
+}
+
+async fn a_key_with_other_parameters_is_permanent(provider: &Provider) {
+    let new = payment(Some("pm_card_visa"));
+    provider.payments.create_payment(&new).await.unwrap();
+    let mut other = new;
+    other.amount = dollars(999);
+    let error = provider.payments.create_payment(&other).await.unwrap_err();
+    assert_eq!((error.kind, error.code.as_str()), (FailureKind::Permanent, "provider_key_reused"));
+}
+
+async fn the_book_goes_on_after_a_line(provider: &Provider) {
+    let from = now();
+    for _ in 0..7 {
+        charged(provider).await;
+    }
+    let port = &provider.payments;
+    let all = port.transactions(from, None, 100).await.unwrap();
+    assert_eq!(all.len(), 7);
+    let mut paged = port.transactions(from, None, 3).await.unwrap();
+    while let Some(last) = paged.last().map(|line| line.id.clone()) {
+        let more = port.transactions(from, Some(&last), 3).await.unwrap();
+        if more.is_empty() {
+            break;
+        }
+        paged.extend(more);
+    }
+    assert_eq!(paged, all);
+}
+
+async fn the_balance_is_the_sum_of_the_book(provider: &Provider) {
+    let from = now();
+    let charge = charged(provider).await;
+    provider.payments.create_refund(&refund(&charge, 500)).await.unwrap();
+    let lines = provider.payments.transactions(from, None, 100).await.unwrap();
+    let balances = provider.payments.balances().await.unwrap();
+    assert_eq!(balances.len(), 1);
+    assert_eq!(balances[0].total_nanos, lines.iter().map(|line| line.net_nanos).sum::<i64>());
+    assert_eq!(balances[0].total_nanos, dollars(1_250 - 66 - 500).nanos);
+}
