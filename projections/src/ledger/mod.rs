@@ -1,6 +1,8 @@
 //! Views of money.
 pub mod balances;
+pub mod export;
 pub mod statement;
+pub mod trial_balance;
 
 use cairn_event_log::Recorded;
 
