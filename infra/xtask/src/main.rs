@@ -1,2 +1,63 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: everything one does to this repository, the same on a laptop and in CI.
+//!
+//! Each command brings what it needs and nothing more; what is present is left alone, so a second
+//! run needs no network. Data goes to stdout, talk to stderr.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks")]
+mod bench;
+mod database;
+mod demo;
+mod lint;
+mod prepare;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+/// Why a command ended early, in one sentence.
+type Failure = String;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  setup                 installs what demo, test and lint need and the machine lacks
+  demo [ARGS]           runs the main job and leaves the server on http://127.0.0.1:8080
+                        (--once ends after the story, --output json for machines)
+  test [ARGS]           runs every test on a private PostgreSQL; ARGS go to cargo test
+  lint                  fmt, clippy, doc, deny, machete, tidy
+  tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
+  bench [ARGS]          append --output json: commands per second beside the alternatives
+  sqlx-prepare [--check]  rewrites .sqlx/ from the migrations (--check: only compares)
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match dispatch(&command, &rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask {command}: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
+    match command {
+        "setup" => setup::everything(),
+        "demo" => demo::demo(rest),
+        "test" => test::test(rest),
+        "lint" => lint::lint(),
+        "tidy" => tidy::tidy(rest.iter().any(|argument| argument == "--record")),
+        "bench" => bench::bench(rest),
+        "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),
+        "" | "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("no such command\n\n{USAGE}")),
+    }
+}

@@ -1,0 +1,24 @@
+//! `cargo xtask lint`: all of it, cheapest first.
+use crate::run::{cargo, root, step};
+use crate::setup::{self, BUILD};
+use crate::{Failure, tidy, tools};
+use std::process::Command;
+
+pub fn lint() -> Result<(), Failure> {
+    setup::require(&[&BUILD])?;
+    step("lint 1/6: fmt", &mut cargo(&["fmt", "--all", "--check"]))?;
+    tidy::tidy(false).map_err(|why| format!("lint 2/6: tidy: {why}"))?;
+    let mut machete = Command::new(tools::cargo_machete()?);
+    step("lint 3/6: machete", machete.arg(root()))?;
+    let mut deny = Command::new(tools::cargo_deny()?);
+    deny.args(["--all-features", "--locked", "check", "--hide-inclusion-graph"]);
+    // The advisory database is a git repository of its own, so it is asked where it can be had:
+    // see .github/workflows. Its known floors stand in deny.toml.
+    deny.args(["bans", "licenses", "sources"]).current_dir(root());
+    step("lint 4/6: deny", &mut deny)?;
+    let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    step("lint 5/6: clippy", clippy.env("SQLX_OFFLINE", "true"))?;
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings").env("SQLX_OFFLINE", "true");
+    step("lint 6/6: doc", &mut doc)
+}

@@ -1,0 +1,120 @@
+//! System packages: found by the program they bring, installed with apt when that is possible.
+use crate::run::{find_program, say, step, succeeds};
+use crate::{Failure, tools};
+use std::process::Command;
+
+/// A program (or something like it) and the Debian package that brings it.
+pub struct Need {
+    present: fn() -> bool,
+    package: &'static str,
+}
+
+macro_rules! program {
+    ($program:literal, $package:literal) => {
+        Need { present: || find_program($program).is_some(), package: $package }
+    };
+}
+
+const SERVER: Need =
+    Need { present: || cairn_cluster::find_binaries().is_ok(), package: "postgresql" };
+const VENV: Need =
+    Need { present: || succeeds("python3", &["-c", "import ensurepip"]), package: "python3-venv" };
+
+/// What compiling needs: rustc links with the C compiler, and the cryptography is partly C.
+pub const BUILD: [Need; 1] = [program!("cc", "gcc")];
+/// What running on a private cluster needs.
+pub const DATABASE: [Need; 1] = [SERVER];
+/// What a node of namespaces needs: see `infra/testbed`.
+pub const NODES: [Need; 7] = [
+    program!("sshd", "openssh-server"),
+    program!("ssh", "openssh-client"),
+    program!("ip", "iproute2"),
+    program!("mkfs.ext4", "e2fsprogs"),
+    program!("unshare", "util-linux"),
+    program!("mount", "mount"),
+    program!("useradd", "passwd"),
+];
+/// The strangers who judge our books and our Stripe.
+pub const ORACLES: [Need; 3] =
+    [program!("bean-check", "beancount"), program!("hledger", "hledger"), VENV];
+
+/// Everything any command needs.
+pub fn everything() -> Result<(), Failure> {
+    require(&[&BUILD, &DATABASE, &NODES, &ORACLES])?;
+    tools::localstripe()?;
+    tools::cargo_deny()?;
+    tools::cargo_machete()?;
+    say("everything is here");
+    Ok(())
+}
+
+/// Installs what is missing, or says in one line what to install.
+pub fn require(groups: &[&[Need]]) -> Result<(), Failure> {
+    let missing = missing(groups);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    let Some(mut shell) = privileged_shell().filter(|_| find_program("apt-get").is_some()) else {
+        return Err(format!("please install: {list} (on Debian: apt-get install {list})"));
+    };
+    step(&format!("installing {list}"), shell.arg(script(&missing)))?;
+    let still: Vec<_> = self::missing(groups);
+    if still.is_empty() { Ok(()) } else { Err(format!("still missing: {}", still.join(" "))) }
+}
+
+fn missing(groups: &[&[Need]]) -> Vec<&'static str> {
+    let needs = groups.iter().flat_map(|group| group.iter());
+    needs.filter(|need| !(need.present)()).map(|need| need.package).collect()
+}
+
+/// `sh -c` as root: ours, or through sudo when it asks for no password.
+fn privileged_shell() -> Option<Command> {
+    let mut shell = if is_root() {
+        Command::new("sh")
+    } else if find_program("sudo").is_some() && succeeds("sudo", &["-n", "true"]) {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["-n", "sh"]);
+        sudo
+    } else {
+        return None;
+    };
+    shell.arg("-c").stdin(std::process::Stdio::null());
+    Some(shell)
+}
+
+/// Whether we may do anything.
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+/// Installs without questions and without starting a service: we need the programs only. What the
+/// packages would start at the next boot is switched off as well, since nobody asked for it.
+fn script(packages: &[&str]) -> String {
+    let mut script = String::from(
+        "set -e; export DEBIAN_FRONTEND=noninteractive; \
+         if [ ! -e /usr/sbin/policy-rc.d ]; then \
+         printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; \
+         trap 'rm -f /usr/sbin/policy-rc.d' EXIT; fi; \
+         apt-get update -q; apt-get install -q -y --no-install-recommends ",
+    );
+    script.push_str(&packages.join(" "));
+    for (package, service) in [("openssh-server", "ssh"), ("postgresql", "postgresql")] {
+        if packages.contains(&package) {
+            script.push_str(&format!("; systemctl disable {service} 2>/dev/null || true"));
+        }
+    }
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::script;
+
+    #[test]
+    fn a_package_that_was_there_keeps_its_service() {
+        assert!(script(&["openssh-server"]).contains("disable ssh"));
+        assert!(!script(&["hledger"]).contains("disable"));
+    }
+}

@@ -1,0 +1,24 @@
+//! `cargo xtask test`: every test, on a private PostgreSQL.
+use crate::database::Scratch;
+use crate::run::{cargo, say, step};
+use crate::setup::{self, BUILD, DATABASE, NODES, ORACLES};
+use crate::{Failure, tools};
+
+pub fn test(arguments: &[String]) -> Result<(), Failure> {
+    setup::require(&[&BUILD, &DATABASE, &NODES, &ORACLES])?;
+    tools::localstripe()?;
+    if !setup::is_root() {
+        say("not root: tests on real nodes need namespaces and say that they are skipped");
+    }
+    // Programs and tests in one go: both see the same features, so nothing is compiled twice.
+    let mut build = cargo(&["build", "--workspace", "--bins", "--tests"]);
+    step("building programs and tests", build.env("SQLX_OFFLINE", "true"))?;
+    let scratch = Scratch::start("test")?;
+    let cluster = scratch.cluster()?;
+    cluster.create_database("cairn_test").map_err(|error| error.to_string())?;
+    say(&format!("PostgreSQL is up in {}", cluster.location().display()));
+    let mut run = cargo(&["test", "--workspace"]);
+    run.args(arguments);
+    run.env("SQLX_OFFLINE", "true").env("DATABASE_URL", cluster.url("cairn_test"));
+    step("running every test", &mut run)
+}

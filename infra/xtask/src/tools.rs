@@ -1,0 +1,61 @@
+//! Programs that come from elsewhere than the system's packages: pinned, installed once, kept in
+//! `target/tools`.
+use crate::Failure;
+use crate::run::{cargo, root, say, step};
+use std::path::PathBuf;
+use std::process::Command;
+
+const CARGO_DENY: &str = "0.20.2";
+const CARGO_MACHETE: &str = "0.9.2";
+const LOCALSTRIPE: &str = "1.15.10";
+
+/// The one place for tools, whatever `CARGO_TARGET_DIR` says, so that they are built once.
+fn directory() -> PathBuf {
+    root().join("target/tools")
+}
+
+/// The pinned cargo-deny.
+pub fn cargo_deny() -> Result<PathBuf, Failure> {
+    cargo_tool("cargo-deny", CARGO_DENY)
+}
+
+/// The pinned cargo-machete.
+pub fn cargo_machete() -> Result<PathBuf, Failure> {
+    cargo_tool("cargo-machete", CARGO_MACHETE)
+}
+
+fn cargo_tool(name: &str, version: &str) -> Result<PathBuf, Failure> {
+    let program = directory().join("bin").join(name);
+    let present = Command::new(&program).arg("--version").output();
+    let said = present.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    if said.is_ok_and(|said| said.contains(version)) {
+        return Ok(program);
+    }
+    let place = directory();
+    let mut install = cargo(&["install", "--locked", "--force", "--version", version, name]);
+    install.arg("--root").arg(&place).env("CARGO_TARGET_DIR", place.join("build"));
+    step(&format!("installing {name} {version} (once; some minutes)"), &mut install)?;
+    let _ = std::fs::remove_dir_all(place.join("build"));
+    Ok(program)
+}
+
+/// localstripe in a Python environment of its own: a stranger's opinion of Stripe's API.
+pub fn localstripe() -> Result<PathBuf, Failure> {
+    let place = directory().join("localstripe");
+    let program = place.join("bin/localstripe");
+    let stamp = place.join("version");
+    if program.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|it| it == LOCALSTRIPE) {
+        return Ok(program);
+    }
+    say(&format!("installing localstripe {LOCALSTRIPE} (once)"));
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(&place);
+    step("making a Python environment", &mut venv)?;
+    let mut pip = Command::new(place.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip.arg(format!("localstripe=={LOCALSTRIPE}"));
+    step("fetching localstripe from PyPI", &mut pip)?;
+    std::fs::write(&stamp, LOCALSTRIPE)
+        .map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
+    Ok(program)
+}
