@@ -47,7 +47,12 @@ pub(crate) async fn digest(
 /// Everything after this sees one state of the database, and prints instants the same way everywhere.
 pub(crate) async fn one_snapshot_in_tx(db: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *db).await?;
-    sqlx::query!("SELECT set_config('timezone', 'UTC', true)").fetch_one(db).await?;
+    sqlx::query!(
+        "SELECT set_config('timezone', 'UTC', true) AS zone,
+           set_config('statement_timeout', '0', true) AS patience"
+    )
+    .fetch_one(db)
+    .await?;
     Ok(())
 }
 

@@ -22,6 +22,10 @@ pub(crate) async fn open(
     projection: &dyn Projection,
 ) -> Result<PgConnection, EngineError> {
     let mut db = log.pool().acquire().await?.detach();
+    // It works for as long as the log is long, and on nobody else's connection.
+    for limit in ["statement_timeout", "idle_in_transaction_session_timeout"] {
+        sqlx::query!("SELECT set_config($1, '0', false)", limit).fetch_one(&mut db).await?;
+    }
     for table in projection.tables().iter().chain(&["projection_parked"]) {
         let copy = format!("CREATE TEMP TABLE {table} (LIKE public.{table} INCLUDING ALL)");
         sqlx::query(&copy).execute(&mut db).await?;
@@ -64,6 +68,9 @@ impl Scratch<'_> {
         projection: &dyn Projection,
         (until, batch): (i64, i64),
     ) -> Result<bool, EngineError> {
+        if self.position >= until {
+            return Ok(false);
+        }
         let mut events = log.read(self.position, batch.min(until - self.position)).await?;
         events.retain(|event| event.position <= until);
         if events.is_empty() {

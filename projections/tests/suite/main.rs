@@ -1,0 +1,9 @@
+//! The engine and the views against a real PostgreSQL, with events decided by the domain itself.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod engine;
+mod paging;
+mod poison;
+mod rebuild;
+mod story;
+mod views;
+mod world;
