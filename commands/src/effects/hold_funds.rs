@@ -7,10 +7,13 @@ use crate::processes::fact::hold_of;
 use crate::processes::intent::Funding;
 
 use super::Act;
-use super::reserve_capacity::tolerate_settled;
+use super::reserve_capacity::{still_requested, tolerate_settled};
 
 pub(super) async fn hold_funds(act: &Act<'_>, funding: &Funding) -> Result<(), PortError> {
     let allocation_id = funding.allocation_id;
+    if !still_requested(act, allocation_id).await? {
+        return Ok(());
+    }
     let place = WalletCommand::PlaceHold(PlaceHold {
         hold_id: hold_of(allocation_id),
         purpose: allocation_id.to_string(),

@@ -1,5 +1,5 @@
 //! Reserving capacity. Inspect: has an earlier attempt got a node? Act: ask one candidate after the other. Verify: the node's own decision.
-use cairn_compute::AllocationCommand;
+use cairn_compute::{Allocation, AllocationCommand, AllocationStatus};
 use cairn_core::{AllocationId, NodeId, Resources};
 use cairn_event_log::Outcome;
 use cairn_fleet::{Node, NodeCommand};
@@ -18,7 +18,7 @@ pub(super) async fn reserve_capacity(
     wanted: Option<NodeId>,
 ) -> Result<(), PortError> {
     let earlier = earlier_answers(act).await?;
-    if earlier.accepted {
+    if earlier.accepted || !still_requested(act, allocation_id).await? {
         return Ok(());
     }
     let candidates = match wanted {
@@ -46,6 +46,15 @@ pub(super) async fn reserve_capacity(
     let (code, message) = refusal;
     let reject = AllocationCommand::Reject { code, message, at: act.now() };
     tolerate_settled(act.allocation("reject", allocation_id, reject).await)
+}
+
+/// Whether the allocation still waits for capacity and funds.
+pub(super) async fn still_requested(
+    act: &Act<'_>,
+    allocation_id: AllocationId,
+) -> Result<bool, PortError> {
+    let allocation = act.load::<Allocation>(&allocation_id.to_string()).await?;
+    Ok(allocation.status == AllocationStatus::Requested)
 }
 
 /// What nodes answered to attempts that were cut short.

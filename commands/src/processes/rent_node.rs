@@ -205,7 +205,7 @@ impl State {
                     wanted: *node_id,
                 };
                 vec![
-                    Intent::effect(reserve, Some(until)),
+                    Intent::effect(reserve, net_below(until)),
                     Intent::timer(Timer::ReserveDeadline, until),
                 ]
             }
@@ -262,7 +262,7 @@ impl State {
             ),
         };
         let until = at.plus_secs(settings.reserve_seconds);
-        vec![Intent::effect(Effect::HoldFunds(funding), Some(until))]
+        vec![Intent::effect(Effect::HoldFunds(funding), net_below(until))]
     }
 
     fn confirm_reserved(&self, allocation_id: AllocationId) -> Vec<Intent> {
@@ -273,9 +273,7 @@ impl State {
 
     fn ensure(&self, allocation_id: AllocationId, step: Step, until: Timestamp) -> Vec<Intent> {
         let Some(node_id) = self.node_id else { return vec![] };
-        // The deadline fails the step; the effect then finds that it is no longer wanted. This is the net below.
-        let net = Some(until.plus_secs(60));
-        vec![Intent::effect(Effect::EnsureStep { allocation_id, node_id, step }, net)]
+        vec![Intent::effect(Effect::EnsureStep { allocation_id, node_id, step }, net_below(until))]
     }
 
     fn undo(&self, allocation_id: AllocationId, at: Timestamp, settings: &Settings) -> Vec<Intent> {
@@ -346,6 +344,12 @@ impl State {
         }
         intents
     }
+}
+
+/// A deadline fails the allocation, and the effect then finds that it is no longer wanted; an operator is called only if
+/// that fails too. Longer than the longest wait between two attempts.
+const fn net_below(until: Timestamp) -> Option<Timestamp> {
+    Some(until.plus_secs(300))
 }
 
 fn after(step: Step) -> Option<Step> {

@@ -273,6 +273,10 @@ impl Workshop {
         };
         let instance = Instance { process: &leased.process, key: &leased.key };
         for (ordinal, intent) in awoken.intents.iter().enumerate() {
+            // The one of the last time is still on its way, or stuck: it says the same, so one is enough.
+            if store::is_open_in_tx(&mut tx, instance, &intent.action.name()).await? {
+                continue;
+            }
             let id = format!("{}:{}:{ordinal}", leased.id, leased.run);
             let new = NewIntent { id, intent, origin: &leased.origin, now };
             store::intend_in_tx(&mut tx, instance, new).await?;

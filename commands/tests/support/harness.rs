@@ -1,0 +1,386 @@
+//! Drives a runner in virtual time: when nothing is left to do, the clock moves to the next instant at which something is.
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use cairn_commands::ports::{Clock, NodeDirectory, NodePort, PaymentPort};
+use cairn_commands::processes::operator::{self, Decision};
+use cairn_commands::processes::{Runner, RunnerConfig, Settings};
+use cairn_commands::{
+    CommandContext, Commands, Effects, ExecuteError, Executed, Executor, catalog, fleet,
+};
+use cairn_core::{Currency, Decider, Money, NodeId, OrganisationId, Resources, Timestamp};
+use cairn_event_log::EventLog;
+use cairn_fleet::NodeFacts;
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::{CountingIds, ManualClock};
+use super::faults::{Faults, Faulty};
+use super::nodes::{FixedDirectory, MemoryNodes, facts};
+use super::provider::MemoryProvider;
+
+/// A machine that can be enrolled.
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub address: String,
+    pub port: u16,
+    pub host_keys: Vec<String>,
+    pub facts: NodeFacts,
+}
+
+/// What the processes touch: in memory here, real elsewhere.
+#[async_trait]
+pub trait World: Send + Sync {
+    fn nodes(&self) -> Arc<dyn NodePort>;
+    fn payments(&self) -> Arc<dyn PaymentPort>;
+    /// A machine to enrol.
+    async fn host(&self) -> Host;
+    /// What is left of an allocation on that machine.
+    async fn left(&self, allocation_id: &str) -> Vec<String>;
+    /// What was taken from cards and given back to them.
+    fn cards(&self) -> (Vec<Money>, Vec<Money>);
+    /// A payment method whose refunds fail, if the provider has one.
+    fn refund_fails(&self) -> Option<String>;
+    /// The customer's key.
+    fn public_key(&self) -> String {
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVzZXJrZXl1c2Vya2V5dXNlcmtleXVzZXJrZXl1".to_owned()
+    }
+}
+
+/// Everything in memory.
+pub struct Memory {
+    pub nodes: Arc<MemoryNodes>,
+    pub provider: Arc<MemoryProvider>,
+}
+
+impl Memory {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { nodes: MemoryNodes::new(), provider: MemoryProvider::new() })
+    }
+}
+
+#[async_trait]
+impl World for Memory {
+    fn nodes(&self) -> Arc<dyn NodePort> {
+        Arc::clone(&self.nodes) as Arc<dyn NodePort>
+    }
+
+    fn payments(&self) -> Arc<dyn PaymentPort> {
+        Arc::clone(&self.provider) as Arc<dyn PaymentPort>
+    }
+
+    async fn host(&self) -> Host {
+        Host {
+            address: "memory".to_owned(),
+            port: 22,
+            host_keys: vec!["ssh-ed25519 AAAA".to_owned()],
+            facts: facts(),
+        }
+    }
+
+    async fn left(&self, allocation_id: &str) -> Vec<String> {
+        self.nodes.left(allocation_id)
+    }
+
+    fn cards(&self) -> (Vec<Money>, Vec<Money>) {
+        (self.provider.payments(), self.provider.refunds())
+    }
+
+    fn refund_fails(&self) -> Option<String> {
+        Some(super::provider::REFUND_FAILS.to_owned())
+    }
+}
+
+/// Where every process stands, at one instant.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Snapshot {
+    /// Nothing is left to do before the next due time.
+    pub idle: bool,
+    /// Microseconds since the epoch.
+    pub next_due: Option<i64>,
+    pub processes: Vec<Standing>,
+    /// Intents that wait for an operator.
+    pub stuck: Vec<Stuck>,
+}
+
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Standing {
+    pub process: String,
+    pub key: String,
+    pub status: String,
+}
+
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Stuck {
+    pub id: String,
+    pub process: String,
+    pub key: String,
+    pub name: String,
+}
+
+impl Snapshot {
+    pub fn status(&self, process: &str, key: &str) -> Option<&str> {
+        let found = self.processes.iter().find(|p| p.process == process && p.key == key);
+        found.map(|p| p.status.as_str())
+    }
+
+    pub fn ended(&self, process: &str, key: &str) -> bool {
+        matches!(self.status(process, key), Some("done" | "unwound" | "abandoned"))
+    }
+}
+
+/// One database, one world, one runner at a time.
+pub struct Harness {
+    pub commands: Commands,
+    pub clock: Arc<ManualClock>,
+    pub faults: Arc<Faults>,
+    pub world: Arc<dyn World>,
+    pub node_id: NodeId,
+    pub config: RunnerConfig,
+    pub directory: Arc<FixedDirectory>,
+    runner: JoinSet<()>,
+    runners: u32,
+    killed: u32,
+    sent: Mutex<u32>,
+}
+
+pub const SKU: &str = "small";
+/// Of the SKU, for 3,600 seconds.
+pub const PER_HOUR: i64 = 3_600_000_000;
+
+pub fn resources() -> Resources {
+    Resources { cpu_millis: 500, memory_bytes: 256 << 20, disk_bytes: 1 << 30, pids_max: 64 }
+}
+
+pub fn usd(units: i64) -> Money {
+    Money::new(units * 1_000_000_000, Currency::USD)
+}
+
+fn settings() -> Settings {
+    Settings {
+        tick_seconds: 30,
+        watch_seconds: 86_400,
+        provider_seconds: 600,
+        runway_seconds: 3_600,
+        ..Settings::default()
+    }
+}
+
+impl Harness {
+    /// A world with one node that is ready and one SKU that is for sale.
+    pub async fn start(database: PgConnectOptions, world: Arc<dyn World>) -> Self {
+        let log = EventLog::connect(database, 16).await.unwrap();
+        let clock = Arc::new(ManualClock::new());
+        let commands = Commands {
+            executor: Executor::new(log),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            ids: Arc::new(CountingIds::default()),
+        };
+        let mut config = RunnerConfig::new("unnamed");
+        config.settings = settings();
+        config.lease = Duration::from_millis(800);
+        config.poll = Duration::from_millis(20);
+        config.workers = 4;
+        let mut harness = Self {
+            commands,
+            clock,
+            faults: Faults::none(),
+            world,
+            node_id: NodeId::from_bits(0),
+            config,
+            directory: Arc::default(),
+            runner: JoinSet::new(),
+            runners: 0,
+            killed: 0,
+            sent: Mutex::new(0),
+        };
+        harness.start_runner();
+        harness.stock().await;
+        harness
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        self.commands.executor.log().pool()
+    }
+
+    pub fn context(&self) -> CommandContext {
+        let mut sent = self.sent.lock().unwrap();
+        *sent += 1;
+        let command_id = format!("test-{sent}");
+        CommandContext {
+            body_hash: Sha256::digest(&command_id).into(),
+            correlation_id: command_id.clone(),
+            command_id,
+            actor: "test".to_owned(),
+            organisation_id: None,
+            causation_id: None,
+            traceparent: None,
+            origin: Some("cli".to_owned()),
+        }
+    }
+
+    pub fn effects(&self) -> Effects {
+        let faults = || Arc::clone(&self.faults);
+        Effects {
+            node: Arc::new(Faulty { inner: self.world.nodes(), faults: faults() }),
+            payments: Arc::new(Faulty { inner: self.world.payments(), faults: faults() }),
+            directory: Arc::new(Faulty {
+                inner: Arc::clone(&self.directory) as Arc<dyn NodeDirectory>,
+                faults: faults(),
+            }),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+        }
+    }
+
+    pub fn start_runner(&mut self) {
+        self.runners += 1;
+        let mut config = self.config.clone();
+        config.owner = format!("runner-{}", self.runners);
+        let runner = Runner::new(self.commands.executor.clone(), self.effects(), config)
+            .with_gate(Arc::clone(&self.faults) as _);
+        self.runner.spawn(async move {
+            runner.run(CancellationToken::new()).await.unwrap();
+        });
+    }
+
+    /// The worker dies: nothing of it goes on, and its leases stay until they are over.
+    pub async fn kill_runner(&mut self) {
+        self.runner.shutdown().await;
+    }
+
+    /// Starts another runner when the gate has asked for the death of this one.
+    async fn revive(&mut self) {
+        let kills = *self.faults.kills.borrow();
+        if kills > self.killed {
+            self.killed = kills;
+            self.kill_runner().await;
+            self.start_runner();
+        }
+    }
+
+    async fn stock(&mut self) {
+        let (define, price) = (self.context(), self.context());
+        let sku = catalog::DefineSku { sku_id: SKU.to_owned(), resources: resources() };
+        catalog::define_sku(&self.commands, &define, sku).await.unwrap();
+        let per_hour = Money::new(PER_HOUR, Currency::USD);
+        let set = catalog::SetPrice { sku_id: SKU.to_owned(), per_hour, effective_at: None };
+        catalog::set_price(&self.commands, &price, set).await.unwrap();
+        self.node_id = self.enrol("node-1").await;
+        self.directory.0.lock().unwrap().push(self.node_id);
+    }
+
+    /// Invites and enrols the world's machine, and waits until it is ready.
+    pub async fn enrol(&mut self, name: &str) -> NodeId {
+        let invite = fleet::InviteNode { node_id: None, name: name.to_owned() };
+        let invited = fleet::invite_node(&self.commands, &self.context(), invite).await.unwrap();
+        let token = invited.token.unwrap();
+        let node_id = fleet::node_of_token(&token).unwrap();
+        let host = self.world.host().await;
+        let enrol = fleet::EnrolNode {
+            node_id,
+            token,
+            address: host.address,
+            port: host.port,
+            host_keys: host.host_keys,
+            facts: host.facts,
+            reserve: Resources::default(),
+            host_certificate_serial: 1,
+        };
+        fleet::enrol_node(&self.commands, &self.context(), enrol).await.unwrap();
+        self.until("the node is looked at", |s| {
+            s.status("verify_node", &node_id.to_string()).is_some()
+        })
+        .await;
+        node_id
+    }
+
+    pub fn organisation(&self) -> OrganisationId {
+        OrganisationId::from_bits(self.commands.ids.next())
+    }
+
+    pub async fn load<A: Decider>(&self, id: &str) -> A {
+        self.commands.executor.load::<A>(id).await.unwrap().0
+    }
+
+    pub async fn snapshot(&self) -> Snapshot {
+        let now = self.clock.now().as_micros();
+        let text: String =
+            sqlx::query_scalar(SNAPSHOT).bind(now).fetch_one(self.pool()).await.unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Goes on until nothing is left to do and the condition holds.
+    pub async fn until(&mut self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let patience = Instant::now() + Duration::from_secs(60);
+        let horizon = self.clock.now().plus_secs(40 * 86_400).as_micros();
+        loop {
+            self.revive().await;
+            let snapshot = self.snapshot().await;
+            if snapshot.idle && holds(&snapshot) {
+                return snapshot;
+            }
+            match snapshot.next_due {
+                Some(due) if snapshot.idle && due <= horizon => {
+                    self.clock.advance_to(Timestamp::from_micros(due));
+                }
+                _ if snapshot.idle => {
+                    let intents = self.dump().await;
+                    panic!("never: {what}\n{:#?}\n{intents}", snapshot.processes);
+                }
+                _ => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+            if Instant::now() > patience {
+                let intents = self.dump().await;
+                panic!("too slow: {what}\n{:#?}\n{intents}", self.snapshot().await);
+            }
+        }
+    }
+
+    /// Goes on until so much time is over.
+    pub async fn run_for(&mut self, secs: i64) -> Snapshot {
+        let end = self.clock.now().plus_secs(secs);
+        let micros = end.as_micros();
+        let snapshot =
+            self.until("time passes", |s| s.next_due.is_none_or(|due| due > micros)).await;
+        self.clock.advance_to(end);
+        snapshot
+    }
+
+    pub async fn retry(&self, intent_id: &str) -> Result<Executed, ExecuteError> {
+        let decision = Decision { intent_id: intent_id.to_owned(), reason: "mended".to_owned() };
+        operator::retry(&self.commands, &self.context(), decision).await
+    }
+
+    /// Every intent, for a failure's message.
+    pub async fn dump(&self) -> String {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT format('%s %s %s %s due=%s attempts=%s %s', id, key, name, status, due_at, attempts, last_error)
+             FROM process_intents ORDER BY seq",
+        )
+        .fetch_all(self.pool())
+        .await
+        .unwrap();
+        rows.join("\n")
+    }
+}
+
+const SNAPSHOT: &str = "
+WITH now AS (SELECT 'epoch'::timestamptz + $1::bigint * interval '1 microsecond' AS at)
+SELECT json_build_object(
+  'idle',
+    (SELECT count(*) = 6 AND min(position) = (SELECT position FROM log_head) FROM process_checkpoints)
+    AND NOT EXISTS (SELECT FROM process_intents, now
+                    WHERE status = 'leased' OR (status = 'ready' AND due_at <= now.at)),
+  'next_due',
+    (SELECT (extract(epoch FROM min(due_at)) * 1000000)::bigint FROM process_intents WHERE status = 'ready'),
+  'processes',
+    (SELECT coalesce(json_agg(json_build_object('process', process, 'key', key, 'status', status)), '[]')
+     FROM process_states),
+  'stuck',
+    (SELECT coalesce(json_agg(json_build_object('id', id, 'process', process, 'key', key, 'name', name)), '[]')
+     FROM process_intents WHERE status = 'needs_operator'))::text";

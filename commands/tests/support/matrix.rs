@@ -1,0 +1,340 @@
+//! The saga matrix: every step of every process, failed for good, never answered, killed before and after; over any world.
+use std::sync::Arc;
+
+use cairn_commands::{compute, payments};
+use cairn_compute::{Allocation, AllocationStatus, ReleaseReason, Step};
+use cairn_core::{AllocationId, Currency, OrganisationId, PaymentId};
+use cairn_fleet::Node;
+use cairn_ledger::{HoldStatus, Wallet, wallet_id};
+use sqlx::postgres::PgConnectOptions;
+
+use super::faults::Mode;
+use super::harness::{Harness, PER_HOUR, SKU, Snapshot, World, usd};
+
+/// Which way the story goes before the fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Story {
+    /// Top up, rent, use, release, refund.
+    Rental,
+    /// The same, but provisioning fails at `limits` and is undone.
+    FailingRental,
+    /// The wallet cannot pay for the first hour.
+    TooPoor,
+    /// The refund fails at the provider.
+    FailingRefund,
+}
+
+/// One cell of the matrix.
+#[derive(Debug, Clone, Copy)]
+pub struct Cell {
+    pub story: Story,
+    /// Name of the intent that goes wrong.
+    pub target: &'static str,
+    pub mode: Mode,
+}
+
+/// Every intent of the story that succeeds, in order.
+pub const RENTAL: [&str; 24] = [
+    "create_payment",
+    "retrieve_payment",
+    "poll",
+    "top_up_wallet",
+    "reserve_capacity",
+    "hold_funds",
+    "confirm_reserved",
+    "start_provisioning",
+    "ensure_uid",
+    "ensure_home",
+    "ensure_user",
+    "ensure_limits",
+    "ensure_access",
+    "ensure_prove",
+    "activate",
+    "meter_tick",
+    "capture_usage",
+    "tear_down",
+    "settle_usage",
+    "release_capacity",
+    "confirm_released",
+    "request_refund",
+    "create_refund",
+    "retrieve_refund",
+];
+
+/// Every intent that undoes.
+pub const UNDO: [(Story, &str); 6] = [
+    (Story::FailingRental, "tear_down"),
+    (Story::FailingRental, "release_capacity"),
+    (Story::FailingRental, "release_hold"),
+    (Story::FailingRental, "confirm_failed"),
+    (Story::TooPoor, "release_capacity"),
+    (Story::FailingRefund, "return_refund"),
+];
+
+/// The cells of one way to go wrong.
+pub fn cells(mode: Mode) -> Vec<Cell> {
+    let timers = ["poll", "meter_tick"];
+    let kills = matches!(mode, Mode::KillBefore | Mode::KillAfter);
+    let rental = RENTAL.into_iter().filter(|name| kills || !timers.contains(name));
+    let rental = rental.map(|target| Cell { story: Story::Rental, target, mode });
+    rental.chain(UNDO.map(|(story, target)| Cell { story, target, mode })).collect()
+}
+
+/// Runs cells one after the other in one database over one world.
+pub async fn saga_matrix(database: PgConnectOptions, world: Arc<dyn World>, cells: &[Cell]) {
+    let mut harness = Harness::start(database, world).await;
+    for cell in cells {
+        run(&mut harness, *cell).await;
+    }
+    harness.kill_runner().await;
+}
+
+/// Everything of one run of the story.
+struct Run<'a> {
+    harness: &'a mut Harness,
+    cell: Cell,
+    organisation_id: OrganisationId,
+    /// Cards before this run.
+    cards: (usize, usize),
+    stuck: u32,
+}
+
+async fn run(harness: &mut Harness, cell: Cell) {
+    harness.faults.clear();
+    if cell.story == Story::FailingRental {
+        harness.faults.arm("ensure_limits", Mode::Permanent);
+    }
+    harness.faults.arm(cell.target, cell.mode);
+    let organisation_id = harness.organisation();
+    let (paid, refunded) = harness.world.cards();
+    let cards = (paid.len(), refunded.len());
+    let mut run = Run { harness, cell, organisation_id, cards, stuck: 0 };
+    run.tell().await;
+    let hits = run.harness.faults.hits(cell.target);
+    assert!(hits > 0, "{cell:?}: the fault never hit");
+}
+
+impl Run<'_> {
+    async fn tell(&mut self) {
+        let Some(payment_id) = self.top_up().await else {
+            return self.check_books(None, 0).await;
+        };
+        let allocation_id = self.rent().await;
+        let allocation = self.allocation(allocation_id).await;
+        if allocation.status == AllocationStatus::Active {
+            self.harness.run_for(95).await;
+            self.mend().await;
+            self.release(allocation_id).await;
+        }
+        self.check_node(allocation_id).await;
+        let refunded = self.refund(payment_id).await;
+        self.check_books(Some(allocation_id), refunded).await;
+    }
+
+    /// Goes on until a process has ended; whatever is stuck on the way must be what was broken, and is mended.
+    async fn pursue(&mut self, process: &str, key: &str) -> String {
+        loop {
+            let what = format!("{:?}: {process} {key} ends", self.cell);
+            let snapshot =
+                self.harness.until(&what, |s| s.ended(process, key) || !s.stuck.is_empty()).await;
+            if snapshot.stuck.is_empty() {
+                return snapshot.status(process, key).unwrap().to_owned();
+            }
+            self.mend_from(&snapshot).await;
+        }
+    }
+
+    async fn mend(&mut self) {
+        let snapshot = self.harness.snapshot().await;
+        self.mend_from(&snapshot).await;
+    }
+
+    async fn mend_from(&mut self, snapshot: &Snapshot) {
+        self.harness.faults.mend();
+        for stuck in &snapshot.stuck {
+            assert_eq!(stuck.name, self.cell.target, "{:?}: something else is stuck", self.cell);
+            self.stuck += 1;
+            self.harness.retry(&stuck.id).await.unwrap();
+        }
+        assert!(self.stuck < 10, "{:?}: it stays stuck", self.cell);
+        self.harness.until("the operator is obeyed", |s| s.stuck.is_empty()).await;
+    }
+
+    async fn top_up(&mut self) -> Option<PaymentId> {
+        let method = (self.cell.story == Story::FailingRefund)
+            .then(|| self.harness.world.refund_fails())
+            .flatten();
+        let amount = if self.cell.story == Story::TooPoor { usd(1) } else { usd(20) };
+        let request = payments::RequestTopUp {
+            organisation_id: self.organisation_id,
+            amount,
+            payment_method: method.or_else(|| Some("pm_card_visa".to_owned())),
+        };
+        let context = self.harness.context();
+        let asked = payments::request_top_up(&self.harness.commands, &context, request).await;
+        let key = asked.unwrap().aggregate_id;
+        let ended = self.pursue("top_up", &key).await;
+        if ended == "unwound" {
+            assert_eq!(
+                (self.cell.target, self.cell.mode),
+                ("create_payment", Mode::Permanent),
+                "only a payment that cannot be made fails"
+            );
+            return None;
+        }
+        assert_eq!(ended, "done");
+        key.parse().ok()
+    }
+
+    async fn rent(&mut self) -> AllocationId {
+        let request = compute::RequestAllocation {
+            organisation_id: self.organisation_id,
+            sku_id: SKU.to_owned(),
+            currency: Currency::USD,
+            ssh_public_key: self.harness.world.public_key(),
+            node_id: None,
+        };
+        let context = self.harness.context();
+        let asked = compute::request_allocation(&self.harness.commands, &context, request).await;
+        let key = asked.unwrap().aggregate_id;
+        let ended = self.pursue("rent_node", &key).await;
+        let allocation_id: AllocationId = key.parse().unwrap();
+        let allocation = self.allocation(allocation_id).await;
+        let expected = self.expected_rental();
+        assert_eq!((ended.as_str(), allocation.status), expected, "{:?}", self.cell);
+        if let Some(step) = self.failing_step()
+            && ended == "unwound"
+            && allocation.status == AllocationStatus::Failed
+        {
+            assert_eq!(allocation.failed_step, Some(step), "the step that failed is the one meant");
+        }
+        allocation_id
+    }
+
+    fn failing_step(&self) -> Option<Step> {
+        let name = match self.cell.story {
+            Story::FailingRental => "limits",
+            _ => self.cell.target.strip_prefix("ensure_")?,
+        };
+        Step::ALL.into_iter().find(|step| step.name() == name)
+    }
+
+    fn expected_rental(&self) -> (&'static str, AllocationStatus) {
+        let Cell { story, target, mode } = self.cell;
+        let fails = matches!(mode, Mode::Permanent | Mode::Forever | Mode::Untrusted);
+        match story {
+            Story::TooPoor => ("unwound", AllocationStatus::Rejected),
+            Story::FailingRental => ("unwound", AllocationStatus::Failed),
+            _ if fails && target.starts_with("ensure_") => ("unwound", AllocationStatus::Failed),
+            // Nothing answers until the deadline: the customer is told so.
+            _ if mode == Mode::Forever && matches!(target, "reserve_capacity" | "hold_funds") => {
+                ("unwound", AllocationStatus::Rejected)
+            }
+            _ if mode == Mode::Forever && target == "confirm_reserved" => {
+                ("unwound", AllocationStatus::Rejected)
+            }
+            _ if mode == Mode::Forever && target == "start_provisioning" => {
+                ("unwound", AllocationStatus::Failed)
+            }
+            _ if mode == Mode::Forever && target == "activate" => {
+                ("unwound", AllocationStatus::Failed)
+            }
+            _ => ("done", AllocationStatus::Active),
+        }
+    }
+
+    async fn release(&mut self, allocation_id: AllocationId) {
+        let request = compute::RequestRelease {
+            organisation_id: Some(self.organisation_id),
+            allocation_id,
+            reason: ReleaseReason::Customer,
+        };
+        let context = self.harness.context();
+        compute::request_release(&self.harness.commands, &context, request).await.unwrap();
+        let ended = self.pursue("release_node", &allocation_id.to_string()).await;
+        assert_eq!(ended, "done", "{:?}", self.cell);
+        let metered = self.pursue("meter_usage", &allocation_id.to_string()).await;
+        assert_eq!(metered, "done", "{:?}", self.cell);
+        let allocation = self.allocation(allocation_id).await;
+        assert_eq!(allocation.status, AllocationStatus::Released, "{:?}", self.cell);
+        let (since, until) = (allocation.activated_at.unwrap(), allocation.released_at.unwrap());
+        let seconds = until.secs_since(since);
+        assert!(seconds >= 95, "{:?}: it was used for {seconds} s", self.cell);
+        let wallet = self.wallet().await;
+        let hold = wallet.holds.values().next().unwrap();
+        let charged = hold.captured_nanos + hold.overrun_nanos;
+        assert_eq!(charged, seconds * PER_HOUR / 3_600, "{:?}: charged by the second", self.cell);
+    }
+
+    async fn refund(&mut self, payment_id: PaymentId) -> i64 {
+        let request = payments::RequestRefund {
+            organisation_id: self.organisation_id,
+            payment_id,
+            amount: None,
+            reason: "that is all".to_owned(),
+        };
+        let context = self.harness.context();
+        let asked = payments::request_refund(&self.harness.commands, &context, request).await;
+        let result = asked.unwrap().result;
+        let key = result["refund_id"].as_str().unwrap().to_owned();
+        let ended = self.pursue("refund_payment", &key).await;
+        let fails = self.cell.story == Story::FailingRefund
+            || (self.cell.target, self.cell.mode) == ("create_refund", Mode::Permanent);
+        assert_eq!(ended, if fails { "unwound" } else { "done" }, "{:?}", self.cell);
+        let wallet = self.wallet().await;
+        let refund = &wallet.refunds[&key];
+        assert_eq!(refund.returned, fails);
+        if fails { 0 } else { refund.amount_nanos }
+    }
+
+    async fn allocation(&self, allocation_id: AllocationId) -> Allocation {
+        self.harness.load(&allocation_id.to_string()).await
+    }
+
+    async fn wallet(&self) -> Wallet {
+        self.harness.load(&wallet_id(self.organisation_id, Currency::USD)).await
+    }
+
+    async fn check_node(&self, allocation_id: AllocationId) {
+        let left = self.harness.world.left(&allocation_id.to_string()).await;
+        assert_eq!(left, Vec::<String>::new(), "{:?}: left on the node", self.cell);
+        let node: Node = self.harness.load(&self.harness.node_id.to_string()).await;
+        assert!(node.reservations.is_empty(), "{:?}: {:?}", self.cell, node.reservations);
+    }
+
+    /// Money paid in is money used, refunded or left; nothing is held; the books agree.
+    async fn check_books(&self, allocation_id: Option<AllocationId>, refunded: i64) {
+        let cell = self.cell;
+        let wallet = self.wallet().await;
+        let paid: i64 = wallet.lots.iter().map(|lot| lot.amount_nanos).sum();
+        let charged: i64 = wallet.holds.values().map(|hold| hold.captured_nanos).sum();
+        assert_eq!(wallet.held_nanos, 0, "{cell:?}: money is still held");
+        assert_eq!(wallet.posted_nanos, paid - charged - refunded, "{cell:?}");
+        for hold in wallet.holds.values() {
+            assert_eq!(hold.status, HoldStatus::Released, "{cell:?}");
+            assert_eq!(
+                hold.reserved_nanos,
+                hold.captured_nanos + hold.released_nanos,
+                "{cell:?}: what was held is what was captured or released"
+            );
+        }
+        let (payments, refunds) = self.harness.world.cards();
+        let (payments, refunds) = (&payments[self.cards.0..], &refunds[self.cards.1..]);
+        assert_eq!(payments.iter().map(|p| p.nanos).sum::<i64>(), paid, "{cell:?}: cards");
+        assert!(payments.len() <= 1 && refunds.len() <= 1, "{cell:?}: {payments:?} {refunds:?}");
+        let snapshot = self.harness.snapshot().await;
+        assert!(snapshot.stuck.is_empty(), "{cell:?}: {:?}", snapshot.stuck);
+        if let Some(allocation_id) = allocation_id {
+            let key = allocation_id.to_string();
+            assert!(snapshot.ended("rent_node", &key), "{cell:?}");
+        }
+        let unbalanced: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (SELECT currency FROM ledger_postings GROUP BY currency
+             HAVING sum(amount_nanos) <> 0) AS off",
+        )
+        .fetch_one(self.harness.pool())
+        .await
+        .unwrap();
+        assert_eq!(unbalanced, 0, "{cell:?}: the books do not balance");
+    }
+}

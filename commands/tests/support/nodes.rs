@@ -1,0 +1,130 @@
+//! A node in memory: it has a journal of generations, forgets nothing by itself, and can be looked at.
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use cairn_commands::ports::{
+    IntentKey, NodeDirectory, NodePort, NodeTarget, PortError, StepReport, TeardownReport, Tenant,
+};
+use cairn_compute::Step;
+use cairn_core::{NodeId, Resources};
+use cairn_fleet::NodeFacts;
+
+/// What a node has of one allocation.
+#[derive(Debug, Default, Clone)]
+pub struct Traces {
+    pub generation: u64,
+    pub there: Vec<Step>,
+    /// Calls that changed something.
+    pub changes: u32,
+}
+
+/// Nodes in memory.
+#[derive(Debug, Default)]
+pub struct MemoryNodes {
+    traces: Mutex<BTreeMap<String, Traces>>,
+    silent: Mutex<Vec<String>>,
+}
+
+pub fn facts() -> NodeFacts {
+    let gib = 1_u64 << 30;
+    NodeFacts {
+        hostname: "memory".to_owned(),
+        os: "Memory GNU/Linux".to_owned(),
+        helper_version: "1".to_owned(),
+        cgroup: "v2".to_owned(),
+        total: Resources {
+            cpu_millis: 8_000,
+            memory_bytes: 16 * gib,
+            disk_bytes: 100 * gib,
+            pids_max: 10_000,
+        },
+    }
+}
+
+impl MemoryNodes {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// What is left of an allocation.
+    pub fn left(&self, allocation_id: &str) -> Vec<String> {
+        let traces = self.traces.lock().unwrap();
+        let there = traces.get(allocation_id).map(|t| t.there.clone()).unwrap_or_default();
+        there.into_iter().map(|step| step.name().to_owned()).collect()
+    }
+
+    /// A node at this address answers no more, or again.
+    pub fn set_silent(&self, address: &str, silent: bool) {
+        let mut all = self.silent.lock().unwrap();
+        all.retain(|known| known != address);
+        if silent {
+            all.push(address.to_owned());
+        }
+    }
+
+    fn answers(&self, node: &NodeTarget) -> Result<(), PortError> {
+        if self.silent.lock().unwrap().contains(&node.address) {
+            return Err(PortError::transient("unreachable", "no route to host"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl NodePort for MemoryNodes {
+    async fn probe(&self, node: &NodeTarget) -> Result<NodeFacts, PortError> {
+        self.answers(node)?;
+        Ok(facts())
+    }
+
+    async fn ensure(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        step: Step,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError> {
+        self.answers(node)?;
+        let mut all = self.traces.lock().unwrap();
+        let traces = all.entry(tenant.allocation_id.to_string()).or_default();
+        if key.generation < traces.generation {
+            return Err(PortError::permanent("older_generation", "a newer wish was seen"));
+        }
+        traces.generation = key.generation;
+        if step != Step::Prove && !traces.there.contains(&step) {
+            traces.there.push(step);
+            traces.changes += 1;
+        }
+        let observed = match step {
+            Step::Prove => format!("uid={}({})", tenant.uid, tenant.login),
+            other => format!("{} is there", other.name()),
+        };
+        Ok(StepReport { observed })
+    }
+
+    async fn teardown(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<TeardownReport, PortError> {
+        self.answers(node)?;
+        let mut all = self.traces.lock().unwrap();
+        let traces = all.entry(tenant.allocation_id.to_string()).or_default();
+        traces.generation = traces.generation.max(key.generation);
+        traces.there.clear();
+        Ok(TeardownReport { left: vec![], evidence: "no user, no files, no processes".to_owned() })
+    }
+}
+
+/// The nodes of a test, all of them candidates.
+#[derive(Debug, Default)]
+pub struct FixedDirectory(pub Mutex<Vec<NodeId>>);
+
+#[async_trait]
+impl NodeDirectory for FixedDirectory {
+    async fn candidates(&self, _: Resources) -> Result<Vec<NodeId>, PortError> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+}
