@@ -5,6 +5,7 @@ pub mod compute;
 mod context;
 pub mod effects;
 mod executor;
+pub mod finance;
 pub mod fleet;
 pub mod identity;
 pub mod ledger;

@@ -17,6 +17,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 pub use report::{Difference, VerifyReport};
+pub(crate) use stones::{instant, timestamp};
 pub use verify::{verify, verify_in_pages};
 
 /// Up to where a stream is folded.

@@ -24,7 +24,7 @@ impl Stone {
     }
 }
 
-pub(super) fn timestamp(instant: OffsetDateTime) -> Timestamp {
+pub(crate) fn timestamp(instant: OffsetDateTime) -> Timestamp {
     let micros = instant.unix_timestamp_nanos() / 1_000;
     Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }

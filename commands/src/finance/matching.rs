@@ -1,0 +1,320 @@
+//! Which line belongs to which posting, and what each one is. Pure.
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_core::Nanos;
+
+use super::report::{Break, BreakType, OpenItem};
+use super::rows::{Facts, Leg, Line};
+use super::{LATE_SECS, Period};
+
+/// The movements that our books and the provider's both have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    Charge,
+    Refund,
+    RefundFailure,
+}
+
+/// What both sides call a movement.
+type Key = (Class, String);
+
+fn line_key(line: &Line) -> Option<Key> {
+    let class = match line.category.as_str() {
+        "charge" | "payment" => Class::Charge,
+        "refund" | "payment_refund" => Class::Refund,
+        "refund_failure" | "payment_failure_refund" => Class::RefundFailure,
+        _ => return None,
+    };
+    Some((class, line.source_id.clone()?))
+}
+
+fn leg_key(leg: &Leg) -> Option<Key> {
+    match (leg.source.as_str(), leg.kind.as_str()) {
+        ("stripe", "top_up") => Some((Class::Charge, leg.source_id.clone())),
+        ("stripe", "refund_paid") => Some((Class::Refund, leg.source_id.clone())),
+        (_, "refund_failed") => {
+            let refund = leg.reverses.as_deref()?.strip_prefix("stripe/")?;
+            Some((Class::RefundFailure, refund.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// Where a line or posting ended up. The first two are not for anybody to look at.
+enum Verdict {
+    Matched,
+    /// The provider took it back itself before our books heard of it.
+    Netted,
+    Expected(&'static str),
+    Break(BreakType, String),
+}
+
+/// One currency's named parts of the difference between the two books.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Named {
+    pub expected: Nanos,
+    pub breaks: Nanos,
+    pub straddling: Nanos,
+}
+
+/// Every line and posting of the period, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Classified {
+    pub lines: usize,
+    pub matched: usize,
+    pub expected: Vec<OpenItem>,
+    pub breaks: Vec<Break>,
+    pub named: BTreeMap<String, Named>,
+}
+
+/// Lines of one class in the period, old enough to be a break, that our books do not have.
+pub(super) fn unbooked(facts: &Facts, class: Class, period: &Period) -> BTreeSet<String> {
+    let books: BTreeSet<Key> = facts.legs.iter().filter_map(leg_key).collect();
+    facts
+        .lines
+        .iter()
+        .filter(|line| period.contains(line.created_at) && !period.is_young(line.created_at))
+        .filter_map(line_key)
+        .filter(|key| key.0 == class && !books.contains(key))
+        .map(|(_, source_id)| source_id)
+        .collect()
+}
+
+/// Both books by key.
+struct Index<'a> {
+    legs: BTreeMap<Key, &'a Leg>,
+    fees: BTreeMap<&'a str, &'a Leg>,
+    lines: BTreeMap<Key, Vec<&'a Line>>,
+    /// The first content of each line that was mirrored.
+    first: BTreeMap<&'a str, &'a Line>,
+    pending: &'a BTreeSet<String>,
+    period: &'a Period,
+}
+
+impl Classified {
+    /// Sorts every line and posting of the period.
+    pub fn of(facts: &Facts, pending: &BTreeSet<String>, period: &Period) -> Self {
+        let index = Index::of(facts, pending, period);
+        let mut classified = Self::default();
+        for line in facts.lines.iter().filter(|line| period.contains(line.created_at)) {
+            classified.line(&index, line);
+        }
+        for leg in facts.legs.iter().filter(|leg| period.contains(leg.occurred_at)) {
+            classified.leg(&index, leg);
+        }
+        classified.breaks.sort_by_key(|found| (found.item.at, found.item.transaction_id.clone()));
+        classified.expected.sort_by_key(|item| (item.at, item.transaction_id.clone()));
+        classified
+    }
+
+    fn line(&mut self, index: &Index<'_>, line: &Line) {
+        self.lines += 1;
+        let legs = index.legs_of(line);
+        let verdict = index.judge(line);
+        let mut difference = BTreeMap::from([(line.currency.as_str(), line.net_nanos)]);
+        for leg in &legs {
+            *difference.entry(&leg.currency).or_default() -= leg.amount_nanos;
+            if !index.period.contains(leg.occurred_at) {
+                self.named.entry(leg.currency.clone()).or_default().straddling += leg.amount_nanos;
+            }
+        }
+        for (currency, nanos) in difference {
+            let named = self.named.entry(currency.to_owned()).or_default();
+            match verdict {
+                // Nothing is left of a matched line; if something were, it would be unexplained.
+                Verdict::Matched => {}
+                Verdict::Netted => named.straddling += nanos,
+                Verdict::Expected(_) => named.expected += nanos,
+                Verdict::Break(..) => named.breaks += nanos,
+            }
+        }
+        let gross = line_key(line).and_then(|key| index.legs.get(&key).copied());
+        self.record(verdict, || OpenItem {
+            transaction_id: Some(line.id.clone()),
+            category: Some(line.category.clone()),
+            source_id: line.source_id.clone(),
+            reference: gross.map(Leg::reference),
+            currency: line.currency.clone(),
+            provider_nanos: Some(line.amount_nanos),
+            books_nanos: gross.map(|leg| leg.amount_nanos),
+            at: line.created_at,
+            message: String::new(),
+        });
+    }
+
+    fn leg(&mut self, index: &Index<'_>, leg: &Leg) {
+        let line = index.line_of(leg);
+        if line.is_some_and(|line| index.period.contains(line.created_at)) {
+            return;
+        }
+        let named = self.named.entry(leg.currency.clone()).or_default();
+        if line.is_some() {
+            named.straddling -= leg.amount_nanos;
+            return;
+        }
+        let verdict = if index.period.is_young(leg.occurred_at) {
+            named.expected -= leg.amount_nanos;
+            Verdict::Expected("the provider's book does not have it yet")
+        } else {
+            named.breaks -= leg.amount_nanos;
+            let message = "our books have it, the provider's book does not".to_owned();
+            Verdict::Break(BreakType::MissingExternal, message)
+        };
+        self.record(verdict, || OpenItem {
+            transaction_id: None,
+            category: None,
+            source_id: Some(leg.source_id.clone()),
+            reference: Some(leg.reference()),
+            currency: leg.currency.clone(),
+            provider_nanos: None,
+            books_nanos: Some(leg.amount_nanos),
+            at: leg.occurred_at,
+            message: String::new(),
+        });
+    }
+
+    fn record(&mut self, verdict: Verdict, item: impl FnOnce() -> OpenItem) {
+        match verdict {
+            Verdict::Matched | Verdict::Netted => self.matched += 1,
+            Verdict::Expected(reason) => {
+                self.expected.push(OpenItem { message: reason.to_owned(), ..item() });
+            }
+            Verdict::Break(break_type, message) => {
+                self.breaks.push(Break { break_type, item: OpenItem { message, ..item() } });
+            }
+        }
+    }
+}
+
+impl<'a> Index<'a> {
+    fn of(facts: &'a Facts, pending: &'a BTreeSet<String>, period: &'a Period) -> Self {
+        let legs = facts.legs.iter().filter_map(|leg| Some((leg_key(leg)?, leg))).collect();
+        let fees = facts.legs.iter().filter(|leg| leg.source == "stripe_fee");
+        let fees = fees.map(|leg| (leg.source_id.as_str(), leg)).collect();
+        let mut lines = BTreeMap::<Key, Vec<&Line>>::new();
+        let mut first = BTreeMap::<&str, &Line>::new();
+        for line in &facts.lines {
+            let kept = first.entry(&line.id).or_insert(line);
+            if (line.mirrored_at, &line.content) < (kept.mirrored_at, &kept.content) {
+                *kept = line;
+            }
+        }
+        for line in &facts.lines {
+            if let Some(key) = line_key(line).filter(|_| first.get(line.id.as_str()) == Some(&line))
+            {
+                lines.entry(key).or_default().push(line);
+            }
+        }
+        Self { legs, fees, lines, first, pending, period }
+    }
+
+    /// Of several lines for one movement, the one that is meant: the first that agrees, or the first.
+    fn primary(&self, key: &Key) -> Option<&'a Line> {
+        let lines = self.lines.get(key)?;
+        let agrees = |line: &&&Line| {
+            self.legs.get(key).is_some_and(|leg| {
+                (leg.amount_nanos, &leg.currency) == (line.amount_nanos, &line.currency)
+            })
+        };
+        lines.iter().find(agrees).or(lines.first()).copied()
+    }
+
+    fn is_first(&self, line: &Line) -> bool {
+        self.first.get(line.id.as_str()).is_some_and(|first| *first == line)
+    }
+
+    /// The postings that a line accounts for: its movement, if it is the one meant, and its fee.
+    fn legs_of(&self, line: &Line) -> Vec<&'a Leg> {
+        if !self.is_first(line) {
+            return vec![];
+        }
+        let meant = line_key(line).filter(|key| self.primary(key) == Some(line));
+        let movement = meant.and_then(|key| self.legs.get(&key).copied());
+        movement.into_iter().chain(self.fees.get(line.id.as_str()).copied()).collect()
+    }
+
+    /// The line that accounts for a posting.
+    fn line_of(&self, leg: &Leg) -> Option<&'a Line> {
+        if leg.source == "stripe_fee" {
+            return self.first.get(leg.source_id.as_str()).copied();
+        }
+        self.primary(&leg_key(leg)?)
+    }
+
+    fn judge(&self, line: &Line) -> Verdict {
+        let broken = |kind, message: &str| Verdict::Break(kind, message.to_owned());
+        if !self.is_first(line) {
+            return broken(
+                BreakType::Changed,
+                "the provider changed the line after it was mirrored",
+            );
+        }
+        let Some(key) = line_key(line) else {
+            let message = format!("our books have no place for '{}'", line.category);
+            return Verdict::Break(BreakType::MissingInternal, message);
+        };
+        if self.primary(&key) != Some(line) {
+            return broken(BreakType::Duplicate, "the provider has this movement more than once");
+        }
+        match self.legs.get(&key) {
+            None => self.unbooked(line, &key),
+            Some(leg) if leg.currency != line.currency => {
+                let message = format!("our books have it in {}", leg.currency);
+                Verdict::Break(BreakType::Currency, message)
+            }
+            Some(leg) if leg.amount_nanos != line.amount_nanos => {
+                broken(BreakType::Amount, "our books have another amount")
+            }
+            Some(leg) => self.fee(line).unwrap_or_else(|| {
+                if leg.posted_at.secs_since(line.created_at) > LATE_SECS {
+                    broken(BreakType::Late, "our books knew it more than three days later")
+                } else {
+                    Verdict::Matched
+                }
+            }),
+        }
+    }
+
+    fn unbooked(&self, line: &Line, (class, source_id): &Key) -> Verdict {
+        let other = match class {
+            Class::Charge => None,
+            Class::Refund => Some(Class::RefundFailure),
+            Class::RefundFailure => Some(Class::Refund),
+        };
+        let other = other.map(|class| (class, source_id.clone()));
+        let taken_back = other.filter(|key| !self.legs.contains_key(key)).is_some_and(|key| {
+            self.primary(&key).is_some_and(|other| {
+                other.currency == line.currency && other.net_nanos == -line.net_nanos
+            })
+        });
+        if taken_back {
+            Verdict::Netted
+        } else if self.pending.contains(source_id) {
+            Verdict::Expected("the refund is not finished at the provider")
+        } else if self.period.is_young(line.created_at) {
+            Verdict::Expected("our books do not have it yet")
+        } else {
+            let message = "the provider has it, our books do not".to_owned();
+            Verdict::Break(BreakType::MissingInternal, message)
+        }
+    }
+
+    /// What is wrong with a line's fee, if anything.
+    fn fee(&self, line: &Line) -> Option<Verdict> {
+        let broken = |message: String| Some(Verdict::Break(BreakType::Fee, message));
+        match self.fees.get(line.id.as_str()) {
+            None if line.fee_nanos == 0 => None,
+            None if self.period.is_young(line.created_at) => {
+                Some(Verdict::Expected("our books do not have the fee yet"))
+            }
+            None => broken(format!("our books lack the fee of {} nanos", line.fee_nanos)),
+            Some(leg) if (-leg.amount_nanos, &leg.currency) == (line.fee_nanos, &line.currency) => {
+                None
+            }
+            Some(leg) => broken(format!(
+                "the fee is {} nanos, our books have {} {}",
+                line.fee_nanos, -leg.amount_nanos, leg.currency
+            )),
+        }
+    }
+}

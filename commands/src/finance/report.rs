@@ -1,0 +1,125 @@
+//! What a reconciliation says. Amounts are nanos; the provider's are gross unless they say fee.
+use cairn_core::{Nanos, Timestamp};
+use serde::Serialize;
+
+use super::Period;
+use super::matching::Classified;
+
+/// How a line and a posting disagree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakType {
+    /// The provider moved money that our books do not know.
+    MissingInternal,
+    /// Our books say the provider moved money, and its book does not.
+    MissingExternal,
+    /// Both know it, with other amounts.
+    Amount,
+    /// Both know it, in other currencies.
+    Currency,
+    /// The provider has it twice.
+    Duplicate,
+    /// The movement agrees; the fee is missing or another.
+    Fee,
+    /// It agrees, but our books knew it more than three days later.
+    Late,
+    /// The provider changed a line after it was mirrored.
+    Changed,
+}
+
+/// A line or posting that is not matched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenItem {
+    /// The provider's line.
+    pub transaction_id: Option<String>,
+    /// The provider's category of it.
+    pub category: Option<String>,
+    /// The charge, refund, … that it is for.
+    pub source_id: Option<String>,
+    /// Our journal transaction, `source/source_id`.
+    pub reference: Option<String>,
+    /// Of the line, or of the posting when there is no line.
+    pub currency: String,
+    /// What the provider says.
+    pub provider_nanos: Option<Nanos>,
+    /// What our books say.
+    pub books_nanos: Option<Nanos>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// For people.
+    pub message: String,
+}
+
+/// A disagreement that somebody must look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Break {
+    /// What is wrong.
+    #[serde(rename = "type")]
+    pub break_type: BreakType,
+    /// With what.
+    #[serde(flatten)]
+    pub item: OpenItem,
+}
+
+/// One currency's proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Proof {
+    pub currency: String,
+    /// The provider's lines before the period, in it, and until its end; net of fees.
+    pub opening_nanos: Nanos,
+    pub movements_nanos: Nanos,
+    pub closing_nanos: Nanos,
+    /// Lines after the period.
+    pub later_nanos: Nanos,
+    /// What the provider says it holds for us now.
+    pub provider_balance_nanos: Nanos,
+    /// `closing + later = provider_balance`, and `opening + movements = closing`.
+    pub provider_agrees: bool,
+    /// Our `stripe:*` accounts before, in and until the end of the period.
+    pub books_opening_nanos: Nanos,
+    pub books_movements_nanos: Nanos,
+    pub books_closing_nanos: Nanos,
+    /// `movements − books_movements`, which is the sum of the next three and of nothing else.
+    pub difference_nanos: Nanos,
+    pub expected_nanos: Nanos,
+    pub breaks_nanos: Nanos,
+    /// Matched pairs with one side outside the period.
+    pub straddling_nanos: Nanos,
+    /// What nothing explains: zero.
+    pub unexplained_nanos: Nanos,
+    /// Whether `provider_agrees` and nothing is unexplained.
+    pub proven: bool,
+}
+
+/// The reconciliation of a period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReconciliationReport {
+    /// First instant.
+    pub from: Timestamp,
+    /// First instant after.
+    pub until: Timestamp,
+    /// The provider's lines in the period: matched, expected or breaks.
+    pub lines: usize,
+    /// Lines whose movement and fee are in our books (or that the provider itself took back).
+    pub matched: usize,
+    /// Lines and postings that wait for their counterpart.
+    pub expected: Vec<OpenItem>,
+    /// Disagreements, by time.
+    pub breaks: Vec<Break>,
+    /// By currency.
+    pub proofs: Vec<Proof>,
+    /// No break, and every currency proven.
+    pub clean: bool,
+}
+
+pub(super) fn report(
+    period: &Period,
+    classified: Classified,
+    proofs: Vec<Proof>,
+) -> ReconciliationReport {
+    let Classified { lines, matched, expected, breaks, .. } = classified;
+    let clean = breaks.is_empty() && proofs.iter().all(|proof| proof.proven);
+    let Period { from, until, .. } = *period;
+    ReconciliationReport { from, until, lines, matched, expected, breaks, proofs, clean }
+}

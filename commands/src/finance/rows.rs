@@ -1,0 +1,266 @@
+//! What a reconciliation looks at: the period's lines and postings, and their counterparts at any time.
+use std::collections::BTreeMap;
+
+use cairn_core::{Currency, Nanos, Timestamp};
+use sqlx::{Executor as _, PgConnection, PgPool};
+use time::OffsetDateTime;
+
+use super::{FinanceError, Period};
+use crate::replay::{instant, timestamp};
+
+/// A line of the provider's book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    pub id: String,
+    pub content: String,
+    pub source_id: Option<String>,
+    pub category: String,
+    pub currency: String,
+    pub amount_nanos: Nanos,
+    pub fee_nanos: Nanos,
+    pub net_nanos: Nanos,
+    pub created_at: Timestamp,
+    pub mirrored_at: Timestamp,
+}
+
+/// A posting on a `stripe:*` account with its journal transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Leg {
+    pub position: i64,
+    pub kind: String,
+    pub source: String,
+    pub source_id: String,
+    pub reverses: Option<String>,
+    pub currency: String,
+    pub amount_nanos: Nanos,
+    pub occurred_at: Timestamp,
+    pub posted_at: Timestamp,
+}
+
+impl Leg {
+    pub fn reference(&self) -> String {
+        format!("{}/{}", self.source, self.source_id)
+    }
+}
+
+/// Lines and legs, each oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub lines: Vec<Line>,
+    pub legs: Vec<Leg>,
+}
+
+/// Loads the period and every counterpart, all from one moment of the database.
+pub(super) async fn load(pool: &PgPool, period: &Period) -> Result<Facts, FinanceError> {
+    let mut transaction = pool.begin().await?;
+    transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mut facts = Facts {
+        lines: lines(&mut transaction, Some(period), &[], &[]).await?,
+        legs: legs(&mut transaction, Some(period), &[], &[]).await?,
+    };
+    // A counterpart may bring in others: the failure of a refund, a second line of the same charge.
+    for _ in 0..2 {
+        let mut sources: Vec<String> =
+            facts.lines.iter().filter_map(|line| line.source_id.clone()).collect();
+        let mut fees: Vec<String> = facts.lines.iter().map(|line| line.id.clone()).collect();
+        for leg in &facts.legs {
+            let reversed = leg.reverses.as_deref().and_then(|name| name.strip_prefix("stripe/"));
+            sources.push(reversed.unwrap_or(&leg.source_id).to_owned());
+            fees.push(leg.source_id.clone());
+        }
+        facts.lines.extend(lines(&mut transaction, None, &sources, &fees).await?);
+        facts.legs.extend(legs(&mut transaction, None, &sources, &fees).await?);
+        facts.lines.sort_by(|a, b| line_order(a).cmp(&line_order(b)));
+        facts.lines.dedup();
+        facts.legs.sort_by_key(leg_order);
+        facts.legs.dedup();
+    }
+    transaction.rollback().await?;
+    Ok(facts)
+}
+
+fn line_order(line: &Line) -> (Timestamp, &str, Timestamp, &str) {
+    (line.created_at, &line.id, line.mirrored_at, &line.content)
+}
+
+fn leg_order(leg: &Leg) -> (Timestamp, i64, Nanos) {
+    (leg.occurred_at, leg.position, leg.amount_nanos)
+}
+
+/// Bounds of a period for a query; without one, nothing is between them.
+fn bounds(period: Option<&Period>) -> (OffsetDateTime, OffsetDateTime) {
+    let nothing = instant(Timestamp::from_secs(0));
+    period.map_or((nothing, nothing), |period| (instant(period.from), instant(period.until)))
+}
+
+async fn lines(
+    connection: &mut PgConnection,
+    period: Option<&Period>,
+    sources: &[String],
+    ids: &[String],
+) -> Result<Vec<Line>, FinanceError> {
+    let (from, until) = bounds(period);
+    let rows = sqlx::query!(
+        "SELECT * FROM finance_external_transactions
+         WHERE (created_at >= $1 AND created_at < $2) OR source_id = ANY($3) OR id = ANY($4)
+         ORDER BY created_at, id, mirrored_at, content",
+        from,
+        until,
+        sources,
+        ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let line = |row| {
+        let Row { id, content, source_id, category, currency, amounts, created_at, mirrored_at } =
+            row;
+        let [amount_nanos, fee_nanos, net_nanos] = amounts;
+        let (created_at, mirrored_at) = (timestamp(created_at), timestamp(mirrored_at));
+        Line {
+            id,
+            content,
+            source_id,
+            category,
+            currency,
+            amount_nanos,
+            fee_nanos,
+            net_nanos,
+            created_at,
+            mirrored_at,
+        }
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            line(Row {
+                id: row.id,
+                content: row.content,
+                source_id: row.source_id,
+                category: row.category,
+                currency: row.currency,
+                amounts: [row.amount_nanos, row.fee_nanos, row.net_nanos],
+                created_at: row.created_at,
+                mirrored_at: row.mirrored_at,
+            })
+        })
+        .collect())
+}
+
+struct Row {
+    id: String,
+    content: String,
+    source_id: Option<String>,
+    category: String,
+    currency: String,
+    amounts: [Nanos; 3],
+    created_at: OffsetDateTime,
+    mirrored_at: OffsetDateTime,
+}
+
+async fn legs(
+    connection: &mut PgConnection,
+    period: Option<&Period>,
+    sources: &[String],
+    fees: &[String],
+) -> Result<Vec<Leg>, FinanceError> {
+    let (from, until) = bounds(period);
+    let references: Vec<String> = sources
+        .iter()
+        .map(|id| format!("stripe/{id}"))
+        .chain(fees.iter().map(|id| format!("stripe_fee/{id}")))
+        .collect();
+    let rows = sqlx::query!(
+        "SELECT t.position, t.kind, t.source, t.source_id, t.reverses, p.currency, p.amount_nanos,
+                t.occurred_at, t.posted_at
+         FROM ledger_accounts a
+         JOIN ledger_postings p ON p.account = a.code
+         JOIN ledger_journal_transactions t ON t.position = p.position
+         WHERE starts_with(a.code, 'stripe:')
+           AND ((t.occurred_at >= $1 AND t.occurred_at < $2) OR t.reference = ANY($3) OR t.reverses = ANY($3))
+         ORDER BY t.occurred_at, t.position, p.leg",
+        from,
+        until,
+        &references
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Leg {
+            position: row.position,
+            kind: row.kind,
+            source: row.source,
+            source_id: row.source_id,
+            reverses: row.reverses,
+            currency: row.currency,
+            amount_nanos: row.amount_nanos,
+            occurred_at: timestamp(row.occurred_at),
+            posted_at: timestamp(row.posted_at),
+        })
+        .collect())
+}
+
+/// Sums before, in and after the period.
+pub(super) type Sums = BTreeMap<String, Sum>;
+
+/// One currency's sums: the provider's lines net, and our `stripe:*` accounts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sum {
+    pub lines: [i64; 3],
+    pub legs: [i64; 2],
+}
+
+pub(super) async fn sums(pool: &PgPool, period: &Period) -> Result<Sums, FinanceError> {
+    let (from, until) = bounds(Some(period));
+    let mut sums = Sums::new();
+    let lines = sqlx::query!(
+        r#"SELECT currency,
+                  coalesce(sum(net_nanos) FILTER (WHERE created_at < $1), 0)::bigint AS "before!",
+                  coalesce(sum(net_nanos) FILTER (WHERE created_at < $2), 0)::bigint AS "until!",
+                  coalesce(sum(net_nanos) FILTER (WHERE created_at >= $2), 0)::bigint AS "later!"
+           FROM finance_external_transactions GROUP BY currency"#,
+        from,
+        until
+    )
+    .fetch_all(pool)
+    .await?;
+    for row in lines {
+        sums.entry(row.currency).or_default().lines = [row.before, row.until, row.later];
+    }
+    let legs = sqlx::query!(
+        r#"SELECT p.currency,
+                  coalesce(sum(p.amount_nanos) FILTER (WHERE t.occurred_at < $1), 0)::bigint AS "before!",
+                  coalesce(sum(p.amount_nanos) FILTER (WHERE t.occurred_at < $2), 0)::bigint AS "until!"
+           FROM ledger_accounts a
+           JOIN ledger_postings p ON p.account = a.code
+           JOIN ledger_journal_transactions t ON t.position = p.position
+           WHERE starts_with(a.code, 'stripe:') GROUP BY p.currency"#,
+        from,
+        until
+    )
+    .fetch_all(pool)
+    .await?;
+    for row in legs {
+        sums.entry(row.currency).or_default().legs = [row.before, row.until];
+    }
+    Ok(sums)
+}
+
+/// Whether the mirrored lines add up to what the provider says it holds.
+pub(super) async fn mirrored_totals_are(
+    pool: &PgPool,
+    balances: &[(Currency, i64)],
+) -> Result<bool, FinanceError> {
+    let rows = sqlx::query!(
+        r#"SELECT currency, sum(net_nanos)::bigint AS "total!" FROM finance_external_transactions GROUP BY currency"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let mirrored: BTreeMap<_, _> = rows
+        .into_iter()
+        .filter(|row| row.total != 0)
+        .map(|row| (row.currency, row.total))
+        .collect();
+    let held = balances.iter().filter(|(_, total)| *total != 0);
+    Ok(mirrored == held.map(|(currency, total)| (currency.code().to_owned(), *total)).collect())
+}
