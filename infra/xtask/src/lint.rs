@@ -6,10 +6,12 @@ use std::process::Command;
 
 pub fn lint() -> Result<(), Failure> {
     setup::require(&[&BUILD])?;
+    components()?;
     step("lint 1/6: fmt", &mut cargo(&["fmt", "--all", "--check"]))?;
     tidy::tidy(false).map_err(|why| format!("lint 2/6: tidy: {why}"))?;
     let mut machete = Command::new(tools::cargo_machete()?);
-    step("lint 3/6: machete", machete.arg(root()))?;
+    machete.arg("--with-metadata").current_dir(root());
+    step("lint 3/6: machete", &mut machete)?;
     let mut deny = Command::new(tools::cargo_deny()?);
     deny.args(["--all-features", "--locked", "check", "--hide-inclusion-graph"]);
     // The advisory database is a git repository of its own, so it is asked where it can be had:
@@ -21,4 +23,15 @@ pub fn lint() -> Result<(), Failure> {
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
     doc.env("RUSTDOCFLAGS", "-D warnings").env("SQLX_OFFLINE", "true");
     step("lint 6/6: doc", &mut doc)
+}
+
+/// A minimal toolchain comes without them; rustup, where it is, can add them.
+fn components() -> Result<(), Failure> {
+    let has = |name: &str| cargo(&[name, "--version"]).output().is_ok_and(|it| it.status.success());
+    if has("fmt") && has("clippy") {
+        return Ok(());
+    }
+    let mut rustup = Command::new("rustup");
+    rustup.args(["component", "add", "rustfmt", "clippy"]).current_dir(root());
+    step("adding rustfmt and clippy to the toolchain", &mut rustup)
 }

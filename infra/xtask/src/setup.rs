@@ -21,7 +21,7 @@ const VENV: Need =
     Need { present: || succeeds("python3", &["-c", "import ensurepip"]), package: "python3-venv" };
 
 /// What compiling needs: rustc links with the C compiler, and the cryptography is partly C.
-pub const BUILD: [Need; 1] = [program!("cc", "gcc")];
+pub const BUILD: [Need; 1] = [program!("cc", "gcc libc6-dev")];
 /// What running on a private cluster needs.
 pub const DATABASE: [Need; 1] = [SERVER];
 /// What a node of namespaces needs: see `infra/testbed`.

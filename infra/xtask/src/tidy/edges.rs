@@ -6,6 +6,7 @@ use super::tree::{File, Tree};
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings: Vec<Finding> = tree.rust().flat_map(environment).collect();
+    findings.extend(tree.rust().flat_map(unchecked_queries));
     findings.extend(tree.files.iter().flat_map(leftovers));
     findings
 }
@@ -28,6 +29,31 @@ fn environment(file: &File) -> Vec<Finding> {
     found
         .map(|_| Finding::new("environment", &file.path, "only api and programs' mains read it"))
         .collect()
+}
+
+/// SQL that stands in the source is checked by the macro; only SQL that is put together may not be.
+fn unchecked_queries(file: &File) -> Vec<Finding> {
+    if file.is_test() {
+        return vec![];
+    }
+    let source = file.text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut findings = Vec::new();
+    for (at, _) in source.match_indices("sqlx::query") {
+        let rest = source[at + "sqlx::query".len()..].trim_start_matches("_as");
+        let rest = rest.trim_start_matches("_scalar");
+        let rest = if rest.starts_with("::<") {
+            rest.split_once('(').map(|it| it.1)
+        } else {
+            rest.strip_prefix('(')
+        };
+        let argument = rest.unwrap_or_default().trim_start();
+        if argument.starts_with('"') || argument.starts_with("r\"") || argument.starts_with("r#") {
+            let line = 1 + source[..at].matches('\n').count();
+            let place = format!("{}:{line}", file.path);
+            findings.push(Finding::new("checked-sql", place, "static SQL: use the checked macro"));
+        }
+    }
+    findings
 }
 
 fn leftovers(file: &File) -> Vec<Finding> {
