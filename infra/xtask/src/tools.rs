@@ -2,7 +2,7 @@
 //! `target/tools`.
 use crate::Failure;
 use crate::run::{cargo, root, say, step};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const CARGO_DENY: &str = "0.20.2";
@@ -43,8 +43,7 @@ fn cargo_tool(name: &str, version: &str) -> Result<PathBuf, Failure> {
 pub fn localstripe() -> Result<PathBuf, Failure> {
     let place = directory().join("localstripe");
     let program = place.join("bin/localstripe");
-    let stamp = place.join("version");
-    if program.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|it| it == LOCALSTRIPE) {
+    if program.is_file() && has_package(&place, &format!("localstripe-{LOCALSTRIPE}.dist-info")) {
         return Ok(program);
     }
     say(&format!("installing localstripe {LOCALSTRIPE} (once)"));
@@ -55,7 +54,11 @@ pub fn localstripe() -> Result<PathBuf, Failure> {
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     pip.arg(format!("localstripe=={LOCALSTRIPE}"));
     step("fetching localstripe from PyPI", &mut pip)?;
-    std::fs::write(&stamp, LOCALSTRIPE)
-        .map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
     Ok(program)
+}
+
+/// Whether the Python environment has a package of exactly this name and version.
+fn has_package(environment: &Path, name: &str) -> bool {
+    let versions = std::fs::read_dir(environment.join("lib")).into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("site-packages").join(name)).any(|it| it.is_dir())
 }
