@@ -1,4 +1,5 @@
 //! The webhook inbox on a real database: bytes before meaning, every event once, nothing forgotten.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 use cairn_commands::webhooks::{
     Delivery, Notice, Received, Subject, claim, mark_failed, mark_processed, receive,
 };

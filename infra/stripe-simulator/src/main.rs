@@ -50,7 +50,8 @@ async fn run(options: Options) -> Result<(), String> {
     let listener = TcpListener::bind(&options.listen)
         .await
         .map_err(|e| format!("cannot listen on {}: {e}", options.listen))?;
-    tracing::info!(seed = options.seed, "Stripe simulator on http://{}", options.listen);
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    tracing::info!(seed = options.seed, "Stripe simulator on http://{address}");
     let config = SimulatorConfig {
         webhook_url: options.webhook_url,
         // A list while a secret is rotated: the first signs.

@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use crate::book::{Event, render_any};
 use crate::clock;
@@ -17,7 +18,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A held back webhook goes after this, should no other come.
-const HELD_BACK_MAX: Duration = Duration::from_millis(500);
+const HELD_BACK_MAX: Duration = Duration::from_secs(2);
 
 /// How the webhooks fare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,12 +62,15 @@ pub(crate) async fn deliver(shared: Arc<Shared>, mut events: mpsc::UnboundedRece
             () = tokio::time::sleep(HELD_BACK_MAX), if held_back.is_some() => None,
         };
         if let Some(event) = next {
-            let reorder = held_back.is_none() && strikes(&shared, Fault::WebhookReorder);
-            if reorder {
+            if held_back.is_none() && strikes(&shared, Fault::WebhookReorder) {
                 held_back = Some(event);
                 continue;
             }
-            dispatch(&shared, event);
+            let overtaking = dispatch(&shared, event);
+            if held_back.is_some() {
+                // Bounded, because the one that overtakes may have to be tried many times.
+                let _ = tokio::time::timeout(HELD_BACK_MAX, overtaking.wait()).await;
+            }
         }
         if let Some(event) = held_back.take() {
             dispatch(&shared, event);
@@ -80,9 +84,12 @@ fn strikes(shared: &Shared, fault: Fault) -> bool {
     desk.target.url.is_some() && desk.strikes(fault)
 }
 
-fn dispatch(shared: &Arc<Shared>, event: Event) {
+/// Sends an event on its way; the answer is done when every copy has come to its end.
+fn dispatch(shared: &Arc<Shared>, event: Event) -> TaskTracker {
+    let on_their_way = TaskTracker::new();
+    on_their_way.close();
     if shared.desk().target.url.is_none() {
-        return;
+        return on_their_way;
     }
     let copies = if strikes(shared, Fault::WebhookDuplicate) { 2 } else { 1 };
     let delay = if strikes(shared, Fault::WebhookDelay) {
@@ -93,7 +100,7 @@ fn dispatch(shared: &Arc<Shared>, event: Event) {
     for _ in 0..copies {
         shared.desk().webhook_counts.pending += 1;
         let (shared_there, event) = (Arc::clone(shared), event.clone());
-        shared.tasks.spawn(async move {
+        shared.tasks.spawn(on_their_way.track_future(async move {
             shared_there.pause(delay).await;
             let outcome = tokio::select! {
                 delivered = insist(&shared_there, &event) => delivered,
@@ -106,8 +113,9 @@ fn dispatch(shared: &Arc<Shared>, event: Event) {
             } else {
                 &mut desk.webhook_counts.abandoned
             }) += 1;
-        });
+        }));
     }
+    on_their_way
 }
 
 /// Tries until it is delivered, or often enough.

@@ -1,6 +1,5 @@
 //! Webhooks: who sent the bytes, and what they are about. They are hints: the object itself is then read from the provider, so their order
 //! and number do not matter.
-use cairn_commands::webhooks::{Notice, Subject};
 use cairn_core::Timestamp;
 use hmac::{Hmac, Mac};
 use serde::Deserialize;
@@ -166,19 +165,4 @@ fn subject(object: &serde_json::Value) -> WebhookSubject {
         Some(_) | None => None,
     };
     found.unwrap_or(WebhookSubject::Other)
-}
-
-impl From<WebhookEvent> for Notice {
-    fn from(event: WebhookEvent) -> Self {
-        Self {
-            event_id: event.event_id,
-            kind: event.kind,
-            created_at: event.created_at,
-            subject: match event.subject {
-                WebhookSubject::Payment(id) => Some(Subject::Payment(id)),
-                WebhookSubject::Refund(id) => Some(Subject::Refund(id)),
-                WebhookSubject::Other => None,
-            },
-        }
-    }
 }

@@ -1,4 +1,5 @@
 //! The contract of the payment port: the same tests against our simulator and, wherever it implements the call, against localstripe.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 mod common;
 
 use cairn_commands::ports::{FailureKind, PaymentPort, ProviderOutcome};

@@ -1,5 +1,10 @@
 //! The providers that the tests run against: our simulator in this process, and localstripe in its own.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may panic, and says what it skips"
+)]
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,17 +48,18 @@ pub async fn simulator() -> Option<Provider> {
 pub async fn simulator_with(config_of: SimulatorConfig) -> Provider {
     let simulator = Simulator::start(config_of).await.unwrap();
     Provider {
-        payments: StripePayments::with_timeout(
-            config(&simulator.base_url),
-            Duration::from_millis(1_500),
-        )
-        .unwrap(),
+        payments: StripePayments::try_new(config(&simulator.base_url)).unwrap(),
         base_url: simulator.base_url.clone(),
         declining_card: "pm_card_chargeDeclined",
         fee_of_12_50: 660_000_000,
         simulator: Some(simulator),
         _process: None,
     }
+}
+
+/// A port that gives up soon.
+pub fn impatient(provider: &Provider) -> StripePayments {
+    StripePayments::with_timeout(config(&provider.base_url), Duration::from_millis(400)).unwrap()
 }
 
 /// Serves localstripe on a free port, keeps nothing on disk, and ends with its parent.
@@ -72,7 +78,8 @@ web.run_app(server.app, sock=listener, print=None)
 
 /// localstripe, in its own process; `None` only where `CAIRN_SKIP_LOCALSTRIPE=1` says so.
 pub async fn localstripe() -> Option<Provider> {
-    let python = tools().join("localstripe/bin/python");
+    let workspace = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let python = workspace.join("target/tools/localstripe/bin/python");
     if !python.exists() {
         if variable("CAIRN_SKIP_LOCALSTRIPE").as_deref() == Some("1") {
             eprintln!("SKIPPED: localstripe is not installed and CAIRN_SKIP_LOCALSTRIPE=1");
@@ -104,15 +111,7 @@ pub async fn localstripe() -> Option<Provider> {
     })
 }
 
-fn tools() -> PathBuf {
-    let workspace = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let target =
-        variable("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let own = target.join("tools");
-    if own.join("localstripe").exists() { own } else { workspace.join("target/tools") }
-}
-
-#[allow(clippy::disallowed_methods, reason = "tests are told by the environment where tools are")]
+#[allow(clippy::disallowed_methods, reason = "a test may be told to skip")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -1,0 +1,49 @@
+//! The simulator's answers have Stripe's shapes: async-stripe's own strict types read them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+mod common;
+
+use cairn_commands::ports::PaymentPort;
+use common::{SECRET_KEY, payment, refund};
+use stripe_core::balance::RetrieveForMyAccountBalance;
+use stripe_core::balance_transaction::{ListBalanceTransaction, RetrieveBalanceTransaction};
+use stripe_core::charge::RetrieveCharge;
+use stripe_core::payment_intent::{ListPaymentIntent, RetrievePaymentIntent};
+use stripe_core::refund::{ListRefund, RetrieveRefund};
+
+#[tokio::test]
+async fn async_stripe_reads_every_object_of_the_simulator() {
+    let provider = common::simulator().await.unwrap();
+    let client = stripe::ClientBuilder::new(SECRET_KEY).url(&*provider.base_url).build().unwrap();
+    let made = provider.payments.create_payment(&payment(Some("pm_card_visa"))).await.unwrap();
+    let charge_id = made.charge_id.clone().unwrap();
+    let back = provider.payments.create_refund(&refund(&charge_id, 500)).await.unwrap();
+    provider.payments.create_payment(&payment(Some("pm_card_chargeDeclined"))).await.unwrap_err();
+    provider
+        .payments
+        .create_payment(&payment(Some("pm_card_authenticationRequired")))
+        .await
+        .unwrap();
+
+    let intent = RetrievePaymentIntent::new(made.provider_id.as_str())
+        .expand(["latest_charge.balance_transaction".to_owned()])
+        .send(&client)
+        .await
+        .unwrap();
+    let charge = intent.latest_charge.unwrap().into_object().unwrap();
+    assert_eq!(charge.balance_transaction.unwrap().into_object().unwrap().fee, 66);
+    assert_eq!(ListPaymentIntent::new().send(&client).await.unwrap().data.len(), 3);
+
+    let charge = RetrieveCharge::new(charge_id.as_str()).send(&client).await.unwrap();
+    assert_eq!((charge.amount_refunded, charge.refunded), (500, false));
+    let refund = RetrieveRefund::new(back.provider_id.as_str()).send(&client).await.unwrap();
+    assert_eq!(refund.status.as_deref(), Some("succeeded"));
+    assert_eq!(ListRefund::new().charge(charge_id).send(&client).await.unwrap().data.len(), 1);
+
+    let page = ListBalanceTransaction::new().limit(1).send(&client).await.unwrap();
+    assert!(page.has_more);
+    let line =
+        RetrieveBalanceTransaction::new(page.data[0].id.clone()).send(&client).await.unwrap();
+    assert_eq!((line.amount, line.net), (-500, -500));
+    let balance = RetrieveForMyAccountBalance::new().send(&client).await.unwrap();
+    assert_eq!((balance.pending[0].amount, balance.available[0].amount), (1_250 - 66, -500));
+}
