@@ -318,3 +318,7 @@ impl<'a> Index<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "matching_tests.rs"]
+mod tests;

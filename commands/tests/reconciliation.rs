@@ -1,0 +1,552 @@
+//! The provider's book against ours: clean days raise no alarm, and every planted error is found and named.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use cairn_commands::finance::{BreakType, FinanceError, Period, ReconciliationReport, reconcile};
+use cairn_commands::ports::{
+    NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderOutcome,
+    ProviderPayment, ProviderRefund, ProviderTransaction,
+};
+use cairn_commands::{CommandContext, Executor};
+use cairn_core::{Currency, Decider, Money, OrganisationId, PaymentId, RefundId, Timestamp};
+use cairn_event_log::EventLog;
+use cairn_ledger::{ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id};
+use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
+use sqlx::PgPool;
+
+const CENT: i64 = 10_000_000;
+const UNIT: i64 = 100 * CENT;
+const ORGANISATION: OrganisationId = OrganisationId::from_bits(1);
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+/// A provider that has exactly these lines.
+#[derive(Default)]
+struct Provider {
+    lines: Mutex<Vec<ProviderTransaction>>,
+    /// Appears in the book when the balance is asked for the first time.
+    arriving: Mutex<Option<ProviderTransaction>>,
+    pending: BTreeSet<String>,
+    unreachable: bool,
+}
+
+impl Provider {
+    fn add(&self, line: ProviderTransaction) {
+        self.lines.lock().unwrap().push(line);
+    }
+
+    fn change(&self, id: &str, change: impl FnOnce(&mut ProviderTransaction)) {
+        let mut lines = self.lines.lock().unwrap();
+        let line = lines.iter_mut().find(|line| line.id == id).unwrap();
+        change(line);
+        line.net_nanos = line.amount_nanos - line.fee_nanos;
+    }
+
+    fn remove(&self, id: &str) {
+        self.lines.lock().unwrap().retain(|line| line.id != id);
+    }
+}
+
+fn not_scripted() -> PortError {
+    PortError::permanent("not_scripted", "this provider only has a book")
+}
+
+#[async_trait]
+impl PaymentPort for Provider {
+    async fn create_payment(&self, _: &NewPayment) -> Result<ProviderPayment, PortError> {
+        Err(not_scripted())
+    }
+    async fn payment(&self, _: &str) -> Result<ProviderPayment, PortError> {
+        Err(not_scripted())
+    }
+    async fn client_secret(&self, _: &str) -> Result<String, PortError> {
+        Err(not_scripted())
+    }
+    async fn create_refund(&self, _: &NewRefund) -> Result<ProviderRefund, PortError> {
+        Err(not_scripted())
+    }
+    async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {
+        if self.unreachable {
+            return Err(PortError::transient("timeout", "no answer"));
+        }
+        if !self.pending.contains(provider_id) {
+            return Err(PortError::permanent("not_found", "no such refund"));
+        }
+        Ok(ProviderRefund {
+            provider_id: provider_id.to_owned(),
+            refund_id: None,
+            outcome: ProviderOutcome::Pending,
+            amount: Money::new(0, Currency::USD),
+        })
+    }
+    async fn transactions(
+        &self,
+        from: Timestamp,
+        after: Option<&str>,
+        limit: u8,
+    ) -> Result<Vec<ProviderTransaction>, PortError> {
+        let mut lines = self.lines.lock().unwrap().clone();
+        lines.retain(|line| line.created_at >= from);
+        lines.sort_by_key(|line| (line.created_at, line.id.clone()));
+        let place = after.and_then(|id| lines.iter().position(|line| line.id == id));
+        let start = place.map_or(0, |place| place + 1);
+        Ok(lines.into_iter().skip(start).take(limit.into()).collect())
+    }
+    async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {
+        if let Some(line) = self.arriving.lock().unwrap().take() {
+            self.add(line);
+        }
+        let mut totals = BTreeMap::new();
+        for line in self.lines.lock().unwrap().iter() {
+            *totals.entry(line.currency).or_default() += line.net_nanos;
+        }
+        let balance = |(currency, total_nanos)| ProviderBalance { currency, total_nanos };
+        Ok(totals.into_iter().map(balance).collect())
+    }
+}
+
+/// Both books.
+struct World {
+    executor: Executor,
+    pool: PgPool,
+    provider: Provider,
+    /// The database's now: postings get their time from it.
+    now: Timestamp,
+    commands: std::sync::atomic::AtomicU32,
+}
+
+impl World {
+    async fn new(pool: PgPool) -> Self {
+        let now: time::OffsetDateTime =
+            sqlx::query_scalar("SELECT now()").fetch_one(&pool).await.unwrap();
+        Self {
+            executor: Executor::new(EventLog::over(pool.clone())),
+            pool,
+            provider: Provider::default(),
+            now: Timestamp::from_secs(now.unix_timestamp()),
+            commands: std::sync::atomic::AtomicU32::new(0),
+        }
+    }
+
+    async fn execute<A: Decider>(&self, id: &str, command: A::Command)
+    where
+        A::Command: Clone,
+    {
+        let n = self.commands.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let context = CommandContext {
+            command_id: format!("command-{n}"),
+            body_hash: [0; 32],
+            actor: "test".to_owned(),
+            organisation_id: Some(ORGANISATION),
+            correlation_id: "test".to_owned(),
+            causation_id: None,
+            traceparent: None,
+            origin: None,
+        };
+        self.executor.execute::<A>(id, command, &context, serde_json::Value::Null).await.unwrap();
+    }
+
+    fn ago(&self, secs: i64) -> Timestamp {
+        self.now.plus_secs(-secs)
+    }
+
+    fn line(&self, id: &str, source: &str, category: &str, amounts: (i64, i64)) -> Line {
+        let (amount_nanos, fee_nanos) = amounts;
+        Line(ProviderTransaction {
+            id: id.to_owned(),
+            source_id: Some(source.to_owned()),
+            category: category.to_owned(),
+            currency: Currency::USD,
+            amount_nanos,
+            fee_nanos,
+            net_nanos: amount_nanos - fee_nanos,
+            created_at: self.ago(2 * HOUR),
+            available_at: self.now,
+        })
+    }
+
+    /// A charge in the provider's book: `txn_<n>` for `ch_<n>`.
+    fn charge_line(&self, n: u32, amount: i64, fee: i64) -> Line {
+        self.line(&format!("txn_{n}"), &format!("ch_{n}"), "charge", (amount, fee))
+    }
+
+    fn refund_line(&self, n: u32, amount: i64) -> Line {
+        self.line(&format!("txn_r{n}"), &format!("re_{n}"), "refund", (-amount, 0))
+    }
+
+    fn failure_line(&self, n: u32, amount: i64) -> Line {
+        self.line(&format!("txn_f{n}"), &format!("re_{n}"), "refund_failure", (amount, 0))
+    }
+
+    fn provide(&self, line: Line) {
+        self.provider.add(line.0);
+    }
+
+    /// The same charge in our books.
+    async fn book_charge(&self, n: u32, amount_nanos: i64, at: Timestamp) {
+        let top_up = WalletCommand::TopUp(TopUp {
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            payment_id: PaymentId::from_bits(n.into()),
+            amount_nanos,
+            charge_id: format!("ch_{n}"),
+            at,
+        });
+        self.execute::<Wallet>(&wallet_id(ORGANISATION, Currency::USD), top_up).await;
+    }
+
+    async fn book_fee(&self, n: u32, amount_nanos: i64, fee_nanos: i64) {
+        let id = format!("pay_{n}");
+        let at = self.ago(2 * HOUR);
+        let request = PaymentCommand::Request {
+            payment_id: PaymentId::from_bits(n.into()),
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            amount_nanos,
+            payment_method: None,
+            at,
+        };
+        let (provider_id, charge_id) = (format!("pi_{n}"), format!("ch_{n}"));
+        let succeed = PaymentCommand::Succeed { provider_id, charge_id, amount_nanos, at };
+        let balance_transaction_id = format!("txn_{n}");
+        let fee = PaymentCommand::RecordFee { balance_transaction_id, fee_nanos, at };
+        for command in [request, succeed, fee] {
+            self.execute::<Payment>(&id, command).await;
+        }
+    }
+
+    /// A charge that both books have, fee and all.
+    async fn charge(&self, n: u32) {
+        let at = self.ago(2 * HOUR);
+        self.provide(self.charge_line(n, 10 * UNIT, 59 * CENT));
+        self.book_charge(n, 10 * UNIT, at).await;
+        self.book_fee(n, 10 * UNIT, 59 * CENT).await;
+    }
+
+    /// A refund of charge `n` in our books, up to and including its success at the provider.
+    async fn book_refund(&self, n: u32, amount_nanos: i64) {
+        let at = self.ago(2 * HOUR);
+        let (refund_id, payment_id) =
+            (RefundId::from_bits(n.into()), PaymentId::from_bits(n.into()));
+        let reason = "asked".to_owned();
+        let reserve = ReserveRefund { refund_id, payment_id, amount_nanos, reason, at };
+        let reserve = WalletCommand::ReserveRefund(reserve);
+        self.execute::<Wallet>(&wallet_id(ORGANISATION, Currency::USD), reserve).await;
+        let request = RefundCommand::Request {
+            refund_id,
+            payment_id,
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            amount_nanos,
+            charge_id: format!("ch_{n}"),
+            at,
+        };
+        let succeed = RefundCommand::Succeed { provider_id: format!("re_{n}"), amount_nanos, at };
+        for command in [request, succeed] {
+            self.execute::<Refund>(&format!("refund_{n}"), command).await;
+        }
+    }
+
+    async fn refund(&self, n: u32) {
+        self.provide(self.refund_line(n, UNIT));
+        self.book_refund(n, UNIT).await;
+    }
+
+    fn last_days(&self, days: i64) -> Period {
+        Period::range(self.ago(days * DAY), self.now.plus_secs(1), self.now).unwrap()
+    }
+
+    /// The last day, each time a second later.
+    async fn report(&self) -> ReconciliationReport {
+        let run = self.commands.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let period = Period { now: self.now.plus_secs(run.into()), ..self.last_days(1) };
+        reconcile(&self.provider, &self.pool, period).await.unwrap()
+    }
+
+    /// The breaks, each as its type and the line or reference that it is about.
+    async fn breaks(&self) -> Vec<(BreakType, String)> {
+        let report = self.report().await;
+        let unexplained: Vec<_> =
+            report.proofs.iter().filter(|proof| proof.unexplained_nanos != 0).collect();
+        assert!(unexplained.is_empty(), "{unexplained:?}");
+        assert!(!report.clean || report.breaks.is_empty());
+        breaks(&report)
+    }
+}
+
+struct Line(ProviderTransaction);
+
+fn breaks(report: &ReconciliationReport) -> Vec<(BreakType, String)> {
+    let name = |found: &cairn_commands::finance::Break| {
+        let item = &found.item;
+        let which = item.transaction_id.clone().or_else(|| item.reference.clone());
+        (found.break_type, which.unwrap())
+    };
+    let mut named: Vec<_> = report.breaks.iter().map(name).collect();
+    named.sort();
+    named
+}
+
+fn one(break_type: BreakType, which: &str) -> Vec<(BreakType, String)> {
+    vec![(break_type, which.to_owned())]
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_clean_day_raises_no_alarm_and_is_proven(pool: PgPool) {
+    let world = World::new(pool).await;
+    for n in 1..=12 {
+        world.charge(n).await;
+    }
+    for n in 1..=3 {
+        world.refund(n).await;
+    }
+    let report = world.report().await;
+    assert!(report.clean, "{report:?}");
+    assert_eq!((report.lines, report.matched), (15, 15));
+    assert_eq!((report.expected.len(), report.breaks.len(), report.proofs.len()), (0, 0, 1));
+    let proof = &report.proofs[0];
+    let held = 12 * (10 * UNIT - 59 * CENT) - 3 * UNIT;
+    assert_eq!((proof.opening_nanos, proof.closing_nanos, proof.later_nanos), (0, held, 0));
+    assert_eq!((proof.provider_balance_nanos, proof.books_closing_nanos), (held, held));
+    assert_eq!(world.report().await, report, "the same books give the same report");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_day_without_anything_is_clean(pool: PgPool) {
+    let world = World::new(pool).await;
+    let report = world.report().await;
+    assert!(report.clean && report.proofs.is_empty() && report.lines == 0);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_long_book_is_mirrored_in_pages_and_only_once(pool: PgPool) {
+    let world = World::new(pool.clone()).await;
+    for n in 0..250 {
+        world.provide(world.charge_line(n, UNIT, 0));
+    }
+    assert_eq!(world.report().await.breaks.len(), 250);
+    assert_eq!(world.report().await.lines, 250);
+    let update = "UPDATE finance_external_transactions SET amount_nanos = 0, net_nanos = 0";
+    assert!(sqlx::query(update).execute(&pool).await.is_err(), "a mirrored line never changes");
+    assert!(sqlx::query("DELETE FROM finance_external_transactions").execute(&pool).await.is_err());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn money_that_our_books_do_not_know_is_missing_internal(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    world.provide(world.charge_line(2, UNIT, 3 * CENT));
+    assert_eq!(world.breaks().await, one(BreakType::MissingInternal, "txn_2"));
+    world.provide(world.line("txn_po", "po_1", "payout", (-UNIT, 0)));
+    assert_eq!(world.breaks().await.len(), 2, "a payout has no account yet, and says so");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn money_that_the_provider_does_not_know_is_missing_external(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    world.charge(2).await;
+    world.provider.remove("txn_2");
+    let missing = |reference: &str| (BreakType::MissingExternal, reference.to_owned());
+    assert_eq!(world.breaks().await, [missing("stripe/ch_2"), missing("stripe_fee/txn_2")]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_cent_is_an_amount_break(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    world.charge(2).await;
+    world.provider.change("txn_2", |line| line.amount_nanos += CENT);
+    assert_eq!(world.breaks().await, one(BreakType::Amount, "txn_2"));
+    let report = world.report().await;
+    assert_eq!((report.proofs[0].breaks_nanos, report.proofs[0].difference_nanos), (CENT, CENT));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn another_currency_is_a_currency_break(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    world.provider.change("txn_1", |line| line.currency = Currency::EUR);
+    assert_eq!(world.breaks().await, one(BreakType::Currency, "txn_1"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_same_charge_twice_is_a_duplicate(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    world.provide(world.line("txn_again", "ch_1", "charge", (10 * UNIT, 0)));
+    assert_eq!(world.breaks().await, one(BreakType::Duplicate, "txn_again"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn another_or_missing_fee_is_a_fee_break(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    world.provider.change("txn_1", |line| line.fee_nanos += CENT);
+    assert_eq!(world.breaks().await, one(BreakType::Fee, "txn_1"));
+    world.provider.change("txn_1", |line| line.fee_nanos -= CENT);
+    // The changed line stays in the mirror, so this run finds the change instead.
+    assert_eq!(
+        world.breaks().await,
+        [(BreakType::Fee, "txn_1".to_owned()), (BreakType::Changed, "txn_1".to_owned()),]
+    );
+    world.provide(world.charge_line(2, UNIT, 3 * CENT));
+    world.book_charge(2, UNIT, world.ago(2 * HOUR)).await;
+    assert!(world.breaks().await.contains(&(BreakType::Fee, "txn_2".to_owned())));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_our_books_knew_too_late_is_late(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    let mut line = world.charge_line(2, UNIT, 0);
+    line.0.created_at = world.ago(4 * DAY);
+    world.provide(line);
+    world.book_charge(2, UNIT, world.ago(4 * DAY)).await;
+    let report = reconcile(&world.provider, &world.pool, world.last_days(5)).await.unwrap();
+    assert_eq!(breaks(&report), one(BreakType::Late, "txn_2"));
+    assert!(report.proofs.iter().all(|proof| proof.proven), "late, but to the nano");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_line_that_the_provider_changes_afterwards_is_noticed(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    assert!(world.report().await.clean);
+    world.provider.change("txn_1", |line| line.available_at = world.now.plus_secs(DAY));
+    assert!(world.report().await.clean, "when money becomes available may change");
+    world.provider.change("txn_1", |line| line.amount_nanos -= CENT);
+    assert_eq!(world.breaks().await, one(BreakType::Changed, "txn_1"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn all_kinds_at_once_are_told_apart(pool: PgPool) {
+    let world = World::new(pool).await;
+    for n in 1..=10 {
+        world.charge(n).await;
+    }
+    world.refund(1).await;
+    world.provide(world.charge_line(20, UNIT, 0));
+    world.provider.remove("txn_r1");
+    world.provider.change("txn_2", |line| line.amount_nanos -= CENT);
+    world.provider.change("txn_3", |line| line.currency = Currency::CHF);
+    world.provide(world.line("txn_again", "ch_4", "charge", (10 * UNIT, 0)));
+    world.provider.change("txn_5", |line| line.fee_nanos = 0);
+    let mut expected = [
+        (BreakType::MissingInternal, "txn_20"),
+        (BreakType::MissingExternal, "stripe/re_1"),
+        (BreakType::Amount, "txn_2"),
+        (BreakType::Currency, "txn_3"),
+        (BreakType::Duplicate, "txn_again"),
+        (BreakType::Fee, "txn_5"),
+    ]
+    .map(|(break_type, which)| (break_type, which.to_owned()));
+    expected.sort();
+    assert_eq!(world.breaks().await, expected);
+    assert_eq!(world.report().await.matched, 7);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_young_is_expected_and_no_break(pool: PgPool) {
+    let world = World::new(pool).await;
+    let mut unbooked = world.charge_line(1, UNIT, 0);
+    unbooked.0.created_at = world.ago(60);
+    world.provide(unbooked);
+    world.book_charge(2, UNIT, world.ago(60)).await;
+    let mut without_fee = world.charge_line(3, UNIT, CENT);
+    without_fee.0.created_at = world.ago(60);
+    world.provide(without_fee);
+    world.book_charge(3, UNIT, world.ago(60)).await;
+    let report = world.report().await;
+    assert!(report.clean, "{report:?}");
+    assert_eq!((report.expected.len(), report.matched), (3, 0));
+    let later = Period { now: world.now.plus_secs(2 * HOUR), ..world.last_days(1) };
+    let report = reconcile(&world.provider, &world.pool, later).await.unwrap();
+    assert_eq!((report.expected.len(), report.breaks.len()), (0, 3));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_unfinished_refund_is_expected_however_old(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.charge(1).await;
+    world.provide(world.refund_line(1, UNIT));
+    assert_eq!(world.breaks().await, one(BreakType::MissingInternal, "txn_r1"));
+    world.provider.pending.insert("re_1".to_owned());
+    let report = world.report().await;
+    assert!(report.clean, "{report:?}");
+    assert_eq!((report.expected.len(), report.proofs[0].expected_nanos), (1, -UNIT));
+    world.provider.unreachable = true;
+    let failed = reconcile(&world.provider, &world.pool, world.last_days(1)).await;
+    assert!(matches!(failed, Err(FinanceError::Port(_))), "nothing is guessed");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_refund_that_fails_is_matched_whether_or_not_it_was_booked(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    world.charge(2).await;
+    world.refund(1).await;
+    world.provide(world.failure_line(1, UNIT));
+    let fail = RefundCommand::Fail { code: "lost".to_owned(), at: world.ago(2 * HOUR) };
+    world.execute::<Refund>("refund_1", fail).await;
+    world.provide(world.refund_line(2, UNIT));
+    world.provide(world.failure_line(2, UNIT));
+    let report = world.report().await;
+    assert!(report.clean, "{report:?}");
+    assert_eq!((report.lines, report.matched), (6, 6));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_pair_on_both_sides_of_midnight_is_matched_and_named(pool: PgPool) {
+    let world = World::new(pool).await;
+    let midnight = world.ago(DAY);
+    let mut line = world.charge_line(1, UNIT, 0);
+    line.0.created_at = midnight.plus_secs(-1);
+    world.provide(line);
+    world.book_charge(1, UNIT, midnight.plus_secs(1)).await;
+    let day = |from: i64| {
+        Period::range(midnight.plus_secs(from), midnight.plus_secs(from + DAY), world.now).unwrap()
+    };
+    for (period, matched, straddling) in [(day(-DAY), 1, UNIT), (day(0), 0, -UNIT)] {
+        let report = reconcile(&world.provider, &world.pool, period).await.unwrap();
+        assert!(report.clean, "{report:?}");
+        assert_eq!((report.matched, report.proofs[0].straddling_nanos), (matched, straddling));
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_balance_is_asked_again_when_money_moved_meanwhile(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    let mut line = world.charge_line(2, UNIT, 0);
+    line.0.created_at = world.ago(60);
+    *world.provider.arriving.lock().unwrap() = Some(line.0);
+    let report = world.report().await;
+    assert!(report.clean && report.proofs[0].provider_agrees, "{report:?}");
+    assert_eq!(report.expected.len(), 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_balance_that_the_book_does_not_add_up_to_is_not_proven(pool: PgPool) {
+    let world = World::new(pool.clone()).await;
+    world.charge(1).await;
+    assert!(world.report().await.clean);
+    // The provider forgets a line that we have mirrored: no line is missing for us, but its balance is.
+    world.provider.remove("txn_1");
+    let report = world.report().await;
+    assert!(!report.clean && !report.proofs[0].provider_agrees);
+}
+
+#[test]
+fn a_period_is_a_day_or_a_range_with_something_in_it() {
+    let now = Timestamp::from_secs(1_790_000_000);
+    let day = Period::day("2026-01-31", now).unwrap();
+    assert_eq!(day.from.to_string(), "2026-01-31T00:00:00.000000Z");
+    assert_eq!(day.until.secs_since(day.from), DAY);
+    assert!(Period::day("2026-02-30", now).is_err());
+    assert!(Period::range(now, now, now).is_err());
+    let today = Period::today(now);
+    assert!(today.from <= now && now < today.until && today.until.secs_since(today.from) == DAY);
+}
