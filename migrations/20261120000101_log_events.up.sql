@@ -1,10 +1,10 @@
 -- The truth. A superset of postgres-es 0.5's table: it reads the first seven columns.
 CREATE TABLE events (
-    aggregate_type text        NOT NULL,
-    aggregate_id   text        NOT NULL,
+    aggregate_type text        COLLATE "C" NOT NULL,
+    aggregate_id   text        COLLATE "C" NOT NULL,
     sequence       bigint      NOT NULL CHECK (sequence >= 1),
     event_type     text        NOT NULL,
-    event_version  text        NOT NULL CHECK (event_version ~ '^[0-9]+$'),
+    event_version  text        NOT NULL,
     payload        json        NOT NULL,
     metadata       json        NOT NULL,
     -- Place in the log: dense, gapless, in commit order.
@@ -25,7 +25,7 @@ INSERT INTO log_head (position, recorded_at) VALUES (0, '-infinity');
 
 -- The first outcome of every command id.
 CREATE TABLE commands (
-    command_id     text        PRIMARY KEY,
+    command_id     text        COLLATE "C" PRIMARY KEY,
     body_hash      bytea       NOT NULL CHECK (length(body_hash) = 32),
     outcome        json        NOT NULL,
     aggregate_type text        NOT NULL,

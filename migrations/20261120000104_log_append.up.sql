@@ -19,20 +19,20 @@ DECLARE
 BEGIN
     SELECT position, greatest(clock_timestamp(), recorded_at) INTO base, at_time FROM log_head FOR UPDATE;
 
-    SELECT array_agg(verdict ORDER BY n), array_agg(base + after ORDER BY n) INTO verdicts, heads
+    -- Judged first, and placed after: put together, the planner would look everything up twice.
+    SELECT array_agg(CASE
+        WHEN (SELECT true FROM commands c WHERE c.command_id = r.command_id) THEN 'known'
+        WHEN expected <> coalesce((
+            SELECT e.sequence FROM events e
+            WHERE e.aggregate_type = r.aggregate_type AND e.aggregate_id = r.aggregate_id
+            ORDER BY e.sequence DESC LIMIT 1), 0) THEN 'stale'
+        ELSE 'done' END) INTO verdicts
+    FROM unnest(in_command_ids, in_types, in_ids, in_expected) AS r (command_id, aggregate_type, aggregate_id, expected);
+
+    SELECT array_agg(head) INTO heads
     FROM (
-        SELECT n, verdict, sum(CASE verdict WHEN 'done' THEN count ELSE 0 END) OVER (ORDER BY n) AS after
-        FROM (
-            SELECT n, count, CASE
-                WHEN EXISTS (SELECT FROM commands c WHERE c.command_id = r.command_id) THEN 'known'
-                WHEN expected <> coalesce((
-                    SELECT e.sequence FROM events e
-                    WHERE e.aggregate_type = r.aggregate_type AND e.aggregate_id = r.aggregate_id
-                    ORDER BY e.sequence DESC LIMIT 1), 0) THEN 'stale'
-                ELSE 'done' END AS verdict
-            FROM unnest(in_command_ids, in_types, in_ids, in_expected, in_counts)
-                WITH ORDINALITY AS r (command_id, aggregate_type, aggregate_id, expected, count, n)
-        ) AS judged
+        SELECT base + sum(CASE verdict WHEN 'done' THEN count ELSE 0 END) OVER (ORDER BY n) AS head
+        FROM unnest(in_counts, verdicts) WITH ORDINALITY AS r (count, verdict, n)
     ) AS placed;
 
     INSERT INTO events (position, recorded_at, command_id, aggregate_type, aggregate_id, sequence,
