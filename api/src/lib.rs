@@ -1,1 +1,15 @@
-//! cairn-api
+//! Who may ask: HTTP, the command line, authorisation, problems, configuration, and the composition root.
+//!
+//! `http/<context>.rs` holds a context's routes, `cli/<context>.rs` its commands. `wiring` joins every part; `config` alone reads the
+//! environment. Nothing here decides: requests become commands for `cairn_commands`, questions become queries of `cairn_projections`.
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod database;
+pub mod http;
+pub mod inbox;
+pub mod nodes;
+pub mod outside;
+pub mod problem;
+pub mod system;
+pub mod wiring;

@@ -1,0 +1,82 @@
+//! `cairn allocations`: rentals.
+use cairn_commands::compute::{self, RequestAllocation, RequestRelease};
+use cairn_compute::ReleaseReason;
+use cairn_core::AllocationId;
+use cairn_projections::compute::{allocations as view, timeline};
+use serde_json::json;
+
+use super::args::AllocationsCommand;
+use super::exit::CliError;
+use super::output::Output;
+use super::session::{Session, SessionParts};
+use crate::config::Config;
+use crate::http::compute::{Allocation, TimelineEntry, without_comment};
+
+const COLUMNS: [&str; 8] = [
+    "allocation_id",
+    "organisation_id",
+    "status",
+    "sku_id",
+    "node_id",
+    "active_seconds",
+    "charged",
+    "currency",
+];
+
+pub(super) async fn run(
+    config: &Config,
+    command: AllocationsCommand,
+    output: Output,
+) -> Result<(), CliError> {
+    Session::run(config, async |parts| match command {
+        AllocationsCommand::Request { organisation, sku, currency, ssh_key, node } => {
+            let key = std::fs::read_to_string(&ssh_key).map_err(|error| {
+                CliError::usage(format!("cannot read {}: {error}", ssh_key.display()))
+            })?;
+            let input = RequestAllocation {
+                organisation_id: organisation,
+                sku_id: sku,
+                currency,
+                ssh_public_key: without_comment(&key),
+                node_id: node,
+            };
+            let context = parts.context(Some(organisation));
+            let done = compute::request_allocation(&parts.commands, &context, input).await?;
+            output.say("A running server carries it on; `cairn allocations show` tells how it goes.");
+            output.one(&json!({ "allocation_id": done.aggregate_id, "position": done.position }))
+        }
+        AllocationsCommand::List { organisation } => {
+            parts.catch_up().await?;
+            let rows = super::all_pages(async |after| {
+                let filter = view::Filter { organisation, ..view::Filter::default() };
+                Ok(view::list(parts.pool(), filter, after, 200).await?)
+            });
+            let rows: Vec<_> = rows.await?.into_iter().map(Allocation::from).collect();
+            output.rows(&rows, &COLUMNS)
+        }
+        AllocationsCommand::Show { allocation_id } => show(&parts, allocation_id, output).await,
+        AllocationsCommand::Release { allocation_id } => {
+            let input = RequestRelease {
+                organisation_id: None,
+                allocation_id,
+                reason: ReleaseReason::Operator,
+            };
+            let context = parts.context(None);
+            let done = compute::request_release(&parts.commands, &context, input).await?;
+            output.one(&json!({ "allocation_id": allocation_id, "position": done.position }))
+        }
+    })
+    .await
+}
+
+async fn show(parts: &SessionParts, id: AllocationId, output: Output) -> Result<(), CliError> {
+    parts.catch_up().await?;
+    let id = id.to_string();
+    let row = view::get(parts.pool(), None, &id).await?;
+    let row = row.ok_or_else(|| CliError::not_found("allocation", &id))?;
+    let steps = timeline::list(parts.pool(), None, &id).await?;
+    let mut shown = serde_json::to_value(Allocation::from(row))?;
+    let steps: Vec<_> = steps.into_iter().map(TimelineEntry::from).collect();
+    shown["timeline"] = serde_json::to_value(steps)?;
+    output.one(&shown)
+}

@@ -1,0 +1,378 @@
+//! The grammar of the command line.
+use std::path::PathBuf;
+
+use cairn_commands::replay::At;
+use cairn_core::{
+    AllocationId, ApiKeyId, Currency, NodeId, OrganisationId, Timestamp, money::parse_nanos,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::output::Format;
+
+/// Rents out compute and never loses count.
+#[derive(Debug, Parser)]
+#[command(name = "cairn", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 not found, \
+    5 unavailable, 6 in doubt, 7 differs.\nWithout DATABASE_URL a private PostgreSQL cluster under \
+    .cairn/ is used, and started when nobody runs it.")]
+pub struct Cli {
+    /// How to print data.
+    #[arg(long, value_enum, global = true, default_value_t = Format::Table)]
+    pub output: Format,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the server: HTTP, projections and process managers.
+    Serve(ServeArgs),
+    /// Runs a server for development: simulated Stripe, an operator's and a customer's key printed once.
+    Dev,
+    /// Changes the database's schema.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
+    /// API keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Nodes.
+    #[command(subcommand)]
+    Nodes(NodesCommand),
+    /// What is for sale.
+    #[command(subcommand)]
+    Skus(SkusCommand),
+    /// Rentals.
+    #[command(subcommand)]
+    Allocations(AllocationsCommand),
+    /// What an organisation has: posted, held and available.
+    Balance(BalanceArgs),
+    /// The books.
+    #[command(subcommand)]
+    Finance(FinanceCommand),
+    /// State from events.
+    #[command(subcommand)]
+    Replay(ReplayCommand),
+    /// Read models.
+    #[command(subcommand)]
+    Projections(ProjectionsCommand),
+    /// Process managers: what runs and what is stuck.
+    #[command(subcommand)]
+    Process(ProcessCommand),
+    /// Looks whether everything that Cairn needs is there and well.
+    Doctor,
+    /// The whole story, on real parts.
+    Demo(DemoArgs),
+    /// Prints a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// `serve`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Starts the Stripe simulator when no Stripe key is set.
+    #[arg(long)]
+    pub dev: bool,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Ends after the story, instead of leaving the server running.
+    #[arg(long)]
+    pub once: bool,
+    /// Where the demo keeps its data; it begins anew each time.
+    #[arg(long, default_value = ".cairn/demo")]
+    pub data: PathBuf,
+    /// Seconds that the first rental runs.
+    #[arg(long, default_value_t = 5)]
+    pub seconds: u64,
+}
+
+/// `migrate`
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum MigrateCommand {
+    /// Brings the schema up to date.
+    Up,
+    /// Takes back the newest migration. Loses the data it holds.
+    Down,
+    /// Shows every migration and whether it is applied.
+    Status,
+}
+
+/// A role on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleArg {
+    /// A customer: everything of its own organisation.
+    Owner,
+    /// A customer: reads its own organisation.
+    Viewer,
+    /// Platform: nodes, SKUs, processes, every allocation.
+    Operator,
+    /// Platform: the books; reads only.
+    Finance,
+}
+
+/// `keys`
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Makes a key and shows it once.
+    Create {
+        /// What its holder may do.
+        #[arg(long, value_enum)]
+        role: RoleArg,
+        /// How people tell it apart.
+        #[arg(long)]
+        name: String,
+        /// The organisation it is bound to; a new one when absent.
+        #[arg(long)]
+        organisation: Option<OrganisationId>,
+    },
+    /// Ends a key.
+    Revoke {
+        /// The key's id (`key_…`).
+        key_id: ApiKeyId,
+        /// Why, for the audit trail.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Shows all keys, never their secrets.
+    List,
+}
+
+/// `nodes`
+#[derive(Debug, Subcommand)]
+pub enum NodesCommand {
+    /// Makes an invitation and prints the one-line command to run on the node.
+    Enrol {
+        /// Name of the node.
+        #[arg(long)]
+        name: String,
+        /// How the node reaches this server, for example `https://cairn.example`.
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Shows all nodes.
+    List,
+    /// Takes no new allocations from now on.
+    Cordon(PolicyArgs),
+    /// Takes new allocations again.
+    Uncordon(PolicyArgs),
+    /// Takes no new allocations and shall become empty.
+    Drain(PolicyArgs),
+    /// Ends a node for good; it must be empty.
+    Retire(PolicyArgs),
+}
+
+/// A node and a reason.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// The node's id (`node_…`).
+    pub node_id: NodeId,
+    /// Why, for the audit trail.
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// `skus`
+#[derive(Debug, Subcommand)]
+pub enum SkusCommand {
+    /// Defines a SKU; its resources never change.
+    Define {
+        /// Its id, for example `small`.
+        sku_id: String,
+        /// Thousandths of a CPU core.
+        #[arg(long)]
+        cpu_millis: u32,
+        /// Memory in MiB.
+        #[arg(long)]
+        memory_mib: u32,
+        /// Disk in MiB.
+        #[arg(long)]
+        disk_mib: u32,
+        /// Processes and threads at once.
+        #[arg(long, default_value_t = 256)]
+        pids: u32,
+    },
+    /// Sets a price for rentals that begin from now on.
+    Price {
+        /// Its id.
+        sku_id: String,
+        /// Currency.
+        #[arg(long)]
+        currency: Currency,
+        /// Price of 3,600 seconds, for example `0.36`.
+        #[arg(long, value_parser = nanos)]
+        per_hour: i64,
+    },
+    /// Sells it no longer; running rentals keep it.
+    Retire {
+        /// Its id.
+        sku_id: String,
+    },
+    /// Shows what is for sale.
+    List,
+}
+
+/// `allocations`
+#[derive(Debug, Subcommand)]
+pub enum AllocationsCommand {
+    /// Rents.
+    Request {
+        /// Who rents.
+        #[arg(long)]
+        organisation: OrganisationId,
+        /// What.
+        #[arg(long)]
+        sku: String,
+        /// Paid in.
+        #[arg(long)]
+        currency: Currency,
+        /// File with the customer's public SSH key.
+        #[arg(long)]
+        ssh_key: PathBuf,
+        /// A node asked for by id.
+        #[arg(long)]
+        node: Option<NodeId>,
+    },
+    /// Shows allocations.
+    List {
+        /// Of one organisation only.
+        #[arg(long)]
+        organisation: Option<OrganisationId>,
+    },
+    /// Shows one allocation and its steps.
+    Show {
+        /// Its id (`alloc_…`).
+        allocation_id: AllocationId,
+    },
+    /// Ends a rental as an operator.
+    Release {
+        /// Its id (`alloc_…`).
+        allocation_id: AllocationId,
+    },
+}
+
+/// `balance`
+#[derive(Debug, Args)]
+pub struct BalanceArgs {
+    /// Whose.
+    #[arg(long)]
+    pub organisation: OrganisationId,
+}
+
+/// `finance`
+#[derive(Debug, Subcommand)]
+pub enum FinanceCommand {
+    /// Every account's balance; they sum to zero.
+    TrialBalance,
+    /// The movements of one wallet.
+    Statement {
+        /// Whose.
+        #[arg(long)]
+        organisation: OrganisationId,
+        /// In which currency.
+        #[arg(long)]
+        currency: Currency,
+    },
+    /// Compares the books with the payment provider's own, line by line.
+    Reconcile {
+        /// From when on; from the beginning when absent.
+        #[arg(long)]
+        from: Option<Timestamp>,
+    },
+    /// Prints the journal for another program.
+    Export {
+        /// In which format.
+        #[arg(long, value_enum)]
+        format: ExportFormat,
+    },
+}
+
+/// Formats of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One line per posting.
+    Csv,
+    /// For `bean-check`.
+    Beancount,
+    /// For `hledger`.
+    Hledger,
+}
+
+/// `replay`
+#[derive(Debug, Subcommand)]
+pub enum ReplayCommand {
+    /// The state of one stream, folded from its events.
+    State {
+        /// Type of the aggregate, for example `allocation`.
+        aggregate_type: String,
+        /// Id of the stream.
+        aggregate_id: String,
+        /// As of a position of the log, or of an instant.
+        #[arg(long)]
+        at: Option<At>,
+    },
+    /// Folds every stream again and compares with snapshots and books.
+    Verify,
+}
+
+/// `projections`
+#[derive(Debug, Subcommand)]
+pub enum ProjectionsCommand {
+    /// Where each stands.
+    Status,
+    /// Builds one anew from the log, beside the old one, and swaps.
+    Rebuild {
+        /// Its name; all when absent.
+        name: Option<String>,
+    },
+    /// Folds one anew in memory and compares it with its table.
+    Verify {
+        /// Its name; all when absent.
+        name: Option<String>,
+    },
+}
+
+/// `process`
+#[derive(Debug, Subcommand)]
+pub enum ProcessCommand {
+    /// Shows processes, those that wait for an operator first.
+    List {
+        /// Only in this status: `running`, `done`, `unwound`, `abandoned` or `needs_operator`.
+        #[arg(long)]
+        status: Option<String>,
+    },
+    /// Shows one process with its intents.
+    Show {
+        /// Name of the process manager, for example `rent_node`.
+        process: String,
+        /// What it is about, for example an allocation's id.
+        key: String,
+    },
+    /// Tries a stuck intent again.
+    Retry(IntentArgs),
+    /// Takes a stuck intent as done.
+    Skip(IntentArgs),
+    /// Ends the process of a stuck intent.
+    Abandon(IntentArgs),
+}
+
+/// An intent and a reason.
+#[derive(Debug, Args)]
+pub struct IntentArgs {
+    /// The intent's id, as `process show` prints it.
+    pub intent_id: String,
+    /// Why, for the audit trail.
+    #[arg(long)]
+    pub reason: String,
+}
+
+fn nanos(text: &str) -> Result<i64, String> {
+    parse_nanos(text).map_err(|error| error.to_string())
+}

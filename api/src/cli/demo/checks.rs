@@ -1,0 +1,95 @@
+//! What finance and an engineer check afterwards: the provider's book, the books, the exports, replay and rebuild.
+use std::process::Command;
+
+use cairn_commands::finance::{self, Period};
+use cairn_commands::replay;
+use cairn_projections::Rebuild;
+use cairn_projections::ledger::export::{ExportFormat, export};
+use cairn_projections::ledger::trial_balance::{AsOf, trial_balance};
+
+use super::report::{LedgerPart, RebuildPart, ReconciliationPart, ReplayPart, Report};
+use super::stage::Stage;
+use crate::cli::exit::CliError;
+use crate::cli::session::SessionParts;
+
+/// Everything, in the order finance would.
+pub(super) async fn check(stage: &Stage, report: &mut Report) -> Result<(), CliError> {
+    report.reconciliation = reconcile(stage).await?;
+    report.ledger = ledger(stage).await?;
+    report.rebuild = rebuild(&stage.parts).await?;
+    let verified = replay::verify(stage.parts.pool()).await?;
+    let (identical, differences) = (verified.identical, verified.differences_found);
+    report.replay = ReplayPart { identical, differences };
+    report.events = stage.parts.commands.executor.log().head().await?;
+    let (events, views) = (report.events, report.rebuild.views);
+    stage.say(&format!("{events} events replayed to the same state: {identical}"));
+    let same = report.rebuild.identical;
+    stage.say(&format!("{views} views rebuilt from the log and compared, identical: {same}"));
+    Ok(())
+}
+
+async fn reconcile(stage: &Stage) -> Result<ReconciliationPart, CliError> {
+    let period = Period::all(stage.parts.commands.clock.now());
+    let port = stage.payments.port.as_ref();
+    let found = finance::reconcile(port, stage.parts.pool(), period).await?;
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    for item in &found.breaks {
+        stage.say(&format!("break {:?}: {}", item.break_type, item.item.message));
+    }
+    let proven = found.proofs.iter().all(|proof| proof.proven);
+    let (matched, breaks) = (found.matched, found.breaks.len());
+    stage.say(&format!("reconciled with the provider's book: {matched} matched, {breaks} breaks"));
+    Ok(ReconciliationPart {
+        breaks: count(breaks),
+        matched: count(matched),
+        expected: count(found.expected.len()),
+        proven,
+    })
+}
+
+async fn ledger(stage: &Stage) -> Result<LedgerPart, CliError> {
+    let pool = stage.parts.pool();
+    let trial_balance = trial_balance(pool, AsOf::Now).await?.grand_total();
+    let mut said = vec![];
+    for (format, name) in
+        [(ExportFormat::Beancount, "books.beancount"), (ExportFormat::Hledger, "books.journal")]
+    {
+        let path = stage.directory().join(name);
+        let mut text = Vec::new();
+        export(pool, format, AsOf::Now, &mut text).await?;
+        std::fs::write(&path, text)?;
+        said.push(match format {
+            ExportFormat::Beancount => judge(Command::new("bean-check").arg(&path)),
+            _ => judge(Command::new("hledger").arg("-f").arg(&path).arg("check")),
+        });
+    }
+    let (hledger_check, bean_check) =
+        (said.pop().unwrap_or_default(), said.pop().unwrap_or_default());
+    stage.say(&format!(
+        "the books sum to {trial_balance}; bean-check: {bean_check}; hledger: {hledger_check}"
+    ));
+    Ok(LedgerPart { trial_balance, bean_check, hledger_check })
+}
+
+/// What an outside program says of the export.
+fn judge(command: &mut Command) -> String {
+    match command.output() {
+        Err(_) => "not installed".to_owned(),
+        Ok(said) if said.status.success() => "accepted".to_owned(),
+        Ok(said) => String::from_utf8_lossy(&said.stderr).trim().to_owned(),
+    }
+}
+
+/// Builds every view anew, with another batch size, and compares it with what was there before.
+async fn rebuild(parts: &SessionParts) -> Result<RebuildPart, CliError> {
+    parts.catch_up().await?;
+    let names = parts.projector.names();
+    let mut identical = true;
+    for name in &names {
+        identical &= parts.projector.verify(name).await?.identical;
+        let options = Rebuild { batch: 7, ..Rebuild::default() };
+        parts.projector.rebuild(name, &options).await?;
+        identical &= parts.projector.verify(name).await?.identical;
+    }
+    Ok(RebuildPart { identical, views: names.len() })
+}

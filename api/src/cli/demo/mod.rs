@@ -1,0 +1,59 @@
+//! `cairn demo`: the whole story on real parts, judged at its end.
+//!
+//! A customer tops up, rents a node, logs in over SSH, is charged by the second, releases and is refunded; a second rental fails and is
+//! undone; finance reconciles; an engineer replays and rebuilds. Each step is told on stderr; the last line on stdout is one JSON object.
+mod checks;
+mod client;
+mod machine;
+mod report;
+mod stage;
+mod story;
+
+use self::report::Report;
+use self::stage::Stage;
+use super::args::DemoArgs;
+use super::exit::{CliError, Exit};
+use super::output::Output;
+use super::serve::{Stops, log_to_stderr};
+use crate::config::Config;
+
+pub(super) async fn run(config: &Config, args: &DemoArgs, output: Output) -> Result<(), CliError> {
+    log_to_stderr(&config.demo_log);
+    let mut stops = Stops::new()?;
+    let stage = Stage::set(config, args, output).await?;
+    let mut report = Report::default();
+    let told = tokio::select! {
+        told = tell(&stage, args, &mut report) => told,
+        () = stops.wait() => Err(CliError::failure("interrupted")),
+    };
+    report.judge(told.err().map(|error| error.to_string()));
+    let printed = output.json_line(&report);
+    let (held, failures) = (report.held, report.failures.join("; "));
+    if held && !args.once {
+        stay(&stage, output, &mut stops).await;
+    }
+    stage.strike(!args.once).await;
+    printed?;
+    if held { Ok(()) } else { Err(CliError::new(Exit::Differs, "demo_failed", failures)) }
+}
+
+async fn tell(stage: &Stage, args: &DemoArgs, report: &mut Report) -> Result<(), CliError> {
+    story::tell(stage, args.seconds, report).await?;
+    checks::check(stage, report).await
+}
+
+/// Leaves the server running, with keys and examples, until a signal comes.
+async fn stay(stage: &Stage, output: Output, stops: &mut Stops) {
+    output.say(&format!("\nThe server stays on {}. Keys:", stage.url));
+    for (name, key) in &stage.keys {
+        output.say(&format!("  {name:9} {key}"));
+    }
+    let (url, customer) = (&stage.url, &stage.keys[1].1);
+    output.say(&format!(
+        "Try:\n  curl -s {url}/v1/balance -H 'Authorization: Bearer {customer}'\n  \
+         curl -s {url}/v1/top-ups -H 'Authorization: Bearer {customer}' -H \"Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)\" \\\n    \
+         -H 'Content-Type: application/json' -d '{{\"amount\":\"10.00\",\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\"}}'\n  \
+         curl -s {url}/openapi.json\nCtrl-C ends it."
+    ));
+    stops.wait().await;
+}

@@ -1,0 +1,133 @@
+//! The stage: a platform with a server that listens, a simulator, a node, and three people with keys.
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use cairn_commands::processes::{RunnerConfig, Settings};
+use cairn_identity::Role;
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::machine::Machine;
+use crate::cli::args::DemoArgs;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::keys;
+use crate::cli::output::Output;
+use crate::cli::session::SessionParts;
+use crate::config::Config;
+use crate::database::Database;
+use crate::http::server::bind;
+use crate::outside::{self, Payments};
+use crate::wiring::{Platform, Server};
+
+/// Marks a directory as the demo's own, which it may empty.
+const MARK: &str = "cairn-demo";
+
+/// The stage.
+pub(super) struct Stage {
+    pub parts: SessionParts,
+    pub payments: Payments,
+    pub machine: Machine,
+    pub address: SocketAddr,
+    pub url: String,
+    pub operator: Client,
+    pub customer: Client,
+    pub keys: Vec<(&'static str, String)>,
+    server: Server,
+    platform: Platform,
+    data: PathBuf,
+    scratch: TempDir,
+    output: Output,
+}
+
+impl Stage {
+    /// Puts everything up, in an empty data directory.
+    pub(super) async fn set(
+        config: &Config,
+        args: &DemoArgs,
+        output: Output,
+    ) -> Result<Self, CliError> {
+        let data = empty(&args.data)?;
+        let listen = if args.once { vec![SocketAddr::from(([127, 0, 0, 1], 0))] } else { config.listen.clone() };
+        let listeners = bind(&listen).await.map_err(|error| {
+            CliError::new(Exit::Unavailable, "address_unavailable", error.to_string())
+        })?;
+        let first = listeners.first().ok_or_else(|| CliError::usage("no address to listen on"))?;
+        let address = first.local_addr()?;
+        output.say("starting a private PostgreSQL cluster and migrating it");
+        let database = Database::private(&data).await?;
+        let platform = Platform::over(database, config.pool_size, true).await?;
+        let machine = tokio::task::block_in_place(Machine::start)?;
+        let payments = outside::simulated().await?;
+        let own = Config { data: data.clone(), ..config.clone() };
+        let mut outside = outside::outside(&own, &payments, Some(address))?;
+        outside.node = machine.port().unwrap_or(outside.node);
+        outside.runner = brisk(outside.runner);
+        let parts = SessionParts::new(&platform, config);
+        let together = (platform.commands.clone(), platform.projector.clone());
+        let server = Server::start(together, outside, listeners)?;
+        let url = format!("http://{address}");
+        payments.deliver_to(&url);
+        let keys = make_keys(&parts).await?;
+        let client = |at: usize| Client::new(&url, &keys[at].1);
+        let (operator, customer) = (client(0), client(1));
+        output.say(&format!("the server listens on {url}, the payment provider is simulated"));
+        let scratch = tempfile::tempdir()?;
+        Ok(Self {
+            parts, payments, machine, address, url, operator, customer, keys, server, platform, data,
+            scratch, output,
+        })
+    }
+
+    /// For keys and exports.
+    pub(super) fn directory(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Tells what just happened.
+    pub(super) fn say(&self, text: &str) {
+        self.output.say(&format!("• {text}"));
+    }
+
+    /// Takes everything down.
+    pub(super) async fn strike(self, keep: bool) {
+        self.server.stop().await;
+        self.payments.shutdown(&self.data).await;
+        self.platform.close().await;
+        drop(self.machine);
+        if !keep {
+            let _ = std::fs::remove_dir_all(&self.data);
+        }
+    }
+}
+
+/// A demo is short: what takes a minute elsewhere takes a second here.
+fn brisk(runner: RunnerConfig) -> RunnerConfig {
+    let settings = Settings { tick_seconds: 2, poll_seconds: 1, ..runner.settings };
+    RunnerConfig { settings, ..runner }
+}
+
+async fn make_keys(parts: &SessionParts) -> Result<Vec<(&'static str, String)>, CliError> {
+    let mut made = vec![];
+    for (name, role) in
+        [("operator", Role::Operator), ("customer", Role::Owner), ("finance", Role::Finance)]
+    {
+        let key = keys::create(parts, role, format!("demo {name}"), None).await?;
+        made.push((name, key.secret.expose().to_owned()));
+    }
+    Ok(made)
+}
+
+/// An empty directory of the demo's own; one that is somebody else's is left alone.
+fn empty(directory: &Path) -> Result<PathBuf, CliError> {
+    let mark = directory.join(MARK);
+    if directory.exists() && directory.read_dir()?.next().is_some() {
+        if !mark.exists() {
+            let message = format!("{} is not empty and not the demo's", directory.display());
+            return Err(CliError::usage(message));
+        }
+        std::fs::remove_dir_all(directory)?;
+    }
+    std::fs::create_dir_all(directory)?;
+    std::fs::write(&mark, "The demo empties this directory when it begins.\n")?;
+    Ok(directory.to_owned())
+}

@@ -1,0 +1,109 @@
+//! `cairn doctor`: looks whether everything that Cairn needs is there and well.
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+
+use super::exit::{CliError, Exit};
+use super::output::Output;
+use super::session::{Session, SessionParts};
+use crate::config::Config;
+
+/// What was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    ok: bool,
+    /// Whether Cairn can do without it.
+    optional: bool,
+    detail: String,
+}
+
+fn finding(check: &'static str, found: Result<String, String>, optional: bool) -> Finding {
+    let ok = found.is_ok();
+    Finding { check, ok, optional, detail: found.unwrap_or_else(|cause| cause) }
+}
+
+pub(super) async fn run(config: &Config, output: Output) -> Result<(), CliError> {
+    let mut findings = vec![
+        finding("postgresql server", postgres(config), false),
+        finding("ssh client", program("ssh", "-V"), true),
+        finding("namespace nodes", namespaces(), true),
+        finding("stripe", stripe(config), true),
+        finding("beancount", program("bean-check", "--version"), true),
+        finding("hledger", program("hledger", "--version"), true),
+    ];
+    let looked = Session::run(config, async |parts| Ok(platform(&parts).await)).await;
+    match looked {
+        Ok(more) => findings.extend(more),
+        Err(error) => findings.push(finding("database", Err(error.to_string()), false)),
+    }
+    output.rows(&findings, &["check", "ok", "optional", "detail"])?;
+    let bad: Vec<_> =
+        findings.iter().filter(|f| !f.ok && !f.optional).map(|f| f.check).collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::new(Exit::Failure, "unwell", bad.join(", ")))
+}
+
+fn postgres(config: &Config) -> Result<String, String> {
+    if config.database_url.is_some() {
+        return Ok("DATABASE_URL names a server".to_owned());
+    }
+    let found = cairn_cluster::find_binaries();
+    found.map(|path| path.display().to_string()).map_err(|error| error.to_string())
+}
+
+fn program(name: &str, flag: &str) -> Result<String, String> {
+    let said = Command::new(name).arg(flag).stdin(Stdio::null()).output();
+    let said = said.map_err(|_| format!("{name} is not installed"))?;
+    let text = if said.stdout.is_empty() { said.stderr } else { said.stdout };
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn namespaces() -> Result<String, String> {
+    let available = cairn_testbed::is_available();
+    available.map(|()| "this machine can run them".to_owned()).map_err(|e| e.to_string())
+}
+
+fn stripe(config: &Config) -> Result<String, String> {
+    match &config.stripe {
+        Some(stripe) if stripe.webhook_secrets.is_empty() => {
+            Err("STRIPE_WEBHOOK_SECRET is not set: webhooks are refused".to_owned())
+        }
+        Some(_) => Ok("a key and a webhook secret are set".to_owned()),
+        None => Err("no key is set: `serve --dev` uses the simulator".to_owned()),
+    }
+}
+
+async fn platform(parts: &SessionParts) -> Vec<Finding> {
+    vec![
+        finding("log", log(parts).await, false),
+        finding("projections", projections(parts).await, false),
+        finding("processes", processes(parts).await, false),
+    ]
+}
+
+async fn log(parts: &SessionParts) -> Result<String, String> {
+    let head = parts.commands.executor.log().head().await.map_err(|e| e.to_string())?;
+    Ok(format!("{head} events"))
+}
+
+async fn projections(parts: &SessionParts) -> Result<String, String> {
+    parts.catch_up().await.map_err(|error| error.to_string())?;
+    let all = parts.projector.status().await.map_err(|error| error.to_string())?;
+    let parked: Vec<_> = all.iter().filter(|p| p.parked_events > 0).map(|p| &*p.name).collect();
+    if parked.is_empty() {
+        return Ok(format!("{} up to date, nothing parked", all.len()));
+    }
+    Err(format!("events are parked in {}", parked.join(", ")))
+}
+
+async fn processes(parts: &SessionParts) -> Result<String, String> {
+    let waiting = cairn_commands::processes::operator::waiting(parts.pool()).await;
+    match waiting.map_err(|error| error.to_string())? {
+        0 => Ok("nothing waits for an operator".to_owned()),
+        stuck => Err(format!("{stuck} intents wait: see `cairn process list`")),
+    }
+}

@@ -1,0 +1,140 @@
+//! `cairn balance` and `cairn finance`: the books.
+use cairn_commands::finance::{self, FinanceError, Period};
+use cairn_core::Timestamp;
+use cairn_projections::ledger::export::{ExportError, ExportFormat as Format, export};
+use cairn_projections::ledger::trial_balance::{AsOf, trial_balance};
+use cairn_projections::ledger::{balances, statement};
+
+use super::args::{BalanceArgs, ExportFormat, FinanceCommand};
+use super::exit::{CliError, Exit};
+use super::output::Output;
+use super::session::{Session, SessionParts};
+use crate::config::Config;
+use crate::http::ledger::{StatementLine, Wallet};
+use crate::outside;
+
+impl From<ExportError> for CliError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Query(error) => error.into(),
+            ExportError::Output(error) => error.into(),
+        }
+    }
+}
+
+impl From<FinanceError> for CliError {
+    fn from(error: FinanceError) -> Self {
+        match error {
+            FinanceError::BadPeriod(_) => Self::usage(error.to_string()),
+            FinanceError::Port(error) => error.into(),
+            FinanceError::Database(error) => error.into(),
+            FinanceError::Corrupt(_) => {
+                Self::new(Exit::Differs, "external_journal_corrupt", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ExportFormat> for Format {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Csv => Self::Csv,
+            ExportFormat::Beancount => Self::Beancount,
+            ExportFormat::Hledger => Self::Hledger,
+        }
+    }
+}
+
+pub(super) async fn balance(
+    config: &Config,
+    args: &BalanceArgs,
+    output: Output,
+) -> Result<(), CliError> {
+    let organisation = Some(args.organisation);
+    Session::run(config, async |parts| {
+        parts.catch_up().await?;
+        let rows = super::all_pages(async |after| {
+            Ok(balances::list(parts.pool(), organisation, after, 200).await?)
+        });
+        let rows: Vec<_> = rows.await?.into_iter().map(Wallet::from).collect();
+        output.rows(&rows, &["currency", "posted", "held", "available", "owed"])
+    })
+    .await
+}
+
+pub(super) async fn run(
+    config: &Config,
+    command: FinanceCommand,
+    output: Output,
+) -> Result<(), CliError> {
+    Session::run(config, async |parts| match command {
+        FinanceCommand::TrialBalance => show_trial_balance(&parts, output).await,
+        FinanceCommand::Statement { organisation, currency } => {
+            parts.catch_up().await?;
+            let rows = super::all_pages(async |after| {
+                let page =
+                    statement::list(parts.pool(), organisation, Some(currency), after, 200);
+                Ok(page.await?)
+            });
+            let rows: Vec<_> = rows.await?.into_iter().map(StatementLine::from).collect();
+            let columns =
+                ["occurred_at", "kind", "amount", "balance", "currency", "reference", "seconds"];
+            output.rows(&rows, &columns)
+        }
+        FinanceCommand::Reconcile { from } => reconcile(config, &parts, from, output).await,
+        FinanceCommand::Export { format } => {
+            let mut text = Vec::new();
+            let done = export(parts.pool(), format.into(), AsOf::Now, &mut text).await?;
+            output.raw(&String::from_utf8_lossy(&text));
+            let (transactions, postings) = (done.transactions, done.postings);
+            output.say(&format!("{transactions} transactions, {postings} postings"));
+            Ok(())
+        }
+    })
+    .await
+}
+
+async fn show_trial_balance(parts: &SessionParts, output: Output) -> Result<(), CliError> {
+    let found = trial_balance(parts.pool(), AsOf::Now).await?;
+    if output.is_json() {
+        output.one(&found)?;
+    } else {
+        let columns = ["account", "account_type", "currency", "debit", "credit", "balance"];
+        output.rows(&found.accounts, &columns)?;
+    }
+    output.say(&format!("sum of all: {}", found.grand_total()));
+    if found.balanced {
+        return Ok(());
+    }
+    Err(CliError::new(Exit::Differs, "books_unbalanced", found.grand_total()))
+}
+
+async fn reconcile(
+    config: &Config,
+    parts: &SessionParts,
+    from: Option<Timestamp>,
+    output: Output,
+) -> Result<(), CliError> {
+    let provider = outside::provider(config)?;
+    let everything = Period::all(parts.commands.clock.now());
+    let period = match from {
+        Some(from) => Period::range(from, everything.until, everything.now)?,
+        None => everything,
+    };
+    let report = finance::reconcile(provider.as_ref(), parts.pool(), period).await?;
+    if output.is_json() {
+        output.one(&report)?;
+    } else {
+        output.rows(&report.breaks, &["type", "currency", "source_id", "reference", "message"])?;
+        let columns = ["currency", "opening_nanos", "movements_nanos", "closing_nanos", "proven"];
+        output.rows(&report.proofs, &columns)?;
+    }
+    let (matched, expected, breaks) =
+        (report.matched, report.expected.len(), report.breaks.len());
+    output.say(&format!("{matched} matched, {expected} expected, {breaks} breaks"));
+    if report.clean {
+        return Ok(());
+    }
+    let message = format!("{breaks} breaks, or a currency is not proven");
+    Err(CliError::new(Exit::Differs, "reconciliation_breaks", message))
+}

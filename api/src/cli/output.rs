@@ -1,0 +1,152 @@
+//! The only place that writes to stdout and stderr: data on the one, talk on the other.
+use std::io::{IsTerminal, Write};
+
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::exit::CliError;
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// Prints one command's data and talk.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    format: Format,
+}
+
+impl Output {
+    /// In a format.
+    #[must_use]
+    pub const fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Whether a program reads the data.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether a progress bar has somebody to look at it.
+    #[must_use]
+    pub fn shows_progress(self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
+    /// Prints a list: as a table of these members, or whole as JSON.
+    ///
+    /// # Errors
+    /// When a row cannot be serialised.
+    pub fn rows<T: Serialize>(self, rows: &[T], columns: &[&str]) -> Result<(), CliError> {
+        match self.format {
+            Format::Json => self.json(&rows),
+            Format::Table => {
+                let mut table = new_table();
+                table.set_header(columns.iter().map(|c| c.replace('_', " ")));
+                for row in rows {
+                    let row = serde_json::to_value(row)?;
+                    table.add_row(columns.iter().map(|column| cell(row.get(column))));
+                }
+                self.data(&table.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// Prints one thing: as a table of members and values, or as JSON.
+    ///
+    /// # Errors
+    /// When it cannot be serialised.
+    pub fn one<T: Serialize>(self, thing: &T) -> Result<(), CliError> {
+        match self.format {
+            Format::Json => self.json(thing),
+            Format::Table => {
+                let mut table = new_table();
+                if let Value::Object(members) = serde_json::to_value(thing)? {
+                    for (name, value) in members {
+                        table.add_row([name.replace('_', " "), cell(Some(&value))]);
+                    }
+                }
+                self.data(&table.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// Prints a document of its own format (CSV, a journal, a completion script) as it is.
+    pub fn raw(self, text: &str) {
+        self.data(text.trim_end_matches('\n'));
+    }
+
+    /// Prints one line of JSON, whatever the format.
+    ///
+    /// # Errors
+    /// When it cannot be serialised.
+    pub fn json_line<T: Serialize>(self, thing: &T) -> Result<(), CliError> {
+        self.data(&serde_json::to_string(thing)?);
+        Ok(())
+    }
+
+    /// Says something to people.
+    pub fn say(self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// Says why the command failed.
+    pub fn fail(self, error: &CliError) {
+        match self.format {
+            Format::Table => self.say(&format!("error: {error}")),
+            Format::Json => {
+                let error = serde_json::json!({
+                    "error": { "code": error.code, "message": error.message, "exit": error.exit }
+                });
+                self.say(&error.to_string());
+            }
+        }
+    }
+
+    fn json<T: Serialize>(self, thing: &T) -> Result<(), CliError> {
+        self.data(&serde_json::to_string_pretty(thing)?);
+        Ok(())
+    }
+
+    /// A reader that closed the pipe has seen enough: that is no error.
+    fn data(self, text: &str) {
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+}
+
+fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Object(members)) if is_money(members) => {
+            format!("{} {}", cell(members.get("amount")), cell(members.get("currency")))
+        }
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(", ")
+        }
+        Some(other) => other.to_string(),
+    }
+}
+
+fn is_money(members: &serde_json::Map<String, Value>) -> bool {
+    members.len() == 2 && members.contains_key("amount") && members.contains_key("currency")
+}

@@ -1,0 +1,130 @@
+//! `cairn serve` and `cairn dev`: the server.
+use cairn_identity::Role;
+use cairn_projections::identity::api_keys;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::ServeArgs;
+use super::exit::{CliError, Exit};
+use super::keys;
+use super::output::Output;
+use super::session::SessionParts;
+use crate::config::Config;
+use crate::http::server::bind;
+use crate::outside::{self, OutsideError};
+use crate::wiring::{OpenError, Platform, Server};
+
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Database(error) => error.into(),
+            OpenError::Log(error) => error.into(),
+        }
+    }
+}
+
+impl From<OutsideError> for CliError {
+    fn from(error: OutsideError) -> Self {
+        match error {
+            OutsideError::NoStripe => Self::usage(error.to_string()),
+            OutsideError::Port(error) => error.into(),
+            OutsideError::Io(error) => error.into(),
+        }
+    }
+}
+
+pub(super) async fn serve(
+    config: &Config,
+    args: &ServeArgs,
+    output: Output,
+) -> Result<(), CliError> {
+    log_to_stderr(&config.log);
+    run(config, args.dev, output, async |_, _| Ok(())).await
+}
+
+pub(super) async fn dev(config: &Config, output: Output) -> Result<(), CliError> {
+    log_to_stderr(&config.log);
+    run(config, true, output, greet).await
+}
+
+/// Writes logs to stderr: lines for a person, JSON for everything else.
+pub(super) fn log_to_stderr(filter: &str) {
+    use std::io::IsTerminal as _;
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = if std::io::stderr().is_terminal() {
+        builder.try_init()
+    } else {
+        builder.json().flatten_event(true).try_init()
+    };
+}
+
+async fn run(
+    config: &Config,
+    dev: bool,
+    output: Output,
+    greet: impl AsyncFnOnce(&SessionParts, Output) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut stops = Stops::new()?;
+    let listeners = bind(&config.listen).await.map_err(|error| {
+        CliError::new(Exit::Unavailable, "address_unavailable", error.to_string())
+    })?;
+    let address = listeners.first().map(tokio::net::TcpListener::local_addr).transpose()?;
+    let platform = Platform::open(config, dev).await?;
+    let payments = outside::payments(config, dev).await?;
+    let outside = outside::outside(config, &payments, address)?;
+    let url = outside.public_url.clone();
+    let parts = (platform.commands.clone(), platform.projector.clone());
+    let server = Server::start(parts, outside, listeners)?;
+    payments.deliver_to(&url);
+    output.say(&format!("Cairn listens on {url}; the API is described at {url}/openapi.json"));
+    let parts = SessionParts::new(&platform, config);
+    let greeted = greet(&parts, output).await;
+    if greeted.is_ok() {
+        stops.wait().await;
+        output.say("stopping: what has begun is finished first");
+    }
+    server.stop().await;
+    payments.shutdown(&config.data).await;
+    platform.close().await;
+    greeted
+}
+
+/// Prints an operator's and a customer's key, the first time.
+async fn greet(parts: &SessionParts, output: Output) -> Result<(), CliError> {
+    parts.catch_up().await?;
+    if !api_keys::list(parts.pool(), None, None, 1).await?.items.is_empty() {
+        output.say("Keys were made before; `cairn keys create` makes more.");
+        return Ok(());
+    }
+    let operator = keys::create(parts, Role::Operator, "dev operator".to_owned(), None).await?;
+    let customer = keys::create(parts, Role::Owner, "dev customer".to_owned(), None).await?;
+    output.one(&serde_json::json!({
+        "operator_key": operator.secret.expose(),
+        "customer_key": customer.secret.expose(),
+        "customer_organisation_id": customer.organisation_id,
+    }))
+}
+
+/// Ctrl-C and SIGTERM.
+pub(super) struct Stops {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stops {
+    /// From here on the signals no longer end the process by themselves.
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Until one of them comes.
+    pub(super) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

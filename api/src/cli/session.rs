@@ -1,0 +1,110 @@
+//! One command's stay in the platform: the database, the log, the views caught up, and who acts.
+use std::future::Future;
+use std::time::Duration;
+
+use cairn_commands::{CommandContext, Commands};
+use cairn_core::OrganisationId;
+use cairn_projections::Projector;
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{CliError, Exit};
+use crate::config::Config;
+use crate::wiring::Platform;
+
+const CATCH_UP: Duration = Duration::from_secs(60);
+
+/// An open platform, with the views following the log as long as the command runs.
+pub struct Session {
+    platform: Platform,
+    stop: CancellationToken,
+    following: JoinHandle<()>,
+}
+
+impl Session {
+    /// Opens the platform: the server of `DATABASE_URL`, or the private cluster, joined or started.
+    pub async fn open(config: &Config) -> Result<Self, CliError> {
+        let platform = Platform::open(config, false).await?;
+        let stop = CancellationToken::new();
+        let following = platform.follow(stop.clone());
+        Ok(Self { platform, stop, following })
+    }
+
+    /// Opens the platform, runs one command in it, and leaves in order, whatever came of it.
+    pub async fn run<T, F>(
+        config: &Config,
+        command: impl FnOnce(SessionParts) -> F,
+    ) -> Result<T, CliError>
+    where
+        F: Future<Output = Result<T, CliError>>,
+    {
+        let session = Self::open(config).await?;
+        let parts = SessionParts::new(&session.platform, config);
+        let ended = command(parts).await;
+        session.close().await;
+        ended
+    }
+
+    /// Lets what has begun finish, and leaves.
+    pub async fn close(self) {
+        self.stop.cancel();
+        let _ = self.following.await;
+        self.platform.close().await;
+    }
+}
+
+/// What a command works with.
+#[derive(Clone)]
+pub struct SessionParts {
+    /// What acts.
+    pub commands: Commands,
+    /// What is seen.
+    pub projector: Projector,
+    user: String,
+}
+
+impl SessionParts {
+    /// Of an open platform.
+    pub fn new(platform: &Platform, config: &Config) -> Self {
+        Self {
+            commands: platform.commands.clone(),
+            projector: platform.projector.clone(),
+            user: config.user.clone(),
+        }
+    }
+
+    /// The pool that views are read from.
+    pub fn pool(&self) -> &PgPool {
+        self.commands.executor.log().pool()
+    }
+
+    /// Waits until the views show everything that is in the log now.
+    pub async fn catch_up(&self) -> Result<i64, CliError> {
+        let head = self.commands.executor.log().head().await?;
+        self.reach(head).await
+    }
+
+    /// Waits until the views show a position.
+    pub async fn reach(&self, position: i64) -> Result<i64, CliError> {
+        self.projector.wait_for(position, CATCH_UP).await.map_err(|error| {
+            CliError::new(Exit::Unavailable, "position_not_reached", error.to_string())
+        })
+    }
+
+    /// Identity of one command typed here: a new id each time, the operating system's user as actor.
+    pub fn context(&self, organisation_id: Option<OrganisationId>) -> CommandContext {
+        let id = format!("cli:{:032x}", self.commands.ids.next());
+        CommandContext {
+            body_hash: Sha256::digest(id.as_bytes()).into(),
+            command_id: id.clone(),
+            actor: format!("operator:{}", self.user),
+            organisation_id,
+            correlation_id: id,
+            causation_id: None,
+            traceparent: None,
+            origin: Some("cli".to_owned()),
+        }
+    }
+}

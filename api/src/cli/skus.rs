@@ -1,0 +1,59 @@
+//! `cairn skus`: what is for sale.
+use cairn_commands::catalog::{self, DefineSku, SetPrice};
+use cairn_core::{Money, Resources};
+use cairn_projections::catalog::skus as view;
+use serde_json::json;
+
+use super::args::SkusCommand;
+use super::exit::CliError;
+use super::output::Output;
+use super::session::{Session, SessionParts};
+use crate::config::Config;
+use crate::http::catalog::Sku;
+
+pub(super) async fn run(
+    config: &Config,
+    command: SkusCommand,
+    output: Output,
+) -> Result<(), CliError> {
+    Session::run(config, async |parts| match command {
+        SkusCommand::List => list(&parts, output).await,
+        other => {
+            let (sku_id, position) = change(&parts, other).await?;
+            output.one(&json!({ "sku_id": sku_id, "position": position }))
+        }
+    })
+    .await
+}
+
+async fn change(parts: &SessionParts, command: SkusCommand) -> Result<(String, i64), CliError> {
+    let (commands, context) = (&parts.commands, parts.context(None));
+    let done = match command {
+        SkusCommand::Define { sku_id, cpu_millis, memory_mib, disk_mib, pids } => {
+            let resources = Resources {
+                cpu_millis,
+                memory_bytes: u64::from(memory_mib) << 20,
+                disk_bytes: u64::from(disk_mib) << 20,
+                pids_max: pids,
+            };
+            catalog::define_sku(commands, &context, DefineSku { sku_id, resources }).await?
+        }
+        SkusCommand::Price { sku_id, currency, per_hour } => {
+            let per_hour = Money::new(per_hour, currency);
+            let input = SetPrice { sku_id, per_hour, effective_at: None };
+            catalog::set_price(commands, &context, input).await?
+        }
+        SkusCommand::Retire { sku_id } => {
+            catalog::retire_sku(commands, &context, &sku_id).await?
+        }
+        SkusCommand::List => return Err(CliError::usage("nothing to change")),
+    };
+    Ok((done.aggregate_id, done.position))
+}
+
+async fn list(parts: &SessionParts, output: Output) -> Result<(), CliError> {
+    parts.catch_up().await?;
+    let rows = super::all_pages(async |after| Ok(view::list(parts.pool(), true, after, 200).await?));
+    let rows: Vec<_> = rows.await?.into_iter().map(Sku::from).collect();
+    output.rows(&rows, &["sku_id", "resources", "prices", "retired"])
+}

@@ -1,0 +1,121 @@
+//! Configuration: the only place that reads the environment.
+//!
+//! | variable | meaning | without it |
+//! |---|---|---|
+//! | `DATABASE_URL` | the PostgreSQL server to use | a private cluster under the data directory |
+//! | `CAIRN_DATA` | the data directory | `.cairn` |
+//! | `CAIRN_LISTEN` | addresses to listen on, separated by commas | `127.0.0.1:8080` |
+//! | `CAIRN_PUBLIC_URL` | how nodes and customers reach this server | `http://` and the first address |
+//! | `STRIPE_SECRET_KEY` | Stripe's secret key | `serve --dev` starts the simulator |
+//! | `STRIPE_WEBHOOK_SECRET` | webhook secrets, separated by commas (rotation) | the simulator's own |
+//! | `STRIPE_API_BASE` | another server that speaks Stripe's API | Stripe itself |
+//! | `CAIRN_LOG` | what to log, as `tracing` filters | `info` |
+//! | `CAIRN_POOL_SIZE` | connections to the database | 16 |
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use cairn_stripe::StripeConfig;
+
+/// All settings of one process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The PostgreSQL server to use; `None` for the private cluster.
+    pub database_url: Option<String>,
+    /// Data directory: cluster, keys.
+    pub data: PathBuf,
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// How nodes and customers reach this server.
+    pub public_url: Option<String>,
+    /// Real Stripe, or `None`.
+    pub stripe: Option<StripeConfig>,
+    /// Connections to the database.
+    pub pool_size: u32,
+    /// Log filter.
+    pub log: String,
+    /// Log filter of the demo, which tells its own story.
+    pub demo_log: String,
+    /// Who runs this command, for the audit trail.
+    pub user: String,
+}
+
+/// A variable that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable}='{value}' is not {expected}")]
+pub struct ConfigError {
+    variable: &'static str,
+    value: String,
+    expected: &'static str,
+}
+
+impl Config {
+    /// From the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the variable that is wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        #[allow(clippy::disallowed_methods, reason = "the one home of the environment")]
+        Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// From any lookup.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the variable that is wrong.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let or = |name: &str, default: &str| lookup(name).unwrap_or_else(|| default.to_owned());
+        let listen = or("CAIRN_LISTEN", "127.0.0.1:8080")
+            .split(',')
+            .map(|part| parse("CAIRN_LISTEN", part.trim(), "an address such as 127.0.0.1:8080"))
+            .collect::<Result<_, _>>()?;
+        let secrets = lookup("STRIPE_WEBHOOK_SECRET").unwrap_or_default();
+        let stripe = lookup("STRIPE_SECRET_KEY").map(|secret_key| StripeConfig {
+            secret_key,
+            webhook_secrets: secrets
+                .split(',')
+                .map(str::trim)
+                .filter(|secret| !secret.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            api_base: lookup("STRIPE_API_BASE"),
+        });
+        Ok(Self {
+            database_url: lookup("DATABASE_URL"),
+            data: PathBuf::from(or("CAIRN_DATA", ".cairn")),
+            listen,
+            public_url: lookup("CAIRN_PUBLIC_URL"),
+            stripe,
+            pool_size: parse("CAIRN_POOL_SIZE", &or("CAIRN_POOL_SIZE", "16"), "a number")?,
+            log: or("CAIRN_LOG", "info,sqlx=warn,russh=warn"),
+            demo_log: or("CAIRN_LOG", "error"),
+            user: lookup("SUDO_USER").unwrap_or_else(|| or("USER", "unknown")),
+        })
+    }
+}
+
+fn parse<T: std::str::FromStr>(
+    variable: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> Result<T, ConfigError> {
+    value.parse().map_err(|_| ConfigError { variable, value: value.to_owned(), expected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn an_empty_environment_is_enough() {
+        let config = Config::from_lookup(|_| None).unwrap();
+        assert_eq!(config.listen[0].to_string(), "127.0.0.1:8080");
+        assert!(config.database_url.is_none() && config.stripe.is_none());
+    }
+
+    #[test]
+    fn a_wrong_value_is_named() {
+        let error = Config::from_lookup(|name| (name == "CAIRN_LISTEN").then(|| "here".to_owned()))
+            .unwrap_err();
+        assert!(error.to_string().contains("CAIRN_LISTEN='here'"));
+    }
+}

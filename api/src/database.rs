@@ -1,0 +1,148 @@
+//! The database of one process: the server of `DATABASE_URL`, or a private cluster under the data directory.
+use std::path::Path;
+use std::str::FromStr as _;
+
+use cairn_cluster::{Cluster, ClusterConfig};
+use cairn_event_log::MIGRATOR;
+use sqlx::migrate::Migrate as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use crate::config::Config;
+
+const NAME: &str = "cairn";
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The private cluster did not start.
+    #[error("the private PostgreSQL cluster: {0}")]
+    Cluster(#[from] cairn_cluster::ClusterError),
+    /// The server did not answer, or refused.
+    #[error(transparent)]
+    Sqlx(#[from] sqlx::Error),
+    /// A migration failed.
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Somebody must migrate first.
+    #[error("{0} migrations are not applied: run `cairn migrate up`")]
+    Behind(usize),
+}
+
+/// Where the database is; holds the private cluster while it is in use.
+#[derive(Debug)]
+pub struct Database {
+    /// How to connect as the owner of the schema.
+    pub options: PgConnectOptions,
+    /// The private cluster, if that is what runs.
+    pub cluster: Option<Cluster>,
+}
+
+/// One migration and whether it is applied.
+#[derive(Debug, serde::Serialize)]
+pub struct MigrationStatus {
+    /// Its number.
+    pub version: i64,
+    /// What it does.
+    pub description: String,
+    /// Whether the database has it.
+    pub applied: bool,
+}
+
+impl Database {
+    /// Finds the server, or starts or joins the private cluster.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn open(config: &Config) -> Result<Self, DatabaseError> {
+        if let Some(url) = &config.database_url {
+            return Ok(Self { options: PgConnectOptions::from_str(url)?, cluster: None });
+        }
+        Self::private(&config.data).await
+    }
+
+    /// The private cluster under a data directory.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Cluster`].
+    pub async fn private(data: &Path) -> Result<Self, DatabaseError> {
+        let directory = data.join("postgres");
+        let start = move || {
+            let config = ClusterConfig { directory, durable: true, settings: vec![] };
+            let cluster = Cluster::start(config)?;
+            cluster.create_database(NAME)?;
+            Ok::<_, cairn_cluster::ClusterError>(cluster)
+        };
+        let cluster = tokio::task::spawn_blocking(start)
+            .await
+            .map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??;
+        let options = PgConnectOptions::from_str(&cluster.url(NAME))?;
+        Ok(Self { options, cluster: Some(cluster) })
+    }
+
+    /// One connection as the owner of the schema.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn owner(&self) -> Result<PgConnection, sqlx::Error> {
+        self.options.clone().disable_statement_logging().connect().await
+    }
+
+    /// Applies what is missing. Returns how many migrations that were.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn migrate_up(&self) -> Result<usize, DatabaseError> {
+        let missing = self.migrations().await?.iter().filter(|m| !m.applied).count();
+        let mut connection = self.owner().await?;
+        MIGRATOR.run(&mut connection).await?;
+        connection.close().await?;
+        Ok(missing)
+    }
+
+    /// Takes back the newest applied migration. Returns its number.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn migrate_down(&self) -> Result<Option<i64>, DatabaseError> {
+        let applied: Vec<_> =
+            self.migrations().await?.iter().filter(|m| m.applied).map(|m| m.version).collect();
+        let Some((newest, rest)) = applied.split_last() else { return Ok(None) };
+        let mut connection = self.owner().await?;
+        MIGRATOR.undo(&mut connection, rest.last().copied().unwrap_or(0)).await?;
+        connection.close().await?;
+        Ok(Some(*newest))
+    }
+
+    /// Every migration.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn migrations(&self) -> Result<Vec<MigrationStatus>, DatabaseError> {
+        let mut connection = self.owner().await?;
+        connection.ensure_migrations_table().await?;
+        let applied = connection.list_applied_migrations().await?;
+        connection.close().await?;
+        Ok(MIGRATOR
+            .iter()
+            .filter(|m| !m.migration_type.is_down_migration())
+            .map(|m| MigrationStatus {
+                version: m.version,
+                description: m.description.to_string(),
+                applied: applied.iter().any(|a| a.version == m.version),
+            })
+            .collect())
+    }
+
+    /// Makes the schema fit: a private cluster is migrated, a server of others must be already, unless `migrate` says so.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Behind`], or what a migration said.
+    pub async fn ensure_schema(&self, migrate: bool) -> Result<(), DatabaseError> {
+        if migrate || self.cluster.is_some() {
+            return self.migrate_up().await.map(drop);
+        }
+        let missing = self.migrations().await?.iter().filter(|m| !m.applied).count();
+        if missing == 0 { Ok(()) } else { Err(DatabaseError::Behind(missing)) }
+    }
+}

@@ -1,0 +1,219 @@
+//! The catalogue: what is for sale and at which price.
+use axum::extract::{Path, State};
+use cairn_commands::catalog::{self, DefineSku, SetPrice};
+use cairn_core::Resources;
+use cairn_projections::catalog::skus as sku_view;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answer::Done;
+use super::money;
+use super::page::Page;
+use super::reader::{ListQuery, Reader, Seen};
+use super::state::Api;
+use super::wish::Wish;
+use crate::problem::Problem;
+
+/// Routes of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list_skus, define_sku))
+        .routes(routes!(set_sku_price))
+        .routes(routes!(retire_sku))
+}
+
+/// What is for sale, with the prices that a rental would begin with now.
+#[utoipa::path(get, path = "/v1/skus", operation_id = "list_skus", tag = "catalog",
+    params(ListQuery), security(("api_key" = [])),
+    responses(
+        (status = 200, description = "One page", body = Page<Sku>),
+        (status = "4XX", description = "Refused", body = Problem),
+    ))]
+async fn list_skus(
+    State(api): State<Api>,
+    reader: Reader<ListQuery>,
+) -> Result<Seen<Page<Sku>>, Problem> {
+    let page = reader.query.page()?;
+    let rows = sku_view::list(api.pool(), false, page.after, page.limit).await?;
+    Ok(reader.saw(Page::of(rows, Sku::from)))
+}
+
+/// Defines a SKU. Its resources never change.
+#[utoipa::path(post, path = "/v1/skus", operation_id = "define_sku", tag = "catalog",
+    request_body = SkuBody, security(("api_key" = [])),
+    params(("Idempotency-Key" = String, Header, description = "Once per wish")),
+    responses(
+        (status = 201, description = "Defined", body = SkuDone),
+        (status = "4XX", description = "Refused", body = Problem),
+    ))]
+async fn define_sku(
+    State(api): State<Api>,
+    wish: Wish<SkuBody>,
+) -> Result<Done<SkuDone>, Problem> {
+    let sku_id = wish.body.sku_id;
+    let input = DefineSku { sku_id: sku_id.clone(), resources: wish.body.resources.into() };
+    let done = catalog::define_sku(&api.commands, &wish.context, input).await?;
+    Ok(Done::created(&done, "/v1/skus".to_owned(), SkuDone { sku_id }))
+}
+
+/// Sets the price of rentals that begin from now on. Running ones keep theirs.
+#[utoipa::path(post, path = "/v1/skus/{sku_id}/prices", operation_id = "set_sku_price", tag = "catalog",
+    request_body = PriceBody, security(("api_key" = [])),
+    params(
+        ("sku_id" = String, Path, description = "The SKU"),
+        ("Idempotency-Key" = String, Header, description = "Once per wish"),
+    ),
+    responses(
+        (status = 200, description = "Set", body = SkuDone),
+        (status = "4XX", description = "Refused", body = Problem),
+    ))]
+async fn set_sku_price(
+    State(api): State<Api>,
+    Path(sku_id): Path<String>,
+    wish: Wish<PriceBody>,
+) -> Result<Done<SkuDone>, Problem> {
+    let price = money::parse(&wish.body.amount, &wish.body.currency).map_err(Problem::invalid)?;
+    let input = SetPrice { sku_id: sku_id.clone(), per_hour: price, effective_at: None };
+    let done = catalog::set_price(&api.commands, &wish.context, input).await?;
+    Ok(Done::ok(&done, SkuDone { sku_id }))
+}
+
+/// Sells a SKU no longer. Running rentals keep it.
+#[utoipa::path(post, path = "/v1/skus/{sku_id}/retire", operation_id = "retire_sku", tag = "catalog",
+    security(("api_key" = [])),
+    params(
+        ("sku_id" = String, Path, description = "The SKU"),
+        ("Idempotency-Key" = String, Header, description = "Once per wish"),
+    ),
+    responses(
+        (status = 200, description = "Retired", body = SkuDone),
+        (status = "4XX", description = "Refused", body = Problem),
+    ))]
+async fn retire_sku(
+    State(api): State<Api>,
+    Path(sku_id): Path<String>,
+    wish: Wish<Nothing>,
+) -> Result<Done<SkuDone>, Problem> {
+    let done = catalog::retire_sku(&api.commands, &wish.context, &sku_id).await?;
+    Ok(Done::ok(&done, SkuDone { sku_id }))
+}
+
+/// A body without members.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// An amount of compute.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResourcesDto {
+    /// Thousandths of a CPU core.
+    #[schema(example = 500)]
+    pub cpu_millis: u32,
+    /// Bytes of memory.
+    #[schema(example = 268435456)]
+    pub memory_bytes: u64,
+    /// Bytes of disk.
+    #[schema(example = 268435456)]
+    pub disk_bytes: u64,
+    /// Processes and threads at once.
+    #[schema(example = 128)]
+    pub pids_max: u32,
+}
+
+impl From<ResourcesDto> for Resources {
+    fn from(dto: ResourcesDto) -> Self {
+        let ResourcesDto { cpu_millis, memory_bytes, disk_bytes, pids_max } = dto;
+        Self { cpu_millis, memory_bytes, disk_bytes, pids_max }
+    }
+}
+
+impl ResourcesDto {
+    /// From the columns of a row.
+    #[must_use]
+    pub fn of(cpu_millis: i64, memory_bytes: i64, disk_bytes: i64, pids_max: i64) -> Self {
+        Self {
+            cpu_millis: u32::try_from(cpu_millis).unwrap_or(u32::MAX),
+            memory_bytes: memory_bytes.unsigned_abs(),
+            disk_bytes: disk_bytes.unsigned_abs(),
+            pids_max: u32::try_from(pids_max).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// A SKU to define.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SkuBody {
+    /// 1 to 40 of a-z, 0-9, `-` and `.`, a letter first.
+    #[schema(example = "small")]
+    sku_id: String,
+    /// What one gets.
+    resources: ResourcesDto,
+}
+
+/// A price to set.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceBody {
+    /// Decimal: the price of 3,600 seconds.
+    #[schema(example = "0.36")]
+    amount: String,
+    /// CHF, EUR, GBP or USD.
+    #[schema(example = "USD")]
+    currency: String,
+}
+
+/// It is so.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SkuDone {
+    /// The SKU.
+    sku_id: String,
+}
+
+/// Something for sale.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Sku {
+    /// Its id.
+    pub sku_id: String,
+    /// What one gets.
+    pub resources: ResourcesDto,
+    /// One price per currency.
+    pub prices: Vec<Price>,
+    /// Whether it is sold no longer.
+    pub retired: bool,
+}
+
+/// The price in one currency.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Price {
+    /// ISO 4217.
+    pub currency: String,
+    /// Decimal: the price of 3,600 seconds.
+    pub per_hour: String,
+    /// Version that a rental would pin.
+    pub version: i64,
+}
+
+impl From<sku_view::Sku> for Sku {
+    fn from(row: sku_view::Sku) -> Self {
+        let price = |price: sku_view::Price| Price {
+            currency: price.currency,
+            per_hour: money::decimal(price.nanos_per_hour),
+            version: price.version,
+        };
+        Self {
+            sku_id: row.sku_id,
+            resources: ResourcesDto::of(
+                row.cpu_millis,
+                row.memory_bytes,
+                row.disk_bytes,
+                row.pids_max,
+            ),
+            prices: row.prices.into_iter().map(price).collect(),
+            retired: row.retired_at.is_some(),
+        }
+    }
+}

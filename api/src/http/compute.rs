@@ -1,0 +1,357 @@
+//! Compute: rentals, from the request to the release.
+use axum::extract::{Path, State};
+use cairn_commands::compute::{self, RequestAllocation, RequestRelease};
+use cairn_compute::ReleaseReason;
+use cairn_core::NodeId;
+use cairn_projections::compute::{allocations as view, timeline};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answer::Done;
+use super::catalog::{Nothing, ResourcesDto};
+use super::money;
+use super::page::Page;
+use super::reader::{ListQuery, OneQuery, Reader, Seen};
+use super::state::Api;
+use super::wish::Wish;
+use crate::auth::Caller;
+use crate::problem::{FieldError, Missing, Problem};
+
+/// Routes of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(request_allocation, list_allocations))
+        .routes(routes!(get_allocation))
+        .routes(routes!(release_allocation))
+        .routes(routes!(get_allocation_steps))
+}
+
+/// Rents. The answer comes at once; `Location` shows how it goes.
+#[utoipa::path(post, path = "/v1/allocations", operation_id = "request_allocation", tag = "compute",
+    request_body = AllocationBody, security(("api_key" = [])),
+    params(("Idempotency-Key" = String, Header, description = "Once per wish")),
+    responses(
+        (status = 201, description = "Capacity and funds will be set aside", body = AllocationDone),
+        (status = "4XX", description = "Refused", body = Problem),
+    ))]
+async fn request_allocation(
+    State(api): State<Api>,
+    wish: Wish<AllocationBody>,
+) -> Result<Done<AllocationDone>, Problem> {
+    let input = wish.body.input(&wish.caller)?;
+    let done = compute::request_allocation(&api.commands, &wish.context, input).await?;
+    let body = AllocationDone::of(&done.aggregate_id, "requested");
+    Ok(Done::created(&done, format!("/v1/allocations/{}", done.aggregate_id), body))
+}
+
+/// Rentals, newest first.
+#[utoipa::path(get, path = "/v1/allocations", operation_id = "list_allocations", tag = "compute",
+    params(ListQuery), security(("api_key" = [])),
+    responses(
+        (status = 200, description = "One page", body = Page<Allocation>),
+        (status = "4XX", description = "Refused", body = Problem),
+    ))]
+async fn list_allocations(
+    State(api): State<Api>,
+    reader: Reader<ListQuery>,
+) -> Result<Seen<Page<Allocation>>, Problem> {
+    let page = reader.query.page()?;
+    let organisation = reader.caller.narrowed_to();
+    let filter = view::Filter { organisation, ..view::Filter::default() };
+    let rows = view::list(api.pool(), filter, page.after, page.limit).await?;
+    Ok(reader.saw(Page::of(rows, Allocation::from)))
+}
+
+/// One rental.
+#[utoipa::path(get, path = "/v1/allocations/{allocation_id}", operation_id = "get_allocation", tag = "compute",
+    params(("allocation_id" = String, Path, description = "`alloc_…`"), OneQuery), security(("api_key" = [])),
+    responses(
+        (status = 200, description = "As it stands", body = Allocation),
+        (status = "4XX", description = "Refused, or not there", body = Problem),
+    ))]
+async fn get_allocation(
+    State(api): State<Api>,
+    reader: Reader<OneQuery>,
+    Path(id): Path<String>,
+) -> Result<Seen<Allocation>, Problem> {
+    let row = view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
+    let row = row.ok_or_else(|| Problem::missing(Missing::Allocation))?;
+    let mut shown = Allocation::from(row);
+    if let Some(ssh) = &mut shown.ssh {
+        ssh.known_hosts = api.enrolments.authority.known_hosts_line().ok();
+    }
+    Ok(reader.saw(shown))
+}
+
+/// Ends a rental. The meter stops at once; everything on the node is taken away.
+#[utoipa::path(post, path = "/v1/allocations/{allocation_id}/release", operation_id = "release_allocation",
+    tag = "compute", security(("api_key" = [])),
+    params(
+        ("allocation_id" = String, Path, description = "`alloc_…`"),
+        ("Idempotency-Key" = String, Header, description = "Once per wish"),
+    ),
+    responses(
+        (status = 202, description = "It ends", body = AllocationDone),
+        (status = "4XX", description = "Refused, or not there", body = Problem),
+    ))]
+async fn release_allocation(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    wish: Wish<Nothing>,
+) -> Result<Done<AllocationDone>, Problem> {
+    let allocation_id = id.parse().map_err(|_| Problem::missing(Missing::Allocation))?;
+    let organisation_id = wish.caller.narrowed_to();
+    let reason = match organisation_id {
+        Some(_) => ReleaseReason::Customer,
+        None => ReleaseReason::Operator,
+    };
+    let input = RequestRelease { organisation_id, allocation_id, reason };
+    let done = compute::request_release(&api.commands, &wish.context, input).await?;
+    let body = AllocationDone::of(&id, "releasing");
+    Ok(Done::accepted(&done, format!("/v1/allocations/{id}"), body))
+}
+
+/// What happened to a rental, step by step.
+#[utoipa::path(get, path = "/v1/allocations/{allocation_id}/timeline", operation_id = "get_allocation_steps",
+    tag = "compute", security(("api_key" = [])),
+    params(("allocation_id" = String, Path, description = "`alloc_…`"), OneQuery),
+    responses(
+        (status = 200, description = "In the order it happened", body = Timeline),
+        (status = "4XX", description = "Refused, or not there", body = Problem),
+    ))]
+async fn get_allocation_steps(
+    State(api): State<Api>,
+    reader: Reader<OneQuery>,
+    Path(id): Path<String>,
+) -> Result<Seen<Timeline>, Problem> {
+    let rows = timeline::list(api.pool(), reader.caller.narrowed_to(), &id).await?;
+    if rows.is_empty() {
+        return Err(Problem::missing(Missing::Allocation));
+    }
+    Ok(reader.saw(Timeline { items: rows.into_iter().map(TimelineEntry::from).collect() }))
+}
+
+/// What to rent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AllocationBody {
+    /// From `GET /v1/skus`.
+    #[schema(example = "small")]
+    sku_id: String,
+    /// The wallet that pays.
+    #[schema(example = "USD")]
+    currency: String,
+    /// One line of a `.pub` file; a comment at its end is dropped.
+    #[schema(example = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@laptop")]
+    ssh_public_key: String,
+    /// A node asked for by id; any when absent.
+    node_id: Option<String>,
+}
+
+impl AllocationBody {
+    fn input(self, caller: &Caller) -> Result<RequestAllocation, Problem> {
+        let currency = money::parse_currency("/currency", &self.currency);
+        let node_id = self.node_id.as_deref().map(str::parse::<NodeId>).transpose();
+        let node_id = node_id
+            .map_err(|error| FieldError::new("/node_id", "body_invalid", error.to_string()));
+        let (currency, node_id) = match (currency, node_id) {
+            (Ok(currency), Ok(node_id)) => (currency, node_id),
+            (currency, node_id) => {
+                let errors = currency.err().into_iter().chain(node_id.err()).collect();
+                return Err(Problem::invalid(errors));
+            }
+        };
+        Ok(RequestAllocation {
+            organisation_id: caller.organisation_id,
+            sku_id: self.sku_id,
+            currency,
+            ssh_public_key: without_comment(&self.ssh_public_key),
+            node_id,
+        })
+    }
+}
+
+/// The first two words of one line: type and key.
+#[must_use]
+pub fn without_comment(key: &str) -> String {
+    let line = key.trim_end_matches(['\n', '\r', ' ']);
+    if line.contains(['\n', '\r']) {
+        return line.to_owned();
+    }
+    line.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// It is under way.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AllocationDone {
+    /// `alloc_…`
+    allocation_id: String,
+    /// What it is now.
+    status: String,
+}
+
+impl AllocationDone {
+    fn of(id: &str, status: &str) -> Self {
+        Self { allocation_id: id.to_owned(), status: status.to_owned() }
+    }
+}
+
+/// Where to log in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SshAccess {
+    /// Account.
+    pub login: String,
+    /// Address of the node.
+    pub address: String,
+    /// Port of its SSH server.
+    pub port: i32,
+    /// Line for `known_hosts`: the authority that vouches for every node of this control plane.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_hosts: Option<String>,
+}
+
+/// Why it could not be had.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Failure {
+    /// The step of provisioning that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Stable code.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// A rental as it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Allocation {
+    /// `alloc_…`
+    pub allocation_id: String,
+    /// `org_…`
+    pub organisation_id: String,
+    /// `requested`, `reserved`, `provisioning`, `active`, `compensating`, `releasing`, `settling`, `released`, `failed`, `rejected`.
+    pub status: String,
+    /// Whether it is stuck and somebody looks at it.
+    pub needs_operator: bool,
+    /// What was rented.
+    pub sku_id: String,
+    /// What one gets.
+    pub resources: ResourcesDto,
+    /// Decimal: the pinned price of 3,600 seconds.
+    pub per_hour: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Where it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<String>,
+    /// Where to log in, while it is active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshAccess>,
+    /// Steps verified on the node.
+    pub steps_done: Vec<String>,
+    /// Seconds billed so far: from proven readiness to the release request.
+    pub active_seconds: i64,
+    /// Decimal: charged so far.
+    pub charged: String,
+    /// Why it failed or was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Why it ends: `customer`, `operator` or `funds_exhausted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release_reason: Option<String>,
+    /// RFC 3339.
+    pub requested_at: String,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activated_at: Option<String>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+}
+
+impl From<view::Allocation> for Allocation {
+    fn from(row: view::Allocation) -> Self {
+        let ssh = ssh_access(&row);
+        let failure = row.failure_code.map(|code| Failure {
+            step: row.failed_step,
+            code,
+            message: row.failure_message.unwrap_or_default(),
+        });
+        Self {
+            ssh,
+            failure,
+            allocation_id: row.allocation_id,
+            organisation_id: row.organisation_id,
+            status: row.status,
+            needs_operator: row.needs_operator,
+            sku_id: row.sku_id,
+            resources: ResourcesDto::of(
+                row.cpu_millis,
+                row.memory_bytes,
+                row.disk_bytes,
+                row.pids_max,
+            ),
+            per_hour: money::decimal(row.nanos_per_hour),
+            currency: row.currency,
+            node_id: row.node_id,
+            steps_done: row.steps_done,
+            active_seconds: row.active_seconds,
+            charged: money::decimal(row.charged_nanos),
+            release_reason: row.release_reason,
+            requested_at: row.requested_at.to_string(),
+            activated_at: row.activated_at.map(|at| at.to_string()),
+            ended_at: row.ended_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+fn ssh_access(row: &view::Allocation) -> Option<SshAccess> {
+    let (login, address) = (row.login.clone()?, row.ssh_address.clone()?);
+    let access = SshAccess { login, address, port: row.ssh_port?, known_hosts: None };
+    (row.status == "active").then_some(access)
+}
+
+/// What happened, in order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Timeline {
+    /// Oldest first.
+    pub items: Vec<TimelineEntry>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimelineEntry {
+    /// Where in the log it is.
+    pub position: i64,
+    /// `requested`, `step_completed`, `activated` …
+    pub entry: String,
+    /// The step of provisioning, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// What was observed, or why it went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// RFC 3339.
+    pub at: String,
+}
+
+impl From<timeline::Entry> for TimelineEntry {
+    fn from(row: timeline::Entry) -> Self {
+        let timeline::Entry { position, entry, step, detail, at, .. } = row;
+        Self { position, entry, step, detail, at: at.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_comment;
+
+    #[test]
+    fn a_comment_is_dropped_and_a_second_line_is_not_hidden() {
+        assert_eq!(without_comment("ssh-ed25519 AAAA me@laptop home\n"), "ssh-ed25519 AAAA");
+        assert_eq!(without_comment("ssh-ed25519 AAAA"), "ssh-ed25519 AAAA");
+        assert_eq!(without_comment("a b\nc d"), "a b\nc d");
+    }
+}

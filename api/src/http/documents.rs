@@ -1,0 +1,69 @@
+//! The documents that the API serves about itself: OpenAPI and a page per error code.
+use std::sync::LazyLock;
+
+use axum::extract::Path;
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::state::Api;
+use crate::problem::{Missing, Problem, catalogue};
+
+/// The document that routes add themselves to.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "Cairn",
+        description = "Rents out compute and never loses count. Amounts are decimal strings; times are RFC 3339 in UTC; \
+            ids are prefixed and time-ordered. Every POST needs an Idempotency-Key. Problems are RFC 9457.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    components(schemas(Problem)),
+    modifiers(&Security),
+    servers((url = "/", description = "This server")),
+)]
+pub struct Document;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("cairn_live_…")
+            .description(Some("An API key, bound to an organisation and a role."))
+            .build();
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Routes of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(get_openapi)).routes(routes!(get_error_page))
+}
+
+static OPENAPI: LazyLock<String> =
+    LazyLock::new(|| super::openapi().to_pretty_json().unwrap_or_default());
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "get_openapi", tag = "documents",
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")))]
+async fn get_openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI.as_str())
+}
+
+/// What an error code means and what to do.
+#[utoipa::path(get, path = "/docs/errors/{code}", operation_id = "get_error_page", tag = "documents",
+    params(("code" = String, Path, description = "Stable code of a problem")),
+    responses(
+        (status = 200, description = "The page", content_type = "text/markdown"),
+        (status = 404, description = "No such code", body = Problem),
+    ))]
+async fn get_error_page(Path(code): Path<String>) -> Result<impl IntoResponse, Problem> {
+    let found = catalogue::find(&code).ok_or_else(|| Problem::missing(Missing::Page))?;
+    Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], found.page))
+}

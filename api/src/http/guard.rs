@@ -1,0 +1,119 @@
+//! The guard in front of every route: which operation this is, who asks, and whether the table lets them.
+//!
+//! Authorisation happens here and nowhere else, before a byte of the body is read. What the table does not name is refused.
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::OpenApi;
+
+use super::state::Api;
+use crate::auth::{ApiKeySecret, Caller, Scope, table};
+use crate::problem::Problem;
+
+/// Name of the operation that a request asks for.
+#[derive(Debug, Clone)]
+pub struct Operation(pub Arc<str>);
+
+/// Operations by method and path, as the OpenAPI document has them.
+#[derive(Debug, Clone, Default)]
+pub struct Operations(Arc<HashMap<(Method, String), Arc<str>>>);
+
+impl Operations {
+    /// Of a document.
+    #[must_use]
+    pub fn of(document: &OpenApi) -> Self {
+        let mut found = HashMap::new();
+        for (path, item) in &document.paths.paths {
+            for (method, operation) in [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::PATCH, &item.patch),
+                (Method::DELETE, &item.delete),
+            ] {
+                if let Some(id) = operation.as_ref().and_then(|o| o.operation_id.as_deref()) {
+                    found.insert((method, path.clone()), Arc::from(id));
+                }
+            }
+        }
+        Self(Arc::new(found))
+    }
+
+    fn find(&self, method: &Method, path: &str) -> Option<Arc<str>> {
+        let method = if method == Method::HEAD { Method::GET } else { method.clone() };
+        self.0.get(&(method, path.to_owned())).cloned()
+    }
+}
+
+/// What the guard needs.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// The API.
+    pub api: Api,
+    /// Its operations.
+    pub operations: Operations,
+}
+
+/// Lets a request pass, with its [`Caller`], or answers with a problem.
+pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
+    let operation = path.and_then(|path| guard.operations.find(request.method(), &path));
+    let Some(operation) = operation else {
+        return Problem::new("route_not_found", "there is no such operation").into_response();
+    };
+    if !table::is_public(&operation) {
+        match admit(&guard.api, request.headers(), &operation).await {
+            Ok(caller) => request.extensions_mut().insert(caller),
+            Err(problem) => return problem.into_response(),
+        };
+    }
+    let name = Operation(operation);
+    request.extensions_mut().insert(name.clone());
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(name);
+    response
+}
+
+async fn admit(api: &Api, headers: &HeaderMap, operation: &str) -> Result<Caller, Problem> {
+    let secret = bearer(headers)?;
+    let key = api.keys.find(&secret).await?.ok_or_else(|| {
+        Problem::new("unauthenticated", "this API key is unknown or was revoked")
+    })?;
+    let scope = table::rule(operation).map_or(Scope::None, |rule| rule.scope(key.role));
+    if scope == Scope::None {
+        let detail = format!("a key with the role {} may not do this", role_name(key.role));
+        return Err(Problem::new("forbidden", detail));
+    }
+    let (key_id, organisation_id, role) = (key.key_id, key.organisation_id, key.role);
+    Ok(Caller { key_id, organisation_id, role, scope })
+}
+
+/// Name of a role on the wire.
+#[must_use]
+pub const fn role_name(role: cairn_identity::Role) -> &'static str {
+    use cairn_identity::Role;
+    match role {
+        Role::Owner => "owner",
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+        Role::Finance => "finance",
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<ApiKeySecret, Problem> {
+    let missing = || {
+        Problem::new("unauthenticated", "send an API key as Authorization: Bearer cairn_live_…")
+    };
+    let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let text = value.to_str().map_err(|_| missing())?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(missing());
+    }
+    ApiKeySecret::parse(token.trim())
+        .map_err(|error| Problem::new("api_key_malformed", error.to_string()))
+}

@@ -1,0 +1,111 @@
+//! Health: is the process alive, can it serve, and what does it count.
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::state::Api;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Views that lag further behind than this are not fit to serve.
+const LAG_MAX_SECONDS: f64 = 30.0;
+
+/// Routes of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(get_liveness))
+        .routes(routes!(get_readiness))
+        .routes(routes!(get_metrics))
+}
+
+/// Whether one part is fit.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartHealth {
+    /// Name of the part.
+    pub part: String,
+    /// Whether it can serve.
+    pub ready: bool,
+    /// Why not, or how it stands.
+    pub detail: String,
+}
+
+/// Whether this server can serve.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// Whether all parts are fit.
+    pub ready: bool,
+    /// Part by part.
+    pub parts: Vec<PartHealth>,
+}
+
+/// Answers as long as the process runs.
+#[utoipa::path(get, path = "/livez", operation_id = "get_liveness", tag = "health",
+    responses((status = 200, description = "The process runs")))]
+async fn get_liveness() -> &'static str {
+    "alive\n"
+}
+
+/// Database, projections and processes, part by part.
+#[utoipa::path(get, path = "/readyz", operation_id = "get_readiness", tag = "health",
+    responses(
+        (status = 200, description = "All parts are fit", body = Readiness),
+        (status = 503, description = "Some part is not", body = Readiness),
+    ))]
+async fn get_readiness(State(api): State<Api>) -> impl IntoResponse {
+    let parts = vec![database(&api).await, projections(&api).await, processes(&api).await];
+    let ready = parts.iter().all(|part| part.ready);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, parts }))
+}
+
+/// What this process counts, for Prometheus.
+#[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "health",
+    responses((status = 200, description = "Prometheus text", content_type = "text/plain")))]
+async fn get_metrics(State(api): State<Api>) -> impl IntoResponse {
+    let text = api.metrics.as_ref().map(|handle| handle.render()).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}
+
+fn part(name: &str, found: Result<Result<String, String>, tokio::time::error::Elapsed>) -> PartHealth {
+    let found = found.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+    let ready = found.is_ok();
+    let detail = found.unwrap_or_else(|cause| cause);
+    PartHealth { part: name.to_owned(), ready, detail }
+}
+
+async fn database(api: &Api) -> PartHealth {
+    let ask = async {
+        let head = api.commands.executor.log().head().await.map_err(|e| e.to_string())?;
+        Ok(format!("log at {head}"))
+    };
+    part("database", tokio::time::timeout(PATIENCE, ask).await)
+}
+
+async fn projections(api: &Api) -> PartHealth {
+    let ask = async {
+        let all = api.views.projector().status().await.map_err(|e| e.to_string())?;
+        let late = all.iter().filter(|p| p.lag_seconds > LAG_MAX_SECONDS);
+        let late: Vec<_> = late.map(|p| format!("{} by {:.0} s", p.name, p.lag_seconds)).collect();
+        if late.is_empty() {
+            Ok(format!("{} follow the log", all.len()))
+        } else {
+            Err(format!("behind: {}", late.join(", ")))
+        }
+    };
+    part("projections", tokio::time::timeout(PATIENCE, ask).await)
+}
+
+async fn processes(api: &Api) -> PartHealth {
+    let ask = async {
+        let head = api.commands.executor.log().head().await.map_err(|e| e.to_string())?;
+        let lag = cairn_commands::processes::operator::lag(api.pool(), head).await;
+        lag.map(|lag| format!("{lag} events behind")).map_err(|e| e.to_string())
+    };
+    part("processes", tokio::time::timeout(PATIENCE, ask).await)
+}

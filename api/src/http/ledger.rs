@@ -1,0 +1,135 @@
+//! The ledger: what an organisation has, and how it came to that.
+use axum::extract::State;
+use cairn_core::{Currency, OrganisationId};
+use cairn_projections::ledger::{balances, statement};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::money;
+use super::page::Page;
+use super::reader::{BooksQuery, Reader, Seen};
+use super::state::Api;
+use crate::problem::{Missing, Problem};
+
+/// Routes of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(get_balance)).routes(routes!(get_statement))
+}
+
+/// What an organisation has, per currency.
+#[utoipa::path(get, path = "/v1/balance", operation_id = "get_balance", tag = "ledger",
+    params(BooksQuery), security(("api_key" = [])),
+    responses(
+        (status = 200, description = "One wallet per currency", body = Page<Wallet>),
+        (status = "4XX", description = "Refused", body = Problem),
+    ))]
+async fn get_balance(
+    State(api): State<Api>,
+    reader: Reader<BooksQuery>,
+) -> Result<Seen<Page<Wallet>>, Problem> {
+    let page = reader.query.page()?;
+    let whose = Some(whose(&reader)?);
+    let rows = balances::list(api.pool(), whose, page.after, page.limit).await?;
+    Ok(reader.saw(Page::of(rows, Wallet::from)))
+}
+
+/// Every movement of the wallets, newest first.
+#[utoipa::path(get, path = "/v1/statement", operation_id = "get_statement", tag = "ledger",
+    params(BooksQuery), security(("api_key" = [])),
+    responses(
+        (status = 200, description = "One page", body = Page<StatementLine>),
+        (status = "4XX", description = "Refused", body = Problem),
+    ))]
+async fn get_statement(
+    State(api): State<Api>,
+    reader: Reader<BooksQuery>,
+) -> Result<Seen<Page<StatementLine>>, Problem> {
+    let page = reader.query.page()?;
+    let (whose, currency) = (whose(&reader)?, currency(&reader)?);
+    let rows = statement::list(api.pool(), whose, currency, page.after, page.limit).await?;
+    Ok(reader.saw(Page::of(rows, StatementLine::from)))
+}
+
+/// Whose books: the caller's, or those of the organisation asked for. A foreign one looks like one without books.
+fn whose(reader: &Reader<BooksQuery>) -> Result<OrganisationId, Problem> {
+    let Some(asked) = &reader.query.organisation_id else {
+        return Ok(reader.caller.organisation_id);
+    };
+    let asked = asked.parse::<OrganisationId>();
+    let asked = asked.map_err(|error| Problem::new("query_invalid", error.to_string()))?;
+    if reader.caller.sees(asked) { Ok(asked) } else { Err(Problem::missing(Missing::Organisation)) }
+}
+
+fn currency(reader: &Reader<BooksQuery>) -> Result<Option<Currency>, Problem> {
+    let parsed = reader.query.currency.as_deref().map(str::parse).transpose();
+    parsed.map_err(|error: cairn_core::MoneyError| Problem::new("query_invalid", error.to_string()))
+}
+
+/// One wallet. Posted is what is there, held of it is set aside, available is the rest.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Wallet {
+    /// `org_…`
+    pub organisation_id: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Decimal.
+    pub posted: String,
+    /// Decimal.
+    pub held: String,
+    /// Decimal: what may be held or refunded.
+    pub available: String,
+    /// Decimal: use that neither hold nor wallet covered.
+    pub owed: String,
+}
+
+impl From<balances::Balance> for Wallet {
+    fn from(row: balances::Balance) -> Self {
+        Self {
+            organisation_id: row.organisation_id,
+            currency: row.currency,
+            posted: money::decimal(row.posted_nanos),
+            held: money::decimal(row.held_nanos),
+            available: money::decimal(row.available_nanos),
+            owed: money::decimal(row.owed_nanos),
+        }
+    }
+}
+
+/// One movement.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StatementLine {
+    /// Where in the log it is.
+    pub position: i64,
+    /// `top_up`, `usage`, `overrun`, `refund_reserved` or `refund_returned`.
+    pub kind: String,
+    /// Decimal; positive is into the wallet.
+    pub amount: String,
+    /// Decimal: what is in the wallet after it.
+    pub balance: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// What it was for: `pay_…`, `alloc_…` or `refund_…`.
+    pub reference: String,
+    /// Seconds of use charged so far on the same reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<i64>,
+    /// RFC 3339.
+    pub occurred_at: String,
+}
+
+impl From<statement::Line> for StatementLine {
+    fn from(row: statement::Line) -> Self {
+        Self {
+            position: row.position,
+            kind: row.kind,
+            amount: money::decimal(row.amount_nanos),
+            balance: money::decimal(row.balance_nanos),
+            currency: row.currency,
+            reference: row.reference,
+            seconds: row.seconds,
+            occurred_at: row.occurred_at.to_string(),
+        }
+    }
+}

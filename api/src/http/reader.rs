@@ -1,0 +1,152 @@
+//! What a reading request carries: who asks, and from which position of the log on the answer must be.
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use super::page::PageRequest;
+use super::state::Api;
+use crate::auth::Caller;
+use crate::problem::Problem;
+
+/// Header that carries log positions, both ways.
+pub const POSITION: HeaderName = HeaderName::from_static("cairn-position");
+const MIN_POSITION: &str = "cairn-min-position";
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Query of one thing.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OneQuery {
+    /// Wait until the views have reached this position of the log (as answered in `Cairn-Position`).
+    pub min_position: Option<i64>,
+}
+
+/// Query of a list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Wait until the views have reached this position of the log.
+    pub min_position: Option<i64>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Items per page, 1 to 200, 50 when absent.
+    pub limit: Option<i64>,
+}
+
+/// Query of one organisation's books.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct BooksQuery {
+    /// Wait until the views have reached this position of the log.
+    pub min_position: Option<i64>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Items per page, 1 to 200, 50 when absent.
+    pub limit: Option<i64>,
+    /// ISO 4217 code.
+    pub currency: Option<String>,
+    /// Another organisation, for those who may see it.
+    pub organisation_id: Option<String>,
+}
+
+/// A query that may ask for a position.
+pub trait AsksPosition {
+    /// The position asked for.
+    fn min_position(&self) -> Option<i64>;
+}
+
+macro_rules! asks_position {
+    ($($query:ty),+) => {$(
+        impl AsksPosition for $query {
+            fn min_position(&self) -> Option<i64> {
+                self.min_position
+            }
+        }
+    )+};
+}
+asks_position!(OneQuery, ListQuery, BooksQuery);
+
+impl ListQuery {
+    /// The page it asks for.
+    ///
+    /// # Errors
+    /// `cursor_invalid` or `query_invalid`.
+    pub fn page(&self) -> Result<PageRequest, Problem> {
+        PageRequest::parse(self.cursor.as_deref(), self.limit)
+    }
+}
+
+impl BooksQuery {
+    /// The page it asks for.
+    ///
+    /// # Errors
+    /// `cursor_invalid` or `query_invalid`.
+    pub fn page(&self) -> Result<PageRequest, Problem> {
+        PageRequest::parse(self.cursor.as_deref(), self.limit)
+    }
+}
+
+/// A parsed reading request, after the wait it asked for.
+#[derive(Debug)]
+pub struct Reader<Q> {
+    /// Who asks.
+    pub caller: Caller,
+    /// What exactly.
+    pub query: Q,
+    /// Position that every view had reached before the answer was read.
+    position: i64,
+}
+
+impl<Q: DeserializeOwned + AsksPosition + Send> FromRequestParts<Api> for Reader<Q> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let caller = *parts
+            .extensions
+            .get::<Caller>()
+            .ok_or_else(|| Problem::new("unauthenticated", "no caller"))?;
+        let Query(query) = Query::<Q>::from_request_parts(parts, &())
+            .await
+            .map_err(|error| Problem::new("query_invalid", error.body_text()))?;
+        let wanted = query.min_position().map(Ok).or_else(|| from_header(parts)).transpose()?;
+        let position = api.views.reach(wanted, PATIENCE).await?;
+        Ok(Self { caller, query, position })
+    }
+}
+
+fn from_header(parts: &Parts) -> Option<Result<i64, Problem>> {
+    let text = parts.headers.get(MIN_POSITION)?.to_str().unwrap_or_default();
+    let wrong = || Problem::new("query_invalid", format!("{MIN_POSITION} is not a number"));
+    Some(text.parse().map_err(|_| wrong()))
+}
+
+impl<Q> Reader<Q> {
+    /// An answer as of the position.
+    pub const fn saw<T: Serialize>(&self, body: T) -> Seen<T> {
+        Seen { body, position: self.position }
+    }
+}
+
+/// An answer with the position it is at least as new as.
+#[derive(Debug)]
+pub struct Seen<T> {
+    body: T,
+    position: i64,
+}
+
+impl<T: Serialize> IntoResponse for Seen<T> {
+    fn into_response(self) -> Response {
+        let position = HeaderValue::from(self.position);
+        ([(POSITION, position)], Json(self.body)).into_response()
+    }
+}

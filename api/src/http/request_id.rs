@@ -1,0 +1,47 @@
+//! Every request has an id: the caller's, if it is harmless, or a new one. Answers and problems carry it.
+use std::fmt;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::state::Api;
+use crate::problem::Problem;
+
+const HEADER: &str = "x-request-id";
+
+/// Names one request in logs, problems and the audit trail.
+#[derive(Debug, Clone)]
+pub struct RequestId(String);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn is_harmless(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (8..=64).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+/// Gives the request its id, and every problem on its way out the same one.
+pub async fn name_request(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
+    let id = given
+        .filter(|id| is_harmless(id))
+        .map_or_else(|| format!("req_{:032x}", api.commands.ids.next()), str::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).await;
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.request_id = Some(id.clone());
+        let replayed = response.headers_mut().remove("idempotency-replayed").is_some();
+        problem.replayed = replayed;
+        response = problem.into_response();
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    response
+}

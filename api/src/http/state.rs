@@ -1,0 +1,122 @@
+//! What every handler reaches.
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_commands::Commands;
+use cairn_commands::ports::PaymentPort;
+use cairn_projections::{Projector, WaitError};
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use super::fleet::Enrolments;
+use crate::auth::KeyDirectory;
+use crate::problem::Problem;
+
+/// The parts of the API.
+pub struct Parts {
+    /// What acts.
+    pub commands: Commands,
+    /// What is seen.
+    pub views: Views,
+    /// Who may ask.
+    pub keys: KeyDirectory,
+    /// The payment provider, for what is never stored.
+    pub payments: Arc<dyn PaymentPort>,
+    /// Secrets that may sign webhooks.
+    pub webhook_secrets: Vec<String>,
+    /// Rung when a webhook is stored.
+    pub webhook_bell: Arc<Notify>,
+    /// How nodes are let in.
+    pub enrolments: Enrolments,
+    /// Every request that runs.
+    pub tasks: TaskTracker,
+    /// Metrics, when they are collected.
+    pub metrics: Option<PrometheusHandle>,
+    /// How nodes and customers reach this server.
+    pub public_url: String,
+}
+
+/// The API; clones share it.
+#[derive(Clone)]
+pub struct Api(Arc<Parts>);
+
+impl Api {
+    /// Of its parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The pool that views are read from.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        self.views.pool()
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("public_url", &self.public_url).finish_non_exhaustive()
+    }
+}
+
+/// The views and where they stand.
+#[derive(Clone)]
+pub struct Views {
+    log: cairn_event_log::EventLog,
+    projector: Projector,
+}
+
+impl Views {
+    /// Over the log that they follow.
+    #[must_use]
+    pub const fn new(log: cairn_event_log::EventLog, projector: Projector) -> Self {
+        Self { log, projector }
+    }
+
+    /// The pool that they are read from.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        self.log.pool()
+    }
+
+    /// The projector itself.
+    #[must_use]
+    pub const fn projector(&self) -> &Projector {
+        &self.projector
+    }
+
+    /// Waits until every view is at `wanted`; answers the position that all of them have reached.
+    ///
+    /// # Errors
+    /// `position_unknown`, `position_not_reached` or `database_unavailable`.
+    pub async fn reach(&self, wanted: Option<i64>, within: Duration) -> Result<i64, Problem> {
+        let wanted = wanted.unwrap_or(0);
+        if wanted > 0 {
+            let head = self.log.head().await?;
+            if wanted > head {
+                let detail = format!("position {wanted} is beyond the end of the log, {head}");
+                return Err(Problem::new("position_unknown", detail));
+            }
+        }
+        self.projector.wait_for(wanted, within).await.map_err(|error| match error {
+            WaitError::TimedOut { reached, .. } => Problem::new(
+                "position_not_reached",
+                format!("the views are at {reached}, not yet at {wanted}"),
+            ),
+            WaitError::Engine(error) => error.into(),
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! Every request runs in a task of its own, tracked until it ends: a client that hangs up stops nothing half way, and a shutdown waits.
+use std::time::{Duration, Instant};
+
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics::{counter, histogram};
+use tracing::Instrument as _;
+
+use super::guard::Operation;
+use super::state::Api;
+use crate::problem::Problem;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs the rest of the request in a tracked task, for at most [`PATIENCE`]; a panic is an `internal` problem.
+pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> Response {
+    if api.tasks.is_closed() {
+        let detail = "it finishes what it has begun and takes nothing new";
+        return Problem::new("shutting_down", detail).into_response();
+    }
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", %method, path = request.uri().path());
+    let task = api.tasks.spawn(next.run(request).instrument(span));
+    match tokio::time::timeout(PATIENCE, task).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => Problem::internal(&format!("the handler died: {error}")).into_response(),
+        Err(_) if method == Method::GET => {
+            Problem::new("timeout", "the answer was not ready in time").into_response()
+        }
+        Err(_) => {
+            let detail = "it goes on; the same Idempotency-Key will tell what happened";
+            Problem::new("outcome_in_doubt", detail).into_response()
+        }
+    }
+}
+
+/// Counts and times requests by operation and status.
+pub async fn measure(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let operation = response.extensions().get::<Operation>();
+    let operation = operation.map_or_else(|| "none".to_owned(), |o| o.0.to_string());
+    let status = response.status().as_u16().to_string();
+    let seconds = began.elapsed().as_secs_f64();
+    histogram!("cairn_http_request_seconds", "operation" => operation.clone()).record(seconds);
+    counter!("cairn_http_requests_total", "operation" => operation, "status" => status)
+        .increment(1);
+    response
+}

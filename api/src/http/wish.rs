@@ -1,0 +1,79 @@
+//! What a mutating request carries: who asks, once and for all under which key, for what.
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequest, Request};
+use axum::http::HeaderMap;
+use cairn_commands::CommandContext;
+use serde::de::DeserializeOwned;
+
+use super::body;
+use super::request_id::RequestId;
+use crate::auth::Caller;
+use crate::problem::Problem;
+
+const KEY_MAX: usize = 200;
+
+/// A parsed mutating request.
+#[derive(Debug)]
+pub struct Wish<T> {
+    /// Who asks.
+    pub caller: Caller,
+    /// Identity of the command.
+    pub context: CommandContext,
+    /// What for.
+    pub body: T,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let caller = *parts
+            .extensions
+            .get::<Caller>()
+            .ok_or_else(|| Problem::new("unauthenticated", "no caller"))?;
+        let key = idempotency_key(&parts.headers)?.to_owned();
+        let bytes = body::read(body, body::BODY_MAX).await?;
+        let (wish, value) = body::parse::<T>(&parts.headers, &bytes)?;
+        let request_id = parts.extensions.get::<RequestId>().map(RequestId::to_string);
+        let context = CommandContext {
+            command_id: format!("http:{}:{key}", caller.organisation_id),
+            body_hash: body::wish_hash(&parts.method, parts.uri.path(), &value),
+            actor: caller.actor(),
+            organisation_id: Some(caller.organisation_id),
+            correlation_id: request_id.unwrap_or_default(),
+            causation_id: None,
+            traceparent: traceparent(&parts.headers),
+            origin: origin(&parts.extensions),
+        };
+        Ok(Self { caller, context, body: wish })
+    }
+}
+
+/// The key that makes this request happen at most once.
+fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        let detail = "send a new random Idempotency-Key with every POST, and the same one on retry";
+        return Err(Problem::new("idempotency_key_missing", detail));
+    };
+    let visible = |key: &&str| {
+        (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    value.to_str().ok().filter(visible).ok_or_else(|| {
+        let detail = format!("a key is 1 to {KEY_MAX} visible ASCII characters");
+        Problem::new("idempotency_key_invalid", detail)
+    })
+}
+
+/// The trace this request belongs to, when it has the form of W3C Trace Context.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("traceparent")?.to_str().ok()?;
+    let hex = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    (value.len() == 55 && value.bytes().all(hex)).then(|| value.to_owned())
+}
+
+/// The address the request came from.
+pub fn origin(extensions: &axum::http::Extensions) -> Option<String> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_string())
+}

@@ -1,0 +1,131 @@
+//! Deals with what webhooks announced: asks the provider how the object stands now, and records the answer as a command.
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_commands::ports::{FailureKind, PaymentPort, PortError};
+use cairn_commands::webhooks::{self, PendingWebhook, Subject};
+use cairn_commands::{CommandContext, Commands, ExecuteError, payments};
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+const BATCH: i64 = 20;
+const POLL: Duration = Duration::from_secs(1);
+
+/// The worker of the inbox; any number of processes may run one.
+#[derive(Clone)]
+pub struct Inbox {
+    /// What acts.
+    pub commands: Commands,
+    /// The provider.
+    pub payments: Arc<dyn PaymentPort>,
+    /// Rung when something arrives.
+    pub bell: Arc<Notify>,
+}
+
+/// Why a webhook is not dealt with yet.
+#[derive(Debug, thiserror::Error)]
+enum Stuck {
+    #[error(transparent)]
+    Port(#[from] PortError),
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+}
+
+impl Inbox {
+    /// Works until it is stopped. What is claimed and not finished comes back by itself.
+    pub async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.work().await {
+                Ok(0) => {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = self.bell.notified() => {}
+                        () = tokio::time::sleep(POLL) => {}
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the webhook inbox waits for the database");
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(POLL) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn pool(&self) -> &PgPool {
+        self.commands.executor.log().pool()
+    }
+
+    async fn work(&self) -> Result<usize, sqlx::Error> {
+        let claimed = webhooks::claim(self.pool(), self.commands.clock.now(), BATCH).await?;
+        let count = claimed.len();
+        for webhook in claimed {
+            match self.apply(&webhook).await {
+                Ok(()) => {
+                    let now = self.commands.clock.now();
+                    webhooks::mark_processed(self.pool(), webhook.id, now).await?;
+                }
+                Err(stuck) => {
+                    tracing::warn!(event = webhook.event_id, %stuck, "webhook not dealt with yet");
+                    webhooks::mark_failed(self.pool(), webhook.id, &stuck.to_string()).await?;
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    async fn apply(&self, webhook: &PendingWebhook) -> Result<(), Stuck> {
+        let context = context(webhook);
+        let applied = match &webhook.subject {
+            Subject::Payment(id) => match self.payments.payment(id).await {
+                Ok(reported) => {
+                    payments::apply_provider_payment(&self.commands, &context, &reported).await
+                }
+                Err(error) => return gone(error),
+            },
+            Subject::Refund(id) => match self.payments.refund(id).await {
+                Ok(reported) => {
+                    payments::apply_provider_refund(&self.commands, &context, &reported).await
+                }
+                Err(error) => return gone(error),
+            },
+        };
+        match applied {
+            Ok(_) => Ok(()),
+            // Not one of ours, or a contradiction: asking again will not change it, and reconciliation will show it.
+            Err(ExecuteError::Refused { code, message, .. }) => {
+                tracing::warn!(event = webhook.event_id, code, message, "webhook refused");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// An object that the provider does not have needs no more questions.
+fn gone(error: PortError) -> Result<(), Stuck> {
+    match error.kind {
+        FailureKind::Permanent => Ok(()),
+        FailureKind::Transient | FailureKind::Refused | FailureKind::Untrusted => Err(error.into()),
+    }
+}
+
+/// Each attempt may find the object in another state, so each is a command of its own.
+fn context(webhook: &PendingWebhook) -> CommandContext {
+    let command_id = format!("webhook:{}:{}", webhook.event_id, webhook.attempts);
+    CommandContext {
+        body_hash: Sha256::digest(&command_id).into(),
+        command_id,
+        actor: "stripe".to_owned(),
+        organisation_id: None,
+        correlation_id: webhook.event_id.clone(),
+        causation_id: None,
+        traceparent: None,
+        origin: Some("webhook".to_owned()),
+    }
+}

@@ -1,0 +1,160 @@
+//! The adapters of one process, out of its configuration: the payment provider and the nodes.
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cairn_commands::ports::{PaymentPort, PortError};
+use cairn_commands::processes::RunnerConfig;
+use cairn_stripe::{StripeConfig, StripePayments};
+use cairn_stripe_simulator::{Simulator, SimulatorConfig};
+
+use crate::config::Config;
+use crate::nodes;
+use crate::system::new_api_key;
+use crate::wiring::Outside;
+
+/// Why the outside cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// Nobody takes payments.
+    #[error("STRIPE_SECRET_KEY is not set, and no `cairn serve --dev` runs the simulator here")]
+    NoStripe,
+    /// An adapter refuses its configuration.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// A file or socket.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// The payment provider, and the simulator when it stands in for it.
+pub struct Payments {
+    /// The provider.
+    pub port: Arc<dyn PaymentPort>,
+    /// Secrets that may sign webhooks.
+    pub webhook_secrets: Vec<String>,
+    /// The stand-in.
+    pub simulator: Option<Simulator>,
+}
+
+/// The payment provider of a configuration; in development the simulator, when no key is set.
+///
+/// # Errors
+/// [`OutsideError`].
+pub async fn payments(config: &Config, dev: bool) -> Result<Payments, OutsideError> {
+    match &config.stripe {
+        Some(stripe) => {
+            let webhook_secrets = stripe.webhook_secrets.clone();
+            let port = Arc::new(StripePayments::try_new(stripe.clone())?);
+            Ok(Payments { port, webhook_secrets, simulator: None })
+        }
+        None if dev => {
+            let payments = simulated().await?;
+            payments.announce(&config.data)?;
+            Ok(payments)
+        }
+        None => Err(OutsideError::NoStripe),
+    }
+}
+
+/// A simulator of its own, and the adapter that talks to it.
+///
+/// # Errors
+/// [`OutsideError`].
+pub async fn simulated() -> Result<Payments, OutsideError> {
+    let webhook_secret = format!("whsec_{}", new_api_key()?.sha256());
+    let config = SimulatorConfig {
+        webhook_secret: webhook_secret.clone(),
+        ..SimulatorConfig::default()
+    };
+    let simulator = Simulator::start(config).await?;
+    let webhook_secrets = vec![webhook_secret];
+    let port = simulator_at(simulator.base_url.clone())?;
+    Ok(Payments { port, webhook_secrets, simulator: Some(simulator) })
+}
+
+fn simulator_at(base_url: String) -> Result<Arc<dyn PaymentPort>, OutsideError> {
+    let stripe = StripeConfig {
+        secret_key: "sk_test_simulated".to_owned(),
+        api_base: Some(base_url),
+        webhook_secrets: vec![],
+    };
+    Ok(Arc::new(StripePayments::try_new(stripe)?))
+}
+
+/// The provider alone, for a command beside a server: Stripe, or the simulator that a running `serve --dev` announced.
+///
+/// # Errors
+/// [`OutsideError::NoStripe`] when there is neither.
+pub fn provider(config: &Config) -> Result<Arc<dyn PaymentPort>, OutsideError> {
+    if let Some(stripe) = &config.stripe {
+        return Ok(Arc::new(StripePayments::try_new(stripe.clone())?));
+    }
+    let announced = std::fs::read_to_string(announcement(&config.data));
+    simulator_at(announced.map_err(|_| OutsideError::NoStripe)?)
+}
+
+fn announcement(data: &Path) -> PathBuf {
+    data.join("simulator-url")
+}
+
+impl Payments {
+    /// Where the simulator shall post its webhooks.
+    pub fn deliver_to(&self, url: &str) {
+        if let (Some(simulator), Some(secret)) = (&self.simulator, self.webhook_secrets.first()) {
+            simulator.set_webhook(&format!("{url}/v1/webhooks/stripe"), secret);
+        }
+    }
+
+    /// Tells commands beside this server where the simulator is.
+    fn announce(&self, data: &Path) -> std::io::Result<()> {
+        let Some(simulator) = &self.simulator else { return Ok(()) };
+        std::fs::create_dir_all(data)?;
+        std::fs::write(announcement(data), &simulator.base_url)
+    }
+
+    /// Ends the simulator.
+    pub async fn shutdown(self, data: &Path) {
+        if let Some(simulator) = self.simulator {
+            simulator.shutdown().await;
+            let _ = std::fs::remove_file(announcement(data));
+        }
+    }
+}
+
+/// How nodes and customers reach a server of this configuration.
+#[must_use]
+pub fn public_url(config: &Config, address: Option<SocketAddr>) -> String {
+    let address = address.or_else(|| config.listen.first().copied());
+    let plain = || address.map(|address| format!("http://{address}")).unwrap_or_default();
+    let url = config.public_url.clone().unwrap_or_else(plain);
+    url.trim_end_matches('/').to_owned()
+}
+
+/// Everything outside that a server needs.
+///
+/// # Errors
+/// [`OutsideError`].
+pub fn outside(
+    config: &Config,
+    payments: &Payments,
+    address: Option<SocketAddr>,
+) -> Result<Outside, OutsideError> {
+    let nodes = nodes::open(&config.data)?;
+    Ok(Outside {
+        node: nodes.port,
+        payments: Arc::clone(&payments.port),
+        webhook_secrets: payments.webhook_secrets.clone(),
+        enrolments: nodes.enrolments,
+        public_url: public_url(config, address),
+        runner: RunnerConfig::new(process_name()),
+    })
+}
+
+/// Names this process in leases.
+#[must_use]
+pub fn process_name() -> String {
+    let mut random = [0_u8; 4];
+    let _ = getrandom::fill(&mut random);
+    format!("cairn-{}-{}", std::process::id(), hex::encode(random))
+}

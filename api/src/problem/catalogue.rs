@@ -1,0 +1,186 @@
+//! Every code that a caller can meet: its status, its title, and whether the same request may be sent again.
+//!
+//! Each row has a page of the same name in `docs/errors/`, compiled in, so a code without a page does not build.
+use axum::http::StatusCode;
+
+/// One stable code.
+#[derive(Debug, Clone, Copy)]
+pub struct Code {
+    /// Stable, `snake_case`, never renamed.
+    pub name: &'static str,
+    /// HTTP status it travels with.
+    pub status: StatusCode,
+    /// One line for people, the same every time.
+    pub title: &'static str,
+    /// Whether sending the same request again may succeed without changing anything.
+    pub retryable: bool,
+    /// Its page.
+    pub page: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident $status:ident $retryable:literal $title:literal;)+) => {
+        /// Every code.
+        pub const CODES: &[Code] = &[$(Code {
+            name: stringify!($name),
+            status: StatusCode::$status,
+            title: $title,
+            retryable: $retryable,
+            page: include_str!(concat!("../../../docs/errors/", stringify!($name), ".md")),
+        },)+];
+    };
+}
+
+codes! {
+    // who asks
+    unauthenticated UNAUTHORIZED false "The API key is missing, unknown or revoked";
+    api_key_malformed UNAUTHORIZED false "The API key is mistyped";
+    forbidden FORBIDDEN false "The key's role may not do this";
+    // what is asked
+    not_found NOT_FOUND false "There is no such thing here";
+    route_not_found NOT_FOUND false "There is no such address";
+    method_not_allowed METHOD_NOT_ALLOWED false "The address does not take this method";
+    idempotency_key_missing BAD_REQUEST false "The Idempotency-Key header is missing";
+    idempotency_key_invalid BAD_REQUEST false "The Idempotency-Key header is malformed";
+    idempotency_key_reused UNPROCESSABLE_ENTITY false "The key was used for another request";
+    body_malformed BAD_REQUEST false "The body is not JSON";
+    body_invalid UNPROCESSABLE_ENTITY false "The body does not have the right shape";
+    body_too_large PAYLOAD_TOO_LARGE false "The body is too large";
+    content_type_unsupported UNSUPPORTED_MEDIA_TYPE false "The body must be application/json";
+    query_invalid BAD_REQUEST false "A query parameter is wrong";
+    cursor_invalid BAD_REQUEST false "The cursor was not given out by this list";
+    position_unknown BAD_REQUEST false "The log has not reached that position";
+    position_not_reached SERVICE_UNAVAILABLE true "The views have not reached that position yet";
+    webhook_signature_invalid BAD_REQUEST false "The webhook's signature is wrong";
+    webhook_signature_malformed BAD_REQUEST false "The webhook's signature header is malformed";
+    webhook_signature_stale BAD_REQUEST false "The webhook was signed too long ago";
+    webhook_secret_missing SERVICE_UNAVAILABLE true "No webhook secret is configured";
+    webhook_body_unreadable BAD_REQUEST false "The webhook cannot be read";
+    // how we are
+    database_unavailable SERVICE_UNAVAILABLE true "The database cannot be reached";
+    outcome_in_doubt SERVICE_UNAVAILABLE true "It is not known whether this happened";
+    provider_unavailable SERVICE_UNAVAILABLE true "The payment provider cannot be reached";
+    conflict CONFLICT true "Others changed the same thing at the same time";
+    timeout SERVICE_UNAVAILABLE true "The answer took too long";
+    shutting_down SERVICE_UNAVAILABLE true "This server is stopping";
+    internal INTERNAL_SERVER_ERROR false "Something is wrong with Cairn";
+    // money
+    amount_out_of_range UNPROCESSABLE_ENTITY false "The amount is outside the limits";
+    amount_not_positive UNPROCESSABLE_ENTITY false "The amount must be more than zero";
+    amount_too_large UNPROCESSABLE_ENTITY false "The amount is more than the ledger can hold";
+    amount_malformed UNPROCESSABLE_ENTITY false "The amount is not a decimal number";
+    currency_unknown UNPROCESSABLE_ENTITY false "The currency is not sold in";
+    not_whole_minor_units UNPROCESSABLE_ENTITY false "The amount is not whole cents";
+    insufficient_funds PAYMENT_REQUIRED false "The wallet does not cover this";
+    exceeds_refundable CONFLICT false "More than is left of that payment";
+    unknown_hold NOT_FOUND false "There is no such hold";
+    hold_closed CONFLICT false "The hold is closed";
+    unknown_payment NOT_FOUND false "There is no such payment";
+    payment_in_wrong_state CONFLICT false "The payment cannot do this now";
+    currency_mismatch UNPROCESSABLE_ENTITY false "The payment is in another currency";
+    provider_amount_mismatch CONFLICT false "The provider reports another amount";
+    provider_id_mismatch CONFLICT false "The provider reports another payment";
+    unknown_refund NOT_FOUND false "There is no such refund";
+    refund_in_wrong_state CONFLICT false "The refund cannot do this now";
+    // catalogue
+    unknown_sku NOT_FOUND false "There is no such SKU";
+    sku_retired CONFLICT false "The SKU is retired";
+    sku_exists CONFLICT false "The SKU exists with other resources";
+    sku_id_invalid UNPROCESSABLE_ENTITY false "The SKU id is malformed";
+    sku_resources_invalid UNPROCESSABLE_ENTITY false "The resources cannot be sold";
+    price_invalid UNPROCESSABLE_ENTITY false "The price is outside the limits";
+    price_missing CONFLICT false "The SKU has no price in this currency";
+    // nodes
+    unknown_node NOT_FOUND false "There is no such node";
+    node_name_invalid UNPROCESSABLE_ENTITY false "The node's name is malformed";
+    enrolment_token_refused FORBIDDEN false "The enrolment token is wrong, used or over";
+    host_key_missing UNPROCESSABLE_ENTITY false "The node presents no host key";
+    host_key_invalid UNPROCESSABLE_ENTITY false "A host key is not an OpenSSH public key";
+    node_address_invalid UNPROCESSABLE_ENTITY false "The node's address is malformed";
+    node_not_ready CONFLICT false "The node lacks something that allocations need";
+    node_in_wrong_state CONFLICT false "The node cannot do this now";
+    node_not_schedulable CONFLICT false "The node takes no new allocations";
+    no_capacity CONFLICT true "No node has room for this";
+    node_in_use CONFLICT false "The node still has allocations";
+    node_retired CONFLICT false "The node is retired";
+    unknown_reservation NOT_FOUND false "The node has no such reservation";
+    // allocations
+    unknown_allocation NOT_FOUND false "There is no such allocation";
+    allocation_in_wrong_state CONFLICT false "The allocation cannot do this now";
+    ssh_public_key_invalid UNPROCESSABLE_ENTITY false "The SSH public key cannot be used";
+    step_out_of_order CONFLICT false "A provisioning step came before its turn";
+    // keys, processes, anything
+    unknown_api_key NOT_FOUND false "There is no such API key";
+    key_name_invalid UNPROCESSABLE_ENTITY false "The key's name is malformed";
+    unknown_intent NOT_FOUND false "There is no such intent";
+    intent_not_waiting CONFLICT false "The intent does not wait for an operator";
+    reason_needed UNPROCESSABLE_ENTITY false "A reason is needed";
+    id_reused CONFLICT false "The id belongs to something else";
+}
+
+/// The row of a code; an unlisted one is ours to fix, so it reads as `internal`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Code> {
+    CODES.iter().find(|code| code.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use super::CODES;
+
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    fn names() -> BTreeSet<String> {
+        CODES.iter().map(|code| code.name.to_owned()).collect()
+    }
+
+    #[test]
+    fn every_page_belongs_to_a_code_and_every_code_stands_once() {
+        let pages: BTreeSet<String> = std::fs::read_dir(root().join("docs/errors"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .filter(|stem| stem != "README")
+            .collect();
+        assert_eq!(pages, names());
+        assert_eq!(names().len(), CODES.len());
+    }
+
+    #[test]
+    fn every_page_says_what_to_do() {
+        for code in CODES {
+            assert!(code.page.starts_with(&format!("# `{}`", code.name)), "{}", code.name);
+            for part in ["**Means:**", "**Cause:**", "**Do:**", "**Retry:**"] {
+                assert!(code.page.contains(part), "{} lacks {part}", code.name);
+            }
+            let says_yes = code.page.contains("**Retry:** yes");
+            assert_eq!(says_yes, code.retryable, "{}: page and code disagree on retry", code.name);
+        }
+    }
+
+    /// Codes stand in `fn code` of a refusal as `Self::Variant => "code",`.
+    fn codes_in(source: &str) -> Vec<String> {
+        let Some((_, rest)) = source.split_once("fn code(&self)") else { return vec![] };
+        let body = rest.split("\n    }\n").next().unwrap_or_default();
+        body.split("=> \"").skip(1).filter_map(|t| t.split('"').next()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_refusal_of_the_domain_has_a_page() {
+        let mut found = 0;
+        for context in std::fs::read_dir(root().join("domain")).unwrap() {
+            for file in std::fs::read_dir(context.unwrap().path().join("src")).unwrap() {
+                let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+                for code in codes_in(&source) {
+                    assert!(names().contains(&code), "{code} has no row and no page");
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 30, "only {found} codes found: the search is broken");
+    }
+}

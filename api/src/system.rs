@@ -1,0 +1,49 @@
+//! Time and randomness: the only place where they enter.
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cairn_commands::ports::{Clock, IdSource};
+use cairn_core::{Timestamp, id::time_ordered};
+
+use crate::auth::ApiKeySecret;
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[allow(clippy::disallowed_methods, reason = "the one home of the wall clock")]
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Ids of milliseconds and the operating system's randomness.
+#[derive(Debug, Default)]
+pub struct RandomIds {
+    fallback: AtomicU64,
+}
+
+impl IdSource for RandomIds {
+    fn next(&self) -> u128 {
+        let millis = SystemClock.now().as_micros().unsigned_abs() / 1_000;
+        let mut bytes = [0_u8; 16];
+        if getrandom::fill(&mut bytes).is_err() {
+            // No entropy is left to us only before the system has booted; a counter keeps ids apart meanwhile.
+            let count = self.fallback.fetch_add(1, Ordering::Relaxed);
+            bytes[..8].copy_from_slice(&count.to_be_bytes());
+        }
+        time_ordered(millis, u128::from_be_bytes(bytes))
+    }
+}
+
+/// A new API key of the operating system's randomness.
+///
+/// # Errors
+/// When the operating system has none.
+pub fn new_api_key() -> std::io::Result<ApiKeySecret> {
+    let mut random = [0_u8; 40];
+    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(ApiKeySecret::from_random(&random))
+}

@@ -1,0 +1,246 @@
+//! The composition root: the one place that joins database, log, executor, views, processes, adapters and HTTP.
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cairn_commands::effects::Effects;
+use cairn_commands::ports::{Clock, NodeDirectory, NodePort, PaymentPort, PortError};
+use cairn_commands::processes::{Runner, RunnerConfig};
+use cairn_commands::{Commands, Executor};
+use cairn_core::{NodeId, Resources};
+use cairn_event_log::EventLog;
+use cairn_projections::{Projector, QueryError, fleet};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::KeyDirectory;
+use crate::config::Config;
+use crate::database::Database;
+use crate::http;
+use crate::http::fleet::Enrolments;
+use crate::http::state::{Api, Parts, Views};
+use crate::inbox::Inbox;
+use crate::system::{RandomIds, SystemClock};
+
+/// Everything that needs no outside: the database, what acts and what is seen.
+pub struct Platform {
+    /// Holds the private cluster while it is used.
+    pub database: Database,
+    /// What acts.
+    pub commands: Commands,
+    /// What is seen.
+    pub projector: Projector,
+}
+
+/// Why the platform did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no database.
+    #[error(transparent)]
+    Database(#[from] crate::database::DatabaseError),
+    /// The log did not open.
+    #[error(transparent)]
+    Log(#[from] cairn_event_log::LogError),
+}
+
+impl Platform {
+    /// Opens the database of a configuration, with its schema up to date (see [`Database::ensure_schema`]).
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(config: &Config, migrate: bool) -> Result<Self, OpenError> {
+        let database = Database::open(config).await?;
+        Self::over(database, config.pool_size, migrate).await
+    }
+
+    /// Over a database that is open.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn over(database: Database, pool: u32, migrate: bool) -> Result<Self, OpenError> {
+        database.ensure_schema(migrate).await?;
+        let log = EventLog::connect(database.options.clone(), pool).await?;
+        Ok(Self { database, commands: commands(log.clone()), projector: projector(log) })
+    }
+
+    /// Lets the views follow the log until the token is cancelled.
+    #[must_use]
+    pub fn follow(&self, stop: CancellationToken) -> JoinHandle<()> {
+        let projector = self.projector.clone();
+        TaskTracker::new().spawn(async move { projector.run(stop).await })
+    }
+
+    /// Lets commands under way finish, and leaves the database.
+    pub async fn close(self) {
+        self.commands.executor.drain().await;
+        self.commands.executor.log().pool().close().await;
+        if let Some(cluster) = self.database.cluster {
+            let _ = tokio::task::spawn_blocking(move || cluster.stop()).await;
+        }
+    }
+}
+
+/// What acts, over a log.
+#[must_use]
+pub fn commands(log: EventLog) -> Commands {
+    Commands {
+        executor: Executor::new(log),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds::default()),
+    }
+}
+
+/// Every view, over a log.
+#[must_use]
+pub fn projector(log: EventLog) -> Projector {
+    Projector::new(log, cairn_projections::all())
+}
+
+/// What a server reaches the outside by.
+pub struct Outside {
+    /// Nodes.
+    pub node: Arc<dyn NodePort>,
+    /// The payment provider.
+    pub payments: Arc<dyn PaymentPort>,
+    /// Secrets that may sign webhooks.
+    pub webhook_secrets: Vec<String>,
+    /// How nodes are let in.
+    pub enrolments: Enrolments,
+    /// How nodes and customers reach this server.
+    pub public_url: String,
+    /// How the processes run.
+    pub runner: RunnerConfig,
+}
+
+/// A running server: HTTP, views, processes, the webhook inbox.
+pub struct Server {
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// The API it serves.
+    pub api: Api,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Starts every part over a platform.
+    ///
+    /// # Errors
+    /// When a listener has no address.
+    pub fn start(
+        (commands, projector): (Commands, Projector),
+        outside: Outside,
+        listeners: Vec<TcpListener>,
+    ) -> std::io::Result<Self> {
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let bell = Arc::new(Notify::new());
+        let effects = effects(&commands, &outside);
+        let inbox = Inbox {
+            commands: commands.clone(),
+            payments: Arc::clone(&outside.payments),
+            bell: Arc::clone(&bell),
+        };
+        let runner = Runner::new(commands.executor.clone(), effects, outside.runner.clone());
+        let api = api((commands, projector.clone()), outside, bell);
+        let token = stop.clone();
+        tasks.spawn(async move { projector.run(token).await });
+        tasks.spawn(inbox.run(stop.clone()));
+        let token = stop.clone();
+        tasks.spawn(async move {
+            if let Err(error) = runner.run(token).await {
+                tracing::error!(%error, "the processes stopped");
+            }
+        });
+        let (service, token) = (http::service(api.clone()), stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = http::server::serve(listeners, service, token).await {
+                tracing::error!(%error, "HTTP stopped");
+            }
+        });
+        tasks.spawn(upkeep(api.metrics.clone(), stop.clone()));
+        Ok(Self { addresses, api, stop, tasks })
+    }
+
+    /// Stops taking work, lets what has begun finish, and ends every part.
+    pub async fn stop(mut self) {
+        self.api.tasks.close();
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        self.api.tasks.wait().await;
+        self.api.commands.executor.drain().await;
+    }
+}
+
+fn effects(commands: &Commands, outside: &Outside) -> Effects {
+    let pool = commands.executor.log().pool().clone();
+    Effects {
+        node: Arc::clone(&outside.node),
+        payments: Arc::clone(&outside.payments),
+        directory: Arc::new(ViewDirectory { pool }),
+        clock: Arc::clone(&commands.clock),
+    }
+}
+
+fn api((commands, projector): (Commands, Projector), outside: Outside, bell: Arc<Notify>) -> Api {
+    let log = commands.executor.log().clone();
+    Api::new(Parts {
+        keys: KeyDirectory::new(log.pool().clone()),
+        views: Views::new(log, projector),
+        commands,
+        payments: outside.payments,
+        webhook_secrets: outside.webhook_secrets,
+        webhook_bell: bell,
+        enrolments: outside.enrolments,
+        tasks: TaskTracker::new(),
+        metrics: recorder(),
+        public_url: outside.public_url,
+    })
+}
+
+/// Counts from here on; `None` when somebody else in this process counts already.
+fn recorder() -> Option<PrometheusHandle> {
+    static HANDLE: std::sync::OnceLock<Option<PrometheusHandle>> = std::sync::OnceLock::new();
+    HANDLE.get_or_init(|| PrometheusBuilder::new().install_recorder().ok()).clone()
+}
+
+async fn upkeep(metrics: Option<PrometheusHandle>, stop: CancellationToken) {
+    let Some(metrics) = metrics else { return };
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = every.tick() => metrics.run_upkeep(),
+        }
+    }
+}
+
+/// Which nodes may be tried, as the fleet's view has it. The node itself decides in the end.
+struct ViewDirectory {
+    pool: PgPool,
+}
+
+const CANDIDATES: i64 = 20;
+
+#[async_trait]
+impl NodeDirectory for ViewDirectory {
+    async fn candidates(&self, resources: Resources) -> Result<Vec<NodeId>, PortError> {
+        let found = fleet::nodes::candidates(&self.pool, resources, CANDIDATES).await;
+        let found = found.map_err(|error: QueryError| {
+            PortError::transient("database_unavailable", error.to_string())
+        })?;
+        Ok(found.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+}
+
+/// The machine's clock, for whoever is outside.
+#[must_use]
+pub fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
