@@ -24,6 +24,14 @@ pub(crate) enum Folded {
     Poison { index: usize, error: String },
 }
 
+/// The events that a projection reads of a stretch of the log.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    pub events: &'a [Recorded],
+    /// Last position of the stretch: where the checkpoint goes, even when no event of it is read.
+    pub until: i64,
+}
+
 /// Where events are folded to: the live tables, or scratch copies of them.
 #[async_trait]
 pub(crate) trait Target: Send {
@@ -32,7 +40,7 @@ pub(crate) trait Target: Send {
     async fn fold(
         &mut self,
         projection: &dyn Projection,
-        events: &[Recorded],
+        batch: Batch<'_>,
         park_first: Option<&str>,
     ) -> Result<Folded, EngineError>;
 }
@@ -41,13 +49,17 @@ pub(crate) trait Target: Send {
 pub(crate) async fn advance<T: Target>(
     target: &mut T,
     projection: &dyn Projection,
-    events: &[Recorded],
+    Batch { events, until }: Batch<'_>,
 ) -> Result<bool, EngineError> {
     let (mut rest, mut take) = (events, events.len());
     let (mut failures, mut reason) = (0, String::new());
-    while !rest.is_empty() {
+    loop {
+        let whole = take == rest.len();
+        let until = if whole { until } else { rest[take - 1].position };
         let park_first = (failures >= ATTEMPTS).then_some(reason.as_str());
-        match target.fold(projection, &rest[..take], park_first).await? {
+        let batch = Batch { events: &rest[..take], until };
+        match target.fold(projection, batch, park_first).await? {
+            Folded::Done if whole => return Ok(true),
             Folded::Done => {
                 rest = &rest[take..];
                 take = rest.len();
@@ -63,7 +75,6 @@ pub(crate) async fn advance<T: Target>(
             Folded::Poison { index, .. } => take = index,
         }
     }
-    Ok(true)
 }
 
 /// Folds events in the caller's transaction; the caller rolls it back on [`Folded::Poison`].
@@ -73,16 +84,8 @@ pub(crate) async fn fold_in_tx(
     events: &[Recorded],
     park_first: Option<&str>,
 ) -> Result<Folded, EngineError> {
-    let interest = projection.interest();
-    let mut waiting: Option<parked::Waiting> = None;
+    let mut waiting = parked::waiting_in_tx(db, projection.name(), events).await?;
     for (index, event) in events.iter().enumerate() {
-        if !interest.covers(&event.event_type) {
-            continue;
-        }
-        let waiting = match &mut waiting {
-            Some(waiting) => waiting,
-            unread => unread.insert(parked::waiting_in_tx(db, projection.name(), events).await?),
-        };
         if waiting.skipped.contains(&event.position) {
             continue;
         }

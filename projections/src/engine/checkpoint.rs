@@ -43,18 +43,42 @@ pub(crate) async fn read(
 }
 
 /// Takes the lease on a projection until the end of the transaction; `None` when somebody else has it.
+///
+/// The transaction does not wait for the disk when it commits: losing the last moments of a view costs nothing, because its
+/// checkpoint is lost with them and the log has the events.
 pub(crate) async fn try_lock_in_tx(
     db: &mut PgConnection,
     name: &str,
 ) -> Result<Option<Checkpoint>, sqlx::Error> {
-    sqlx::query_as!(
-        Checkpoint,
-        "SELECT version, position FROM projection_checkpoints WHERE name = $1
-         FOR UPDATE SKIP LOCKED",
+    let row = sqlx::query!(
+        "SELECT version, position, set_config('synchronous_commit', 'off', true)
+         FROM projection_checkpoints WHERE name = $1 FOR UPDATE SKIP LOCKED",
         name
     )
     .fetch_optional(db)
-    .await
+    .await?;
+    Ok(row.map(|row| Checkpoint { version: row.version, position: row.position }))
+}
+
+/// Moves a checkpoint past a stretch of the log that holds nothing for its projection. `false`: it is elsewhere.
+pub(crate) async fn pass(
+    db: impl PgExecutor<'_>,
+    name: &str,
+    from: Checkpoint,
+    until: i64,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "WITH unhurried AS (SELECT set_config('synchronous_commit', 'off', true) AS set)
+         UPDATE projection_checkpoints SET position = $4, updated_at = now()
+         FROM unhurried WHERE name = $1 AND version = $2 AND position = $3 AND set = 'off'",
+        name,
+        from.version,
+        from.position,
+        until,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Takes the lease on a projection until the end of the transaction, waiting for whoever has it.

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cairn_event_log::{EventLog, Recorded};
-use tokio::sync::watch;
+use cairn_event_log::EventLog;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::advance::{Folded, Target, advance, fold_in_tx};
+use super::advance::{Batch, Folded, Target, advance, fold_in_tx};
 use super::checkpoint::{self, Checkpoint};
 use super::rebuild::{self, Rebuild};
 use super::{EngineError, Projection};
@@ -28,26 +28,26 @@ impl Target for Live {
     async fn fold(
         &mut self,
         projection: &dyn Projection,
-        events: &[Recorded],
+        Batch { events, until }: Batch<'_>,
         park_first: Option<&str>,
     ) -> Result<Folded, EngineError> {
         let name = projection.name();
+        let next = Checkpoint { position: until, ..self.checkpoint };
+        if events.is_empty() {
+            let passed = checkpoint::pass(self.log.pool(), name, self.checkpoint, until).await?;
+            self.checkpoint = if passed { next } else { self.checkpoint };
+            return Ok(if passed { Folded::Done } else { Folded::Elsewhere });
+        }
         let mut tx = self.log.pool().begin().await?;
         if checkpoint::try_lock_in_tx(&mut tx, name).await? != Some(self.checkpoint) {
             tx.rollback().await?;
             return Ok(Folded::Elsewhere);
         }
-        // Losing the last moments of a view costs nothing: its checkpoint is lost with them, and the log has the events.
-        sqlx::query!("SELECT set_config('synchronous_commit', 'off', true)")
-            .fetch_one(&mut *tx)
-            .await?;
         let folded = fold_in_tx(&mut tx, projection, events, park_first).await?;
         let Folded::Done = folded else {
             tx.rollback().await?;
             return Ok(folded);
         };
-        let position = events.last().map_or(self.checkpoint.position, |event| event.position);
-        let next = Checkpoint { position, ..self.checkpoint };
         checkpoint::store_in_tx(&mut tx, name, next).await?;
         tx.commit().await?;
         self.checkpoint = next;
@@ -69,6 +69,8 @@ pub(crate) struct Follower {
     pub batch: i64,
     pub head: watch::Receiver<i64>,
     pub moved: watch::Sender<u64>,
+    /// How many projections may hold a connection at once.
+    pub turns: Arc<Semaphore>,
     pub token: CancellationToken,
 }
 
@@ -113,13 +115,14 @@ impl Follower {
             }
             std::cmp::Ordering::Equal => {}
         }
+        let types = projection.interest().types();
         let mut live = Live { log: self.log.clone(), checkpoint };
         while live.checkpoint.position < head && !self.token.is_cancelled() {
-            let events = self.log.read(live.checkpoint.position, self.batch).await?;
-            if events.is_empty() {
-                return Ok(Caught::Up);
-            }
-            if !advance(&mut live, projection, &events).await? {
+            let _turn = self.turns.acquire().await;
+            let after = live.checkpoint.position;
+            let until = head.min(after + self.batch);
+            let events = self.log.read_types((after, until), types.as_deref()).await?;
+            if !advance(&mut live, projection, Batch { events: &events, until }).await? {
                 return Ok(Caught::Busy);
             }
             let count = u64::try_from(events.len()).unwrap_or(u64::MAX);

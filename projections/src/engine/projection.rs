@@ -33,12 +33,11 @@ impl Interest {
         }
     }
 
-    /// Whether a type is among them.
-    #[must_use]
-    pub fn covers(&self, event_type: &str) -> bool {
+    /// The types as the log is asked for them; `None` for every type.
+    pub(crate) fn types(&self) -> Option<Vec<String>> {
         match self {
-            Self::Everything => true,
-            Self::Types(types) => types.contains(&event_type),
+            Self::Everything => None,
+            Self::Types(types) => Some(types.iter().map(|&name| name.to_owned()).collect()),
         }
     }
 }

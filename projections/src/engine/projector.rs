@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_event_log::EventLog;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,8 @@ use super::{Digest, EngineError, Projection, Verified, digest, verify};
 const POLL: Duration = Duration::from_millis(500);
 const PUBLISH: Duration = Duration::from_secs(5);
 const BATCH: i64 = 500;
+/// Projections that hold a connection at once, so that they never starve commands and requests of them.
+const TURNS: usize = 4;
 
 /// All projections over one log. Clones share everything; any number of processes may run one.
 #[derive(Clone)]
@@ -47,6 +49,7 @@ impl Projector {
     /// Follows the log until the token is cancelled. Batches that have begun are finished.
     pub async fn run(&self, token: CancellationToken) {
         let mut tasks = JoinSet::new();
+        let turns = Arc::new(Semaphore::new(TURNS));
         for projection in self.projections.iter() {
             let follower = Follower {
                 log: self.log.clone(),
@@ -54,6 +57,7 @@ impl Projector {
                 batch: self.batch,
                 head: self.head.subscribe(),
                 moved: self.moved.clone(),
+                turns: Arc::clone(&turns),
                 token: token.clone(),
             };
             tasks.spawn(follower.run());

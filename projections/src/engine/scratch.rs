@@ -4,10 +4,10 @@
 //! the copies on this connection and the live tables on every other one. When the connection ends, however it ends,
 //! they are gone.
 use async_trait::async_trait;
-use cairn_event_log::{EventLog, Recorded};
+use cairn_event_log::EventLog;
 use sqlx::{Connection, PgConnection};
 
-use super::advance::{Folded, Target, advance, fold_in_tx};
+use super::advance::{Batch, Folded, Target, advance, fold_in_tx};
 use super::{EngineError, Projection};
 
 /// Folds to scratch copies, on a connection that has them.
@@ -45,14 +45,18 @@ impl Target for Scratch<'_> {
     async fn fold(
         &mut self,
         projection: &dyn Projection,
-        events: &[Recorded],
+        Batch { events, until }: Batch<'_>,
         park_first: Option<&str>,
     ) -> Result<Folded, EngineError> {
+        if events.is_empty() {
+            self.position = until;
+            return Ok(Folded::Done);
+        }
         let mut tx = self.db.begin().await?;
         let folded = fold_in_tx(&mut tx, projection, events, park_first).await?;
         if matches!(folded, Folded::Done) {
             tx.commit().await?;
-            self.position = events.last().map_or(self.position, |event| event.position);
+            self.position = until;
         } else {
             tx.rollback().await?;
         }
@@ -61,22 +65,20 @@ impl Target for Scratch<'_> {
 }
 
 impl Scratch<'_> {
-    /// Folds one more batch of events up to `until`. `false` when there was nothing left to fold.
+    /// Folds one more stretch of the log up to `last`. `false` when it ends there.
     pub(crate) async fn step(
         &mut self,
         log: &EventLog,
         projection: &dyn Projection,
-        (until, batch): (i64, i64),
+        (last, size): (i64, i64),
     ) -> Result<bool, EngineError> {
-        if self.position >= until {
+        if self.position >= last {
             return Ok(false);
         }
-        let mut events = log.read(self.position, batch.min(until - self.position)).await?;
-        events.retain(|event| event.position <= until);
-        if events.is_empty() {
-            return Ok(false);
-        }
-        advance(self, projection, &events).await?;
-        Ok(self.position < until)
+        let until = last.min(self.position + size);
+        let types = projection.interest().types();
+        let events = log.read_types((self.position, until), types.as_deref()).await?;
+        advance(self, projection, Batch { events: &events, until }).await?;
+        Ok(self.position < last)
     }
 }
