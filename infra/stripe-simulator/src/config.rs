@@ -1,4 +1,6 @@
 //! How the simulator behaves, and how it misbehaves.
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// Where webhooks go, how they are signed, and what goes wrong.
@@ -12,6 +14,8 @@ pub struct SimulatorConfig {
     pub faults: Faults,
     /// The same seed makes the same choices.
     pub seed: u64,
+    /// The book outlives the process in this file, one line per change; without it, it is forgotten.
+    pub journal: Option<PathBuf>,
 }
 
 /// How often a fault strikes: the next so many times for certain, afterwards by chance.

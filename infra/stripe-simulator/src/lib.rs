@@ -8,12 +8,13 @@ mod config;
 mod faults;
 mod form;
 mod http;
+mod journal;
 mod random;
 mod server;
 mod state;
 mod webhooks;
 
-pub use book::{Book, Charge, Event, PaymentIntent, Refund, Transaction};
+pub use book::{Book, Charge, Event, Kept, Later, PaymentIntent, Refund, Transaction};
 pub use config::{Chance, Faults, SimulatorConfig};
 pub use faults::FaultCounts;
 pub use server::{Simulator, serve};

@@ -22,6 +22,9 @@ struct Options {
     /// JSON file of faults, as POST /_control/faults takes it
     #[arg(long)]
     faults: Option<PathBuf>,
+    /// Keep the book in this file, so that it outlives the process
+    #[arg(long)]
+    journal: Option<PathBuf>,
     /// The same seed makes the same choices
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -58,6 +61,7 @@ async fn run(options: Options) -> Result<(), String> {
         webhook_secret: options.webhook_secret.split(',').next().unwrap_or_default().to_owned(),
         faults,
         seed: options.seed,
+        journal: options.journal,
     };
     serve(listener, config, stopped()).await.map_err(|e| e.to_string())
 }

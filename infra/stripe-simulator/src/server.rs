@@ -20,7 +20,7 @@ pub async fn serve(
     config: SimulatorConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (shared, events) = Shared::new(config);
+    let (shared, events) = Shared::open(config)?;
     let stop = shared.stop.clone();
     shared.tasks.spawn(async move {
         tokio::select! {
@@ -62,7 +62,7 @@ impl Simulator {
     pub async fn start(config: SimulatorConfig) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
-        let (shared, events) = Shared::new(config);
+        let (shared, events) = Shared::open(config)?;
         let mut server = tokio::task::JoinSet::new();
         server.spawn(run(listener, Arc::clone(&shared), events));
         Ok(Self { base_url, shared, server })

@@ -1,4 +1,5 @@
 //! What all calls share: the desk with the book, behind one lock that is never held across an await.
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::clock;
 use crate::config::SimulatorConfig;
 use crate::faults::{Fault, Mischief};
 use crate::http::Answers;
+use crate::journal;
+use crate::journal::Journal;
 use crate::random::Random;
 use crate::webhooks::{Target, WebhookCounts};
 
@@ -24,6 +27,7 @@ pub(crate) struct Desk {
     /// Refunds made by the current call that become final later.
     pub settle_later: Vec<(String, Later)>,
     random: Random,
+    journal: Option<Journal>,
     events_announced: usize,
 }
 
@@ -46,6 +50,15 @@ impl Desk {
         Duration::ZERO
     }
 
+    fn write_down(&mut self) {
+        let lines = journal::lines(&mut self.book, &mut self.answers);
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.write(&lines)
+        {
+            tracing::error!(%error, "the simulator's book could not be written");
+        }
+    }
+
     fn announcements(&mut self) -> Vec<Event> {
         let events = self.book.events().get(self.events_announced..).unwrap_or_default().to_vec();
         self.events_announced = self.book.events().len();
@@ -62,17 +75,27 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub fn new(config: SimulatorConfig) -> (Arc<Self>, mpsc::UnboundedReceiver<Event>) {
+    /// Opens the book, and takes up what was still to come.
+    pub fn open(
+        config: SimulatorConfig,
+    ) -> io::Result<(Arc<Self>, mpsc::UnboundedReceiver<Event>)> {
         let (events, queue) = mpsc::unbounded_channel();
+        let (mut book, mut answers) = (Book::default(), Answers::default());
+        let journal = match config.journal {
+            Some(path) => Some(Journal::open(&path, &mut book, &mut answers)?),
+            None => None,
+        };
+        let settle_later = book.unsettled();
         let desk = Desk {
-            book: Book::default(),
-            answers: Answers::default(),
+            events_announced: book.events().len(),
+            book,
+            answers,
+            journal,
             mischief: Mischief::new(config.faults),
             target: Target { url: config.webhook_url, secret: config.webhook_secret },
             webhook_counts: WebhookCounts::default(),
-            settle_later: Vec::new(),
+            settle_later,
             random: Random::new(config.seed),
-            events_announced: 0,
         };
         let shared = Self {
             desk: Mutex::new(desk),
@@ -80,7 +103,9 @@ impl Shared {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
-        (Arc::new(shared), queue)
+        let shared = Arc::new(shared);
+        shared.follow_up(&mut shared.desk());
+        Ok((shared, queue))
     }
 
     /// The desk. A panic of another holder leaves a book that is still in order between two calls.
@@ -106,6 +131,7 @@ impl Shared {
 
     /// Announces what happened and plans what is still to come.
     pub fn follow_up(self: &Arc<Self>, desk: &mut Desk) {
+        desk.write_down();
         for event in desk.announcements() {
             // The receiver lives as long as the server; afterwards nobody listens any more.
             let _ = self.events.send(event);

@@ -1,6 +1,6 @@
 //! The simulator from outside: what Stripe promises about keys, lists and errors, and the control of the faults.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
-use cairn_stripe_simulator::{Simulator, SimulatorConfig};
+use cairn_stripe_simulator::{Faults, Simulator, SimulatorConfig};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
@@ -11,8 +11,11 @@ struct Caller {
 
 impl Caller {
     async fn new() -> Self {
-        let simulator = Simulator::start(SimulatorConfig::default()).await.unwrap();
-        Self { client: Client::new(), simulator }
+        Self::with(SimulatorConfig::default()).await
+    }
+
+    async fn with(config: SimulatorConfig) -> Self {
+        Self { client: Client::new(), simulator: Simulator::start(config).await.unwrap() }
     }
 
     async fn post(&self, path: &str, key: &str, form: &str) -> Response {
@@ -162,4 +165,45 @@ async fn the_book_can_be_looked_into() {
     let book = body(caller.get("_control/book").await).await;
     assert_eq!(book["balances"]["usd"], 1_000 - 59);
     assert_eq!(book["book"]["transactions"][0]["fee"], 59);
+}
+
+#[tokio::test]
+async fn with_a_journal_the_book_the_keys_and_what_is_to_come_outlive_the_process() {
+    let path = std::env::temp_dir().join(format!("cairn-journal-{}", std::process::id()));
+    let open = |settles_after| {
+        let faults = Faults { refund_settles_after_millis: settles_after, ..Faults::default() };
+        Caller::with(SimulatorConfig {
+            faults,
+            journal: Some(path.clone()),
+            ..SimulatorConfig::default()
+        })
+    };
+    let caller = open(600_000).await;
+    let failing = PAID.replace("visa", "refundFail");
+    let made = body(caller.post("payment_intents", "k1", &failing).await).await;
+    let refund = format!("amount=400&payment_intent={}", made["id"].as_str().unwrap());
+    assert_eq!(caller.post("refunds", "k2", &refund).await.status(), 200);
+    let before = serde_json::to_value(caller.simulator.book()).unwrap();
+    caller.simulator.shutdown().await;
+    // The machine died in the middle of a line.
+    let mut text = std::fs::read(&path).unwrap();
+    text.extend_from_slice(b"{\"charge\": {\"id\"");
+    std::fs::write(&path, text).unwrap();
+
+    let caller = open(600_000).await;
+    assert_eq!(serde_json::to_value(caller.simulator.book()).unwrap(), before);
+    let again = caller.post("payment_intents", "k1", &failing).await;
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    caller.simulator.shutdown().await;
+
+    let caller = open(0).await;
+    for _ in 0..1_000 {
+        if caller.simulator.book().refunds()[0].status == "failed" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(caller.simulator.book().balances()["usd"], 1_000 - 59);
+    caller.simulator.shutdown().await;
+    std::fs::remove_file(&path).unwrap();
 }

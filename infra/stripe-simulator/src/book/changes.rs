@@ -2,6 +2,8 @@
 //! change an event.
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Book, Card, Charge, Event, PaymentIntent, Refund, Transaction, render_any};
 use crate::http::ApiError;
 use crate::random::Random;
@@ -30,8 +32,10 @@ pub(crate) struct RefundTerms {
 }
 
 /// A refund that is not final yet becomes so later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Later {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Later {
     Succeeds,
     Fails,
 }
@@ -167,6 +171,7 @@ impl Change<'_> {
             balance_transaction: line,
             failure_balance_transaction: None,
             failure_reason: None,
+            settles: later,
         });
         if let Some(charge) = self.book.charges.get_mut(&charge.id) {
             charge.amount_refunded += amount;
@@ -174,6 +179,12 @@ impl Change<'_> {
         self.tell("refund.created", &id);
         self.tell("charge.refunded", &terms.charge);
         Ok((id, later))
+    }
+
+    /// Lets a refund fail later, whatever its card.
+    pub fn fail_later(&mut self, id: &str) -> Option<Later> {
+        self.book.refunds.get_mut(id)?.settles = Some(Later::Fails);
+        Some(Later::Fails)
     }
 
     /// Makes a refund final. One that is failed already stays so.
@@ -188,6 +199,7 @@ impl Change<'_> {
             .then(|| self.line("refund_failure", (refund.amount, 0), &refund.currency, id));
         if let Some(refund) = self.book.refunds.get_mut(id) {
             refund.status = status.to_owned();
+            refund.settles = None;
             refund.failure_reason = returned.as_ref().map(|_| "unknown".to_owned());
             refund.failure_balance_transaction = returned;
         }

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cards::Card;
-pub(crate) use changes::{Change, IntentTerms, Later, RefundTerms};
+pub(crate) use changes::{Change, IntentTerms, RefundTerms};
 pub(crate) use render::{expand, render_any};
 pub(crate) use shelf::{Paging, Shelf};
 
+pub use changes::Later;
 pub use shelf::Kept;
 
 /// A wish to be paid.
@@ -67,6 +68,8 @@ pub struct Refund {
     pub balance_transaction: String,
     pub failure_balance_transaction: Option<String>,
     pub failure_reason: Option<String>,
+    /// How it will end, while that is still to come.
+    pub settles: Option<Later>,
 }
 
 /// A line of the balance.
@@ -136,6 +139,12 @@ impl Book {
     #[must_use]
     pub fn events(&self) -> &[Event] {
         self.events.all()
+    }
+
+    /// Refunds that are not final yet, and how they will end.
+    pub(crate) fn unsettled(&self) -> Vec<(String, Later)> {
+        let refunds = self.refunds.all().iter();
+        refunds.filter_map(|refund| Some((refund.id.clone(), refund.settles?))).collect()
     }
 
     /// Pending and available minor units by currency: the sum of all lines.

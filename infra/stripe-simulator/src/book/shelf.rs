@@ -31,11 +31,12 @@ kept!(super::PaymentIntent, super::Charge, super::Refund, super::Transaction, su
 pub(crate) struct Shelf<T> {
     items: Vec<T>,
     places: HashMap<String, usize>,
+    changed: Vec<usize>,
 }
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), places: HashMap::new() }
+        Self { items: Vec::new(), places: HashMap::new(), changed: Vec::new() }
     }
 }
 
@@ -64,15 +65,35 @@ pub(crate) struct Page<'a, T> {
 impl<T: Kept> Shelf<T> {
     pub fn add(&mut self, item: T) {
         self.places.insert(item.id().to_owned(), self.items.len());
+        self.changed.push(self.items.len());
         self.items.push(item);
+    }
+
+    /// Adds it, or puts it in the place of its earlier self.
+    pub fn put(&mut self, item: T) {
+        match self.get_mut(item.id()) {
+            Some(earlier) => *earlier = item,
+            None => self.add(item),
+        }
+    }
+
+    /// What was added or changed since the last time, in the order of its making.
+    pub fn take_changed(&mut self) -> Vec<&T> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        changed.into_iter().filter_map(|place| self.items.get(place)).collect()
     }
 
     pub fn get(&self, id: &str) -> Option<&T> {
         self.items.get(*self.places.get(id)?)
     }
 
+    /// For changing it: it counts as changed.
     pub fn get_mut(&mut self, id: &str) -> Option<&mut T> {
-        self.items.get_mut(*self.places.get(id)?)
+        let place = *self.places.get(id)?;
+        self.changed.push(place);
+        self.items.get_mut(place)
     }
 
     pub fn all(&self) -> &[T] {

@@ -2,13 +2,15 @@
 //! (bad parameters, a failure before) leave no answer behind.
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ApiError;
 
 /// What was asked first under a key, and what was answered.
-#[derive(Debug, Clone)]
-struct Answered {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Answered {
+    key: String,
     path: String,
     params: Value,
     status: u16,
@@ -17,7 +19,10 @@ struct Answered {
 
 /// All answers by key.
 #[derive(Debug, Default)]
-pub(crate) struct Answers(HashMap<String, Answered>);
+pub(crate) struct Answers {
+    by_key: HashMap<String, Answered>,
+    fresh: Vec<String>,
+}
 
 impl Answers {
     /// The first answer, if there was one.
@@ -27,7 +32,7 @@ impl Answers {
         path: &str,
         params: &Value,
     ) -> Result<Option<(u16, Value)>, ApiError> {
-        match self.0.get(key) {
+        match self.by_key.get(key) {
             None => Ok(None),
             Some(first) if first.path == path && first.params == *params => {
                 Ok(Some((first.status, first.body.clone())))
@@ -45,12 +50,25 @@ impl Answers {
     ) {
         if status == 200 || status == 402 {
             let answered = Answered {
+                key: key.to_owned(),
                 path: path.to_owned(),
                 params: params.clone(),
                 status,
                 body: body.clone(),
             };
-            self.0.insert(key.to_owned(), answered);
+            self.put(answered);
         }
+    }
+
+    /// Adds an answer.
+    pub fn put(&mut self, answered: Answered) {
+        self.fresh.push(answered.key.clone());
+        self.by_key.insert(answered.key.clone(), answered);
+    }
+
+    /// What was added since the last time.
+    pub fn take_fresh(&mut self) -> Vec<&Answered> {
+        let fresh = std::mem::take(&mut self.fresh);
+        fresh.iter().filter_map(|key| self.by_key.get(key)).collect()
     }
 }

@@ -13,7 +13,7 @@ use axum::routing::{any, get, post};
 use crate::state::Shared;
 
 pub(crate) use error::ApiError;
-pub(crate) use idempotency::Answers;
+pub(crate) use idempotency::{Answered, Answers};
 
 /// All routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {

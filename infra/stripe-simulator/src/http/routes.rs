@@ -163,7 +163,7 @@ fn create_refund(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> {
     };
     let (id, later) = desk.change().create_refund(terms)?;
     let later = match later {
-        None if desk.strikes(Fault::RefundFailsLater) => Some(crate::book::Later::Fails),
+        None if desk.strikes(Fault::RefundFailsLater) => desk.change().fail_later(&id),
         later => later,
     };
     desk.settle_later.extend(later.map(|outcome| (id.clone(), outcome)));
