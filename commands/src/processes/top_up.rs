@@ -5,11 +5,13 @@
 //! | `payment.requested` | effect `create_payment` (its id is the provider's idempotency key); timer `poll` | none: nothing is credited before the provider has the money |
 //! | `poll` | effect `retrieve_payment` until it is final and its fee is known | – |
 //! | `payment.succeeded` | `top_up_wallet` | a refund, on request |
+//! | `wallet.topped_up` | – | – |
 //! | `payment.failed` | – | – |
 //! | `payment.fee_recorded` | – (the timer ends) | – |
 //!
 //! Webhooks only make it faster: they retrieve the payment too. A success overrides an earlier failure.
 use cairn_core::{Currency, Nanos, OrganisationId, PaymentId, Timestamp};
+use cairn_ledger::WalletEvent;
 use cairn_payments::PaymentEvent;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,8 @@ pub struct State {
     pub owner: Option<(OrganisationId, Currency)>,
     pub amount_nanos: Nanos,
     pub requested_at: Timestamp,
+    /// The wallet has the money.
+    pub credited: bool,
 }
 
 impl ProcessManager for TopUp {
@@ -52,11 +56,18 @@ impl ProcessManager for TopUp {
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {
-        matches!(happened.fact, Fact::Payment(_)).then(|| happened.stream.clone())
+        match &happened.fact {
+            Fact::Payment(_) => Some(happened.stream.clone()),
+            Fact::Wallet(WalletEvent::ToppedUp { payment_id, .. }) => Some(payment_id.to_string()),
+            _ => None,
+        }
     }
 
     fn evolve(mut state: State, happened: &Occurrence) -> State {
-        let Fact::Payment(event) = &happened.fact else { return state };
+        let Fact::Payment(event) = &happened.fact else {
+            state.credited |= state.payment_id.is_some();
+            return state;
+        };
         match event {
             PaymentEvent::Requested {
                 payment_id,
@@ -132,6 +143,7 @@ impl ProcessManager for TopUp {
             Phase::Idle => Status::Waiting,
             Phase::Requested | Phase::Submitted | Phase::Succeeded => Status::Running,
             Phase::Failed => Status::Unwound,
+            Phase::Settled if !state.credited => Status::Running,
             Phase::Settled => Status::Done,
         }
     }

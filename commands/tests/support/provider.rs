@@ -73,7 +73,7 @@ impl PaymentPort for MemoryProvider {
             return Ok(book.payments[id].clone());
         }
         book.next += 1;
-        let id = format!("pi_{}", book.next);
+        let id = format!("pi_{:06}", book.next);
         let suffix = match payment.payment_method.as_deref() {
             Some(REFUND_FAILS) => "_refund_fails",
             _ => "",
@@ -116,7 +116,7 @@ impl PaymentPort for MemoryProvider {
         }
         book.next += 1;
         let fails = refund.charge_id.ends_with("refund_fails");
-        let id = format!("re_{}{}", book.next, if fails { "_fails" } else { "" });
+        let id = format!("re_{:06}{}", book.next, if fails { "_fails" } else { "" });
         let made = ProviderRefund {
             provider_id: id.clone(),
             refund_id: Some(refund.refund_id),
