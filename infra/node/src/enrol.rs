@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cairn_node::{ENROL_NAMESPACE, EnrolRequest, EnrolResponse, SignedEnrolment};
+use cairn_node::{ENROL_NAMESPACE, EnrolRequest, EnrolResponse, SignedEnrolment, node_of_token};
 use clap::Args;
 use sha2::{Digest, Sha256};
 use ureq::Agent;
@@ -22,9 +22,6 @@ pub struct Enrol {
     /// Where the control plane is, for example <https://cairn.example.org>.
     #[arg(long)]
     url: String,
-    /// The node this machine becomes.
-    #[arg(long)]
-    node: String,
     /// One-time token.
     #[arg(long)]
     token: String,
@@ -62,13 +59,12 @@ impl Enrol {
         system::make_directory(&config.state_dir, 0o700)?;
         if let Some(text) = system::read(&pending(config))? {
             let known: Option<EnrolRequest> = serde_json::from_str(&text).ok();
-            if known.is_some_and(|known| known.token == self.token && known.node_id == self.node) {
+            if known.is_some_and(|known| known.token == self.token) {
                 return Ok(text);
             }
         }
         let facts = facts::gather(config)?;
         let request = EnrolRequest {
-            node_id: self.node.clone(),
             token: self.token.clone(),
             hostname: facts.hostname.clone(),
             address: self.address.clone(),
@@ -138,7 +134,9 @@ impl Enrol {
             return Err(untrusted("the answer is not from the authority named in the command"));
         }
         check_signature(config, &response.host_authority, signed)?;
-        if response.token_sha256 != sha256(&self.token) || response.node_id != self.node {
+        if response.token_sha256 != sha256(&self.token)
+            || response.node_id != node_of_token(&self.token)
+        {
             return Err(untrusted("the answer is for another enrolment"));
         }
         Ok(response)

@@ -12,9 +12,7 @@ pub const ENROL_NAMESPACE: &str = "cairn-enrol";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolRequest {
-    /// The node the invitation was for.
-    pub node_id: String,
-    /// One-time token from the invitation.
+    /// One-time token from the invitation: `<node id>.<secret>`.
     pub token: String,
     /// Host name the node gives itself.
     pub hostname: String,
@@ -27,6 +25,20 @@ pub struct EnrolRequest {
     pub host_keys: Vec<String>,
     /// What it is and has.
     pub facts: Facts,
+}
+
+impl EnrolRequest {
+    /// The node that the invitation was for.
+    #[must_use]
+    pub fn node_id(&self) -> &str {
+        node_of_token(&self.token)
+    }
+}
+
+/// The node that a token was made for; says nothing about whether it is good.
+#[must_use]
+pub fn node_of_token(token: &str) -> &str {
+    token.split_once('.').map_or("", |(node, _)| node)
 }
 
 /// What the control plane answers.

@@ -1,6 +1,7 @@
 //! What enrolment changes on this machine: keys under `/etc/ssh/cairn`, one sshd drop-in, a block in PAM's files, one account
 //! and one group. Everything is written by this program; the control plane only sends keys.
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cairn_node::{CONTROL_ACCOUNT, EnrolResponse, TENANT_GROUP, control_principal};
@@ -9,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::config::Config;
 use crate::enrol::control_plane_file;
 use crate::fault::{Fault, Outcome, While};
-use crate::system;
+use crate::{processes, system};
 
 const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-cairn.conf";
 const BEGIN: &str = "# BEGIN cairn";
@@ -72,7 +73,23 @@ impl Sshd {
             let message = format!("no SSH server runs ({})", self.pid_file.display());
             Fault::permanent("sshd_not_running", message)
         })?;
-        kill_process(pid, Signal::HUP).map_err(std::io::Error::from).doing("reloading sshd")
+        let before = self.pid_file_version();
+        kill_process(pid, Signal::HUP).map_err(std::io::Error::from).doing("reloading sshd")?;
+        // sshd removes the file when it reloads and writes it anew once it listens again.
+        let listening = processes::until(|| {
+            let now = self.pid_file_version();
+            Ok(now.is_some() && now != before)
+        })?;
+        if listening {
+            Ok(())
+        } else {
+            Err(Fault::transient("sshd_not_running", "the SSH server does not come back"))
+        }
+    }
+
+    fn pid_file_version(&self) -> Option<(u64, i64, i64)> {
+        let found = fs::metadata(&self.pid_file).ok()?;
+        Some((found.ino(), found.ctime(), found.ctime_nsec()))
     }
 }
 

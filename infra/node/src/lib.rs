@@ -5,7 +5,7 @@
 mod enrolment;
 mod wire;
 
-pub use enrolment::{ENROL_NAMESPACE, EnrolRequest, EnrolResponse, SignedEnrolment};
+pub use enrolment::{ENROL_NAMESPACE, EnrolRequest, EnrolResponse, SignedEnrolment, node_of_token};
 pub use wire::{
     Answer, Arguments, Facts, Kind, Observed, Operation, Request, Resources, Step, TenantArguments,
 };

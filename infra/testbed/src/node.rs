@@ -31,7 +31,6 @@ pub struct NodeConfig {
 pub struct Invitation {
     /// Base URL of the control plane, as the node reaches it (see [`NamespaceNode::relay_to`]).
     pub url: String,
-    pub node_id: String,
     pub token: String,
     /// Fingerprint of the host authority, `SHA256:…`.
     pub authority: String,
@@ -186,8 +185,8 @@ impl NamespaceNode {
     /// When the enrolment is refused or fails.
     pub fn enrol(&self, invitation: &Invitation) -> Result<String, TestbedError> {
         let address = self.address().to_string();
-        let Invitation { url, node_id, token, authority } = invitation;
-        let who = ["enrol", "--allow-plain-http", "--url", url, "--node", node_id];
+        let Invitation { url, token, authority } = invitation;
+        let who = ["enrol", "--allow-plain-http", "--url", url];
         let how = ["--token", token, "--authority", authority, "--address", &address];
         let said = self.helper(&[&who[..], &how].concat(), b"")?;
         if said.success {

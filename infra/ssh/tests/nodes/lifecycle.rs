@@ -1,0 +1,123 @@
+//! From enrolment to nothing left.
+use cairn_commands::ports::{FailureKind, NodePort};
+use cairn_compute::Step;
+use cairn_core::NodeId;
+use cairn_ssh::CertificateAuthority;
+use cairn_testbed::Step as Broken;
+
+use super::support::{enrol, enrol_as, key, nowhere, world};
+
+#[test]
+fn a_rental_from_enrolment_to_nothing_left() {
+    let Some(world) = world("rental") else { return };
+    let facts = world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+    assert_eq!(facts.hostname, "rental");
+    assert!(facts.total.cpu_millis >= 1_000, "{facts:?}");
+    let proof = world.provision();
+    assert!(proof.starts_with("uid=20000(t20000) gid=20000(t20000)"), "{proof}");
+    // The customer's own ssh, with the customer's own key, believing the host authority alone.
+    let said = world.ssh("id -un; pwd; echo hello > note; cat note; stat -f -c %T .");
+    assert_eq!(said.stdout, "t20000\n/home/t20000\nhello\next2/ext3\n", "{said:?}");
+    assert_eq!(world.teardown(2), Vec::<String>::new());
+    world.nothing_is_left();
+    let after = world.ssh("id");
+    assert!(!after.success && after.stderr.contains("Permission denied"), "{after:?}");
+    assert_eq!(world.teardown(2), Vec::<String>::new());
+}
+
+#[test]
+fn every_step_that_fails_says_so_and_leaves_nothing() {
+    let Some(world) = world("failing") else { return };
+    let steps =
+        [Broken::Uid, Broken::Home, Broken::User, Broken::Limits, Broken::Access, Broken::Prove];
+    for (number, (step, broken)) in Step::ALL.into_iter().zip(steps).enumerate() {
+        let generation = 2 * number as u64 + 1;
+        world.node.break_step(broken).unwrap();
+        for before in Step::ALL.into_iter().take_while(|before| *before != step) {
+            world.ensure(before, generation).unwrap();
+        }
+        let failure = world.ensure(step, generation).expect_err("the obstruction did not bite");
+        assert_eq!(failure.kind, FailureKind::Permanent, "{step:?}: {failure}");
+        if step == Step::Prove {
+            assert_eq!(failure.code, "login_refused", "{failure}");
+        }
+        assert_eq!(world.teardown(generation + 1), Vec::<String>::new(), "{step:?}");
+        world.node.mend(broken).unwrap();
+        world.nothing_is_left();
+    }
+}
+
+#[test]
+fn a_teardown_ends_open_sessions_and_what_they_left_running() {
+    let Some(world) = world("open") else { return };
+    world.provision();
+    let left = world.ssh("setsid nohup sleep 1000 >/dev/null 2>&1 & echo started");
+    assert_eq!(left.stdout, "started\n", "{left:?}");
+    let identity = world.files.path().join("customer");
+    let mut open =
+        world.ssh_command("t20000", &identity).args(["-tt", "sleep 1000"]).spawn().unwrap();
+    let counted = || world.node.run(&["pgrep", "-c", "-u", "20000", "sleep"]).unwrap_or_default();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while counted() != "2\n" && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(counted(), "2\n");
+    assert_eq!(world.teardown(2), Vec::<String>::new());
+    world.nothing_is_left();
+    assert!(!open.wait().unwrap().success());
+}
+
+#[test]
+fn what_a_reboot_took_away_is_back_when_the_tenant_logs_in() {
+    let Some(world) = world("reboot") else { return };
+    world.provision();
+    assert!(world.ssh("echo kept > note").success);
+    world.node.run(&["umount", "/home/t20000"]).unwrap();
+    for directory in world.node.cgroups() {
+        std::fs::remove_dir(directory).unwrap();
+    }
+    let said = world.ssh("cat note; cat /proc/self/cgroup");
+    assert!(said.stdout.starts_with("kept\n"), "{said:?}");
+    assert!(said.stdout.contains(&world.tenant().allocation_id.to_string()), "{said:?}");
+}
+
+#[test]
+fn a_step_repeated_after_a_lost_answer_answers_the_same() {
+    let Some(world) = world("lost") else { return };
+    let first = world.ensure(Step::Uid, 1).unwrap();
+    assert_eq!(world.ensure(Step::Uid, 1).unwrap(), first);
+    world.ensure(Step::Home, 3).unwrap();
+    let late = world.ensure(Step::User, 2).expect_err("an older wish was obeyed");
+    assert_eq!(late.code, "stale_generation");
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_worth_another_try() {
+    let Some(world) = world("gone") else { return };
+    let (address, port) = nowhere();
+    let target = cairn_commands::ports::NodeTarget {
+        address: address.to_string(),
+        port,
+        ..world.target.clone()
+    };
+    let (tenant, key) = (world.tenant(), key("k", 1));
+    let call = world.nodes.ensure(&target, &tenant, Step::Uid, &key);
+    let failure = world.runtime.block_on(call).unwrap_err();
+    assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Transient, "node_unreachable"));
+}
+
+#[test]
+fn an_answer_from_another_control_plane_is_not_installed() {
+    let Some(world) = world("enrolment") else { return };
+    let drop_in = "/etc/ssh/sshd_config.d/00-cairn.conf";
+    let before = world.node.run(&["cat", drop_in]).unwrap();
+    let other = CertificateAuthority::open(&world.files.path().join("other")).unwrap();
+    let expected = world.authority.fingerprint();
+    let refused = enrol_as(&world.node, &other, NodeId::from_bits(7), &expected).unwrap_err();
+    assert!(refused.contains("answer_untrusted"), "{refused}");
+    assert_eq!(world.node.run(&["cat", drop_in]).unwrap(), before);
+    world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+    // Enrolling again, for example after a quarantine, is an ordinary thing.
+    enrol(&world.node, &world.authority, NodeId::from_bits(7)).unwrap();
+    world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+}
