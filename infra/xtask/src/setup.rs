@@ -24,23 +24,26 @@ const VENV: Need =
 pub const BUILD: [Need; 1] = [program!("cc", "gcc libc6-dev")];
 /// What running on a private cluster needs.
 pub const DATABASE: [Need; 1] = [SERVER];
+/// What a customer needs: a key pair and the way in.
+pub const CUSTOMER: [Need; 1] = [program!("ssh-keygen", "openssh-client")];
 /// What a node of namespaces needs: see `infra/testbed`.
 pub const NODES: [Need; 7] = [
     program!("sshd", "openssh-server"),
-    program!("ssh", "openssh-client"),
     program!("ip", "iproute2"),
     program!("mkfs.ext4", "e2fsprogs"),
     program!("unshare", "util-linux"),
     program!("mount", "mount"),
     program!("useradd", "passwd"),
+    program!("pgrep", "procps"),
 ];
-/// The strangers who judge our books and our Stripe.
-pub const ORACLES: [Need; 3] =
-    [program!("bean-check", "beancount"), program!("hledger", "hledger"), VENV];
+/// The strangers who judge our books.
+pub const BOOKS: [Need; 2] = [program!("bean-check", "beancount"), program!("hledger", "hledger")];
+/// What the stranger who judges our Stripe is installed with.
+pub const PYTHON: [Need; 1] = [VENV];
 
 /// Everything any command needs.
 pub fn everything() -> Result<(), Failure> {
-    require(&[&BUILD, &DATABASE, &NODES, &ORACLES])?;
+    require(&[&BUILD, &DATABASE, &CUSTOMER, &NODES, &BOOKS, &PYTHON])?;
     tools::localstripe()?;
     tools::cargo_deny()?;
     tools::cargo_machete()?;
@@ -61,6 +64,13 @@ pub fn require(groups: &[&[Need]]) -> Result<(), Failure> {
     step(&format!("installing {list}"), shell.arg(script(&missing)))?;
     let still: Vec<_> = self::missing(groups);
     if still.is_empty() { Ok(()) } else { Err(format!("still missing: {}", still.join(" "))) }
+}
+
+/// Installs what is missing where that is possible; says so where it is not, and goes on.
+pub fn offer(groups: &[&[Need]]) {
+    if let Err(why) = require(groups) {
+        say(&format!("going on without: {why}"));
+    }
 }
 
 fn missing(groups: &[&[Need]]) -> Vec<&'static str> {
@@ -93,7 +103,7 @@ pub fn is_root() -> bool {
 /// packages would start at the next boot is switched off as well, since nobody asked for it.
 fn script(packages: &[&str]) -> String {
     let mut script = String::from(
-        "set -e; export DEBIAN_FRONTEND=noninteractive; \
+        "set -e; exec 1>&2; export DEBIAN_FRONTEND=noninteractive; \
          if [ ! -e /usr/sbin/policy-rc.d ]; then \
          printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; \
          trap 'rm -f /usr/sbin/policy-rc.d' EXIT; fi; \

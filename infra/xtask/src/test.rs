@@ -1,11 +1,11 @@
 //! `cargo xtask test`: every test, on a private PostgreSQL.
 use crate::database::Scratch;
 use crate::run::{cargo, say, step};
-use crate::setup::{self, BUILD, DATABASE, NODES, ORACLES};
+use crate::setup::{self, BOOKS, BUILD, CUSTOMER, DATABASE, NODES, PYTHON};
 use crate::{Failure, tools};
 
 pub fn test(arguments: &[String]) -> Result<(), Failure> {
-    setup::require(&[&BUILD, &DATABASE, &NODES, &ORACLES])?;
+    setup::require(&[&BUILD, &DATABASE, &CUSTOMER, &NODES, &BOOKS, &PYTHON])?;
     tools::localstripe()?;
     if !setup::is_root() {
         say("not root: tests on real nodes need namespaces and say that they are skipped");
