@@ -7,10 +7,14 @@ mod appender;
 mod batch;
 mod books;
 mod error;
+mod lane;
 mod listener;
+mod loader;
 mod log;
 mod pool;
+mod queue;
 mod schema;
+mod session;
 mod snapshots;
 mod types;
 

@@ -10,6 +10,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::appender::Appender;
+use crate::loader::{Loader, Wanted};
 use crate::types::{AppendRequest, Appended, Metadata, Outcome, Recorded, StoredOutcome};
 use crate::{LogError, listener, pool};
 
@@ -23,6 +24,7 @@ pub struct EventLog {
 struct Inner {
     pool: PgPool,
     appender: Appender,
+    loader: Loader,
     grown: watch::Sender<i64>,
     listening: OnceCell<()>,
     stop: CancellationToken,
@@ -45,10 +47,13 @@ impl EventLog {
     pub fn over(pool: PgPool) -> Self {
         let (grown, _) = watch::channel(0);
         let appender = Appender::start(pool.clone(), grown.clone());
+        let (loader, task) = Loader::new(pool.clone());
+        appender.tasks().spawn(task);
         let stop = CancellationToken::new();
         let inner = Inner {
             pool,
             appender,
+            loader,
             grown,
             listening: OnceCell::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -139,23 +144,13 @@ impl EventLog {
         after_sequence: i64,
         limit: i64,
     ) -> Result<Vec<Recorded>, LogError> {
-        sqlx::query_as!(
-            Row,
-            r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue"
-               FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3
-               ORDER BY sequence LIMIT $4"#,
-            aggregate_type,
-            aggregate_id,
+        let wanted = Wanted {
+            aggregate_type: aggregate_type.to_owned(),
+            aggregate_id: aggregate_id.to_owned(),
             after_sequence,
-            limit
-        )
-        .fetch_all(self.pool())
-        .await
-        .map_err(|error| LogError::reading(&error))?
-        .into_iter()
-        .map(Recorded::try_from)
-        .collect()
+            limit,
+        };
+        self.inner.loader.load(wanted).await
     }
 
     /// At most `limit` events after a position, in the log's order. It has no gaps, so a reader cannot miss one.
@@ -241,16 +236,16 @@ impl EventLog {
 }
 
 /// A row of `events`.
-struct Row {
-    position: i64,
-    recorded_at: OffsetDateTime,
-    aggregate_type: String,
-    aggregate_id: String,
-    sequence: i64,
-    event_type: String,
-    event_version: String,
-    payload: JsonValue,
-    metadata: JsonValue,
+pub(crate) struct Row {
+    pub(crate) position: i64,
+    pub(crate) recorded_at: OffsetDateTime,
+    pub(crate) aggregate_type: String,
+    pub(crate) aggregate_id: String,
+    pub(crate) sequence: i64,
+    pub(crate) event_type: String,
+    pub(crate) event_version: String,
+    pub(crate) payload: JsonValue,
+    pub(crate) metadata: JsonValue,
 }
 
 impl TryFrom<Row> for Recorded {

@@ -9,6 +9,9 @@ use crate::{LogError, schema};
 /// How long a caller waits for a connection before the database counts as unavailable.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
+/// A connection used this recently is not asked whether it is alive.
+const FRESH: Duration = Duration::from_secs(1);
+
 pub(crate) async fn connect(options: PgConnectOptions, size: u32) -> Result<PgPool, LogError> {
     let options = options.application_name("cairn").options([
         ("statement_timeout", "30s"),
@@ -25,6 +28,16 @@ pub(crate) async fn connect(options: PgConnectOptions, size: u32) -> Result<PgPo
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            let idle = meta.idle_for > FRESH;
+            Box::pin(async move {
+                match idle {
+                    true => connection.ping().await.map(|()| true),
+                    false => Ok(true),
+                }
+            })
+        })
         .after_connect(|connection, _| Box::pin(schema::as_app(connection)))
         .after_release(|connection, _| Box::pin(is_outside_transaction(connection)))
         .connect_with(options)

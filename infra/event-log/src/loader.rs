@@ -1,0 +1,136 @@
+//! Loads streams in groups: whatever is asked for while a read is under way is read together next, in one round trip.
+use std::time::Instant;
+
+use sqlx::types::JsonValue;
+use sqlx::types::time::OffsetDateTime;
+use sqlx::{PgPool, pool};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::log::Row;
+use crate::session::Session;
+use crate::{LogError, Recorded};
+
+/// Loads that may wait; beyond it callers wait to queue.
+const QUEUE: usize = 1_024;
+/// Streams of one read.
+const GROUP: usize = 64;
+
+/// What to load: at most `limit` events of a stream after a sequence.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) aggregate_type: String,
+    pub(crate) aggregate_id: String,
+    pub(crate) after_sequence: i64,
+    pub(crate) limit: i64,
+}
+
+type Answer = Result<Vec<Recorded>, LogError>;
+type Queued = (Wanted, oneshot::Sender<Answer>);
+
+/// A handle on the task that loads.
+#[derive(Debug, Clone)]
+pub(crate) struct Loader {
+    queue: mpsc::Sender<Queued>,
+}
+
+impl Loader {
+    /// The handle and the task, which ends when the last handle is gone or the pool closes.
+    pub(crate) fn new(pool: PgPool) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (queue, wanted) = mpsc::channel(QUEUE);
+        let closed = pool.close_event();
+        (Self { queue }, run(Session::new(pool), wanted, closed))
+    }
+
+    pub(crate) async fn load(&self, wanted: Wanted) -> Answer {
+        let closed = || LogError::Unavailable("the log is closed".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.queue.send((wanted, answer)).await.map_err(|_| closed())?;
+        answered.await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+async fn run(
+    mut session: Session,
+    mut wanted: mpsc::Receiver<Queued>,
+    mut closed: pool::CloseEvent,
+) {
+    let mut group = Vec::with_capacity(GROUP);
+    loop {
+        let queued = tokio::select! {
+            queued = wanted.recv_many(&mut group, GROUP) => queued,
+            () = &mut closed => return,
+        };
+        if queued == 0 {
+            return;
+        }
+        let started = Instant::now();
+        let (wanted, answers): (Vec<_>, Vec<_>) = group.drain(..).unzip();
+        let mut loaded = load(&mut session, &wanted).await;
+        metrics::histogram!("cairn_log_load_seconds").record(started.elapsed());
+        for (number, answer) in answers.into_iter().enumerate() {
+            let events = match &mut loaded {
+                Ok(streams) => streams.get_mut(number).map_or(Ok(vec![]), take),
+                Err(error) => Err(error.clone()),
+            };
+            // Nobody may be waiting any more.
+            let _ = answer.send(events);
+        }
+    }
+}
+
+/// Moves an answer out.
+fn take(answer: &mut Answer) -> Answer {
+    std::mem::replace(answer, Ok(vec![]))
+}
+
+/// One answer for each stream that is wanted: one that cannot be read does not harm the others.
+async fn load(session: &mut Session, wanted: &[Wanted]) -> Result<Vec<Answer>, LogError> {
+    let types: Vec<_> = wanted.iter().map(|one| one.aggregate_type.as_str()).collect();
+    let ids: Vec<_> = wanted.iter().map(|one| one.aggregate_id.as_str()).collect();
+    let after: Vec<_> = wanted.iter().map(|one| one.after_sequence).collect();
+    let limits: Vec<_> = wanted.iter().map(|one| one.limit).collect();
+    let mut connection = session.connect().await?;
+    let rows = sqlx::query!(
+        r#"SELECT w.n AS "n!", e.position, e.recorded_at, e.aggregate_type, e.aggregate_id, e.sequence,
+                  e.event_type, e.event_version, e.payload AS "payload: JsonValue",
+                  e.metadata AS "metadata: JsonValue"
+           FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+                    WITH ORDINALITY AS w (aggregate_type, aggregate_id, after, most, n)
+           CROSS JOIN LATERAL (
+               SELECT * FROM events e
+               WHERE e.aggregate_type = w.aggregate_type AND e.aggregate_id = w.aggregate_id
+                 AND e.sequence > w.after
+               ORDER BY e.sequence LIMIT w.most) AS e
+           ORDER BY w.n, e.sequence"#,
+        &types as &[&str],
+        &ids as &[&str],
+        &after,
+        &limits,
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(|error| LogError::reading(&error))?;
+    session.keep(connection);
+    let mut streams: Vec<Answer> = wanted.iter().map(|_| Ok(vec![])).collect();
+    for row in rows {
+        let number = usize::try_from(row.n - 1).unwrap_or(usize::MAX);
+        let recorded_at: OffsetDateTime = row.recorded_at;
+        let event = Recorded::try_from(Row {
+            position: row.position,
+            recorded_at,
+            aggregate_type: row.aggregate_type,
+            aggregate_id: row.aggregate_id,
+            sequence: row.sequence,
+            event_type: row.event_type,
+            event_version: row.event_version,
+            payload: row.payload,
+            metadata: row.metadata,
+        });
+        match (streams.get_mut(number), event) {
+            (Some(Ok(events)), Ok(event)) => events.push(event),
+            (Some(stream), Err(error)) => *stream = Err(error),
+            (Some(Err(_)) | None, _) => {}
+        }
+    }
+    Ok(streams)
+}
