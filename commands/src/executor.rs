@@ -270,15 +270,20 @@ where
     }
 
     fn answer(self, settled: Settled, doubted: bool) -> Result<Executed, ExecuteError> {
-        let (outcome, position, sequence, replayed) = match settled {
-            Settled::Now { outcome, position, sequence } => (outcome, position, sequence, false),
-            // A repeat of an attempt of this very run is no replay.
-            Settled::Before(stored) => (stored.outcome, stored.position, stored.sequence, !doubted),
+        let (outcome, aggregate_id, position, sequence, replayed) = match settled {
+            Settled::Now { outcome, position, sequence } => {
+                (outcome, self.aggregate_id, position, sequence, false)
+            }
+            // The stream of the first execution, which may have had another new id. A repeat of an attempt of this very run
+            // is no replay.
+            Settled::Before(stored) => {
+                let StoredOutcome { outcome, aggregate_id, position, sequence, .. } = stored;
+                (outcome, aggregate_id, position, sequence, !doubted)
+            }
             Settled::KeyReused => return Err(ExecuteError::KeyReused),
         };
         match outcome {
             Outcome::Accepted { result } => {
-                let aggregate_id = self.aggregate_id;
                 Ok(Executed { position, aggregate_id, sequence, result, replayed })
             }
             Outcome::Refused { code, message } => {
