@@ -155,11 +155,11 @@ impl Replay {
     }
 }
 
-/// Over length-prefixed texts, so that no two sets of streams read the same. Keys of a JSON object are sorted.
+/// Over length-prefixed texts, so that no two sets of streams read the same.
 fn digest(streams: &BTreeMap<StreamName, (i64, Box<dyn Fold>)>) -> String {
     let mut hash = Sha256::new();
     for ((aggregate_type, aggregate_id), (sequence, folded)) in streams {
-        let state = folded.state().to_string();
+        let state = canonical(&folded.state());
         for part in [aggregate_type, aggregate_id, &sequence.to_string(), &state] {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part.as_bytes());
@@ -169,6 +169,24 @@ fn digest(streams: &BTreeMap<StreamName, (i64, Box<dyn Fold>)>) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+/// JSON with the keys of every object sorted, however the library was built.
+fn canonical(value: &JsonValue) -> String {
+    match value {
+        JsonValue::Object(fields) => {
+            let sorted: BTreeMap<_, _> = fields.iter().collect();
+            let field = |(name, value)| format!("{}:{}", JsonValue::from(name), canonical(value));
+            let fields: Vec<_> = sorted.into_iter().map(|(k, v)| field((k.as_str(), v))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        JsonValue::Array(items) => {
+            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+        }
+        JsonValue::Null | JsonValue::Bool(_) | JsonValue::Number(_) | JsonValue::String(_) => {
+            value.to_string()
+        }
+    }
 }
 
 fn count(n: usize) -> i64 {

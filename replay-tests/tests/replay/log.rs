@@ -1,0 +1,81 @@
+//! The golden log: events of an earlier day, appended to a real database and folded to the digest recorded then.
+use cairn_commands::replay::{VerifyReport, verify, verify_in_pages};
+use cairn_event_log::EventLog;
+use sqlx::PgPool;
+
+use super::events::golden;
+use super::story::{Told, append, story};
+
+pub fn golden_log() -> Vec<Told> {
+    let text = std::fs::read_to_string(golden("logs").join("story.ndjson")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub async fn replayed(pool: &PgPool) -> VerifyReport {
+    let log = EventLog::over(pool.clone());
+    append(&log, &golden_log(), 1_000).await;
+    let report = verify(pool).await.unwrap();
+    assert!(report.identical, "{:?}", report.differences);
+    report
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_golden_log_folds_to_the_recorded_digest(pool: PgPool) {
+    let report = replayed(&pool).await;
+    let recorded = std::fs::read_to_string(golden("logs").join("story.digest")).unwrap_or_default();
+    assert_eq!(report.digest, recorded.trim(), "old events fold to another state than they did");
+    assert_eq!(report.events, i64::try_from(golden_log().len()).unwrap());
+    assert_eq!((report.streams, report.wallets, report.holds), (12, 1, 3));
+    assert_eq!(report.differences_found, 0);
+}
+
+#[test]
+fn the_story_is_still_told_as_it_was() {
+    let (kept, told) = (golden_log(), story());
+    assert_eq!(told[..kept.len()], kept[..], "a decision or an encoding changed");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_digest_depends_neither_on_pages_nor_on_how_the_log_was_written(pool: PgPool) {
+    let report = replayed(&pool).await;
+    for page in [1, 7, 50, 100_000] {
+        assert_eq!(verify_in_pages(&pool, page).await.unwrap(), report, "{page}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn events_appended_one_by_one_fold_to_the_same(pool: PgPool) {
+    let log = EventLog::over(pool.clone());
+    append(&log, &golden_log(), 1).await;
+    let recorded = std::fs::read_to_string(golden("logs").join("story.digest")).unwrap();
+    assert_eq!(verify(&pool).await.unwrap().digest, recorded.trim());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn streams_may_interleave_without_changing_their_states(pool: PgPool) {
+    let mut told = golden_log();
+    // Round robin over the streams. The journal's reversals still follow what they reverse.
+    told.sort_by_key(|event| event.sequence);
+    let log = EventLog::over(pool.clone());
+    append(&log, &told, 3).await;
+    let report = verify(&pool).await.unwrap();
+    let recorded = std::fs::read_to_string(golden("logs").join("story.digest")).unwrap();
+    assert!(report.identical, "{:?}", report.differences);
+    assert_eq!(report.digest, recorded.trim());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_empty_log_is_identical(pool: PgPool) {
+    let report = verify(&pool).await.unwrap();
+    assert!(report.identical && report.events == 0 && report.streams == 0);
+    assert_eq!(report.digest.len(), 64);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+#[ignore = "writes golden files"]
+async fn record_the_digest(pool: PgPool) {
+    let report = replayed(&pool).await;
+    let path = golden("logs").join("story.digest");
+    assert!(!path.exists(), "a recorded digest stays: delete it only when a state gains a field");
+    std::fs::write(path, report.digest + "\n").unwrap();
+}

@@ -1,0 +1,7 @@
+//! What we promised the past: old events decode, old logs fold to the same state, and a changed log is noticed.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+mod events;
+mod log;
+mod state;
+mod story;
+mod tampering;

@@ -1,0 +1,432 @@
+//! One long story through every aggregate: every event that there is happens in it.
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use cairn_catalog::{Sku, SkuCommand};
+use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
+use cairn_core::{
+    AllocationId, ApiKeyId, Currency, Decider, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
+    Resources, Timestamp,
+};
+use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
+use cairn_fleet::{Link, Node, NodeCommand, NodeFacts, Policy};
+use cairn_identity::{ApiKey, ApiKeyCommand, Role};
+use cairn_ledger::{
+    CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
+};
+use cairn_operations::{Intervention, InterventionCommand, Verb};
+use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
+use serde::{Deserialize, Serialize};
+
+const UNIT: i64 = 1_000_000_000;
+pub const ORGANISATION: OrganisationId = OrganisationId::from_bits(1 << 80);
+
+/// One event of a log, as it is kept in a golden file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    pub sequence: i64,
+    pub event_type: String,
+    pub event_version: String,
+    pub payload: serde_json::Value,
+}
+
+/// Streams by name while they are told or read.
+#[derive(Default)]
+pub struct Streams(BTreeMap<(String, String), (i64, Box<dyn Any>)>);
+
+impl Streams {
+    /// Adds a fact to its stream; answers it with its sequence and what it writes into the books.
+    pub fn add<A: Decider>(&mut self, id: &str, event: &A::Event) -> (i64, NewEvent) {
+        let fresh = || (0, Box::new(A::default()) as Box<dyn Any>);
+        let key = (A::TYPE.to_owned(), id.to_owned());
+        let (sequence, state) = self.0.entry(key).or_insert_with(fresh);
+        let state = state.downcast_mut::<A>().unwrap();
+        *state = std::mem::take(state).evolve(event.clone());
+        *sequence += 1;
+        (*sequence, NewEvent::try_new(event, state.book_entry(event)).unwrap())
+    }
+
+    fn state<A: Decider>(&self, id: &str) -> A {
+        let found = self.0.get(&(A::TYPE.to_owned(), id.to_owned()));
+        found.map_or_else(A::default, |(_, state)| state.downcast_ref::<A>().unwrap().clone())
+    }
+}
+
+#[derive(Default)]
+struct Teller {
+    streams: Streams,
+    told: Vec<Told>,
+}
+
+impl Teller {
+    fn tell<A: Decider>(&mut self, id: &str, commands: impl IntoIterator<Item = A::Command>) {
+        for command in commands {
+            for event in self.streams.state::<A>(id).decide(command).unwrap() {
+                let (sequence, new) = self.streams.add::<A>(id, &event);
+                self.told.push(Told {
+                    aggregate_type: A::TYPE.to_owned(),
+                    aggregate_id: id.to_owned(),
+                    sequence,
+                    event_type: new.event_type,
+                    event_version: new.event_version,
+                    payload: serde_json::from_str(&new.payload).unwrap(),
+                });
+            }
+        }
+    }
+}
+
+/// Appends told events, at most `batch` of one stream at a time, with what they write into the books.
+pub async fn append(log: &EventLog, told: &[Told], batch: usize) {
+    let mut streams = Streams::default();
+    let mut rest = told;
+    while let Some(first) = rest.first() {
+        let stream = |t: &&Told| {
+            (&t.aggregate_type, &t.aggregate_id) == (&first.aggregate_type, &first.aggregate_id)
+        };
+        let count = rest.iter().take(batch).take_while(stream).count();
+        let events = rest[..count].iter().map(|t| written(&mut streams, t)).collect();
+        let command_id =
+            format!("{}/{}/{}", first.aggregate_type, first.aggregate_id, first.sequence);
+        let request = AppendRequest {
+            command_id: command_id.clone(),
+            command_hash: [0; 32],
+            aggregate_type: static_type(&first.aggregate_type),
+            aggregate_id: first.aggregate_id.clone(),
+            expected_sequence: first.sequence - 1,
+            events,
+            outcome: Outcome::Accepted { result: serde_json::Value::Null },
+            metadata: Metadata { actor: "golden".to_owned(), command_id, ..Metadata::default() },
+        };
+        assert!(matches!(log.append(request).await.unwrap(), Appended::Done { .. }));
+        rest = &rest[count..];
+    }
+}
+
+macro_rules! for_aggregate {
+    ($name:expr, $run:ident, $($argument:expr),*) => {
+        match $name {
+            Allocation::TYPE => $run::<Allocation>($($argument),*),
+            ApiKey::TYPE => $run::<ApiKey>($($argument),*),
+            Intervention::TYPE => $run::<Intervention>($($argument),*),
+            Node::TYPE => $run::<Node>($($argument),*),
+            Payment::TYPE => $run::<Payment>($($argument),*),
+            Refund::TYPE => $run::<Refund>($($argument),*),
+            Sku::TYPE => $run::<Sku>($($argument),*),
+            Wallet::TYPE => $run::<Wallet>($($argument),*),
+            other => panic!("no aggregate is a '{other}'"),
+        }
+    };
+}
+
+fn written(streams: &mut Streams, told: &Told) -> NewEvent {
+    fn of<A: Decider>(streams: &mut Streams, told: &Told) -> NewEvent {
+        let event: A::Event = serde_json::from_value(told.payload.clone()).unwrap();
+        streams.add::<A>(&told.aggregate_id, &event).1
+    }
+    for_aggregate!(told.aggregate_type.as_str(), of, streams, told)
+}
+
+fn static_type(name: &str) -> &'static str {
+    fn of<A: Decider>() -> &'static str {
+        A::TYPE
+    }
+    for_aggregate!(name, of,)
+}
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(1_790_000_000 + secs)
+}
+
+fn resources(n: u32) -> Resources {
+    let bytes = u64::from(n) << 26;
+    Resources { cpu_millis: 250 * n, memory_bytes: bytes, disk_bytes: bytes, pids_max: 32 * n }
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+/// The story. It never changes what the golden files say; a new event is told at its end.
+pub fn story() -> Vec<Told> {
+    let mut teller = Teller::default();
+    teller.tell::<Sku>("small", sku());
+    teller.tell::<ApiKey>(&ApiKeyId::from_bits(1).to_string(), api_key());
+    teller.tell::<Node>(&NodeId::from_bits(1).to_string(), node());
+    let [paid, declined] = payments();
+    teller.tell::<Payment>(&PaymentId::from_bits(1).to_string(), paid);
+    teller.tell::<Payment>(&PaymentId::from_bits(2).to_string(), declined);
+    let wallet = wallet_id(ORGANISATION, Currency::USD);
+    teller.tell::<Wallet>(&wallet, usage());
+    teller.tell::<Allocation>(&AllocationId::from_bits(1).to_string(), rental());
+    teller.tell::<Allocation>(&AllocationId::from_bits(2).to_string(), failure());
+    teller.tell::<Allocation>(&AllocationId::from_bits(3).to_string(), rejection());
+    teller.tell::<Wallet>(&wallet, refunds());
+    teller.tell::<Refund>(&RefundId::from_bits(1).to_string(), refund(1, true));
+    teller.tell::<Refund>(&RefundId::from_bits(2).to_string(), refund(2, false));
+    teller.tell::<Intervention>("intent-1", intervention());
+    teller.tell::<Sku>("small", [SkuCommand::Retire { at: at(900) }]);
+    teller.told
+}
+
+fn sku() -> [SkuCommand; 3] {
+    let price = |nanos_per_hour, effective| SkuCommand::SetPrice {
+        currency: Currency::USD,
+        nanos_per_hour,
+        effective_at: at(effective),
+        at: at(1),
+    };
+    let define = SkuCommand::Define { sku_id: text("small"), resources: resources(1), at: at(0) };
+    [define, price(36 * UNIT, 0), price(72 * UNIT, 500)]
+}
+
+fn api_key() -> [ApiKeyCommand; 2] {
+    let create = ApiKeyCommand::Create {
+        key_id: ApiKeyId::from_bits(1),
+        organisation_id: ORGANISATION,
+        role: Role::Owner,
+        name: text("ci"),
+        secret_sha256: "ab".repeat(32),
+        at: at(0),
+    };
+    [create, ApiKeyCommand::Revoke { reason: text("leaked"), at: at(800) }]
+}
+
+fn node() -> Vec<NodeCommand> {
+    let invite = NodeCommand::Invite {
+        node_id: NodeId::from_bits(1),
+        name: text("node-1"),
+        token_sha256: "cd".repeat(32),
+        expires_at: at(1_800),
+        at: at(0),
+    };
+    let enrol = NodeCommand::Enrol {
+        token_sha256: "cd".repeat(32),
+        address: text("10.0.0.2"),
+        port: 22,
+        host_keys: vec![text("ssh-ed25519 AAAA")],
+        facts: NodeFacts {
+            hostname: text("node-1"),
+            os: text("Debian GNU/Linux 12"),
+            helper_version: text("0.1.0"),
+            cgroup: text("v2"),
+            total: resources(16),
+        },
+        reserve: resources(1),
+        host_certificate_serial: 7,
+        at: at(1),
+    };
+    let probe = |failure: Option<&str>| NodeCommand::RecordProbe {
+        failure: failure.map(str::to_owned),
+        at: at(2),
+    };
+    let policy = |policy| NodeCommand::SetPolicy { policy, reason: text("upgrade"), at: at(3) };
+    let link = |link| NodeCommand::ObserveLink { link, at: at(4) };
+    let reserve = |n| NodeCommand::Reserve {
+        allocation_id: AllocationId::from_bits(n),
+        resources: resources(2),
+        at: at(10),
+    };
+    let stuck = NodeCommand::QuarantineCapacity {
+        allocation_id: AllocationId::from_bits(2),
+        reason: text("teardown unproven"),
+        at: at(20),
+    };
+    let release = NodeCommand::Release { allocation_id: AllocationId::from_bits(1), at: at(21) };
+    let quarantine = NodeCommand::Quarantine { reason: text("host key changed"), at: at(22) };
+    vec![
+        invite,
+        enrol,
+        probe(Some("connection refused")),
+        probe(None),
+        policy(Policy::Cordoned),
+        policy(Policy::Schedulable),
+        link(Link::Suspect),
+        link(Link::Online),
+        reserve(1),
+        reserve(2),
+        stuck,
+        release,
+        quarantine,
+    ]
+}
+
+fn payments() -> [Vec<PaymentCommand>; 2] {
+    let request = |n, payment_method: Option<&str>| PaymentCommand::Request {
+        payment_id: PaymentId::from_bits(n),
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        amount_nanos: 20 * UNIT,
+        payment_method: payment_method.map(str::to_owned),
+        at: at(0),
+    };
+    let submit = |id| PaymentCommand::Submit { provider_id: text(id), at: at(1) };
+    let (provider_id, charge_id) = (text("pi_1"), text("ch_1"));
+    let succeed =
+        PaymentCommand::Succeed { provider_id, charge_id, amount_nanos: 20 * UNIT, at: at(2) };
+    let fee = PaymentCommand::RecordFee {
+        balance_transaction_id: text("txn_1"),
+        fee_nanos: 880_000_000,
+        at: at(3),
+    };
+    let fail = PaymentCommand::Fail { code: text("declined"), message: text("no"), at: at(4) };
+    [
+        vec![request(1, Some("pm_card_visa")), submit("pi_1"), succeed, fee],
+        vec![request(2, None), submit("pi_2"), fail],
+    ]
+}
+
+fn usage() -> Vec<WalletCommand> {
+    let top_up = WalletCommand::TopUp(TopUp {
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        payment_id: PaymentId::from_bits(1),
+        amount_nanos: 20 * UNIT,
+        charge_id: text("ch_1"),
+        at: at(3),
+    });
+    let place = |n: u128, amount_nanos, expires| {
+        WalletCommand::PlaceHold(PlaceHold {
+            hold_id: HoldId::from_bits(n),
+            purpose: AllocationId::from_bits(n).to_string(),
+            amount_nanos,
+            expires_at: at(expires),
+            at: at(10),
+        })
+    };
+    let capture = |n: u128, total_nanos, keep_nanos, now| {
+        WalletCommand::CaptureHold(CaptureHold {
+            hold_id: HoldId::from_bits(n),
+            total_nanos,
+            seconds: now,
+            product: text("compute"),
+            keep_nanos,
+            expires_at: at(now + 300),
+            at: at(now),
+        })
+    };
+    vec![
+        top_up,
+        place(1, 2 * UNIT, 300),
+        capture(1, UNIT / 3, 2 * UNIT, 33),
+        place(2, UNIT, 100),
+        WalletCommand::SweepExpired { at: at(100) },
+        capture(1, 2 * UNIT / 3, 100 * UNIT, 66),
+        WalletCommand::ReleaseHold { hold_id: HoldId::from_bits(1) },
+        capture(2, 16 * UNIT, 0, 200),
+        place(3, UNIT, 400),
+        capture(3, 4 * UNIT, 0, 250),
+    ]
+}
+
+fn refunds() -> Vec<WalletCommand> {
+    let top_up = WalletCommand::TopUp(TopUp {
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        payment_id: PaymentId::from_bits(3),
+        amount_nanos: 5 * UNIT,
+        charge_id: text("ch_3"),
+        at: at(300),
+    });
+    let reserve = |n| {
+        WalletCommand::ReserveRefund(ReserveRefund {
+            refund_id: RefundId::from_bits(n),
+            payment_id: PaymentId::from_bits(3),
+            amount_nanos: UNIT,
+            reason: text("asked"),
+            at: at(301),
+        })
+    };
+    let back = WalletCommand::ReturnRefund { refund_id: RefundId::from_bits(2), at: at(400) };
+    vec![top_up, reserve(1), reserve(2), back]
+}
+
+fn refund(n: u128, succeeds: bool) -> Vec<RefundCommand> {
+    let request = RefundCommand::Request {
+        refund_id: RefundId::from_bits(n),
+        payment_id: PaymentId::from_bits(3),
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        amount_nanos: UNIT,
+        charge_id: text("ch_3"),
+        at: at(302),
+    };
+    let submit = RefundCommand::Submit { provider_id: format!("re_{n}"), at: at(303) };
+    let succeed =
+        RefundCommand::Succeed { provider_id: format!("re_{n}"), amount_nanos: UNIT, at: at(304) };
+    let fail = RefundCommand::Fail { code: text("lost_or_stolen_card"), at: at(399) };
+    if succeeds { vec![request, submit, succeed, fail] } else { vec![request, submit, fail] }
+}
+
+fn requested(n: u128, node_id: Option<NodeId>) -> AllocationCommand {
+    AllocationCommand::Request {
+        allocation_id: AllocationId::from_bits(n),
+        organisation_id: ORGANISATION,
+        sku_id: text("small"),
+        resources: resources(2),
+        price: PinnedPrice { version: 1, currency: Currency::USD, nanos_per_hour: 36 * UNIT },
+        ssh_public_key: text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA=="),
+        node_id,
+        at: at(5),
+    }
+}
+
+fn provisioning(n: u128, steps: usize) -> Vec<AllocationCommand> {
+    let uid = 19_999 + u32::try_from(n).unwrap();
+    let (node_id, hold_id) = (NodeId::from_bits(1), HoldId::from_bits(n));
+    let placement = Placement { node_id, uid, hold_id };
+    let mut commands = vec![
+        AllocationCommand::ConfirmReserved { placement, at: at(11) },
+        AllocationCommand::StartProvisioning { login: format!("t{uid}"), at: at(12) },
+    ];
+    commands.extend(Step::ALL.into_iter().take(steps).map(|step| {
+        AllocationCommand::CompleteStep { step, observed: text("as wanted"), at: at(13) }
+    }));
+    commands
+}
+
+fn rental() -> Vec<AllocationCommand> {
+    let mut commands = vec![requested(1, None)];
+    commands.extend(provisioning(1, 6));
+    commands.extend([
+        AllocationCommand::Activate { proof: text("uid=20000(t20000)"), at: at(20) },
+        AllocationCommand::RequestRelease { reason: ReleaseReason::Customer, at: at(86) },
+        AllocationCommand::VerifyTeardown { evidence: text("nothing left"), at: at(90) },
+        AllocationCommand::ConfirmReleased { charged_nanos: 2 * UNIT / 3, at: at(91) },
+    ]);
+    commands
+}
+
+fn failure() -> Vec<AllocationCommand> {
+    let mut commands = vec![requested(2, Some(NodeId::from_bits(1)))];
+    commands.extend(provisioning(2, 3));
+    let (code, message) = (text("disk_full"), text("no space left"));
+    commands.extend([
+        AllocationCommand::FailProvisioning { step: Step::Limits, code, message, at: at(14) },
+        AllocationCommand::CallOperator {
+            doing: text("undo"),
+            message: text("node is offline"),
+            at: at(15),
+        },
+        AllocationCommand::ConfirmFailed { at: at(16) },
+    ]);
+    commands
+}
+
+fn rejection() -> [AllocationCommand; 2] {
+    let (code, message) = (text("no_capacity"), text("no node has room"));
+    [requested(3, None), AllocationCommand::Reject { code, message, at: at(6) }]
+}
+
+fn intervention() -> [InterventionCommand; 2] {
+    let call = InterventionCommand::Call {
+        process: text("rent_node"),
+        key: text("alloc_1"),
+        intent: text("teardown"),
+        error: text("timeout"),
+        at: at(15),
+    };
+    [call, InterventionCommand::Resolve { verb: Verb::Retry, reason: text("back"), at: at(16) }]
+}
