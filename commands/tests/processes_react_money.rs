@@ -1,0 +1,263 @@
+//! What topping up, refunding and verifying a node want, as data.
+mod support;
+
+use cairn_commands::processes::intent::Credit;
+use cairn_commands::processes::refund_payment::RefundPayment;
+use cairn_commands::processes::top_up::TopUp;
+use cairn_commands::processes::verify_node::VerifyNode;
+use cairn_commands::processes::{
+    Awoken, Command, Effect, Fact, Intent, Occurrence, Settings, Status, Timer,
+};
+use cairn_core::Currency;
+use cairn_fleet::{Link, NodeEvent, NodeFacts, Policy};
+use cairn_ledger::WalletEvent;
+use cairn_payments::{PaymentEvent, RefundEvent};
+use support::react::{
+    NODE, NOW, ORGANISATION, PAYMENT, REFUND, RESOURCES, at, command, effect, given, journal, node,
+    timer, wallet, wallet_id,
+};
+
+fn payment(event: PaymentEvent) -> Occurrence {
+    at(PAYMENT, Fact::Payment(event))
+}
+
+fn payment_requested() -> Occurrence {
+    payment(PaymentEvent::Requested {
+        payment_id: PAYMENT,
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        amount_nanos: 10,
+        payment_method: Some("pm_1".to_owned()),
+        at: NOW,
+    })
+}
+
+fn payment_submitted() -> Occurrence {
+    payment(PaymentEvent::Submitted { provider_id: "pi_1".to_owned(), at: NOW })
+}
+
+fn payment_succeeded() -> Occurrence {
+    let (provider_id, charge_id) = ("pi_1".to_owned(), "ch_1".to_owned());
+    payment(PaymentEvent::Succeeded { provider_id, charge_id, amount_nanos: 10, at: NOW })
+}
+
+fn payment_failed() -> Occurrence {
+    let (code, message) = ("card_declined".to_owned(), String::new());
+    payment(PaymentEvent::Failed { code, message, at: NOW })
+}
+
+fn fee_recorded() -> Occurrence {
+    let balance_transaction_id = "txn_1".to_owned();
+    payment(PaymentEvent::FeeRecorded { balance_transaction_id, fee_nanos: 1, journal: journal() })
+}
+
+fn topped_up() -> Occurrence {
+    wallet(WalletEvent::ToppedUp {
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        payment_id: PAYMENT,
+        amount_nanos: 10,
+        journal: journal(),
+    })
+}
+
+#[test]
+fn a_top_up_pays_then_credits_what_the_provider_has_even_after_a_failed_attempt() {
+    let create =
+        Effect::CreatePayment { payment_id: PAYMENT, payment_method: Some("pm_1".to_owned()) };
+    assert_eq!(
+        given::<TopUp>(&[]).when(payment_requested()),
+        [effect(create, 20 * 3_600), timer(Timer::Poll, 2)]
+    );
+    let credit = command(Command::TopUpWallet(Credit {
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        payment_id: PAYMENT,
+        amount_nanos: 10,
+        charge_id: "ch_1".to_owned(),
+    }));
+    for before in [payment_submitted(), payment_failed()] {
+        let history = [payment_requested(), before];
+        assert_eq!(
+            given::<TopUp>(&history).when(payment_succeeded()),
+            std::slice::from_ref(&credit)
+        );
+    }
+}
+
+#[test]
+fn a_top_up_asks_ever_more_rarely_until_the_money_and_the_fee_are_there() {
+    let mut history = vec![payment_requested()];
+    let unborn = given::<TopUp>(&history).due(Timer::Poll, 2);
+    assert_eq!(unborn, Awoken { intents: vec![], again_at: Some(NOW.plus_secs(2 + 4)) });
+    history.push(payment_submitted());
+    let retrieve = Intent::effect(Effect::RetrievePayment { payment_id: PAYMENT }, None);
+    let again = Awoken { intents: vec![retrieve], again_at: Some(NOW.plus_secs(2 + 4)) };
+    assert_eq!(given::<TopUp>(&history).due(Timer::Poll, 2), again);
+    history.push(payment_succeeded());
+    assert_eq!(given::<TopUp>(&history).due(Timer::Poll, 2), again, "the fee is missing");
+    history.push(fee_recorded());
+    assert_eq!(given::<TopUp>(&history).due(Timer::Poll, 2), Awoken::default());
+    given::<TopUp>(&history).is(Status::Running);
+    history.push(topped_up());
+    given::<TopUp>(&history).is(Status::Done);
+    let failed = [payment_requested(), payment_failed()];
+    assert_eq!(given::<TopUp>(&failed).due(Timer::Poll, 2), Awoken::default());
+    given::<TopUp>(&failed).is(Status::Unwound);
+    let never = given::<TopUp>(&history[..2]).due(Timer::Poll, 36 * 86_400);
+    assert_eq!(never, Awoken::default(), "not for ever");
+    let waits: Vec<i64> = (0..14).map(|run| Settings::default().poll_wait(run)).collect();
+    assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600, 3600]);
+}
+
+fn refund(event: RefundEvent) -> Occurrence {
+    at(REFUND, Fact::Refund(event))
+}
+
+fn refund_reserved() -> Occurrence {
+    wallet(WalletEvent::RefundReserved {
+        refund_id: REFUND,
+        payment_id: PAYMENT,
+        amount_nanos: 10,
+        reason: "r".to_owned(),
+        journal: journal(),
+    })
+}
+
+fn refund_requested() -> Occurrence {
+    refund(RefundEvent::Requested {
+        refund_id: REFUND,
+        payment_id: PAYMENT,
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        amount_nanos: 10,
+        charge_id: "ch_1".to_owned(),
+        at: NOW,
+    })
+}
+
+fn refund_submitted() -> Occurrence {
+    refund(RefundEvent::Submitted { provider_id: "re_1".to_owned(), at: NOW })
+}
+
+fn refund_succeeded() -> Occurrence {
+    let provider_id = "re_1".to_owned();
+    refund(RefundEvent::Succeeded { provider_id, amount_nanos: 10, at: NOW, journal: journal() })
+}
+
+fn refund_failed() -> Occurrence {
+    refund(RefundEvent::Failed { code: "lost_card".to_owned(), at: NOW, journal: None })
+}
+
+#[test]
+fn a_refund_names_its_charge_then_pays_then_watches() {
+    let request =
+        Effect::RequestRefund { refund_id: REFUND, payment_id: PAYMENT, amount_nanos: 10 };
+    assert_eq!(
+        given::<RefundPayment>(&[]).when(refund_reserved()),
+        [Intent::effect(request, None)]
+    );
+    let mut history = vec![refund_reserved()];
+    assert_eq!(
+        given::<RefundPayment>(&history).when(refund_requested()),
+        [effect(Effect::CreateRefund { refund_id: REFUND }, 20 * 3_600), timer(Timer::Poll, 2)]
+    );
+    history.extend([refund_requested(), refund_submitted()]);
+    let retrieve = || vec![Intent::effect(Effect::RetrieveRefund { refund_id: REFUND }, None)];
+    assert_eq!(
+        given::<RefundPayment>(&history).due(Timer::Poll, 2),
+        Awoken { intents: retrieve(), again_at: Some(NOW.plus_secs(6)) }
+    );
+    history.push(refund_succeeded());
+    given::<RefundPayment>(&history).is(Status::Done);
+    assert_eq!(
+        given::<RefundPayment>(&history).due(Timer::Poll, 2),
+        Awoken { intents: retrieve(), again_at: Some(NOW.plus_secs(2 + 86_400)) },
+        "it may still fail"
+    );
+}
+
+#[test]
+fn a_failed_refund_returns_the_money_also_after_a_success() {
+    let back = command(Command::ReturnRefund { wallet_id: wallet_id(), refund_id: REFUND });
+    let pending = [refund_reserved(), refund_requested(), refund_submitted()];
+    let wanted = given::<RefundPayment>(&pending).when(refund_failed());
+    assert_eq!(wanted, std::slice::from_ref(&back));
+    let paid = [refund_reserved(), refund_requested(), refund_submitted(), refund_succeeded()];
+    assert_eq!(given::<RefundPayment>(&paid).when(refund_failed()), [back]);
+    let amount_nanos = 10;
+    let returned =
+        wallet(WalletEvent::RefundReturned { refund_id: REFUND, amount_nanos, journal: journal() });
+    given::<RefundPayment>(&[refund_reserved(), refund_requested(), refund_failed(), returned])
+        .is(Status::Unwound);
+}
+
+fn enrolled() -> Occurrence {
+    let facts = NodeFacts {
+        hostname: "n".to_owned(),
+        os: "o".to_owned(),
+        helper_version: "1".to_owned(),
+        cgroup: "v2".to_owned(),
+        total: RESOURCES,
+    };
+    node(NodeEvent::Enrolled {
+        address: "n".to_owned(),
+        port: 22,
+        host_keys: vec![],
+        facts,
+        capacity: RESOURCES,
+        host_certificate_serial: 1,
+        at: NOW,
+    })
+}
+
+#[test]
+fn a_node_is_probed_until_it_passes_and_watched_from_then_on() {
+    let probe = Intent::effect(Effect::ProbeNode { node_id: NODE }, None);
+    assert_eq!(given::<VerifyNode>(&[]).when(enrolled()), std::slice::from_ref(&probe));
+    let failed = || node(NodeEvent::ProbeFailed { reason: "r".to_owned(), at: NOW });
+    assert_eq!(
+        given::<VerifyNode>(&[enrolled()]).when(failed()),
+        [probe.not_before(NOW.plus_secs(5))]
+    );
+    let passed = || node(NodeEvent::ProbePassed { at: NOW });
+    let watch = Timer::Watch { since: 7 };
+    assert_eq!(given::<VerifyNode>(&[enrolled()]).when(passed()), [timer(watch, 30)]);
+    let look = |suspect_since| Effect::WatchNode { node_id: NODE, suspect_since };
+    let history = vec![enrolled(), passed()];
+    assert_eq!(
+        given::<VerifyNode>(&history).due(watch, 30),
+        Awoken {
+            intents: vec![Intent::effect(look(None), None)],
+            again_at: Some(NOW.plus_secs(60)),
+        }
+    );
+    let mut suspect = history.clone();
+    suspect.push(node(NodeEvent::LinkChanged { link: Link::Suspect, at: NOW }));
+    assert_eq!(
+        given::<VerifyNode>(&suspect).due(watch, 30),
+        Awoken {
+            intents: vec![Intent::effect(look(Some(NOW)), None)],
+            again_at: Some(NOW.plus_secs(35)),
+        },
+        "sooner"
+    );
+    let older = Timer::Watch { since: 6 };
+    assert_eq!(given::<VerifyNode>(&history).due(older, 30), Awoken::default());
+}
+
+#[test]
+fn a_quarantined_or_retired_node_is_left_alone() {
+    let quarantined = || node(NodeEvent::Quarantined { reason: "r".to_owned(), at: NOW });
+    let retired = || {
+        let (policy, reason) = (Policy::Retired, "r".to_owned());
+        node(NodeEvent::PolicyChanged { policy, reason, at: NOW })
+    };
+    for end in [quarantined(), retired()] {
+        let history = [enrolled(), node(NodeEvent::ProbePassed { at: NOW }), end];
+        let watch = Timer::Watch { since: 7 };
+        assert_eq!(given::<VerifyNode>(&history).due(watch, 30), Awoken::default());
+    }
+    given::<VerifyNode>(&[enrolled(), quarantined()]).is(Status::Unwound);
+    given::<VerifyNode>(&[enrolled(), retired()]).is(Status::Done);
+}
