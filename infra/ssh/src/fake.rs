@@ -232,3 +232,55 @@ impl NodePort for ScriptedNodes {
         Ok(TeardownReport { left: vec![], evidence })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_commands::ports::{IntentKey, NodePort, NodeTarget, PortError, Tenant};
+    use cairn_compute::Step;
+    use cairn_core::{AllocationId, NodeId, Resources};
+
+    use super::{Call, ScriptedNodes, When};
+
+    fn node() -> NodeTarget {
+        let (address, host_keys) = ("scripted".to_owned(), vec![]);
+        NodeTarget { node_id: NodeId::from_bits(1), address, port: 22, host_keys }
+    }
+
+    fn tenant() -> Tenant {
+        Tenant {
+            allocation_id: AllocationId::from_bits(2),
+            login: "t20000".to_owned(),
+            uid: 20_000,
+            resources: Resources::default(),
+            ssh_public_key: String::new(),
+        }
+    }
+
+    fn key(id: &str, generation: u64) -> IntentKey {
+        IntentKey { id: id.to_owned(), generation }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_lost_is_the_same_the_next_time() {
+        let nodes = ScriptedNodes::default();
+        let lost = PortError::transient("lost", "the answer did not arrive");
+        nodes.fail(Call::Ensure(Step::Uid), When::After, lost.clone(), Some(1));
+        let first = nodes.ensure(&node(), &tenant(), Step::Uid, &key("k", 1)).await;
+        assert_eq!(first.unwrap_err(), lost);
+        assert_eq!(nodes.left().len(), 1, "it was done all the same");
+        nodes.ensure(&node(), &tenant(), Step::Uid, &key("k", 1)).await.unwrap();
+        assert_eq!((nodes.left().len(), nodes.bites(), nodes.calls().len()), (1, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn a_step_after_the_teardown_is_refused() {
+        let nodes = ScriptedNodes::default();
+        for step in Step::ALL {
+            nodes.ensure(&node(), &tenant(), step, &key(step.name(), 1)).await.unwrap();
+        }
+        let torn = nodes.teardown(&node(), &tenant(), &key("down", 2)).await.unwrap();
+        assert!(torn.left.is_empty() && nodes.left().is_empty());
+        let late = nodes.ensure(&node(), &tenant(), Step::Uid, &key("late", 1)).await;
+        assert_eq!(late.unwrap_err().code, "stale_generation");
+    }
+}

@@ -1,4 +1,5 @@
 //! The verbs of `cairn-node` on a real node. Skipped, aloud, where this machine cannot run one.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests too")]
 mod faults;
 mod repeats;
 mod support;
