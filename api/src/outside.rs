@@ -49,7 +49,7 @@ pub async fn payments(config: &Config, dev: bool) -> Result<Payments, OutsideErr
             Ok(Payments { port, webhook_secrets, simulator: None })
         }
         None if dev => {
-            let payments = simulated().await?;
+            let payments = simulated(&config.data).await?;
             payments.announce(&config.data)?;
             Ok(payments)
         }
@@ -57,14 +57,15 @@ pub async fn payments(config: &Config, dev: bool) -> Result<Payments, OutsideErr
     }
 }
 
-/// A simulator of its own, and the adapter that talks to it.
+/// A simulator of its own, whose book outlives the process in the data directory, and the adapter that talks to it.
 ///
 /// # Errors
 /// [`OutsideError`].
-pub async fn simulated() -> Result<Payments, OutsideError> {
+pub async fn simulated(data: &Path) -> Result<Payments, OutsideError> {
     let webhook_secret = format!("whsec_{}", new_api_key()?.sha256());
     let config = SimulatorConfig {
         webhook_secret: webhook_secret.clone(),
+        journal: Some(data.join("stripe-simulator.jsonl")),
         ..SimulatorConfig::default()
     };
     let simulator = Simulator::start(config).await?;

@@ -26,6 +26,9 @@ pub(crate) struct Journal(File);
 impl Journal {
     /// Reads what is there into an empty book. A last line that was cut off is dropped: its call was never answered.
     pub fn open(path: &Path, book: &mut Book, answers: &mut Answers) -> io::Result<Self> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
         let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
         let mut reader = BufReader::new(&mut file);
         let (mut text, mut whole) = (String::new(), 0);

@@ -57,7 +57,7 @@ impl Stage {
         let database = Database::private(&data).await?;
         let platform = Platform::over(database, config.pool_size, true).await?;
         let machine = tokio::task::block_in_place(Machine::start)?;
-        let payments = outside::simulated().await?;
+        let payments = outside::simulated(&data).await?;
         let own = Config { data: data.clone(), ..config.clone() };
         let mut outside = outside::outside(&own, &payments, Some(address))?;
         outside.node = machine.port().unwrap_or(outside.node);
