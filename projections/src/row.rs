@@ -132,3 +132,34 @@ impl From<Resources> for Amounts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PAGE_MAX, Page, before, fetch_limit};
+
+    fn page(rows: i64, limit: i64) -> Page<i64> {
+        let rows = (0..rows).rev().take(usize::try_from(fetch_limit(limit)).unwrap());
+        Page::of(rows.collect(), limit, |row| *row)
+    }
+
+    #[test]
+    fn a_full_last_page_names_no_next() {
+        assert_eq!(page(3, 3), Page { items: vec![2, 1, 0], next: None });
+        assert_eq!(page(4, 3), Page { items: vec![3, 2, 1], next: Some("1".to_owned()) });
+        assert_eq!(page(0, 3), Page { items: vec![], next: None });
+    }
+
+    #[test]
+    fn a_page_has_at_least_one_row_and_at_most_the_largest() {
+        assert_eq!(page(9, 0).items.len(), 1);
+        assert_eq!(page(9, i64::MIN).items.len(), 1);
+        assert_eq!(fetch_limit(i64::MAX), PAGE_MAX + 1);
+    }
+
+    #[test]
+    fn only_a_position_is_a_cursor() {
+        assert_eq!(before(None).unwrap(), i64::MAX);
+        assert_eq!(before(Some("17".to_owned())).unwrap(), 17);
+        assert!(before(Some("17 OR true".to_owned())).is_err());
+    }
+}

@@ -94,3 +94,22 @@ pub enum EngineError {
         error: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_event_log::LogError;
+
+    use super::ProjectError;
+
+    #[test]
+    fn only_what_the_event_caused_is_poison() {
+        let lost = std::io::Error::other("reset");
+        assert!(!ProjectError::Database(sqlx::Error::Io(lost)).is_poison());
+        assert!(!ProjectError::Database(sqlx::Error::PoolTimedOut).is_poison());
+        assert!(!ProjectError::Event(LogError::Unavailable("down".to_owned())).is_poison());
+        assert!(ProjectError::Event(LogError::Corrupt("not JSON".to_owned())).is_poison());
+        assert!(ProjectError::Database(sqlx::Error::RowNotFound).is_poison());
+        assert!(ProjectError::Inconsistent("no row".to_owned()).is_poison());
+        assert!(ProjectError::Panicked("index".to_owned()).is_poison());
+    }
+}

@@ -1,3 +1,4 @@
 //! Views of nodes.
 pub mod nodes;
 mod nodes_query;
+mod nodes_reservations;

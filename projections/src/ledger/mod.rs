@@ -1,5 +1,6 @@
 //! Views of money.
 pub mod balances;
+mod balances_query;
 pub mod export;
 pub mod statement;
 pub mod trial_balance;

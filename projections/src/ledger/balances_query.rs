@@ -1,0 +1,120 @@
+//! The rows of wallets and holds, and who may see which.
+use cairn_core::{Currency, Nanos, OrganisationId};
+use serde::Serialize;
+use sqlx::PgPool;
+
+use crate::row::{At, Page, QueryError, before, fetch_limit};
+
+/// A wallet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Balance {
+    pub organisation_id: String,
+    pub currency: String,
+    pub posted_nanos: Nanos,
+    /// Of it, set aside by holds.
+    pub held_nanos: Nanos,
+    /// What may be held or refunded. A hold whose time is over no longer counts, swept or not.
+    pub available_nanos: Nanos,
+    /// Usage that neither hold nor wallet covered.
+    pub owed_nanos: Nanos,
+    pub opened_at: At,
+    /// Where in the log it began.
+    pub position: i64,
+}
+
+/// A hold on a wallet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Hold {
+    pub hold_id: String,
+    pub organisation_id: String,
+    pub currency: String,
+    /// What it is for: an allocation id.
+    pub purpose: String,
+    pub reserved_nanos: Nanos,
+    pub captured_nanos: Nanos,
+    pub released_nanos: Nanos,
+    /// What it still covers.
+    pub remaining_nanos: Nanos,
+    /// `open`, `expired` or `released`.
+    pub status: String,
+    pub expires_at: At,
+    pub position: i64,
+}
+
+async fn select(
+    pool: &PgPool,
+    organisation: Option<OrganisationId>,
+    currency: Option<Currency>,
+    (before, limit): (i64, i64),
+) -> Result<Vec<Balance>, QueryError> {
+    let rows = sqlx::query_as!(
+        Balance,
+        r#"SELECT w.organisation_id, w.currency, w.posted_nanos, w.held_nanos, w.owed_nanos,
+             (w.posted_nanos - w.held_nanos + coalesce(over.nanos, 0))::bigint
+               AS "available_nanos!",
+             w.opened_at AS "opened_at: At", w.position
+           FROM ledger_wallets w LEFT JOIN LATERAL (
+             SELECT sum(reserved_nanos - captured_nanos - released_nanos) AS nanos
+             FROM ledger_wallet_holds h
+             WHERE h.organisation_id = w.organisation_id AND h.currency = w.currency
+               AND h.status = 'open' AND h.expires_at <= now()) over ON true
+           WHERE ($1::text IS NULL OR w.organisation_id = $1)
+             AND ($2::text IS NULL OR w.currency = $2) AND w.position < $3
+           ORDER BY w.position DESC LIMIT $4"#,
+        organisation.map(|id| id.to_string()),
+        currency.map(Currency::code),
+        before,
+        limit,
+    );
+    Ok(rows.fetch_all(pool).await?)
+}
+
+/// One wallet.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn get(
+    pool: &PgPool,
+    organisation: OrganisationId,
+    currency: Currency,
+) -> Result<Option<Balance>, QueryError> {
+    Ok(select(pool, Some(organisation), Some(currency), (i64::MAX, 1)).await?.pop())
+}
+
+/// Wallets of one organisation or of all, newest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn list(
+    pool: &PgPool,
+    organisation: Option<OrganisationId>,
+    after: Option<String>,
+    limit: i64,
+) -> Result<Page<Balance>, QueryError> {
+    let rows = select(pool, organisation, None, (before(after)?, fetch_limit(limit))).await?;
+    Ok(Page::of(rows, limit, |row| row.position))
+}
+
+/// Holds of one wallet that still set money aside, oldest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn open_holds(
+    pool: &PgPool,
+    organisation: OrganisationId,
+    currency: Currency,
+) -> Result<Vec<Hold>, QueryError> {
+    let rows = sqlx::query_as!(
+        Hold,
+        r#"SELECT hold_id, organisation_id, currency, purpose, reserved_nanos, captured_nanos,
+             released_nanos, reserved_nanos - captured_nanos - released_nanos AS "remaining_nanos!",
+             status, expires_at AS "expires_at: At", position
+           FROM ledger_wallet_holds
+           WHERE organisation_id = $1 AND currency = $2 AND status = 'open' ORDER BY position"#,
+        organisation.to_string(),
+        currency.code(),
+    );
+    Ok(rows.fetch_all(pool).await?)
+}
