@@ -332,10 +332,37 @@ pub enum ProjectionsCommand {
         /// Its name; all when absent.
         name: Option<String>,
     },
-    /// Folds one anew in memory and compares it with its table.
+    /// Folds one anew beside its tables and compares them row by row.
     Verify {
         /// Its name; all when absent.
         name: Option<String>,
+    },
+    /// One number for all rows of each.
+    Digest {
+        /// Its name; all when absent.
+        name: Option<String>,
+    },
+    /// Events that could not be folded, those that wait behind them, and those that were skipped.
+    Parked {
+        /// Of one projection; of all when absent.
+        name: Option<String>,
+    },
+    /// Folds the parked events of a key, all of them or none.
+    Retry {
+        /// The projection.
+        name: String,
+        /// The key, as `parked` prints it.
+        key: String,
+    },
+    /// Goes on without one parked event, for good; `retry` then folds what waits behind it.
+    Skip {
+        /// The projection.
+        name: String,
+        /// The event's position, as `parked` prints it.
+        position: i64,
+        /// Why; kept with the event.
+        #[arg(long)]
+        reason: String,
     },
 }
 

@@ -1,6 +1,7 @@
 //! `cairn projections`: read models.
 use std::sync::Arc;
 
+use cairn_projections::engine::Skip;
 use cairn_projections::{EngineError, Rebuild};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -21,6 +22,15 @@ impl From<EngineError> for CliError {
             EngineError::AlreadyRebuilding(_) => {
                 Self::new(Exit::Refused, "already_rebuilding", error.to_string())
             }
+            EngineError::NotParked { .. } => {
+                Self::new(Exit::NotFound, "not_parked", error.to_string())
+            }
+            EngineError::StillPoisonous { .. } => {
+                Self::new(Exit::Refused, "still_poisonous", error.to_string())
+            }
+            EngineError::ReasonNeeded => {
+                Self::new(Exit::Refused, "reason_needed", error.to_string())
+            }
             other => Self::failure(other.to_string()),
         }
     }
@@ -38,6 +48,20 @@ pub(super) async fn run(
         }
         ProjectionsCommand::Rebuild { name } => rebuild(&parts, name, output).await,
         ProjectionsCommand::Verify { name } => verify(&parts, name, output).await,
+        ProjectionsCommand::Digest { name } => digest(&parts, name, output).await,
+        ProjectionsCommand::Parked { name } => {
+            let columns = ["projection", "position", "key", "event_type", "error", "skipped_by"];
+            output.rows(&parts.projector.parked(name.as_deref()).await?, &columns)
+        }
+        ProjectionsCommand::Retry { name, key } => {
+            let events = parts.projector.retry_parked(&name, &key).await?;
+            output.one(&serde_json::json!({ "name": name, "key": key, "folded": events }))
+        }
+        ProjectionsCommand::Skip { name, position, reason } => {
+            let by = parts.context(None).actor;
+            parts.projector.skip_parked(&name, &Skip { position, by, reason }).await?;
+            output.one(&serde_json::json!({ "name": name, "skipped": position }))
+        }
     })
     .await
 }
@@ -93,4 +117,16 @@ async fn verify(
     }
     let message = format!("these views differ from a fresh fold: {}", different.join(", "));
     Err(CliError::new(Exit::Differs, "projection_differs", message))
+}
+
+async fn digest(
+    parts: &SessionParts,
+    name: Option<String>,
+    output: Output,
+) -> Result<(), CliError> {
+    let mut digests = vec![];
+    for name in names(parts, name) {
+        digests.push(parts.projector.digest(&name).await?);
+    }
+    output.rows(&digests, &["name", "position", "rows", "sha256"])
 }
