@@ -14,7 +14,7 @@ use crate::system;
 /// Looks around. Changes nothing but the directories that are ours.
 pub fn gather(config: &Config) -> Outcome<Facts> {
     system::make_directory(&config.state_dir, 0o700)?;
-    let limiter = cgroup::find(&config.cgroup_root).filter(|found| is_writable(&**found));
+    let limiter = cgroup::find(&config.cgroup_root).filter(|found| found.prepare().is_ok());
     let cgroup = limiter.map_or("none", |found| found.version()).to_owned();
     let home_limit = if home::is_limitable() { "loop" } else { "none" }.to_owned();
     let missing = missing(config, &cgroup, &home_limit);
@@ -28,11 +28,6 @@ pub fn gather(config: &Config) -> Outcome<Facts> {
         total: total(config)?,
         missing,
     })
-}
-
-/// The group of all allocations can be made, or is there.
-fn is_writable(limiter: &dyn cgroup::Limiter) -> bool {
-    limiter.directories("").iter().all(|directory| fs::create_dir_all(directory).is_ok())
 }
 
 fn missing(config: &Config, cgroup: &str, home_limit: &str) -> Vec<String> {

@@ -61,6 +61,10 @@ pub fn is_available() -> Result<(), TestbedError> {
             return refuse(&format!("the program {program} is missing"));
         }
     }
+    if !PathBuf::from("/dev/loop-control").exists() {
+        return refuse("there are no loop devices");
+    }
+    cgroups::check().map_err(TestbedError::Unavailable)?;
     let probe = "mount -t tmpfs t /run && mount -t proc p /proc";
     let flags = ["--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child"];
     let argv = [&["unshare"][..], &flags, &["sh", "-c", probe]].concat();

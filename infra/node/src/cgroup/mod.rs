@@ -41,6 +41,8 @@ pub trait Limiter {
     fn version(&self) -> &'static str;
     /// Directories that are this group, one per hierarchy.
     fn directories(&self, group: &str) -> Vec<PathBuf>;
+    /// Makes what all groups need; fails where limits cannot be enforced.
+    fn prepare(&self) -> Outcome<()>;
     /// Makes the group and sets its limits.
     fn apply(&self, group: &str, limits: Limits) -> Outcome<()>;
     /// The limits in force; `None` when the group is not, or not wholly, there.

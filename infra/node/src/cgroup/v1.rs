@@ -38,6 +38,10 @@ impl Limiter for V1 {
         directories
     }
 
+    fn prepare(&self) -> Outcome<()> {
+        [&self.cpu, &self.memory, &self.pids].into_iter().try_for_each(|root| make(root))
+    }
+
     fn apply(&self, group: &str, limits: Limits) -> Outcome<()> {
         for directory in self.directories(group) {
             make(&directory)?;

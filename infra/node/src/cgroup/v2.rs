@@ -29,7 +29,7 @@ impl V2 {
         CONTROLLERS.iter().all(has).then(|| Self { root: mount.join(root), mount })
     }
 
-    /// Hands the controllers down to the children of a directory.
+    /// Hands the controllers down to the children of a directory. Refused inside a container whose own root has processes.
     fn delegate(directory: &Path) -> Outcome<()> {
         let enabled = get(directory, "cgroup.subtree_control")?.unwrap_or_default();
         for controller in CONTROLLERS {
@@ -50,10 +50,14 @@ impl Limiter for V2 {
         vec![self.root.join(group)]
     }
 
-    fn apply(&self, group: &str, limits: Limits) -> Outcome<()> {
+    fn prepare(&self) -> Outcome<()> {
         Self::delegate(&self.mount)?;
         make(&self.root)?;
-        Self::delegate(&self.root)?;
+        Self::delegate(&self.root)
+    }
+
+    fn apply(&self, group: &str, limits: Limits) -> Outcome<()> {
+        self.prepare()?;
         let directory = self.root.join(group);
         make(&directory)?;
         let quota = u64::from(limits.cpu_millis) * PERIOD_MICROS / 1_000;

@@ -66,6 +66,21 @@ fn the_same_key_answers_the_same_whatever_has_changed_since() {
 }
 
 #[test]
+fn of_many_who_ask_at_once_under_one_key_one_acts() {
+    let Some(node) = node("crowd") else { return };
+    done(&node, &ensure(Step::Uid, "k1"));
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let ask = || ask(&node, &ensure(Step::Home, "k2"));
+        let crowd: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
+        crowd.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let acted = answers.iter().filter(|a| matches!(a, Answer::Done { replayed: false, .. }));
+    assert_eq!(acted.count(), 1, "{answers:?}");
+    let repeated = answers.iter().filter(|a| matches!(a, Answer::Done { replayed: true, .. }));
+    assert_eq!(repeated.count(), 5, "{answers:?}");
+}
+
+#[test]
 fn an_older_generation_is_refused_and_changes_nothing() {
     let Some(node) = node("generation") else { return };
     done(&node, &ensure(Step::Uid, "k1"));

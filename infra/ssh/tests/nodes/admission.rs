@@ -59,6 +59,29 @@ fn a_control_certificate_opens_the_helper_on_its_own_node_and_nothing_else() {
 }
 
 #[test]
+fn even_the_control_authority_opens_root_only_for_a_forced_command() {
+    let Some(world) = world("forced") else { return };
+    let identity = world.files.path().join("customer");
+    let sign = |options: &[&str]| {
+        let principal = format!("ctl:{}", world.target.node_id);
+        let authority = world.files.path().join("authority/control_ca");
+        let signed = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-s"])
+            .arg(authority)
+            .args(["-I", "by-hand", "-n", &principal, "-V", "-1m:+2m"])
+            .args(options)
+            .arg(identity.with_extension("pub"))
+            .status();
+        assert!(signed.unwrap().success());
+        let said = world.ssh_command("cairn-control", &identity).arg("id").output().unwrap();
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    let forced = sign(&["-O", "force-command=cairn-node serve"]);
+    assert!(forced.contains("request_invalid"), "{forced}");
+    assert_eq!(sign(&[]), "");
+}
+
+#[test]
 fn a_node_whose_host_key_changed_is_not_spoken_to() {
     let Some(world) = world("changed") else { return };
     world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
