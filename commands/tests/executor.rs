@@ -1,0 +1,282 @@
+//! The executor on a real PostgreSQL: one effect per command id, conflicts retried, callers free to go.
+use cairn_commands::{CommandContext, ExecuteError, Executed, Executor};
+use cairn_core::{
+    Currency, Decider, HoldId, OrganisationId, PaymentId, Refusal, Timestamp, domain_event,
+};
+use cairn_event_log::EventLog;
+use cairn_ledger::{CaptureHold, PlaceHold, TopUp, Wallet, WalletCommand, wallet_id};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::PgPool;
+
+/// Counts up to a limit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Counter {
+    counted: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+enum CounterEvent {
+    #[serde(rename = "counter.counted")]
+    Counted { by: i64 },
+}
+
+domain_event!(CounterEvent {
+    Counted => "counter.counted", 1;
+});
+
+/// Count by so much, but not beyond.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    by: i64,
+    limit: i64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is the limit")]
+struct Full(i64);
+
+impl Refusal for Full {
+    fn code(&self) -> &'static str {
+        "full"
+    }
+}
+
+impl Decider for Counter {
+    const TYPE: &'static str = "counter";
+    type Command = Count;
+    type Event = CounterEvent;
+    type Error = Full;
+
+    fn decide(&self, Count { by, limit }: Count) -> Result<Vec<CounterEvent>, Full> {
+        match by {
+            0 => Ok(vec![]),
+            by if self.counted + by > limit => Err(Full(limit)),
+            by => Ok(vec![CounterEvent::Counted { by }]),
+        }
+    }
+
+    fn evolve(self, CounterEvent::Counted { by }: CounterEvent) -> Self {
+        Self { counted: self.counted + by }
+    }
+}
+
+fn context(command_id: &str) -> CommandContext {
+    CommandContext {
+        command_id: command_id.to_owned(),
+        body_hash: [1; 32],
+        actor: "test".to_owned(),
+        organisation_id: None,
+        correlation_id: "test".to_owned(),
+        causation_id: None,
+        traceparent: None,
+        origin: None,
+    }
+}
+
+async fn open(pool: &PgPool) -> Executor {
+    let options = (*pool.connect_options()).clone();
+    Executor::new(EventLog::connect(options, 8).await.unwrap())
+}
+
+async fn close(executor: Executor) {
+    executor.drain().await;
+    executor.log().close().await;
+}
+
+async fn count(
+    executor: &Executor,
+    command_id: &str,
+    (by, limit): (i64, i64),
+) -> Result<Executed, ExecuteError> {
+    let result = json!({ "asked": by });
+    executor.execute::<Counter>("c", Count { by, limit }, &context(command_id), result).await
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_repeat_gets_the_first_outcome_and_does_nothing(pool: PgPool) {
+    let executor = open(&pool).await;
+    let first = count(&executor, "one", (5, 10)).await.unwrap();
+    assert_eq!((first.sequence, first.position, first.replayed), (1, 1, false));
+    count(&executor, "two", (1, 10)).await.unwrap();
+    // Another executor has nothing in memory, as after a restart.
+    for executor in [&executor, &open(&pool).await] {
+        let again = count(executor, "one", (5, 10)).await.unwrap();
+        assert_eq!(again, Executed { replayed: true, ..first.clone() });
+        assert_eq!(executor.load::<Counter>("c").await.unwrap(), (Counter { counted: 6 }, 2));
+    }
+    close(executor).await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_refusal_stands_even_when_the_command_would_succeed_by_now(pool: PgPool) {
+    let executor = open(&pool).await;
+    let refused = |replayed| {
+        let (code, message) = ("full".to_owned(), "3 is the limit".to_owned());
+        Err(ExecuteError::Refused { code, message, replayed })
+    };
+    assert_eq!(count(&executor, "one", (5, 3)).await, refused(false));
+    assert_eq!(count(&executor, "one", (5, 300)).await, refused(true));
+    let nothing = count(&executor, "two", (0, 0)).await.unwrap();
+    assert_eq!((nothing.sequence, nothing.position), (0, 0));
+    assert!(count(&executor, "two", (1, 9)).await.unwrap().replayed);
+    assert_eq!(executor.log().head().await.unwrap(), 0, "neither wrote an event");
+    close(executor).await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_key_used_for_something_else_is_refused(pool: PgPool) {
+    let executor = open(&pool).await;
+    count(&executor, "one", (5, 10)).await.unwrap();
+    let other = CommandContext { body_hash: [2; 32], ..context("one") };
+    let answer = executor.execute::<Counter>("c", Count { by: 5, limit: 10 }, &other, json!({}));
+    assert_eq!(answer.await, Err(ExecuteError::KeyReused));
+    close(executor).await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn executors_that_fight_for_a_stream_all_get_their_turn(pool: PgPool) {
+    let executors = [open(&pool).await, open(&pool).await];
+    let mut calls = tokio::task::JoinSet::new();
+    for (side, executor) in executors.iter().enumerate() {
+        for number in 0..100 {
+            let executor = executor.clone();
+            calls.spawn(async move {
+                count(&executor, &format!("{side}-{number}"), (1, 1_000)).await.unwrap()
+            });
+        }
+    }
+    let mut sequences: Vec<_> =
+        calls.join_all().await.into_iter().map(|executed| executed.sequence).collect();
+    sequences.sort_unstable();
+    assert_eq!(sequences, (1..=200).collect::<Vec<_>>());
+    for executor in executors {
+        assert_eq!(executor.load::<Counter>("c").await.unwrap().0.counted, 200);
+        close(executor).await;
+    }
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn the_same_command_many_times_at_once_has_one_effect(pool: PgPool) {
+    let executors = [open(&pool).await, open(&pool).await];
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let executor = executors[number % 2].clone();
+        calls.spawn(async move { count(&executor, "one", (5, 10)).await.unwrap() });
+    }
+    let answers = calls.join_all().await;
+    assert_eq!(answers.iter().filter(|executed| !executed.replayed).count(), 1);
+    assert!(answers.iter().all(|executed| executed.sequence == 1 && executed.position == 1));
+    assert_eq!(executors[0].log().head().await.unwrap(), 1);
+    for executor in executors {
+        close(executor).await;
+    }
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_caller_that_goes_away_does_not_stop_its_command(pool: PgPool) {
+    let executor = open(&pool).await;
+    for number in 0..50 {
+        let (command_id, range) = (format!("gone-{number}"), (1, 1_000));
+        let call = count(&executor, &command_id, range);
+        // Polled once, then dropped, as when a client hangs up.
+        let answered =
+            tokio::select! { biased; answer = call => Some(answer), () = async {} => None };
+        assert!(answered.is_none());
+    }
+    executor.drain().await;
+    assert_eq!(executor.load::<Counter>("c").await.unwrap(), (Counter { counted: 50 }, 50));
+    let again = count(&executor, "gone-7", (1, 1_000)).await.unwrap();
+    assert!(again.replayed);
+    executor.log().close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_long_stream_is_loaded_from_a_snapshot_to_the_same_state(pool: PgPool) {
+    let executor = open(&pool).await;
+    for number in 0..600 {
+        count(&executor, &format!("n-{number}"), (number, 1_000_000)).await.unwrap();
+    }
+    executor.drain().await;
+    let snapshot: (i64, serde_json::Value) =
+        sqlx::query_as("SELECT last_sequence, payload FROM snapshots")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(snapshot.0, 512);
+    let (state, sequence) = open(&pool).await.load::<Counter>("c").await.unwrap();
+    assert_eq!((state.counted, sequence), (599 * 600 / 2, 599));
+
+    // It is used: a false one would show.
+    sqlx::query("UPDATE snapshots SET payload = '{\"counted\": -1000000}'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert!(open(&pool).await.load::<Counter>("c").await.unwrap().0.counted < 0);
+    for useless in [
+        "UPDATE snapshots SET payload = '{\"other\": 1}'",
+        "UPDATE snapshots SET payload = '{\"counted\": -1000000}', made_by = 'another version'",
+        "UPDATE snapshots SET made_by = 'cairn-commands 0.1.0', last_sequence = 100000",
+    ] {
+        sqlx::query(useless).execute(&pool).await.unwrap();
+        let loaded = open(&pool).await.load::<Counter>("c").await.unwrap();
+        assert_eq!(loaded, (state.clone(), sequence), "{useless}");
+    }
+    close(executor).await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn the_books_follow_the_wallet_event_by_event(pool: PgPool) {
+    let executor = open(&pool).await;
+    let (organisation_id, currency) = (OrganisationId::from_bits(1), Currency::USD);
+    let (id, hold_id) = (wallet_id(organisation_id, currency), HoldId::from_bits(3));
+    let at = Timestamp::from_secs(1_700_000_000);
+    let top_up = TopUp {
+        organisation_id,
+        currency,
+        payment_id: PaymentId::from_bits(2),
+        amount_nanos: 10_000_000_000,
+        charge_id: "ch_1".to_owned(),
+        at,
+    };
+    let expires_at = at.plus_secs(3_600);
+    let place =
+        PlaceHold { hold_id, purpose: "p".to_owned(), amount_nanos: 4_000_000_000, expires_at, at };
+    let capture = |total_nanos| {
+        let product = "compute".to_owned();
+        let (seconds, keep_nanos) = (60, 4_000_000_000);
+        CaptureHold { hold_id, total_nanos, seconds, product, keep_nanos, expires_at, at }
+    };
+    for (number, command) in [
+        WalletCommand::TopUp(top_up),
+        WalletCommand::PlaceHold(place),
+        WalletCommand::CaptureHold(capture(1_000_000_000)),
+        // Past the hold and past the wallet: the rest is owed.
+        WalletCommand::CaptureHold(capture(12_000_000_000)),
+        WalletCommand::ReleaseHold { hold_id },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let context = context(&format!("w-{number}"));
+        executor.execute::<Wallet>(&id, command, &context, json!({})).await.unwrap();
+        let (wallet, _) = executor.load::<Wallet>(&id).await.unwrap();
+        let books: (i64, i64, i64) = sqlx::query_as(
+            "SELECT posted_nanos, held_nanos, (SELECT sum(amount_nanos)::bigint FROM ledger_postings)
+             FROM ledger_balances",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert_eq!(books, (wallet.posted_nanos, wallet.held_nanos, 0), "after command {number}");
+    }
+    let owed: i64 = sqlx::query_scalar(
+        "SELECT sum(amount_nanos)::bigint FROM ledger_postings WHERE account LIKE 'receivable:overrun:%'",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(owed, 2_000_000_000);
+    close(executor).await;
+}
