@@ -1,7 +1,7 @@
 //! Replay: the log folded again, from its first event, by nothing but the domain.
 //!
-//! - [`state`]`(pool, "wallet", id, At::Time(t))`: one stream as it stood at a position or an instant.
-//! - [`verify`]`(pool)`: every stream of the whole log, compared with the books and the snapshots that were written live.
+//! - [`state()`]`(pool, "wallet", id, At::Time(t))`: one stream as it stood at a position or an instant.
+//! - [`verify()`]`(pool)`: every stream of the whole log, compared with the books and the snapshots that were written live.
 //!
 //! Both only read, each in one transaction of its own that sees one moment of the database.
 mod books;

@@ -20,8 +20,9 @@ pub fn lint() -> Result<(), Failure> {
     step("lint 4/6: deny", &mut deny)?;
     let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     step("lint 5/6: clippy", clippy.env("SQLX_OFFLINE", "true"))?;
-    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
-    doc.env("RUSTDOCFLAGS", "-D warnings").env("SQLX_OFFLINE", "true");
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links")
+        .env("SQLX_OFFLINE", "true");
     step("lint 6/6: doc", &mut doc)
 }
 
