@@ -1,0 +1,112 @@
+//! Random histories of an allocation: whatever is asked in whatever order, nobody pays for what was not proven.
+use cairn_compute::{
+    Allocation, AllocationCommand, AllocationEvent, AllocationStatus, PinnedPrice, Placement,
+    ReleaseReason, Step,
+};
+use cairn_core::{
+    AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, Resources, Timestamp,
+};
+use proptest::prelude::*;
+
+fn request() -> AllocationCommand {
+    AllocationCommand::Request {
+        allocation_id: AllocationId::from_bits(1),
+        organisation_id: OrganisationId::from_bits(2),
+        sku_id: "small".to_owned(),
+        resources: Resources::default(),
+        price: PinnedPrice { version: 1, currency: Currency::EUR, nanos_per_hour: 3_600 },
+        ssh_public_key: "ssh-ed25519 AAAA".to_owned(),
+        node_id: None,
+        at: Timestamp::from_secs(0),
+    }
+}
+
+fn command() -> impl Strategy<Value = AllocationCommand> {
+    let step = || prop::sample::select(Step::ALL.to_vec());
+    let text = || "x".to_owned();
+    (0..12_u32, step(), 0..1_000_i64, 20_000..20_002_u32).prop_map(move |(kind, step, now, uid)| {
+        let at = Timestamp::from_secs(now);
+        let (node_id, hold_id) = (NodeId::from_bits(3), HoldId::from_bits(1));
+        match kind {
+            0 => AllocationCommand::ConfirmReserved {
+                placement: Placement { node_id, uid, hold_id },
+                at,
+            },
+            1 => AllocationCommand::Reject { code: text(), message: text(), at },
+            2 => AllocationCommand::StartProvisioning { login: format!("t{uid}"), at },
+            3 => AllocationCommand::FailProvisioning { step, code: text(), message: text(), at },
+            4 => AllocationCommand::Activate { proof: text(), at },
+            5 => AllocationCommand::ConfirmFailed { at },
+            6 => AllocationCommand::RequestRelease { reason: ReleaseReason::Customer, at },
+            7 => AllocationCommand::VerifyTeardown { evidence: text(), at },
+            8 => AllocationCommand::ConfirmReleased { charged_nanos: 1, at },
+            9 => AllocationCommand::CallOperator { doing: text(), message: text(), at },
+            _ => AllocationCommand::CompleteStep { step, observed: text(), at },
+        }
+    })
+}
+
+const FINAL: [AllocationStatus; 3] =
+    [AllocationStatus::Released, AllocationStatus::Failed, AllocationStatus::Rejected];
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(2_000),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn an_allocation_keeps_its_promises(
+        commands in prop::collection::vec(command(), 0..120),
+        // Most random histories die early: this much of the good way is gone first.
+        head_start in 0..10_usize,
+    ) {
+        let way = [
+            AllocationCommand::ConfirmReserved {
+                placement: Placement {
+                    node_id: NodeId::from_bits(3),
+                    uid: 20_000,
+                    hold_id: HoldId::from_bits(1),
+                },
+                at: Timestamp::from_secs(1),
+            },
+            AllocationCommand::StartProvisioning {
+                login: "t20000".to_owned(),
+                at: Timestamp::from_secs(2),
+            },
+        ];
+        let steps = Step::ALL.map(|step| AllocationCommand::CompleteStep {
+            step,
+            observed: "ok".to_owned(),
+            at: Timestamp::from_secs(3),
+        });
+        let begun = way.into_iter().chain(steps).take(head_start);
+        let mut allocation = Allocation::default();
+        let mut history = vec![];
+        for command in std::iter::once(request()).chain(begun).chain(commands) {
+            let before = allocation.clone();
+            let events = allocation.decide(command.clone()).unwrap_or_default();
+            prop_assert!(events.is_empty() || !FINAL.contains(&before.status), "a final state stays");
+            for event in events {
+                if let AllocationEvent::Activated { .. } = event {
+                    prop_assert_eq!(&before.steps[..], &Step::ALL[..], "nobody pays unproven");
+                }
+                if let AllocationEvent::Released { active_seconds, .. } = event {
+                    prop_assert!(before.status == AllocationStatus::Settling);
+                    let billed = before.activated_at.zip(before.released_at);
+                    prop_assert_eq!(billed.map(|(from, to)| to.secs_since(from)), Some(active_seconds));
+                }
+                allocation = allocation.evolve(event.clone());
+                history.push(event);
+            }
+            if allocation != before {
+                let again = allocation.decide(command.clone());
+                prop_assert_eq!(again, Ok(vec![]), "{:?} again", command);
+            }
+        }
+        let placed = history.iter().filter(|e| matches!(e, AllocationEvent::Reserved { .. })).count();
+        let activated = history.iter().filter(|e| matches!(e, AllocationEvent::Activated { .. })).count();
+        prop_assert!(placed <= 1 && activated <= 1);
+        prop_assert_eq!(Allocation::fold(history), allocation);
+    }
+}
