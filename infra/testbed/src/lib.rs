@@ -6,6 +6,7 @@
 //!
 //! Needs root. Several run in parallel. What a crashed run left behind is removed at the next start.
 //! Blocking by design: from async code use `spawn_blocking`.
+mod availability;
 mod cgroups;
 mod error;
 mod faults;
@@ -15,9 +16,10 @@ mod relay;
 mod slot;
 mod tool;
 
+pub use availability::is_available;
 pub use error::TestbedError;
 pub use faults::Step;
 pub use helper::helper_binary;
-pub use node::{Invitation, NamespaceNode, NodeConfig, is_available};
+pub use node::{Invitation, NamespaceNode, NodeConfig};
 pub use relay::Relay;
 pub use tool::Said;

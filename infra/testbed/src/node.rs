@@ -9,7 +9,7 @@ use crate::error::{TestbedError, io};
 use crate::relay::Relay;
 use crate::slot::Slot;
 use crate::tool::{self, Said};
-use crate::{cgroups, helper};
+use crate::{availability::is_available, cgroups, helper};
 
 const INIT: &str = include_str!("init.sh");
 /// Where the helper is inside a node.
@@ -44,34 +44,6 @@ pub struct NamespaceNode {
     /// The node's first process, as this machine numbers it.
     init: u32,
     stopped: bool,
-}
-
-/// Whether this machine can run namespace nodes; if not, why.
-///
-/// # Errors
-/// The reason, in words.
-pub fn is_available() -> Result<(), TestbedError> {
-    let refuse = |reason: &str| Err(TestbedError::Unavailable(reason.to_owned()));
-    if tool::run(&["id", "-u"])?.trim() != "0" {
-        return refuse("it needs root");
-    }
-    for program in ["ip", "nsenter", "unshare", "mount", "ssh-keygen", "sshd", "mkfs.ext4"] {
-        let places = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-        if !places.iter().any(|place| PathBuf::from(place).join(program).exists()) {
-            return refuse(&format!("the program {program} is missing"));
-        }
-    }
-    if !PathBuf::from("/dev/loop-control").exists() {
-        return refuse("there are no loop devices");
-    }
-    cgroups::check().map_err(TestbedError::Unavailable)?;
-    let probe = "mount -t tmpfs t /run && mount -t proc p /proc";
-    let flags = ["--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child"];
-    let argv = [&["unshare"][..], &flags, &["sh", "-c", probe]].concat();
-    match tool::run(&argv) {
-        Ok(_) => Ok(()),
-        Err(error) => refuse(&format!("namespaces or mounts are refused ({error})")),
-    }
 }
 
 impl NamespaceNode {

@@ -4,3 +4,4 @@ mod admission;
 mod lifecycle;
 mod limits;
 mod support;
+mod wire;

@@ -26,6 +26,12 @@ impl Clock for RealClock {
 
 pub struct Counter(AtomicU64);
 
+impl Counter {
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(1))
+    }
+}
+
 impl IdSource for Counter {
     fn next(&self) -> u128 {
         u128::from(self.0.fetch_add(1, Ordering::SeqCst))
@@ -59,7 +65,7 @@ pub fn world(name: &str) -> Option<World> {
     let node_id = NodeId::from_bits(7);
     let applicant = enrol(&node, &authority, node_id).unwrap();
     let authority = Arc::new(authority);
-    let (clock, ids) = (Arc::new(RealClock), Arc::new(Counter(AtomicU64::new(1))));
+    let (clock, ids) = (Arc::new(RealClock), Arc::new(Counter::new()));
     let nodes = SshNodes::new(Arc::clone(&authority), clock, ids, SshConfig::default());
     let target = NodeTarget {
         node_id,
@@ -142,7 +148,7 @@ fn read_request(stream: &TcpStream) -> Option<EnrolRequest> {
     serde_json::from_slice(&body).ok()
 }
 
-fn make_key(path: &Path) -> String {
+pub fn make_key(path: &Path) -> String {
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "customer", "-f"])
         .arg(path)
