@@ -73,8 +73,9 @@ impl EventLog {
     /// # Errors
     /// [`LogError::InDoubt`] when it may have been committed: ask again with the same command id. Otherwise nothing was
     /// written.
-    pub async fn append(&self, request: AppendRequest) -> Result<Appended, LogError> {
+    pub async fn append(&self, mut request: AppendRequest) -> Result<Appended, LogError> {
         let command_id = request.command_id.clone();
+        request.metadata.command_id.clone_from(&command_id);
         let command_hash = request.command_hash;
         match self.inner.appender.append(request).await? {
             Some(appended) => Ok(appended),

@@ -17,7 +17,7 @@ pub struct Metadata {
     /// The command or event that this one follows from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<String>,
-    /// The command that decided the event.
+    /// The command that decided the event; the append sets it.
     pub command_id: String,
     /// W3C trace context of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
