@@ -5,7 +5,7 @@
 //! not know never loses an answer (it reads as *pending*); no vendor type leaves this crate; no secret is ever printed.
 //!
 //! async-stripe makes the requests and carries them. Its answer types refuse an object that lacks one field or holds one value they do
-//! not know, so answers are read by the few lines of [`wire`] instead.
+//! not know, so answers are read by the few lines of `wire` instead.
 mod config;
 mod convert;
 mod error;

@@ -75,6 +75,7 @@ fn to(inbox: &Inbox, faults: Faults) -> SimulatorConfig {
         webhook_secret: SECRET.to_owned(),
         faults,
         seed: 42,
+        ..SimulatorConfig::default()
     }
 }
 
