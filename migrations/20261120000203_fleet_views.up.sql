@@ -27,8 +27,8 @@ CREATE INDEX fleet_nodes_name ON fleet_nodes (name);
 CREATE INDEX fleet_nodes_token ON fleet_nodes (token_sha256) WHERE token_sha256 IS NOT NULL;
 
 CREATE TABLE fleet_reservations (
-    allocation_id text PRIMARY KEY,
     node_id text NOT NULL,
+    allocation_id text NOT NULL,
     uid bigint NOT NULL,
     status text NOT NULL,
     reason text,
@@ -36,8 +36,8 @@ CREATE TABLE fleet_reservations (
     memory_bytes bigint NOT NULL,
     disk_bytes bigint NOT NULL,
     pids_max bigint NOT NULL,
-    reserved_at timestamptz NOT NULL
+    reserved_at timestamptz NOT NULL,
+    PRIMARY KEY (node_id, allocation_id)
 );
-CREATE INDEX fleet_reservations_node ON fleet_reservations (node_id);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON fleet_nodes, fleet_reservations TO cairn_app;

@@ -14,6 +14,8 @@ use super::{EngineError, Projection};
 
 /// How soon to look again when another process has the lease.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// How soon to look again when another process rebuilds the projection.
+const REBUILDING_PAUSE: Duration = Duration::from_secs(1);
 const FAULT_PAUSE_MIN: Duration = Duration::from_millis(100);
 const FAULT_PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -137,7 +139,11 @@ impl Follower {
         let options =
             Rebuild { batch: self.batch, token: self.token.clone(), ..Rebuild::default() };
         match rebuild::rebuild(&self.log, &*self.projection, &options).await {
-            Ok(_) | Err(EngineError::AlreadyRebuilding(_)) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(EngineError::AlreadyRebuilding(_)) => {
+                self.rest(REBUILDING_PAUSE).await;
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }

@@ -66,7 +66,7 @@ pub(crate) async fn rebuild(
     if stored.version > known {
         return Err(EngineError::Newer { name: name.to_owned(), stored: stored.version, known });
     }
-    let mut db = scratch::open(log, projection).await?;
+    let mut db = scratch::connect(log).await?;
     let free = sqlx::query_scalar!(
         r#"SELECT pg_try_advisory_lock(hashtextextended('cairn rebuild ' || $1, 0)) AS "free!""#,
         name,
@@ -75,8 +75,25 @@ pub(crate) async fn rebuild(
         return Err(EngineError::AlreadyRebuilding(name.to_owned()));
     }
     tracing::info!(projection = name, version = known, "rebuild begins");
+    let rebuilt = fold_and_swap(log, projection, &mut db, options).await;
+    // The lock ends with the connection, but the server may take a moment to notice.
+    let unlock = sqlx::query!("SELECT pg_advisory_unlock_all() AS unlocked");
+    if let Err(error) = unlock.fetch_one(&mut db).await {
+        tracing::debug!(projection = name, %error, "the lock of the rebuild goes with its connection");
+    }
+    drop(db.close().await);
+    rebuilt
+}
+
+async fn fold_and_swap(
+    log: &EventLog,
+    projection: &dyn Projection,
+    db: &mut PgConnection,
+    options: &Rebuild,
+) -> Result<Rebuilt, EngineError> {
+    scratch::copy_tables(db, projection).await?;
     let head = log.head().await?;
-    let mut scratch = Scratch { db: &mut db, position: 0 };
+    let mut scratch = Scratch { db, position: 0 };
     while scratch.step(log, projection, (head, options.batch)).await? {
         (options.progress)(RebuildProgress { position: scratch.position, head });
         if options.token.is_cancelled() {
@@ -84,10 +101,10 @@ pub(crate) async fn rebuild(
         }
     }
     let position = scratch.position;
-    let rebuilt = swap(log, projection, (&mut db, position), options).await?;
-    db.close().await?;
+    let rebuilt = swap(log, projection, (db, position), options).await?;
     (options.progress)(RebuildProgress { position: rebuilt.position, head });
-    tracing::info!(projection = name, position = rebuilt.position, rows = rebuilt.rows, "rebuilt");
+    let (name, position, rows) = (projection.name(), rebuilt.position, rebuilt.rows);
+    tracing::info!(projection = name, position, rows, "rebuilt");
     Ok(rebuilt)
 }
 

@@ -16,28 +16,34 @@ pub(crate) struct Scratch<'c> {
     pub position: i64,
 }
 
-/// A connection of its own with empty copies of the projection's tables. Its skipped events stay skipped.
-pub(crate) async fn open(
-    log: &EventLog,
-    projection: &dyn Projection,
-) -> Result<PgConnection, EngineError> {
+/// A connection of its own, which may work for as long as the log is long.
+pub(crate) async fn connect(log: &EventLog) -> Result<PgConnection, EngineError> {
     let mut db = log.pool().acquire().await?.detach();
-    // It works for as long as the log is long, and on nobody else's connection.
     for limit in ["statement_timeout", "idle_in_transaction_session_timeout"] {
         sqlx::query!("SELECT set_config($1, '0', false)", limit).fetch_one(&mut db).await?;
     }
+    Ok(db)
+}
+
+/// Empty copies of the projection's tables, on this connection only. Its skipped events stay skipped.
+pub(crate) async fn copy_tables(
+    db: &mut PgConnection,
+    projection: &dyn Projection,
+) -> Result<(), EngineError> {
     for table in projection.tables().iter().chain(&["projection_parked"]) {
         let copy = format!("CREATE TEMP TABLE {table} (LIKE public.{table} INCLUDING ALL)");
-        sqlx::query(&copy).execute(&mut db).await?;
+        sqlx::query(&copy).execute(&mut *db).await?;
     }
+    // What this connection prepared while it was in the pool names the live tables.
+    sqlx::query!("DISCARD PLANS").execute(&mut *db).await?;
     sqlx::query!(
         "INSERT INTO projection_parked
          SELECT * FROM public.projection_parked WHERE projection = $1 AND skipped_at IS NOT NULL",
         projection.name(),
     )
-    .execute(&mut db)
+    .execute(db)
     .await?;
-    Ok(db)
+    Ok(())
 }
 
 #[async_trait]

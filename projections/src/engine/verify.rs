@@ -43,7 +43,8 @@ pub(crate) async fn verify(
     projection: &dyn Projection,
 ) -> Result<Verified, EngineError> {
     let name = projection.name();
-    let mut db = scratch::open(log, projection).await?;
+    let mut db = scratch::connect(log).await?;
+    scratch::copy_tables(&mut db, projection).await?;
     let near = checkpoint::read(log.pool(), name).await?.map_or(0, |live| live.position);
     let mut scratch = Scratch { db: &mut db, position: 0 };
     while scratch.step(log, projection, (near, BATCH)).await? {}

@@ -70,10 +70,10 @@ impl Projection for Nodes {
                 reserve(db, id, (&allocation_id.to_string(), uid), (resources, at)).await
             }
             E::CapacityReleased { allocation_id, .. } => {
-                release(db, &allocation_id.to_string()).await
+                release(db, id, &allocation_id.to_string()).await
             }
             E::CapacityQuarantined { allocation_id, reason, .. } => {
-                quarantine(db, &allocation_id.to_string(), &reason).await
+                quarantine(db, id, &allocation_id.to_string(), &reason).await
             }
         }
     }

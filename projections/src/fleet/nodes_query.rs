@@ -89,10 +89,10 @@ async fn select(
              n.invited_at AS "invited_at: At", n.enrolled_at AS "enrolled_at: At",
              n.ready_at AS "ready_at: At"
            FROM fleet_nodes n CROSS JOIN LATERAL (
-             SELECT coalesce(sum(cpu_millis), 0)::bigint AS cpu,
-               coalesce(sum(memory_bytes), 0)::bigint AS memory,
-               coalesce(sum(disk_bytes), 0)::bigint AS disk,
-               coalesce(sum(pids_max), 0)::bigint AS pids, count(*) AS allocations
+             SELECT least(coalesce(sum(cpu_millis), 0), 9223372036854775807)::bigint AS cpu,
+               least(coalesce(sum(memory_bytes), 0), 9223372036854775807)::bigint AS memory,
+               least(coalesce(sum(disk_bytes), 0), 9223372036854775807)::bigint AS disk,
+               least(coalesce(sum(pids_max), 0), 9223372036854775807)::bigint AS pids, count(*) AS allocations
              FROM fleet_reservations WHERE node_id = n.node_id) r
            WHERE ($1::text IS NULL OR n.node_id = $1)
              AND ($2::text IS NULL OR n.token_sha256 = $2)

@@ -32,21 +32,27 @@ pub(super) async fn reserve(
 
 pub(super) async fn release(
     db: &mut PgConnection,
+    node_id: &str,
     allocation_id: &str,
 ) -> Result<(), ProjectError> {
-    let done =
-        sqlx::query!("DELETE FROM fleet_reservations WHERE allocation_id = $1", allocation_id);
+    let done = sqlx::query!(
+        "DELETE FROM fleet_reservations WHERE node_id = $1 AND allocation_id = $2",
+        node_id,
+        allocation_id
+    );
     found(&done.execute(db).await?, allocation_id)
 }
 
 pub(super) async fn quarantine(
     db: &mut PgConnection,
+    node_id: &str,
     allocation_id: &str,
     reason: &str,
 ) -> Result<(), ProjectError> {
     let done = sqlx::query!(
-        "UPDATE fleet_reservations SET status = 'quarantined', reason = $2
-         WHERE allocation_id = $1",
+        "UPDATE fleet_reservations SET status = 'quarantined', reason = $3
+         WHERE node_id = $1 AND allocation_id = $2",
+        node_id,
         allocation_id,
         reason,
     );
