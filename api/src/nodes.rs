@@ -10,12 +10,8 @@ use crate::http::fleet::Enrolments;
 use crate::system::{RandomIds, SystemClock};
 
 /// Kept back on every node for the machine itself.
-const RESERVE: Resources = Resources {
-    cpu_millis: 100,
-    memory_bytes: 256 << 20,
-    disk_bytes: 512 << 20,
-    pids_max: 256,
-};
+const RESERVE: Resources =
+    Resources { cpu_millis: 100, memory_bytes: 256 << 20, disk_bytes: 512 << 20, pids_max: 256 };
 
 /// What nodes are reached and let in by.
 pub struct Nodes {
@@ -30,7 +26,8 @@ pub struct Nodes {
 /// # Errors
 /// When the keys cannot be read, or others could read them.
 pub fn open(data: &Path) -> Result<Nodes, PortError> {
-    let authority = CertificateAuthority::open(&data.join("keys")).map_err(|error| unusable(&error))?;
+    let authority =
+        CertificateAuthority::open(&data.join("keys")).map_err(|error| unusable(&error))?;
     let authority = Arc::new(authority);
     let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds::default()));
     let port = SshNodes::new(Arc::clone(&authority), clock, ids, SshConfig::default());

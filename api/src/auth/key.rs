@@ -23,7 +23,9 @@ impl fmt::Debug for ApiKeySecret {
 
 /// The text cannot be a key: it was mistyped or cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an API key: it begins with {PREFIX} and ends with a checksum, so a character is wrong or missing")]
+#[error(
+    "not an API key: it begins with {PREFIX} and ends with a checksum, so a character is wrong or missing"
+)]
 pub struct MalformedKey;
 
 fn letter(bits: u8) -> char {

@@ -42,7 +42,8 @@ pub(super) async fn run(
             };
             let context = parts.context(Some(organisation));
             let done = compute::request_allocation(&parts.commands, &context, input).await?;
-            output.say("A running server carries it on; `cairn allocations show` tells how it goes.");
+            output
+                .say("A running server carries it on; `cairn allocations show` tells how it goes.");
             output.one(&json!({ "allocation_id": done.aggregate_id, "position": done.position }))
         }
         AllocationsCommand::List { organisation } => {

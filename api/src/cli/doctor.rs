@@ -38,8 +38,7 @@ pub(super) async fn run(config: &Config, output: Output) -> Result<(), CliError>
         Err(error) => findings.push(finding("database", Err(error.to_string()), false)),
     }
     output.rows(&findings, &["check", "ok", "optional", "detail"])?;
-    let bad: Vec<_> =
-        findings.iter().filter(|f| !f.ok && !f.optional).map(|f| f.check).collect();
+    let bad: Vec<_> = findings.iter().filter(|f| !f.ok && !f.optional).map(|f| f.check).collect();
     if bad.is_empty() {
         return Ok(());
     }

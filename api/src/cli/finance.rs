@@ -72,8 +72,7 @@ pub(super) async fn run(
         FinanceCommand::Statement { organisation, currency } => {
             parts.catch_up().await?;
             let rows = super::all_pages(async |after| {
-                let page =
-                    statement::list(parts.pool(), organisation, Some(currency), after, 200);
+                let page = statement::list(parts.pool(), organisation, Some(currency), after, 200);
                 Ok(page.await?)
             });
             let rows: Vec<_> = rows.await?.into_iter().map(StatementLine::from).collect();
@@ -129,8 +128,7 @@ async fn reconcile(
         let columns = ["currency", "opening_nanos", "movements_nanos", "closing_nanos", "proven"];
         output.rows(&report.proofs, &columns)?;
     }
-    let (matched, expected, breaks) =
-        (report.matched, report.expected.len(), report.breaks.len());
+    let (matched, expected, breaks) = (report.matched, report.expected.len(), report.breaks.len());
     output.say(&format!("{matched} matched, {expected} expected, {breaks} breaks"));
     if report.clean {
         return Ok(());

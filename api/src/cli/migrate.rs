@@ -14,7 +14,9 @@ impl From<DatabaseError> for CliError {
             DatabaseError::Cluster(_) => {
                 Self::new(Exit::Unavailable, "database_unavailable", error.to_string())
             }
-            DatabaseError::Behind(_) => Self::new(Exit::Failure, "schema_behind", error.to_string()),
+            DatabaseError::Behind(_) => {
+                Self::new(Exit::Failure, "schema_behind", error.to_string())
+            }
             DatabaseError::Migrate(_) => {
                 Self::new(Exit::Failure, "migration_failed", error.to_string())
             }
@@ -29,9 +31,7 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     let database = Database::open(config).await?;
     match command {
-        MigrateCommand::Up => {
-            output.one(&json!({ "applied": database.migrate_up().await? }))
-        }
+        MigrateCommand::Up => output.one(&json!({ "applied": database.migrate_up().await? })),
         MigrateCommand::Down => {
             output.one(&json!({ "taken_back": database.migrate_down().await? }))
         }

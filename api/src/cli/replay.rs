@@ -11,9 +11,7 @@ impl From<ReplayError> for CliError {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::UnknownType(..) => Self::usage(error.to_string()),
-            ReplayError::NotFound(..) => {
-                Self::new(Exit::NotFound, "not_found", error.to_string())
-            }
+            ReplayError::NotFound(..) => Self::new(Exit::NotFound, "not_found", error.to_string()),
             ReplayError::Corrupt { .. } => {
                 Self::new(Exit::Differs, "log_corrupt", error.to_string())
             }

@@ -43,9 +43,7 @@ async fn change(parts: &SessionParts, command: SkusCommand) -> Result<(String, i
             let input = SetPrice { sku_id, per_hour, effective_at: None };
             catalog::set_price(commands, &context, input).await?
         }
-        SkusCommand::Retire { sku_id } => {
-            catalog::retire_sku(commands, &context, &sku_id).await?
-        }
+        SkusCommand::Retire { sku_id } => catalog::retire_sku(commands, &context, &sku_id).await?,
         SkusCommand::List => return Err(CliError::usage("nothing to change")),
     };
     Ok((done.aggregate_id, done.position))
@@ -53,7 +51,8 @@ async fn change(parts: &SessionParts, command: SkusCommand) -> Result<(String, i
 
 async fn list(parts: &SessionParts, output: Output) -> Result<(), CliError> {
     parts.catch_up().await?;
-    let rows = super::all_pages(async |after| Ok(view::list(parts.pool(), true, after, 200).await?));
+    let rows =
+        super::all_pages(async |after| Ok(view::list(parts.pool(), true, after, 200).await?));
     let rows: Vec<_> = rows.await?.into_iter().map(Sku::from).collect();
     output.rows(&rows, &["sku_id", "resources", "prices", "retired"])
 }

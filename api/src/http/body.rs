@@ -32,7 +32,10 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
 ///
 /// # Errors
 /// `content_type_unsupported`, `body_malformed` (not JSON), or `body_invalid` with a pointer to the member.
-pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<(T, Value), Problem> {
+pub fn parse<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<(T, Value), Problem> {
     if bytes.is_empty() {
         return shape(b"{}").map(|body| (body, Value::Object(serde_json::Map::new())));
     }
@@ -41,10 +44,7 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<(
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.split(';').next().is_some_and(is_json));
     if !json {
-        return Err(Problem::new(
-            "content_type_unsupported",
-            "send the body as application/json",
-        ));
+        return Err(Problem::new("content_type_unsupported", "send the body as application/json"));
     }
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::new("body_malformed", format!("not JSON: {error}")))?;

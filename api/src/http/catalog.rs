@@ -48,10 +48,7 @@ async fn list_skus(
         (status = 201, description = "Defined", body = SkuDone),
         (status = "4XX", description = "Refused", body = Problem),
     ))]
-async fn define_sku(
-    State(api): State<Api>,
-    wish: Wish<SkuBody>,
-) -> Result<Done<SkuDone>, Problem> {
+async fn define_sku(State(api): State<Api>, wish: Wish<SkuBody>) -> Result<Done<SkuDone>, Problem> {
     let sku_id = wish.body.sku_id;
     let input = DefineSku { sku_id: sku_id.clone(), resources: wish.body.resources.into() };
     let done = catalog::define_sku(&api.commands, &wish.context, input).await?;

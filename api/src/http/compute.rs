@@ -154,8 +154,8 @@ impl AllocationBody {
     fn input(self, caller: &Caller) -> Result<RequestAllocation, Problem> {
         let currency = money::parse_currency("/currency", &self.currency);
         let node_id = self.node_id.as_deref().map(str::parse::<NodeId>).transpose();
-        let node_id = node_id
-            .map_err(|error| FieldError::new("/node_id", "body_invalid", error.to_string()));
+        let node_id =
+            node_id.map_err(|error| FieldError::new("/node_id", "body_invalid", error.to_string()));
         let (currency, node_id) = match (currency, node_id) {
             (Ok(currency), Ok(node_id)) => (currency, node_id),
             (currency, node_id) => {

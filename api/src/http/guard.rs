@@ -80,9 +80,10 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
 
 async fn admit(api: &Api, headers: &HeaderMap, operation: &str) -> Result<Caller, Problem> {
     let secret = bearer(headers)?;
-    let key = api.keys.find(&secret).await?.ok_or_else(|| {
-        Problem::new("unauthenticated", "this API key is unknown or was revoked")
-    })?;
+    let key =
+        api.keys.find(&secret).await?.ok_or_else(|| {
+            Problem::new("unauthenticated", "this API key is unknown or was revoked")
+        })?;
     let scope = table::rule(operation).map_or(Scope::None, |rule| rule.scope(key.role));
     if scope == Scope::None {
         let detail = format!("a key with the role {} may not do this", role_name(key.role));
@@ -105,9 +106,8 @@ pub const fn role_name(role: cairn_identity::Role) -> &'static str {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<ApiKeySecret, Problem> {
-    let missing = || {
-        Problem::new("unauthenticated", "send an API key as Authorization: Bearer cairn_live_…")
-    };
+    let missing =
+        || Problem::new("unauthenticated", "send an API key as Authorization: Bearer cairn_live_…");
     let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
     let text = value.to_str().map_err(|_| missing())?;
     let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;

@@ -72,7 +72,10 @@ async fn get_metrics(State(api): State<Api>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
-fn part(name: &str, found: Result<Result<String, String>, tokio::time::error::Elapsed>) -> PartHealth {
+fn part(
+    name: &str,
+    found: Result<Result<String, String>, tokio::time::error::Elapsed>,
+) -> PartHealth {
     let found = found.unwrap_or_else(|_| Err("it does not answer".to_owned()));
     let ready = found.is_ok();
     let detail = found.unwrap_or_else(|cause| cause);

@@ -37,7 +37,8 @@ pub async fn serve(
     for listener in listeners {
         let app = service.clone().into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();
-        servers.spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
+        servers
+            .spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
     }
     let all = async {
         while let Some(ended) = servers.join_next().await {

@@ -173,7 +173,8 @@ mod tests {
     fn every_refusal_of_the_domain_has_a_page() {
         let mut found = 0;
         for context in std::fs::read_dir(root().join("domain")).unwrap() {
-            for file in std::fs::read_dir(context.unwrap().path().join("src")).unwrap() {
+            let sources = context.unwrap().path().join("src");
+            for file in std::fs::read_dir(sources).into_iter().flatten() {
                 let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
                 for code in codes_in(&source) {
                     assert!(names().contains(&code), "{code} has no row and no page");

@@ -185,9 +185,9 @@ pub(super) fn log_in(directory: &Path, access: &Value) -> Result<String, CliErro
 /// Runs a program that must succeed.
 pub(super) fn run(command: &mut Command) -> Result<String, CliError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let said = command.output().map_err(|error| {
-        CliError::failure(format!("{program} cannot be started: {error}"))
-    })?;
+    let said = command
+        .output()
+        .map_err(|error| CliError::failure(format!("{program} cannot be started: {error}")))?;
     if said.status.success() {
         return Ok(String::from_utf8_lossy(&said.stdout).into_owned());
     }

@@ -110,7 +110,10 @@ impl Report {
             ("the charge is the price of the seconds", self.charged == self.expected_charge),
             ("the refund succeeded", self.refund.status == "succeeded"),
             ("the second rental failed", self.compensation.status == "failed"),
-            ("it failed at the step meant", self.compensation.failed_step == super::machine::FAILING.name()),
+            (
+                "it failed at the step meant",
+                self.compensation.failed_step == super::machine::FAILING.name(),
+            ),
             ("its funds were restored", self.compensation.funds_restored),
             ("nothing of it is left on the node", self.compensation.left_on_node.is_empty()),
             ("the books balance", self.ledger.trial_balance == "0"),
@@ -123,7 +126,8 @@ impl Report {
             ("there are events", self.events > 0),
         ];
         let failed = checks.iter().filter(|(_, held)| !held);
-        self.failures = error.into_iter().chain(failed.map(|(name, _)| (*name).to_owned())).collect();
+        self.failures =
+            error.into_iter().chain(failed.map(|(name, _)| (*name).to_owned())).collect();
         self.held = self.failures.is_empty();
     }
 }

@@ -47,7 +47,11 @@ impl Stage {
         output: Output,
     ) -> Result<Self, CliError> {
         let data = empty(&args.data)?;
-        let listen = if args.once { vec![SocketAddr::from(([127, 0, 0, 1], 0))] } else { config.listen.clone() };
+        let listen = if args.once {
+            vec![SocketAddr::from(([127, 0, 0, 1], 0))]
+        } else {
+            config.listen.clone()
+        };
         let listeners = bind(&listen).await.map_err(|error| {
             CliError::new(Exit::Unavailable, "address_unavailable", error.to_string())
         })?;
@@ -73,8 +77,19 @@ impl Stage {
         output.say(&format!("the server listens on {url}, the payment provider is simulated"));
         let scratch = tempfile::tempdir()?;
         Ok(Self {
-            parts, payments, machine, address, url, operator, customer, keys, server, platform, data,
-            scratch, output,
+            parts,
+            payments,
+            machine,
+            address,
+            url,
+            operator,
+            customer,
+            keys,
+            server,
+            platform,
+            data,
+            scratch,
+            output,
         })
     }
 

@@ -7,9 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, text};
 use super::machine;
-use super::report::{
-    AllocationPart, CompensationPart, NodePart, RefundPart, Report, TopUpPart,
-};
+use super::report::{AllocationPart, CompensationPart, NodePart, RefundPart, Report, TopUpPart};
 use super::stage::Stage;
 use crate::cli::exit::CliError;
 
@@ -50,7 +48,8 @@ async fn enrol(stage: &Stage) -> Result<NodePart, CliError> {
     let invitation = stage.operator.post("/v1/nodes", &json!({ "name": "demo-node" })).await?;
     let node_id = text(&invitation, "/node_id");
     stage.machine.enrol(stage.address, &invitation, &stage.operator).await?;
-    let ready = |node: &Value| text(node, "/lifecycle") == "ready" && text(node, "/link") == "online";
+    let ready =
+        |node: &Value| text(node, "/lifecycle") == "ready" && text(node, "/link") == "online";
     stage.operator.until(&format!("/v1/nodes/{node_id}"), ready).await?;
     let statement = stage.machine.statement();
     stage.say(&format!("the node is enrolled, verified and ready: {statement}"));
@@ -58,8 +57,7 @@ async fn enrol(stage: &Stage) -> Result<NodePart, CliError> {
 }
 
 async fn top_up(stage: &Stage) -> Result<TopUpPart, CliError> {
-    let wish =
-        json!({ "amount": TOP_UP, "currency": CURRENCY, "payment_method": "pm_card_visa" });
+    let wish = json!({ "amount": TOP_UP, "currency": CURRENCY, "payment_method": "pm_card_visa" });
     let asked = stage.customer.post("/v1/top-ups", &wish).await?;
     let top_up_id = text(&asked, "/top_up_id");
     let path = format!("/v1/top-ups/{top_up_id}");
@@ -97,7 +95,13 @@ async fn rent(
     stage.say(&format!("rented and proven ready: {allocation_id}"));
     let ssh_login = log_in(stage, &path, &active).await?;
     stage.say(&format!("the customer's own ssh login says: {ssh_login}"));
-    let long = |a: &Value| a["active_seconds"].as_i64().is_some_and(|s| s.unsigned_abs() >= seconds);
+    if stage.machine.left()?.is_empty() {
+        return Err(CliError::failure(
+            "the look for what is left sees nothing of a running rental",
+        ));
+    }
+    let long =
+        |a: &Value| a["active_seconds"].as_i64().is_some_and(|s| s.unsigned_abs() >= seconds);
     stage.customer.until(&path, long).await?;
     stage.customer.post(&format!("{path}/release"), &json!({})).await?;
     let released = stage.customer.until(&path, |a| text(a, "/status") == "released").await?;
@@ -113,7 +117,8 @@ async fn rent(
 /// What so many seconds cost, computed apart from the meter.
 fn price_of(seconds: i64) -> Result<String, CliError> {
     let wrong = |error: cairn_core::MoneyError| CliError::failure(error.to_string());
-    let rate = Rate { nanos_per_hour: parse_nanos(PER_HOUR).map_err(wrong)?, currency: Currency::USD };
+    let rate =
+        Rate { nanos_per_hour: parse_nanos(PER_HOUR).map_err(wrong)?, currency: Currency::USD };
     Ok(format_nanos(rate.total(seconds).map_err(wrong)?))
 }
 

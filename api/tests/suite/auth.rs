@@ -1,0 +1,96 @@
+//! Who may do what: the table, and every route of the document against it.
+use cairn_api::auth::{Scope, table};
+use cairn_api::http::guard::role_name;
+use cairn_identity::Role;
+use reqwest::Method;
+use serde_json::json;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::openapi::{Operation, operations};
+use crate::support::{Answer, Caller, Stage, answer};
+
+const ROLES: [Role; 4] = [Role::Owner, Role::Viewer, Role::Operator, Role::Finance];
+
+#[test]
+fn the_table_is_what_was_agreed() {
+    let head =
+        format!("{:22} {:8} {:8} {:8} {:8}", "operation", "owner", "viewer", "operator", "finance");
+    let scope = |scope: Scope| match scope {
+        Scope::None => "-",
+        Scope::Own => "own",
+        Scope::All => "all",
+    };
+    let line = |rule: &table::Rule| {
+        let cells = ROLES.map(|role| format!("{:8}", scope(rule.scope(role))));
+        format!("{:22} {}", rule.operation, cells.join(" ")).trim_end().to_owned()
+    };
+    let lines: Vec<_> = table::RULES.iter().map(line).collect();
+    insta::assert_snapshot!(format!("{head}\n{}", lines.join("\n")));
+}
+
+#[test]
+fn every_operation_is_in_the_table_or_public_and_nothing_else_is() {
+    let documented: Vec<_> = operations().into_iter().map(|o| o.id).collect();
+    for id in &documented {
+        let known = usize::from(table::rule(id).is_some()) + usize::from(table::is_public(id));
+        assert_eq!(known, 1, "{id} must stand once in the table or among the public ones");
+    }
+    let listed = table::RULES.iter().map(|r| r.operation).chain(table::PUBLIC.iter().map(|p| p.0));
+    for name in listed {
+        assert!(documented.iter().any(|id| id == name), "{name} is no operation");
+    }
+}
+
+async fn call(caller: &Caller, operation: &Operation) -> Answer {
+    let path = operation.path.replace('{', "").replace('}', "");
+    let request = caller.request(operation.method.clone(), &path);
+    let request = match operation.method {
+        Method::POST => request.header("idempotency-key", "matrix").json(&json!({})),
+        _ => request,
+    };
+    answer(request.send().await.unwrap()).await
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_route_obeys_the_table(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let guarded = operations().into_iter().filter(|o| !table::is_public(&o.id));
+    let guarded: Vec<_> = guarded.collect();
+    assert!(guarded.len() > 20);
+    for role in ROLES {
+        let caller = stage.caller(role).await;
+        for operation in &guarded {
+            let found = call(&caller, operation).await;
+            let allowed = table::rule(&operation.id).unwrap().scope(role) != Scope::None;
+            let name = role_name(role);
+            assert_eq!(found.status != 403, allowed, "{name} {}: {}", operation.id, found.body);
+            assert_ne!(found.status, 401, "{name} {}", operation.id);
+            assert!(found.status < 500, "{name} {}: {}", operation.id, found.body);
+        }
+    }
+    for operation in &guarded {
+        let found = call(&stage.nobody(), operation).await;
+        assert_eq!((found.status, found.code()), (401, "unauthenticated"), "{}", operation.id);
+        assert_eq!(found.header("www-authenticate"), "Bearer");
+    }
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn only_a_living_key_opens(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let who = customer.get("/v1/whoami").await;
+    assert_eq!(who.body["role"], "owner");
+    assert_eq!(who.body["organisation_id"], customer.organisation_id.to_string());
+    let with = |key: &str| Caller { key: Some(key.to_owned()), ..customer.clone() };
+    let key = customer.key.clone().unwrap();
+    let cut = with(&key[..key.len() - 1]).get("/v1/whoami").await;
+    assert_eq!((cut.status, cut.code()), (401, "api_key_malformed"));
+    let unknown = cairn_api::system::new_api_key().unwrap();
+    let unknown = with(unknown.expose()).get("/v1/whoami").await;
+    assert_eq!((unknown.status, unknown.code()), (401, "unauthenticated"));
+    let basic = customer.http.get(format!("{}/v1/whoami", stage.base)).basic_auth("a", Some(key));
+    assert_eq!(answer(basic.send().await.unwrap()).await.code(), "unauthenticated");
+    stage.strike().await;
+}

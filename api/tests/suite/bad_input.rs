@@ -1,0 +1,201 @@
+//! Bad input gets a clear error and loses nothing.
+use cairn_identity::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::support::{Answer, Caller, SSH_KEY, Stage, answer};
+
+async fn raw(caller: &Caller, path: &str, content_type: &str, body: Vec<u8>) -> Answer {
+    let request = caller.request(Method::POST, path).header("idempotency-key", "raw");
+    answer(request.header("content-type", content_type).body(body).send().await.unwrap()).await
+}
+
+fn expect(answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.body);
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!(answer.body["type"], format!("/docs/errors/{code}"));
+    assert_eq!(answer.body["request_id"], answer.header("x-request-id"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_body_that_is_none_is_refused(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let head = stage.commands.executor.log().head().await.unwrap();
+    let post = |kind: &'static str, body: Vec<u8>| raw(&customer, "/v1/top-ups", kind, body);
+    let json = "application/json";
+    expect(&post(json, b"{".to_vec()).await, 400, "body_malformed");
+    expect(&post(json, b"\xff\xfe".to_vec()).await, 400, "body_malformed");
+    expect(&post("text/plain", b"{}".to_vec()).await, 415, "content_type_unsupported");
+    expect(&post(json, vec![b' '; 70_000]).await, 413, "body_too_large");
+    expect(&post(json, "[".repeat(5_000).into_bytes()).await, 400, "body_malformed");
+    expect(&post(json, vec![]).await, 422, "body_invalid");
+    let no_key = customer.request(Method::POST, "/v1/top-ups").json(&json!({}));
+    expect(&answer(no_key.send().await.unwrap()).await, 400, "idempotency_key_missing");
+    let odd_key = customer.request(Method::POST, "/v1/top-ups").header("idempotency-key", "a b");
+    let odd_key = odd_key.json(&json!({}));
+    expect(&answer(odd_key.send().await.unwrap()).await, 400, "idempotency_key_invalid");
+    assert_eq!(stage.commands.executor.log().head().await.unwrap(), head, "something was written");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_wrong_member_is_pointed_at(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let cases: [(&str, Value, &str, &str); 12] = [
+        (
+            "/v1/top-ups",
+            json!({ "amount": "-5", "currency": "USD" }),
+            "/amount",
+            "amount_not_positive",
+        ),
+        (
+            "/v1/top-ups",
+            json!({ "amount": "0", "currency": "USD" }),
+            "/amount",
+            "amount_not_positive",
+        ),
+        (
+            "/v1/top-ups",
+            json!({ "amount": "1e9", "currency": "USD" }),
+            "/amount",
+            "amount_malformed",
+        ),
+        (
+            "/v1/top-ups",
+            json!({ "amount": "5.0000000001", "currency": "USD" }),
+            "/amount",
+            "amount_malformed",
+        ),
+        (
+            "/v1/top-ups",
+            json!({ "amount": "99999999999", "currency": "USD" }),
+            "/amount",
+            "amount_too_large",
+        ),
+        ("/v1/top-ups", json!({ "amount": 5, "currency": "USD" }), "/amount", "body_invalid"),
+        (
+            "/v1/top-ups",
+            json!({ "amount": "5", "currency": "XXX" }),
+            "/currency",
+            "currency_unknown",
+        ),
+        (
+            "/v1/top-ups",
+            json!({ "amount": "5", "currency": "usd" }),
+            "/currency",
+            "currency_unknown",
+        ),
+        (
+            "/v1/top-ups",
+            json!({ "amount": "5", "currency": "USD", "bonus": 1 }),
+            "/bonus",
+            "body_invalid",
+        ),
+        (
+            "/v1/top-ups",
+            json!({ "amount": "5", "currency": "USD", "payment_method": "a b" }),
+            "/payment_method",
+            "body_invalid",
+        ),
+        ("/v1/refunds", json!({ "top_up_id": "x", "amount": "5" }), "/currency", "body_invalid"),
+        (
+            "/v1/allocations",
+            json!({ "sku_id": "s", "currency": "USD", "ssh_public_key": SSH_KEY, "node_id": "n" }),
+            "/node_id",
+            "body_invalid",
+        ),
+    ];
+    for (path, body, pointer, code) in cases {
+        let refused = customer.post(path, &body).await;
+        expect(&refused, 422, "body_invalid");
+        let first = &refused.body["errors"][0];
+        assert_eq!((&first["pointer"], &first["code"]), (&json!(pointer), &json!(code)), "{body}");
+    }
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_the_business_refuses_has_its_own_code(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let (operator, customer) =
+        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+    stage.open_shop(&operator).await;
+    let rent = |sku: &str, currency: &str, key: &str| json!({ "sku_id": sku, "currency": currency, "ssh_public_key": key });
+    let top_up = |amount: &str| json!({ "amount": amount, "currency": "USD" });
+    let sku = |id: &str, memory: u64| {
+        let resources = json!({
+            "cpu_millis": 1, "memory_bytes": memory, "disk_bytes": 64 << 20, "pids_max": 1
+        });
+        json!({ "sku_id": id, "resources": resources })
+    };
+    let cases = [
+        (&customer, "/v1/top-ups", top_up("0.01"), 422, "amount_out_of_range"),
+        (&customer, "/v1/top-ups", top_up("5.001"), 422, "not_whole_minor_units"),
+        (&customer, "/v1/allocations", rent("none", "USD", SSH_KEY), 404, "unknown_sku"),
+        (&customer, "/v1/allocations", rent("small", "EUR", SSH_KEY), 409, "price_missing"),
+        (
+            &customer,
+            "/v1/allocations",
+            rent("small", "USD", "ssh-rsa x"),
+            422,
+            "ssh_public_key_invalid",
+        ),
+        (&operator, "/v1/skus", sku("Bad Id", 64 << 20), 422, "sku_id_invalid"),
+        (&operator, "/v1/skus", sku("tiny", 1), 422, "sku_resources_invalid"),
+        (&operator, "/v1/nodes", json!({ "name": "Not OK" }), 422, "node_name_invalid"),
+    ];
+    for (caller, path, body, status, code) in cases {
+        expect(&caller.post(path, &body).await, status, code);
+    }
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn addresses_and_queries_are_checked(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    expect(&customer.get("/v1/nothing").await, 404, "route_not_found");
+    expect(&customer.get("/v1/top-ups?limit=0").await, 400, "query_invalid");
+    expect(&customer.get("/v1/top-ups?limit=many").await, 400, "query_invalid");
+    expect(&customer.get("/v1/top-ups?page=2").await, 400, "query_invalid");
+    expect(&customer.get("/v1/top-ups?cursor=zzz").await, 400, "cursor_invalid");
+    expect(&customer.get("/v1/statement?currency=XXX").await, 400, "query_invalid");
+    expect(&customer.get("/v1/balance?min_position=999999").await, 400, "position_unknown");
+    let removed = customer.request(Method::DELETE, "/v1/balance").send().await.unwrap();
+    expect(&answer(removed).await, 405, "method_not_allowed");
+    let named = customer.request(Method::GET, "/v1/nothing").header("x-request-id", "my-request-7");
+    assert_eq!(answer(named.send().await.unwrap()).await.body["request_id"], "my-request-7");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_list_is_paged_without_gaps(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let wish = json!({ "amount": "5.00", "currency": "USD" });
+    let mut made = vec![];
+    let mut position = String::new();
+    for _ in 0..5 {
+        let asked = customer.post("/v1/top-ups", &wish).await;
+        made.push(asked.text("/top_up_id"));
+        position = asked.header("cairn-position").to_owned();
+    }
+    let mut path = format!("/v1/top-ups?limit=2&min_position={position}");
+    let mut seen = vec![];
+    loop {
+        let page = customer.get(&path).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        let items = page.body["items"].as_array().unwrap();
+        seen.extend(items.iter().map(|item| item["top_up_id"].as_str().unwrap().to_owned()));
+        match page.body["next_cursor"].as_str() {
+            Some(cursor) => path = format!("/v1/top-ups?limit=2&cursor={cursor}"),
+            None => break,
+        }
+    }
+    made.reverse();
+    assert_eq!(seen, made);
+    stage.strike().await;
+}

@@ -1,0 +1,162 @@
+//! The command line: data on stdout, talk on stderr, and exit codes that mean something.
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tempfile::TempDir;
+
+/// Where one test's commands run.
+struct Shell {
+    url: String,
+    data: TempDir,
+}
+
+impl Shell {
+    fn new(options: &PgConnectOptions) -> Self {
+        let (host, port) = (options.get_host(), options.get_port());
+        let (user, database) = (options.get_username(), options.get_database().unwrap());
+        let url = format!("postgres://{user}@{host}:{port}/{database}");
+        Self { url, data: tempfile::tempdir().unwrap() }
+    }
+
+    async fn run(&self, line: &str) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
+        command.args(line.split_whitespace());
+        command.env_clear().env("PATH", env!("PATH")).env("USER", "tester");
+        command.env("DATABASE_URL", &self.url).env("CAIRN_DATA", self.data.path());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        Said(output)
+    }
+
+    async fn json(&self, line: &str) -> Value {
+        let said = self.run(&format!("{line} --output json")).await;
+        assert_eq!(said.code(), 0, "{line}: {}", said.talk());
+        serde_json::from_slice(&said.0.stdout).unwrap()
+    }
+}
+
+struct Said(Output);
+
+impl Said {
+    fn code(&self) -> i32 {
+        self.0.status.code().unwrap()
+    }
+
+    fn data(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    fn talk(&self) -> String {
+        String::from_utf8_lossy(&self.0.stderr).into_owned()
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_view_prints_json_and_a_table(_: PgPoolOptions, options: PgConnectOptions) {
+    let shell = Shell::new(&options);
+    let made = shell.json("keys create --role owner --name shop").await;
+    assert!(made["key"].as_str().unwrap().starts_with("cairn_live_"));
+    let organisation = made["organisation_id"].as_str().unwrap();
+    shell.json("skus define small --cpu-millis 250 --memory-mib 64 --disk-mib 64").await;
+    shell.json("skus price small --currency USD --per-hour 0.36").await;
+    let invited = shell.json("nodes enrol --name n1").await;
+    assert!(invited["command"].as_str().unwrap().contains("cairn-node enrol --url"));
+    let balance = format!("balance --organisation {organisation}");
+    let statement = format!("finance statement --currency USD --organisation {organisation}");
+    for line in [
+        "keys list",
+        "nodes list",
+        "skus list",
+        "allocations list",
+        &balance,
+        &statement,
+        "finance trial-balance",
+        "replay verify",
+        "projections status",
+        "projections rebuild",
+        "projections verify",
+        "process list",
+        "migrate status",
+        "replay state sku small",
+    ] {
+        shell.json(line).await;
+        let table = shell.run(line).await;
+        assert_eq!(table.code(), 0, "{line}: {}", table.talk());
+        assert!(table.data().starts_with('┌'), "{line} printed {}", table.data());
+    }
+    let keys = shell.json("keys list").await;
+    assert_eq!(keys[0]["key_id"], made["key_id"]);
+    assert!(!keys.to_string().contains("cairn_live_"), "a list shows secrets");
+    for format in ["csv", "beancount", "hledger"] {
+        assert_eq!(shell.run(&format!("finance export --format {format}")).await.code(), 0);
+    }
+    let first = shell.json("replay state sku small --at 2").await;
+    assert_eq!(first["state"]["prices"], serde_json::json!({}), "before its price");
+    let script = shell.run("completions bash").await;
+    assert!(script.data().contains("_cairn"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn exit_codes_tell_what_happened(_: PgPoolOptions, options: PgConnectOptions) {
+    let shell = Shell::new(&options);
+    let made = shell.json("keys create --role operator --name ops").await;
+    let key_id = made["key_id"].as_str().unwrap();
+    shell.json(&format!("keys revoke {key_id} --reason lost")).await;
+    let none = "00000000000000000000000000";
+    let unknown_key = format!("keys revoke key_{none} --reason x");
+    let unknown_node = format!("nodes cordon node_{none} --reason x");
+    let unknown_allocation = format!("allocations show alloc_{none}");
+    let unknown_process = format!("process show rent_node alloc_{none}");
+    let cases = [
+        ("no-such-command", 2, ""),
+        ("allocations show alloc_1", 2, "alloc_1"),
+        ("balance --organisation org_x", 2, "org_x"),
+        ("skus price small --currency XXX --per-hour 1", 2, "XXX"),
+        ("replay state nonsense x", 2, "nonsense"),
+        ("replay state sku none --at noon", 2, "noon"),
+        ("skus define BAD --cpu-millis 1 --memory-mib 64 --disk-mib 64", 3, "sku_id_invalid"),
+        ("skus price none --currency USD --per-hour 1", 4, "unknown_sku"),
+        ("process retry none --reason x", 4, "unknown_intent"),
+        ("projections rebuild none", 4, "unknown_projection"),
+        ("replay state sku none", 4, "none"),
+        (&unknown_key, 4, "unknown_api_key"),
+        (&unknown_node, 4, "unknown_node"),
+        (&unknown_allocation, 4, "not_found"),
+        (&unknown_process, 4, "not_found"),
+        ("finance reconcile", 2, "STRIPE_SECRET_KEY"),
+        ("serve", 2, "STRIPE_SECRET_KEY"),
+    ];
+    for (line, code, word) in cases {
+        let said = shell.run(line).await;
+        assert_eq!(said.code(), code, "{line}: {}", said.talk());
+        assert!(said.data().is_empty(), "{line} printed data: {}", said.data());
+        assert!(said.talk().contains(word), "{line} said: {}", said.talk());
+    }
+    let error = shell.run("process retry none --reason x --output json").await;
+    let error: Value = serde_json::from_str(error.talk().trim()).unwrap();
+    assert_eq!(error["error"]["code"], "unknown_intent");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_said_so() {
+    let url = "postgres://postgres@127.0.0.1:9/none".to_owned();
+    let shell = Shell { url, data: tempfile::tempdir().unwrap() };
+    let said = shell.run("keys list").await;
+    assert_eq!(said.code(), 5, "{}", said.talk());
+    assert!(said.talk().contains("database_unavailable"));
+}
+
+#[sqlx::test]
+async fn a_schema_that_is_behind_is_said_so(_: PgPoolOptions, options: PgConnectOptions) {
+    let shell = Shell::new(&options);
+    let behind = shell.run("keys list").await;
+    assert_eq!(behind.code(), 1, "{}", behind.talk());
+    assert!(behind.talk().contains("cairn migrate up"));
+    let up = shell.json("migrate up").await;
+    assert!(up["applied"].as_u64().unwrap() > 5);
+    shell.json("keys list").await;
+    let down = shell.json("migrate down").await;
+    assert!(down["taken_back"].is_number());
+    let status = shell.json("migrate status").await;
+    assert_eq!(status.as_array().unwrap().last().unwrap()["applied"], false);
+}

@@ -1,0 +1,79 @@
+//! What belongs to somebody else looks exactly like what is not there.
+use cairn_core::{AllocationId, PaymentId, RefundId};
+use cairn_identity::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::support::{Caller, SSH_KEY, Stage};
+
+/// Status, headers that say something, and the body, byte for byte.
+async fn whole(caller: &Caller, method: Method, path: &str, body: Option<&Value>) -> String {
+    let mut request = caller.request(method, path).header("x-request-id", "the-same-request");
+    if let Some(body) = body {
+        let key = cairn_api::system::new_api_key().unwrap().sha256();
+        request = request.header("idempotency-key", key).json(body);
+    }
+    let response = request.send().await.unwrap();
+    let mut headers: Vec<_> = response
+        .headers()
+        .iter()
+        .filter(|(name, _)| *name != "date")
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    headers.sort();
+    let status = response.status();
+    format!("{status}\n{}\n\n{}", headers.join("\n"), response.text().await.unwrap())
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_foreign_id_answers_byte_for_byte_as_a_missing_one(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let (operator, owner, stranger) = (
+        stage.caller(Role::Operator).await,
+        stage.caller(Role::Owner).await,
+        stage.caller(Role::Owner).await,
+    );
+    stage.open_shop(&operator).await;
+    let top_up = owner.top_up("20.00").await;
+    let wish = json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": SSH_KEY });
+    let allocation = owner.post("/v1/allocations", &wish).await.text("/allocation_id");
+    owner.until(&format!("/v1/allocations/{allocation}"), |a| a["status"] == "active").await;
+    let refund = json!({ "top_up_id": top_up, "amount": "1.00", "currency": "USD" });
+    let refund = owner.post("/v1/refunds", &refund).await.text("/refund_id");
+    owner.until(&format!("/v1/refunds/{refund}"), |r| r["status"] == "succeeded").await;
+
+    let missing = [
+        (top_up.clone(), PaymentId::from_bits(7).to_string()),
+        (allocation.clone(), AllocationId::from_bits(7).to_string()),
+        (refund, RefundId::from_bits(7).to_string()),
+    ];
+    let reads = ["/v1/top-ups/{}", "/v1/allocations/{}", "/v1/refunds/{}"];
+    let more = ["/v1/top-ups/{}/client-secret", "/v1/allocations/{}/timeline"];
+    for (at, template) in [0, 1, 2, 0, 1].into_iter().zip(reads.into_iter().chain(more)) {
+        let ask = |id: &str| template.replace("{}", id);
+        let (foreign, nothing) = (ask(&missing[at].0), ask(&missing[at].1));
+        assert_eq!(owner.get(&foreign).await.status, 200, "{foreign}: the owner must see it");
+        let foreign = whole(&stranger, Method::GET, &foreign, None).await;
+        assert_eq!(foreign, whole(&stranger, Method::GET, &nothing, None).await);
+        assert!(foreign.starts_with("404"), "{foreign}");
+    }
+    let release = |id: &str| format!("/v1/allocations/{id}/release");
+    let (foreign, nothing) = (release(&missing[1].0), release(&missing[1].1));
+    let body = json!({});
+    let foreign = whole(&stranger, Method::POST, &foreign, Some(&body)).await;
+    assert_eq!(foreign, whole(&stranger, Method::POST, &nothing, Some(&body)).await);
+    let refund = |id: &str| json!({ "top_up_id": id });
+    let foreign = whole(&stranger, Method::POST, "/v1/refunds", Some(&refund(&missing[0].0))).await;
+    let nothing = whole(&stranger, Method::POST, "/v1/refunds", Some(&refund(&missing[0].1))).await;
+    assert_eq!(foreign, nothing);
+    for list in ["/v1/top-ups", "/v1/refunds", "/v1/allocations", "/v1/statement", "/v1/balance"] {
+        assert_eq!(stranger.get(list).await.body["items"], json!([]), "{list}");
+    }
+    let still = owner.get(&format!("/v1/allocations/{allocation}")).await;
+    assert_eq!(still.body["status"], "active", "the stranger released it");
+    stage.strike().await;
+}

@@ -1,0 +1,63 @@
+//! The same key means the same wish, however often and however many at once.
+use cairn_identity::Role;
+use futures::future::join_all;
+use serde_json::json;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::support::Stage;
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_repeat_gets_the_first_answer_and_does_nothing(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let wish = json!({ "amount": "5.00", "currency": "USD" });
+    let first = customer.post_as("once", "/v1/top-ups", &wish).await;
+    assert_eq!((first.status, first.header("idempotency-replayed")), (201, ""));
+    let spelt_otherwise = json!({ "currency": "USD", "amount": "5.00" });
+    let again = customer.post_as("once", "/v1/top-ups", &spelt_otherwise).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (201, "true"));
+    assert_eq!(again.body, first.body);
+    assert_eq!(again.header("location"), first.header("location"));
+
+    let other = json!({ "amount": "6.00", "currency": "USD" });
+    let reused = customer.post_as("once", "/v1/top-ups", &other).await;
+    assert_eq!((reused.status, reused.code()), (422, "idempotency_key_reused"));
+    let elsewhere = customer.post_as("once", "/v1/refunds", &json!({ "top_up_id": "x" })).await;
+    assert_ne!(elsewhere.status, 201);
+    let somebody_else = stage.caller(Role::Owner).await;
+    let theirs = somebody_else.post_as("once", "/v1/top-ups", &other).await;
+    assert_eq!((theirs.status, theirs.header("idempotency-replayed")), (201, ""));
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_refusal_is_repeated_as_well(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let wish = json!({ "amount": "0.01", "currency": "USD" });
+    let first = customer.post_as("low", "/v1/top-ups", &wish).await;
+    let again = customer.post_as("low", "/v1/top-ups", &wish).await;
+    assert_eq!((first.code(), again.code()), ("amount_out_of_range", "amount_out_of_range"));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn many_at_once_have_one_effect(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let wish = json!({ "amount": "5.00", "currency": "USD", "payment_method": "pm_card_visa" });
+    let answers = join_all((0..10).map(|_| customer.post_as("same", "/v1/top-ups", &wish))).await;
+    let fresh = answers.iter().filter(|a| a.header("idempotency-replayed").is_empty()).count();
+    assert_eq!(fresh, 1);
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
+    }
+    customer.until("/v1/balance", |b| b["items"][0]["posted"] == "5.00").await;
+    let all = customer.get("/v1/top-ups").await;
+    assert_eq!(all.body["items"].as_array().unwrap().len(), 1);
+    stage.strike().await;
+}

@@ -1,0 +1,13 @@
+//! The API over real HTTP: real PostgreSQL, the Stripe simulator, nodes by script.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod auth;
+mod bad_input;
+mod cli;
+mod foreign;
+mod hang_up;
+mod idempotency;
+mod openapi;
+mod outage;
+mod support;
+mod thread;
+mod webhooks;

@@ -1,0 +1,249 @@
+//! A server on a database of its own, and callers with keys.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cairn_api::http::fleet::Enrolments;
+use cairn_api::http::server::bind;
+use cairn_api::outside::{self, Payments};
+use cairn_api::system::new_api_key;
+use cairn_api::wiring::{self, Outside, Server};
+use cairn_commands::identity::{CreateKey, create_key};
+use cairn_commands::processes::{RunnerConfig, Settings};
+use cairn_commands::{CommandContext, Commands};
+use cairn_core::{OrganisationId, Resources};
+use cairn_event_log::EventLog;
+use cairn_identity::Role;
+use cairn_projections::Projector;
+use cairn_ssh::{CertificateAuthority, ScriptedNodes};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use tempfile::TempDir;
+
+pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const SSH_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB6NDJ3IX4iL9qqcEXRqPrgAwn0kQ0IJc6cj4vG6OQZ1 me@laptop";
+
+pub struct Stage {
+    pub commands: Commands,
+    pub projector: Projector,
+    pub nodes: Arc<ScriptedNodes>,
+    pub payments: Payments,
+    pub base: String,
+    server: Server,
+    directory: TempDir,
+}
+
+impl Stage {
+    /// A server over an empty, migrated database.
+    pub async fn set(options: PgConnectOptions) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        let (commands, projector) = (wiring::commands(log.clone()), wiring::projector(log));
+        let directory = tempfile::tempdir().unwrap();
+        let authority = CertificateAuthority::open(&directory.path().join("keys")).unwrap();
+        let payments = outside::simulated(directory.path()).await.unwrap();
+        let nodes = Arc::new(ScriptedNodes::default());
+        let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let base = format!("http://{}", listeners[0].local_addr().unwrap());
+        let settings = Settings { tick_seconds: 1, poll_seconds: 1, ..Settings::default() };
+        let outside = Outside {
+            node: Arc::clone(&nodes) as _,
+            payments: Arc::clone(&payments.port),
+            webhook_secrets: payments.webhook_secrets.clone(),
+            enrolments: Enrolments {
+                authority: Arc::new(authority),
+                reserve: Resources::default(),
+            },
+            public_url: base.clone(),
+            runner: RunnerConfig { settings, ..RunnerConfig::new(outside::process_name()) },
+        };
+        let parts = (commands.clone(), projector.clone());
+        let server = Server::start(parts, outside, listeners).unwrap();
+        payments.deliver_to(&base);
+        Self { commands, projector, nodes, payments, base, server, directory }
+    }
+
+    /// Somebody with a key of this role, of an organisation of their own.
+    pub async fn caller(&self, role: Role) -> Caller {
+        let organisation = OrganisationId::from_bits(self.commands.ids.next());
+        self.caller_of(role, organisation).await
+    }
+
+    /// Somebody with a key of this role and organisation.
+    pub async fn caller_of(&self, role: Role, organisation_id: OrganisationId) -> Caller {
+        let secret = new_api_key().unwrap();
+        let input = CreateKey {
+            organisation_id,
+            role,
+            name: "test".to_owned(),
+            secret_sha256: secret.sha256(),
+        };
+        let made = create_key(&self.commands, &self.context(), input).await.unwrap();
+        self.projector.wait_for(made.position, PATIENCE).await.unwrap();
+        Caller {
+            http: reqwest::Client::new(),
+            base: self.base.clone(),
+            key: Some(secret.expose().to_owned()),
+            organisation_id,
+        }
+    }
+
+    /// Somebody without a key.
+    pub fn nobody(&self) -> Caller {
+        Caller {
+            http: reqwest::Client::new(),
+            base: self.base.clone(),
+            key: None,
+            organisation_id: OrganisationId::from_bits(0),
+        }
+    }
+
+    fn context(&self) -> CommandContext {
+        let command_id = format!("test:{:032x}", self.commands.ids.next());
+        CommandContext {
+            body_hash: [0; 32],
+            correlation_id: command_id.clone(),
+            command_id,
+            actor: "test".to_owned(),
+            organisation_id: None,
+            causation_id: None,
+            traceparent: None,
+            origin: None,
+        }
+    }
+
+    /// A SKU at 3.60 USD per hour, and a node that is ready.
+    pub async fn open_shop(&self, operator: &Caller) {
+        let resources = json!({
+            "cpu_millis": 500, "memory_bytes": 64 << 20, "disk_bytes": 64 << 20, "pids_max": 64
+        });
+        let sku = json!({ "sku_id": "small", "resources": resources });
+        assert_eq!(operator.post("/v1/skus", &sku).await.status, 201);
+        let price = json!({ "amount": "3.60", "currency": "USD" });
+        assert_eq!(operator.post("/v1/skus/small/prices", &price).await.status, 200);
+        let invited = operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
+        assert_eq!(invited.status, 201, "{}", invited.body);
+        let enrolled = self.nobody().post("/v1/nodes/enrol", &self.enrolment(&invited.body)).await;
+        assert_eq!(enrolled.status, 200, "{}", enrolled.body);
+        let path = format!("/v1/nodes/{}", invited.text("/node_id"));
+        operator
+            .until(&path, |node| node["lifecycle"] == "ready" && node["link"] == "online")
+            .await;
+    }
+
+    /// What the invited node would post.
+    pub fn enrolment(&self, invitation: &Value) -> Value {
+        let command = invitation["command"].as_str().unwrap();
+        let token = command.split(' ').skip_while(|word| *word != "--token").nth(1).unwrap();
+        let facts = self.nodes.facts();
+        let key = SSH_KEY.rsplit_once(' ').unwrap().0;
+        json!({
+            "token": token, "hostname": "n1", "address": "192.0.2.7", "port": 22, "host_keys": [key],
+            "facts": {
+                "hostname": "n1", "os": facts.os, "helper_version": facts.helper_version,
+                "cgroup": facts.cgroup, "home_limit": "none", "clock_micros": 0,
+                "total": facts.total, "missing": [],
+            },
+        })
+    }
+
+    /// Ends the server in order.
+    pub async fn strike(self) {
+        self.server.stop().await;
+        if let Some(simulator) = self.payments.simulator {
+            simulator.shutdown().await;
+        }
+        self.commands.executor.log().pool().close().await;
+        drop(self.directory);
+    }
+}
+
+#[derive(Clone)]
+pub struct Caller {
+    pub http: reqwest::Client,
+    pub base: String,
+    pub key: Option<String>,
+    pub organisation_id: OrganisationId,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    pub fn text(&self, pointer: &str) -> String {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Caller {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        answer(self.request(Method::GET, path).send().await.unwrap()).await
+    }
+
+    /// Posts under a new key.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let key = new_api_key().unwrap();
+        self.post_as(&key.sha256(), path, body).await
+    }
+
+    /// Posts under this key.
+    pub async fn post_as(&self, key: &str, path: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path).header("idempotency-key", key);
+        answer(request.json(body).send().await.unwrap()).await
+    }
+
+    /// Reads until it is as wanted.
+    pub async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.get(path).await;
+            if found.status == 200 && wanted(&found.body) {
+                return found.body;
+            }
+            assert!(Instant::now() < deadline, "{path} never came about: {}", found.body);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Pays in and waits for the credit.
+    pub async fn top_up(&self, amount: &str) -> String {
+        let wish = json!({ "amount": amount, "currency": "USD", "payment_method": "pm_card_visa" });
+        let asked = self.post("/v1/top-ups", &wish).await;
+        assert_eq!(asked.status, 201, "{}", asked.body);
+        let id = asked.text("/top_up_id");
+        self.until(&format!("/v1/top-ups/{id}"), |t| t["status"] == "succeeded").await;
+        self.until("/v1/statement", |s| {
+            s["items"].as_array().unwrap().iter().any(|line| line["reference"] == id)
+        })
+        .await;
+        id
+    }
+}
+
+pub async fn answer(response: Response) -> Answer {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Answer { status, headers, body }
+}
