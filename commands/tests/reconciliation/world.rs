@@ -15,6 +15,7 @@ use cairn_event_log::EventLog;
 use cairn_ledger::{ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 
 pub const CENT: i64 = 10_000_000;
 pub const UNIT: i64 = 100 * CENT;
@@ -118,7 +119,11 @@ pub struct World {
 }
 
 impl World {
-    pub async fn new(pool: PgPool) -> Self {
+    /// Everything runs with the rights that the application has.
+    pub async fn new(owner: PgPool) -> Self {
+        let acting = PgPoolOptions::new()
+            .after_connect(|connection, _| Box::pin(cairn_event_log::as_app(connection)));
+        let pool = acting.connect_with((*owner.connect_options()).clone()).await.unwrap();
         let now: time::OffsetDateTime =
             sqlx::query_scalar("SELECT now()").fetch_one(&pool).await.unwrap();
         Self {

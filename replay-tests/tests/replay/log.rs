@@ -2,6 +2,7 @@
 use cairn_commands::replay::{VerifyReport, verify, verify_in_pages};
 use cairn_event_log::EventLog;
 use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 
 use super::events::golden;
 use super::story::{Told, append, story};
@@ -62,6 +63,15 @@ async fn streams_may_interleave_without_changing_their_states(pool: PgPool) {
     let recorded = std::fs::read_to_string(golden("logs").join("story.digest")).unwrap();
     assert!(report.identical, "{:?}", report.differences);
     assert_eq!(report.digest, recorded.trim());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn verifying_needs_no_more_than_the_rights_of_the_application(pool: PgPool) {
+    let report = replayed(&pool).await;
+    let acting = PgPoolOptions::new()
+        .after_connect(|connection, _| Box::pin(cairn_event_log::as_app(connection)));
+    let pool = acting.connect_with((*pool.connect_options()).clone()).await.unwrap();
+    assert_eq!(verify(&pool).await.unwrap(), report);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -1,0 +1,70 @@
+//! The saga matrix on a real Linux node: a network namespace, private mounts, real accounts and OpenSSH. Every step of
+//! provisioning and of the teardown is failed, never answered, killed before and after, and done twice; then the node is
+//! looked at with other eyes than its helper's. Skipped, aloud, where there can be no such node.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests too")]
+#[path = "../../../infra/ssh/tests/nodes/support.rs"]
+#[allow(dead_code, reason = "written for the tests of the adapter")]
+mod nodes;
+#[path = "../../../commands/tests/support/mod.rs"]
+mod support;
+mod world;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use support::faults::Mode;
+use support::matrix::{Cell, Story, saga_matrix};
+use world::RealNode;
+
+const AT_THE_NODE: [&str; 7] = [
+    "ensure_uid",
+    "ensure_home",
+    "ensure_user",
+    "ensure_limits",
+    "ensure_access",
+    "ensure_prove",
+    "tear_down",
+];
+
+fn at_the_node(mode: Mode) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = AT_THE_NODE
+        .into_iter()
+        .map(|target| Cell { story: Story::Rental, target, mode })
+        .collect();
+    cells.push(Cell { story: Story::FailingRental, target: "tear_down", mode });
+    cells
+}
+
+async fn run(name: &str, db: PgConnectOptions, cells: Vec<Cell>) {
+    let Some(node) = RealNode::start(name).await else { return };
+    saga_matrix(db, node.clone(), &cells).await;
+    node.stop().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn on_a_real_node_every_action_and_undo_runs_twice(_: PgPoolOptions, db: PgConnectOptions) {
+    let twice = |story| Cell { story, target: "*", mode: Mode::Twice };
+    let stories = [Story::Rental, Story::FailingRental, Story::TooPoor];
+    run("saga-twice", db, stories.map(twice).to_vec()).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn on_a_real_node_a_step_that_fails_for_good_is_undone(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    run("saga-fails", db, at_the_node(Mode::Permanent)).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn on_a_real_node_a_step_that_never_answers_is_undone(_: PgPoolOptions, db: PgConnectOptions) {
+    run("saga-silent", db, at_the_node(Mode::Forever)).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn on_a_real_node_a_worker_may_die_before_a_step(_: PgPoolOptions, db: PgConnectOptions) {
+    run("saga-before", db, at_the_node(Mode::KillBefore)).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn on_a_real_node_a_worker_may_die_after_a_step(_: PgPoolOptions, db: PgConnectOptions) {
+    run("saga-after", db, at_the_node(Mode::KillAfter)).await;
+}
