@@ -17,16 +17,17 @@ pub fn prepare(check_only: bool) -> Result<(), Failure> {
     setup::require(&[&BUILD, &DATABASE])?;
     let scratch = Scratch::start("prepare")?;
     let cluster = scratch.cluster()?;
-    let database = "cairn_prepare";
-    cluster.create_database(database).map_err(|error| error.to_string())?;
-    migrate(cluster, database)?;
+    // A name of our own: a run that was killed may have left its cluster with its database.
+    let database = format!("cairn_prepare_{}", std::process::id());
+    cluster.create_database(&database).map_err(|error| error.to_string())?;
+    migrate(cluster, &database)?;
     let fresh = target().join("sqlx-fresh");
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
     force_recheck()?;
     let mut compile = cargo(&["check", "--workspace", "--all-targets"]);
     compile.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", &fresh);
-    compile.env("DATABASE_URL", cluster.url(database));
+    compile.env("DATABASE_URL", cluster.url(&database));
     step("compiling every query against the migrations", &mut compile)?;
     let (new, old) = (contents(&fresh)?, contents(&root().join(".sqlx"))?);
     if new.is_empty() {

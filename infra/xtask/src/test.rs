@@ -15,10 +15,11 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
     step("building programs and tests", build.env("SQLX_OFFLINE", "true"))?;
     let scratch = Scratch::start("test")?;
     let cluster = scratch.cluster()?;
-    cluster.create_database("cairn_test").map_err(|error| error.to_string())?;
+    let database = format!("cairn_test_{}", std::process::id());
+    cluster.create_database(&database).map_err(|error| error.to_string())?;
     say(&format!("PostgreSQL is up in {}", cluster.location().display()));
     let mut run = cargo(&["test", "--workspace"]);
     run.args(arguments);
-    run.env("SQLX_OFFLINE", "true").env("DATABASE_URL", cluster.url("cairn_test"));
+    run.env("SQLX_OFFLINE", "true").env("DATABASE_URL", cluster.url(&database));
     step("running every test", &mut run)
 }
