@@ -1,4 +1,5 @@
 //! The executor on a real PostgreSQL: one effect per command id, conflicts retried, callers free to go.
+#![allow(clippy::unwrap_used, reason = "a test")]
 use cairn_commands::{CommandContext, ExecuteError, Executed, Executor};
 use cairn_core::{
     Currency, Decider, HoldId, OrganisationId, PaymentId, Refusal, Timestamp, domain_event,

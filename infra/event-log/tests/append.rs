@@ -1,4 +1,5 @@
 //! What an append promises: gapless order, one effect per command id, a failure that stays alone, and no change ever.
+#![allow(clippy::unwrap_used, reason = "a test")]
 mod common;
 
 use cairn_event_log::{Appended, EventLog, LogError, Outcome};

@@ -1,4 +1,5 @@
 //! The books: what the database itself refuses, whoever asks.
+#![allow(clippy::unwrap_used, reason = "a test")]
 mod common;
 
 use cairn_core::chart::AccountType;

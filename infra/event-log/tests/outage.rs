@@ -1,4 +1,5 @@
 //! The database goes away, in the middle of everything: each test kills a durable cluster of its own.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 mod common;
 
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
 //! Several processes append to one log: nothing is lost, nothing skipped, nothing out of order, even if one is killed.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 mod common;
 
 use std::collections::HashMap;
@@ -53,7 +54,7 @@ async fn write_one(log: &EventLog, stream: &str, number: usize) {
     println!("asked {}", own.command_id);
     let (position, _) = done(&log.append(own.clone()).await.unwrap());
     println!("answered {} {position}", own.command_id);
-    if number % 8 == 0 {
+    if number.is_multiple_of(8) {
         let head = log.load(common::TYPE, "shared", 0).await.unwrap().len();
         let mut shared =
             request("shared", i64::try_from(head).unwrap(), vec![event("1"), event("2")]);

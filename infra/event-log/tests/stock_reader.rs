@@ -1,4 +1,5 @@
 //! Stock postgres-es, which knows nothing of Cairn, reads the log and agrees.
+#![allow(clippy::unwrap_used, reason = "a test")]
 mod common;
 
 use cairn_core::{Currency, Decider, HoldId, OrganisationId, PaymentId, Timestamp};

@@ -1,5 +1,5 @@
 //! Requests and a log that acts as the application's role.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part")]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cairn_core::{BookEntry, Currency, HoldChange, HoldId, JournalTransaction, Timestamp};
