@@ -7,45 +7,15 @@
 mod books;
 mod fold;
 mod report;
+mod state;
 mod stones;
 mod verify;
 
-use std::str::FromStr;
-
-use cairn_core::Timestamp;
-use serde_json::json;
-use sqlx::PgPool;
-
 pub use report::{Difference, VerifyReport};
-pub(crate) use stones::{instant, timestamp};
+pub use state::{At, state, types};
 pub use verify::{verify, verify_in_pages};
 
-/// Up to where a stream is folded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum At {
-    /// All of it.
-    #[default]
-    Head,
-    /// Up to and including a position of the log.
-    Position(i64),
-    /// Up to and including what was recorded by an instant.
-    Time(Timestamp),
-}
-
-impl FromStr for At {
-    type Err = String;
-
-    /// `head`, a position, or an RFC 3339 instant.
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "head" {
-            return Ok(Self::Head);
-        }
-        let position = text.parse().map(Self::Position);
-        position.or_else(|_| text.parse().map(Self::Time)).map_err(|_| {
-            format!("'{text}' is neither a position nor an instant such as 2026-01-31T09:00:00Z")
-        })
-    }
-}
+pub(crate) use stones::{instant, timestamp};
 
 /// Why a replay has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -67,41 +37,4 @@ pub enum ReplayError {
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-}
-
-/// Every type of aggregate that can be folded.
-#[must_use]
-pub fn types() -> Vec<&'static str> {
-    fold::TYPES.iter().map(|(name, _)| *name).collect()
-}
-
-/// One stream, folded up to a point of the log: `{"aggregate_type", "aggregate_id", "sequence", "position",
-/// "recorded_at", "state"}`.
-///
-/// # Errors
-/// [`ReplayError`]; an unknown type and a stream without events are told apart.
-pub async fn state(
-    pool: &PgPool,
-    aggregate_type: &str,
-    aggregate_id: &str,
-    at: At,
-) -> Result<serde_json::Value, ReplayError> {
-    let mut folded = fold::start(aggregate_type)
-        .ok_or_else(|| ReplayError::UnknownType(aggregate_type.to_owned(), types().join(", ")))?;
-    let mut last = None;
-    for stone in stones::of_stream(pool, (aggregate_type, aggregate_id), at).await? {
-        let corrupt = |message| ReplayError::Corrupt { position: stone.position, message };
-        folded.add(&stone).map_err(corrupt)?;
-        last = Some(stone);
-    }
-    let missing = || ReplayError::NotFound(aggregate_type.to_owned(), aggregate_id.to_owned());
-    let last = last.ok_or_else(missing)?;
-    Ok(json!({
-        "aggregate_type": aggregate_type,
-        "aggregate_id": aggregate_id,
-        "sequence": last.sequence,
-        "position": last.position,
-        "recorded_at": last.recorded_at(),
-        "state": folded.state(),
-    }))
 }
