@@ -56,6 +56,7 @@ async fn settle(log: &EventLog, request: &AppendRequest) -> Appended {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_database_is_unavailable_and_comes_back_without_a_restart() {
     let (_directory, mut cluster, log) = start().await;
+    let mut wake = log.wake();
     log.append(request("a", 0, vec![event("1")])).await.unwrap();
     cluster.kill_tree();
     assert!(!cluster.is_running());
@@ -81,6 +82,13 @@ async fn a_stopped_database_is_unavailable_and_comes_back_without_a_restart() {
     while log.head().await != Ok(3) {
         assert!(started.elapsed() < PATIENCE);
     }
+    // Other processes are heard again as well.
+    let options = PgConnectOptions::from_str(&cluster.url("log")).unwrap();
+    let other = EventLog::connect(options, 2).await.unwrap();
+    other.append(request("c", 0, vec![event("3")])).await.unwrap();
+    let heard = tokio::time::timeout(PATIENCE, wake.wait_for(|head| *head >= 4));
+    heard.await.unwrap().unwrap();
+    other.close().await;
     log.close().await;
     tokio::task::spawn_blocking(move || cluster.kill_tree()).await.unwrap();
 }

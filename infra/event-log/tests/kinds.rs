@@ -1,0 +1,141 @@
+//! The kinds of movement that the domain makes and those that the database allows are the same.
+#![allow(clippy::unwrap_used, reason = "a test")]
+mod common;
+
+use std::collections::BTreeSet;
+
+use cairn_core::{Currency, Decider, HoldId, OrganisationId, PaymentId, RefundId, Timestamp};
+use cairn_event_log::{EventLog, NewEvent};
+use cairn_ledger::{CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand};
+use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
+use common::{done, open, request};
+use sqlx::PgPool;
+
+const UNIT: i64 = 1_000_000_000;
+const ORGANISATION: OrganisationId = OrganisationId::from_bits(1);
+const PAYMENT: PaymentId = PaymentId::from_bits(2);
+const AT: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+/// Decides command after command and appends what it decides.
+async fn tell<A: Decider>(log: &EventLog, id: &str, commands: Vec<A::Command>) {
+    let (mut state, mut sequence) = (A::default(), 0);
+    for command in commands {
+        let mut events = vec![];
+        for event in state.decide(command).unwrap() {
+            state = state.evolve(event.clone());
+            let book = state.book_entry(&event);
+            events.push(NewEvent::try_new(&event, book).unwrap());
+        }
+        let mut request = request(id, sequence, events);
+        request.aggregate_type = A::TYPE;
+        (_, sequence) = done(&log.append(request).await.unwrap());
+    }
+}
+
+fn wallet_commands() -> Vec<WalletCommand> {
+    let hold_id = HoldId::from_bits(3);
+    let reserve = |refund: u128, units: i64| {
+        WalletCommand::ReserveRefund(ReserveRefund {
+            refund_id: RefundId::from_bits(refund),
+            payment_id: PAYMENT,
+            amount_nanos: units * UNIT,
+            reason: "asked".to_owned(),
+            at: AT,
+        })
+    };
+    let expires_at = AT.plus_secs(3_600);
+    vec![
+        WalletCommand::TopUp(TopUp {
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            payment_id: PAYMENT,
+            amount_nanos: 10 * UNIT,
+            charge_id: "ch_1".to_owned(),
+            at: AT,
+        }),
+        reserve(4, 1),
+        WalletCommand::ReturnRefund { refund_id: RefundId::from_bits(4), at: AT },
+        reserve(5, 2),
+        WalletCommand::PlaceHold(PlaceHold {
+            hold_id,
+            purpose: "allocation".to_owned(),
+            amount_nanos: UNIT,
+            expires_at,
+            at: AT,
+        }),
+        WalletCommand::CaptureHold(CaptureHold {
+            hold_id,
+            total_nanos: 9 * UNIT,
+            seconds: 60,
+            product: "compute".to_owned(),
+            keep_nanos: 0,
+            expires_at,
+            at: AT,
+        }),
+    ]
+}
+
+fn payment_commands() -> Vec<PaymentCommand> {
+    vec![
+        PaymentCommand::Request {
+            payment_id: PAYMENT,
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            amount_nanos: 10 * UNIT,
+            payment_method: None,
+            at: AT,
+        },
+        PaymentCommand::Submit { provider_id: "pi_1".to_owned(), at: AT },
+        PaymentCommand::Succeed {
+            provider_id: "pi_1".to_owned(),
+            charge_id: "ch_1".to_owned(),
+            amount_nanos: 10 * UNIT,
+            at: AT,
+        },
+        PaymentCommand::RecordFee {
+            balance_transaction_id: "txn_1".to_owned(),
+            fee_nanos: UNIT / 2,
+            at: AT,
+        },
+    ]
+}
+
+fn refund_commands() -> Vec<RefundCommand> {
+    vec![
+        RefundCommand::Request {
+            refund_id: RefundId::from_bits(5),
+            payment_id: PAYMENT,
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            amount_nanos: 2 * UNIT,
+            charge_id: "ch_1".to_owned(),
+            at: AT,
+        },
+        RefundCommand::Submit { provider_id: "re_1".to_owned(), at: AT },
+        RefundCommand::Succeed { provider_id: "re_1".to_owned(), amount_nanos: 2 * UNIT, at: AT },
+        RefundCommand::Fail { code: "expired_card".to_owned(), at: AT },
+    ]
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn every_movement_of_the_domain_is_allowed_and_no_other(pool: PgPool) {
+    let log = open(&pool).await;
+    tell::<Wallet>(&log, "wallet", wallet_commands()).await;
+    tell::<Payment>(&log, "payment", payment_commands()).await;
+    tell::<Refund>(&log, "refund", refund_commands()).await;
+    let kinds = |from: &'static str| {
+        let pool = pool.clone();
+        async move {
+            let sql = format!("SELECT DISTINCT kind FROM {from}");
+            let kinds: Vec<String> = sqlx::query_scalar(&sql).fetch_all(&pool).await.unwrap();
+            kinds.into_iter().collect::<BTreeSet<_>>()
+        }
+    };
+    assert_eq!(kinds("ledger_journal_transactions").await, kinds("ledger_kinds").await);
+    let sum: i64 = sqlx::query_scalar("SELECT sum(amount_nanos)::bigint FROM ledger_postings")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(sum, 0);
+    log.close().await;
+}
