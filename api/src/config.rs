@@ -35,6 +35,8 @@ pub struct Config {
     pub log: String,
     /// Log filter of the demo, which tells its own story.
     pub demo_log: String,
+    /// The key of one command line and the hash of its words; a new one each time when absent.
+    pub idempotency: Option<(String, [u8; 32])>,
     /// Who runs this command, for the audit trail.
     pub user: String,
 }
@@ -88,6 +90,7 @@ impl Config {
             pool_size: parse("CAIRN_POOL_SIZE", &or("CAIRN_POOL_SIZE", "16"), "a number")?,
             log: or("CAIRN_LOG", "info,sqlx=warn,russh=warn"),
             demo_log: or("CAIRN_LOG", "error"),
+            idempotency: None,
             user: lookup("SUDO_USER").unwrap_or_else(|| or("USER", "unknown")),
         })
     }

@@ -2,7 +2,7 @@
 pub mod catalogue;
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cairn_commands::ExecuteError;
 use cairn_commands::ports::{FailureKind, PortError};
@@ -10,6 +10,8 @@ use cairn_event_log::LogError;
 use cairn_projections::{EngineError, QueryError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use self::catalogue::Code;
 
 /// An error of one member of the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -30,33 +32,46 @@ impl FieldError {
     }
 }
 
-/// What went wrong, as `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// What went wrong.
+#[derive(Debug, Clone)]
 pub struct Problem {
-    /// Page of the code, relative to the server.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// One line, the same for every problem of this code.
-    pub title: String,
-    /// HTTP status.
-    pub status: u16,
+    /// Its row in the catalogue.
+    pub code: &'static Code,
     /// What happened this time.
     pub detail: String,
-    /// Stable code.
-    pub code: String,
-    /// Whether the same request may simply be sent again (with the same Idempotency-Key).
-    pub retryable: bool,
-    /// Whether it may have happened nevertheless.
-    pub in_doubt: bool,
     /// Names this request in the server's log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Errors of single members of the body.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// Whether this is the stored first answer to the same Idempotency-Key.
-    #[serde(skip)]
     pub replayed: bool,
+}
+
+/// What went wrong, as `application/problem+json`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDetails<'a> {
+    /// Page of the code, relative to the server.
+    #[serde(rename = "type")]
+    kind: String,
+    /// One line, the same for every problem of this code.
+    title: &'static str,
+    /// HTTP status.
+    status: u16,
+    /// What happened this time.
+    detail: &'a str,
+    /// Stable code.
+    code: &'static str,
+    /// Whether the same request may simply be sent again (with the same Idempotency-Key).
+    retryable: bool,
+    /// Whether it may have happened nevertheless.
+    in_doubt: bool,
+    /// Names this request in the server's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    /// Errors of single members of the body.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
 }
 
 /// What is not there.
@@ -76,21 +91,11 @@ impl Problem {
     #[must_use]
     pub fn new(code: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let Some(code) = catalogue::find(code) else {
-            return Self::new("internal", format!("{code}: {detail}"));
+        let (code, detail) = match catalogue::find(code) {
+            Some(code) => (code, detail),
+            None => (catalogue::internal(), format!("{code}: {detail}")),
         };
-        Self {
-            kind: format!("/docs/errors/{}", code.name),
-            title: code.title.to_owned(),
-            status: code.status.as_u16(),
-            detail,
-            code: code.name.to_owned(),
-            retryable: code.retryable,
-            in_doubt: code.name == "outcome_in_doubt",
-            request_id: None,
-            errors: vec![],
-            replayed: false,
-        }
+        Self { code, detail, request_id: None, errors: vec![], replayed: false }
     }
 
     /// Nothing to see: what is not there and what belongs to somebody else look the same.
@@ -125,30 +130,38 @@ impl Problem {
         Self { errors, ..Self::new("body_invalid", detail) }
     }
 
-    /// Its status.
+    /// As it goes over the wire.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-
-    fn retry_after(&self) -> Option<HeaderValue> {
-        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then(|| HeaderValue::from_static("1"))
+    pub fn details(&self) -> ProblemDetails<'_> {
+        ProblemDetails {
+            kind: format!("/docs/errors/{}", self.code.name),
+            title: self.code.title,
+            status: self.code.status.as_u16(),
+            detail: &self.detail,
+            code: self.code.name,
+            retryable: self.code.retryable,
+            in_doubt: self.code.name == "outcome_in_doubt",
+            request_id: self.request_id.as_deref(),
+            errors: &self.errors,
+        }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status(), Json(&self)).into_response();
+        let status = self.code.status;
+        let mut response = (status, Json(self.details())).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after() {
-            headers.insert(header::RETRY_AFTER, seconds);
+        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        set(header::CONTENT_TYPE, "application/problem+json");
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            set(header::RETRY_AFTER, "1");
         }
-        if self.status() == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if status == StatusCode::UNAUTHORIZED {
+            set(header::WWW_AUTHENTICATE, "Bearer");
         }
         if self.replayed {
-            headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+            set(HeaderName::from_static("idempotency-replayed"), "true");
         }
         response.extensions_mut().insert(self);
         response

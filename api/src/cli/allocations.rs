@@ -8,6 +8,7 @@ use serde_json::json;
 use super::args::AllocationsCommand;
 use super::exit::CliError;
 use super::output::Output;
+use super::pages::all_pages;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
 use crate::http::compute::{Allocation, TimelineEntry, without_comment};
@@ -48,7 +49,7 @@ pub(super) async fn run(
         }
         AllocationsCommand::List { organisation } => {
             parts.catch_up().await?;
-            let rows = super::all_pages(async |after| {
+            let rows = all_pages(async |after| {
                 let filter = view::Filter { organisation, ..view::Filter::default() };
                 Ok(view::list(parts.pool(), filter, after, 200).await?)
             });

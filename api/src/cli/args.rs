@@ -20,6 +20,9 @@ pub struct Cli {
     /// How to print data.
     #[arg(long, value_enum, global = true, default_value_t = Format::Table)]
     pub output: Format,
+    /// Makes a command that changes something happen at most once: repeat it with the same key after an answer was lost or in doubt.
+    #[arg(long, global = true, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -61,6 +64,8 @@ pub enum Command {
     /// Process managers: what runs and what is stuck.
     #[command(subcommand)]
     Process(ProcessCommand),
+    /// The audit trail: who did what, from where, caused by what.
+    Audit(AuditArgs),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
     /// The whole story, on real parts.
@@ -264,6 +269,26 @@ pub struct BalanceArgs {
     /// Whose.
     #[arg(long)]
     pub organisation: OrganisationId,
+}
+
+/// `audit`
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Only about this type of thing, for example `allocation`.
+    #[arg(long)]
+    pub aggregate_type: Option<String>,
+    /// Only about this thing.
+    #[arg(long)]
+    pub aggregate_id: Option<String>,
+    /// Only by this one: an API key's id, `operator:<name>`, or a process.
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// Only what this request set in motion.
+    #[arg(long)]
+    pub correlation_id: Option<String>,
+    /// At most so many, newest first.
+    #[arg(long, default_value_t = 50)]
+    pub limit: i64,
 }
 
 /// `finance`

@@ -8,6 +8,7 @@ use cairn_projections::ledger::{balances, statement};
 use super::args::{BalanceArgs, ExportFormat, FinanceCommand};
 use super::exit::{CliError, Exit};
 use super::output::Output;
+use super::pages::all_pages;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
 use crate::http::ledger::{StatementLine, Wallet};
@@ -53,7 +54,7 @@ pub(super) async fn balance(
     let organisation = Some(args.organisation);
     Session::run(config, async |parts| {
         parts.catch_up().await?;
-        let rows = super::all_pages(async |after| {
+        let rows = all_pages(async |after| {
             Ok(balances::list(parts.pool(), organisation, after, 200).await?)
         });
         let rows: Vec<_> = rows.await?.into_iter().map(Wallet::from).collect();
@@ -71,7 +72,7 @@ pub(super) async fn run(
         FinanceCommand::TrialBalance => show_trial_balance(&parts, output).await,
         FinanceCommand::Statement { organisation, currency } => {
             parts.catch_up().await?;
-            let rows = super::all_pages(async |after| {
+            let rows = all_pages(async |after| {
                 let page = statement::list(parts.pool(), organisation, Some(currency), after, 200);
                 Ok(page.await?)
             });

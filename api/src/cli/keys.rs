@@ -6,8 +6,9 @@ use cairn_projections::identity::api_keys;
 use serde_json::json;
 
 use super::args::{KeysCommand, RoleArg};
-use super::exit::CliError;
+use super::exit::{CliError, Exit};
 use super::output::Output;
+use super::pages::all_pages;
 use super::session::{Session, SessionParts};
 use crate::auth::ApiKeySecret;
 use crate::config::Config;
@@ -52,10 +53,9 @@ pub(super) async fn run(
         }
         KeysCommand::List => {
             parts.catch_up().await?;
-            let rows = super::all_pages(async |after| {
-                Ok(api_keys::list(parts.pool(), None, after, 200).await?)
-            })
-            .await?;
+            let rows =
+                all_pages(async |after| Ok(api_keys::list(parts.pool(), None, after, 200).await?))
+                    .await?;
             output.rows(&rows, &COLUMNS)
         }
     })
@@ -82,6 +82,10 @@ pub(super) async fn create(
     let input = CreateKey { organisation_id, role, name, secret_sha256: secret.sha256() };
     let context = parts.context(Some(organisation_id));
     let done = identity::create_key(&parts.commands, &context, input).await?;
+    if done.replayed {
+        let message = format!("{} was made before, and shown only then", done.aggregate_id);
+        return Err(CliError::new(Exit::Refused, "shown_once", message));
+    }
     parts.reach(done.position).await?;
     Ok(Made { secret, key_id: done.aggregate_id, organisation_id })
 }

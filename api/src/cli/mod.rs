@@ -4,12 +4,15 @@ pub mod exit;
 pub mod output;
 
 mod allocations;
+mod audit;
 mod demo;
 mod doctor;
 mod finance;
 mod keys;
 mod migrate;
 mod nodes;
+mod once;
+mod pages;
 mod process;
 mod projections;
 mod replay;
@@ -33,7 +36,8 @@ pub fn main() -> ExitCode {
     let output = Output::new(cli.output);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(CliError::from).and_then(|runtime| {
-        let config = Config::from_env().map_err(|error| CliError::usage(error.to_string()))?;
+        let mut config = Config::from_env().map_err(|error| CliError::usage(error.to_string()))?;
+        config.idempotency = cli.idempotency_key.map(once::once).transpose()?;
         runtime.block_on(run(cli.command, &config, output))
     });
     match ended {
@@ -41,21 +45,6 @@ pub fn main() -> ExitCode {
         Err(error) => {
             output.fail(&error);
             error.exit.into()
-        }
-    }
-}
-
-/// Every row of a list, page by page.
-async fn all_pages<T>(
-    page: impl AsyncFn(Option<String>) -> Result<cairn_projections::Page<T>, CliError>,
-) -> Result<Vec<T>, CliError> {
-    let (mut rows, mut after) = (vec![], None);
-    loop {
-        let page = page(after).await?;
-        rows.extend(page.items);
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(rows),
         }
     }
 }
@@ -74,6 +63,7 @@ async fn run(command: Command, config: &Config, output: Output) -> Result<(), Cl
         Command::Replay(command) => replay::run(config, command, output).await,
         Command::Projections(command) => projections::run(config, command, output).await,
         Command::Process(command) => process::run(config, command, output).await,
+        Command::Audit(args) => audit::run(config, args, output).await,
         Command::Doctor => doctor::run(config, output).await,
         Command::Demo(args) => demo::run(config, &args, output).await,
         Command::Completions { shell } => {

@@ -5,8 +5,9 @@ use cairn_projections::fleet::nodes as view;
 use serde_json::json;
 
 use super::args::{NodesCommand, PolicyArgs};
-use super::exit::CliError;
+use super::exit::{CliError, Exit};
 use super::output::Output;
+use super::pages::all_pages;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
 use crate::http::fleet::Node;
@@ -21,7 +22,7 @@ pub(super) async fn run(
         NodesCommand::Enrol { name, url } => invite(config, &parts, (name, url), output).await,
         NodesCommand::List => {
             parts.catch_up().await?;
-            let rows = super::all_pages(async |after| {
+            let rows = all_pages(async |after| {
                 Ok(view::list(parts.pool(), view::Filter::default(), after, 200).await?)
             });
             let rows: Vec<_> = rows.await?.into_iter().map(Node::from).collect();
@@ -46,7 +47,11 @@ async fn invite(
     let input = InviteNode { node_id: None, name };
     let invited = fleet::invite_node(&parts.commands, &parts.context(None), input).await?;
     let node_id = invited.executed.aggregate_id;
-    let token = invited.token.ok_or_else(|| CliError::failure("the token was not made"))?;
+    let token = invited.token.ok_or_else(|| {
+        let message =
+            format!("{node_id} was invited before, and its token shown only then: invite again");
+        CliError::new(Exit::Refused, "shown_once", message)
+    })?;
     let enrolments = crate::nodes::open(&config.data)?.enrolments;
     let url = url.unwrap_or_else(|| outside::public_url(config, None));
     let command = enrolments.command(&url, &token);

@@ -63,6 +63,7 @@ pub struct SessionParts {
     /// What is seen.
     pub projector: Projector,
     user: String,
+    idempotency: Option<(String, [u8; 32])>,
 }
 
 impl SessionParts {
@@ -72,6 +73,7 @@ impl SessionParts {
             commands: platform.commands.clone(),
             projector: platform.projector.clone(),
             user: config.user.clone(),
+            idempotency: config.idempotency.clone(),
         }
     }
 
@@ -93,11 +95,17 @@ impl SessionParts {
         })
     }
 
-    /// Identity of one command typed here: a new id each time, the operating system's user as actor.
+    /// Identity of one command typed here: the key it was given or a new one, the operating system's user as actor.
     pub fn context(&self, organisation_id: Option<OrganisationId>) -> CommandContext {
-        let id = format!("cli:{:032x}", self.commands.ids.next());
+        let new = || {
+            let key = format!("{:032x}", self.commands.ids.next());
+            let hash = Sha256::digest(key.as_bytes()).into();
+            (key, hash)
+        };
+        let (key, body_hash) = self.idempotency.clone().unwrap_or_else(new);
+        let id = format!("cli:{key}");
         CommandContext {
-            body_hash: Sha256::digest(id.as_bytes()).into(),
+            body_hash,
             command_id: id.clone(),
             actor: format!("operator:{}", self.user),
             organisation_id,

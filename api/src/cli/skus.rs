@@ -7,6 +7,7 @@ use serde_json::json;
 use super::args::SkusCommand;
 use super::exit::CliError;
 use super::output::Output;
+use super::pages::all_pages;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
 use crate::http::catalog::Sku;
@@ -51,8 +52,7 @@ async fn change(parts: &SessionParts, command: SkusCommand) -> Result<(String, i
 
 async fn list(parts: &SessionParts, output: Output) -> Result<(), CliError> {
     parts.catch_up().await?;
-    let rows =
-        super::all_pages(async |after| Ok(view::list(parts.pool(), true, after, 200).await?));
+    let rows = all_pages(async |after| Ok(view::list(parts.pool(), true, after, 200).await?));
     let rows: Vec<_> = rows.await?.into_iter().map(Sku::from).collect();
     output.rows(&rows, &["sku_id", "resources", "prices", "retired"])
 }

@@ -1,7 +1,6 @@
 //! The catalogue: what is for sale and at which price.
 use axum::extract::{Path, State};
 use cairn_commands::catalog::{self, DefineSku, SetPrice};
-use cairn_core::Resources;
 use cairn_projections::catalog::skus as sku_view;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,9 +11,10 @@ use super::answer::Done;
 use super::money;
 use super::page::Page;
 use super::reader::{ListQuery, Reader, Seen};
+use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
 use super::wish::Wish;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDetails};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -29,7 +29,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     params(ListQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "One page", body = Page<Sku>),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn list_skus(
     State(api): State<Api>,
@@ -46,7 +46,7 @@ async fn list_skus(
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses(
         (status = 201, description = "Defined", body = SkuDone),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn define_sku(State(api): State<Api>, wish: Wish<SkuBody>) -> Result<Done<SkuDone>, Problem> {
     let sku_id = wish.body.sku_id;
@@ -64,7 +64,7 @@ async fn define_sku(State(api): State<Api>, wish: Wish<SkuBody>) -> Result<Done<
     ),
     responses(
         (status = 200, description = "Set", body = SkuDone),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn set_sku_price(
     State(api): State<Api>,
@@ -86,7 +86,7 @@ async fn set_sku_price(
     ),
     responses(
         (status = 200, description = "Retired", body = SkuDone),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn retire_sku(
     State(api): State<Api>,
@@ -95,49 +95,6 @@ async fn retire_sku(
 ) -> Result<Done<SkuDone>, Problem> {
     let done = catalog::retire_sku(&api.commands, &wish.context, &sku_id).await?;
     Ok(Done::ok(&done, SkuDone { sku_id }))
-}
-
-/// A body without members.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
-
-/// An amount of compute.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ResourcesDto {
-    /// Thousandths of a CPU core.
-    #[schema(example = 500)]
-    pub cpu_millis: u32,
-    /// Bytes of memory.
-    #[schema(example = 268435456)]
-    pub memory_bytes: u64,
-    /// Bytes of disk.
-    #[schema(example = 268435456)]
-    pub disk_bytes: u64,
-    /// Processes and threads at once.
-    #[schema(example = 128)]
-    pub pids_max: u32,
-}
-
-impl From<ResourcesDto> for Resources {
-    fn from(dto: ResourcesDto) -> Self {
-        let ResourcesDto { cpu_millis, memory_bytes, disk_bytes, pids_max } = dto;
-        Self { cpu_millis, memory_bytes, disk_bytes, pids_max }
-    }
-}
-
-impl ResourcesDto {
-    /// From the columns of a row.
-    #[must_use]
-    pub fn of(cpu_millis: i64, memory_bytes: i64, disk_bytes: i64, pids_max: i64) -> Self {
-        Self {
-            cpu_millis: u32::try_from(cpu_millis).unwrap_or(u32::MAX),
-            memory_bytes: memory_bytes.unsigned_abs(),
-            disk_bytes: disk_bytes.unsigned_abs(),
-            pids_max: u32::try_from(pids_max).unwrap_or(u32::MAX),
-        }
-    }
 }
 
 /// A SKU to define.

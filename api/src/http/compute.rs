@@ -10,14 +10,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Done;
-use super::catalog::{Nothing, ResourcesDto};
 use super::money;
 use super::page::Page;
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
+use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
 use super::wish::Wish;
 use crate::auth::Caller;
-use crate::problem::{FieldError, Missing, Problem};
+use crate::problem::{FieldError, Missing, Problem, ProblemDetails};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -34,7 +34,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses(
         (status = 201, description = "Capacity and funds will be set aside", body = AllocationDone),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn request_allocation(
     State(api): State<Api>,
@@ -51,7 +51,7 @@ async fn request_allocation(
     params(ListQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "One page", body = Page<Allocation>),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn list_allocations(
     State(api): State<Api>,
@@ -69,7 +69,7 @@ async fn list_allocations(
     params(("allocation_id" = String, Path, description = "`alloc_…`"), OneQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "As it stands", body = Allocation),
-        (status = "4XX", description = "Refused, or not there", body = Problem),
+        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
     ))]
 async fn get_allocation(
     State(api): State<Api>,
@@ -94,7 +94,7 @@ async fn get_allocation(
     ),
     responses(
         (status = 202, description = "It ends", body = AllocationDone),
-        (status = "4XX", description = "Refused, or not there", body = Problem),
+        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
     ))]
 async fn release_allocation(
     State(api): State<Api>,
@@ -119,7 +119,7 @@ async fn release_allocation(
     params(("allocation_id" = String, Path, description = "`alloc_…`"), OneQuery),
     responses(
         (status = 200, description = "In the order it happened", body = Timeline),
-        (status = "4XX", description = "Refused, or not there", body = Problem),
+        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
     ))]
 async fn get_allocation_steps(
     State(api): State<Api>,

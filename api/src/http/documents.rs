@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::Api;
-use crate::problem::{Missing, Problem, catalogue};
+use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
 
 /// The document that routes add themselves to.
 #[derive(Debug, OpenApi)]
@@ -21,7 +21,7 @@ use crate::problem::{Missing, Problem, catalogue};
             ids are prefixed and time-ordered. Every POST needs an Idempotency-Key. Problems are RFC 9457.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
-    components(schemas(Problem)),
+    components(schemas(ProblemDetails)),
     modifiers(&Security),
     servers((url = "/", description = "This server")),
 )]
@@ -61,7 +61,7 @@ async fn get_openapi() -> impl IntoResponse {
     params(("code" = String, Path, description = "Stable code of a problem")),
     responses(
         (status = 200, description = "The page", content_type = "text/markdown"),
-        (status = 404, description = "No such code", body = Problem),
+        (status = 404, description = "No such code", body = ProblemDetails),
     ))]
 async fn get_error_page(Path(code): Path<String>) -> Result<impl IntoResponse, Problem> {
     let found = catalogue::find(&code).ok_or_else(|| Problem::missing(Missing::Page))?;

@@ -19,13 +19,13 @@ use utoipa_axum::routes;
 
 use super::answer::Done;
 use super::body;
-use super::catalog::ResourcesDto;
 use super::page::Page;
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::request_id::RequestId;
+use super::shapes::ResourcesDto;
 use super::state::Api;
 use super::wish::Wish;
-use crate::problem::{Missing, Problem};
+use crate::problem::{Missing, Problem, ProblemDetails};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -70,7 +70,7 @@ impl Enrolments {
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses(
         (status = 201, description = "Run `command` on the node", body = Invitation),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn invite_node(
     State(api): State<Api>,
@@ -90,7 +90,7 @@ async fn invite_node(
     params(ListQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "One page", body = Page<Node>),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn list_nodes(
     State(api): State<Api>,
@@ -106,7 +106,7 @@ async fn list_nodes(
     params(("node_id" = String, Path, description = "`node_…`"), OneQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "As it stands", body = Node),
-        (status = "4XX", description = "Refused, or not there", body = Problem),
+        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
     ))]
 async fn get_node(
     State(api): State<Api>,
@@ -123,7 +123,7 @@ async fn get_node(
     request_body = serde_json::Value,
     responses(
         (status = 200, description = "The signed answer", body = serde_json::Value),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn enrol_node(
     State(api): State<Api>,
@@ -149,7 +149,7 @@ macro_rules! policy_route {
             ),
             responses(
                 (status = 200, description = "It is so", body = NodeDone),
-                (status = "4XX", description = "Refused, or not there", body = Problem),
+                (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
             ))]
         async fn $name(
             State(api): State<Api>,

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use super::guard::role_name;
 use super::state::Api;
 use crate::auth::Caller;
-use crate::problem::Problem;
+use crate::problem::ProblemDetails;
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -32,7 +32,7 @@ pub struct WhoAmI {
     security(("api_key" = [])),
     responses(
         (status = 200, description = "The caller", body = WhoAmI),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn get_whoami(Extension(caller): Extension<Caller>) -> Json<WhoAmI> {
     Json(WhoAmI {

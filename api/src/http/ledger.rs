@@ -11,7 +11,7 @@ use super::money;
 use super::page::Page;
 use super::reader::{BooksQuery, Reader, Seen};
 use super::state::Api;
-use crate::problem::{Missing, Problem};
+use crate::problem::{Missing, Problem, ProblemDetails};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -23,7 +23,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     params(BooksQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "One wallet per currency", body = Page<Wallet>),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn get_balance(
     State(api): State<Api>,
@@ -40,7 +40,7 @@ async fn get_balance(
     params(BooksQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "One page", body = Page<StatementLine>),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn get_statement(
     State(api): State<Api>,

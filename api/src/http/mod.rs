@@ -18,6 +18,7 @@ pub mod payments;
 pub mod reader;
 pub mod request_id;
 pub mod server;
+pub mod shapes;
 pub mod state;
 pub mod supervise;
 pub mod webhooks;

@@ -83,10 +83,10 @@ mod tests {
     #[test]
     fn a_made_up_cursor_or_limit_is_refused() {
         for cursor in ["x", "", "MTI", "____"] {
-            let code = PageRequest::parse(Some(cursor), None).unwrap_err().code;
+            let code = PageRequest::parse(Some(cursor), None).unwrap_err().code.name;
             assert_eq!(code, "cursor_invalid", "{cursor}");
         }
-        assert_eq!(PageRequest::parse(None, Some(0)).unwrap_err().code, "query_invalid");
-        assert_eq!(PageRequest::parse(None, Some(201)).unwrap_err().code, "query_invalid");
+        assert_eq!(PageRequest::parse(None, Some(0)).unwrap_err().code.name, "query_invalid");
+        assert_eq!(PageRequest::parse(None, Some(201)).unwrap_err().code.name, "query_invalid");
     }
 }

@@ -16,7 +16,7 @@ use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::state::Api;
 use super::wish::Wish;
 use crate::auth::Caller;
-use crate::problem::{FieldError, Missing, Problem};
+use crate::problem::{FieldError, Missing, Problem, ProblemDetails};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -34,7 +34,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses(
         (status = 201, description = "The provider will be asked", body = TopUpRequested),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn create_top_up(
     State(api): State<Api>,
@@ -51,7 +51,7 @@ async fn create_top_up(
     params(ListQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "One page", body = Page<TopUp>),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn list_top_ups(
     State(api): State<Api>,
@@ -68,7 +68,7 @@ async fn list_top_ups(
     params(("top_up_id" = String, Path, description = "`pay_…`"), OneQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "As it stands", body = TopUp),
-        (status = "4XX", description = "Refused, or not there", body = Problem),
+        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
     ))]
 async fn get_top_up(
     State(api): State<Api>,
@@ -86,7 +86,7 @@ async fn get_top_up(
     params(("top_up_id" = String, Path, description = "`pay_…`"), OneQuery),
     responses(
         (status = 200, description = "The secret", body = ClientSecret),
-        (status = "4XX", description = "Refused, not there, or not with the provider yet", body = Problem),
+        (status = "4XX", description = "Refused, not there, or not with the provider yet", body = ProblemDetails),
     ))]
 async fn get_top_up_secret(
     State(api): State<Api>,
@@ -107,7 +107,7 @@ async fn get_top_up_secret(
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses(
         (status = 201, description = "The provider will be asked", body = RefundRequested),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn create_refund(
     State(api): State<Api>,
@@ -124,7 +124,7 @@ async fn create_refund(
     params(ListQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "One page", body = Page<Refund>),
-        (status = "4XX", description = "Refused", body = Problem),
+        (status = "4XX", description = "Refused", body = ProblemDetails),
     ))]
 async fn list_refunds(
     State(api): State<Api>,
@@ -142,7 +142,7 @@ async fn list_refunds(
     params(("refund_id" = String, Path, description = "`refund_…`"), OneQuery), security(("api_key" = [])),
     responses(
         (status = 200, description = "As it stands", body = Refund),
-        (status = "4XX", description = "Refused, or not there", body = Problem),
+        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
     ))]
 async fn get_refund(
     State(api): State<Api>,

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::body;
 use super::state::Api;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDetails};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -22,8 +22,8 @@ pub fn routes() -> OpenApiRouter<Api> {
     params(("Stripe-Signature" = String, Header, description = "`t=…,v1=…` over the raw body")),
     responses(
         (status = 200, description = "Stored; what it is about will be looked up"),
-        (status = 400, description = "Not signed by Stripe, too old, or not an event", body = Problem),
-        (status = 503, description = "Not stored; deliver it again", body = Problem),
+        (status = 400, description = "Not signed by Stripe, too old, or not an event", body = ProblemDetails),
+        (status = 503, description = "Not stored; deliver it again", body = ProblemDetails),
     ))]
 async fn receive_stripe_webhook(
     State(api): State<Api>,

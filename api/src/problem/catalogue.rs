@@ -118,7 +118,19 @@ codes! {
     id_reused CONFLICT false "The id belongs to something else";
 }
 
-/// The row of a code; an unlisted one is ours to fix, so it reads as `internal`.
+/// The row of what nobody foresaw.
+pub(super) fn internal() -> &'static Code {
+    static INTERNAL: Code = Code {
+        name: "internal",
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        title: "Something is wrong with Cairn",
+        retryable: false,
+        page: "",
+    };
+    find(INTERNAL.name).unwrap_or(&INTERNAL)
+}
+
+/// The row of a code.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Code> {
     CODES.iter().find(|code| code.name == name)

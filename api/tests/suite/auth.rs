@@ -42,7 +42,7 @@ fn every_operation_is_in_the_table_or_public_and_nothing_else_is() {
 }
 
 async fn call(caller: &Caller, operation: &Operation) -> Answer {
-    let path = operation.path.replace('{', "").replace('}', "");
+    let path = operation.path.replace(['{', '}'], "");
     let request = caller.request(operation.method.clone(), &path);
     let request = match operation.method {
         Method::POST => request.header("idempotency-key", "matrix").json(&json!({})),

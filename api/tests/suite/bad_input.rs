@@ -40,54 +40,18 @@ async fn a_body_that_is_none_is_refused(_: PgPoolOptions, options: PgConnectOpti
     stage.strike().await;
 }
 
-#[sqlx::test(migrations = "../migrations")]
-async fn every_wrong_member_is_pointed_at(_: PgPoolOptions, options: PgConnectOptions) {
-    let stage = Stage::set(options).await;
-    let customer = stage.caller(Role::Owner).await;
-    let cases: [(&str, Value, &str, &str); 12] = [
-        (
-            "/v1/top-ups",
-            json!({ "amount": "-5", "currency": "USD" }),
-            "/amount",
-            "amount_not_positive",
-        ),
-        (
-            "/v1/top-ups",
-            json!({ "amount": "0", "currency": "USD" }),
-            "/amount",
-            "amount_not_positive",
-        ),
-        (
-            "/v1/top-ups",
-            json!({ "amount": "1e9", "currency": "USD" }),
-            "/amount",
-            "amount_malformed",
-        ),
-        (
-            "/v1/top-ups",
-            json!({ "amount": "5.0000000001", "currency": "USD" }),
-            "/amount",
-            "amount_malformed",
-        ),
-        (
-            "/v1/top-ups",
-            json!({ "amount": "99999999999", "currency": "USD" }),
-            "/amount",
-            "amount_too_large",
-        ),
+/// Where it is posted, what, the member that is wrong, and why.
+fn wrong_members() -> [(&'static str, Value, &'static str, &'static str); 12] {
+    let top_up = |amount: &str, currency: &str| json!({ "amount": amount, "currency": currency });
+    [
+        ("/v1/top-ups", top_up("-5", "USD"), "/amount", "amount_not_positive"),
+        ("/v1/top-ups", top_up("0", "USD"), "/amount", "amount_not_positive"),
+        ("/v1/top-ups", top_up("1e9", "USD"), "/amount", "amount_malformed"),
+        ("/v1/top-ups", top_up("5.0000000001", "USD"), "/amount", "amount_malformed"),
+        ("/v1/top-ups", top_up("99999999999", "USD"), "/amount", "amount_too_large"),
         ("/v1/top-ups", json!({ "amount": 5, "currency": "USD" }), "/amount", "body_invalid"),
-        (
-            "/v1/top-ups",
-            json!({ "amount": "5", "currency": "XXX" }),
-            "/currency",
-            "currency_unknown",
-        ),
-        (
-            "/v1/top-ups",
-            json!({ "amount": "5", "currency": "usd" }),
-            "/currency",
-            "currency_unknown",
-        ),
+        ("/v1/top-ups", top_up("5", "XXX"), "/currency", "currency_unknown"),
+        ("/v1/top-ups", top_up("5", "usd"), "/currency", "currency_unknown"),
         (
             "/v1/top-ups",
             json!({ "amount": "5", "currency": "USD", "bonus": 1 }),
@@ -107,8 +71,14 @@ async fn every_wrong_member_is_pointed_at(_: PgPoolOptions, options: PgConnectOp
             "/node_id",
             "body_invalid",
         ),
-    ];
-    for (path, body, pointer, code) in cases {
+    ]
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_wrong_member_is_pointed_at(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    for (path, body, pointer, code) in wrong_members() {
         let refused = customer.post(path, &body).await;
         expect(&refused, 422, "body_invalid");
         let first = &refused.body["errors"][0];

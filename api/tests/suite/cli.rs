@@ -137,6 +137,30 @@ async fn exit_codes_tell_what_happened(_: PgPoolOptions, options: PgConnectOptio
     assert_eq!(error["error"]["code"], "unknown_intent");
 }
 
+#[sqlx::test(migrations = "../migrations")]
+async fn the_same_key_does_a_thing_once(_: PgPoolOptions, options: PgConnectOptions) {
+    let shell = Shell::new(&options);
+    let define = "skus define small --cpu-millis 250 --memory-mib 64 --disk-mib 64";
+    shell.json(define).await;
+    let price = "skus price small --currency USD --idempotency-key k1 --per-hour";
+    let first = shell.json(&format!("{price} 0.36")).await;
+    shell.json("skus price small --currency USD --per-hour 0.72").await;
+    assert_eq!(shell.json(&format!("{price} 0.36")).await, first, "a repeat answers alike");
+    let skus = shell.json("skus list").await;
+    assert_eq!(skus[0]["prices"][0]["per_hour"], "0.72", "and changes nothing");
+    let reused = shell.run(&format!("{price} 9.99")).await;
+    assert_eq!(reused.code(), 3);
+    assert!(reused.talk().contains("idempotency_key_reused"), "{}", reused.talk());
+    let key = "keys create --role owner --name shop --idempotency-key k2";
+    shell.json(key).await;
+    let again = shell.run(key).await;
+    assert_eq!(again.code(), 3, "a key that was shown once is not shown again: {}", again.data());
+    let trail = shell.json("audit --aggregate-type sku").await;
+    assert_eq!(trail[0]["actor"], "operator:tester");
+    assert_eq!(trail[0]["origin"], "cli");
+    assert_eq!(trail.as_array().unwrap().len(), 3);
+}
+
 #[tokio::test]
 async fn a_database_that_is_not_there_is_said_so() {
     let url = "postgres://postgres@127.0.0.1:9/none".to_owned();

@@ -1,0 +1,33 @@
+//! `cairn audit`: who did what, from where, caused by what.
+use cairn_projections::operations::audit::{self, Filter};
+
+use super::args::AuditArgs;
+use super::exit::CliError;
+use super::output::Output;
+use super::session::Session;
+use crate::config::Config;
+
+pub(super) async fn run(config: &Config, args: AuditArgs, output: Output) -> Result<(), CliError> {
+    Session::run(config, async |parts| {
+        parts.catch_up().await?;
+        let filter = Filter {
+            actor: args.actor,
+            aggregate_type: args.aggregate_type,
+            aggregate_id: args.aggregate_id,
+            correlation_id: args.correlation_id,
+            ..Filter::default()
+        };
+        let page = audit::list(parts.pool(), filter, None, args.limit).await?;
+        let columns = [
+            "position",
+            "recorded_at",
+            "actor",
+            "origin",
+            "event_type",
+            "aggregate_id",
+            "causation_id",
+        ];
+        output.rows(&page.items, &columns)
+    })
+    .await
+}
