@@ -7,7 +7,7 @@ use crate::wallet::{CaptureHold, HoldStatus, Wallet, WalletError, WalletEvent};
 
 impl Wallet {
     /// Charges up to a cumulative total. A total already passed changes nothing, so a repeat or a late tick is harmless;
-    /// neither does one that brings no new usage to a hold whose time is over.
+    /// neither does one that brings neither usage nor time to a hold that has expired.
     ///
     /// Money comes from the hold, then from what is available, and what neither covers becomes a receivable: usage is
     /// never dropped. Then the hold is filled up to `keep_nanos`, or the refusal to do so is recorded.
@@ -20,11 +20,12 @@ impl Wallet {
         let charged_nanos = hold.captured_nanos + hold.overrun_nanos;
         let news = capture.total_nanos > charged_nanos;
         let current = capture.total_nanos == charged_nanos;
+        let later = capture.expires_at > hold.expires_at;
         match hold.status {
             HoldStatus::Released if news => return Err(WalletError::HoldClosed(capture.hold_id)),
             HoldStatus::Released => return Ok(vec![]),
             HoldStatus::Open if news || current => {}
-            HoldStatus::Expired if news => {}
+            HoldStatus::Expired if news || (current && later) => {}
             HoldStatus::Open | HoldStatus::Expired => return Ok(vec![]),
         }
         let (mut wallet, mut events) = self.swept(capture.at, Some(capture.hold_id));

@@ -251,6 +251,15 @@ fn an_old_tick_neither_charges_nor_shortens_nor_reopens_a_hold() {
 }
 
 #[test]
+fn a_newer_tick_sets_money_aside_again_even_before_the_first_charge() {
+    let expired =
+        [top_up(PAYMENT, 3 * UNIT), place(HOLD, UNIT), WalletCommand::SweepExpired { at: at(100) }];
+    let wallet = twice(expired, capture(0, UNIT, 110));
+    let hold = &wallet.holds[&HOLD.to_string()];
+    assert_eq!((hold.remaining_nanos(), hold.expires_at), (UNIT, at(210)));
+}
+
+#[test]
 fn an_unknown_hold_is_neither_captured_nor_released() {
     refused([], capture(1, 0, 1), "unknown_hold");
     refused([top_up(PAYMENT, UNIT)], capture(1, 0, 1), "unknown_hold");
