@@ -1,6 +1,7 @@
-//! What topping up, refunding and verifying a node want, as data.
+//! What topping up, refunding, verifying a node and draining it want, as data.
 mod support;
 
+use cairn_commands::processes::drain_node::DrainNode;
 use cairn_commands::processes::intent::Credit;
 use cairn_commands::processes::refund_payment::RefundPayment;
 use cairn_commands::processes::top_up::TopUp;
@@ -8,13 +9,14 @@ use cairn_commands::processes::verify_node::VerifyNode;
 use cairn_commands::processes::{
     Awoken, Command, Effect, Fact, Intent, Occurrence, Settings, Status, Timer,
 };
+use cairn_compute::ReleaseReason;
 use cairn_core::Currency;
 use cairn_fleet::{Link, NodeEvent, NodeFacts, Policy};
 use cairn_ledger::WalletEvent;
 use cairn_payments::{PaymentEvent, RefundEvent};
 use support::react::{
-    NODE, NOW, ORGANISATION, PAYMENT, REFUND, RESOURCES, at, command, effect, given, journal, node,
-    timer, wallet, wallet_id,
+    ALLOCATION, NODE, NOW, ORGANISATION, PAYMENT, REFUND, RESOURCES, at, command, effect, given,
+    journal, node, timer, wallet, wallet_id,
 };
 
 fn payment(event: PaymentEvent) -> Occurrence {
@@ -260,4 +262,39 @@ fn a_quarantined_or_retired_node_is_left_alone() {
     }
     given::<VerifyNode>(&[enrolled(), quarantined()]).is(Status::Unwound);
     given::<VerifyNode>(&[enrolled(), retired()]).is(Status::Done);
+}
+
+#[test]
+fn a_draining_node_releases_what_is_still_there_after_a_while() {
+    let draining = || {
+        let (policy, reason) = (Policy::Draining, "r".to_owned());
+        node(NodeEvent::PolicyChanged { policy, reason, at: NOW })
+    };
+    let (allocation_id, resources) = (ALLOCATION, RESOURCES);
+    let taken = node(NodeEvent::CapacityReserved { allocation_id, resources, uid: 1, at: NOW });
+    let drain = Timer::DrainDeadline { since: 7 };
+    assert_eq!(
+        given::<DrainNode>(std::slice::from_ref(&taken)).when(draining()),
+        [timer(drain, 3_600)]
+    );
+    let reason = ReleaseReason::Operator;
+    let busy = vec![taken, draining()];
+    assert_eq!(
+        given::<DrainNode>(&busy).due(drain, 3_600),
+        Awoken {
+            intents: vec![command(Command::RequestRelease { allocation_id, reason })],
+            again_at: Some(NOW.plus_secs(3_660)),
+        }
+    );
+    given::<DrainNode>(&busy).is(Status::Running);
+    let older = Timer::DrainDeadline { since: 6 };
+    assert_eq!(given::<DrainNode>(&busy).due(older, 3_600), Awoken::default());
+    let mut empty = busy.clone();
+    empty.push(node(NodeEvent::CapacityReleased { allocation_id, at: NOW }));
+    assert_eq!(given::<DrainNode>(&empty).due(drain, 3_600), Awoken::default());
+    given::<DrainNode>(&empty).is(Status::Done);
+    let mut kept = busy;
+    let (policy, reason) = (Policy::Schedulable, "r".to_owned());
+    kept.push(node(NodeEvent::PolicyChanged { policy, reason, at: NOW }));
+    assert_eq!(given::<DrainNode>(&kept).due(drain, 3_600), Awoken::default());
 }

@@ -5,10 +5,10 @@ mod support;
 use std::sync::Arc;
 
 use cairn_commands::processes::operator::{self, Decision, Filter};
-use cairn_commands::{ExecuteError, compute, payments};
+use cairn_commands::{ExecuteError, compute, fleet, payments};
 use cairn_compute::{Allocation, AllocationStatus, ReleaseReason, Step};
 use cairn_core::{AllocationId, Currency, NodeId, OrganisationId};
-use cairn_fleet::{Link, Node, NodeLifecycle, ReservationStatus};
+use cairn_fleet::{Link, Node, NodeLifecycle, Policy, ReservationStatus};
 use cairn_ledger::{Wallet, wallet_id};
 use cairn_payments::{Payment, PaymentStatus};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -406,4 +406,111 @@ async fn every_event_of_a_rental_says_what_caused_it(_: PgPoolOptions, db: Optio
     .await
     .unwrap();
     assert_eq!(strangers, 0);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_drained_node_empties_itself_and_can_retire(_: PgPoolOptions, db: Options) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    top_up(&mut harness, organisation_id, 20).await;
+    let rentals =
+        [rent(&mut harness, organisation_id).await, rent(&mut harness, organisation_id).await];
+    let node_id = harness.node_id;
+    let set = |policy| fleet::SetPolicy { node_id, policy, reason: "old".to_owned() };
+    let context = harness.context();
+    fleet::set_policy(&harness.commands, &context, set(Policy::Draining)).await.unwrap();
+    harness.run_for(3_500).await;
+    let allocation: Allocation = harness.load(&rentals[0].to_string()).await;
+    assert_eq!(allocation.status, AllocationStatus::Active, "there is time to leave");
+    harness.run_for(200).await;
+    for allocation_id in rentals {
+        let allocation: Allocation = harness.load(&allocation_id.to_string()).await;
+        assert_eq!(allocation.status, AllocationStatus::Released);
+    }
+    let context = harness.context();
+    fleet::set_policy(&harness.commands, &context, set(Policy::Retired)).await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_runner_that_is_stopped_ends_what_it_began_and_leaves_no_lease(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    top_up(&mut harness, organisation_id, 20).await;
+    let allocation_id = ask(&harness, organisation_id, None).await.to_string();
+    harness.stop_runner().await;
+    let leases: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM process_intents WHERE status = 'leased')
+              + (SELECT count(*) FROM process_checkpoints WHERE lease_owner IS NOT NULL)",
+    )
+    .fetch_one(harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(leases, 0);
+    harness.start_runner();
+    let active =
+        |s: &support::harness::Snapshot| s.status("rent_node", &allocation_id) == Some("done");
+    harness.until("another goes on", active).await;
+}
+
+/// A worker that was thought dead wakes up while another has its intent.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_late_worker_is_fenced_off(_: PgPoolOptions, db: Options) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    harness.stop_runner().await;
+    harness.config.workers = 1;
+    harness.start_runner();
+    let organisation_id = harness.organisation();
+    top_up(&mut harness, organisation_id, 20).await;
+    harness.faults.arm("ensure_user", Mode::Stall);
+    let allocation_id = ask(&harness, organisation_id, None).await.to_string();
+    harness.faults.stalled.subscribe().wait_for(|stalled| *stalled).await.unwrap();
+    let stolen: String = sqlx::query_scalar(
+        "UPDATE process_intents SET lease_owner = 'another', lease_token = lease_token + 1,
+                lease_until = clock_timestamp() + interval '1 hour'
+         WHERE key = $1 AND name = 'ensure_user' AND status = 'leased' RETURNING id",
+    )
+    .bind(&allocation_id)
+    .fetch_one(harness.pool())
+    .await
+    .unwrap();
+    // The only hand must have noted its attempt before it does anything else.
+    let request = payments::RequestTopUp {
+        organisation_id: harness.organisation(),
+        amount: usd(1),
+        payment_method: None,
+    };
+    let context = harness.context();
+    payments::request_top_up(&harness.commands, &context, request).await.unwrap();
+    harness.faults.stalled.send_replace(false);
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while harness.world.cards().0.len() < 2 {
+        assert!(std::time::Instant::now() < patience, "the worker does not go on");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let (status, owner): (String, String) =
+        sqlx::query_as("SELECT status, lease_owner FROM process_intents WHERE id = $1")
+            .bind(&stolen)
+            .fetch_one(harness.pool())
+            .await
+            .unwrap();
+    assert_eq!((status.as_str(), owner.as_str()), ("leased", "another"), "its note came too late");
+    sqlx::query("UPDATE process_intents SET lease_until = clock_timestamp() WHERE id = $1")
+        .bind(&stolen)
+        .execute(harness.pool())
+        .await
+        .unwrap();
+    let active =
+        |s: &support::harness::Snapshot| s.status("rent_node", &allocation_id) == Some("done");
+    harness.until("it is taken over", active).await;
+    let steps: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM events WHERE aggregate_id = $1 AND event_type = 'allocation.step_completed'",
+    )
+    .bind(&allocation_id)
+    .fetch_one(harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(steps, 6, "and counted once");
 }

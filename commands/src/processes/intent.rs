@@ -324,6 +324,11 @@ pub enum Timer {
         /// Position of the event that began it.
         since: i64,
     },
+    /// The node must be empty by now. An older wish to drain it than the one at this position is over.
+    DrainDeadline {
+        /// Position of the event that began it.
+        since: i64,
+    },
 }
 
 names!(Timer {
@@ -333,4 +338,5 @@ names!(Timer {
     MeterTick => "meter_tick",
     Poll => "poll",
     Watch => "watch",
+    DrainDeadline => "drain_deadline",
 });

@@ -188,6 +188,8 @@ pub struct Settings {
     pub probe_seconds: i64,
     /// How long a node may be silent before it counts as offline.
     pub suspect_seconds: i64,
+    /// How long what runs on a draining node may still run.
+    pub drain_seconds: i64,
 }
 
 impl Default for Settings {
@@ -207,6 +209,7 @@ impl Default for Settings {
             watch_seconds: 30,
             probe_seconds: 5,
             suspect_seconds: 60,
+            drain_seconds: 3_600,
         }
     }
 }

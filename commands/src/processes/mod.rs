@@ -7,7 +7,9 @@
 //! | [`meter_usage`] | `allocation.activated` | `allocation.release_requested` |
 //! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
 //! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
+//! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
+pub mod drain_node;
 pub mod fact;
 pub mod intent;
 pub mod manager;
@@ -42,6 +44,7 @@ pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
         Arc::new(Erased::<meter_usage::MeterUsage>::new()),
         Arc::new(Erased::<release_node::ReleaseNode>::new()),
         Arc::new(Erased::<refund_payment::RefundPayment>::new()),
+        Arc::new(Erased::<drain_node::DrainNode>::new()),
         Arc::new(Erased::<verify_node::VerifyNode>::new()),
     ]
 }

@@ -172,22 +172,23 @@ pub(super) async fn intend_in_tx(
     Ok(())
 }
 
-/// Whether an intent of that name is unfinished.
+/// Whether the same command, or an effect of the same name, is unfinished.
 pub(super) async fn is_open_in_tx(
     tx: &mut PgConnection,
     instance: Instance<'_>,
-    name: &str,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
+    action: &Action,
+) -> Result<bool, StoreError> {
+    let open = sqlx::query_scalar!(
         r#"SELECT EXISTS (
              SELECT FROM process_intents WHERE process = $1 AND key = $2 AND name = $3
+               AND (kind <> 'command' OR action = $4)
                AND status IN ('ready', 'leased', 'needs_operator')) AS "open!""#,
         instance.process,
         instance.key,
-        name
-    )
-    .fetch_one(tx)
-    .await
+        action.name(),
+        serde_json::to_value(action)?
+    );
+    Ok(open.fetch_one(tx).await?)
 }
 
 /// Leases the intent that is due longest. Of intents with the same order key at most one is leased.

@@ -274,7 +274,7 @@ impl Workshop {
         let instance = Instance { process: &leased.process, key: &leased.key };
         for (ordinal, intent) in awoken.intents.iter().enumerate() {
             // The one of the last time is still on its way, or stuck: it says the same, so one is enough.
-            if store::is_open_in_tx(&mut tx, instance, &intent.action.name()).await? {
+            if store::is_open_in_tx(&mut tx, instance, &intent.action).await? {
                 continue;
             }
             let id = format!("{}:{}:{ordinal}", leased.id, leased.run);

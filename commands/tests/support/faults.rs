@@ -30,6 +30,10 @@ pub enum Mode {
     KillAfter,
     /// It is done twice, every time.
     Twice,
+    /// The worker stands still after it acted, until it is woken, once.
+    Stall,
+    /// The world itself is broken there, without our help.
+    Outside,
 }
 
 /// Names whose outside call is behind a port; the others fail at the gate.
@@ -59,6 +63,8 @@ pub struct Faults {
     repeated: Mutex<HashSet<String>>,
     /// Grows each time a worker is to be killed.
     pub kills: watch::Sender<u32>,
+    /// Whether a worker stands still.
+    pub stalled: watch::Sender<bool>,
 }
 
 impl Faults {
@@ -97,7 +103,7 @@ impl Faults {
         };
         let rule = rules.iter_mut().find(matches)?;
         rule.hits += 1;
-        if matches!(rule.mode, Mode::KillBefore | Mode::KillAfter) {
+        if matches!(rule.mode, Mode::KillBefore | Mode::KillAfter | Mode::Stall) {
             rule.armed = false;
         }
         Some(rule.mode)
@@ -139,6 +145,10 @@ impl Gate for Faults {
         let name = intent.action.name();
         if self.hit(&name, &[Mode::KillAfter]).is_some() {
             self.die().await;
+        }
+        if self.hit(&name, &[Mode::Stall]).is_some() {
+            self.stalled.send_replace(true);
+            let _woken = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
         }
         let twice = self.hit(&name, &[Mode::Twice]).is_some();
         let first = self.repeated.lock().unwrap().insert(intent.id.clone());

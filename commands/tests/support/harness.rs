@@ -10,6 +10,7 @@ use cairn_commands::processes::{Runner, RunnerConfig, Settings};
 use cairn_commands::{
     CommandContext, Commands, Effects, ExecuteError, Executed, Executor, catalog, fleet,
 };
+use cairn_compute::Allocation;
 use cairn_core::{Currency, Decider, Money, NodeId, OrganisationId, Resources, Timestamp};
 use cairn_event_log::EventLog;
 use cairn_fleet::NodeFacts;
@@ -38,14 +39,16 @@ pub struct Host {
 pub trait World: Send + Sync {
     fn nodes(&self) -> Arc<dyn NodePort>;
     fn payments(&self) -> Arc<dyn PaymentPort>;
-    /// A machine to enrol.
-    async fn host(&self) -> Host;
+    /// A machine to enrol under this id.
+    async fn host(&self, node_id: NodeId) -> Host;
     /// What is left of an allocation on that machine.
-    async fn left(&self, allocation_id: &str) -> Vec<String>;
+    async fn left(&self, allocation: &Allocation) -> Vec<String>;
     /// What was taken from cards and given back to them.
     fn cards(&self) -> (Vec<Money>, Vec<Money>);
     /// A payment method whose refunds fail, if the provider has one.
     fn refund_fails(&self) -> Option<String>;
+    /// Breaks what an intent needs, in the world itself; and mends it.
+    async fn set_broken(&self, _name: &str, _broken: bool) {}
     /// The customer's key.
     fn public_key(&self) -> String {
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVzZXJrZXl1c2Vya2V5dXNlcmtleXVzZXJrZXl1".to_owned()
@@ -74,7 +77,7 @@ impl World for Memory {
         Arc::clone(&self.provider) as Arc<dyn PaymentPort>
     }
 
-    async fn host(&self) -> Host {
+    async fn host(&self, _: NodeId) -> Host {
         Host {
             address: "memory".to_owned(),
             port: 22,
@@ -83,8 +86,8 @@ impl World for Memory {
         }
     }
 
-    async fn left(&self, allocation_id: &str) -> Vec<String> {
-        self.nodes.left(allocation_id)
+    async fn left(&self, allocation: &Allocation) -> Vec<String> {
+        self.nodes.left(&allocation.allocation_id.unwrap().to_string())
     }
 
     fn cards(&self) -> (Vec<Money>, Vec<Money>) {
@@ -144,6 +147,7 @@ pub struct Harness {
     pub config: RunnerConfig,
     pub directory: Arc<FixedDirectory>,
     runner: JoinSet<()>,
+    stop: CancellationToken,
     runners: u32,
     killed: u32,
     sent: Mutex<u32>,
@@ -154,7 +158,7 @@ pub const SKU: &str = "small";
 pub const PER_HOUR: i64 = 3_600_000_000;
 
 pub fn resources() -> Resources {
-    Resources { cpu_millis: 500, memory_bytes: 256 << 20, disk_bytes: 1 << 30, pids_max: 64 }
+    Resources { cpu_millis: 500, memory_bytes: 128 << 20, disk_bytes: 32 << 20, pids_max: 24 }
 }
 
 pub fn usd(units: i64) -> Money {
@@ -195,6 +199,7 @@ impl Harness {
             config,
             directory: Arc::default(),
             runner: JoinSet::new(),
+            stop: CancellationToken::new(),
             runners: 0,
             killed: 0,
             sent: Mutex::new(0),
@@ -243,14 +248,21 @@ impl Harness {
         config.owner = format!("runner-{}", self.runners);
         let runner = Runner::new(self.commands.executor.clone(), self.effects(), config)
             .with_gate(Arc::clone(&self.faults) as _);
+        let stop = self.stop.clone();
         self.runner.spawn(async move {
-            runner.run(CancellationToken::new()).await.unwrap();
+            runner.run(stop).await.unwrap();
         });
     }
 
     /// The worker dies: nothing of it goes on, and its leases stay until they are over.
     pub async fn kill_runner(&mut self) {
         self.runner.shutdown().await;
+    }
+
+    /// Asks the runners to stop, and waits until they have.
+    pub async fn stop_runner(&mut self) {
+        std::mem::take(&mut self.stop).cancel();
+        while self.runner.join_next().await.is_some() {}
     }
 
     /// Starts another runner when the gate has asked for the death of this one.
@@ -280,7 +292,7 @@ impl Harness {
         let invited = fleet::invite_node(&self.commands, &self.context(), invite).await.unwrap();
         let token = invited.token.unwrap();
         let node_id = fleet::node_of_token(&token).unwrap();
-        let host = self.world.host().await;
+        let host = self.world.host(node_id).await;
         let enrol = fleet::EnrolNode {
             node_id,
             token,
@@ -316,7 +328,7 @@ impl Harness {
 
     /// Goes on until nothing is left to do and the condition holds.
     pub async fn until(&mut self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
-        let patience = Instant::now() + Duration::from_secs(60);
+        let patience = Instant::now() + Duration::from_secs(120);
         let horizon = self.clock.now().plus_secs(40 * 86_400).as_micros();
         loop {
             self.revive().await;
@@ -373,7 +385,7 @@ const SNAPSHOT: &str = "
 WITH now AS (SELECT 'epoch'::timestamptz + $1::bigint * interval '1 microsecond' AS at)
 SELECT json_build_object(
   'idle',
-    (SELECT count(*) = 6 AND min(position) = (SELECT position FROM log_head) FROM process_checkpoints)
+    (SELECT count(*) = 7 AND min(position) = (SELECT position FROM log_head) FROM process_checkpoints)
     AND NOT EXISTS (SELECT FROM process_intents, now
                     WHERE status = 'leased' OR (status = 'ready' AND due_at <= now.at)),
   'next_due',

@@ -108,9 +108,13 @@ async fn run(harness: &mut Harness, cell: Cell) {
     let (paid, refunded) = harness.world.cards();
     let cards = (paid.len(), refunded.len());
     let mut run = Run { harness, cell, organisation_id, cards, stuck: 0 };
+    let outside = cell.mode == Mode::Outside;
+    if outside {
+        run.harness.world.set_broken(cell.target, true).await;
+    }
     run.tell().await;
     let hits = run.harness.faults.hits(cell.target);
-    assert!(hits > 0, "{cell:?}: the fault never hit");
+    assert!(hits > 0 || outside, "{cell:?}: the fault never hit");
 }
 
 impl Run<'_> {
@@ -119,6 +123,9 @@ impl Run<'_> {
             return self.check_books(None, 0).await;
         };
         let allocation_id = self.rent().await;
+        if self.cell.mode == Mode::Outside {
+            self.harness.world.set_broken(self.cell.target, false).await;
+        }
         let allocation = self.allocation(allocation_id).await;
         if allocation.status == AllocationStatus::Active {
             self.harness.run_for(95).await;
@@ -228,7 +235,7 @@ impl Run<'_> {
         match (story, mode) {
             (Story::TooPoor, _) => vec![REJECTED],
             (Story::FailingRental, _) => vec![FAILED],
-            (_, Mode::Permanent | Mode::Forever | Mode::Untrusted)
+            (_, Mode::Permanent | Mode::Forever | Mode::Untrusted | Mode::Outside)
                 if target.starts_with("ensure_") =>
             {
                 vec![FAILED]
@@ -296,7 +303,8 @@ impl Run<'_> {
     }
 
     async fn check_node(&self, allocation_id: AllocationId) {
-        let left = self.harness.world.left(&allocation_id.to_string()).await;
+        let allocation = self.allocation(allocation_id).await;
+        let left = self.harness.world.left(&allocation).await;
         assert_eq!(left, Vec::<String>::new(), "{:?}: left on the node", self.cell);
         let node: Node = self.harness.load(&self.harness.node_id.to_string()).await;
         assert!(node.reservations.is_empty(), "{:?}: {:?}", self.cell, node.reservations);
