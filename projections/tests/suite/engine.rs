@@ -160,3 +160,24 @@ async fn a_follower_sees_events_of_other_processes_too(pool: PgPool) {
     other.log.close().await;
     world.close().await;
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn growth_is_noticed_without_any_notification(pool: PgPool) {
+    let world = World::new(pool).await;
+    let projector = world.projector(all());
+    let running = Running::start(&projector);
+    let other = World::new(world.pool.clone()).await;
+    let mut deaf = 0;
+    for number in 0..5 {
+        let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+        let killed: i64 = sqlx::query_scalar(kill).fetch_one(&world.pool).await.unwrap();
+        deaf += killed;
+        let position = other.top_up(organisation(1), number, 1).await;
+        projector.wait_for(position, PATIENCE).await.unwrap();
+    }
+    assert!(deaf > 0, "nobody was listening, so nothing was proved");
+    running.stop().await;
+    other.log.close().await;
+    world.close().await;
+}

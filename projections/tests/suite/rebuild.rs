@@ -2,12 +2,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use cairn_core::{Decider, HoldId, OrganisationId, Timestamp, chart};
+use cairn_ledger::{CaptureHold, PlaceHold, TopUp, Wallet, WalletCommand, wallet_id};
 use cairn_projections::ledger::{balances, statement};
 use cairn_projections::{EngineError, Rebuild, all};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::story::CURRENCY;
+use crate::story::{CURRENCY, UNIT, payment};
 use crate::world::{PATIENCE, Running, World, organisation};
 
 #[sqlx::test(migrations = "../migrations")]
@@ -98,7 +100,7 @@ async fn readers_see_whole_views_that_only_grow_while_one_is_rebuilt_and_followe
         assert!(projector.verify(name).await.unwrap().identical);
     }
     let row = balances::get(&world.pool, organisation(1), CURRENCY).await.unwrap().unwrap();
-    assert_eq!(row.posted_nanos, 200 * crate::story::UNIT);
+    assert_eq!(row.posted_nanos, 200 * UNIT);
     world.close().await;
 }
 
@@ -184,5 +186,92 @@ async fn a_rebuild_killed_at_any_moment_leaves_the_view_whole(pool: PgPool) {
         projector.rebuild(balances::NAME, &Rebuild::default()).await.is_ok()
     })
     .await;
+    world.close().await;
+}
+
+/// One step of a small generator: the same seed makes the same history.
+fn random(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % below
+}
+
+fn random_command(state: &mut u64, owner: OrganisationId, at: Timestamp) -> WalletCommand {
+    let hold_id = HoldId::from_bits(u128::from(random(state, 40)) * 4 + owner.bits());
+    let amount_nanos = i64::try_from(random(state, 9) + 1).unwrap() * UNIT;
+    match random(state, 6) {
+        0 | 1 => WalletCommand::TopUp(TopUp {
+            organisation_id: owner,
+            currency: CURRENCY,
+            payment_id: payment(at.as_micros().unsigned_abs().into()),
+            amount_nanos,
+            charge_id: format!("ch_{at}"),
+            at,
+        }),
+        2 => WalletCommand::PlaceHold(PlaceHold {
+            hold_id,
+            purpose: hold_id.to_string(),
+            amount_nanos,
+            expires_at: at.plus_secs(i64::try_from(random(state, 100)).unwrap()),
+            at,
+        }),
+        3 | 4 => WalletCommand::CaptureHold(CaptureHold {
+            hold_id,
+            total_nanos: amount_nanos * 2 + 7,
+            seconds: 9,
+            product: "compute".to_owned(),
+            keep_nanos: UNIT,
+            expires_at: at.plus_secs(50),
+            at,
+        }),
+        _ => WalletCommand::ReleaseHold { hold_id },
+    }
+}
+
+/// The view, the books and the aggregate's own memory say the same of a wallet.
+async fn agrees(world: &World, owner: OrganisationId) {
+    let id = wallet_id(owner, CURRENCY);
+    let history = world.log.load("wallet", &id, 0).await.unwrap();
+    let wallet = Wallet::fold(history.iter().map(|event| event.decode().unwrap()));
+    let remembered = (wallet.posted_nanos, wallet.held_nanos);
+    let row = balances::get(&world.pool, owner, CURRENCY).await.unwrap().unwrap();
+    assert_eq!((row.posted_nanos, row.held_nanos), remembered);
+    let last = statement::list(&world.pool, owner, None, None, 1).await.unwrap();
+    assert_eq!(last.items[0].balance_nanos, wallet.posted_nanos);
+    let guarded = "SELECT posted_nanos, held_nanos FROM ledger_balances WHERE account = $1";
+    let guarded: (i64, i64) = sqlx::query_as(guarded)
+        .bind(chart::wallet_paid(owner, CURRENCY))
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(guarded, remembered);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn views_of_random_histories_agree_with_the_aggregates_and_with_the_books(pool: PgPool) {
+    let world = World::new(pool).await;
+    let seed = 0x5EED;
+    let mut state = seed;
+    let projector = world.projector(all()).with_batch(7);
+    let running = Running::start(&projector);
+    let mut refused = 0;
+    for _ in 0..400 {
+        let owner = organisation(u128::from(random(&mut state, 4)));
+        let command = random_command(&mut state, owner, world.now());
+        refused += i32::from(!world.try_run::<Wallet>(&wallet_id(owner, CURRENCY), command).await);
+    }
+    assert!((20..380).contains(&refused), "seed {seed}: {refused} of 400 refused");
+    projector.wait_for(world.log.head().await.unwrap(), PATIENCE).await.unwrap();
+    running.stop().await;
+    for owner in 0..4 {
+        agrees(&world, organisation(owner)).await;
+    }
+    for name in [balances::NAME, statement::NAME] {
+        let live = projector.digest(name).await.unwrap();
+        for batch in [1, 11, 5_000] {
+            let options = Rebuild { batch, ..Rebuild::default() };
+            projector.rebuild(name, &options).await.unwrap();
+            assert_eq!(projector.digest(name).await.unwrap(), live, "seed {seed}, batch {batch}");
+        }
+    }
     world.close().await;
 }

@@ -35,16 +35,25 @@ impl World {
 
     /// Loads, decides and appends; answers the position after it.
     pub async fn run<A: Decider>(&self, id: &str, command: A::Command) -> i64 {
+        self.decide::<A>(id, command).await.unwrap()
+    }
+
+    /// The same with a command that may be refused; answers whether it was accepted.
+    pub async fn try_run<A: Decider>(&self, id: &str, command: A::Command) -> bool {
+        self.decide::<A>(id, command).await.is_ok()
+    }
+
+    async fn decide<A: Decider>(&self, id: &str, command: A::Command) -> Result<i64, &'static str> {
         let history = self.log.load(A::TYPE, id, 0).await.unwrap();
         let known = i64::try_from(history.len()).unwrap();
         let mut state = A::fold(history.iter().map(|event| event.decode().unwrap()));
-        let decided = state.decide(command).map_err(|error| error.code());
+        let decided = state.decide(command).map_err(|error| error.code())?;
         let mut events = vec![];
-        for event in decided.unwrap() {
+        for event in decided {
             state = state.evolve(event.clone());
             events.push(NewEvent::try_new(&event, state.book_entry(&event)).unwrap());
         }
-        self.append(A::TYPE, id, known, events).await
+        Ok(self.append(A::TYPE, id, known, events).await)
     }
 
     /// Appends as it is, sound or not.
