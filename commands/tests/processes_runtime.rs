@@ -466,7 +466,8 @@ async fn a_late_worker_is_fenced_off(_: PgPoolOptions, db: Options) {
     top_up(&mut harness, organisation_id, 20).await;
     harness.faults.arm("ensure_user", Mode::Stall);
     let allocation_id = ask(&harness, organisation_id, None).await.to_string();
-    harness.faults.stalled.subscribe().wait_for(|stalled| *stalled).await.unwrap();
+    let mut stalled = harness.faults.stalled.subscribe();
+    stalled.wait_for(|stalled| *stalled).await.unwrap();
     let stolen: String = sqlx::query_scalar(
         "UPDATE process_intents SET lease_owner = 'another', lease_token = lease_token + 1,
                 lease_until = clock_timestamp() + interval '1 hour'

@@ -73,6 +73,7 @@ impl Faults {
             rules: Mutex::default(),
             repeated: Mutex::default(),
             kills: watch::channel(0).0,
+            stalled: watch::channel(false).0,
         })
     }
 
@@ -148,7 +149,8 @@ impl Gate for Faults {
         }
         if self.hit(&name, &[Mode::Stall]).is_some() {
             self.stalled.send_replace(true);
-            let _woken = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
+            let mut woken = self.stalled.subscribe();
+            woken.wait_for(|stalled| !stalled).await.unwrap();
         }
         let twice = self.hit(&name, &[Mode::Twice]).is_some();
         let first = self.repeated.lock().unwrap().insert(intent.id.clone());
