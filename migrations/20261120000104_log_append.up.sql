@@ -1,20 +1,26 @@
 -- Appends a batch of requests in one round trip. One lock per batch, not per command; a request that is stale or known fails alone.
 --
 -- Of each request: its command, its stream with the sequence it expects, how many events it has, and its outcome.
--- Of each event: the number of its request and its ordinal there, both from 1. `in_books` is null when no event moves money.
+-- Of each event: the number of its request and its ordinal there, both from 1, and all that its row holds; what it shares with
+-- its request is repeated, which costs less than joining. `in_books` is null when no event moves money.
 -- Returns, by request, `done`, `known` (the command id was executed before) or `stale`, and the head of the log after it.
 CREATE FUNCTION log_append(
     in_command_ids text[], in_body_hashes bytea[], in_types text[], in_ids text[], in_expected bigint[], in_counts int[],
-    in_outcomes text[], in_metadatas text[],
-    in_requests int[], in_ordinals int[], in_event_types text[], in_versions text[], in_payloads text[], in_books json
+    in_outcomes text[],
+    in_requests int[], in_ordinals int[], in_event_commands text[], in_event_aggregates text[], in_event_ids text[],
+    in_sequences bigint[], in_event_types text[], in_versions text[], in_payloads text[], in_metadatas text[],
+    in_books json
 ) RETURNS TABLE (verdict text, head bigint) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     base bigint;
+    last bigint;
     at_time timestamptz;
     verdicts text[];
     heads bigint[];
+    -- Position before the first event of each request; null when it is not admitted.
+    firsts bigint[];
     positions bigint[];
 BEGIN
     SELECT position, greatest(clock_timestamp(), recorded_at) INTO base, at_time FROM log_head FOR UPDATE;
@@ -29,21 +35,23 @@ BEGIN
         ELSE 'done' END) INTO verdicts
     FROM unnest(in_command_ids, in_types, in_ids, in_expected) AS r (command_id, aggregate_type, aggregate_id, expected);
 
-    SELECT array_agg(head) INTO heads
+    SELECT array_agg(head), array_agg(CASE verdict WHEN 'done' THEN head - count END) INTO heads, firsts
     FROM (
-        SELECT base + sum(CASE verdict WHEN 'done' THEN count ELSE 0 END) OVER (ORDER BY n) AS head
+        SELECT verdict, count, base + sum(CASE verdict WHEN 'done' THEN count ELSE 0 END) OVER (ORDER BY n) AS head
         FROM unnest(in_counts, verdicts) WITH ORDINALITY AS r (count, verdict, n)
     ) AS placed;
+    last := heads[cardinality(heads)];
 
-    INSERT INTO events (position, recorded_at, command_id, aggregate_type, aggregate_id, sequence,
-                        event_type, event_version, payload, metadata)
-    SELECT base + row_number() OVER (ORDER BY e.n), at_time, r.command_id, r.aggregate_type, r.aggregate_id,
-           r.expected + e.ordinal, e.event_type, e.version, e.payload::json, r.metadata::json
-    FROM unnest(in_requests, in_ordinals, in_event_types, in_versions, in_payloads)
-        WITH ORDINALITY AS e (request, ordinal, event_type, version, payload, n)
-    JOIN unnest(in_command_ids, in_types, in_ids, in_expected, in_metadatas, verdicts)
-        WITH ORDINALITY AS r (command_id, aggregate_type, aggregate_id, expected, metadata, verdict, n)
-        ON r.n = e.request AND r.verdict = 'done';
+    IF last > base THEN
+        INSERT INTO events (position, recorded_at, command_id, aggregate_type, aggregate_id, sequence,
+                            event_type, event_version, payload, metadata)
+        SELECT firsts[request] + ordinal, at_time, command_id, aggregate_type, aggregate_id, sequence,
+               event_type, version, payload::json, metadata::json
+        FROM unnest(in_requests, in_ordinals, in_event_commands, in_event_aggregates, in_event_ids, in_sequences,
+                    in_event_types, in_versions, in_payloads, in_metadatas)
+            AS e (request, ordinal, command_id, aggregate_type, aggregate_id, sequence, event_type, version, payload, metadata)
+        WHERE firsts[request] IS NOT NULL;
+    END IF;
 
     INSERT INTO commands (command_id, body_hash, outcome, aggregate_type, aggregate_id, sequence, position, recorded_at)
     SELECT command_id, body_hash, outcome::json, aggregate_type, aggregate_id, expected + count, head, at_time
@@ -52,18 +60,14 @@ BEGIN
     WHERE verdict = 'done';
 
     IF in_books IS NOT NULL THEN
-        SELECT array_agg(CASE WHEN admitted THEN base + place ELSE 0 END ORDER BY n) INTO positions
-        FROM (
-            SELECT n, admitted, count(*) FILTER (WHERE admitted) OVER (ORDER BY n) AS place
-            FROM (SELECT n, verdicts[request] = 'done' AS admitted
-                  FROM unnest(in_requests) WITH ORDINALITY AS e (request, n)) AS event
-        ) AS placed;
+        SELECT array_agg(coalesce(firsts[request] + ordinal, 0) ORDER BY n) INTO positions
+        FROM unnest(in_requests, in_ordinals) WITH ORDINALITY AS e (request, ordinal, n);
         PERFORM ledger_post(positions, in_books, at_time);
     END IF;
 
-    IF heads[cardinality(heads)] > base THEN
-        UPDATE log_head SET position = heads[cardinality(heads)], recorded_at = at_time;
-        PERFORM pg_notify('cairn_log', heads[cardinality(heads)]::text);
+    IF last > base THEN
+        UPDATE log_head SET position = last, recorded_at = at_time;
+        PERFORM pg_notify('cairn_log', last::text);
     END IF;
     RETURN QUERY SELECT * FROM unnest(verdicts, heads);
 END

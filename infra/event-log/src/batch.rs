@@ -2,7 +2,7 @@
 use sqlx::PgConnection;
 
 use crate::books::Books;
-use crate::{AppendRequest, Appended, LogError};
+use crate::{AppendRequest, Appended, LogError, NewEvent};
 
 /// Columns of the requests and of their events, in the order of `log_append`.
 #[derive(Default)]
@@ -14,42 +14,75 @@ struct Columns<'a> {
     expected: Vec<i64>,
     counts: Vec<i32>,
     outcomes: Vec<String>,
-    metadata: Vec<String>,
-    requests: Vec<i32>,
-    ordinals: Vec<i32>,
-    event_types: Vec<&'a str>,
-    versions: Vec<&'a str>,
-    payloads: Vec<&'a str>,
+    events: EventColumns<'a>,
     books: Option<String>,
 }
 
+/// What an event shares with its request is repeated.
+#[derive(Default)]
+struct EventColumns<'a> {
+    requests: Vec<i32>,
+    ordinals: Vec<i32>,
+    command_ids: Vec<&'a str>,
+    aggregates: Vec<&'a str>,
+    ids: Vec<&'a str>,
+    sequences: Vec<i64>,
+    types: Vec<&'a str>,
+    versions: Vec<&'a str>,
+    payloads: Vec<&'a str>,
+    metadata: Vec<&'a str>,
+}
+
+/// The JSON texts of a batch that its columns borrow.
+fn metadata(batch: &[&AppendRequest]) -> Result<Vec<String>, LogError> {
+    batch.iter().map(|request| encode(&request.metadata)).collect()
+}
+
+fn encode(value: &impl serde::Serialize) -> Result<String, LogError> {
+    serde_json::to_string(value).map_err(|error| LogError::Corrupt(error.to_string()))
+}
+
 impl<'a> Columns<'a> {
-    fn try_new(batch: &'a [&'a AppendRequest]) -> Result<Self, LogError> {
-        let corrupt = |error: serde_json::Error| LogError::Corrupt(error.to_string());
+    fn try_new(batch: &'a [&'a AppendRequest], metadata: &'a [String]) -> Result<Self, LogError> {
         let mut columns = Self::default();
         let mut books = Books::default();
-        for (request, number) in batch.iter().zip(1..) {
+        for ((request, metadata), number) in batch.iter().zip(metadata).zip(1..) {
             columns.command_ids.push(&request.command_id);
             columns.hashes.push(&request.command_hash);
             columns.types.push(request.aggregate_type);
             columns.ids.push(&request.aggregate_id);
             columns.expected.push(request.expected_sequence);
             columns.counts.push(i32::try_from(request.events.len()).unwrap_or(i32::MAX));
-            columns.outcomes.push(serde_json::to_string(&request.outcome).map_err(corrupt)?);
-            columns.metadata.push(serde_json::to_string(&request.metadata).map_err(corrupt)?);
+            columns.outcomes.push(encode(&request.outcome)?);
             for (event, ordinal) in request.events.iter().zip(1..) {
-                columns.requests.push(number);
-                columns.ordinals.push(ordinal);
-                columns.event_types.push(&event.event_type);
-                columns.versions.push(&event.event_version);
-                columns.payloads.push(&event.payload);
+                columns.events.push(request, (number, ordinal), (event, metadata));
                 if let Some(entry) = &event.book {
-                    books.add(columns.requests.len(), entry);
+                    books.add(columns.events.requests.len(), entry);
                 }
             }
         }
-        columns.books = books.encode().map_err(corrupt)?;
+        columns.books = books.is_written().then(|| encode(&books)).transpose()?;
         Ok(columns)
+    }
+}
+
+impl<'a> EventColumns<'a> {
+    fn push(
+        &mut self,
+        request: &'a AppendRequest,
+        (number, ordinal): (i32, i32),
+        (event, metadata): (&'a NewEvent, &'a str),
+    ) {
+        self.requests.push(number);
+        self.ordinals.push(ordinal);
+        self.command_ids.push(&request.command_id);
+        self.aggregates.push(request.aggregate_type);
+        self.ids.push(&request.aggregate_id);
+        self.sequences.push(request.expected_sequence + i64::from(ordinal));
+        self.types.push(&event.event_type);
+        self.versions.push(&event.event_version);
+        self.payloads.push(&event.payload);
+        self.metadata.push(metadata);
     }
 }
 
@@ -68,10 +101,13 @@ pub(crate) async fn append(
     connection: &mut PgConnection,
     batch: &[&AppendRequest],
 ) -> Result<(Vec<Verdict>, i64), LogError> {
-    let columns = Columns::try_new(batch)?;
+    let metadata = metadata(batch)?;
+    let columns = Columns::try_new(batch, &metadata)?;
+    let events = &columns.events;
     let rows = sqlx::query!(
         r#"SELECT verdict AS "verdict!", head AS "head!"
-           FROM log_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::json)"#,
+           FROM log_append($1, $2, $3, $4, $5, $6, $7,
+                           $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::text::json)"#,
         &columns.command_ids as &[&str],
         &columns.hashes as &[&[u8]],
         &columns.types as &[&str],
@@ -79,12 +115,16 @@ pub(crate) async fn append(
         &columns.expected,
         &columns.counts,
         &columns.outcomes,
-        &columns.metadata,
-        &columns.requests,
-        &columns.ordinals,
-        &columns.event_types as &[&str],
-        &columns.versions as &[&str],
-        &columns.payloads as &[&str],
+        &events.requests,
+        &events.ordinals,
+        &events.command_ids as &[&str],
+        &events.aggregates as &[&str],
+        &events.ids as &[&str],
+        &events.sequences,
+        &events.types as &[&str],
+        &events.versions as &[&str],
+        &events.payloads as &[&str],
+        &events.metadata as &[&str],
         columns.books.as_deref(),
     )
     // All of it: a deferred constraint speaks at the commit, after the last row.

@@ -77,11 +77,8 @@ impl<'a> Books<'a> {
         }
     }
 
-    /// The text for the database; none when no event moves money.
-    pub(crate) fn encode(&self) -> Result<Option<String>, serde_json::Error> {
-        if self.journal.is_empty() && self.holds.is_empty() {
-            return Ok(None);
-        }
-        serde_json::to_string(self).map(Some)
+    /// Whether any event moves or holds money.
+    pub(crate) const fn is_written(&self) -> bool {
+        !self.journal.is_empty() || !self.holds.is_empty()
     }
 }
