@@ -1,16 +1,29 @@
 //! The database of one process: the server of `DATABASE_URL`, or a private cluster under the data directory.
 use std::path::Path;
 use std::str::FromStr as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cairn_cluster::{Cluster, ClusterConfig};
 use cairn_event_log::MIGRATOR;
 use sqlx::migrate::Migrate as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
 const NAME: &str = "cairn";
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Whether the cluster had to be started again.
+fn revive(cluster: &Mutex<Cluster>) -> Result<bool, cairn_cluster::ClusterError> {
+    let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+    if cluster.is_running() {
+        return Ok(false);
+    }
+    cluster.restart().map(|()| true)
+}
 
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +48,7 @@ pub struct Database {
     /// How to connect as the owner of the schema.
     pub options: PgConnectOptions,
     /// The private cluster, if that is what runs.
-    pub cluster: Option<Cluster>,
+    pub cluster: Option<Arc<Mutex<Cluster>>>,
 }
 
 /// One migration and whether it is applied.
@@ -77,7 +90,33 @@ impl Database {
             .await
             .map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??;
         let options = PgConnectOptions::from_str(&cluster.url(NAME))?;
-        Ok(Self { options, cluster: Some(cluster) })
+        Ok(Self { options, cluster: Some(Arc::new(Mutex::new(cluster))) })
+    }
+
+    /// Starts the private cluster again whenever it is found stopped, until the token is cancelled. A server runs this; the server of
+    /// `DATABASE_URL` is its owner's affair.
+    pub async fn keep_running(cluster: Option<Arc<Mutex<Cluster>>>, stop: CancellationToken) {
+        let Some(cluster) = cluster else { return };
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let held = Arc::clone(&cluster);
+            match tokio::task::spawn_blocking(move || revive(&held)).await {
+                Ok(Ok(false)) => {}
+                Ok(Ok(true)) => {
+                    tracing::warn!("the private cluster had stopped and was started again")
+                }
+                Ok(Err(error)) => tracing::error!(%error, "the private cluster does not start"),
+                Err(error) => tracing::error!(%error, "the look at the private cluster failed"),
+            }
+        }
+    }
+
+    /// Leaves the private cluster; the last user stops it.
+    pub async fn close(self) {
+        let _ = tokio::task::spawn_blocking(move || drop(self.cluster)).await;
     }
 
     /// One connection as the owner of the schema.

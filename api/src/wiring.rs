@@ -76,13 +76,17 @@ impl Platform {
         TaskTracker::new().spawn(async move { projector.run(stop).await })
     }
 
+    /// Keeps the private cluster running until the token is cancelled.
+    #[must_use]
+    pub fn guard_database(&self, stop: CancellationToken) -> JoinHandle<()> {
+        TaskTracker::new().spawn(Database::keep_running(self.database.cluster.clone(), stop))
+    }
+
     /// Lets commands under way finish, and leaves the database.
     pub async fn close(self) {
         self.commands.executor.drain().await;
         self.commands.executor.log().pool().close().await;
-        if let Some(cluster) = self.database.cluster {
-            let _ = tokio::task::spawn_blocking(move || cluster.stop()).await;
-        }
+        self.database.close().await;
     }
 }
 

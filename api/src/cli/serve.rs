@@ -2,6 +2,7 @@
 use cairn_identity::Role;
 use cairn_projections::identity::api_keys;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::args::ServeArgs;
 use super::exit::{CliError, Exit};
@@ -75,6 +76,8 @@ async fn run(
     let url = outside.public_url.clone();
     let parts = (platform.commands.clone(), platform.projector.clone());
     let server = Server::start(parts, outside, listeners)?;
+    let unguarded = CancellationToken::new();
+    let guarding = platform.guard_database(unguarded.clone());
     payments.deliver_to(&url);
     output.say(&format!("Cairn listens on {url}; the API is described at {url}/openapi.json"));
     let parts = SessionParts::new(&platform, config);
@@ -85,6 +88,8 @@ async fn run(
     }
     server.stop().await;
     payments.shutdown(&config.data).await;
+    unguarded.cancel();
+    let _ = guarding.await;
     platform.close().await;
     greeted
 }

@@ -65,17 +65,20 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
     let Some(operation) = operation else {
         return Problem::new("route_not_found", "there is no such operation").into_response();
     };
-    if !table::is_public(&operation) {
-        match admit(&guard.api, request.headers(), &operation).await {
-            Ok(caller) => request.extensions_mut().insert(caller),
-            Err(problem) => return problem.into_response(),
-        };
-    }
-    let name = Operation(operation);
-    request.extensions_mut().insert(name.clone());
-    let mut response = next.run(request).await;
-    response.extensions_mut().insert(name);
+    let mut response = match pass(&guard.api, &mut request, &operation).await {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    response.extensions_mut().insert(Operation(operation));
     response
+}
+
+async fn pass(api: &Api, request: &mut Request, operation: &str) -> Result<(), Problem> {
+    if !table::is_public(operation) {
+        let caller = admit(api, request.headers(), operation).await?;
+        request.extensions_mut().insert(caller);
+    }
+    Ok(())
 }
 
 async fn admit(api: &Api, headers: &HeaderMap, operation: &str) -> Result<Caller, Problem> {

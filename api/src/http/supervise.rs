@@ -9,6 +9,7 @@ use metrics::{counter, histogram};
 use tracing::Instrument as _;
 
 use super::guard::Operation;
+use super::request_id::RequestId;
 use super::state::Api;
 use crate::problem::Problem;
 
@@ -36,14 +37,21 @@ pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> 
     }
 }
 
-/// Counts and times requests by operation and status.
+/// Counts and times requests by operation and status, and writes one line for each.
 pub async fn measure(request: Request, next: Next) -> Response {
     let began = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let request_id = request.extensions().get::<RequestId>().map(RequestId::to_string);
     let response = next.run(request).await;
     let operation = response.extensions().get::<Operation>();
     let operation = operation.map_or_else(|| "none".to_owned(), |o| o.0.to_string());
     let status = response.status().as_u16().to_string();
     let seconds = began.elapsed().as_secs_f64();
+    let watched = matches!(&*path, "/livez" | "/readyz" | "/metrics");
+    if !watched {
+        let millis = seconds * 1_000.0;
+        tracing::info!(%method, path, operation, status, millis, request_id, "answered");
+    }
     histogram!("cairn_http_request_seconds", "operation" => operation.clone()).record(seconds);
     counter!("cairn_http_requests_total", "operation" => operation, "status" => status)
         .increment(1);

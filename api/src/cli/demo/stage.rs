@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use cairn_commands::processes::{RunnerConfig, Settings};
 use cairn_identity::Role;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::machine::Machine;
@@ -34,6 +36,8 @@ pub(super) struct Stage {
     pub keys: Vec<(&'static str, String)>,
     server: Server,
     platform: Platform,
+    unguarded: CancellationToken,
+    guarding: JoinHandle<()>,
     data: PathBuf,
     scratch: TempDir,
     output: Output,
@@ -69,6 +73,8 @@ impl Stage {
         let parts = SessionParts::new(&platform, config);
         let together = (platform.commands.clone(), platform.projector.clone());
         let server = Server::start(together, outside, listeners)?;
+        let unguarded = CancellationToken::new();
+        let guarding = platform.guard_database(unguarded.clone());
         let url = format!("http://{address}");
         payments.deliver_to(&url);
         let keys = make_keys(&parts).await?;
@@ -87,6 +93,8 @@ impl Stage {
             keys,
             server,
             platform,
+            unguarded,
+            guarding,
             data,
             scratch,
             output,
@@ -107,6 +115,8 @@ impl Stage {
     pub(super) async fn strike(self, keep: bool) {
         self.server.stop().await;
         self.payments.shutdown(&self.data).await;
+        self.unguarded.cancel();
+        let _ = self.guarding.await;
         self.platform.close().await;
         drop(self.machine);
         if !keep {

@@ -94,7 +94,11 @@ async fn rent(
     }
     stage.say(&format!("rented and proven ready: {allocation_id}"));
     let ssh_login = log_in(stage, &path, &active).await?;
-    stage.say(&format!("the customer's own ssh login says: {ssh_login}"));
+    let who = match stage.machine.kind() {
+        "namespace" => "the customer's own ssh login says",
+        _ => "nobody can log in to a scripted node; it answered Cairn's own proof with",
+    };
+    stage.say(&format!("{who}: {ssh_login}"));
     if stage.machine.left()?.is_empty() {
         return Err(CliError::failure(
             "the look for what is left sees nothing of a running rental",
