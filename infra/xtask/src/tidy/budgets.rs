@@ -45,3 +45,24 @@ fn too_long(file: &File, most: usize) -> Option<Finding> {
         says: format!("{lines} lines, at most {most}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::Tree;
+    use super::check;
+
+    fn rules(path: &str, text: &str) -> Vec<&'static str> {
+        check(&Tree::of(path, text)).iter().map(|finding| finding.rule).collect()
+    }
+
+    #[test]
+    fn what_is_too_long_or_opens_silently_is_found() {
+        let lines = |count: usize| format!("//! Doc.\n{}", "// line\n".repeat(count - 1));
+        assert_eq!(rules("a/src/b.rs", &lines(500)), [""; 0]);
+        assert_eq!(rules("a/src/b.rs", &lines(501)), ["file-lines"]);
+        assert_eq!(rules("a/src/lib.rs", &lines(81)), ["file-lines"]);
+        assert_eq!(rules("a/src/b.rs", "use x;\n"), ["opens-with-doc"]);
+        let long = format!("//! Doc.\nfn f() {{\n{}}}\n", "    g();\n".repeat(69));
+        assert_eq!(rules("a/src/b.rs", &long), ["function-lines"]);
+    }
+}

@@ -45,7 +45,15 @@ fn links(line: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::links;
+    use super::super::tree::Tree;
+    use super::{check, links};
+
+    #[test]
+    fn a_link_to_nowhere_is_found() {
+        let says = |text: &str| check(&Tree::of("docs/adr/x.md", text)).len();
+        assert_eq!(says("[a](nowhere.md) [b](https://example.org) [c](#here)"), 1);
+        assert_eq!(says("[up](../../README.md)"), 0);
+    }
 
     #[test]
     fn every_link_of_a_line_is_found() {

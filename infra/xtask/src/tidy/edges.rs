@@ -72,3 +72,29 @@ fn leftovers(file: &File) -> Vec<Finding> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::Tree;
+    use super::check;
+
+    fn rules(path: &str, text: &str) -> Vec<&'static str> {
+        check(&Tree::of(path, text)).iter().map(|finding| finding.rule).collect()
+    }
+
+    #[test]
+    fn the_environment_is_read_in_its_home_only() {
+        let reads = "fn f() { std::env::var(\"X\"); }";
+        assert_eq!(rules("commands/src/a.rs", reads), ["environment"]);
+        assert_eq!(rules("api/src/config.rs", reads), [""; 0]);
+        assert_eq!(rules("commands/src/a.rs", "// env::var\n"), [""; 0]);
+    }
+
+    #[test]
+    fn static_sql_goes_through_the_macro() {
+        let said = |argument: &str| format!("fn f() {{ sqlx::query_as::<_, A>({argument}); }}");
+        assert_eq!(rules("commands/src/a.rs", &said("\"SELECT 1\"")), ["checked-sql"]);
+        assert_eq!(rules("commands/src/a.rs", &said("&built")), [""; 0]);
+        assert_eq!(rules("commands/src/a.rs", "sqlx::query!(\"SELECT 1\")"), [""; 0]);
+    }
+}

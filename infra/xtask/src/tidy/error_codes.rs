@@ -55,7 +55,13 @@ fn is_code(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{catalogue_code, refusal_codes};
+    use super::super::tree::Tree;
+    use super::{catalogue_code, check, refusal_codes};
+
+    #[test]
+    fn a_page_without_a_code_is_found() {
+        assert_eq!(check(&Tree::of("docs/errors/no_such_code.md", "")).len(), 1);
+    }
 
     #[test]
     fn codes_are_read_from_refusals_and_from_the_catalogue() {

@@ -112,7 +112,18 @@ fn checksum(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::checksum;
+    use super::super::tree::Tree;
+    use super::{check, checksum};
+
+    #[test]
+    fn a_migration_alone_or_misnamed_is_found() {
+        let found = |path: &str| {
+            let findings = check(&Tree::of(path, ""));
+            findings.iter().filter(|finding| finding.rule == "migrations").count()
+        };
+        assert_eq!(found("migrations/29990101000000_a_b.up.sql"), 2, "no such file in the tree");
+        assert_eq!(found("migrations/1_a_b.sql"), 1);
+    }
 
     #[test]
     fn the_checksum_is_fnv_1a() {

@@ -46,6 +46,12 @@ impl Tree {
         Ok(Self { files })
     }
 
+    /// A tree of one file, to try a rule on.
+    #[cfg(test)]
+    pub fn of(path: &str, text: &str) -> Self {
+        Self { files: vec![File { path: path.to_owned(), text: text.to_owned() }] }
+    }
+
     pub fn rust(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| file.is_rust())
     }
