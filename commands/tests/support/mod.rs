@@ -12,3 +12,4 @@ pub mod matrix;
 pub mod nodes;
 pub mod provider;
 pub mod react;
+pub mod stories;

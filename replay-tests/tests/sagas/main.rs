@@ -25,10 +25,8 @@ const AT_THE_NODE: [&str; 7] = [
 ];
 
 fn at_the_node(mode: Mode) -> Vec<Cell> {
-    let mut cells: Vec<Cell> = AT_THE_NODE
-        .into_iter()
-        .map(|target| Cell { story: Story::Rental, target, mode })
-        .collect();
+    let mut cells: Vec<Cell> =
+        AT_THE_NODE.into_iter().map(|target| Cell { story: Story::Rental, target, mode }).collect();
     cells.push(Cell { story: Story::FailingRental, target: "tear_down", mode });
     cells
 }
@@ -55,7 +53,10 @@ async fn on_a_real_node_a_step_that_fails_for_good_is_undone(
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn on_a_real_node_a_step_that_never_answers_is_undone(_: PgPoolOptions, db: PgConnectOptions) {
+async fn on_a_real_node_a_step_that_never_answers_is_undone(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
     run("saga-silent", db, at_the_node(Mode::Forever)).await;
 }
 
@@ -67,4 +68,15 @@ async fn on_a_real_node_a_worker_may_die_before_a_step(_: PgPoolOptions, db: PgC
 #[sqlx::test(migrations = "../migrations")]
 async fn on_a_real_node_a_worker_may_die_after_a_step(_: PgPoolOptions, db: PgConnectOptions) {
     run("saga-after", db, at_the_node(Mode::KillAfter)).await;
+}
+
+/// The node itself refuses: accounts in the way, a full disk, a frozen hierarchy, a read-only directory, maintenance.
+#[sqlx::test(migrations = "../migrations")]
+async fn on_a_real_node_a_step_that_the_node_refuses_is_undone(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let steps = AT_THE_NODE.into_iter().filter(|name| name.starts_with("ensure_"));
+    let broken = |target| Cell { story: Story::Rental, target, mode: Mode::Outside };
+    run("saga-broken", db, steps.map(broken).collect()).await;
 }

@@ -6,7 +6,7 @@ use cairn_commands::ports::{NodePort, PaymentPort};
 use cairn_compute::Allocation;
 use cairn_core::{Money, NodeId};
 use cairn_ssh::{CertificateAuthority, SshConfig, SshNodes};
-use cairn_testbed::NamespaceNode;
+use cairn_testbed::{NamespaceNode, Step};
 use tempfile::TempDir;
 
 use crate::nodes::{RealClock, enrol};
@@ -111,6 +111,17 @@ impl World for RealNode {
 
     fn refund_fails(&self) -> Option<String> {
         None
+    }
+
+    async fn set_broken(&self, name: &str, broken: bool) {
+        let step = name.strip_prefix("ensure_").unwrap();
+        let step = Step::ALL.into_iter().find(|known| known.name() == step).unwrap();
+        let node = self.node();
+        let changed = tokio::task::spawn_blocking(move || match broken {
+            true => node.break_step(step).unwrap(),
+            false => node.mend(step).unwrap(),
+        });
+        changed.await.unwrap();
     }
 
     fn public_key(&self) -> String {
