@@ -1,12 +1,15 @@
 //! The one task of a process that writes events. Requests queue while a batch is under way and become the next one.
 use std::time::Instant;
 
+use metrics::counter;
 use sqlx::{PgPool, pool};
+use tokio::sync::mpsc::error::{SendTimeoutError, TrySendError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::task::TaskTracker;
 
 use crate::lane::Lane;
+use crate::pool::PATIENCE;
 use crate::queue::{Answer, Forming, Queued, answer_all};
 use crate::{AppendRequest, LogError};
 
@@ -49,9 +52,24 @@ impl Appender {
     pub(crate) async fn append(&self, request: AppendRequest) -> Answer {
         let (answer, answered) = oneshot::channel();
         let queued = Queued { request, queued_at: Instant::now(), answer };
-        self.queue.send(queued).await.map_err(|_| closed_log())?;
+        match self.queue.try_send(queued) {
+            Ok(()) => {}
+            Err(TrySendError::Full(queued)) => self.queue_late(queued).await?,
+            Err(TrySendError::Closed(_)) => return Err(closed_log()),
+        }
         // Lost only if the task died under the request.
         answered.await.unwrap_or_else(|_| Err(LogError::InDoubt("the appender stopped".to_owned())))
+    }
+}
+
+impl Appender {
+    /// Waits for room, but not for ever: beyond that the load is shed.
+    async fn queue_late(&self, queued: Queued) -> Result<(), LogError> {
+        counter!("cairn_log_queue_full_total").increment(1);
+        self.queue.send_timeout(queued, PATIENCE).await.map_err(|error| match error {
+            SendTimeoutError::Timeout(_) => LogError::Unavailable("too much is queued".to_owned()),
+            SendTimeoutError::Closed(_) => closed_log(),
+        })
     }
 }
 

@@ -66,8 +66,8 @@ impl LogError {
             // The session ended, perhaps between its commit and its answer.
             _ if fatal => Self::InDoubt(message),
             "57" if code != "57014" => Self::InDoubt(message),
-            // Cancelled by a timeout, locks, deadlocks, resources, connections.
-            "57" | "55" | "40" | "53" | "08" => Self::Unavailable(message),
+            // Cancelled by a timeout, locks, deadlocks, resources, connections, a standby that was not promoted yet.
+            "57" | "55" | "40" | "53" | "08" | "25" => Self::Unavailable(message),
             "23" | "P0" | "22" => {
                 let constraint = answer.constraint().map_or(code, str::to_owned);
                 Self::Rejected { constraint, message }

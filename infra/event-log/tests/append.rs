@@ -163,6 +163,31 @@ async fn readers_are_woken_by_this_process_and_by_others(pool: PgPool) {
     other.close().await;
 }
 
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn what_a_stalled_log_cannot_queue_is_refused_and_the_rest_is_written(pool: PgPool) {
+    let log = open(&pool).await;
+    let mut stall = pool.begin().await.unwrap();
+    stall.execute("SELECT FROM log_head FOR UPDATE").await.unwrap();
+    let flood = (0..9_000).map(|number| request(&format!("s-{number}"), 0, vec![event("x")]));
+    let flood = append_together(&log, flood);
+    let release = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // Longer than a caller waits for room, shorter than the database waits for a lock.
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        stall.rollback().await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(flood, release);
+    let shed = answers.iter().filter(|a| matches!(a, Err(LogError::Unavailable(_)))).count();
+    let done = answers.iter().filter(|a| matches!(a, Ok(Appended::Done { .. }))).count();
+    assert_eq!(shed + done, 9_000);
+    assert!(shed > 0 && done > 4_000, "{shed} were shed");
+    assert_gapless(&log, i64::try_from(done).unwrap()).await;
+    log.close().await;
+}
+
 async fn append_together(
     log: &EventLog,
     requests: impl Iterator<Item = cairn_event_log::AppendRequest>,
