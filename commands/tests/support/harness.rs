@@ -319,16 +319,22 @@ impl Harness {
         self.commands.executor.load::<A>(id).await.unwrap().0
     }
 
+    /// Where everything stands; asks again while the database is not there.
     pub async fn snapshot(&self) -> Snapshot {
-        let now = self.clock.now().as_micros();
-        let text: String =
-            sqlx::query_scalar(SNAPSHOT).bind(now).fetch_one(self.pool()).await.unwrap();
-        serde_json::from_str(&text).unwrap()
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            let now = self.clock.now().as_micros();
+            let asked = sqlx::query_scalar(SNAPSHOT).bind(now).fetch_one(self.pool()).await;
+            match asked {
+                Ok(text) => return read(text),
+                Err(error) => assert!(Instant::now() < patience, "{error}"),
+            }
+        }
     }
 
     /// Goes on until nothing is left to do and the condition holds.
     pub async fn until(&mut self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
-        let patience = Instant::now() + Duration::from_secs(120);
+        let patience = Instant::now() + PATIENCE;
         let horizon = self.clock.now().plus_secs(40 * 86_400).as_micros();
         loop {
             self.revive().await;
@@ -379,6 +385,13 @@ impl Harness {
         .unwrap();
         rows.join("\n")
     }
+}
+
+/// How long anything may take in real time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn read(text: String) -> Snapshot {
+    serde_json::from_str(&text).unwrap()
 }
 
 const SNAPSHOT: &str = "
