@@ -68,6 +68,11 @@ impl Config {
         self.state_dir.join("homes")
     }
 
+    /// What is known of the control plane.
+    pub fn control_plane(&self) -> PathBuf {
+        self.state_dir.join("control-plane.json")
+    }
+
     pub fn keys(&self) -> PathBuf {
         self.ssh_dir.join("keys")
     }

@@ -2,7 +2,7 @@
 //! comes from the control plane named in the command, and installs the keys it brings.
 use std::fs::{self, File};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cairn_node::{ENROL_NAMESPACE, EnrolRequest, EnrolResponse, SignedEnrolment, node_of_token};
@@ -196,11 +196,6 @@ fn is_private_wire(address: IpAddr) -> bool {
         IpAddr::V4(v4) => v4.is_loopback() || matches!(v4.octets(), [198, 18 | 19, _, _]),
         IpAddr::V6(v6) => v6.is_loopback(),
     }
-}
-
-/// Where what is known of the control plane is kept.
-pub fn control_plane_file(state_dir: &Path) -> PathBuf {
-    state_dir.join("control-plane.json")
 }
 
 #[cfg(test)]

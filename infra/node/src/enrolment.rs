@@ -3,7 +3,7 @@
 //! The answer holds keys, never configuration: the node writes its own sshd configuration.
 use serde::{Deserialize, Serialize};
 
-use crate::Facts;
+use crate::{Facts, HostCertificates};
 
 /// Namespace of the signature over an [`EnrolResponse`].
 pub const ENROL_NAMESPACE: &str = "cairn-enrol";
@@ -48,10 +48,8 @@ pub struct EnrolResponse {
     pub node_id: String,
     /// SHA-256 of the token in hexadecimal: binds the answer to this enrolment.
     pub token_sha256: String,
-    /// Host certificates, one per signable host key, OpenSSH format.
-    pub host_certificates: Vec<String>,
-    /// Serial of the host certificates.
-    pub host_certificate_serial: u64,
+    /// Its host certificates, one per host key.
+    pub host: HostCertificates,
     /// Public key that signs host certificates and this answer.
     pub host_authority: String,
     /// Public key that signs the control plane's own certificates.

@@ -9,7 +9,7 @@ use crate::cgroup;
 use crate::config::Config;
 use crate::fault::{Outcome, While};
 use crate::steps::home;
-use crate::system;
+use crate::{install, system};
 
 /// Looks around. Changes nothing but the directories that are ours.
 pub fn gather(config: &Config) -> Outcome<Facts> {
@@ -25,6 +25,8 @@ pub fn gather(config: &Config) -> Outcome<Facts> {
         cgroup,
         home_limit,
         clock_micros: clock_micros(),
+        certified_until_micros: install::control_plane(config)?
+            .map(|known| known.host.until_micros),
         total: total(config)?,
         missing,
     })

@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use cairn_node::{CONTROL_ACCOUNT, EnrolResponse, TENANT_GROUP, control_principal};
+use cairn_node::{
+    CONTROL_ACCOUNT, EnrolResponse, HostCertificates, TENANT_GROUP, control_principal,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::Config;
-use crate::enrol::control_plane_file;
 use crate::fault::{Fault, Outcome, While};
 use crate::{processes, system};
 
@@ -97,7 +98,8 @@ impl Sshd {
 pub fn install(config: &Config, sshd: &Sshd, response: &EnrolResponse) -> Outcome<()> {
     let program = own_path()?;
     make_accounts()?;
-    let certificates = write_keys(config, response)?;
+    write_keys(config, response)?;
+    let certificates = write_certificates(config, &response.host)?;
     write_pam(&program)?;
     let before = system::read(Path::new(DROP_IN))?;
     let drop_in = drop_in(config, &program, &certificates);
@@ -111,9 +113,38 @@ pub fn install(config: &Config, sshd: &Sshd, response: &EnrolResponse) -> Outcom
         }
         return Err(fault);
     }
+    remember(config, response)?;
+    sshd.reload()
+}
+
+fn remember(config: &Config, response: &EnrolResponse) -> Outcome<()> {
     let known = serde_json::to_vec(response)
         .map_err(|error| Fault::permanent("answer_invalid", error.to_string()))?;
-    system::write_atomically(&control_plane_file(&config.state_dir), &known, 0o600)?;
+    system::write_atomically(&config.control_plane(), &known, 0o600)
+}
+
+/// What the control plane said at enrolment; `None` before it.
+pub fn control_plane(config: &Config) -> Outcome<Option<EnrolResponse>> {
+    let text = system::read(&config.control_plane())?;
+    let read = |text: String| {
+        serde_json::from_str(&text)
+            .map_err(|error| Fault::permanent("answer_invalid", error.to_string()))
+    };
+    text.map(read).transpose()
+}
+
+/// Takes renewed host certificates into use.
+pub fn certify(config: &Config, renewed: &HostCertificates) -> Outcome<()> {
+    let known = control_plane(config)?;
+    let known =
+        known.ok_or_else(|| Fault::permanent("not_enrolled", "the node is not enrolled"))?;
+    if renewed.certificates.len() != known.host.certificates.len() {
+        return Err(Fault::permanent("certificates_invalid", "one per host key, as at enrolment"));
+    }
+    write_certificates(config, renewed)?;
+    let sshd = Sshd::look()?;
+    system::run(&[&sshd.program, "-t"]).map_err(|fault| fault.recoded("sshd_refuses"))?;
+    remember(config, &EnrolResponse { host: renewed.clone(), ..known })?;
     sshd.reload()
 }
 
@@ -147,29 +178,38 @@ fn make_accounts() -> Outcome<()> {
     }
 }
 
-/// Answers where the host certificates are.
-fn write_keys(config: &Config, response: &EnrolResponse) -> Outcome<Vec<PathBuf>> {
+fn write_keys(config: &Config, response: &EnrolResponse) -> Outcome<()> {
     let directory = &config.ssh_dir;
     for path in [directory.clone(), config.keys(), config.principals()] {
         system::make_directory(&path, 0o755)?;
     }
-    let write = |name: &str, text: &str| {
-        let line = format!("{}\n", text.trim_end());
-        system::write_atomically(&directory.join(name), line.as_bytes(), 0o644)
-    };
+    let write = |name: &str, text: &str| write_line(&directory.join(name), text);
     write("control_authority.pub", &response.control_authority)?;
     write("tenant_authority.pub", &response.tenant_authority)?;
     write("control_principals", &control_principal(&response.node_id))?;
     if !directory.join("revoked_keys").exists() {
         system::write_atomically(&directory.join("revoked_keys"), b"", 0o644)?;
     }
-    let mut certificates = Vec::new();
-    for (number, certificate) in response.host_certificates.iter().enumerate() {
-        let name = format!("host_{number}-cert.pub");
-        write(&name, certificate)?;
-        certificates.push(directory.join(name));
+    Ok(())
+}
+
+/// Answers where they are.
+fn write_certificates(config: &Config, host: &HostCertificates) -> Outcome<Vec<PathBuf>> {
+    let plain = |b: u8| b.is_ascii_graphic() || b == b' ';
+    if !host.certificates.iter().all(|text| text.trim_end().bytes().all(plain)) {
+        return Err(Fault::permanent("certificates_invalid", "a certificate is one line"));
     }
-    Ok(certificates)
+    let mut paths = Vec::new();
+    for (number, certificate) in host.certificates.iter().enumerate() {
+        let path = config.ssh_dir.join(format!("host_{number}-cert.pub"));
+        write_line(&path, certificate)?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+fn write_line(path: &Path, text: &str) -> Outcome<()> {
+    system::write_atomically(path, format!("{}\n", text.trim_end()).as_bytes(), 0o644)
 }
 
 fn drop_in(config: &Config, program: &str, certificates: &[PathBuf]) -> String {

@@ -75,7 +75,7 @@ impl Record {
             }
             // From here on nobody logs in any more, even if we do not live to finish.
             Operation::Teardown => self.torn_down = Some(request.generation),
-            Operation::Facts | Operation::Inspect | Operation::Undo => {}
+            Operation::Facts | Operation::Inspect | Operation::Certify | Operation::Undo => {}
         }
         Ok(None)
     }

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::fault::{Fault, Outcome, While};
 use crate::journal::{self, Held};
 use crate::steps::{self, Allocation};
-use crate::{facts, teardown};
+use crate::{facts, install, teardown};
 
 /// A request is small; whatever is longer is not one.
 const REQUEST_BYTES_MAX: u64 = 64 << 10;
@@ -37,8 +37,17 @@ fn answer(request: &Request) -> Outcome<Answer> {
             let held = journal::hold(&config, &request.allocation_id)?;
             inspect(&config, &held, request).map(Answer::Inspected)
         }
+        Operation::Certify => certify(&config, request),
         Operation::Ensure | Operation::Undo | Operation::Teardown => change(&config, request),
     }
+}
+
+/// Host certificates have no journal: the last ones are the ones.
+fn certify(config: &Config, request: &Request) -> Outcome<Answer> {
+    let missing = || Fault::permanent("certificates_missing", "this verb needs certificates");
+    let renewed = request.args.certificates.as_ref().ok_or_else(missing)?;
+    install::certify(config, renewed)?;
+    Ok(Answer::Done { observed: format!("certified, serial {}", renewed.serial), replayed: false })
 }
 
 fn inspect(config: &Config, held: &Held, request: &Request) -> Outcome<Observed> {
@@ -92,8 +101,8 @@ fn act(config: &Config, request: &Request, tenant: &TenantArguments) -> Outcome<
         }
         Operation::Undo => undo(allocation, step()?),
         Operation::Teardown => teardown::run(allocation),
-        Operation::Facts | Operation::Inspect => {
-            Err(Fault::permanent("request_invalid", "this verb changes nothing"))
+        Operation::Facts | Operation::Inspect | Operation::Certify => {
+            Err(Fault::permanent("request_invalid", "this verb is not about an allocation"))
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Operation {
     Teardown,
     /// What there is of an allocation. Changes nothing.
     Inspect,
+    /// Takes renewed host certificates into use.
+    Certify,
 }
 
 /// A step of provisioning, in order.
@@ -80,6 +82,19 @@ pub struct Arguments {
     pub step: Option<Step>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantArguments>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<HostCertificates>,
+}
+
+/// Certificates for a node's host keys, in OpenSSH's format, and when they end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct HostCertificates {
+    pub certificates: Vec<String>,
+    pub serial: u64,
+    /// Microseconds since the epoch.
+    pub until_micros: i64,
 }
 
 /// What is asked of a node.
@@ -117,6 +132,9 @@ pub struct Facts {
     pub home_limit: String,
     /// The node's clock, microseconds since the epoch.
     pub clock_micros: i64,
+    /// When its host certificates end, microseconds since the epoch; absent before enrolment.
+    #[serde(default)]
+    pub certified_until_micros: Option<i64>,
     /// All it has.
     pub total: Resources,
     /// What the node's owner must still do before it can run allocations; empty when ready.

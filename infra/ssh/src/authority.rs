@@ -8,7 +8,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use cairn_core::{AllocationId, NodeId, Timestamp};
-use cairn_node::{CONTROL_COMMAND, ENROL_NAMESPACE, control_principal, tenant_principal};
+use cairn_fleet::HostKey;
+use cairn_node::{
+    CONTROL_COMMAND, ENROL_NAMESPACE, HostCertificates, control_principal, tenant_principal,
+};
 use russh::keys::ssh_key::certificate::{Builder, CertType};
 use russh::keys::ssh_key::{LineEnding, public::KeyData};
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
@@ -81,26 +84,31 @@ impl CertificateAuthority {
         public_text(&self.tenant)
     }
 
-    /// A certificate for a node's host key: principals are the node and its address, for 90 days.
-    pub(crate) fn sign_host_key(
+    /// Certificates for a node's host keys: principals are the node and its address, for 90 days.
+    pub(crate) fn certify(
         &self,
-        node: (NodeId, &str),
-        key: &PublicKey,
-        serial: u64,
+        (node_id, address): (NodeId, &str),
+        host_keys: &[HostKey],
         now: Timestamp,
-    ) -> Result<Certificate, AuthorityError> {
-        let (node_id, address) = node;
-        let claim = Claim {
-            kind: CertType::Host,
-            key_id: format!("host:{node_id}"),
-            principals: vec![node_id.to_string(), address.to_owned()],
-            from: now,
-            seconds: HOST_SECONDS,
-            serial,
-            options: &[],
-            extensions: &[],
+    ) -> Result<HostCertificates, AuthorityError> {
+        let serial = serial()?;
+        let certify = |text: &HostKey| {
+            let claim = Claim {
+                kind: CertType::Host,
+                key_id: format!("host:{node_id}"),
+                principals: vec![node_id.to_string(), address.to_owned()],
+                from: now,
+                seconds: HOST_SECONDS,
+                serial,
+                options: &[],
+                extensions: &[],
+            };
+            let key = PublicKey::from_openssh(text).map_err(key_error)?;
+            sign(&self.host, key.key_data(), claim)?.to_openssh().map_err(key_error)
         };
-        sign(&self.host, key.key_data(), claim)
+        let certificates: Result<_, _> = host_keys.iter().map(certify).collect();
+        let until_micros = now.plus_secs(HOST_SECONDS).as_micros();
+        Ok(HostCertificates { certificates: certificates?, serial, until_micros })
     }
 
     /// A login of the control plane to one node, good for two minutes: one forced command, no terminal, no forwarding.

@@ -15,6 +15,11 @@ use crate::identity::Credential;
 /// An answer is small; more than this is not one.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 
+/// How often to ask a silent node whether it is there; three unanswered questions end the connection.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// How often to look whether the connection is still there.
+const LOOK_AFTER: Duration = Duration::from_millis(250);
+
 /// How long to wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -108,7 +113,13 @@ pub async fn run(
     tokio::time::timeout(patience.connect, log_in(&mut session, account, credential))
         .await
         .map_err(|_| slow("logging in", patience.connect))??;
-    let output = tokio::time::timeout(patience.command, execute(&session, command, input))
+    let work = async {
+        tokio::select! {
+            output = execute(&session, command, input) => output,
+            () = ended(&session) => Err(russh::Error::Disconnect),
+        }
+    };
+    let output = tokio::time::timeout(patience.command, work)
         .await
         .map_err(|_| slow("the command", patience.command))?
         .map_err(|error| Failure::Unreachable(format!("the connection broke: {error}")))?;
@@ -117,10 +128,24 @@ pub async fn run(
     output.ok_or_else(|| Failure::Unreachable("the command was cut off".to_owned()))
 }
 
+/// Completes a while after the connection has ended. A channel on it may never hear of that by itself; what it has
+/// already received it may still read.
+async fn ended(session: &Handle<Pins>) {
+    while !session.is_closed() {
+        tokio::time::sleep(LOOK_AFTER).await;
+    }
+    tokio::time::sleep(LOOK_AFTER).await;
+}
+
 async fn connect(node: &NodeTarget) -> Result<Handle<Pins>, Failure> {
     let refused = Arc::new(AtomicBool::new(false));
     let pins = Pins { keys: node.host_keys.clone(), refused: Arc::clone(&refused) };
-    let config = client::Config { nodelay: true, ..client::Config::default() };
+    let config = client::Config {
+        nodelay: true,
+        // A node that vanishes without a word is noticed long before the command's own time is up.
+        keepalive_interval: Some(KEEPALIVE),
+        ..client::Config::default()
+    };
     let address = (node.address.as_str(), node.port);
     client::connect(Arc::new(config), address, pins).await.map_err(|error| {
         if refused.load(Ordering::SeqCst) {
@@ -139,6 +164,9 @@ async fn log_in(
     let Credential { key, certificate } = credential;
     match session.authenticate_openssh_cert(account, Arc::new(key), certificate).await {
         Ok(result) if result.success() => Ok(()),
+        Ok(_) if session.is_closed() => {
+            Err(Failure::NotAdmitted("the login is cut off".to_owned()))
+        }
         Ok(_) => Err(Failure::NotAdmitted("the certificate is refused".to_owned())),
         Err(error) => Err(Failure::NotAdmitted(format!("the login is cut off: {error}"))),
     }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::authority::CertificateAuthority;
 use crate::convert::facts_from_wire;
 use crate::error::{AuthorityError, EnrolmentError};
-use crate::identity::{key_error, serial};
+use crate::identity::key_error;
 
 /// More host keys than any machine has.
 const HOST_KEYS_MAX: usize = 8;
@@ -76,18 +76,13 @@ impl CertificateAuthority {
         applicant: &Applicant,
         now: Timestamp,
     ) -> Result<Admission, AuthorityError> {
-        let serial = serial()?;
         let node = (applicant.node_id, applicant.address.as_str());
-        let certify = |text: &String| {
-            let key = PublicKey::from_openssh(text).map_err(key_error)?;
-            self.sign_host_key(node, &key, serial, now)?.to_openssh().map_err(key_error)
-        };
-        let host_certificates: Result<_, _> = applicant.host_keys.iter().map(certify).collect();
+        let host = self.certify(node, &applicant.host_keys, now)?;
+        let host_certificate_serial = host.serial;
         let response = EnrolResponse {
             node_id: applicant.node_id.to_string(),
             token_sha256: hex::encode(Sha256::digest(&applicant.token)),
-            host_certificates: host_certificates?,
-            host_certificate_serial: serial,
+            host,
             host_authority: self.host_authority()?,
             control_authority: self.control_authority()?,
             tenant_authority: self.tenant_authority()?,
@@ -95,7 +90,7 @@ impl CertificateAuthority {
         let answer = serde_json::to_string(&response).map_err(key_error)?;
         let signature = self.sign_answer(answer.as_bytes())?;
         let answer = SignedEnrolment { answer, signature };
-        Ok(Admission { host_certificate_serial: serial, answer })
+        Ok(Admission { host_certificate_serial, answer })
     }
 }
 
@@ -137,6 +132,7 @@ mod tests {
             cgroup: "v2".to_owned(),
             home_limit: "loop".to_owned(),
             clock_micros: 0,
+            certified_until_micros: None,
             total: Resources::default(),
             missing: vec![],
         };
@@ -190,7 +186,7 @@ mod tests {
         let applicant = Applicant::try_from_request(&request(), PEER).unwrap();
         let admission = authority.admit(&applicant, Timestamp::from_secs(1_800_000_000)).unwrap();
         let response: EnrolResponse = serde_json::from_str(&admission.answer.answer).unwrap();
-        let certificate = Certificate::from_openssh(&response.host_certificates[0]).unwrap();
+        let certificate = Certificate::from_openssh(&response.host.certificates[0]).unwrap();
         let node = NodeId::from_bits(7).to_string();
         assert_eq!(certificate.valid_principals(), [node, "192.0.2.7".to_owned()]);
         assert_eq!(certificate.serial(), admission.host_certificate_serial);

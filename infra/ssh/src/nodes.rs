@@ -21,6 +21,9 @@ use crate::prove;
 /// A certificate is only as good as the clocks that judge it.
 const SKEW_MICROS_MAX: i64 = 5_000_000;
 
+/// Host certificates that end sooner than this are renewed.
+const RENEW_SECONDS: i64 = 30 * 24 * 3_600;
+
 /// How patient to be.
 #[derive(Debug, Clone, Copy)]
 pub struct SshConfig {
@@ -103,6 +106,22 @@ impl SshNodes {
         Ok(Ok(answer))
     }
 
+    async fn renew(&self, node: &NodeTarget, now: Timestamp) -> Result<(), PortError> {
+        let named = (node.node_id, node.address.as_str());
+        let certificates = self.authority.certify(named, &node.host_keys, now);
+        let certificates = Some(certificates.map_err(|error| authority_failed(&error))?);
+        let args = Arguments { certificates, ..Arguments::default() };
+        let (allocation_id, key) = (String::new(), String::new());
+        let request = Request { op: Operation::Certify, allocation_id, generation: 0, key, args };
+        match self.ask(node, &request).await? {
+            Answer::Done { observed, .. } => {
+                tracing::info!(node_id = %node.node_id, observed, "host certificates renewed");
+                Ok(())
+            }
+            other => Err(unexpected(node, &other)),
+        }
+    }
+
     async fn facts(&self, node: &NodeTarget) -> Result<Facts, PortError> {
         let args = Arguments::default();
         let (allocation_id, key) = (String::new(), String::new());
@@ -142,7 +161,7 @@ pub fn unexpected(node: &NodeTarget, answer: &Answer) -> PortError {
 
 /// The request for an allocation's node.
 pub fn request(op: Operation, tenant: &Tenant, key: &IntentKey) -> Request {
-    let args = Arguments { step: None, tenant: Some(tenant_to_wire(tenant)) };
+    let args = Arguments { tenant: Some(tenant_to_wire(tenant)), ..Arguments::default() };
     let allocation_id = tenant.allocation_id.to_string();
     Request { op, allocation_id, generation: key.generation, key: key.id.clone(), args }
 }
@@ -174,7 +193,15 @@ fn check_facts(facts: &Facts, now: Timestamp) -> Result<(), PortError> {
 impl NodePort for SshNodes {
     async fn probe(&self, node: &NodeTarget) -> Result<NodeFacts, PortError> {
         let facts = self.facts(node).await?;
-        check_facts(&facts, self.clock.now())?;
+        let now = self.clock.now();
+        check_facts(&facts, now)?;
+        let ends = facts.certified_until_micros.unwrap_or(i64::MAX);
+        if ends < now.plus_secs(RENEW_SECONDS).as_micros()
+            && let Err(failure) = self.renew(node, now).await
+        {
+            // It is of use to customers only, and there are weeks to try again.
+            tracing::warn!(node_id = %node.node_id, %failure, "host certificates not renewed");
+        }
         Ok(facts_from_wire(&facts))
     }
 
@@ -226,6 +253,7 @@ mod tests {
             cgroup: "v2".to_owned(),
             home_limit: "loop".to_owned(),
             clock_micros: NOW.as_micros(),
+            certified_until_micros: None,
             total: Resources::default(),
             missing: vec![],
         }

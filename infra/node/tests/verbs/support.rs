@@ -38,7 +38,7 @@ pub fn tenant(uid: u32) -> TenantArguments {
 }
 
 pub fn request(op: Operation, key: &str, generation: u64) -> Request {
-    let args = Arguments { step: None, tenant: Some(tenant(20_000)) };
+    let args = Arguments { tenant: Some(tenant(20_000)), ..Arguments::default() };
     Request { op, allocation_id: ALLOCATION.to_owned(), generation, key: key.to_owned(), args }
 }
 

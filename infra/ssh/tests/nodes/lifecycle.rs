@@ -1,4 +1,6 @@
 //! From enrolment to nothing left.
+use std::time::{Duration, Instant};
+
 use cairn_commands::ports::{FailureKind, NodePort};
 use cairn_compute::Step;
 use cairn_core::NodeId;
@@ -57,9 +59,9 @@ fn a_teardown_ends_open_sessions_and_what_they_left_running() {
     let mut open =
         world.ssh_command("t20000", &identity).args(["-tt", "sleep 1000"]).spawn().unwrap();
     let counted = || world.node.run(&["pgrep", "-c", "-u", "20000", "sleep"]).unwrap_or_default();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while counted() != "2\n" && std::time::Instant::now() < deadline {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while counted() != "2\n" && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(counted(), "2\n");
     assert_eq!(world.teardown(2), Vec::<String>::new());
@@ -73,12 +75,35 @@ fn what_a_reboot_took_away_is_back_when_the_tenant_logs_in() {
     world.provision();
     assert!(world.ssh("echo kept > note").success);
     world.node.run(&["umount", "/home/t20000"]).unwrap();
-    for directory in world.node.cgroups() {
-        std::fs::remove_dir(directory).unwrap();
+    // The last session is still on its way out.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !world.node.cgroups().iter().all(|group| std::fs::remove_dir(group).is_ok()) {
+        assert!(Instant::now() < deadline, "the cgroup does not empty");
+        std::thread::sleep(Duration::from_millis(20));
     }
     let said = world.ssh("cat note; cat /proc/self/cgroup");
     assert!(said.stdout.starts_with("kept\n"), "{said:?}");
     assert!(said.stdout.contains(&world.tenant().allocation_id.to_string()), "{said:?}");
+}
+
+#[test]
+fn host_certificates_are_renewed_long_before_they_end() {
+    let Some(world) = world("renewal") else { return };
+    let serials = || {
+        let show =
+            "for c in /etc/ssh/cairn/host_*-cert.pub; do ssh-keygen -L -f $c | grep Serial; done";
+        world.node.run(&["sh", "-c", show]).unwrap()
+    };
+    let first = serials();
+    world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+    assert_eq!(serials(), first, "good certificates are left alone");
+    let soon = world.certified_for_days(20);
+    world.node.run(&["sh", "-c", &soon]).unwrap();
+    world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+    assert_ne!(serials(), first);
+    world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+    world.provision();
+    assert!(world.ssh("true").success, "the customer trusts the renewed certificate");
 }
 
 #[test]

@@ -69,20 +69,21 @@ fn a_line_cut_at_any_depth_is_worth_another_try_and_does_nothing_twice() {
     let Some(world) = world("cut") else { return };
     let line = BadLine::to(SocketAddr::new(world.node.address(), world.node.port()));
     let (target, tenant) = (line.target(&world), world.tenant());
-    let mut generation = 1;
-    for allowed in [1, 600, 1_200, 1_700, 2_000, 2_200, 2_400, 2_600, 2_800] {
+    let depths = [1, 600, 1_200, 1_700, 2_000, 2_200, 2_300, 2_400, 2_500, 2_600, 2_700, 2_800];
+    for (generation, allowed) in (1..).zip(depths) {
         let key = key("uid", generation);
         line.allowed.store(allowed, Ordering::SeqCst);
         let cut = world.nodes.ensure(&target, &tenant, Step::Uid, &key);
         if let Err(failure) = world.runtime.block_on(cut) {
             assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
+            let noticed = !failure.message.contains("took longer");
+            assert!(noticed, "the cut after {allowed} bytes was waited out: {failure}");
         }
         line.allowed.store(u64::MAX, Ordering::SeqCst);
         let again = world.nodes.ensure(&target, &tenant, Step::Uid, &key);
         world.runtime.block_on(again).unwrap();
         let claims = world.node.run(&["ls", "/var/lib/cairn-node/uids"]).unwrap();
         assert_eq!(claims, "20000\n");
-        generation += 1;
     }
     let cuts = line.cuts.load(Ordering::SeqCst);
     assert!(cuts >= 6, "the line was cut only {cuts} times");
