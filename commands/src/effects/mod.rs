@@ -5,16 +5,17 @@ mod collect_payment;
 mod ensure_step;
 mod hold_funds;
 mod pay_refund;
+mod perform;
 mod probe_node;
 mod reserve_capacity;
 mod tear_down;
 
 use std::sync::Arc;
 
-use crate::ports::{Clock, NodeDirectory, NodePort, PaymentPort, PortError};
-use crate::processes::Effect;
+use crate::ports::{Clock, NodeDirectory, NodePort, PaymentPort};
 
 pub(crate) use act::{Act, Origin};
+pub(crate) use perform::{assume_done, perform};
 
 /// The ports that effects reach the outside by.
 #[derive(Clone)]
@@ -32,73 +33,5 @@ pub struct Effects {
 impl std::fmt::Debug for Effects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Effects").finish_non_exhaustive()
-    }
-}
-
-/// Carries one effect out.
-pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortError> {
-    match effect {
-        Effect::ReserveCapacity { allocation_id, resources, wanted } => {
-            reserve_capacity::reserve_capacity(act, *allocation_id, *resources, *wanted).await
-        }
-        Effect::HoldFunds(funding) => hold_funds::hold_funds(act, funding).await,
-        Effect::EnsureStep { allocation_id, node_id, step } => {
-            ensure_step::ensure_step(act, *allocation_id, *node_id, *step).await
-        }
-        Effect::TearDown { allocation_id, node_id, after } => {
-            tear_down::tear_down(act, *allocation_id, *node_id, *after).await
-        }
-        Effect::CaptureUsage(tick) => charge_usage::capture_usage(act, tick).await,
-        Effect::SettleUsage { allocation_id } => {
-            charge_usage::settle_usage(act, *allocation_id).await
-        }
-        Effect::ConfirmReleased { allocation_id } => {
-            charge_usage::confirm_released(act, *allocation_id).await
-        }
-        Effect::CreatePayment { payment_id, payment_method } => {
-            collect_payment::create_payment(act, *payment_id, payment_method.as_deref()).await
-        }
-        Effect::RetrievePayment { payment_id } => {
-            collect_payment::retrieve_payment(act, *payment_id).await
-        }
-        Effect::RequestRefund { refund_id, payment_id, amount_nanos } => {
-            pay_refund::request_refund(act, *refund_id, *payment_id, *amount_nanos).await
-        }
-        Effect::CreateRefund { refund_id } => pay_refund::create_refund(act, *refund_id).await,
-        Effect::RetrieveRefund { refund_id } => pay_refund::retrieve_refund(act, *refund_id).await,
-        Effect::ProbeNode { node_id } => probe_node::probe_node(act, *node_id).await,
-        Effect::WatchNode { node_id, suspect_since } => {
-            probe_node::watch_node(act, *node_id, *suspect_since).await
-        }
-    }
-}
-
-/// Records what an effect would have recorded, because an operator says that it is done. Only effects whose outcome a
-/// person can vouch for have one; the others are just left out.
-pub(crate) async fn assume_done(
-    act: &Act<'_>,
-    effect: &Effect,
-    reason: &str,
-) -> Result<(), PortError> {
-    match effect {
-        Effect::EnsureStep { allocation_id, step, .. } => {
-            ensure_step::assume_done(act, *allocation_id, *step, reason).await
-        }
-        Effect::TearDown { allocation_id, node_id, after } => {
-            let evidence = format!("an operator vouches: {reason}");
-            tear_down::conclude(act, *allocation_id, *node_id, (*after, evidence)).await
-        }
-        Effect::SettleUsage { allocation_id } => charge_usage::forgive(act, *allocation_id).await,
-        Effect::ReserveCapacity { .. }
-        | Effect::HoldFunds(_)
-        | Effect::CaptureUsage(_)
-        | Effect::ConfirmReleased { .. }
-        | Effect::CreatePayment { .. }
-        | Effect::RetrievePayment { .. }
-        | Effect::RequestRefund { .. }
-        | Effect::CreateRefund { .. }
-        | Effect::RetrieveRefund { .. }
-        | Effect::ProbeNode { .. }
-        | Effect::WatchNode { .. } => Ok(()),
     }
 }
