@@ -1,7 +1,8 @@
 //! Version 1: one hierarchy per controller.
 use std::path::PathBuf;
 
-use super::{Limiter, Limits, get, make, mounts_of, set};
+use super::files::{get, make, mounts_of, set};
+use super::{Limiter, Limits};
 use crate::fault::Outcome;
 use crate::processes;
 

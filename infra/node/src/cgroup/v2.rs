@@ -2,7 +2,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Limiter, Limits, get, make, mounts_of, set};
+use super::files::{get, make, mounts_of, set};
+use super::{Limiter, Limits};
 use crate::fault::Outcome;
 use crate::processes;
 
