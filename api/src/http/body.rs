@@ -48,7 +48,30 @@ pub fn parse<T: DeserializeOwned>(
     }
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::new("body_malformed", format!("not JSON: {error}")))?;
-    Ok((shape(bytes)?, value))
+    match nul(&value, "") {
+        Some(pointer) => {
+            let detail = "holds the character U+0000, which no text here may";
+            Err(Problem::invalid(vec![FieldError::new(&pointer, "body_invalid", detail)]))
+        }
+        None => Ok((shape(bytes)?, value)),
+    }
+}
+
+/// Where a text or a name holds U+0000, which the database cannot keep.
+fn nul(value: &Value, at: &str) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(|| at.to_owned()),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| nul(item, &format!("{at}/{index}")))
+        }
+        Value::Object(members) => members.iter().find_map(|(name, member)| {
+            if name.contains('\0') {
+                return Some(at.to_owned());
+            }
+            nul(member, &format!("{at}/{name}"))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
 }
 
 fn is_json(media_type: &str) -> bool {
@@ -160,6 +183,7 @@ mod tests {
         assert_eq!(refusal(json, r#"{"inner":{"n":1,"m":2}}"#), invalid("/inner/m"));
         assert_eq!(refusal(json, "{}"), invalid(""));
         assert_eq!(refusal(json, "[]"), invalid(""));
+        assert_eq!(refusal(json, r#"{"a":[0,"\u0000"]}"#), invalid("/a/1"));
     }
 
     #[test]

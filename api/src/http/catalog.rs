@@ -14,7 +14,7 @@ use super::reader::{ListQuery, Reader, Seen};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
 use super::wish::Wish;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Missing, Problem};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -27,10 +27,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 /// What is for sale, with the prices that a rental would begin with now.
 #[utoipa::path(get, path = "/v1/skus", operation_id = "list_skus", tag = "catalog",
     params(ListQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "One page", body = Page<Sku>),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "One page", body = Page<Sku>)))]
 async fn list_skus(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
@@ -44,10 +41,7 @@ async fn list_skus(
 #[utoipa::path(post, path = "/v1/skus", operation_id = "define_sku", tag = "catalog",
     request_body = SkuBody, security(("api_key" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
-    responses(
-        (status = 201, description = "Defined", body = SkuDone),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 201, description = "Defined", body = SkuDone)))]
 async fn define_sku(State(api): State<Api>, wish: Wish<SkuBody>) -> Result<Done<SkuDone>, Problem> {
     let sku_id = wish.body.sku_id;
     let input = DefineSku { sku_id: sku_id.clone(), resources: wish.body.resources.into() };
@@ -62,15 +56,13 @@ async fn define_sku(State(api): State<Api>, wish: Wish<SkuBody>) -> Result<Done<
         ("sku_id" = String, Path, description = "The SKU"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),
     ),
-    responses(
-        (status = 200, description = "Set", body = SkuDone),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "Set", body = SkuDone)))]
 async fn set_sku_price(
     State(api): State<Api>,
     Path(sku_id): Path<String>,
     wish: Wish<PriceBody>,
 ) -> Result<Done<SkuDone>, Problem> {
+    check_form(&sku_id)?;
     let price = money::parse(&wish.body.amount, &wish.body.currency).map_err(Problem::invalid)?;
     let input = SetPrice { sku_id: sku_id.clone(), per_hour: price, effective_at: None };
     let done = catalog::set_price(&api.commands, &wish.context, input).await?;
@@ -84,17 +76,20 @@ async fn set_sku_price(
         ("sku_id" = String, Path, description = "The SKU"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),
     ),
-    responses(
-        (status = 200, description = "Retired", body = SkuDone),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "Retired", body = SkuDone)))]
 async fn retire_sku(
     State(api): State<Api>,
     Path(sku_id): Path<String>,
     wish: Wish<Nothing>,
 ) -> Result<Done<SkuDone>, Problem> {
+    check_form(&sku_id)?;
     let done = catalog::retire_sku(&api.commands, &wish.context, &sku_id).await?;
     Ok(Done::ok(&done, SkuDone { sku_id }))
+}
+
+/// What cannot be the id of a SKU is not the id of one.
+fn check_form(sku_id: &str) -> Result<(), Problem> {
+    cairn_catalog::check_sku_id(sku_id).map_err(|_| Problem::missing(Missing::Sku))
 }
 
 /// A SKU to define.

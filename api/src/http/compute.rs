@@ -17,7 +17,7 @@ use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
 use super::wish::Wish;
 use crate::auth::Caller;
-use crate::problem::{FieldError, Missing, Problem, ProblemDetails};
+use crate::problem::{FieldError, Missing, Problem};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -32,10 +32,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[utoipa::path(post, path = "/v1/allocations", operation_id = "request_allocation", tag = "compute",
     request_body = AllocationBody, security(("api_key" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
-    responses(
-        (status = 201, description = "Capacity and funds will be set aside", body = AllocationDone),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 201, description = "Capacity and funds will be set aside", body = AllocationDone)))]
 async fn request_allocation(
     State(api): State<Api>,
     wish: Wish<AllocationBody>,
@@ -49,10 +46,7 @@ async fn request_allocation(
 /// Rentals, newest first.
 #[utoipa::path(get, path = "/v1/allocations", operation_id = "list_allocations", tag = "compute",
     params(ListQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "One page", body = Page<Allocation>),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "One page", body = Page<Allocation>)))]
 async fn list_allocations(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
@@ -67,10 +61,7 @@ async fn list_allocations(
 /// One rental.
 #[utoipa::path(get, path = "/v1/allocations/{allocation_id}", operation_id = "get_allocation", tag = "compute",
     params(("allocation_id" = String, Path, description = "`alloc_…`"), OneQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "As it stands", body = Allocation),
-        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "As it stands", body = Allocation)))]
 async fn get_allocation(
     State(api): State<Api>,
     reader: Reader<OneQuery>,
@@ -92,10 +83,7 @@ async fn get_allocation(
         ("allocation_id" = String, Path, description = "`alloc_…`"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),
     ),
-    responses(
-        (status = 202, description = "It ends", body = AllocationDone),
-        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
-    ))]
+    responses((status = 202, description = "It ends", body = AllocationDone)))]
 async fn release_allocation(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -117,10 +105,7 @@ async fn release_allocation(
 #[utoipa::path(get, path = "/v1/allocations/{allocation_id}/timeline", operation_id = "get_allocation_steps",
     tag = "compute", security(("api_key" = [])),
     params(("allocation_id" = String, Path, description = "`alloc_…`"), OneQuery),
-    responses(
-        (status = 200, description = "In the order it happened", body = Timeline),
-        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "In the order it happened", body = Timeline)))]
 async fn get_allocation_steps(
     State(api): State<Api>,
     reader: Reader<OneQuery>,

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 use axum::extract::Path;
 use axum::http::header;
 use axum::response::IntoResponse;
+use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -41,6 +43,25 @@ impl Modify for Security {
     }
 }
 
+/// Says of every operation how it answers when something is wrong: always with a problem.
+pub fn describe_problems(document: &mut utoipa::openapi::OpenApi) {
+    let problem = |description: &str| {
+        let schema = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response = ResponseBuilder::new().description(description);
+        response.content("application/problem+json", content).build()
+    };
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            let refused = problem("Refused; `code` says why, and its page what to do");
+            let unable = problem("Not able to now; nothing happened unless `in_doubt`");
+            responses.insert("4XX".to_owned(), refused.into());
+            responses.insert("5XX".to_owned(), unable.into());
+        }
+    }
+}
+
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(get_openapi)).routes(routes!(get_error_page))
@@ -59,10 +80,7 @@ async fn get_openapi() -> impl IntoResponse {
 /// What an error code means and what to do.
 #[utoipa::path(get, path = "/docs/errors/{code}", operation_id = "get_error_page", tag = "documents",
     params(("code" = String, Path, description = "Stable code of a problem")),
-    responses(
-        (status = 200, description = "The page", content_type = "text/markdown"),
-        (status = 404, description = "No such code", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "The page", content_type = "text/markdown")))]
 async fn get_error_page(Path(code): Path<String>) -> Result<impl IntoResponse, Problem> {
     let found = catalogue::find(&code).ok_or_else(|| Problem::missing(Missing::Page))?;
     Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], found.page))

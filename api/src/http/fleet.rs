@@ -25,7 +25,9 @@ use super::request_id::RequestId;
 use super::shapes::ResourcesDto;
 use super::state::Api;
 use super::wish::Wish;
-use crate::problem::{Missing, Problem, ProblemDetails};
+use crate::problem::{Missing, Problem};
+
+const REASON_MAX: usize = 500;
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -68,10 +70,7 @@ impl Enrolments {
 #[utoipa::path(post, path = "/v1/nodes", operation_id = "invite_node", tag = "fleet",
     request_body = InviteBody, security(("api_key" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
-    responses(
-        (status = 201, description = "Run `command` on the node", body = Invitation),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 201, description = "Run `command` on the node", body = Invitation)))]
 async fn invite_node(
     State(api): State<Api>,
     wish: Wish<InviteBody>,
@@ -88,10 +87,7 @@ async fn invite_node(
 /// Nodes, the last invited first.
 #[utoipa::path(get, path = "/v1/nodes", operation_id = "list_nodes", tag = "fleet",
     params(ListQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "One page", body = Page<Node>),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "One page", body = Page<Node>)))]
 async fn list_nodes(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
@@ -104,10 +100,7 @@ async fn list_nodes(
 /// One node.
 #[utoipa::path(get, path = "/v1/nodes/{node_id}", operation_id = "get_node", tag = "fleet",
     params(("node_id" = String, Path, description = "`node_…`"), OneQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "As it stands", body = Node),
-        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "As it stands", body = Node)))]
 async fn get_node(
     State(api): State<Api>,
     reader: Reader<OneQuery>,
@@ -121,10 +114,7 @@ async fn get_node(
 /// Lets a node in that presents a valid token, pins its host keys, and answers with the keys it is to trust.
 #[utoipa::path(post, path = "/v1/nodes/enrol", operation_id = "enrol_node", tag = "fleet",
     request_body = serde_json::Value,
-    responses(
-        (status = 200, description = "The signed answer", body = serde_json::Value),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "The signed answer", body = serde_json::Value)))]
 async fn enrol_node(
     State(api): State<Api>,
     wish: Enrolment,
@@ -147,10 +137,7 @@ macro_rules! policy_route {
                 ("node_id" = String, Path, description = "`node_…`"),
                 ("Idempotency-Key" = String, Header, description = "Once per wish"),
             ),
-            responses(
-                (status = 200, description = "It is so", body = NodeDone),
-                (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
-            ))]
+            responses((status = 200, description = "It is so", body = NodeDone)))]
         async fn $name(
             State(api): State<Api>,
             Path(id): Path<String>,
@@ -184,7 +171,12 @@ async fn set_policy(
     wish: Wish<ReasonBody>,
     policy: Policy,
 ) -> Result<Done<NodeDone>, Problem> {
-    let input = SetPolicy { node_id: node_id(id)?, policy, reason: wish.body.reason };
+    let reason = wish.body.reason;
+    if reason.is_empty() || reason.chars().count() > REASON_MAX {
+        let detail = format!("a reason is 1 to {REASON_MAX} characters");
+        return Err(Problem::new("reason_needed", detail));
+    }
+    let input = SetPolicy { node_id: node_id(id)?, policy, reason };
     let done = fleet::set_policy(&api.commands, &wish.context, input).await?;
     Ok(Done::ok(&done, NodeDone { node_id: id.to_owned(), policy: policy_name(policy) }))
 }

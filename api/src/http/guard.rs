@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
@@ -60,6 +60,9 @@ pub struct Guard {
 
 /// Lets a request pass, with its [`Caller`], or answers with a problem.
 pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    if let Some(problem) = unspeakable(request.uri()) {
+        return problem.into_response();
+    }
     let path = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
     let operation = path.and_then(|path| guard.operations.find(request.method(), &path));
     let Some(operation) = operation else {
@@ -71,6 +74,16 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
     };
     response.extensions_mut().insert(Operation(operation));
     response
+}
+
+/// U+0000 names nothing, and the database cannot even be asked for it.
+fn unspeakable(uri: &Uri) -> Option<Problem> {
+    let detail = "there is no U+0000 in any name here";
+    if uri.path().contains("%00") {
+        return Some(Problem::new("route_not_found", detail));
+    }
+    let in_query = uri.query().is_some_and(|query| query.contains("%00"));
+    in_query.then(|| Problem::new("query_invalid", detail))
 }
 
 async fn pass(api: &Api, request: &mut Request, operation: &str) -> Result<(), Problem> {

@@ -9,7 +9,6 @@ use utoipa_axum::routes;
 use super::guard::role_name;
 use super::state::Api;
 use crate::auth::Caller;
-use crate::problem::ProblemDetails;
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -30,10 +29,7 @@ pub struct WhoAmI {
 /// Whom this key stands for.
 #[utoipa::path(get, path = "/v1/whoami", operation_id = "get_whoami", tag = "identity",
     security(("api_key" = [])),
-    responses(
-        (status = 200, description = "The caller", body = WhoAmI),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "The caller", body = WhoAmI)))]
 async fn get_whoami(Extension(caller): Extension<Caller>) -> Json<WhoAmI> {
     Json(WhoAmI {
         key_id: caller.key_id.to_string(),

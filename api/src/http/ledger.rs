@@ -11,7 +11,7 @@ use super::money;
 use super::page::Page;
 use super::reader::{BooksQuery, Reader, Seen};
 use super::state::Api;
-use crate::problem::{Missing, Problem, ProblemDetails};
+use crate::problem::{Missing, Problem};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -21,10 +21,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 /// What an organisation has, per currency.
 #[utoipa::path(get, path = "/v1/balance", operation_id = "get_balance", tag = "ledger",
     params(BooksQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "One wallet per currency", body = Page<Wallet>),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "One wallet per currency", body = Page<Wallet>)))]
 async fn get_balance(
     State(api): State<Api>,
     reader: Reader<BooksQuery>,
@@ -38,10 +35,7 @@ async fn get_balance(
 /// Every movement of the wallets, newest first.
 #[utoipa::path(get, path = "/v1/statement", operation_id = "get_statement", tag = "ledger",
     params(BooksQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "One page", body = Page<StatementLine>),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "One page", body = Page<StatementLine>)))]
 async fn get_statement(
     State(api): State<Api>,
     reader: Reader<BooksQuery>,

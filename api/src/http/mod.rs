@@ -36,7 +36,7 @@ use crate::problem::Problem;
 
 /// Every route, with its documentation.
 fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(documents::Document::openapi())
+    let mut router = OpenApiRouter::with_openapi(documents::Document::openapi())
         .merge(payments::routes())
         .merge(ledger::routes())
         .merge(catalog::routes())
@@ -45,7 +45,9 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(identity::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
-        .merge(documents::routes())
+        .merge(documents::routes());
+    documents::describe_problems(router.get_openapi_mut());
+    router
 }
 
 /// The OpenAPI document.

@@ -16,7 +16,7 @@ use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::state::Api;
 use super::wish::Wish;
 use crate::auth::Caller;
-use crate::problem::{FieldError, Missing, Problem, ProblemDetails};
+use crate::problem::{FieldError, Missing, Problem};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -32,10 +32,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[utoipa::path(post, path = "/v1/top-ups", operation_id = "create_top_up", tag = "payments",
     request_body = TopUpBody, security(("api_key" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
-    responses(
-        (status = 201, description = "The provider will be asked", body = TopUpRequested),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 201, description = "The provider will be asked", body = TopUpRequested)))]
 async fn create_top_up(
     State(api): State<Api>,
     wish: Wish<TopUpBody>,
@@ -49,10 +46,7 @@ async fn create_top_up(
 /// Top-ups, newest first.
 #[utoipa::path(get, path = "/v1/top-ups", operation_id = "list_top_ups", tag = "payments",
     params(ListQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "One page", body = Page<TopUp>),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "One page", body = Page<TopUp>)))]
 async fn list_top_ups(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
@@ -66,10 +60,7 @@ async fn list_top_ups(
 /// One top-up.
 #[utoipa::path(get, path = "/v1/top-ups/{top_up_id}", operation_id = "get_top_up", tag = "payments",
     params(("top_up_id" = String, Path, description = "`pay_…`"), OneQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "As it stands", body = TopUp),
-        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "As it stands", body = TopUp)))]
 async fn get_top_up(
     State(api): State<Api>,
     reader: Reader<OneQuery>,
@@ -84,10 +75,7 @@ async fn get_top_up(
 #[utoipa::path(get, path = "/v1/top-ups/{top_up_id}/client-secret", operation_id = "get_top_up_secret",
     tag = "payments", security(("api_key" = [])),
     params(("top_up_id" = String, Path, description = "`pay_…`"), OneQuery),
-    responses(
-        (status = 200, description = "The secret", body = ClientSecret),
-        (status = "4XX", description = "Refused, not there, or not with the provider yet", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "The secret", body = ClientSecret)))]
 async fn get_top_up_secret(
     State(api): State<Api>,
     reader: Reader<OneQuery>,
@@ -105,10 +93,7 @@ async fn get_top_up_secret(
 #[utoipa::path(post, path = "/v1/refunds", operation_id = "create_refund", tag = "payments",
     request_body = RefundBody, security(("api_key" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
-    responses(
-        (status = 201, description = "The provider will be asked", body = RefundRequested),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 201, description = "The provider will be asked", body = RefundRequested)))]
 async fn create_refund(
     State(api): State<Api>,
     wish: Wish<RefundBody>,
@@ -122,10 +107,7 @@ async fn create_refund(
 /// Refunds, newest first.
 #[utoipa::path(get, path = "/v1/refunds", operation_id = "list_refunds", tag = "payments",
     params(ListQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "One page", body = Page<Refund>),
-        (status = "4XX", description = "Refused", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "One page", body = Page<Refund>)))]
 async fn list_refunds(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
@@ -140,10 +122,7 @@ async fn list_refunds(
 /// One refund.
 #[utoipa::path(get, path = "/v1/refunds/{refund_id}", operation_id = "get_refund", tag = "payments",
     params(("refund_id" = String, Path, description = "`refund_…`"), OneQuery), security(("api_key" = [])),
-    responses(
-        (status = 200, description = "As it stands", body = Refund),
-        (status = "4XX", description = "Refused, or not there", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "As it stands", body = Refund)))]
 async fn get_refund(
     State(api): State<Api>,
     reader: Reader<OneQuery>,

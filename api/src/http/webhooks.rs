@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::body;
 use super::state::Api;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -20,11 +20,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[utoipa::path(post, path = "/v1/webhooks/stripe", operation_id = "receive_stripe_webhook", tag = "webhooks",
     request_body = serde_json::Value,
     params(("Stripe-Signature" = String, Header, description = "`t=…,v1=…` over the raw body")),
-    responses(
-        (status = 200, description = "Stored; what it is about will be looked up"),
-        (status = 400, description = "Not signed by Stripe, too old, or not an event", body = ProblemDetails),
-        (status = 503, description = "Not stored; deliver it again", body = ProblemDetails),
-    ))]
+    responses((status = 200, description = "Stored; what it is about will be looked up")))]
 async fn receive_stripe_webhook(
     State(api): State<Api>,
     request: Request,

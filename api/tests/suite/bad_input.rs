@@ -142,6 +142,30 @@ async fn addresses_and_queries_are_checked(_: PgPoolOptions, options: PgConnectO
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn what_the_database_cannot_hold_never_reaches_it(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let (operator, customer) =
+        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+    let invited = operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
+    let cordon = format!("/v1/nodes/{}/cordon", invited.text("/node_id"));
+    let long = "x".repeat(60_000);
+    let price = json!({ "amount": "1", "currency": "USD" });
+    let rent = json!({ "sku_id": "a\u{0}", "currency": "USD", "ssh_public_key": SSH_KEY });
+    expect(&customer.get("/v1/allocations/%00").await, 404, "route_not_found");
+    expect(&customer.get("/v1/statement?currency=%00").await, 400, "query_invalid");
+    expect(&customer.post("/v1/allocations", &rent).await, 422, "body_invalid");
+    expect(&operator.post(&cordon, &json!({ "reason": "\u{0}" })).await, 422, "body_invalid");
+    expect(&operator.post(&cordon, &json!({ "reason": long })).await, 422, "reason_needed");
+    expect(&operator.post("/v1/skus/a%00/retire", &json!({})).await, 404, "route_not_found");
+    let endless = format!("/v1/skus/{}/prices", &long[..6_000]);
+    expect(&operator.post(&endless, &price).await, 404, "unknown_sku");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_list_is_paged_without_gaps(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
     let customer = stage.caller(Role::Owner).await;
