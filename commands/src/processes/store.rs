@@ -380,9 +380,15 @@ async fn abandon_in_tx(tx: &mut PgConnection, intent_id: &str) -> Result<bool, s
     Ok(true)
 }
 
-/// When the next intent is due.
-pub(super) async fn next_due(pool: &PgPool) -> Result<Option<Timestamp>, sqlx::Error> {
-    let due = sqlx::query_scalar!("SELECT min(due_at) FROM process_intents WHERE status = 'ready'");
+/// When the next intent will be due. One that is due already waits for another of its order key, or for a free hand.
+pub(super) async fn next_due(
+    pool: &PgPool,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, sqlx::Error> {
+    let due = sqlx::query_scalar!(
+        "SELECT min(due_at) FROM process_intents WHERE status = 'ready' AND due_at > $1",
+        to_sql(now)
+    );
     Ok(due.fetch_one(pool).await?.map(from_sql))
 }
 

@@ -88,7 +88,7 @@ impl Workshop {
             let now = self.effects.clock.now();
             let RunnerConfig { owner, lease, .. } = &self.config;
             let Some(leased) = store::lease_intent(pool, owner, now, *lease).await? else {
-                return Ok(self.idle_for(store::next_due(pool).await?));
+                return Ok(self.idle_for(store::next_due(pool, now).await?));
             };
             let shop = Arc::clone(self);
             let busy = Busy::begin(shop, &leased.id);
