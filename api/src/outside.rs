@@ -48,11 +48,7 @@ pub async fn payments(config: &Config, dev: bool) -> Result<Payments, OutsideErr
             let port = Arc::new(StripePayments::try_new(stripe.clone())?);
             Ok(Payments { port, webhook_secrets, simulator: None })
         }
-        None if dev => {
-            let payments = simulated(&config.data).await?;
-            payments.announce(&config.data)?;
-            Ok(payments)
-        }
+        None if dev => simulated(&config.data).await,
         None => Err(OutsideError::NoStripe),
     }
 }
@@ -71,7 +67,9 @@ pub async fn simulated(data: &Path) -> Result<Payments, OutsideError> {
     let simulator = Simulator::start(config).await?;
     let webhook_secrets = vec![webhook_secret];
     let port = simulator_at(simulator.base_url.clone())?;
-    Ok(Payments { port, webhook_secrets, simulator: Some(simulator) })
+    let payments = Payments { port, webhook_secrets, simulator: Some(simulator) };
+    payments.announce(data)?;
+    Ok(payments)
 }
 
 fn simulator_at(base_url: String) -> Result<Arc<dyn PaymentPort>, OutsideError> {

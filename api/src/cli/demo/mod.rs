@@ -4,6 +4,7 @@
 //! undone; finance reconciles; an engineer replays and rebuilds. Each step is told on stderr; the last line on stdout is one JSON object.
 mod checks;
 mod client;
+mod home;
 mod machine;
 mod report;
 mod stage;
@@ -53,7 +54,8 @@ async fn stay(stage: &Stage, output: Output, stops: &mut Stops) {
         "Try:\n  curl -s {url}/v1/balance -H 'Authorization: Bearer {customer}'\n  \
          curl -s {url}/v1/top-ups -H 'Authorization: Bearer {customer}' -H \"Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)\" \\\n    \
          -H 'Content-Type: application/json' -d '{{\"amount\":\"10.00\",\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\"}}'\n  \
-         curl -s {url}/openapi.json\nCtrl-C ends it."
+         curl -s {url}/openapi.json\n  CAIRN_DATA={} cairn finance trial-balance\nCtrl-C ends it.",
+        stage.data().display()
     ));
     stops.wait().await;
 }

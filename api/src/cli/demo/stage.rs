@@ -1,6 +1,6 @@
 //! The stage: a platform with a server that listens, a simulator, a node, and three people with keys.
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cairn_commands::processes::{RunnerConfig, Settings};
 use cairn_identity::Role;
@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
+use super::home::Home;
 use super::machine::Machine;
 use crate::cli::args::DemoArgs;
 use crate::cli::exit::{CliError, Exit};
@@ -20,9 +21,6 @@ use crate::database::Database;
 use crate::http::server::bind;
 use crate::outside::{self, Payments};
 use crate::wiring::{Platform, Server};
-
-/// Marks a directory as the demo's own, which it may empty.
-const MARK: &str = "cairn-demo";
 
 /// The stage.
 pub(super) struct Stage {
@@ -38,7 +36,7 @@ pub(super) struct Stage {
     platform: Platform,
     unguarded: CancellationToken,
     guarding: JoinHandle<()>,
-    data: PathBuf,
+    home: Home,
     scratch: TempDir,
     output: Output,
 }
@@ -50,7 +48,8 @@ impl Stage {
         args: &DemoArgs,
         output: Output,
     ) -> Result<Self, CliError> {
-        let data = empty(&args.data)?;
+        let home = tokio::task::block_in_place(|| Home::take(config, args))?;
+        let data = home.path().to_owned();
         let listen = if args.once {
             vec![SocketAddr::from(([127, 0, 0, 1], 0))]
         } else {
@@ -95,10 +94,15 @@ impl Stage {
             platform,
             unguarded,
             guarding,
-            data,
+            home,
             scratch,
             output,
         })
+    }
+
+    /// Where the data is, for commands beside the demo.
+    pub(super) fn data(&self) -> &Path {
+        self.home.path()
     }
 
     /// For keys and exports.
@@ -114,13 +118,13 @@ impl Stage {
     /// Takes everything down.
     pub(super) async fn strike(self, keep: bool) {
         self.server.stop().await;
-        self.payments.shutdown(&self.data).await;
+        self.payments.shutdown(self.home.path()).await;
         self.unguarded.cancel();
         let _ = self.guarding.await;
         self.platform.close().await;
         drop(self.machine);
         if !keep {
-            let _ = std::fs::remove_dir_all(&self.data);
+            tokio::task::block_in_place(|| self.home.remove());
         }
     }
 }
@@ -140,19 +144,4 @@ async fn make_keys(parts: &SessionParts) -> Result<Vec<(&'static str, String)>, 
         made.push((name, key.secret.expose().to_owned()));
     }
     Ok(made)
-}
-
-/// An empty directory of the demo's own; one that is somebody else's is left alone.
-fn empty(directory: &Path) -> Result<PathBuf, CliError> {
-    let mark = directory.join(MARK);
-    if directory.exists() && directory.read_dir()?.next().is_some() {
-        if !mark.exists() {
-            let message = format!("{} is not empty and not the demo's", directory.display());
-            return Err(CliError::usage(message));
-        }
-        std::fs::remove_dir_all(directory)?;
-    }
-    std::fs::create_dir_all(directory)?;
-    std::fs::write(&mark, "The demo empties this directory when it begins.\n")?;
-    Ok(directory.to_owned())
 }
