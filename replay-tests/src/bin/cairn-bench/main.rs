@@ -55,6 +55,8 @@ fn main() -> Result<(), Failure> {
         settings: vec![
             ("max_connections".to_owned(), "100".to_owned()),
             ("shared_buffers".to_owned(), "256MB".to_owned()),
+            // As after hours of running: segments of the write-ahead log are there to be used again.
+            ("min_wal_size".to_owned(), "2GB".to_owned()),
             ("max_wal_size".to_owned(), "4GB".to_owned()),
         ],
     })?;

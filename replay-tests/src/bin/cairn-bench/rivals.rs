@@ -21,6 +21,9 @@ const STREAM: u64 = 16;
 /// Connections of a rival that needs one per caller.
 const CONNECTIONS: u32 = 32;
 
+/// Segments of 16 MB.
+const SEGMENTS: usize = 64;
+
 /// One run.
 #[derive(Debug, Serialize)]
 pub struct Measured {
@@ -65,13 +68,19 @@ pub async fn run(
     let stock = open_stock(cluster, "stock").await?;
     let rows = open_stock(cluster, "plain").await?;
     let executor = Executor::new(log.clone());
+    make_segments(&rows).await?;
     for &callers in callers {
-        tracing_line(&format!("{callers} callers"));
+        say(&format!("{callers} callers"));
+        settle(&rows).await?;
         measured.cairn.push(through_cairn(&executor, callers, span).await?);
+        settle(&rows).await?;
         measured.postgres_es.push(through_postgres_es(&stock, callers, span).await?);
+        settle(&rows).await?;
         measured.single_row_insert.push(plain::single_rows(&rows, callers, span).await?);
     }
     for writers in [1, 2] {
+        say(&format!("{writers} writers of 256 rows"));
+        settle(&rows).await?;
         measured.unnest_256_insert.push(plain::unnest(&rows, writers, span).await?);
     }
     executor.drain().await;
@@ -82,8 +91,24 @@ pub async fn run(
 }
 
 #[allow(clippy::print_stderr, reason = "progress of a command-line tool")]
-fn tracing_line(line: &str) {
+fn say(line: &str) {
     eprintln!("{line} …");
+}
+
+/// Fills segments of the write-ahead log for the checkpoints to recycle. A server that has run for a while has them.
+async fn make_segments(pool: &PgPool) -> Result<(), Failure> {
+    say("making the cluster look as if it had run for a while");
+    for _ in 0..SEGMENTS {
+        pool.execute("SELECT pg_logical_emit_message(false, 'bench', 'x'), pg_switch_wal()")
+            .await?;
+    }
+    settle(pool).await
+}
+
+/// Lets the server write out what the cell before left, so that the next one does not pay for it.
+async fn settle(pool: &PgPool) -> Result<(), Failure> {
+    pool.execute("CHECKPOINT").await?;
+    Ok(())
 }
 
 async fn open_cairn(cluster: &Cluster) -> Result<EventLog, Failure> {
