@@ -3,6 +3,7 @@
 mod auth;
 mod bad_input;
 mod cli;
+mod demo;
 mod foreign;
 mod hang_up;
 mod idempotency;
