@@ -12,7 +12,14 @@ type Options = PgConnectOptions;
 #[sqlx::test(migrations = "../migrations")]
 async fn the_story_goes_well_when_every_action_and_undo_runs_twice(_: PgPoolOptions, db: Options) {
     let twice = |story| Cell { story, target: "*", mode: Mode::Twice };
-    let stories = [Story::Rental, Story::FailingRental, Story::TooPoor, Story::FailingRefund];
+    let stories = [
+        Story::Rental,
+        Story::FailingRental,
+        Story::TooPoor,
+        Story::FailingRefund,
+        Story::Drain,
+        Story::Enrolment,
+    ];
     saga_matrix(db, Memory::new(), &stories.map(twice)).await;
 }
 

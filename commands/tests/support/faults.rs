@@ -167,7 +167,9 @@ pub struct Faulty<P: ?Sized> {
 #[async_trait]
 impl NodePort for Faulty<dyn NodePort> {
     async fn probe(&self, node: &NodeTarget) -> Result<NodeFacts, PortError> {
+        // Both looks are the same call; the domain tells them apart.
         self.faults.fail("probe_node")?;
+        self.faults.fail("watch_node")?;
         self.inner.probe(node).await
     }
 

@@ -324,7 +324,9 @@ impl Harness {
         let patience = Instant::now() + PATIENCE;
         loop {
             let now = self.clock.now().as_micros();
-            let asked = sqlx::query_scalar(SNAPSHOT).bind(now).fetch_one(self.pool()).await;
+            let managers = i64::try_from(cairn_commands::processes::all().len()).unwrap();
+            let asked =
+                sqlx::query_scalar(SNAPSHOT).bind(now).bind(managers).fetch_one(self.pool()).await;
             match asked {
                 Ok(text) => return read(text),
                 Err(error) => assert!(Instant::now() < patience, "{error}"),
@@ -398,7 +400,7 @@ const SNAPSHOT: &str = "
 WITH now AS (SELECT 'epoch'::timestamptz + $1::bigint * interval '1 microsecond' AS at)
 SELECT json_build_object(
   'idle',
-    (SELECT count(*) = 7 AND min(position) = (SELECT position FROM log_head) FROM process_checkpoints)
+    (SELECT count(*) = $2 AND min(position) = (SELECT position FROM log_head) FROM process_checkpoints)
     AND NOT EXISTS (SELECT FROM process_intents, now
                     WHERE status = 'leased' OR (status = 'ready' AND due_at <= now.at)),
   'next_due',

@@ -1,10 +1,10 @@
 //! The saga matrix: every step of every process, failed for good, never answered, killed before and after; over any world.
 use std::sync::Arc;
 
-use cairn_commands::{compute, payments};
+use cairn_commands::{compute, fleet, payments};
 use cairn_compute::{Allocation, AllocationStatus, ReleaseReason, Step};
 use cairn_core::{AllocationId, Currency, OrganisationId, PaymentId};
-use cairn_fleet::Node;
+use cairn_fleet::{Link, Node, NodeLifecycle, Policy};
 use cairn_ledger::{HoldStatus, Wallet, wallet_id};
 use sqlx::postgres::PgConnectOptions;
 
@@ -22,6 +22,10 @@ pub enum Story {
     TooPoor,
     /// The refund fails at the provider.
     FailingRefund,
+    /// The node is drained, which ends the rental.
+    Drain,
+    /// A node enrols and is watched.
+    Enrolment,
 }
 
 /// One cell of the matrix.
@@ -70,13 +74,24 @@ pub const UNDO: [(Story, &str); 5] = [
     (Story::FailingRefund, "return_refund"),
 ];
 
+/// Every intent that looks after nodes.
+pub const NODES: [(Story, &str); 5] = [
+    (Story::Drain, "drain_deadline"),
+    (Story::Drain, "request_release"),
+    (Story::Enrolment, "probe_node"),
+    (Story::Enrolment, "watch"),
+    (Story::Enrolment, "watch_node"),
+];
+
 /// The cells of one way to go wrong.
 pub fn cells(mode: Mode) -> Vec<Cell> {
-    let timers = ["poll", "meter_tick"];
+    let timers = ["poll", "meter_tick", "drain_deadline", "watch"];
     let kills = matches!(mode, Mode::KillBefore | Mode::KillAfter);
-    let rental = RENTAL.into_iter().filter(|name| kills || !timers.contains(name));
-    let rental = rental.map(|target| Cell { story: Story::Rental, target, mode });
-    rental.chain(UNDO.map(|(story, target)| Cell { story, target, mode })).collect()
+    let rental = RENTAL.map(|target| (Story::Rental, target));
+    let all = rental.into_iter().chain(UNDO).chain(NODES);
+    all.filter(|(_, target)| kills || !timers.contains(target))
+        .map(|(story, target)| Cell { story, target, mode })
+        .collect()
 }
 
 /// Runs cells one after the other in one database over one world.
@@ -119,6 +134,9 @@ async fn run(harness: &mut Harness, cell: Cell) {
 
 impl Run<'_> {
     async fn tell(&mut self) {
+        if self.cell.story == Story::Enrolment {
+            return self.enrol().await;
+        }
         let Some(payment_id) = self.top_up().await else {
             return self.check_books(None, 0).await;
         };
@@ -130,7 +148,12 @@ impl Run<'_> {
         if allocation.status == AllocationStatus::Active {
             self.harness.run_for(95).await;
             self.mend().await;
-            self.release(allocation_id).await;
+            if self.cell.story == Story::Drain {
+                self.drain().await;
+            } else {
+                self.ask_for_release(allocation_id).await;
+            }
+            self.released(allocation_id).await;
         }
         self.check_node(allocation_id).await;
         let refunded = self.refund(payment_id).await;
@@ -250,7 +273,7 @@ impl Run<'_> {
         }
     }
 
-    async fn release(&mut self, allocation_id: AllocationId) {
+    async fn ask_for_release(&self, allocation_id: AllocationId) {
         let request = compute::RequestRelease {
             organisation_id: Some(self.organisation_id),
             allocation_id,
@@ -258,6 +281,53 @@ impl Run<'_> {
         };
         let context = self.harness.context();
         compute::request_release(&self.harness.commands, &context, request).await.unwrap();
+    }
+
+    /// Another look at the node is a day away, so that nothing but the drain happens.
+    async fn drain(&mut self) {
+        self.set_policy(Policy::Draining).await;
+        self.harness.run_for(3_700).await;
+        self.mend().await;
+        let node_id = self.harness.node_id.to_string();
+        assert_eq!(self.pursue("drain_node", &node_id).await, "done", "{:?}", self.cell);
+        self.set_policy(Policy::Schedulable).await;
+    }
+
+    async fn set_policy(&self, policy: Policy) {
+        let node_id = self.harness.node_id;
+        let set = fleet::SetPolicy { node_id, policy, reason: "test".to_owned() };
+        let context = self.harness.context();
+        fleet::set_policy(&self.harness.commands, &context, set).await.unwrap();
+    }
+
+    /// A probe that fails is an answer: it is recorded, never stuck.
+    async fn enrol(&mut self) {
+        // The look that verifies and the look that watches are the same call: break the second one after the first.
+        let watching = self.cell.target == "watch_node";
+        if watching {
+            self.harness.faults.clear();
+        }
+        let node_id = self.harness.enrol("another").await.to_string();
+        if watching {
+            self.harness.faults.arm(self.cell.target, self.cell.mode);
+        }
+        self.harness.run_for(86_500).await;
+        let node: Node = self.harness.load(&node_id).await;
+        let fails = matches!(self.cell.mode, Mode::Permanent | Mode::Forever);
+        let expected = match self.cell.target {
+            "probe_node" if fails => (NodeLifecycle::Quarantined, Link::NeverSeen),
+            "watch_node" if fails => (NodeLifecycle::Ready, Link::Suspect),
+            _ => (NodeLifecycle::Ready, Link::Online),
+        };
+        assert_eq!((node.lifecycle, node.link), expected, "{:?}", self.cell);
+        self.harness.faults.mend();
+        self.harness.run_for(86_500).await;
+        let watched: Node = self.harness.load(&self.harness.node_id.to_string()).await;
+        assert_eq!(watched.link, Link::Online, "{:?}: seen again", self.cell);
+        assert!(self.harness.snapshot().await.stuck.is_empty(), "{:?}", self.cell);
+    }
+
+    async fn released(&mut self, allocation_id: AllocationId) {
         let ended = self.pursue("release_node", &allocation_id.to_string()).await;
         assert_eq!(ended, "done", "{:?}", self.cell);
         let metered = self.pursue("meter_usage", &allocation_id.to_string()).await;
