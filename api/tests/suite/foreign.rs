@@ -77,3 +77,39 @@ async fn a_foreign_id_answers_byte_for_byte_as_a_missing_one(
     assert_eq!(still.body["status"], "active", "the stranger released it");
     stage.strike().await;
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn finance_reads_every_book_and_writes_none(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let (finance, owner) = (stage.caller(Role::Finance).await, stage.caller(Role::Owner).await);
+    let top_up = owner.top_up("20.00").await;
+    let whose = format!("organisation_id={}", owner.organisation_id);
+    for path in ["/v1/balance", "/v1/statement"] {
+        let theirs = finance.get(&format!("{path}?{whose}")).await;
+        assert_eq!(theirs.body["items"].as_array().unwrap().len(), 1, "{}", theirs.body);
+        let own = finance.get(path).await;
+        assert_eq!(own.body["items"], json!([]), "{path}: finance has no wallet of its own");
+    }
+    assert_eq!(finance.get(&format!("/v1/top-ups/{top_up}")).await.status, 200);
+    let stranger = stage.caller(Role::Owner).await;
+    let asked = stranger.get(&format!("/v1/balance?{whose}")).await;
+    assert_eq!((asked.status, asked.code()), (404, "not_found"));
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_reads_what_one_wrote(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let wish = json!({ "amount": "5.00", "currency": "USD" });
+    for _ in 0..20 {
+        let made = customer.post("/v1/top-ups", &wish).await;
+        let position = made.header("cairn-position");
+        let path = format!("{}?min_position={position}", made.header("location"));
+        let read = customer.get(&path).await;
+        assert_eq!(read.status, 200, "{}", read.body);
+        let at = |answer: &str| answer.parse::<i64>().unwrap();
+        assert!(at(read.header("cairn-position")) >= at(position));
+    }
+    stage.strike().await;
+}

@@ -104,3 +104,75 @@ async fn an_unreachable_node_fails_the_rental_and_says_why(
     assert_eq!(failed["failure"]["code"], "node_unreachable");
     stage.strike().await;
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_invitation_lets_one_node_in_once(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let (operator, nobody) = (stage.caller(Role::Operator).await, stage.nobody());
+    let invited = operator.post_as("n1", "/v1/nodes", &json!({ "name": "n1" })).await;
+    let enrolment = stage.enrolment(&invited.body);
+    let again = operator.post_as("n1", "/v1/nodes", &json!({ "name": "n1" })).await;
+    assert_eq!(again.body["node_id"], invited.body["node_id"]);
+    assert!(again.body.get("command").is_none(), "the token is shown once");
+
+    let with = |member: &str, value: Value| {
+        let mut changed = enrolment.clone();
+        changed[member] = value;
+        changed
+    };
+    let token = enrolment["token"].as_str().unwrap();
+    let guessed =
+        format!("{}{}", &token[..token.len() - 1], if token.ends_with('0') { 1 } else { 0 });
+    let cases = [
+        (with("token", json!(guessed)), 403, "enrolment_token_refused"),
+        (with("token", json!("none")), 403, "enrolment_token_refused"),
+        (with("host_keys", json!(["ssh-ed25519 zzz"])), 422, "host_key_invalid"),
+        (with("address", json!("-oProxyCommand=sh")), 422, "node_address_invalid"),
+        (with("surprise", json!(1)), 422, "body_invalid"),
+    ];
+    for (body, status, code) in cases {
+        let refused = nobody.post("/v1/nodes/enrol", &body).await;
+        assert_eq!((refused.status, refused.code()), (status, code), "{}", refused.body);
+    }
+    assert_eq!(nobody.post("/v1/nodes/enrol", &enrolment).await.status, 200);
+    assert_eq!(nobody.post("/v1/nodes/enrol", &enrolment).await.status, 200, "the answer was lost");
+    let thief = nobody.post("/v1/nodes/enrol", &with("address", json!("192.0.2.66"))).await;
+    assert_eq!((thief.status, thief.code()), (422, "idempotency_key_reused"));
+    let path = format!("/v1/nodes/{}", invited.text("/node_id"));
+    let node = operator.until(&path, |node| node["lifecycle"] == "ready").await;
+    assert_eq!(node["address"], "192.0.2.7");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_cordoned_node_takes_nothing_new_and_a_busy_one_is_not_retired(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let (operator, customer) =
+        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+    stage.open_shop(&operator).await;
+    customer.top_up("20.00").await;
+    let node = operator.get("/v1/nodes").await.text("/items/0/node_id");
+    let steer = async |verb: &str| {
+        let wish = json!({ "reason": "maintenance" });
+        operator.post(&format!("/v1/nodes/{node}/{verb}"), &wish).await
+    };
+    let path = customer.post("/v1/allocations", &rental()).await.header("location").to_owned();
+    customer.until(&path, |a| a["status"] == "active").await;
+    assert_eq!(steer("cordon").await.body["policy"], "cordoned");
+    operator.until(&format!("/v1/nodes/{node}"), |n| n["policy"] == "cordoned").await;
+    let second = customer.post("/v1/allocations", &rental()).await.header("location").to_owned();
+    let refused = customer.until(&second, |a| a["status"] == "rejected").await;
+    assert_eq!(refused["failure"]["code"], "no_capacity");
+    let busy = steer("retire").await;
+    assert_eq!((busy.status, busy.code()), (409, "node_in_use"));
+    let released = operator.post(&format!("{path}/release"), &json!({})).await;
+    assert_eq!(released.status, 202, "an operator may release anything: {}", released.body);
+    let released = customer.until(&path, |a| a["status"] == "released").await;
+    assert_eq!(released["release_reason"], "operator");
+    assert_eq!(steer("retire").await.status, 200);
+    assert_eq!(steer("uncordon").await.code(), "node_retired");
+    stage.strike().await;
+}
