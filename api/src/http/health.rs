@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use cairn_commands::processes::operator;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +16,7 @@ use super::state::Api;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Views that lag further behind than this are not fit to serve.
 const LAG_MAX_SECONDS: f64 = 30.0;
+const PROCESS_LAG_MAX_SECONDS: i64 = 30;
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -106,9 +108,14 @@ async fn projections(api: &Api) -> PartHealth {
 
 async fn processes(api: &Api) -> PartHealth {
     let ask = async {
-        let head = api.commands.executor.log().head().await.map_err(|e| e.to_string())?;
-        let lag = cairn_commands::processes::operator::lag(api.pool(), head).await;
-        lag.map(|lag| format!("{lag} events behind")).map_err(|e| e.to_string())
+        let log = api.commands.executor.log();
+        let head = log.head().await.map_err(|e| e.to_string())?;
+        let lag = operator::lag(api.pool(), head).await.map_err(|e| e.to_string())?;
+        let waiting = log.read(head - lag, 1).await.map_err(|e| e.to_string())?;
+        let now = api.commands.clock.now();
+        let seconds = waiting.first().map_or(0, |event| now.secs_since(event.recorded_at));
+        let detail = format!("{lag} events behind, the first for {seconds} s");
+        if seconds > PROCESS_LAG_MAX_SECONDS { Err(detail) } else { Ok(detail) }
     };
     part("processes", tokio::time::timeout(PATIENCE, ask).await)
 }

@@ -24,7 +24,7 @@ pub async fn bind(addresses: &[SocketAddr]) -> std::io::Result<Vec<TcpListener>>
     Ok(listeners)
 }
 
-/// Serves until the token is cancelled, then lets what has begun finish, for at most [`DRAIN`].
+/// Serves until the token is cancelled, then lets what has begun finish, for at most ten seconds.
 ///
 /// # Errors
 /// When a listener fails.

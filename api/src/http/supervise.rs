@@ -15,7 +15,7 @@ use crate::problem::Problem;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs the rest of the request in a tracked task, for at most [`PATIENCE`]; a panic is an `internal` problem.
+/// Runs the rest of the request in a tracked task, for at most thirty seconds; a panic is an `internal` problem.
 pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> Response {
     if api.tasks.is_closed() {
         let detail = "it finishes what it has begun and takes nothing new";
