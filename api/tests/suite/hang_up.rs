@@ -5,24 +5,66 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use cairn_identity::Role;
-use serde_json::json;
+use futures::{StreamExt as _, stream};
+use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::{Caller, Stage};
 
+const SEED: u64 = 2_026;
+const CLIENTS: u64 = 8;
+const EACH: u64 = 20;
+const ALL: usize = 160;
+
+fn body() -> Value {
+    json!({ "amount": "5.00", "currency": "USD", "payment_method": "pm_card_visa" })
+}
+
+/// A sequence that looks random and is the same each time.
+struct Whim(u64);
+
+impl Whim {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
 /// Sends a whole request, or only its beginning, and hangs up after a while without reading.
-fn send_and_leave(caller: &Caller, key: &str, whole: bool, after: Duration) {
-    let body = r#"{"amount":"5.00","currency":"USD"}"#;
-    let head = format!(
+fn send_and_leave(caller: &Caller, key: &str, whole: bool, whim: &mut Whim) {
+    let body = body().to_string();
+    let request = format!(
         "POST /v1/top-ups HTTP/1.1\r\nhost: cairn\r\nauthorization: Bearer {}\r\nidempotency-key: {key}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         caller.key.as_ref().unwrap(),
         body.len()
     );
+    let length = u64::try_from(request.len()).unwrap();
+    let sent = if whole { length } else { whim.next(length) };
     let mut stream = TcpStream::connect(caller.base.trim_start_matches("http://")).unwrap();
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(if whole { body.as_bytes() } else { &body.as_bytes()[..9] }).unwrap();
-    std::thread::sleep(after);
+    stream.write_all(&request.as_bytes()[..usize::try_from(sent).unwrap()]).unwrap();
+    std::thread::sleep(Duration::from_micros(whim.next(30_000)));
+}
+
+/// The keys, and whether the wish under it was sent whole.
+fn crowd(caller: &Caller) -> Vec<(String, bool)> {
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                scope.spawn(move || {
+                    let mut whim = Whim(SEED + client);
+                    let mut leave = |n: u64| {
+                        let (key, whole) = (format!("gone-{client}-{n}"), n % 4 != 3);
+                        send_and_leave(caller, &key, whole, &mut whim);
+                        (key, whole)
+                    };
+                    (0..EACH).map(&mut leave).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    })
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -33,31 +75,25 @@ async fn a_wish_happens_once_whoever_waits_for_the_answer(
     let stage = Stage::set(options).await;
     let customer = stage.caller(Role::Owner).await;
     let caller = customer.clone();
-    let left = tokio::task::spawn_blocking(move || {
-        for n in 0..40_u64 {
-            let micros = n * n * 5;
-            send_and_leave(
-                &caller,
-                &format!("gone-{n}"),
-                n % 4 != 3,
-                Duration::from_micros(micros),
-            );
-        }
-    });
-    left.await.unwrap();
-    let wish = json!({ "amount": "5.00", "currency": "USD" });
-    let (mut ids, mut replayed, mut position) = (BTreeSet::new(), 0, 0);
-    for n in 0..40 {
-        let again = customer.post_as(&format!("gone-{n}"), "/v1/top-ups", &wish).await;
-        assert_eq!(again.status, 201, "{}", again.body);
-        replayed += usize::from(again.header("idempotency-replayed") == "true");
-        position = position.max(again.header("cairn-position").parse::<i64>().unwrap());
-        ids.insert(again.text("/top_up_id"));
+    let keys = tokio::task::spawn_blocking(move || crowd(&caller)).await.unwrap();
+    assert_eq!(keys.len(), ALL);
+    let wish = body();
+    let again = stream::iter(&keys).map(|(key, _)| customer.post_as(key, "/v1/top-ups", &wish));
+    let again: Vec<_> = again.buffered(8).collect().await;
+    let (mut ids, mut outlived) = (BTreeSet::new(), 0);
+    for ((key, whole), answer) in keys.iter().zip(&again) {
+        assert_eq!(answer.status, 201, "{key}: {}", answer.body);
+        let happened = answer.header("idempotency-replayed") == "true";
+        assert!(*whole || !happened, "{key}: half a request had an effect");
+        outlived += usize::from(happened);
+        ids.insert(answer.text("/top_up_id"));
     }
-    assert_eq!(ids.len(), 40);
-    assert!(replayed > 0, "no wish outlived its client");
-    let all = customer.get(&format!("/v1/top-ups?limit=200&min_position={position}")).await;
-    assert_eq!(all.body["items"].as_array().unwrap().len(), 40, "one each");
+    assert_eq!(ids.len(), ALL, "one each");
+    assert!(outlived > 0, "no wish outlived its client (seed {SEED})");
+    let paid = format!("{}.00", 5 * ALL);
+    customer.until("/v1/balance", |b| b["items"][0]["posted"] == *paid).await;
+    let simulator = stage.payments.simulator.as_ref().unwrap();
+    assert_eq!(simulator.book().charges().len(), ALL, "each card is charged once");
     let open: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
          AND state LIKE 'idle in transaction%' AND now() - state_change > interval '1 second'",
