@@ -1,6 +1,6 @@
 //! Reconciliation: the payment provider's book against ours (requirement M2).
 //!
-//! [`reconcile`]`(port, pool, Period::day("2026-01-31", now)?)` first copies every line of the provider's book into
+//! [`reconcile()`]`(port, pool, Period::day("2026-01-31", now)?)` first copies every line of the provider's book into
 //! `finance_external_transactions` (paged, with an overlap, idempotent, never changed), then finds each line of the period its
 //! posting on a `stripe:*` account, by source, amount and currency. Every line is exactly one of *matched*, *expected* (timing)
 //! or a *break* with a type; every posting without a line is one of the last two. For each currency, opening + movements =
