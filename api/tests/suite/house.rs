@@ -1,6 +1,5 @@
 //! `cairn serve` as a process of its own on its private cluster, with the provider outside: everything that a SIGKILL can hit.
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr as _;
 use std::sync::mpsc;
@@ -108,28 +107,32 @@ impl House {
 
     /// Joins the private cluster that the server runs.
     pub async fn cluster(&self) -> Cluster {
-        let config = ClusterConfig { directory: self.directory(), durable: true, settings: vec![] };
+        let config = self.cluster_config();
         tokio::task::spawn_blocking(move || Cluster::start(config).unwrap()).await.unwrap()
     }
 
-    fn directory(&self) -> PathBuf {
-        self.data.path().join("postgres")
+    fn cluster_config(&self) -> ClusterConfig {
+        let directory = self.data.path().join("postgres");
+        ClusterConfig { directory, durable: true, settings: vec![] }
     }
 
     /// Ends everything and removes it.
     pub async fn demolish(mut self, cluster: Cluster) {
         self.kill().await;
-        drop(self);
+        // Before its directory goes.
         tokio::task::spawn_blocking(move || cluster.remove()).await.unwrap();
     }
 }
 
 impl Drop for House {
-    /// A failed test leaves no server behind.
+    /// A failed test leaves neither server nor database behind.
     fn drop(&mut self) {
-        if let Some(server) = &mut self.server {
+        if let Some(mut server) = self.server.take() {
             let _gone = server.kill();
             let _reaped = server.wait();
+            if let Ok(cluster) = Cluster::start(self.cluster_config()) {
+                cluster.remove();
+            }
         }
     }
 }
