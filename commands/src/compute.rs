@@ -4,7 +4,7 @@ use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason};
 use cairn_core::{AllocationId, Currency, NodeId, OrganisationId, Refusal};
 use serde_json::{Value, json};
 
-use crate::answers::{first_answer, refused};
+use crate::answers::first_answer;
 use crate::{CommandContext, Commands, ExecuteError, Executed};
 
 /// A wish to rent.
@@ -37,10 +37,15 @@ pub async fn request_allocation(
     let RequestAllocation { organisation_id, sku_id, currency, ssh_public_key, node_id } = input;
     let at = commands.clock.now();
     let (sku, _) = commands.executor.load::<Sku>(&sku_id).await?;
-    let resources = sku.for_sale().map_err(|error| refused(error.code(), error.to_string()))?;
-    let price = sku.price_at(currency, at).ok_or_else(|| {
-        refused("price_missing", format!("SKU {sku_id} has no price in {currency} now"))
-    })?;
+    let refuse = |code, why| commands.executor.refuse::<Sku>(&sku_id, (code, why), context);
+    let resources = match sku.for_sale() {
+        Ok(resources) => resources,
+        Err(error) => return refuse(error.code(), error.to_string()).await,
+    };
+    let Some(price) = sku.price_at(currency, at) else {
+        let message = format!("the SKU has no price in {currency} now");
+        return refuse("price_missing", message).await;
+    };
     let price = PinnedPrice {
         version: price.version,
         currency: price.currency,
@@ -85,7 +90,8 @@ pub async fn request_release(
     let stream = input.allocation_id.to_string();
     let (allocation, _) = commands.executor.load::<Allocation>(&stream).await?;
     if input.organisation_id.is_some() && allocation.organisation_id != input.organisation_id {
-        return Err(refused("unknown_allocation", "there is no such allocation"));
+        let refusal = ("unknown_allocation", "there is no such allocation".to_owned());
+        return commands.executor.refuse::<Allocation>(&stream, refusal, context).await;
     }
     let release =
         AllocationCommand::RequestRelease { reason: input.reason, at: commands.clock.now() };

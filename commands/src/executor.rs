@@ -72,12 +72,41 @@ impl Executor {
     where
         A::Command: Clone,
     {
+        self.run::<A>(aggregate_id, Wish::Command(command, result), context).await
+    }
+
+    /// Refuses a command before its aggregate is asked, because of what its handler found elsewhere. The refusal is stored under
+    /// the command id like any other, so that a repeat is refused alike even if those facts have changed.
+    ///
+    /// # Errors
+    /// The refusal, or the first answer of this command id; else as [`Executor::execute`].
+    pub async fn refuse<A: Decider>(
+        &self,
+        aggregate_id: &str,
+        (code, message): (&str, String),
+        context: &CommandContext,
+    ) -> Result<Executed, ExecuteError>
+    where
+        A::Command: Clone,
+    {
+        let refusal = Outcome::Refused { code: code.to_owned(), message };
+        self.run::<A>(aggregate_id, Wish::Refusal(refusal), context).await
+    }
+
+    async fn run<A: Decider>(
+        &self,
+        aggregate_id: &str,
+        wish: Wish<A::Command>,
+        context: &CommandContext,
+    ) -> Result<Executed, ExecuteError>
+    where
+        A::Command: Clone,
+    {
         let job = Job::<A> {
             inner: Arc::clone(&self.inner),
             aggregate_id: aggregate_id.to_owned(),
-            command,
+            wish,
             context: context.clone(),
-            result,
         };
         let done = self.inner.tasks.spawn(job.run()).await;
         done.unwrap_or_else(|error| Err(ExecuteError::Internal(format!("the task died: {error}"))))
@@ -182,13 +211,20 @@ struct Decision<A> {
     outcome: Outcome,
 }
 
+/// What is to be settled under a command id.
+enum Wish<C> {
+    /// A command for the aggregate, and what to answer when it is accepted.
+    Command(C, serde_json::Value),
+    /// A refusal that is already certain.
+    Refusal(Outcome),
+}
+
 /// One command on its way.
 struct Job<A: Decider> {
     inner: Arc<Inner>,
     aggregate_id: String,
-    command: A::Command,
+    wish: Wish<A::Command>,
     context: CommandContext,
-    result: serde_json::Value,
 }
 
 impl<A: Decider> Job<A>
@@ -249,8 +285,14 @@ where
     }
 
     fn decide(&self, known: Known<A>) -> Result<Decision<A>, LogError> {
+        let (command, result) = match &self.wish {
+            Wish::Command(command, result) => (command.clone(), result.clone()),
+            Wish::Refusal(refusal) => {
+                return Ok(Decision { next: known, events: vec![], outcome: refusal.clone() });
+            }
+        };
         let Known { mut state, mut sequence } = known;
-        let decided = match state.decide(self.command.clone()) {
+        let decided = match state.decide(command) {
             Ok(decided) => decided,
             Err(refusal) => {
                 let (code, message) = (refusal.code().to_owned(), refusal.to_string());
@@ -265,7 +307,7 @@ where
             let book = state.book_entry(&event);
             events.push(NewEvent::try_new(&event, book)?);
         }
-        let outcome = Outcome::Accepted { result: self.result.clone() };
+        let outcome = Outcome::Accepted { result };
         Ok(Decision { next: Known { state, sequence }, events, outcome })
     }
 

@@ -68,15 +68,18 @@ pub async fn request_refund(
         return answer;
     }
     let payment_id = input.payment_id;
-    let (payment, _) = commands.executor.load::<Payment>(&payment_id.to_string()).await?;
+    let stream = payment_id.to_string();
+    let refuse =
+        |code, why: String| commands.executor.refuse::<Payment>(&stream, (code, why), context);
+    let (payment, _) = commands.executor.load::<Payment>(&stream).await?;
     let currency = match (payment.organisation_id, payment.currency) {
         (Some(owner), Some(currency)) if owner == input.organisation_id => currency,
-        _ => return Err(refused("unknown_payment", "there is no such payment")),
+        _ => return refuse("unknown_payment", "there is no such payment".to_owned()).await,
     };
     let wallet_id = wallet_id(input.organisation_id, currency);
     let amount_nanos = match input.amount {
         Some(amount) if amount.currency != currency => {
-            return Err(refused("currency_mismatch", format!("the payment is in {currency}")));
+            return refuse("currency_mismatch", format!("the payment is in {currency}")).await;
         }
         Some(amount) => amount.nanos,
         None => refundable(commands, &wallet_id, (payment_id, currency)).await?,

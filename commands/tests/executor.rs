@@ -127,6 +127,26 @@ async fn a_refusal_stands_even_when_the_command_would_succeed_by_now(pool: PgPoo
 }
 
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn what_a_handler_refused_stays_refused(pool: PgPool) {
+    let executor = open(&pool).await;
+    let refuse = |message: &'static str, id: &'static str| {
+        let (executor, refusal) = (executor.clone(), ("too_early", message.to_owned()));
+        async move { executor.refuse::<Counter>("c", refusal, &context(id)).await.unwrap_err() }
+    };
+    let first = refuse("not yet", "k").await;
+    assert!(matches!(first, ExecuteError::Refused { replayed: false, .. }), "{first:?}");
+    let again = refuse("for another reason", "k").await;
+    let ExecuteError::Refused { code, message, replayed: true } = again else {
+        panic!("{again:?}")
+    };
+    assert_eq!((code.as_str(), message.as_str()), ("too_early", "not yet"));
+    let command = count(&executor, "k", (1, 9)).await.unwrap_err();
+    assert!(matches!(command, ExecuteError::Refused { replayed: true, .. }), "{command:?}");
+    assert_eq!(executor.log().head().await.unwrap(), 0);
+    close(executor).await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
 async fn a_key_used_for_something_else_is_refused(pool: PgPool) {
     let executor = open(&pool).await;
     count(&executor, "one", (5, 10)).await.unwrap();
