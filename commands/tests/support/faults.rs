@@ -22,6 +22,8 @@ pub enum Mode {
     Permanent,
     /// It never answers.
     Forever,
+    /// It is done, and nobody ever hears of it.
+    Unheard,
     /// The other side is not who it must be.
     Untrusted,
     /// The worker dies before it acts, once.
@@ -123,6 +125,14 @@ impl Faults {
         }
     }
 
+    /// The answer is lost, whatever it was.
+    fn lose<T>(&self, name: &str, answer: Result<T, PortError>) -> Result<T, PortError> {
+        match self.hit(name, &[Mode::Unheard]) {
+            None => answer,
+            Some(_) => answer.and(Err(PortError::transient("injected_silence", name))),
+        }
+    }
+
     /// The worker dies here: it never goes on.
     async fn die(&self) {
         self.kills.send_modify(|kills| *kills += 1);
@@ -180,8 +190,9 @@ impl NodePort for Faulty<dyn NodePort> {
         step: Step,
         key: &IntentKey,
     ) -> Result<StepReport, PortError> {
-        self.faults.fail(&format!("ensure_{}", step.name()))?;
-        self.inner.ensure(node, tenant, step, key).await
+        let name = format!("ensure_{}", step.name());
+        self.faults.fail(&name)?;
+        self.faults.lose(&name, self.inner.ensure(node, tenant, step, key).await)
     }
 
     async fn teardown(
@@ -191,7 +202,7 @@ impl NodePort for Faulty<dyn NodePort> {
         key: &IntentKey,
     ) -> Result<TeardownReport, PortError> {
         self.faults.fail("tear_down")?;
-        self.inner.teardown(node, tenant, key).await
+        self.faults.lose("tear_down", self.inner.teardown(node, tenant, key).await)
     }
 }
 

@@ -258,9 +258,10 @@ impl Run<'_> {
         match (story, mode) {
             (Story::TooPoor, _) => vec![REJECTED],
             (Story::FailingRental, _) => vec![FAILED],
-            (_, Mode::Permanent | Mode::Forever | Mode::Untrusted | Mode::Outside)
-                if target.starts_with("ensure_") =>
-            {
+            (
+                _,
+                Mode::Permanent | Mode::Forever | Mode::Unheard | Mode::Untrusted | Mode::Outside,
+            ) if target.starts_with("ensure_") => {
                 vec![FAILED]
             }
             (_, Mode::Forever) => match target {

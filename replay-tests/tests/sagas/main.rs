@@ -60,6 +60,15 @@ async fn on_a_real_node_a_step_that_never_answers_is_undone(
     run("saga-silent", db, at_the_node(Mode::Forever)).await;
 }
 
+/// The node did it each time; only its answers are lost.
+#[sqlx::test(migrations = "../migrations")]
+async fn on_a_real_node_a_step_that_is_never_heard_of_is_undone(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    run("saga-unheard", db, at_the_node(Mode::Unheard)).await;
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn on_a_real_node_a_worker_may_die_before_a_step(_: PgPoolOptions, db: PgConnectOptions) {
     run("saga-before", db, at_the_node(Mode::KillBefore)).await;
