@@ -150,7 +150,7 @@ impl Load {
 /// What became of the wishes.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// On their way when it was killed.
+    /// Without an answer when it was killed; a database's outage may still end well for them.
     pub under_way: usize,
     pub acknowledged: usize,
     /// It was said that the database is away.
