@@ -2,6 +2,7 @@
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tempfile::TempDir;
 
@@ -13,10 +14,7 @@ struct Shell {
 
 impl Shell {
     fn new(options: &PgConnectOptions) -> Self {
-        let (host, port) = (options.get_host(), options.get_port());
-        let (user, database) = (options.get_username(), options.get_database().unwrap());
-        let url = format!("postgres://{user}@{host}:{port}/{database}");
-        Self { url, data: tempfile::tempdir().unwrap() }
+        Self { url: options.to_url_lossy().into(), data: tempfile::tempdir().unwrap() }
     }
 
     async fn run(&self, line: &str) -> Said {

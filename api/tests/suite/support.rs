@@ -237,6 +237,11 @@ impl Caller {
             s["items"].as_array().unwrap().iter().any(|line| line["reference"] == id)
         })
         .await;
+        // Another view, with a checkpoint of its own.
+        let seen = self.get("/v1/statement").await;
+        let position = seen.header("cairn-position");
+        let balance = self.get(&format!("/v1/balance?min_position={position}")).await;
+        assert_eq!(balance.status, 200, "{}", balance.body);
         id
     }
 }

@@ -18,7 +18,8 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
     let database = format!("cairn_test_{}", std::process::id());
     cluster.create_database(&database).map_err(|error| error.to_string())?;
     say(&format!("PostgreSQL is up in {}", cluster.location().display()));
-    let mut run = cargo(&["test", "--workspace"]);
+    // One failure does not hide the next.
+    let mut run = cargo(&["test", "--workspace", "--no-fail-fast"]);
     run.args(arguments);
     run.env("SQLX_OFFLINE", "true").env("DATABASE_URL", cluster.url(&database));
     step("running every test", &mut run)
