@@ -43,6 +43,12 @@ async fn tell(stage: &Stage, args: &DemoArgs, report: &mut Report) -> Result<(),
     checks::check(stage, report).await
 }
 
+/// This program, as one can type it.
+fn program() -> String {
+    let here = std::env::current_exe().ok();
+    here.map_or_else(|| "cairn".to_owned(), |path| path.display().to_string())
+}
+
 /// Leaves the server running, with keys and examples, until a signal comes.
 async fn stay(stage: &Stage, output: Output, stops: &mut Stops) {
     output.say(&format!("\nThe server stays on {}. Keys:", stage.url));
@@ -54,8 +60,9 @@ async fn stay(stage: &Stage, output: Output, stops: &mut Stops) {
         "Try:\n  curl -s {url}/v1/balance -H 'Authorization: Bearer {customer}'\n  \
          curl -s {url}/v1/top-ups -H 'Authorization: Bearer {customer}' -H \"Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)\" \\\n    \
          -H 'Content-Type: application/json' -d '{{\"amount\":\"10.00\",\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\"}}'\n  \
-         curl -s {url}/openapi.json\n  CAIRN_DATA={} cairn finance trial-balance\nCtrl-C ends it.",
-        stage.data().display()
+         curl -s {url}/openapi.json\n  CAIRN_DATA={} {} finance trial-balance\nCtrl-C ends it.",
+        stage.data().display(),
+        program()
     ));
     stops.wait().await;
 }
