@@ -6,6 +6,7 @@
 //! | `CAIRN_DATA` | the data directory | `.cairn` |
 //! | `CAIRN_LISTEN` | addresses to listen on, separated by commas | `127.0.0.1:8080` |
 //! | `CAIRN_PUBLIC_URL` | how nodes and customers reach this server | `http://` and the first address |
+//! | `CAIRN_SSH_SOURCE_ADDRESSES` | addresses and networks that nodes see this server connect from, separated by commas | logins to nodes work from anywhere |
 //! | `STRIPE_SECRET_KEY` | Stripe's secret key | `serve --dev` starts the simulator |
 //! | `STRIPE_WEBHOOK_SECRET` | webhook secrets, separated by commas (rotation) | the simulator's own |
 //! | `STRIPE_API_BASE` | another server that speaks Stripe's API | Stripe itself |
@@ -14,6 +15,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
 
 /// All settings of one process.
@@ -27,6 +29,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// How nodes and customers reach this server.
     pub public_url: Option<String>,
+    /// Addresses that nodes see this server connect from; logins work from nowhere else. Empty: not known.
+    pub ssh_source_addresses: Vec<SourceAddress>,
     /// Real Stripe, or `None`.
     pub stripe: Option<StripeConfig>,
     /// Connections to the database.
@@ -70,6 +74,15 @@ impl Config {
             .split(',')
             .map(|part| parse("CAIRN_LISTEN", part.trim(), "an address such as 127.0.0.1:8080"))
             .collect::<Result<_, _>>()?;
+        let ssh_source_addresses = lookup("CAIRN_SSH_SOURCE_ADDRESSES")
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| {
+                parse("CAIRN_SSH_SOURCE_ADDRESSES", part, "such as 192.0.2.7 or 192.0.2.0/24")
+            })
+            .collect::<Result<_, _>>()?;
         let secrets = lookup("STRIPE_WEBHOOK_SECRET").unwrap_or_default();
         let stripe = lookup("STRIPE_SECRET_KEY").map(|secret_key| StripeConfig {
             secret_key,
@@ -86,6 +99,7 @@ impl Config {
             data: PathBuf::from(or("CAIRN_DATA", ".cairn")),
             listen,
             public_url: lookup("CAIRN_PUBLIC_URL"),
+            ssh_source_addresses,
             stripe,
             pool_size: parse("CAIRN_POOL_SIZE", &or("CAIRN_POOL_SIZE", "16"), "a number")?,
             log: or("CAIRN_LOG", "info,sqlx=warn,russh=warn"),
@@ -113,6 +127,7 @@ mod tests {
         let config = Config::from_lookup(|_| None).unwrap();
         assert_eq!(config.listen[0].to_string(), "127.0.0.1:8080");
         assert!(config.database_url.is_none() && config.stripe.is_none());
+        assert_eq!(config.ssh_source_addresses, []);
     }
 
     #[test]
@@ -120,5 +135,19 @@ mod tests {
         let error = Config::from_lookup(|name| (name == "CAIRN_LISTEN").then(|| "here".to_owned()))
             .unwrap_err();
         assert!(error.to_string().contains("CAIRN_LISTEN='here'"));
+    }
+
+    #[test]
+    fn source_addresses_are_addresses_and_networks() {
+        let read = |text: &'static str| {
+            Config::from_lookup(|name| {
+                (name == "CAIRN_SSH_SOURCE_ADDRESSES").then(|| text.to_owned())
+            })
+        };
+        let found = read("192.0.2.7, 2001:db8::/32").unwrap().ssh_source_addresses;
+        let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["192.0.2.7", "2001:db8::/32"]);
+        let error = read("192.0.2.7,192.0.2.7/24").unwrap_err().to_string();
+        assert!(error.contains("CAIRN_SSH_SOURCE_ADDRESSES='192.0.2.7/24'"), "{error}");
     }
 }

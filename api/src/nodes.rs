@@ -1,11 +1,11 @@
 //! Nodes of this control plane: its certificate authorities under the data directory, and the way over SSH.
-use std::path::Path;
 use std::sync::Arc;
 
 use cairn_commands::ports::{NodePort, PortError};
 use cairn_core::Resources;
 use cairn_ssh::{AuthorityError, CertificateAuthority, SshConfig, SshNodes};
 
+use crate::config::Config;
 use crate::http::fleet::Enrolments;
 use crate::system::{RandomIds, SystemClock};
 
@@ -25,12 +25,14 @@ pub struct Nodes {
 ///
 /// # Errors
 /// When the keys cannot be read, or others could read them.
-pub fn open(data: &Path) -> Result<Nodes, PortError> {
+pub fn open(config: &Config) -> Result<Nodes, PortError> {
     let authority =
-        CertificateAuthority::open(&data.join("keys")).map_err(|error| unusable(&error))?;
+        CertificateAuthority::open(&config.data.join("keys")).map_err(|error| unusable(&error))?;
     let authority = Arc::new(authority);
     let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds::default()));
-    let port = SshNodes::new(Arc::clone(&authority), clock, ids, SshConfig::default());
+    let source_addresses = config.ssh_source_addresses.clone();
+    let ssh = SshConfig { source_addresses, ..SshConfig::default() };
+    let port = SshNodes::new(Arc::clone(&authority), clock, ids, ssh);
     let enrolments = Enrolments { authority, reserve: RESERVE };
     Ok(Nodes { port: Arc::new(port), enrolments })
 }

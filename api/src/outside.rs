@@ -139,7 +139,7 @@ pub fn outside(
     payments: &Payments,
     address: Option<SocketAddr>,
 ) -> Result<Outside, OutsideError> {
-    let nodes = nodes::open(&config.data)?;
+    let nodes = nodes::open(config)?;
     Ok(Outside {
         node: nodes.port,
         payments: Arc::clone(&payments.port),

@@ -52,7 +52,7 @@ async fn invite(
             format!("{node_id} was invited before, and its token shown only then: invite again");
         CliError::new(Exit::Refused, "shown_once", message)
     })?;
-    let enrolments = crate::nodes::open(&config.data)?.enrolments;
+    let enrolments = crate::nodes::open(config)?.enrolments;
     let url = url.unwrap_or_else(|| outside::public_url(config, None));
     let command = enrolments.command(&url, &token);
     output.say("Run this on the node within 30 minutes, as root:");

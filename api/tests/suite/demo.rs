@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn the_whole_story_holds_and_says_so_in_its_last_line() {
-    let real = cairn_testbed::is_available().is_ok();
+    let real = cairn_testbed::available_or_skip();
     if real {
         cairn_testbed::helper_binary().unwrap();
     }

@@ -18,6 +18,7 @@ use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
 
 use crate::error::AuthorityError;
 use crate::identity::{Credential, key_error, new_key, random, serial};
+use crate::source::{self, SourceAddress};
 
 /// A clock may be this far behind ours.
 const SKEW_SECONDS: i64 = 30;
@@ -41,7 +42,10 @@ struct Claim<'a> {
     from: Timestamp,
     seconds: i64,
     serial: u64,
-    options: &'a [(&'a str, &'a str)],
+    /// One command, whatever is asked for.
+    command: Option<&'a str>,
+    /// Where it may be used from; anywhere when empty.
+    sources: &'a [SourceAddress],
     extensions: &'a [&'a str],
 }
 
@@ -100,7 +104,8 @@ impl CertificateAuthority {
                 from: now,
                 seconds: HOST_SECONDS,
                 serial,
-                options: &[],
+                command: None,
+                sources: &[],
                 extensions: &[],
             };
             let key = PublicKey::from_openssh(text).map_err(key_error)?;
@@ -111,13 +116,15 @@ impl CertificateAuthority {
         Ok(HostCertificates { certificates: certificates?, serial, until_micros })
     }
 
-    /// A login of the control plane to one node, good for two minutes: one forced command, no terminal, no forwarding.
+    /// A login of the control plane to one node, good for two minutes from these addresses (anywhere, when there are none): one
+    /// forced command, no terminal, no forwarding.
     ///
     /// # Errors
     /// When there is no randomness.
     pub fn mint_control(
         &self,
         node_id: NodeId,
+        sources: &[SourceAddress],
         now: Timestamp,
     ) -> Result<Credential, AuthorityError> {
         let claim = Claim {
@@ -127,13 +134,15 @@ impl CertificateAuthority {
             from: now,
             seconds: CONTROL_SECONDS,
             serial: serial()?,
-            options: &[("force-command", CONTROL_COMMAND)],
+            command: Some(CONTROL_COMMAND),
+            sources,
             extensions: &[],
         };
         mint(&self.control, claim)
     }
 
-    /// A login as a tenant, good for one minute. The session's id goes into sshd's log.
+    /// A login as a tenant, good for one minute from these addresses (anywhere, when there are none). The session's id goes into
+    /// sshd's log.
     ///
     /// # Errors
     /// When there is no randomness.
@@ -141,6 +150,7 @@ impl CertificateAuthority {
         &self,
         allocation_id: AllocationId,
         session_id: &str,
+        sources: &[SourceAddress],
         now: Timestamp,
     ) -> Result<Credential, AuthorityError> {
         let claim = Claim {
@@ -150,7 +160,8 @@ impl CertificateAuthority {
             from: now,
             seconds: SESSION_SECONDS,
             serial: serial()?,
-            options: &[],
+            command: None,
+            sources,
             extensions: &["permit-pty"],
         };
         mint(&self.tenant, claim)
@@ -185,8 +196,11 @@ fn sign(
     for principal in claim.principals {
         builder.valid_principal(principal).map_err(key_error)?;
     }
-    for (name, value) in claim.options {
-        builder.critical_option(*name, *value).map_err(key_error)?;
+    if let Some(command) = claim.command {
+        builder.critical_option("force-command", command).map_err(key_error)?;
+    }
+    if let Some(addresses) = source::option(claim.sources) {
+        builder.critical_option("source-address", addresses).map_err(key_error)?;
     }
     for name in claim.extensions {
         builder.extension(*name, "").map_err(key_error)?;
@@ -243,6 +257,7 @@ mod tests {
 
     use super::CertificateAuthority;
     use crate::error::AuthorityError;
+    use crate::source::SourceAddress;
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -272,7 +287,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let authority = CertificateAuthority::open(&directory.path().join("a")).unwrap();
         let node = NodeId::from_bits(7);
-        let minted = authority.mint_control(node, NOW).unwrap().certificate;
+        let minted = authority.mint_control(node, &[], NOW).unwrap().certificate;
         assert_eq!(minted.valid_principals(), [format!("ctl:{node}")]);
         assert_eq!(minted.critical_options().get("force-command").unwrap(), "cairn-node serve");
         assert!(minted.extensions().is_empty());
@@ -280,11 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn a_login_says_where_it_may_come_from_only_when_that_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = CertificateAuthority::open(&directory.path().join("a")).unwrap();
+        let said = |sources: &[SourceAddress]| {
+            let control = authority.mint_control(NodeId::from_bits(7), sources, NOW).unwrap();
+            let session = authority.mint_session(AllocationId::from_bits(7), "s", sources, NOW);
+            [control, session.unwrap()]
+                .map(|minted| minted.certificate.critical_options().get("source-address").cloned())
+        };
+        assert_eq!(said(&[]), [None, None]);
+        let sources = ["192.0.2.0/24", "2001:db8::1"].map(|text| text.parse().unwrap());
+        let both = Some("192.0.2.0/24,2001:db8::1".to_owned());
+        assert_eq!(said(&sources), [both.clone(), both]);
+    }
+
+    #[test]
     fn no_two_logins_share_a_key_or_a_serial() {
         let directory = tempfile::tempdir().unwrap();
         let authority = CertificateAuthority::open(&directory.path().join("a")).unwrap();
         let allocation = AllocationId::from_bits(7);
-        let mint = || authority.mint_session(allocation, "s", NOW).unwrap().certificate;
+        let mint = || authority.mint_session(allocation, "s", &[], NOW).unwrap().certificate;
         let (one, two) = (mint(), mint());
         assert_ne!(one.public_key(), two.public_key());
         assert_ne!(one.serial(), two.serial());

@@ -12,6 +12,7 @@ mod fake;
 mod identity;
 mod nodes;
 mod prove;
+mod source;
 
 pub use authority::CertificateAuthority;
 pub use enrolment::{Admission, Applicant};
@@ -19,6 +20,7 @@ pub use error::{AuthorityError, EnrolmentError};
 pub use fake::{Call, ScriptedNodes, When};
 pub use identity::Credential;
 pub use nodes::{SshConfig, SshNodes};
+pub use source::{SourceAddress, SourceAddressError};
 
 /// The documents that cross the wire at enrolment, for the HTTP route.
 pub use cairn_node::{EnrolRequest, EnrolResponse, SignedEnrolment};

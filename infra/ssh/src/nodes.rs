@@ -17,6 +17,7 @@ use crate::client::{self, Errand, Failure, Patience};
 use crate::convert::{facts_from_wire, refusal, step_to_wire, tenant_to_wire};
 use crate::error::AuthorityError;
 use crate::prove;
+use crate::source::SourceAddress;
 
 /// A certificate is only as good as the clocks that judge it.
 const SKEW_MICROS_MAX: i64 = 5_000_000;
@@ -24,8 +25,8 @@ const SKEW_MICROS_MAX: i64 = 5_000_000;
 /// Host certificates that end sooner than this are renewed.
 const RENEW_SECONDS: i64 = 30 * 24 * 3_600;
 
-/// How patient to be.
-#[derive(Debug, Clone, Copy)]
+/// How patient to be, and where we come from.
+#[derive(Debug, Clone)]
 pub struct SshConfig {
     /// For connecting and for logging in, each.
     pub connect_timeout: Duration,
@@ -33,6 +34,8 @@ pub struct SshConfig {
     pub command_timeout: Duration,
     /// A node that has just enrolled is still taking its new keys into use: a probe tries again for so long.
     pub settle_timeout: Duration,
+    /// Addresses that nodes see us connect from: logins work from nowhere else. Empty when they are not known.
+    pub source_addresses: Vec<SourceAddress>,
 }
 
 impl Default for SshConfig {
@@ -41,6 +44,7 @@ impl Default for SshConfig {
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(120),
             settle_timeout: Duration::from_secs(5),
+            source_addresses: Vec::new(),
         }
     }
 }
@@ -69,6 +73,10 @@ impl SshNodes {
         Patience { connect: self.config.connect_timeout, command: self.config.command_timeout }
     }
 
+    pub(crate) fn sources(&self) -> &[SourceAddress] {
+        &self.config.source_addresses
+    }
+
     /// Asks the helper on a node.
     pub(crate) async fn ask(
         &self,
@@ -88,7 +96,8 @@ impl SshNodes {
     ) -> Result<Result<Answer, Failure>, PortError> {
         let input = serde_json::to_vec(request)
             .map_err(|error| PortError::permanent("node_request_invalid", error.to_string()))?;
-        let minted = self.authority.mint_control(node.node_id, self.clock.now());
+        let now = self.clock.now();
+        let minted = self.authority.mint_control(node.node_id, self.sources(), now);
         let credential = minted.map_err(|error| authority_failed(&error))?;
         let (account, command) = (CONTROL_ACCOUNT, CONTROL_COMMAND);
         let errand = Errand { account, credential, command, input };

@@ -68,8 +68,8 @@ async fn log_in(nodes: &SshNodes, node: &NodeTarget, tenant: &Tenant) -> Result<
     loop {
         tries += 1;
         let session = format!("{:032x}", nodes.ids.next());
-        let now = nodes.clock.now();
-        let minted = nodes.authority.mint_session(tenant.allocation_id, &session, now);
+        let (sources, now) = (nodes.sources(), nodes.clock.now());
+        let minted = nodes.authority.mint_session(tenant.allocation_id, &session, sources, now);
         let credential = minted.map_err(|error| authority_failed(&error))?;
         let (account, input) = (tenant.login.as_str(), Vec::new());
         let errand = Errand { account, credential, command: LOOK, input };

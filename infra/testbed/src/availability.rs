@@ -23,6 +23,29 @@ pub fn is_available() -> Result<(), TestbedError> {
     FOUND.get_or_init(look).clone().map_err(TestbedError::Unavailable)
 }
 
+/// For tests: whether to go on with a real node. If there can be none, says so on stderr.
+///
+/// # Panics
+/// When there can be none and `CAIRN_REQUIRE_NODES=1` is set: where nodes were promised, a test that did not run is not green.
+#[must_use]
+pub fn available_or_skip() -> bool {
+    #[allow(clippy::disallowed_methods, reason = "whoever runs the tests says what must run")]
+    let required = std::env::var("CAIRN_REQUIRE_NODES").is_ok_and(|value| value == "1");
+    go_on(is_available(), required)
+}
+
+#[allow(clippy::print_stderr, reason = "a test that does not run says so where tests speak")]
+fn go_on(found: Result<(), TestbedError>, required: bool) -> bool {
+    match found {
+        Ok(()) => true,
+        Err(error) if required => panic!("CAIRN_REQUIRE_NODES=1, but {error}"),
+        Err(error) => {
+            eprintln!("SKIPPED: {error}");
+            false
+        }
+    }
+}
+
 fn look() -> Result<(), String> {
     let said = tool::run(&["id", "-u"]).map_err(|error| error.to_string())?;
     if said.trim() != "0" {
@@ -57,4 +80,26 @@ fn network() -> Result<(), TestbedError> {
     tool::try_run(&["ip", "link", "del", &link]);
     tool::try_run(&["ip", "netns", "del", &name]);
     made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::go_on;
+    use crate::error::TestbedError;
+
+    fn missing() -> Result<(), TestbedError> {
+        Err(TestbedError::Unavailable("it needs root".to_owned()))
+    }
+
+    #[test]
+    fn a_test_without_a_node_is_skipped_where_none_was_promised() {
+        assert!(!go_on(missing(), false));
+        assert!(go_on(Ok(()), true));
+    }
+
+    #[test]
+    #[should_panic(expected = "it needs root")]
+    fn a_test_without_a_node_fails_where_one_was_promised() {
+        go_on(missing(), true);
+    }
 }

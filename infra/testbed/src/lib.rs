@@ -16,7 +16,7 @@ mod relay;
 mod slot;
 mod tool;
 
-pub use availability::is_available;
+pub use availability::{available_or_skip, is_available};
 pub use error::TestbedError;
 pub use faults::Step;
 pub use helper::helper_binary;

@@ -88,6 +88,12 @@ impl NamespaceNode {
         self.slot.node_address().into()
     }
 
+    /// Where this machine's connections come from, as the node sees them.
+    #[must_use]
+    pub fn host_address(&self) -> IpAddr {
+        self.slot.host_address().into()
+    }
+
     /// The port of its SSH server.
     #[must_use]
     pub const fn port(&self) -> u16 {

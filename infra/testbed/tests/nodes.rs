@@ -6,8 +6,7 @@ use std::process::{Command, Stdio};
 use cairn_testbed::{NamespaceNode, NodeConfig};
 
 fn start(name: &str) -> Option<NamespaceNode> {
-    if let Err(error) = cairn_testbed::is_available() {
-        eprintln!("SKIPPED: {error}");
+    if !cairn_testbed::available_or_skip() {
         return None;
     }
     // What the helper does is not the matter here: any program will do.

@@ -27,8 +27,7 @@ pub struct RealNode {
 impl RealNode {
     /// `None`, with the reason on stderr, where there can be no node.
     pub async fn start(name: &str) -> Option<Arc<Self>> {
-        if let Err(error) = cairn_testbed::is_available() {
-            eprintln!("SKIPPED: {error}");
+        if !cairn_testbed::available_or_skip() {
             return None;
         }
         let name = name.to_owned();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cairn_commands::ports::{NodePort, PortError};
 use cairn_compute::Step;
-use cairn_ssh::{Call, ScriptedNodes, When};
+use cairn_ssh::{Call, ScriptedNodes, SourceAddress, When};
 use cairn_testbed::{Invitation, NamespaceNode, TestbedError};
 use serde_json::{Value, json};
 
@@ -62,6 +62,14 @@ impl Machine {
             Self::Scripted(_, reason) => {
                 format!("a scripted node: no real one can run here, because {reason}")
             }
+        }
+    }
+
+    /// Where it sees us come from.
+    pub(super) fn source_addresses(&self) -> Vec<SourceAddress> {
+        match self {
+            Self::Namespace(node) => vec![node.host_address().into()],
+            Self::Scripted(..) => Vec::new(),
         }
     }
 

@@ -65,7 +65,8 @@ impl Stage {
         let platform = Platform::over(database, config.pool_size, true).await?;
         let machine = tokio::task::block_in_place(Machine::start)?;
         let payments = outside::simulated(&data).await?;
-        let own = Config { data: data.clone(), ..config.clone() };
+        let ssh_source_addresses = machine.source_addresses();
+        let own = Config { data: data.clone(), ssh_source_addresses, ..config.clone() };
         let mut outside = outside::outside(&own, &payments, Some(address))?;
         outside.node = machine.port().unwrap_or(outside.node);
         outside.runner = brisk(outside.runner);

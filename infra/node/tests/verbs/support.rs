@@ -12,8 +12,7 @@ pub const OTHER: &str = "alloc_01J0000000000000000000000B";
 
 /// A node with the group that enrolment makes; `None`, with the reason on stderr, where there can be none.
 pub fn node(name: &str) -> Option<NamespaceNode> {
-    if let Err(error) = cairn_testbed::is_available() {
-        eprintln!("SKIPPED: {error}");
+    if !cairn_testbed::available_or_skip() {
         return None;
     }
     let helper = PathBuf::from(env!("CARGO_BIN_EXE_cairn-node"));

@@ -55,8 +55,7 @@ pub fn now() -> Timestamp {
 
 /// `None`, with the reason on stderr, where there can be no node.
 pub fn world(name: &str) -> Option<World> {
-    if let Err(error) = cairn_testbed::is_available() {
-        eprintln!("SKIPPED: {error}");
+    if !cairn_testbed::available_or_skip() {
         return None;
     }
     let files = tempfile::tempdir().unwrap();

@@ -99,6 +99,7 @@ fn a_node_that_says_nothing_is_not_waited_for_for_ever() {
         connect_timeout: patience,
         command_timeout: patience,
         settle_timeout: Duration::ZERO,
+        ..SshConfig::default()
     };
     let (clock, ids) = (Arc::new(RealClock), Arc::new(Counter::new()));
     let nodes = SshNodes::new(Arc::clone(&world.authority), clock, ids, config);
