@@ -8,7 +8,6 @@ mod executor;
 pub mod finance;
 pub mod fleet;
 pub mod identity;
-pub mod ledger;
 pub mod operations;
 pub mod payments;
 pub mod ports;

@@ -116,6 +116,7 @@ pub enum Command {
     ReleaseCapacity { node_id: NodeId, allocation_id: AllocationId },
     QuarantineCapacity { node_id: NodeId, allocation_id: AllocationId, reason: String },
     ReleaseHold { wallet_id: String, hold_id: HoldId },
+    SweepHolds { wallet_id: String },
     TopUpWallet(Credit),
     ReturnRefund { wallet_id: String, refund_id: RefundId },
 }
@@ -132,6 +133,7 @@ names!(Command {
     ReleaseCapacity => "release_capacity",
     QuarantineCapacity => "quarantine_capacity",
     ReleaseHold => "release_hold",
+    SweepHolds => "sweep_holds",
     TopUpWallet => "top_up_wallet",
     ReturnRefund => "return_refund",
 });
@@ -152,6 +154,7 @@ impl Command {
             Self::ConfirmFailed { .. }
             | Self::ReleaseCapacity { .. }
             | Self::ReleaseHold { .. }
+            | Self::SweepHolds { .. }
             | Self::TopUpWallet(_)
             | Self::ReturnRefund { .. } => &[],
         }
@@ -329,6 +332,11 @@ pub enum Timer {
         /// Position of the event that began it.
         since: i64,
     },
+    /// A hold ends. An older time than the one set at this position is over.
+    HoldExpiry {
+        /// Position of the event that began it.
+        since: i64,
+    },
 }
 
 names!(Timer {
@@ -339,4 +347,5 @@ names!(Timer {
     Poll => "poll",
     Watch => "watch",
     DrainDeadline => "drain_deadline",
+    HoldExpiry => "hold_expiry",
 });

@@ -8,8 +8,10 @@
 //! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
 //! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
+//! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
 pub mod drain_node;
+pub mod expire_hold;
 pub mod fact;
 pub mod intent;
 pub mod manager;
@@ -45,6 +47,7 @@ pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
         Arc::new(Erased::<release_node::ReleaseNode>::new()),
         Arc::new(Erased::<refund_payment::RefundPayment>::new()),
         Arc::new(Erased::<drain_node::DrainNode>::new()),
+        Arc::new(Erased::<expire_hold::ExpireHold>::new()),
         Arc::new(Erased::<verify_node::VerifyNode>::new()),
     ]
 }

@@ -37,6 +37,10 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             let release = WalletCommand::ReleaseHold { hold_id };
             act.execute::<Wallet>(name, &wallet_id, release).await.map(drop)
         }
+        Command::SweepHolds { wallet_id } => {
+            let sweep = WalletCommand::SweepExpired { at };
+            act.execute::<Wallet>(name, &wallet_id, sweep).await.map(drop)
+        }
         Command::ReturnRefund { wallet_id, refund_id } => {
             let back = WalletCommand::ReturnRefund { refund_id, at };
             act.execute::<Wallet>(name, &wallet_id, back).await.map(drop)
