@@ -115,6 +115,7 @@ pub enum Command {
     CallOperator { allocation_id: AllocationId, doing: String, message: String },
     ReleaseCapacity { node_id: NodeId, allocation_id: AllocationId },
     QuarantineCapacity { node_id: NodeId, allocation_id: AllocationId, reason: String },
+    ExpireInvitation { node_id: NodeId, expires_at: Timestamp },
     ReleaseHold { wallet_id: String, hold_id: HoldId },
     TopUpWallet(Credit),
     ReturnRefund { wallet_id: String, refund_id: RefundId },
@@ -131,6 +132,7 @@ names!(Command {
     CallOperator => "call_operator",
     ReleaseCapacity => "release_capacity",
     QuarantineCapacity => "quarantine_capacity",
+    ExpireInvitation => "expire_invitation",
     ReleaseHold => "release_hold",
     TopUpWallet => "top_up_wallet",
     ReturnRefund => "return_refund",
@@ -151,6 +153,7 @@ impl Command {
             Self::QuarantineCapacity { .. } => &["unknown_reservation"],
             Self::ConfirmFailed { .. }
             | Self::ReleaseCapacity { .. }
+            | Self::ExpireInvitation { .. }
             | Self::ReleaseHold { .. }
             | Self::TopUpWallet(_)
             | Self::ReturnRefund { .. } => &[],
@@ -324,6 +327,11 @@ pub enum Timer {
         /// Position of the event that began it.
         since: i64,
     },
+    /// The invited node must have enrolled by now. An older invitation than the one at this position is over.
+    InvitationDeadline {
+        /// Position of the event that began it.
+        since: i64,
+    },
     /// The node must be empty by now. An older wish to drain it than the one at this position is over.
     DrainDeadline {
         /// Position of the event that began it.
@@ -338,5 +346,6 @@ names!(Timer {
     MeterTick => "meter_tick",
     Poll => "poll",
     Watch => "watch",
+    InvitationDeadline => "invitation_deadline",
     DrainDeadline => "drain_deadline",
 });
