@@ -8,7 +8,7 @@ use cairn_commands::processes::operator;
 use cairn_commands::{ExecuteError, fleet, payments};
 use cairn_compute::{Allocation, AllocationStatus, Step};
 use cairn_core::NodeId;
-use cairn_fleet::{Link, Node, NodeLifecycle, Policy, ReservationStatus};
+use cairn_fleet::{Health, Link, Node, NodeLifecycle, Policy, ReservationStatus, Usage};
 use cairn_payments::{Payment, PaymentStatus};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
@@ -187,6 +187,48 @@ async fn a_silent_node_becomes_suspect_then_offline_and_comes_back(_: PgPoolOpti
     memory.nodes.set_silent("memory", false);
     harness.run_for(2 * 86_400).await;
     assert_eq!(harness.load::<Node>(&node).await.link, Link::Online);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_node_that_is_nearly_used_up_takes_nothing_new_until_it_has_air(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let memory = Memory::new();
+    let mut harness = Harness::start(db, Arc::clone(&memory) as _).await;
+    let node = harness.node_id.to_string();
+    let full = Usage { disk_permille: 930, ..Usage::default() };
+    memory.nodes.use_up(full);
+    harness.run_for(86_400 + 20).await;
+    assert_eq!(harness.load::<Node>(&node).await.health, Health::Ok, "once is not enough");
+    harness.run_for(86_400).await;
+    assert_eq!(harness.load::<Node>(&node).await.health, Health::Degraded);
+    let organisation_id = harness.organisation();
+    let allocation_id = ask(&harness, organisation_id, None).await.to_string();
+    harness.until("nobody takes it", |s| s.ended("rent_node", &allocation_id)).await;
+    assert_eq!(harness.load::<Node>(&node).await.reservations.len(), 0);
+    memory.nodes.use_up(Usage::default());
+    harness.run_for(86_400).await;
+    assert_eq!(harness.load::<Node>(&node).await.health, Health::Degraded, "not at once");
+    harness.run_for(86_400).await;
+    assert!(harness.load::<Node>(&node).await.is_schedulable());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_invitation_that_nobody_took_expires(_: PgPoolOptions, db: Options) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let invite = fleet::InviteNode { node_id: None, name: "node-2".to_owned() };
+    let invited = fleet::invite_node(&harness.commands, &harness.context(), invite).await.unwrap();
+    let key = invited.executed.aggregate_id;
+    harness.run_for(1_790).await;
+    assert_eq!(harness.load::<Node>(&key).await.lifecycle, NodeLifecycle::Invited);
+    harness.run_for(20).await;
+    let node: Node = harness.load(&key).await;
+    assert_eq!((node.lifecycle, node.token_sha256), (NodeLifecycle::Expired, None));
+    let again = fleet::InviteNode { node_id: node.node_id, name: "node-2".to_owned() };
+    fleet::invite_node(&harness.commands, &harness.context(), again).await.unwrap();
+    harness.run_for(10).await;
+    assert_eq!(harness.load::<Node>(&key).await.lifecycle, NodeLifecycle::Invited);
 }
 
 #[sqlx::test(migrations = "../migrations")]

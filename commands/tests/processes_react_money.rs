@@ -213,6 +213,40 @@ fn enrolled() -> Occurrence {
     })
 }
 
+fn invited(expires_secs: i64) -> Occurrence {
+    node(NodeEvent::Invited {
+        node_id: NODE,
+        name: "n".to_owned(),
+        token_sha256: "aa".to_owned(),
+        expires_at: NOW.plus_secs(expires_secs),
+        at: NOW,
+    })
+}
+
+#[test]
+fn an_invitation_that_nobody_took_is_declared_over_at_its_end() {
+    let deadline = Timer::InvitationDeadline { since: 7 };
+    assert_eq!(given::<VerifyNode>(&[]).when(invited(1_800)), [timer(deadline, 1_800)]);
+    let expires_at = NOW.plus_secs(1_800);
+    let over = || Awoken {
+        intents: vec![command(Command::ExpireInvitation { node_id: NODE, expires_at })],
+        again_at: None,
+    };
+    assert_eq!(given::<VerifyNode>(&[invited(1_800)]).due(deadline, 1_800), over());
+    let older = Timer::InvitationDeadline { since: 6 };
+    assert_eq!(given::<VerifyNode>(&[invited(1_800)]).due(older, 1_800), Awoken::default());
+    let expired = || node(NodeEvent::InvitationExpired { at: expires_at });
+    for after in [enrolled(), expired()] {
+        let history = [invited(1_800), after];
+        assert_eq!(given::<VerifyNode>(&history).due(deadline, 1_800), Awoken::default());
+    }
+    given::<VerifyNode>(&[invited(1_800)]).is(Status::Waiting);
+    given::<VerifyNode>(&[invited(1_800), expired()]).is(Status::Unwound);
+    let again = [invited(1_800), expired(), invited(1_800)];
+    assert_eq!(given::<VerifyNode>(&again).due(deadline, 1_800), over());
+    given::<VerifyNode>(&[invited(1_800), expired(), invited(1), enrolled()]).is(Status::Running);
+}
+
 #[test]
 fn a_node_is_probed_until_it_passes_and_watched_from_then_on() {
     let probe = Intent::effect(Effect::ProbeNode { node_id: NODE }, None);

@@ -26,8 +26,16 @@ pub(super) async fn run(
                 Ok(view::list(parts.pool(), view::Filter::default(), after, 200).await?)
             });
             let rows: Vec<_> = rows.await?.into_iter().map(Node::from).collect();
-            let columns =
-                ["node_id", "name", "lifecycle", "policy", "link", "allocations", "reason"];
+            let columns = [
+                "node_id",
+                "name",
+                "lifecycle",
+                "policy",
+                "link",
+                "health",
+                "allocations",
+                "reason",
+            ];
             output.rows(&rows, &columns)
         }
         NodesCommand::Cordon(args) => steer(&parts, args, Policy::Cordoned, output).await,

@@ -282,12 +282,14 @@ pub struct Node {
     pub node_id: String,
     /// Its name.
     pub name: String,
-    /// Where enrolment stands: `invited`, `verifying`, `ready` or `quarantined`.
+    /// Where enrolment stands: `invited`, `expired`, `verifying`, `ready` or `quarantined`.
     pub lifecycle: String,
     /// What operators want: `schedulable`, `cordoned`, `draining` or `retired`.
     pub policy: String,
     /// What we see: `never_seen`, `online`, `suspect` or `offline`.
     pub link: String,
+    /// Whether there is air: `ok`, or `degraded` when cpu, memory or disk is nearly used up.
+    pub health: String,
     /// The last reason for a change of these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -335,6 +337,7 @@ impl From<view::Node> for Node {
             lifecycle: row.lifecycle,
             policy: row.policy,
             link: row.link,
+            health: row.health,
             reason: row.reason,
             address: row.address,
             port: row.port,

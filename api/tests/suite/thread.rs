@@ -21,6 +21,8 @@ async fn a_customer_pays_rents_releases_and_gets_the_rest_back(
     let (operator, customer) =
         (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
+    let nodes = operator.get("/v1/nodes").await;
+    assert_eq!(nodes.text("/items/0/health"), "ok");
     let top_up = customer.top_up("20.00").await;
 
     let asked = customer.post("/v1/allocations", &rental()).await;

@@ -26,7 +26,8 @@ pub(super) async fn probe_node(act: &Act<'_>, node_id: NodeId) -> Result<(), Por
     }
 }
 
-/// Online while it answers, suspect when it does not, offline when it has not for `suspect_seconds`.
+/// Online while it answers, suspect when it does not, offline when it has not for `suspect_seconds`. What it says is in use on it is judged
+/// by the node.
 pub(super) async fn watch_node(
     act: &Act<'_>,
     node_id: NodeId,
@@ -49,5 +50,9 @@ pub(super) async fn watch_node(
     if let Err(failure) = &answer {
         act.distrust(node_id, failure).await?;
     }
-    act.node("observe", node_id, NodeCommand::ObserveLink { link, at }).await
+    act.node("observe", node_id, NodeCommand::ObserveLink { link, at }).await?;
+    match answer.ok().and_then(|report| report.usage) {
+        Some(usage) => act.node("weigh", node_id, NodeCommand::ObserveUsage { usage, at }).await,
+        None => Ok(()),
+    }
 }

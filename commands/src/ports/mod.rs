@@ -4,7 +4,7 @@ pub mod payments;
 pub mod system;
 
 pub use node::{
-    IntentKey, NodeDirectory, NodePort, NodeTarget, StepReport, TeardownReport, Tenant,
+    IntentKey, NodeDirectory, NodePort, NodeTarget, ProbeReport, StepReport, TeardownReport, Tenant,
 };
 pub use payments::{
     NewPayment, NewRefund, PaymentPort, ProviderBalance, ProviderFee, ProviderOutcome,

@@ -2,7 +2,7 @@
 use async_trait::async_trait;
 use cairn_compute::Step;
 use cairn_core::{AllocationId, NodeId, Resources};
-use cairn_fleet::{HostKey, NodeFacts};
+use cairn_fleet::{HostKey, NodeFacts, Usage};
 
 use super::PortError;
 
@@ -34,6 +34,15 @@ pub struct Tenant {
     pub ssh_public_key: String,
 }
 
+/// What a node answers to a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeReport {
+    /// What it is and has.
+    pub facts: NodeFacts,
+    /// What is in use on it; absent when it cannot tell.
+    pub usage: Option<Usage>,
+}
+
 /// What a step found on the node after it acted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepReport {
@@ -54,7 +63,7 @@ pub struct TeardownReport {
 #[async_trait]
 pub trait NodePort: Send + Sync {
     /// Whether the node answers, is who it must be, and can run allocations.
-    async fn probe(&self, node: &NodeTarget) -> Result<NodeFacts, PortError>;
+    async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError>;
     /// Brings one step about: inspect, act, verify. [`Step::Prove`] logs in as the tenant.
     async fn ensure(
         &self,

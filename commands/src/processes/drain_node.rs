@@ -63,11 +63,14 @@ impl ProcessManager for DrainNode {
                 state.allocations.remove(&allocation_id.to_string());
             }
             NodeEvent::Invited { .. }
+            | NodeEvent::InvitationExpired { .. }
             | NodeEvent::Enrolled { .. }
             | NodeEvent::ProbePassed { .. }
             | NodeEvent::ProbeFailed { .. }
             | NodeEvent::Quarantined { .. }
             | NodeEvent::LinkChanged { .. }
+            | NodeEvent::HealthDoubted { .. }
+            | NodeEvent::HealthChanged { .. }
             | NodeEvent::CapacityQuarantined { .. } => {}
         }
         state

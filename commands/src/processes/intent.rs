@@ -115,6 +115,7 @@ pub enum Command {
     CallOperator { allocation_id: AllocationId, doing: String, message: String },
     ReleaseCapacity { node_id: NodeId, allocation_id: AllocationId },
     QuarantineCapacity { node_id: NodeId, allocation_id: AllocationId, reason: String },
+    ExpireInvitation { node_id: NodeId, expires_at: Timestamp },
     ReleaseHold { wallet_id: String, hold_id: HoldId },
     SweepHolds { wallet_id: String },
     TopUpWallet(Credit),
@@ -132,6 +133,7 @@ names!(Command {
     CallOperator => "call_operator",
     ReleaseCapacity => "release_capacity",
     QuarantineCapacity => "quarantine_capacity",
+    ExpireInvitation => "expire_invitation",
     ReleaseHold => "release_hold",
     SweepHolds => "sweep_holds",
     TopUpWallet => "top_up_wallet",
@@ -153,6 +155,7 @@ impl Command {
             Self::QuarantineCapacity { .. } => &["unknown_reservation"],
             Self::ConfirmFailed { .. }
             | Self::ReleaseCapacity { .. }
+            | Self::ExpireInvitation { .. }
             | Self::ReleaseHold { .. }
             | Self::SweepHolds { .. }
             | Self::TopUpWallet(_)
@@ -327,6 +330,11 @@ pub enum Timer {
         /// Position of the event that began it.
         since: i64,
     },
+    /// The invited node must have enrolled by now. An older invitation than the one at this position is over.
+    InvitationDeadline {
+        /// Position of the event that began it.
+        since: i64,
+    },
     /// The node must be empty by now. An older wish to drain it than the one at this position is over.
     DrainDeadline {
         /// Position of the event that began it.
@@ -346,6 +354,7 @@ names!(Timer {
     MeterTick => "meter_tick",
     Poll => "poll",
     Watch => "watch",
+    InvitationDeadline => "invitation_deadline",
     DrainDeadline => "drain_deadline",
     HoldExpiry => "hold_expiry",
 });

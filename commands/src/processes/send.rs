@@ -33,6 +33,10 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             let quarantine = NodeCommand::QuarantineCapacity { allocation_id, reason, at };
             act.node(name, node_id, quarantine).await
         }
+        Command::ExpireInvitation { node_id, expires_at } => {
+            let expire = NodeCommand::ExpireInvitation { at: at.max(expires_at) };
+            act.node(name, node_id, expire).await
+        }
         Command::ReleaseHold { wallet_id, hold_id } => {
             let release = WalletCommand::ReleaseHold { hold_id };
             act.execute::<Wallet>(name, &wallet_id, release).await.map(drop)

@@ -1,18 +1,19 @@
-//! Verifying a node after enrolment, and watching it from then on.
+//! Waiting for an invited node, verifying it after enrolment, and watching it from then on.
 //!
 //! | event | intent | compensation |
 //! |---|---|---|
+//! | `node.invited` | timer `invitation_deadline` at the end of its token; a newer invitation has its own | command `expire_invitation` |
 //! | `node.enrolled` | effect `probe_node` | none: a probe changes nothing |
 //! | `node.probe_failed` | effect `probe_node` again after a while; the node itself is quarantined after three | – |
 //! | `node.probe_passed` | timer `watch` | – |
-//! | `watch` | effect `watch_node`: online → suspect → offline, and back; the timer again, sooner while it is suspect | – |
+//! | `watch` | effect `watch_node`: online → suspect → offline, and back, and what is in use on it; the timer again, sooner while it is suspect | – |
 //! | `node.quarantined`, policy `retired` | – (the watch ends) | – |
 use cairn_core::{NodeId, Timestamp};
 use cairn_fleet::{Link, NodeEvent, Policy};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
-use super::intent::{Effect, Intent, Timer};
+use super::intent::{Command, Effect, Intent, Timer};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
 /// The process manager.
@@ -26,6 +27,8 @@ pub struct VerifyNode;
 pub enum Phase {
     #[default]
     Idle,
+    Invited,
+    Expired,
     Verifying,
     Watching,
     Quarantined,
@@ -42,6 +45,9 @@ pub struct State {
     pub suspect_since: Option<Timestamp>,
     /// Position of the event that began the watch in force.
     pub watch: i64,
+    /// Position and end of the invitation in force.
+    #[serde(default)]
+    pub invitation: Option<(i64, Timestamp)>,
 }
 
 impl ProcessManager for VerifyNode {
@@ -51,7 +57,9 @@ impl ProcessManager for VerifyNode {
     fn correlate(happened: &Occurrence) -> Option<String> {
         match &happened.fact {
             Fact::Node(
-                NodeEvent::Enrolled { .. }
+                NodeEvent::Invited { .. }
+                | NodeEvent::InvitationExpired { .. }
+                | NodeEvent::Enrolled { .. }
                 | NodeEvent::ProbePassed { .. }
                 | NodeEvent::ProbeFailed { .. }
                 | NodeEvent::Quarantined { .. }
@@ -65,8 +73,18 @@ impl ProcessManager for VerifyNode {
     fn evolve(mut state: State, happened: &Occurrence) -> State {
         let Fact::Node(event) = &happened.fact else { return state };
         match event {
+            NodeEvent::Invited { node_id, expires_at, .. } => {
+                state.phase = Phase::Invited;
+                state.node_id = Some(*node_id);
+                state.invitation = Some((happened.position, *expires_at));
+            }
+            NodeEvent::InvitationExpired { .. } => {
+                state.phase = Phase::Expired;
+                state.invitation = None;
+            }
             NodeEvent::Enrolled { .. } => {
                 state.phase = Phase::Verifying;
+                state.invitation = None;
                 state.node_id = happened.stream.parse().ok();
             }
             NodeEvent::ProbePassed { .. } => {
@@ -83,8 +101,9 @@ impl ProcessManager for VerifyNode {
                 state.link = *link;
                 state.suspect_since = (*link == Link::Suspect).then_some(*at);
             }
-            NodeEvent::Invited { .. }
-            | NodeEvent::ProbeFailed { .. }
+            NodeEvent::ProbeFailed { .. }
+            | NodeEvent::HealthDoubted { .. }
+            | NodeEvent::HealthChanged { .. }
             | NodeEvent::PolicyChanged { .. }
             | NodeEvent::CapacityReserved { .. }
             | NodeEvent::CapacityReleased { .. }
@@ -99,6 +118,10 @@ impl ProcessManager for VerifyNode {
         };
         let probe = Intent::effect(Effect::ProbeNode { node_id }, None);
         match (event, state.phase) {
+            (NodeEvent::Invited { expires_at, .. }, Phase::Invited) => {
+                let deadline = Timer::InvitationDeadline { since: happened.position };
+                vec![Intent::timer(deadline, *expires_at)]
+            }
             (NodeEvent::Enrolled { .. }, Phase::Verifying) => vec![probe],
             (NodeEvent::ProbeFailed { at, .. }, Phase::Verifying) => {
                 vec![probe.not_before(at.plus_secs(settings.probe_seconds))]
@@ -112,12 +135,17 @@ impl ProcessManager for VerifyNode {
     }
 
     fn due(state: &State, alarm: Alarm, settings: &Settings) -> Awoken {
-        let (Timer::Watch { since }, Phase::Watching) = (alarm.timer, state.phase) else {
-            return Awoken::default();
-        };
-        let (true, Some(node_id)) = (since == state.watch, state.node_id) else {
-            return Awoken::default();
-        };
+        let Some(node_id) = state.node_id else { return Awoken::default() };
+        match (alarm.timer, state.phase, state.invitation) {
+            (Timer::InvitationDeadline { since }, Phase::Invited, Some((position, expires_at)))
+                if since == position =>
+            {
+                let expire = Command::ExpireInvitation { node_id, expires_at };
+                return Awoken { intents: vec![Intent::command(expire)], again_at: None };
+            }
+            (Timer::Watch { since }, Phase::Watching, _) if since == state.watch => {}
+            _ => return Awoken::default(),
+        }
         let suspect = state.link == Link::Suspect;
         let wait = if suspect { settings.probe_seconds } else { settings.watch_seconds };
         let watch = Effect::WatchNode { node_id, suspect_since: state.suspect_since };
@@ -129,9 +157,9 @@ impl ProcessManager for VerifyNode {
 
     fn status(state: &State) -> Status {
         match state.phase {
-            Phase::Idle => Status::Waiting,
+            Phase::Idle | Phase::Invited => Status::Waiting,
             Phase::Verifying | Phase::Watching => Status::Running,
-            Phase::Quarantined => Status::Unwound,
+            Phase::Quarantined | Phase::Expired => Status::Unwound,
             Phase::Retired => Status::Done,
         }
     }

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cairn_commands::ports::{
     IntentKey, NewPayment, NewRefund, NodeDirectory, NodePort, NodeTarget, PaymentPort, PortError,
-    ProviderBalance, ProviderPayment, ProviderRefund, ProviderTransaction, StepReport,
+    ProbeReport, ProviderBalance, ProviderPayment, ProviderRefund, ProviderTransaction, StepReport,
     TeardownReport, Tenant,
 };
 use cairn_commands::processes::{Action, Gate, Leased, Verdict};
 use cairn_compute::Step;
 use cairn_core::{NodeId, Resources, Timestamp};
-use cairn_fleet::NodeFacts;
 use tokio::sync::watch;
 
 /// What goes wrong.
@@ -176,7 +175,7 @@ pub struct Faulty<P: ?Sized> {
 
 #[async_trait]
 impl NodePort for Faulty<dyn NodePort> {
-    async fn probe(&self, node: &NodeTarget) -> Result<NodeFacts, PortError> {
+    async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError> {
         // Both looks are the same call; the domain tells them apart.
         self.faults.fail("probe_node")?;
         self.faults.fail("watch_node")?;

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    IntentKey, NodeDirectory, NodePort, NodeTarget, PortError, StepReport, TeardownReport, Tenant,
+    IntentKey, NodeDirectory, NodePort, NodeTarget, PortError, ProbeReport, StepReport,
+    TeardownReport, Tenant,
 };
 use cairn_compute::Step;
 use cairn_core::{NodeId, Resources};
-use cairn_fleet::NodeFacts;
+use cairn_fleet::{NodeFacts, Usage};
 
 /// What a node has of one allocation.
 #[derive(Debug, Default, Clone)]
@@ -24,6 +25,7 @@ pub struct Traces {
 pub struct MemoryNodes {
     traces: Mutex<BTreeMap<String, Traces>>,
     silent: Mutex<Vec<String>>,
+    usage: Mutex<Usage>,
 }
 
 pub fn facts() -> NodeFacts {
@@ -63,6 +65,11 @@ impl MemoryNodes {
         }
     }
 
+    /// What every node says from now on is in use on it.
+    pub fn use_up(&self, usage: Usage) {
+        *self.usage.lock().unwrap() = usage;
+    }
+
     fn answers(&self, node: &NodeTarget) -> Result<(), PortError> {
         if self.silent.lock().unwrap().contains(&node.address) {
             return Err(PortError::transient("unreachable", "no route to host"));
@@ -73,9 +80,9 @@ impl MemoryNodes {
 
 #[async_trait]
 impl NodePort for MemoryNodes {
-    async fn probe(&self, node: &NodeTarget) -> Result<NodeFacts, PortError> {
+    async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError> {
         self.answers(node)?;
-        Ok(facts())
+        Ok(ProbeReport { facts: facts(), usage: Some(*self.usage.lock().unwrap()) })
     }
 
     async fn ensure(

@@ -1,9 +1,11 @@
 //! The fleet context: nodes, how they are trusted, and what of them is reserved.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
+pub mod health;
 pub mod node;
 mod reservations;
 
+pub use health::{Health, Usage};
 pub use node::{
     HostKey, Link, Node, NodeCommand, NodeError, NodeEvent, NodeFacts, NodeLifecycle, Policy,
-    Reservation, ReservationStatus,
 };
+pub use reservations::{Reservation, ReservationStatus};

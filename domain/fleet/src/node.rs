@@ -1,6 +1,6 @@
 //! A node: a Linux machine that runs allocations.
 //!
-//! Three axes, never one status: `policy` is what operators want, `link` what we see, `lifecycle` where enrolment stands.
+//! Axes, never one status: `policy` is what operators want, `link` and `health` what we see, `lifecycle` where enrolment stands.
 //! Lifecycle: `invited → verifying → ready`, aside `expired`, `quarantined`; policy `retired` is final.
 //! Invariants: capacity is reserved, not measured; a uid is given out once and never again; a node whose host key changed is quarantined until
 //! it is invited and enrolled anew.
@@ -10,6 +10,9 @@ use cairn_core::{
     AllocationId, Decider, NodeId, Refusal, Resources, Timestamp, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::health::{Health, Usage};
+use crate::reservations::{Reservation, ReservationStatus};
 
 /// A public SSH host key: `type base64`, as in `ssh_host_*_key.pub` without the comment.
 pub type HostKey = String;
@@ -43,6 +46,9 @@ pub enum NodeEvent {
         expires_at: Timestamp,
         at: Timestamp,
     },
+    /// Nobody enrolled in time: the token is dead, and the node may be invited again.
+    #[serde(rename = "node.invitation_expired")]
+    InvitationExpired { at: Timestamp },
     /// The node presented the token and its host keys, which are pinned from here on.
     #[serde(rename = "node.enrolled")]
     Enrolled {
@@ -65,6 +71,11 @@ pub enum NodeEvent {
     PolicyChanged { policy: Policy, reason: String, at: Timestamp },
     #[serde(rename = "node.link_changed")]
     LinkChanged { link: Link, at: Timestamp },
+    /// What is in use began, or ceased, to speak against the node's health.
+    #[serde(rename = "node.health_doubted")]
+    HealthDoubted { doubted: bool, reason: String, at: Timestamp },
+    #[serde(rename = "node.health_changed")]
+    HealthChanged { health: Health, reason: String, at: Timestamp },
     #[serde(rename = "node.capacity_reserved")]
     CapacityReserved { allocation_id: AllocationId, resources: Resources, uid: u32, at: Timestamp },
     #[serde(rename = "node.capacity_released")]
@@ -76,12 +87,15 @@ pub enum NodeEvent {
 
 domain_event!(NodeEvent {
     Invited => "node.invited", 1;
+    InvitationExpired => "node.invitation_expired", 1;
     Enrolled => "node.enrolled", 1;
     ProbePassed => "node.probe_passed", 1;
     ProbeFailed => "node.probe_failed", 1;
     Quarantined => "node.quarantined", 1;
     PolicyChanged => "node.policy_changed", 1;
     LinkChanged => "node.link_changed", 1;
+    HealthDoubted => "node.health_doubted", 1;
+    HealthChanged => "node.health_changed", 1;
     CapacityReserved => "node.capacity_reserved", 1;
     CapacityReleased => "node.capacity_released", 1;
     CapacityQuarantined => "node.capacity_quarantined", 1;
@@ -96,6 +110,10 @@ pub enum NodeCommand {
         name: String,
         token_sha256: String,
         expires_at: Timestamp,
+        at: Timestamp,
+    },
+    /// Of the invitation in force; one that ends later is left alone.
+    ExpireInvitation {
         at: Timestamp,
     },
     Enrol {
@@ -124,6 +142,10 @@ pub enum NodeCommand {
     },
     ObserveLink {
         link: Link,
+        at: Timestamp,
+    },
+    ObserveUsage {
+        usage: Usage,
         at: Timestamp,
     },
     Reserve {
@@ -157,9 +179,9 @@ pub enum NodeError {
     #[error("the node is {0:?}")]
     WrongLifecycle(NodeLifecycle),
     #[error(
-        "the node takes no new allocations: policy {policy:?}, link {link:?}, lifecycle {lifecycle:?}"
+        "the node takes no new allocations: policy {policy:?}, link {link:?}, health {health:?}, lifecycle {lifecycle:?}"
     )]
-    NotSchedulable { policy: Policy, link: Link, lifecycle: NodeLifecycle },
+    NotSchedulable { policy: Policy, link: Link, health: Health, lifecycle: NodeLifecycle },
     #[error("the node has not enough free capacity")]
     NoCapacity,
     #[error("the node still has {0} allocations")]
@@ -223,26 +245,10 @@ pub enum NodeLifecycle {
     #[default]
     Unknown,
     Invited,
+    /// It was invited and did not come.
+    Expired,
     Verifying,
     Ready,
-    Quarantined,
-}
-
-/// What a node has set aside for one allocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub struct Reservation {
-    pub resources: Resources,
-    pub uid: u32,
-    pub status: ReservationStatus,
-}
-
-/// Whether capacity is in use, or stuck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum ReservationStatus {
-    Held,
     Quarantined,
 }
 
@@ -257,6 +263,9 @@ pub struct Node {
     pub lifecycle: NodeLifecycle,
     pub policy: Policy,
     pub link: Link,
+    pub health: Health,
+    /// Since when what is in use speaks against `health`.
+    pub doubted_since: Option<Timestamp>,
     pub address: String,
     pub port: u16,
     pub host_keys: Vec<HostKey>,
@@ -307,17 +316,20 @@ impl Decider for Node {
                     at,
                 }])
             }
+            NodeCommand::ExpireInvitation { at } => Ok(self.expire_invitation(at)),
             NodeCommand::RecordProbe { failure, at } => self.record_probe(failure, at),
             NodeCommand::Quarantine { reason, at } => match self.lifecycle {
                 NodeLifecycle::Quarantined => Ok(vec![]),
                 NodeLifecycle::Unknown
                 | NodeLifecycle::Invited
+                | NodeLifecycle::Expired
                 | NodeLifecycle::Verifying
                 | NodeLifecycle::Ready => Ok(vec![NodeEvent::Quarantined { reason, at }]),
             },
             NodeCommand::SetPolicy { policy, reason, at } => self.set_policy(policy, reason, at),
             NodeCommand::ObserveLink { link, .. } if link == self.link => Ok(vec![]),
             NodeCommand::ObserveLink { link, at } => Ok(vec![NodeEvent::LinkChanged { link, at }]),
+            NodeCommand::ObserveUsage { usage, at } => Ok(self.observe_usage(usage, at)),
             NodeCommand::Reserve { allocation_id, resources, at } => {
                 self.reserve(allocation_id, resources, at)
             }
@@ -337,6 +349,10 @@ impl Decider for Node {
                 self.token_expires_at = expires_at;
                 self.lifecycle = NodeLifecycle::Invited;
             }
+            NodeEvent::InvitationExpired { .. } => {
+                self.token_sha256 = None;
+                self.lifecycle = NodeLifecycle::Expired;
+            }
             NodeEvent::Enrolled { address, port, host_keys, capacity, .. } => {
                 self.token_sha256 = None;
                 self.address = address;
@@ -350,11 +366,23 @@ impl Decider for Node {
                 self.probe_failures = 0;
                 self.lifecycle = NodeLifecycle::Ready;
                 self.link = Link::Online;
+                self.health = Health::Ok;
+                self.doubted_since = None;
             }
             NodeEvent::ProbeFailed { .. } => self.probe_failures += 1,
             NodeEvent::Quarantined { .. } => self.lifecycle = NodeLifecycle::Quarantined,
             NodeEvent::PolicyChanged { policy, .. } => self.policy = policy,
-            NodeEvent::LinkChanged { link, .. } => self.link = link,
+            NodeEvent::LinkChanged { link, .. } => {
+                self.link = link;
+                self.doubted_since = None;
+            }
+            NodeEvent::HealthDoubted { doubted, at, .. } => {
+                self.doubted_since = doubted.then_some(at);
+            }
+            NodeEvent::HealthChanged { health, .. } => {
+                self.health = health;
+                self.doubted_since = None;
+            }
             NodeEvent::CapacityReserved { allocation_id, resources, uid, .. } => {
                 self.last_uid = uid;
                 let held = Reservation { resources, uid, status: ReservationStatus::Held };
@@ -401,10 +429,18 @@ impl Node {
             NodeLifecycle::Verifying | NodeLifecycle::Ready => {
                 Err(NodeError::WrongLifecycle(self.lifecycle))
             }
-            NodeLifecycle::Unknown | NodeLifecycle::Invited | NodeLifecycle::Quarantined => {
+            NodeLifecycle::Unknown
+            | NodeLifecycle::Invited
+            | NodeLifecycle::Expired
+            | NodeLifecycle::Quarantined => {
                 Ok(vec![NodeEvent::Invited { node_id, name, token_sha256, expires_at, at }])
             }
         }
+    }
+
+    fn expire_invitation(&self, at: Timestamp) -> Vec<NodeEvent> {
+        let over = self.lifecycle == NodeLifecycle::Invited && at >= self.token_expires_at;
+        if over { vec![NodeEvent::InvitationExpired { at }] } else { vec![] }
     }
 
     fn may_enrol(

@@ -1,9 +1,27 @@
 //! Capacity of a node: `free = capacity − Σ reservations`, quarantined ones included.
 use cairn_core::{AllocationId, Resources, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use crate::node::{
-    FIRST_UID, Link, Node, NodeError, NodeEvent, NodeLifecycle, Policy, ReservationStatus,
-};
+use crate::health::Health;
+use crate::node::{FIRST_UID, Link, Node, NodeError, NodeEvent, NodeLifecycle, Policy};
+
+/// What a node has set aside for one allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Reservation {
+    pub resources: Resources,
+    pub uid: u32,
+    pub status: ReservationStatus,
+}
+
+/// Whether capacity is in use, or stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum ReservationStatus {
+    Held,
+    Quarantined,
+}
 
 impl Node {
     /// Whether new allocations may be put here.
@@ -12,6 +30,7 @@ impl Node {
         self.lifecycle == NodeLifecycle::Ready
             && self.policy == Policy::Schedulable
             && self.link == Link::Online
+            && self.health == Health::Ok
     }
 
     /// What is not reserved.
@@ -33,8 +52,9 @@ impl Node {
             return if same { Ok(vec![]) } else { Err(NodeError::IdReused) };
         }
         if !self.is_schedulable() {
-            let (policy, link, lifecycle) = (self.policy, self.link, self.lifecycle);
-            return Err(NodeError::NotSchedulable { policy, link, lifecycle });
+            let (policy, link) = (self.policy, self.link);
+            let (health, lifecycle) = (self.health, self.lifecycle);
+            return Err(NodeError::NotSchedulable { policy, link, health, lifecycle });
         }
         self.free().minus(resources).ok_or(NodeError::NoCapacity)?;
         let uid = FIRST_UID.max(self.last_uid.saturating_add(1));

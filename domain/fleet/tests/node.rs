@@ -252,3 +252,21 @@ fn reservations_outlive_a_quarantine_of_the_node() {
     assert_eq!(node.free(), resources(4));
     assert_eq!(node.host_keys, ["ssh-ed25519 BBBB"]);
 }
+
+#[test]
+fn an_invitation_that_nobody_took_expires_and_may_be_followed_by_another() {
+    let over = AT.plus_secs(1_800);
+    let expire = |at| NodeCommand::ExpireInvitation { at };
+    let invited = &ready()[..1];
+    check(invited, expire(over.plus_secs(-1))).then([]);
+    check(invited, expire(over)).then([NodeEvent::InvitationExpired { at: over }]);
+    let expired = [invited, &[expire(over)]].concat();
+    assert_eq!(twice(invited, expire(over)).lifecycle, NodeLifecycle::Expired);
+    check(&expired, enrol()).then_refused("enrolment_token_refused");
+    check(&expired, reserve(1, 1)).then_refused("node_not_schedulable");
+    check(&expired, invite("n1", "bb")).events();
+    for enrolled in [ready()[..2].to_vec(), ready(), ready_and(&[quarantine()])] {
+        check(&enrolled, expire(over)).then([]);
+    }
+    check(&[], expire(over)).then_refused("unknown_node");
+}

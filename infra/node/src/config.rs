@@ -27,6 +27,8 @@ pub struct Config {
     pub allow_unlimited_home: bool,
     /// Allow allocations without cgroup limits where cgroups are missing.
     pub allow_unlimited_processes: bool,
+    /// Whether to say what is in use on this machine, which decides whether it takes new allocations. No use where it also does other work.
+    pub measure_usage: bool,
     /// Lowest uid a tenant may have.
     pub uid_min: u32,
 }
@@ -41,6 +43,7 @@ impl Default for Config {
             preallocate: true,
             allow_unlimited_home: false,
             allow_unlimited_processes: false,
+            measure_usage: true,
             uid_min: 20_000,
         }
     }

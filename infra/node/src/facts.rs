@@ -3,7 +3,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cairn_node::{Facts, Resources};
+use cairn_node::{Facts, Resources, Usage};
 
 use crate::cgroup;
 use crate::config::Config;
@@ -28,6 +28,7 @@ pub fn gather(config: &Config) -> Outcome<Facts> {
         certified_until_micros: install::control_plane(config)?
             .map(|known| known.host.until_micros),
         total: total(config)?,
+        usage: usage(config),
         missing,
     })
 }
@@ -83,7 +84,72 @@ fn total(config: &Config) -> Outcome<Resources> {
 
 fn memory_bytes() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or_default().saturating_mul(1_024)
+    meminfo_kib(&text, "MemTotal:").unwrap_or_default().saturating_mul(1_024)
+}
+
+fn meminfo_kib(text: &str, field: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Nothing when it is not wanted, or when one of them cannot be measured: a guess would take the node out of use, or keep it in.
+fn usage(config: &Config) -> Option<Usage> {
+    if !config.measure_usage {
+        return None;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let disk = rustix::fs::statvfs(&config.state_dir).ok()?;
+    Some(Usage {
+        cpu_permille: load_permille(&first_line("/proc/loadavg"), cores)?,
+        memory_permille: memory_permille(&fs::read_to_string("/proc/meminfo").ok()?)?,
+        // What root may still write is not what is left to others.
+        disk_permille: used_permille(
+            disk.f_blocks.saturating_sub(disk.f_bfree).saturating_add(disk.f_bavail),
+            disk.f_bavail,
+        )?,
+    })
+}
+
+/// Of `0.50 …` on two cores: 250.
+fn load_permille(loadavg: &str, cores: usize) -> Option<u16> {
+    let (whole, hundredths) = loadavg.split_whitespace().next()?.split_once('.')?;
+    let hundredths =
+        whole.parse::<u64>().ok()?.checked_mul(100)? + hundredths.parse::<u64>().ok()?;
+    let permille = hundredths.saturating_mul(10) / u64::try_from(cores.max(1)).ok()?;
+    Some(u16::try_from(permille).unwrap_or(u16::MAX))
+}
+
+fn memory_permille(meminfo: &str) -> Option<u16> {
+    used_permille(meminfo_kib(meminfo, "MemTotal:")?, meminfo_kib(meminfo, "MemAvailable:")?)
+}
+
+fn used_permille(total: u64, free: u64) -> Option<u16> {
+    let permille = u128::from(total.saturating_sub(free)) * 1_000 / u128::from(total.max(1));
+    u16::try_from(permille).ok().filter(|_| total > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{load_permille, memory_permille, used_permille};
+
+    #[test]
+    fn load_is_counted_per_core_and_may_exceed_all_of_them() {
+        assert_eq!(load_permille("0.50 0.40 0.30 1/200 4242", 2), Some(250));
+        assert_eq!(load_permille("8.05 0.40 0.30 1/200 4242", 4), Some(2_012));
+        assert_eq!(load_permille("99999999.00 0 0", 1), Some(u16::MAX));
+        assert_eq!(load_permille("", 2), None);
+    }
+
+    #[test]
+    fn memory_that_is_available_is_not_in_use() {
+        let meminfo = "MemTotal:  1000 kB\nMemFree:  10 kB\nMemAvailable:  600 kB\n";
+        assert_eq!(memory_permille(meminfo), Some(400));
+        assert_eq!(memory_permille("MemTotal:  1000 kB\n"), None);
+    }
+
+    #[test]
+    fn nothing_of_nothing_is_not_a_measure() {
+        assert_eq!(used_permille(0, 0), None);
+        assert_eq!(used_permille(3, 0), Some(1_000));
+    }
 }

@@ -137,8 +137,23 @@ pub struct Facts {
     pub certified_until_micros: Option<i64>,
     /// All it has.
     pub total: Resources,
+    /// What of it is in use; absent when the machine does not say.
+    #[serde(default)]
+    pub usage: Option<Usage>,
     /// What the node's owner must still do before it can run allocations; empty when ready.
     pub missing: Vec<String>,
+}
+
+/// What is in use, in thousandths. Load may exceed a thousand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Usage {
+    /// Of all cores, on average over the last minute: processes that run or wait for a disk.
+    pub cpu_permille: u16,
+    /// Of all memory, what is not available without swapping.
+    pub memory_permille: u16,
+    /// Of the file system that holds the homes' images.
+    pub disk_permille: u16,
 }
 
 /// What there is of an allocation. An absent field means: nothing of it is there.

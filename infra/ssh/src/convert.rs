@@ -2,7 +2,7 @@
 use cairn_commands::ports::{FailureKind, NodeTarget, PortError, Tenant};
 use cairn_compute::Step;
 use cairn_core::Resources;
-use cairn_fleet::NodeFacts;
+use cairn_fleet::{NodeFacts, Usage};
 use cairn_node::{Facts, Kind, TenantArguments};
 
 pub fn facts_from_wire(facts: &Facts) -> NodeFacts {
@@ -17,6 +17,14 @@ pub fn facts_from_wire(facts: &Facts) -> NodeFacts {
             disk_bytes: facts.total.disk_bytes,
             pids_max: facts.total.pids_max,
         },
+    }
+}
+
+pub const fn usage_from_wire(usage: cairn_node::Usage) -> Usage {
+    Usage {
+        cpu_permille: usage.cpu_permille,
+        memory_permille: usage.memory_permille,
+        disk_permille: usage.disk_permille,
     }
 }
 

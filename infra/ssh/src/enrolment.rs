@@ -134,6 +134,7 @@ mod tests {
             clock_micros: 0,
             certified_until_micros: None,
             total: Resources::default(),
+            usage: None,
             missing: vec![],
         };
         EnrolRequest {

@@ -5,11 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    FailureKind, IntentKey, NodePort, NodeTarget, PortError, StepReport, TeardownReport, Tenant,
+    FailureKind, IntentKey, NodePort, NodeTarget, PortError, ProbeReport, StepReport,
+    TeardownReport, Tenant,
 };
 use cairn_compute::Step;
 use cairn_core::{AllocationId, NodeId, Resources};
-use cairn_fleet::NodeFacts;
+use cairn_fleet::{NodeFacts, Usage};
 
 /// What a call was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +50,7 @@ struct Allocation {
 
 #[derive(Default)]
 struct State {
+    usage: Usage,
     faults: Vec<Fault>,
     calls: Vec<(NodeId, Call)>,
     bites: u32,
@@ -90,6 +92,11 @@ impl ScriptedNodes {
     #[must_use]
     pub const fn facts(&self) -> &NodeFacts {
         &self.facts
+    }
+
+    /// What every node says from now on is in use on it.
+    pub fn use_up(&self, usage: Usage) {
+        self.lock().usage = usage;
     }
 
     /// Makes a call fail, `times` times or for ever.
@@ -174,11 +181,11 @@ fn observed(tenant: &Tenant, step: Step) -> String {
 
 #[async_trait]
 impl NodePort for ScriptedNodes {
-    async fn probe(&self, node: &NodeTarget) -> Result<NodeFacts, PortError> {
+    async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError> {
         let mut state = self.lock();
         state.calls.push((node.node_id, Call::Probe));
         state.strike(Call::Probe, When::Before)?;
-        Ok(self.facts.clone())
+        Ok(ProbeReport { facts: self.facts.clone(), usage: Some(state.usage) })
     }
 
     async fn ensure(

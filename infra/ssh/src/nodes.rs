@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    Clock, FailureKind, IdSource, IntentKey, NodePort, NodeTarget, PortError, StepReport,
-    TeardownReport, Tenant,
+    Clock, FailureKind, IdSource, IntentKey, NodePort, NodeTarget, PortError, ProbeReport,
+    StepReport, TeardownReport, Tenant,
 };
 use cairn_compute::Step;
 use cairn_core::Timestamp;
-use cairn_fleet::NodeFacts;
 use cairn_node::{Answer, Arguments, CONTROL_ACCOUNT, CONTROL_COMMAND, Facts, Operation, Request};
 
 use crate::authority::CertificateAuthority;
 use crate::client::{self, Errand, Failure, Patience};
-use crate::convert::{facts_from_wire, refusal, step_to_wire, tenant_to_wire};
+use crate::convert::{facts_from_wire, refusal, step_to_wire, tenant_to_wire, usage_from_wire};
 use crate::error::AuthorityError;
 use crate::prove;
 use crate::source::SourceAddress;
@@ -200,7 +199,7 @@ fn check_facts(facts: &Facts, now: Timestamp) -> Result<(), PortError> {
 
 #[async_trait]
 impl NodePort for SshNodes {
-    async fn probe(&self, node: &NodeTarget) -> Result<NodeFacts, PortError> {
+    async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError> {
         let facts = self.facts(node).await?;
         let now = self.clock.now();
         check_facts(&facts, now)?;
@@ -211,7 +210,8 @@ impl NodePort for SshNodes {
             // It is of use to customers only, and there are weeks to try again.
             tracing::warn!(node_id = %node.node_id, %failure, "host certificates not renewed");
         }
-        Ok(facts_from_wire(&facts))
+        let usage = facts.usage.map(usage_from_wire);
+        Ok(ProbeReport { facts: facts_from_wire(&facts), usage })
     }
 
     async fn ensure(
@@ -264,6 +264,7 @@ mod tests {
             clock_micros: NOW.as_micros(),
             certified_until_micros: None,
             total: Resources::default(),
+            usage: None,
             missing: vec![],
         }
     }

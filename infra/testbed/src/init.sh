@@ -50,8 +50,9 @@ MaxStartups 100
 AcceptEnv LANG LC_*
 Subsystem sftp internal-sftp
 CONFIG
+# The load of this machine is not the node's: a build beside it must not take it out of use.
 cat > /etc/cairn-node/config.json <<CONFIG
-{"cgroup_root": "$cgroup", "preallocate": false}
+{"cgroup_root": "$cgroup", "preallocate": false, "measure_usage": false}
 CONFIG
 
 /usr/sbin/sshd -E /run/sshd.log

@@ -1,6 +1,6 @@
 //! Which nodes there are, what they are for and what is free on them: asked by operators, and by whoever places an allocation.
 //!
-//! One row of `fleet_nodes` is one node with its three axes. One row of `fleet_reservations` is capacity set aside on a node
+//! One row of `fleet_nodes` is one node with its axes. One row of `fleet_reservations` is capacity set aside on a node
 //! for one allocation; it is there until the allocation is proved gone. Free is capacity less all of them.
 use async_trait::async_trait;
 use cairn_core::{Resources, Timestamp};
@@ -17,6 +17,8 @@ use crate::row::{Amounts, At, found, wire_name};
 
 /// Name of this projection.
 pub const NAME: &str = "fleet/nodes";
+/// 2: health, and invitations that expire.
+pub const VERSION: i32 = 2;
 
 /// The projection.
 pub struct Nodes;
@@ -29,6 +31,10 @@ impl Projection for Nodes {
 
     fn tables(&self) -> &'static [&'static str] {
         &["fleet_nodes", "fleet_reservations"]
+    }
+
+    fn version(&self) -> i32 {
+        VERSION
     }
 
     fn interest(&self) -> Interest {
@@ -48,10 +54,10 @@ impl Projection for Nodes {
                 let enrolled = Enrolled { address, port, host_keys, facts, capacity, at };
                 enrol(db, id, enrolled).await
             }
+            E::InvitationExpired { .. } => expire(db, id).await,
             E::ProbePassed { at } => {
-                let change =
-                    Change { link: Some("online".to_owned()), ready_at: Some(at), ..to("ready") };
-                apply(db, id, change).await
+                let (link, health) = (Some("online".to_owned()), Some("ok".to_owned()));
+                apply(db, id, Change { link, health, ready_at: Some(at), ..to("ready") }).await
             }
             E::ProbeFailed { reason, .. } => {
                 apply(db, id, Change { reason: Some(reason), ..Change::default() }).await
@@ -66,6 +72,11 @@ impl Projection for Nodes {
             E::LinkChanged { link, .. } => {
                 apply(db, id, Change { link: Some(wire_name(&link)?), ..Change::default() }).await
             }
+            E::HealthChanged { health, reason, .. } => {
+                let health = Some(wire_name(&health)?);
+                apply(db, id, Change { health, reason: Some(reason), ..Change::default() }).await
+            }
+            E::HealthDoubted { .. } => Ok(()),
             E::CapacityReserved { allocation_id, resources, uid, at } => {
                 reserve(db, id, (&allocation_id.to_string(), uid), (resources, at)).await
             }
@@ -103,6 +114,15 @@ async fn invite(
     .execute(db)
     .await?;
     Ok(())
+}
+
+async fn expire(db: &mut PgConnection, id: &str) -> Result<(), ProjectError> {
+    let done = sqlx::query!(
+        "UPDATE fleet_nodes SET lifecycle = 'expired', token_sha256 = NULL,
+           reason = 'nobody enrolled in time' WHERE node_id = $1",
+        id,
+    );
+    found(&done.execute(db).await?, id)
 }
 
 struct Enrolled {
@@ -145,6 +165,7 @@ struct Change {
     lifecycle: Option<&'static str>,
     policy: Option<String>,
     link: Option<String>,
+    health: Option<String>,
     reason: Option<String>,
     ready_at: Option<Timestamp>,
 }
@@ -153,7 +174,7 @@ async fn apply(db: &mut PgConnection, id: &str, change: Change) -> Result<(), Pr
     let done = sqlx::query!(
         "UPDATE fleet_nodes SET lifecycle = coalesce($2, lifecycle), policy = coalesce($3, policy),
            link = coalesce($4, link), reason = coalesce($5, reason),
-           ready_at = coalesce($6, ready_at)
+           ready_at = coalesce($6, ready_at), health = coalesce($7, health)
          WHERE node_id = $1",
         id,
         change.lifecycle,
@@ -161,6 +182,7 @@ async fn apply(db: &mut PgConnection, id: &str, change: Change) -> Result<(), Pr
         change.link,
         change.reason,
         change.ready_at.map(At) as _,
+        change.health,
     );
     found(&done.execute(db).await?, id)
 }

@@ -13,13 +13,15 @@ pub struct Node {
     /// Where in the log it was first invited.
     pub position: i64,
     pub name: String,
-    /// `invited`, `verifying`, `ready` or `quarantined`.
+    /// `invited`, `expired`, `verifying`, `ready` or `quarantined`.
     pub lifecycle: String,
     /// `schedulable`, `cordoned`, `draining` or `retired`.
     pub policy: String,
     /// `never_seen`, `online`, `suspect` or `offline`.
     pub link: String,
-    /// Why it is quarantined, why its policy changed, or why a probe failed; the last of them.
+    /// `ok` or `degraded`.
+    pub health: String,
+    /// Why it is quarantined, why its policy or health changed, or why a probe failed; the last of them.
     pub reason: Option<String>,
     pub token_expires_at: Option<At>,
     pub address: Option<String>,
@@ -80,7 +82,7 @@ async fn select(
 ) -> Result<Vec<Node>, QueryError> {
     let rows = sqlx::query_as!(
         Node,
-        r#"SELECT n.node_id, n.position, n.name, n.lifecycle, n.policy, n.link, n.reason,
+        r#"SELECT n.node_id, n.position, n.name, n.lifecycle, n.policy, n.link, n.health, n.reason,
              n.token_expires_at AS "token_expires_at: At", n.address, n.port, n.host_keys,
              n.hostname, n.os, n.helper_version, n.cgroup, n.cpu_millis, n.memory_bytes,
              n.disk_bytes, n.pids_max, r.cpu AS "reserved_cpu_millis!",
@@ -171,6 +173,7 @@ pub async fn candidates(
     let ids = sqlx::query_scalar!(
         r#"SELECT n.node_id FROM fleet_nodes n LEFT JOIN fleet_reservations r USING (node_id)
            WHERE n.lifecycle = 'ready' AND n.policy = 'schedulable' AND n.link = 'online'
+             AND n.health = 'ok'
            GROUP BY n.node_id
            HAVING n.cpu_millis - coalesce(sum(r.cpu_millis), 0) >= $1::bigint
              AND n.memory_bytes - coalesce(sum(r.memory_bytes), 0) >= $2::bigint

@@ -1,7 +1,7 @@
 //! What each view shows of one story.
 use cairn_compute::{AllocationCommand, Step};
 use cairn_core::{HoldId, Timestamp};
-use cairn_fleet::{Link, NodeCommand, Policy};
+use cairn_fleet::{Link, NodeCommand, Policy, Usage};
 use cairn_identity::{ApiKey, ApiKeyCommand};
 use cairn_ledger::{PlaceHold, WalletCommand};
 use cairn_projections::all;
@@ -209,6 +209,52 @@ async fn candidates_are_schedulable_online_and_have_room(pool: PgPool) {
         nodes::Filter { policy: Some("cordoned".to_owned()), ..nodes::Filter::default() };
     let cordoned = nodes::list(&world.pool, cordoned, None, 10).await.unwrap().items;
     assert_eq!(cordoned[0].reason.as_deref(), Some("disk noise"));
+    world.close().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_degraded_node_is_shown_with_what_is_in_use_and_is_no_candidate(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.enrol(1).await;
+    let observe = async |memory_permille, at: Timestamp| {
+        let usage = Usage { memory_permille, ..Usage::default() };
+        world.on_node(1, NodeCommand::ObserveUsage { usage, at }).await;
+        world.caught_up(all()).await;
+        let row = nodes::get(&world.pool, &node(1).to_string()).await.unwrap().unwrap();
+        let candidates = nodes::candidates(&world.pool, SMALL, 10).await.unwrap().len();
+        (row.health, row.reason, candidates)
+    };
+    let at = world.now();
+    assert_eq!(observe(950, at).await, ("ok".to_owned(), None, 1), "once is not enough");
+    let reason = |memory| Some(format!("in use: cpu 0 ‰, memory {memory} ‰, disk 0 ‰"));
+    assert_eq!(observe(960, at.plus_secs(30)).await, ("degraded".to_owned(), reason(960), 0));
+    observe(10, at.plus_secs(60)).await;
+    assert_eq!(observe(20, at.plus_secs(360)).await, ("ok".to_owned(), reason(20), 1));
+    world.close().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_invitation_that_expired_is_shown_so_and_may_be_renewed(pool: PgPool) {
+    let world = World::new(pool).await;
+    let at = world.now();
+    let invite = |token: &str| NodeCommand::Invite {
+        node_id: node(2),
+        name: "second".to_owned(),
+        token_sha256: token.to_owned(),
+        expires_at: at,
+        at,
+    };
+    world.on_node(2, invite("one")).await;
+    world.on_node(2, NodeCommand::ExpireInvitation { at }).await;
+    world.caught_up(all()).await;
+    let row = nodes::get(&world.pool, &node(2).to_string()).await.unwrap().unwrap();
+    assert_eq!(row.lifecycle, "expired");
+    assert_eq!(row.reason.as_deref(), Some("nobody enrolled in time"));
+    assert!(nodes::by_token_sha256(&world.pool, "one").await.unwrap().is_none());
+    world.on_node(2, invite("two")).await;
+    world.caught_up(all()).await;
+    let found = nodes::by_token_sha256(&world.pool, "two").await.unwrap().unwrap();
+    assert_eq!((found.lifecycle.as_str(), found.reason), ("invited", None));
     world.close().await;
 }
 

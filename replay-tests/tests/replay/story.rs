@@ -9,7 +9,7 @@ use cairn_core::{
     Resources, Timestamp,
 };
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
-use cairn_fleet::{Link, Node, NodeCommand, NodeFacts, Policy};
+use cairn_fleet::{Link, Node, NodeCommand, NodeFacts, Policy, Usage};
 use cairn_identity::{ApiKey, ApiKeyCommand, Role};
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
@@ -168,6 +168,7 @@ pub fn story() -> Vec<Told> {
     teller.tell::<Refund>(&RefundId::from_bits(2).to_string(), refund(2, false));
     teller.tell::<Intervention>("intent-1", intervention());
     teller.tell::<Sku>("small", [SkuCommand::Retire { at: at(900) }]);
+    teller.tell::<Node>(&NodeId::from_bits(2).to_string(), late_node());
     teller.told
 }
 
@@ -250,6 +251,48 @@ fn node() -> Vec<NodeCommand> {
         stuck,
         release,
         quarantine,
+    ]
+}
+
+/// Invited twice, because nobody came in time, and then nearly used up for a while.
+fn late_node() -> Vec<NodeCommand> {
+    let invite = |token: &str, from| NodeCommand::Invite {
+        node_id: NodeId::from_bits(2),
+        name: text("node-2"),
+        token_sha256: token.repeat(32),
+        expires_at: at(from + 1_800),
+        at: at(from),
+    };
+    let enrol = NodeCommand::Enrol {
+        token_sha256: "ef".repeat(32),
+        address: text("10.0.0.3"),
+        port: 22,
+        host_keys: vec![text("ssh-ed25519 BBBB")],
+        facts: NodeFacts {
+            hostname: text("node-2"),
+            os: text("Debian GNU/Linux 12"),
+            helper_version: text("0.1.0"),
+            cgroup: text("v2"),
+            total: resources(16),
+        },
+        reserve: resources(1),
+        host_certificate_serial: 8,
+        at: at(2_001),
+    };
+    let disk = |disk_permille, secs| {
+        let usage = Usage { cpu_permille: 120, memory_permille: 400, disk_permille };
+        NodeCommand::ObserveUsage { usage, at: at(secs) }
+    };
+    vec![
+        invite("cd", 0),
+        NodeCommand::ExpireInvitation { at: at(1_800) },
+        invite("ef", 2_000),
+        enrol,
+        NodeCommand::RecordProbe { failure: None, at: at(2_002) },
+        disk(930, 2_030),
+        disk(940, 2_060),
+        disk(700, 2_090),
+        disk(700, 2_390),
     ]
 }
 

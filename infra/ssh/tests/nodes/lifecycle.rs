@@ -12,9 +12,11 @@ use super::support::{enrol, enrol_as, key, nowhere, world};
 #[test]
 fn a_rental_from_enrolment_to_nothing_left() {
     let Some(world) = world("rental") else { return };
-    let facts = world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+    let report = world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+    let facts = report.facts;
     assert_eq!(facts.hostname, "rental");
     assert!(facts.total.cpu_millis >= 1_000, "{facts:?}");
+    assert_eq!(report.usage, None, "a node of the testbed does not judge the whole machine");
     let proof = world.provision();
     assert!(proof.starts_with("uid=20000(t20000) gid=20000(t20000)"), "{proof}");
     // The customer's own ssh, with the customer's own key, believing the host authority alone.
@@ -25,6 +27,17 @@ fn a_rental_from_enrolment_to_nothing_left() {
     let after = world.ssh("id");
     assert!(!after.success && after.stderr.contains("Permission denied"), "{after:?}");
     assert_eq!(world.teardown(2), Vec::<String>::new());
+}
+
+#[test]
+fn a_probe_says_what_is_in_use() {
+    let Some(world) = world("usage") else { return };
+    let measure = "s/\"measure_usage\": false/\"measure_usage\": true/";
+    world.node.run(&["sed", "-i", measure, "/etc/cairn-node/config.json"]).unwrap();
+    let report = world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+    let usage = report.usage.unwrap();
+    assert!((1..1_000).contains(&usage.memory_permille), "{usage:?}");
+    assert!(usage.disk_permille <= 1_000, "{usage:?}");
 }
 
 #[test]

@@ -1,0 +1,1 @@
+ALTER TABLE fleet_nodes DROP COLUMN health;

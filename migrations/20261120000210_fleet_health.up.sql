@@ -1,0 +1,1 @@
+ALTER TABLE fleet_nodes ADD COLUMN health text NOT NULL DEFAULT 'ok';
