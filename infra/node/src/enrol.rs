@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_node::{ENROL_NAMESPACE, EnrolRequest, EnrolResponse, SignedEnrolment, node_of_token};
+use cairn_node::{
+    ENROL_NAMESPACE, EnrolRequest, EnrolResponse, Kind, SignedEnrolment, node_of_token,
+};
 use clap::Args;
 use sha2::{Digest, Sha256};
 use ureq::Agent;
@@ -14,6 +16,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::config::Config;
 use crate::fault::{Fault, Outcome, While};
+use crate::steps::access;
 use crate::{facts, install, system};
 
 /// What the invitation says.
@@ -46,7 +49,12 @@ impl Enrol {
         let config = Config::load()?;
         let sshd = install::Sshd::look()?;
         let body = self.request(&config, &sshd)?;
-        let signed = self.post(&body)?;
+        let signed = self.post(&body).inspect_err(|refused| {
+            // A definite no is no lost answer: the next try may say something else.
+            if refused.kind == Kind::Permanent {
+                let _told = system::remove_file(&pending(&config));
+            }
+        })?;
         let response = self.verify(&config, &signed)?;
         install::install(&config, &sshd, &response)?;
         system::remove_file(&pending(&config))?;
@@ -54,12 +62,14 @@ impl Enrol {
         Ok(())
     }
 
-    /// The same token posts the same document: a repeat after a lost answer is a repeat, not a second try.
+    /// The same words post the same document: a repeat after a lost answer is a repeat, not a second try.
     fn request(&self, config: &Config, sshd: &install::Sshd) -> Outcome<String> {
         system::make_directory(&config.state_dir, 0o700)?;
         if let Some(text) = system::read(&pending(config))? {
             let known: Option<EnrolRequest> = serde_json::from_str(&text).ok();
-            if known.is_some_and(|known| known.token == self.token) {
+            let same =
+                |known: &EnrolRequest| known.token == self.token && known.address == self.address;
+            if known.as_ref().is_some_and(same) {
                 return Ok(text);
             }
         }
@@ -115,7 +125,12 @@ impl Enrol {
         let text = response.body_mut().read_to_string().map_err(unreachable)?;
         if !status.is_success() {
             let message = format!("the control plane answers {status}: {text}");
-            return Err(Fault::permanent("enrolment_refused", message));
+            let code = "enrolment_refused";
+            return Err(if is_definite(status.as_u16(), &text) {
+                Fault::permanent(code, message)
+            } else {
+                Fault::transient(code, message)
+            });
         }
         serde_json::from_str(&text)
             .map_err(|error| Fault::permanent("answer_invalid", error.to_string()))
@@ -126,6 +141,13 @@ impl Enrol {
         let untrusted = |message: &str| Fault::permanent("answer_untrusted", message);
         let response: EnrolResponse = serde_json::from_str(&signed.answer)
             .map_err(|error| Fault::permanent("answer_invalid", error.to_string()))?;
+        for key in
+            [&response.host_authority, &response.control_authority, &response.tenant_authority]
+        {
+            if !is_key_line(key) {
+                return Err(untrusted("an authority is not one line of a public key"));
+            }
+        }
         let authority = config.state_dir.join("authority.pub");
         let line = format!("{}\n", response.host_authority);
         system::write_atomically(&authority, line.as_bytes(), 0o600)?;
@@ -141,6 +163,22 @@ impl Enrol {
         }
         Ok(response)
     }
+}
+
+/// Exactly one `type base64 [comment]`: what ssh-keygen takes the fingerprint of is all that sshd will read.
+fn is_key_line(text: &str) -> bool {
+    let mut words = text.splitn(3, ' ');
+    let key = words.next().zip(words.next());
+    let comment = words.next().unwrap_or_default();
+    let printable = comment.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    printable && key.is_some_and(|(kind, body)| access::is_public_key(&format!("{kind} {body}")))
+}
+
+/// Whether the same words would be refused again. The control plane says so; else the status does.
+fn is_definite(status: u16, body: &str) -> bool {
+    let said: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let retryable = said.as_ref().and_then(|said| said.get("retryable")?.as_bool());
+    (400..500).contains(&status) && !retryable.unwrap_or(matches!(status, 408 | 409 | 425 | 429))
 }
 
 fn pending(config: &Config) -> PathBuf {
@@ -200,7 +238,30 @@ fn is_private_wire(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::check_url;
+    use super::{check_url, is_definite, is_key_line};
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB6NDJ3IX4iL9qqcEXRqPrgAwn0kQ0IJc6cj4vG6OQZ1";
+
+    #[test]
+    fn an_authority_is_one_key_on_one_line() {
+        assert!(is_key_line(KEY) && is_key_line(&format!("{KEY} cairn host_ca")));
+        for second in ["\n", "\r", "\n\n", " comment\n", "\u{2028}", "\0"] {
+            assert!(!is_key_line(&format!("{KEY}{second}{KEY}")), "{second:?}");
+        }
+        assert!(!is_key_line(&format!("{KEY}\n")));
+        assert!(!is_key_line(&format!("cert-authority {KEY}")));
+        assert!(!is_key_line(&format!("namespaces=\"x\" {KEY}")));
+        assert!(!is_key_line("ssh-ed25519") && !is_key_line(""));
+    }
+
+    #[test]
+    fn only_a_definite_no_is_not_asked_again() {
+        assert!(is_definite(422, "{\"code\":\"node_address_invalid\",\"retryable\":false}"));
+        assert!(is_definite(400, "not of Cairn"));
+        assert!(!is_definite(409, "{\"retryable\":true}"));
+        assert!(!is_definite(429, "") && !is_definite(503, "{\"retryable\":false}"));
+    }
 
     #[test]
     fn a_token_is_not_sent_in_the_clear() {

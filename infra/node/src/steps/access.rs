@@ -67,6 +67,8 @@ pub fn is_public_key(text: &str) -> bool {
             | "ecdsa-sha2-nistp384"
             | "ecdsa-sha2-nistp521"
             | "ssh-rsa"
+            | "sk-ssh-ed25519@openssh.com"
+            | "sk-ecdsa-sha2-nistp256@openssh.com"
     );
     let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
     known && body.starts_with("AAAA") && body.len() <= 2_048 && body.bytes().all(base64)
