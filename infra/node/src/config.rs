@@ -67,6 +67,11 @@ impl Config {
         self.state_dir.join("uids")
     }
 
+    /// Uids that were given back, by the time of their files.
+    pub fn released_uids(&self) -> PathBuf {
+        self.state_dir.join("released-uids")
+    }
+
     pub fn images(&self) -> PathBuf {
         self.state_dir.join("homes")
     }

@@ -1,5 +1,6 @@
 //! What this machine is and has.
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +9,7 @@ use cairn_node::{Facts, Resources, Usage};
 use crate::cgroup;
 use crate::config::Config;
 use crate::fault::{Outcome, While};
-use crate::steps::home;
+use crate::steps::{home, uid};
 use crate::{install, system};
 
 /// Looks around. Changes nothing but the directories that are ours.
@@ -28,6 +29,7 @@ pub fn gather(config: &Config) -> Outcome<Facts> {
         certified_until_micros: install::control_plane(config)?
             .map(|known| known.host.until_micros),
         total: total(config)?,
+        last_uid: uid::highest_used(config)?,
         usage: usage(config),
         missing,
     })
@@ -77,9 +79,16 @@ fn total(config: &Config) -> Outcome<Resources> {
     Ok(Resources {
         cpu_millis: u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(1_000),
         memory_bytes: memory_bytes(),
-        disk_bytes: disk.f_blocks.saturating_mul(disk.f_frsize),
+        disk_bytes: disk.f_bavail.saturating_mul(disk.f_frsize).saturating_add(homes_bytes(config)),
         pids_max: u32::try_from(pids).unwrap_or(u32::MAX),
     })
+}
+
+/// What the images of homes take: it is rented out already, and was free before.
+fn homes_bytes(config: &Config) -> u64 {
+    let entries = fs::read_dir(config.images()).into_iter().flatten().flatten();
+    let taken = entries.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * 512));
+    taken.fold(0, u64::saturating_add)
 }
 
 fn memory_bytes() -> u64 {

@@ -17,6 +17,11 @@ const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-cairn.conf";
 const BEGIN: &str = "# BEGIN cairn";
 const END: &str = "# END cairn";
 
+/// Where PAM's files are: the machine's own, and the distribution's.
+const PAM: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+/// Services that run programs in a user's name outside the session, and so outside the cgroup.
+const OUTSIDE: [&str; 4] = ["cron", "crond", "atd", "systemd-user"];
+
 /// The SSH server as it is configured.
 pub struct Sshd {
     program: String,
@@ -161,7 +166,7 @@ fn own_path() -> Outcome<String> {
 }
 
 fn make_accounts() -> Outcome<()> {
-    if !system::group_exists(TENANT_GROUP)? {
+    if system::group_id(TENANT_GROUP)?.is_none() {
         system::run(&["groupadd", "--system", TENANT_GROUP])?;
     }
     match system::account(CONTROL_ACCOUNT)? {
@@ -275,23 +280,30 @@ session [success=done default=ignore] pam_succeed_if.so quiet user = {CONTROL_AC
     );
     let deny =
         format!("account requisite pam_succeed_if.so quiet user notingroup {TENANT_GROUP}\n");
-    put_block(Path::new("/etc/pam.d/sshd"), &sshd, true)?;
-    // Jobs would run outside the cgroup.
-    for service in ["cron", "crond", "atd"] {
-        put_block(&Path::new("/etc/pam.d").join(service), &deny, false)?;
+    let [ours, vendors] = PAM;
+    if !put_block((ours, vendors), "sshd", &sshd)? {
+        let message = format!("{ours}/sshd does not exist: is OpenSSH built without PAM?");
+        return Err(Fault::permanent("pam_missing", message));
+    }
+    for service in OUTSIDE {
+        put_block((ours, vendors), service, &deny)?;
     }
     Ok(())
 }
 
-fn put_block(path: &Path, block: &str, required: bool) -> Outcome<()> {
-    let Some(text) = system::read(path)? else {
-        let message = format!("{} does not exist: is OpenSSH built without PAM?", path.display());
-        return if required { Err(Fault::permanent("pam_missing", message)) } else { Ok(()) };
-    };
-    let mode = fs::metadata(path).map_or(0o644, |found| {
+/// Puts a block at the top of a service's file, if it has one. What the distribution keeps elsewhere is first copied to where it may be
+/// changed. Answers whether there is such a service.
+fn put_block((ours, vendors): (&str, &str), service: &str, block: &str) -> Outcome<bool> {
+    let path = Path::new(ours).join(service);
+    let mut text = system::read(&path)?;
+    if text.is_none() {
+        text = system::read(&Path::new(vendors).join(service))?;
+    }
+    let Some(text) = text else { return Ok(false) };
+    let mode = fs::metadata(&path).map_or(0o644, |found| {
         std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o7777
     });
-    system::write_atomically(path, with_block(&text, block).as_bytes(), mode)
+    system::write_atomically(&path, with_block(&text, block).as_bytes(), mode).map(|()| true)
 }
 
 /// The text with our block, and only one of it, at the top.
@@ -311,7 +323,29 @@ fn with_block(text: &str, block: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::with_block;
+    use std::fs;
+
+    use super::{OUTSIDE, put_block, with_block};
+
+    #[test]
+    fn tenants_are_denied_what_would_run_outside_their_cgroup() {
+        assert!(OUTSIDE.contains(&"systemd-user") && OUTSIDE.contains(&"cron"));
+        let directory = tempfile::tempdir().unwrap();
+        let [ours, vendors] = ["etc", "lib"].map(|name| directory.path().join(name));
+        for (path, service) in [(&ours, "cron"), (&vendors, "cron"), (&vendors, "systemd-user")] {
+            fs::create_dir_all(path).unwrap();
+            fs::write(path.join(service), format!("account include {service}\n")).unwrap();
+        }
+        let places = (ours.to_str().unwrap(), vendors.to_str().unwrap());
+        for service in ["cron", "systemd-user"] {
+            assert!(put_block(places, service, "account requisite no\n").unwrap());
+            let text = fs::read_to_string(ours.join(service)).unwrap();
+            let after = format!("# END cairn\naccount include {service}\n");
+            assert_eq!(text, format!("# BEGIN cairn\naccount requisite no\n{after}"));
+        }
+        assert!(!put_block(places, "atd", "account requisite no\n").unwrap());
+        assert!(!ours.join("atd").exists());
+    }
 
     #[test]
     fn the_block_is_there_once_however_often_it_is_put() {

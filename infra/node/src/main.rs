@@ -4,9 +4,11 @@ mod config;
 mod enrol;
 mod facts;
 mod fault;
+mod files;
 mod install;
 mod ipc;
 mod journal;
+mod mounts;
 mod pam;
 mod processes;
 mod serve;
@@ -14,6 +16,7 @@ mod steps;
 mod sweep;
 mod system;
 mod teardown;
+mod user_manager;
 
 use std::process::ExitCode;
 

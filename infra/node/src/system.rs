@@ -75,9 +75,14 @@ pub fn write_atomically(path: &Path, content: &[u8], mode: u32) -> Outcome<()> {
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        File::open(directory)?.sync_all()
+        sync_directory(directory)
     };
     write().doing(format_args!("writing {}", path.display()))
+}
+
+/// Makes what was made and removed in a directory outlive a loss of power.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 /// Removes a file; an absent one is fine.
@@ -113,6 +118,8 @@ pub fn make_directory(path: &Path, mode: u32) -> Outcome<()> {
 pub struct Account {
     pub login: String,
     pub uid: u32,
+    /// Of its own group.
+    pub gid: u32,
     pub home: String,
 }
 
@@ -126,15 +133,17 @@ pub fn account(key: &str) -> Outcome<Option<Account>> {
         return Err(Fault::transient("name_service", format!("getent passwd: {}", said.stderr)));
     }
     let fields: Vec<&str> = said.stdout.trim_end().split(':').collect();
-    match (fields.first(), fields.get(2).and_then(|uid| uid.parse().ok()), fields.get(5)) {
-        (Some(login), Some(uid), Some(home)) => {
-            Ok(Some(Account { login: (*login).to_owned(), uid, home: (*home).to_owned() }))
-        }
-        _ => Err(Fault::permanent("name_service", format!("unreadable account {}", said.stdout))),
-    }
+    let read = || {
+        let (login, home) = ((*fields.first()?).to_owned(), (*fields.get(5)?).to_owned());
+        let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
+        Some(Account { login, uid, gid, home })
+    };
+    let unreadable = format!("unreadable account {}", said.stdout);
+    read().map(Some).ok_or_else(|| Fault::permanent("name_service", unreadable))
 }
 
-/// Whether a group exists.
-pub fn group_exists(name: &str) -> Outcome<bool> {
-    Ok(ask(&["getent", "group", name])?.success)
+/// The number of a group; `None` when there is no such group.
+pub fn group_id(name: &str) -> Outcome<Option<String>> {
+    let said = ask(&["getent", "group", name])?;
+    Ok(said.success.then(|| said.stdout.split(':').nth(2).unwrap_or_default().to_owned()))
 }

@@ -9,18 +9,25 @@ use cairn_node::{Answer, Observed, Step};
 
 use crate::fault::{Fault, Outcome};
 use crate::processes::{self, Zombies};
-use crate::steps::{self, Allocation, home};
+use crate::steps::{self, Allocation, remains};
 use crate::{cgroup, ipc, sweep, system};
 
 /// Tears down. Safe to repeat.
 ///
-/// Without a claim on its uid an allocation has nothing here: every other step asks for the claim first. Whatever then bears
-/// the uid or the login is a stranger's and is not touched.
+/// Every step but the first asks for a claim on the uid, so an allocation without one has nothing here, unless the claim was lost. What bears
+/// its id tells: then the claim is taken anew, and with it the right to what bears only the uid or the login. If another allocation has the
+/// uid by now, what bears the id is named and left to the owner of the machine.
 pub fn run(allocation: Allocation<'_>) -> Outcome<Answer> {
     let uid = allocation.tenant.uid;
     if steps::inspect(allocation, Step::Uid)?.is_none() {
-        let evidence = format!("uid {uid} is not taken for it, so nothing was ever built");
-        return Ok(Answer::TornDown { left: vec![], evidence, replayed: false });
+        let left = remains::of_id(allocation)?;
+        if left.is_empty() || !steps::uid::reclaim(allocation)? {
+            let evidence = format!(
+                "uid {uid} is not taken for it; looked for its cgroup, image and principal: {} left",
+                left.len()
+            );
+            return Ok(Answer::TornDown { left, evidence, replayed: false });
+        }
     }
     let mut failures = Vec::new();
     let mut attempt = |what: &str, outcome: Outcome<()>| {
@@ -103,27 +110,15 @@ pub fn observe(allocation: Allocation<'_>) -> Outcome<Observed> {
 
 /// Everything that can still be found of an allocation, whole or in part; its claim on the uid aside.
 pub fn leftovers(allocation: Allocation<'_>) -> Outcome<Vec<String>> {
-    let (tenant, config) = (allocation.tenant, allocation.config);
+    let tenant = allocation.tenant;
     let mut left = Vec::new();
     let running = processes::of_uid(tenant.uid, Zombies::Ignore)?;
     left.extend(running.iter().map(|pid| format!("process {pid}")));
-    if let Some(account) = system::account(&tenant.uid.to_string())? {
-        // A stranger's account with this uid is not ours to remove, nor left of us.
-        if account.login == tenant.login {
-            left.push(format!("user {}", account.login));
-        }
-    }
-    let home_is_ours = home::mount_at(&allocation.home())?.is_some();
-    left.extend(home_is_ours.then(|| format!("mount {}", allocation.home().display())));
-    let image = allocation.image();
-    let names = [config.keys().join(&tenant.login), config.principals().join(&tenant.login)];
-    let half = image.with_extension("new");
-    let paths = names.into_iter().chain([image, half]).chain(job_files(&tenant.login));
-    left.extend(paths.filter(|path| path.is_file()).map(|path| format!("file {}", path.display())));
-    if let Some(limiter) = cgroup::find(&config.cgroup_root) {
-        let present = limiter.present(allocation.id);
-        left.extend(present.iter().map(|path| format!("cgroup {}", path.display())));
-    }
+    left.extend(remains::of_steps(allocation)?);
+    let jobs = job_files(&tenant.login);
+    left.extend(
+        jobs.iter().filter(|path| path.is_file()).map(|path| format!("file {}", path.display())),
+    );
     left.extend(ipc::of_uid(tenant.uid).into_iter().map(|object| format!("ipc {object}")));
     let files = sweep::owned(tenant.uid)?;
     left.extend(files.iter().take(20).map(|path| format!("file {}", path.display())));

@@ -135,8 +135,11 @@ pub struct Facts {
     /// When its host certificates end, microseconds since the epoch; absent before enrolment.
     #[serde(default)]
     pub certified_until_micros: Option<i64>,
-    /// All it has.
+    /// All it has; of the disk what is free, and what the homes of tenants have of it.
     pub total: Resources,
+    /// Highest uid that its tenants have, or had a short time ago; 0 when there was none.
+    #[serde(default)]
+    pub last_uid: u32,
     /// What of it is in use; absent when the machine does not say.
     #[serde(default)]
     pub usage: Option<Usage>,

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::Allocation;
 use crate::fault::{Fault, Outcome, While};
+use crate::mounts::{self, Mount};
 use crate::{processes, system};
 
 /// Whether homes can be limited here.
@@ -31,8 +32,8 @@ pub fn inspect(allocation: Allocation<'_>) -> Outcome<Option<String>> {
         return Ok(None);
     }
     let path = home.display();
-    match mount_at(&home)? {
-        Some(mount) if mount.is_safe() && image_is_whole(allocation) => {
+    match mounts::at(&home)? {
+        Some(mount) if is_safe(&mount) && image_is_whole(allocation) => {
             let bytes = allocation.tenant.resources.disk_bytes;
             Ok(Some(format!("{path} is ext4 of {bytes} bytes, nosuid,nodev, mode 0700")))
         }
@@ -50,16 +51,14 @@ pub fn act(allocation: Allocation<'_>) -> Outcome<()> {
         if !image_is_whole(allocation) {
             make_image(allocation)?;
         }
-        if mount_at(&home)?.is_none() {
+        if mounts::at(&home)?.is_none() {
             let image = allocation.image().display().to_string();
             let at = home.display().to_string();
             system::run(&["mount", "-t", "ext4", "-o", "loop,nosuid,nodev", &image, &at])
                 .map_err(|fault| fault.recoded("home_mount_failed"))?;
         }
-        let found = home.join("lost+found");
-        if found.exists() {
-            fs::remove_dir(&found).doing("removing lost+found")?;
-        }
+        // What a tenant keeps under this name is the tenant's own.
+        let _kept = fs::remove_dir(home.join("lost+found"));
     } else if !allows_plain(allocation) {
         let message = "no loop devices or no mkfs.ext4; the owner may allow unlimited homes";
         return Err(Fault::permanent("home_not_limitable", message));
@@ -71,7 +70,8 @@ pub fn act(allocation: Allocation<'_>) -> Outcome<()> {
 
 pub fn undo(allocation: Allocation<'_>) -> Outcome<()> {
     let home = allocation.home();
-    if mount_at(&home)?.is_some_and(|mount| mount.is_loop()) {
+    mounts::detach_of_tenant(&home, allocation.tenant.uid)?;
+    if mounts::at(&home)?.is_some_and(|mount| is_loop(&mount)) {
         unmount(&home)?;
     }
     let image = allocation.image();
@@ -81,11 +81,16 @@ pub fn undo(allocation: Allocation<'_>) -> Outcome<()> {
         remove_directory(&home)?;
         return system::remove_file(&image);
     }
-    let ours = fs::symlink_metadata(&home).is_ok_and(|found| {
+    if is_ours(allocation) { remove_directory(&home) } else { Ok(()) }
+}
+
+/// Whether there is a home directory that can only be this allocation's, mounted or not.
+pub fn is_ours(allocation: Allocation<'_>) -> bool {
+    let home = allocation.home();
+    fs::symlink_metadata(&home).is_ok_and(|found| {
         let owner = found.uid();
         found.is_dir() && (owner == allocation.tenant.uid || (owner == 0 && is_empty(&home)))
-    });
-    if ours { remove_directory(&home) } else { Ok(()) }
+    })
 }
 
 fn is_empty(directory: &Path) -> bool {
@@ -101,9 +106,7 @@ fn make_mount_point(allocation: Allocation<'_>) -> Outcome<()> {
     match fs::symlink_metadata(&home) {
         Err(_) => system::make_directory(&home, 0o700),
         Ok(found) if found.is_dir() => {
-            let ours =
-                found.uid() == allocation.tenant.uid || (found.uid() == 0 && is_empty(&home));
-            if ours || mount_at(&home)?.is_some_and(|mount| mount.is_loop()) {
+            if is_ours(allocation) || mounts::at(&home)?.is_some_and(|mount| is_loop(&mount)) {
                 return Ok(());
             }
             let message = format!("{} exists and is not this allocation's", home.display());
@@ -144,14 +147,22 @@ fn make_image(allocation: Allocation<'_>) -> Outcome<()> {
     fs::rename(&building, &image).doing(format_args!("moving {}", image.display()))
 }
 
+fn is_loop(mount: &Mount) -> bool {
+    mount.source.starts_with("/dev/loop")
+}
+
+fn is_safe(mount: &Mount) -> bool {
+    is_loop(mount) && mount.has("nosuid") && mount.has("nodev")
+}
+
 fn unmount(home: &Path) -> Outcome<()> {
     let mut last = String::new();
     let gone = processes::until(|| {
-        if mount_at(home)?.is_none() {
+        if mounts::at(home)?.is_none() {
             return Ok(true);
         }
         last = system::ask(&["umount".as_ref(), home.as_os_str()])?.stderr;
-        Ok(mount_at(home)?.is_none())
+        Ok(mounts::at(home)?.is_none())
     })?;
     if gone { Ok(()) } else { Err(Fault::transient("home_busy", last)) }
 }
@@ -163,54 +174,19 @@ fn remove_directory(home: &Path) -> Outcome<()> {
     fs::remove_dir_all(home).doing(format_args!("removing {}", home.display()))
 }
 
-/// A mount on a home.
-#[derive(Debug, PartialEq, Eq)]
-pub struct HomeMount {
-    options: String,
-    source: String,
-}
-
-impl HomeMount {
-    fn is_loop(&self) -> bool {
-        self.source.starts_with("/dev/loop")
-    }
-
-    fn is_safe(&self) -> bool {
-        let has = |wanted| self.options.split(',').any(|option| option == wanted);
-        self.is_loop() && has("nosuid") && has("nodev")
-    }
-}
-
-/// The topmost mount at exactly this path.
-pub fn mount_at(path: &Path) -> Outcome<Option<HomeMount>> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").doing("reading mounts")?;
-    Ok(find_mount(&mounts, &path.display().to_string()))
-}
-
-fn find_mount(mountinfo: &str, path: &str) -> Option<HomeMount> {
-    mountinfo.lines().rev().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        let mut before = before.split(' ').skip(4);
-        (before.next()? == path).then_some(())?;
-        let options = before.next()?.to_owned();
-        let source = after.split(' ').nth(1)?.to_owned();
-        Some(HomeMount { options, source })
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::find_mount;
-
-    const MOUNTS: &str = "\
-24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
-90 24 7:0 / /home/t20000 rw,nosuid,nodev,relatime - ext4 /dev/loop0 rw
-91 24 7:1 / /home/t20001 rw,relatime - ext4 /dev/loop1 rw";
+    use super::is_safe;
+    use crate::mounts;
 
     #[test]
     fn a_home_must_be_mounted_without_setuid_and_devices() {
-        assert!(find_mount(MOUNTS, "/home/t20000").unwrap().is_safe());
-        assert!(!find_mount(MOUNTS, "/home/t20001").unwrap().is_safe());
-        assert_eq!(find_mount(MOUNTS, "/home/t2000"), None);
+        let found = mounts::parse(
+            "\
+24 1 8:1 / / rw,nosuid,nodev - ext4 /dev/sda1 rw
+90 24 7:0 / /home/t20000 rw,nosuid,nodev,relatime - ext4 /dev/loop0 rw
+91 24 7:1 / /home/t20001 rw,relatime - ext4 /dev/loop1 rw",
+        );
+        assert_eq!(found.iter().map(is_safe).collect::<Vec<_>>(), [false, true, false]);
     }
 }

@@ -1,11 +1,16 @@
 //! Step 4: CPU, memory and process limits are in force on the allocation's cgroup.
 //!
-//! Sessions land in it before they can run anything: see [`crate::pam`].
+//! Sessions land in it before they can run anything: see [`crate::pam`]. Nothing else may run in the tenant's name: see
+//! [`crate::user_manager`].
 use super::Allocation;
 use crate::cgroup::{self, Limits};
 use crate::fault::{Fault, Outcome};
+use crate::user_manager::Units;
 
 pub fn inspect(allocation: Allocation<'_>) -> Outcome<Option<String>> {
+    if !Units::default().is_denied(allocation.tenant.uid) {
+        return Ok(None);
+    }
     let Some(limiter) = cgroup::find(&allocation.config.cgroup_root) else {
         let allowed = allocation.config.allow_unlimited_processes;
         return Ok(allowed.then(|| "no cgroups here: not limited".to_owned()));
@@ -23,11 +28,18 @@ pub fn inspect(allocation: Allocation<'_>) -> Outcome<Option<String>> {
 }
 
 pub fn act(allocation: Allocation<'_>) -> Outcome<()> {
+    Units::default().deny(allocation.tenant.uid)?;
+    if cgroup::find(&allocation.config.cgroup_root).is_none()
+        && allocation.config.allow_unlimited_processes
+    {
+        return Ok(());
+    }
     let limiter = cgroup::require(&allocation.config.cgroup_root)?;
     limiter.apply(allocation.id, Limits::from(allocation.tenant.resources))
 }
 
 pub fn undo(allocation: Allocation<'_>) -> Outcome<()> {
+    Units::default().allow(allocation.tenant.uid)?;
     let Some(limiter) = cgroup::find(&allocation.config.cgroup_root) else {
         return Ok(());
     };

@@ -3,6 +3,7 @@ pub mod access;
 mod allocation;
 pub mod home;
 pub mod limits;
+pub mod remains;
 pub mod uid;
 pub mod user;
 
@@ -50,7 +51,15 @@ pub fn undo(allocation: Allocation<'_>, step: Step) -> Outcome<()> {
         return Ok(());
     }
     match step {
-        Step::Uid => uid::undo(allocation),
+        Step::Uid => {
+            // The claim says whose the rest is: it goes last.
+            let rest = remains::of_steps(allocation)?;
+            if !rest.is_empty() {
+                let message = format!("other steps are to be undone first: {}", rest.join(", "));
+                return Err(Fault::permanent("steps_remain", message));
+            }
+            uid::undo(allocation)
+        }
         Step::Home => home::undo(allocation),
         Step::User => user::undo(allocation),
         Step::Limits => limits::undo(allocation),

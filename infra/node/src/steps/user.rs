@@ -17,7 +17,9 @@ pub fn inspect(allocation: Allocation<'_>) -> Outcome<Option<String>> {
     let home = allocation.home().display().to_string();
     let member = system::ask(&["id", "-nG", &tenant.login])?.stdout;
     let member = member.split_whitespace().any(|group| group == TENANT_GROUP);
-    if account.uid != tenant.uid || account.home != home || !member {
+    // Teardown and home go by one number for owner and group.
+    let identity = (account.uid, account.gid);
+    if identity != (tenant.uid, tenant.uid) || account.home != home || !member {
         return Ok(None);
     }
     // `!` would lock the account, and sshd then refuses even a good certificate.
@@ -42,17 +44,27 @@ pub fn act(allocation: Allocation<'_>) -> Outcome<()> {
             return Err(Fault::permanent("login_taken", message));
         }
         Some(_) => {
-            let fix = ["usermod", "--password", "*", "--home", &home, "--groups", TENANT_GROUP];
-            return change(&[&fix[..], &[&tenant.login]].concat());
+            make_group(&tenant.login, &uid)?;
+            let identity = ["usermod", "--password", "*", "--gid", &uid];
+            let place = ["--home", &home, "--groups", TENANT_GROUP, &tenant.login];
+            return change(&[&identity[..], &place].concat());
         }
-        None => {}
+        None => make_group(&tenant.login, &uid)?,
     }
     let shell = if fs::exists(SHELL).unwrap_or(false) { SHELL } else { "/bin/sh" };
     // No subordinate ids: files of a tenant have one owner, so that teardown can find them all.
     let none = ["--key", "SUB_UID_COUNT=0", "--key", "SUB_GID_COUNT=0"];
-    let account = ["--user-group", "--groups", TENANT_GROUP, "--uid", &uid, "--password", "*"];
+    let account = ["--gid", &uid, "--groups", TENANT_GROUP, "--uid", &uid, "--password", "*"];
     let place = ["--no-create-home", "--home-dir", &home, "--shell", shell, &tenant.login];
     change(&[&["useradd"][..], &none[..], &account[..], &place[..]].concat())
+}
+
+/// The group of the same name and number, which `useradd` alone would number as it likes when the number is taken.
+fn make_group(login: &str, gid: &str) -> Outcome<()> {
+    if system::group_id(login)?.as_deref() == Some(gid) {
+        return Ok(());
+    }
+    change(&["groupadd", "--gid", gid, login])
 }
 
 pub fn undo(allocation: Allocation<'_>) -> Outcome<()> {
@@ -62,7 +74,7 @@ pub fn undo(allocation: Allocation<'_>) -> Outcome<()> {
         Some(_) => return Ok(()),
         None => {}
     }
-    if system::group_exists(&tenant.login)? {
+    if system::group_id(&tenant.login)?.is_some() {
         change(&["groupdel", &tenant.login])?;
     }
     Ok(())
