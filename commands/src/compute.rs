@@ -1,6 +1,6 @@
 //! Commands of the compute context: renting and releasing.
 use cairn_catalog::Sku;
-use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason};
+use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason, check_public_key};
 use cairn_core::{AllocationId, Currency, NodeId, OrganisationId, Refusal};
 use serde_json::{Value, json};
 
@@ -46,6 +46,9 @@ pub async fn request_allocation(
         let message = format!("the SKU has no price in {currency} now");
         return refuse("price_missing", message).await;
     };
+    if let Err(error) = check_public_key(&ssh_public_key) {
+        return refuse(error.code(), error.to_string()).await;
+    }
     let price = PinnedPrice {
         version: price.version,
         currency: price.currency,

@@ -51,7 +51,8 @@ pub trait World: Send + Sync {
     async fn set_broken(&self, _name: &str, _broken: bool) {}
     /// The customer's key.
     fn public_key(&self) -> String {
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVzZXJrZXl1c2Vya2V5dXNlcmtleXVzZXJrZXl1".to_owned()
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVzZXJrZXl1c2Vya2V5dXNlcmtleXVzZXJrZXl1c2Vy"
+            .to_owned()
     }
 }
 
@@ -288,7 +289,16 @@ impl Harness {
 
     /// Invites and enrols the world's machine, and waits until it is ready.
     pub async fn enrol(&mut self, name: &str) -> NodeId {
-        let invite = fleet::InviteNode { node_id: None, name: name.to_owned() };
+        self.enrol_as(None, name).await
+    }
+
+    /// Puts the world's machine under its node id again, as after a quarantine.
+    pub async fn enrol_anew(&mut self) {
+        self.enrol_as(Some(self.node_id), "node-1").await;
+    }
+
+    async fn enrol_as(&mut self, node_id: Option<NodeId>, name: &str) -> NodeId {
+        let invite = fleet::InviteNode { node_id, name: name.to_owned() };
         let invited = fleet::invite_node(&self.commands, &self.context(), invite).await.unwrap();
         let token = invited.token.unwrap();
         let node_id = fleet::node_of_token(&token).unwrap();

@@ -8,8 +8,9 @@ use crate::allocation::{
 
 type Decision = Result<Vec<Event>, Error>;
 
-/// One line, a known key type, base 64, and nothing that could end a line or begin an option.
-fn check_public_key(key: &str) -> Result<(), Error> {
+/// One line, a known key type, base 64, and nothing that could end a line or begin an option. Whether it is a whole key is asked before
+/// ([`crate::check_public_key`]): histories hold keys that were taken by their shape.
+fn check_shape(key: &str) -> Result<(), Error> {
     let mut parts = key.split(' ');
     let (kind, body, end) = (parts.next(), parts.next(), parts.next());
     let known = matches!(
@@ -20,6 +21,8 @@ fn check_public_key(key: &str) -> Result<(), Error> {
                 | "ecdsa-sha2-nistp384"
                 | "ecdsa-sha2-nistp521"
                 | "ssh-rsa"
+                | "sk-ssh-ed25519@openssh.com"
+                | "sk-ecdsa-sha2-nistp256@openssh.com"
         )
     );
     let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
@@ -121,7 +124,7 @@ impl Allocation {
         else {
             return Err(self.wrong());
         };
-        check_public_key(&ssh_public_key)?;
+        check_shape(&ssh_public_key)?;
         if self.status != Status::Unknown {
             let same = self.organisation_id == Some(organisation_id)
                 && self.sku_id == sku_id

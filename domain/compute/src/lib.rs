@@ -2,8 +2,10 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod allocation;
 mod decisions;
+mod public_key;
 
 pub use allocation::{
     Allocation, AllocationCommand, AllocationError, AllocationEvent, AllocationStatus, PinnedPrice,
     Placement, ReleaseReason, Step,
 };
+pub use public_key::check_public_key;
