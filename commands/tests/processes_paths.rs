@@ -23,11 +23,11 @@ async fn a_changed_host_key_quarantines_the_node_and_gives_the_money_back(
     _: PgPoolOptions,
     db: Options,
 ) {
-    let mut harness = Harness::start(db, Memory::new()).await;
+    let memory = Memory::new();
+    let mut harness = Harness::start(db, Arc::clone(&memory) as _).await;
     let organisation_id = harness.organisation();
     top_up(&mut harness, organisation_id, 20).await;
     harness.faults.arm("ensure_user", Mode::Untrusted);
-    harness.faults.arm("tear_down", Mode::Untrusted);
     let allocation_id = rent(&mut harness, organisation_id).await;
     harness.until("an operator is called", |s| !s.stuck.is_empty()).await;
     let node: Node = harness.load(&harness.node_id.to_string()).await;
@@ -39,6 +39,18 @@ async fn a_changed_host_key_quarantines_the_node_and_gives_the_money_back(
     assert!(allocation.needs_operator);
     let wallet = wallet(&harness, organisation_id).await;
     assert_eq!((wallet.held_nanos, wallet.posted_nanos), (0, usd(20).nanos));
+    // Nobody has spoken to it since, whatever is to be taken off it. Enrolled anew, it is cleaned and its capacity is free.
+    let key = allocation_id.to_string();
+    assert_eq!(memory.nodes.left(&key), ["uid", "home"]);
+    assert_eq!(harness.faults.hits("tear_down"), 0, "a login to a quarantined node");
+    harness.faults.mend();
+    harness.enrol_anew().await;
+    let stuck = harness.snapshot().await.stuck[0].id.clone();
+    harness.retry(&stuck).await.unwrap();
+    harness.until("it is clean", |s| s.ended("rent_node", &key)).await;
+    assert_eq!(memory.nodes.left(&key), Vec::<String>::new());
+    let node: Node = harness.load(&harness.node_id.to_string()).await;
+    assert!(node.is_schedulable() && node.reservations.is_empty());
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -167,9 +167,14 @@ impl Act<'_> {
         Ok((target, tenant))
     }
 
-    /// Where a node is, and by which keys it is known.
+    /// Where a node is, and by which keys it is known. A node that is not trusted is not spoken to, not even to take something off it: that
+    /// is tried again until it is enrolled anew, or until the deadline keeps its capacity back and calls an operator.
     pub async fn target(&self, node_id: NodeId) -> Result<NodeTarget, PortError> {
         let node = self.load::<Node>(&node_id.to_string()).await?;
+        if !node.may_be_reached() {
+            let message = format!("{node_id} is {:?}: no login to it", node.lifecycle);
+            return Err(PortError::transient("node_not_trusted", message));
+        }
         Ok(NodeTarget {
             node_id,
             address: node.address,
