@@ -7,6 +7,7 @@
 mod nodes;
 #[path = "../../../commands/tests/support/mod.rs"]
 mod support;
+mod trust;
 mod world;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};

@@ -55,6 +55,19 @@ impl RealNode {
         Arc::clone(self.node.lock().unwrap().as_ref().unwrap())
     }
 
+    /// The machine has other host keys from now on.
+    pub async fn change_host_keys(&self) {
+        let node = self.node();
+        tokio::task::spawn_blocking(move || node.change_host_keys().unwrap()).await.unwrap();
+    }
+
+    /// Logins of the control plane that its SSH server has let in.
+    pub async fn control_logins(&self) -> usize {
+        let node = self.node();
+        let log = tokio::task::spawn_blocking(move || node.sshd_log().unwrap()).await.unwrap();
+        log.lines().filter(|line| line.contains("Accepted publickey for cairn-control")).count()
+    }
+
     /// Takes the node away.
     pub async fn stop(&self) {
         let node = self.node.lock().unwrap().take();
