@@ -1,10 +1,10 @@
 //! Commands of the fleet context: inviting, enrolling and steering nodes.
-use cairn_core::{NodeId, Resources};
+use cairn_core::{NodeId, Refusal, Resources};
 use cairn_fleet::{HostKey, Node, NodeCommand, NodeFacts, Policy};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::answers::first_answer;
+use crate::answers::{first_answer, refused};
 use crate::{CommandContext, Commands, ExecuteError, Executed};
 
 /// How long an enrolment token is good for.
@@ -88,28 +88,58 @@ pub struct EnrolNode {
     pub host_certificate_serial: u64,
 }
 
+/// Whether an enrolment may be signed and carried out: the token is good now, or this is the enrolment that it was good for and the answer
+/// may be given once more.
+///
+/// Anybody may post an enrolment, so a refusal here is not stored, and nothing is signed before.
+///
+/// # Errors
+/// `enrolment_token_refused`, also when there is no such node.
+pub async fn check_enrolment(
+    commands: &Commands,
+    context: &CommandContext,
+    input: &EnrolNode,
+) -> Result<(), ExecuteError> {
+    let (node, _) = commands.executor.load::<Node>(&input.node_id.to_string()).await?;
+    let at = commands.clock.now();
+    let Err(refusal) = node.check_token(&token_sha256(&input.token), at) else {
+        return Ok(());
+    };
+    let same = node.may_hear_again((&input.address, input.port), &input.host_keys, at);
+    match first_answer(commands, context).await? {
+        Some(Ok(_)) if same => Ok(()),
+        _ => Err(refused(refusal.code(), refusal.to_string())),
+    }
+}
+
 /// Pins a node's keys and fixes its capacity. Answers `{"node_id"}`; `verify_node` goes on.
 ///
 /// # Errors
-/// `enrolment_token_refused`, `host_key_missing`, `no_capacity`, `unknown_node`.
+/// `enrolment_token_refused`, `host_key_missing`, `no_capacity`.
 pub async fn enrol_node(
     commands: &Commands,
     context: &CommandContext,
     input: EnrolNode,
 ) -> Result<Executed, ExecuteError> {
+    check_enrolment(commands, context, &input).await?;
     let result = json!({ "node_id": input.node_id });
     let stream = input.node_id.to_string();
     let enrol = NodeCommand::Enrol {
         token_sha256: token_sha256(&input.token),
-        address: input.address,
+        address: input.address.clone(),
         port: input.port,
-        host_keys: input.host_keys,
-        facts: input.facts,
+        host_keys: input.host_keys.clone(),
+        facts: input.facts.clone(),
         reserve: input.reserve,
         host_certificate_serial: input.host_certificate_serial,
         at: commands.clock.now(),
     };
-    commands.executor.execute::<Node>(&stream, enrol, context, result).await
+    let executed = commands.executor.execute::<Node>(&stream, enrol, context, result).await?;
+    if executed.replayed {
+        // The same words, posted twice at once: the other one may have come from another address.
+        check_enrolment(commands, context, &input).await?;
+    }
+    Ok(executed)
 }
 
 /// A wish to steer what a node is used for.

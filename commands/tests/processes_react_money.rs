@@ -201,6 +201,7 @@ fn enrolled() -> Occurrence {
         helper_version: "1".to_owned(),
         cgroup: "v2".to_owned(),
         total: RESOURCES,
+        last_uid: 0,
     };
     node(NodeEvent::Enrolled {
         address: "n".to_owned(),

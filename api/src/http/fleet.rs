@@ -120,12 +120,26 @@ async fn enrol_node(
     wish: Enrolment,
 ) -> Result<Json<SignedEnrolment>, Problem> {
     let Enrolment { applicant, context } = wish;
+    let mut input = enrol_input(applicant.clone(), api.enrolments.reserve);
+    fleet::check_enrolment(&api.commands, &context, &input).await?;
+    check_address(&api, &input).await?;
     let admission = api.enrolments.authority.admit(&applicant, api.commands.clock.now());
     let admission = admission.map_err(|error| Problem::internal(&error.to_string()))?;
-    let serial = admission.host_certificate_serial;
-    let input = enrol_input(applicant, api.enrolments.reserve, serial);
+    input.host_certificate_serial = admission.host_certificate_serial;
     fleet::enrol_node(&api.commands, &context, input).await?;
     Ok(Json(admission.answer))
+}
+
+/// A host certificate names the address: no two nodes may have the same.
+async fn check_address(api: &Api, input: &EnrolNode) -> Result<(), Problem> {
+    let node_id = input.node_id.to_string();
+    match view::other_at(api.pool(), &input.address, &node_id).await? {
+        None => Ok(()),
+        Some(other) => {
+            let detail = format!("{} is the address of {other}", input.address);
+            Err(Problem::new("node_address_in_use", detail))
+        }
+    }
 }
 
 macro_rules! policy_route {
@@ -194,7 +208,8 @@ fn node_id(text: &str) -> Result<NodeId, Problem> {
     text.parse().map_err(|_| Problem::missing(Missing::Node))
 }
 
-/// A parsed enrolment: the token stands for a key, and makes a repeat a repeat.
+/// A parsed enrolment: the token and what is said with it stand for a key, and make a repeat a repeat. Other words with the same token are
+/// another wish.
 #[derive(Debug)]
 pub struct Enrolment {
     applicant: Applicant,
@@ -213,9 +228,11 @@ impl<S: Send + Sync> FromRequest<S> for Enrolment {
         let applicant = Applicant::try_from_request(&enrol, peer)
             .map_err(|error| Problem::new(error.code(), error.to_string()))?;
         let request_id = parts.extensions.get::<RequestId>().map(RequestId::to_string);
+        let body_hash = body::wish_hash(&parts.method, parts.uri.path(), &value);
+        let wish = Sha256::new().chain_update(&enrol.token).chain_update(body_hash).finalize();
         let context = CommandContext {
-            command_id: format!("enrol:{}", hex::encode(Sha256::digest(&enrol.token))),
-            body_hash: body::wish_hash(&parts.method, parts.uri.path(), &value),
+            command_id: format!("enrol:{}", hex::encode(wish)),
+            body_hash,
             actor: applicant.node_id.to_string(),
             organisation_id: None,
             correlation_id: request_id.unwrap_or_default(),
@@ -227,12 +244,10 @@ impl<S: Send + Sync> FromRequest<S> for Enrolment {
     }
 }
 
-fn enrol_input(
-    applicant: Applicant,
-    reserve: Resources,
-    host_certificate_serial: u64,
-) -> EnrolNode {
+/// Without the serial of a certificate, which is not signed yet.
+fn enrol_input(applicant: Applicant, reserve: Resources) -> EnrolNode {
     let Applicant { node_id, token, address, port, host_keys, facts } = applicant;
+    let host_certificate_serial = 0;
     EnrolNode { node_id, token, address, port, host_keys, facts, reserve, host_certificate_serial }
 }
 

@@ -97,6 +97,7 @@ codes! {
     host_key_missing UNPROCESSABLE_ENTITY false "The node presents no host key";
     host_key_invalid UNPROCESSABLE_ENTITY false "A host key is not an OpenSSH public key";
     node_address_invalid UNPROCESSABLE_ENTITY false "The node's address is malformed";
+    node_address_in_use CONFLICT false "Another node has this address";
     node_not_ready CONFLICT false "The node lacks something that allocations need";
     node_in_wrong_state CONFLICT false "The node cannot do this now";
     node_not_schedulable CONFLICT false "The node takes no new allocations";

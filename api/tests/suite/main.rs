@@ -4,6 +4,7 @@ mod auth;
 mod bad_input;
 mod cli;
 mod demo;
+mod enrolment;
 mod foreign;
 mod hang_up;
 mod house;

@@ -98,7 +98,7 @@ impl Stage {
         }
     }
 
-    fn context(&self) -> CommandContext {
+    pub fn context(&self) -> CommandContext {
         let command_id = format!("test:{:032x}", self.commands.ids.next());
         CommandContext {
             body_hash: [0; 32],

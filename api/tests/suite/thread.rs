@@ -139,7 +139,7 @@ async fn an_invitation_lets_one_node_in_once(_: PgPoolOptions, options: PgConnec
     assert_eq!(nobody.post("/v1/nodes/enrol", &enrolment).await.status, 200);
     assert_eq!(nobody.post("/v1/nodes/enrol", &enrolment).await.status, 200, "the answer was lost");
     let thief = nobody.post("/v1/nodes/enrol", &with("address", json!("192.0.2.66"))).await;
-    assert_eq!((thief.status, thief.code()), (422, "idempotency_key_reused"));
+    assert_eq!((thief.status, thief.code()), (403, "enrolment_token_refused"));
     let path = format!("/v1/nodes/{}", invited.text("/node_id"));
     let node = operator.until(&path, |node| node["lifecycle"] == "ready").await;
     assert_eq!(node["address"], "192.0.2.7");

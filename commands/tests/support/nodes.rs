@@ -41,6 +41,7 @@ pub fn facts() -> NodeFacts {
             disk_bytes: 100 * gib,
             pids_max: 10_000,
         },
+        last_uid: 0,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The fleet context: nodes, how they are trusted, and what of them is reserved.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
+mod enrolment;
 pub mod health;
 pub mod node;
 mod reservations;

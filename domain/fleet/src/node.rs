@@ -30,6 +30,14 @@ pub struct NodeFacts {
     pub cgroup: String,
     /// All it has; pids and disk included.
     pub total: Resources,
+    /// Highest uid that tenants have there, or had a short time ago, also under another control plane or node id; 0 when there was none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub last_uid: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What has happened to a node.
@@ -353,8 +361,9 @@ impl Decider for Node {
                 self.token_sha256 = None;
                 self.lifecycle = NodeLifecycle::Expired;
             }
-            NodeEvent::Enrolled { address, port, host_keys, capacity, .. } => {
+            NodeEvent::Enrolled { address, port, host_keys, capacity, facts, .. } => {
                 self.token_sha256 = None;
+                self.last_uid = self.last_uid.max(facts.last_uid);
                 self.address = address;
                 self.port = port;
                 self.host_keys = host_keys;
@@ -403,59 +412,7 @@ impl Decider for Node {
 
 cqrs_aggregate!(Node);
 
-fn check_name(name: &str) -> Result<(), NodeError> {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let fits = !name.is_empty() && name.len() <= 63 && !name.starts_with('-');
-    if fits && name.bytes().all(allowed) { Ok(()) } else { Err(NodeError::BadName) }
-}
-
 impl Node {
-    fn invite(
-        &self,
-        node_id: NodeId,
-        name: String,
-        token_sha256: String,
-        expires_at: Timestamp,
-        at: Timestamp,
-    ) -> Result<Vec<NodeEvent>, NodeError> {
-        check_name(&name)?;
-        if self.policy == Policy::Retired {
-            return Err(NodeError::Retired);
-        }
-        match self.lifecycle {
-            NodeLifecycle::Invited if self.token_sha256.as_ref() == Some(&token_sha256) => {
-                Ok(vec![])
-            }
-            NodeLifecycle::Verifying | NodeLifecycle::Ready => {
-                Err(NodeError::WrongLifecycle(self.lifecycle))
-            }
-            NodeLifecycle::Unknown
-            | NodeLifecycle::Invited
-            | NodeLifecycle::Expired
-            | NodeLifecycle::Quarantined => {
-                Ok(vec![NodeEvent::Invited { node_id, name, token_sha256, expires_at, at }])
-            }
-        }
-    }
-
-    fn expire_invitation(&self, at: Timestamp) -> Vec<NodeEvent> {
-        let over = self.lifecycle == NodeLifecycle::Invited && at >= self.token_expires_at;
-        if over { vec![NodeEvent::InvitationExpired { at }] } else { vec![] }
-    }
-
-    fn may_enrol(
-        &self,
-        token: &str,
-        host_keys: &[HostKey],
-        at: Timestamp,
-    ) -> Result<(), NodeError> {
-        let matches = self.token_sha256.as_deref() == Some(token);
-        if self.lifecycle != NodeLifecycle::Invited || !matches || at >= self.token_expires_at {
-            return Err(NodeError::TokenRefused);
-        }
-        if host_keys.is_empty() { Err(NodeError::NoHostKey) } else { Ok(()) }
-    }
-
     fn record_probe(
         &self,
         failure: Option<String>,

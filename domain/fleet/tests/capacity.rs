@@ -34,6 +34,7 @@ fn ready() -> Node {
                 helper_version: "0.1.0".to_owned(),
                 cgroup: "v2".to_owned(),
                 total: resources(20),
+                last_uid: 0,
             },
             reserve: resources(0),
             host_certificate_serial: 1,

@@ -33,6 +33,7 @@ fn ready() -> Vec<NodeCommand> {
                 helper_version: "0.1.0".to_owned(),
                 cgroup: "v2".to_owned(),
                 total: ALL,
+                last_uid: 0,
             },
             reserve: Resources::default(),
             host_certificate_serial: 1,

@@ -38,6 +38,7 @@ fn enrol_as(token: &str, host_keys: &[&str], reserve: Resources, at: Timestamp) 
             helper_version: "0.1.0".to_owned(),
             cgroup: "v2".to_owned(),
             total: resources(11),
+            last_uid: 0,
         },
         reserve,
         host_certificate_serial: 1,
@@ -124,6 +125,51 @@ fn a_token_works_once_and_only_in_its_time() {
     check(invited, enrol_as(TOKEN, keys, resources(1), late))
         .then_refused("enrolment_token_refused");
     check(invited, enrol_as(TOKEN, keys, resources(1), late.plus_secs(-1))).events();
+}
+
+#[test]
+fn a_lost_answer_may_be_heard_again_by_the_same_machine_and_for_a_short_time() {
+    let keys = ["ssh-ed25519 AAAA".to_owned()];
+    let here = ("10.0.0.2", 22);
+    let late = AT.plus_secs(1_800);
+    let hears = |node: &Node, at| node.may_hear_again(here, &keys, at);
+    for history in [&ready()[..2], &ready()[..]] {
+        let node = fold(history);
+        assert!(hears(&node, late.plus_secs(-1)));
+        assert!(!hears(&node, late), "the invitation would be over");
+        assert!(!node.may_hear_again(("10.0.0.3", 22), &keys, AT));
+        assert!(!node.may_hear_again(("10.0.0.2", 23), &keys, AT));
+        assert!(!node.may_hear_again(here, &["ssh-ed25519 BBBB".to_owned()], AT));
+    }
+    assert!(!hears(&fold(&ready()[..1]), AT), "it has not enrolled");
+    assert!(!hears(&fold(&ready_and(&[quarantine()])), AT));
+    assert!(!hears(&fold(&ready_and(&[policy(Policy::Retired)])), AT));
+}
+
+#[test]
+fn only_a_node_that_enrolled_and_is_trusted_is_reached() {
+    assert!(!fold(&ready()[..1]).may_be_reached());
+    assert!(fold(&ready()[..2]).may_be_reached() && fold(&ready()).may_be_reached());
+    assert!(!fold(&ready_and(&[quarantine()])).may_be_reached());
+    let again = [quarantine(), invite("n1", "bb")];
+    assert!(!fold(&ready_and(&again)).may_be_reached());
+}
+
+#[test]
+fn a_machine_that_had_tenants_before_goes_on_after_their_uids() {
+    let mut known = enrol();
+    if let NodeCommand::Enrol { facts, .. } = &mut known {
+        facts.last_uid = 20_041;
+    }
+    let node = fold(&[invite("n1", TOKEN), known, probe(None), reserve(1, 1)]);
+    assert_eq!(node.reservations[&allocation(1).to_string()].uid, 20_042);
+    // An enrolment anew never goes back.
+    let anew = [quarantine(), invite("n1", TOKEN), enrol(), probe(None), reserve(2, 1)];
+    let node = anew.into_iter().fold(node, |node, command| {
+        let events = node.decide(command).unwrap();
+        events.into_iter().fold(node, Node::evolve)
+    });
+    assert_eq!(node.reservations[&allocation(2).to_string()].uid, 20_043);
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub fn facts_from_wire(facts: &Facts) -> NodeFacts {
         os: facts.os.clone(),
         helper_version: facts.helper_version.clone(),
         cgroup: facts.cgroup.clone(),
+        last_uid: facts.last_uid,
         total: Resources {
             cpu_millis: facts.total.cpu_millis,
             memory_bytes: facts.total.memory_bytes,

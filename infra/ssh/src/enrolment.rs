@@ -43,10 +43,8 @@ impl Applicant {
     /// When the words are not well formed, or the node says itself that it is not ready.
     pub fn try_from_request(request: &EnrolRequest, peer: IpAddr) -> Result<Self, EnrolmentError> {
         let node_id = request.node_id().parse().map_err(|_| EnrolmentError::BadToken)?;
-        let address = request.address.clone().unwrap_or_else(|| peer.to_string());
-        if !is_address(&address) {
-            return Err(EnrolmentError::BadAddress(address));
-        }
+        let named = request.address.clone().unwrap_or_else(|| peer.to_string());
+        let address = address(&named).ok_or(EnrolmentError::BadAddress(named))?;
         if request.host_keys.is_empty() || request.host_keys.len() > HOST_KEYS_MAX {
             return Err(EnrolmentError::BadHostKey(format!("{} of them", request.host_keys.len())));
         }
@@ -102,10 +100,15 @@ pub fn canonical(text: &str) -> Result<HostKey, EnrolmentError> {
     key.to_openssh().map_err(bad)
 }
 
-fn is_address(text: &str) -> bool {
+/// One way only to write it: two nodes with one address are found out by comparing.
+fn address(text: &str) -> Option<String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(address.to_canonical().to_string());
+    }
     let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
     let is_name = !text.is_empty() && text.len() <= 253 && !text.starts_with('-');
-    text.parse::<IpAddr>().is_ok() || (is_name && text.bytes().all(name))
+    let text = text.strip_suffix('.').unwrap_or(text);
+    (is_name && text.bytes().all(name)).then(|| text.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -134,6 +137,7 @@ mod tests {
             clock_micros: 0,
             certified_until_micros: None,
             total: Resources::default(),
+            last_uid: 0,
             usage: None,
             missing: vec![],
         };
@@ -158,6 +162,21 @@ mod tests {
             Applicant::try_from_request(&odd, PEER),
             Err(EnrolmentError::BadAddress(_))
         ));
+    }
+
+    #[test]
+    fn an_address_is_written_in_one_way() {
+        let cases = [
+            ("::FFFF:192.0.2.7", "192.0.2.7"),
+            ("2001:DB8:0::1", "2001:db8::1"),
+            ("N1.Example.org.", "n1.example.org"),
+        ];
+        for (said, written) in cases {
+            let told = EnrolRequest { address: Some(said.to_owned()), ..request() };
+            assert_eq!(Applicant::try_from_request(&told, PEER).unwrap().address, written);
+        }
+        let mapped = "::ffff:192.0.2.9".parse().unwrap();
+        assert_eq!(Applicant::try_from_request(&request(), mapped).unwrap().address, "192.0.2.9");
     }
 
     #[test]

@@ -84,6 +84,7 @@ impl ScriptedNodes {
             helper_version: env!("CARGO_PKG_VERSION").to_owned(),
             cgroup: "none".to_owned(),
             total,
+            last_uid: 0,
         };
         Self { facts, state: Mutex::default() }
     }

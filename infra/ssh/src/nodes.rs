@@ -264,6 +264,7 @@ mod tests {
             clock_micros: NOW.as_micros(),
             certified_until_micros: None,
             total: Resources::default(),
+            last_uid: 0,
             usage: None,
             missing: vec![],
         }

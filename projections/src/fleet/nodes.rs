@@ -9,7 +9,7 @@ use cairn_fleet::{HostKey, NodeEvent, NodeFacts};
 use sqlx::PgConnection;
 
 pub use super::nodes_query::{
-    Filter, Node, Reservation, by_token_sha256, candidates, get, list, reservations,
+    Filter, Node, Reservation, by_token_sha256, candidates, get, list, other_at, reservations,
 };
 use super::nodes_reservations::{quarantine, release, reserve};
 use crate::engine::{Interest, ProjectError, Projection};

@@ -131,6 +131,24 @@ pub async fn by_token_sha256(
     Ok(select(pool, (None, Some(token_sha256)), Filter::default(), (i64::MAX, 1)).await?.pop())
 }
 
+/// Another node that is not retired and has this address.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn other_at(
+    pool: &PgPool,
+    address: &str,
+    node_id: &str,
+) -> Result<Option<String>, QueryError> {
+    let other = sqlx::query_scalar!(
+        r#"SELECT node_id FROM fleet_nodes WHERE address = $1 AND node_id <> $2
+             AND policy <> 'retired' LIMIT 1"#,
+        address,
+        node_id,
+    );
+    Ok(other.fetch_optional(pool).await?)
+}
+
 /// Nodes, the last invited first.
 ///
 /// # Errors

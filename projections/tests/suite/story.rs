@@ -189,6 +189,7 @@ impl World {
                 helper_version: "0.1.0".to_owned(),
                 cgroup: "v2".to_owned(),
                 total: SMALL.plus(SMALL).plus(SMALL),
+                last_uid: 0,
             },
             reserve: SMALL,
             host_certificate_serial: 1,
