@@ -28,11 +28,32 @@ pub async fn prove(
         return Err(PortError::permanent("not_the_tenant", message));
     }
     let allocation = tenant.allocation_id.to_string();
-    if !unlimited && !said.lines().skip(1).any(|line| line.ends_with(&allocation)) {
+    if !unlimited && !is_limited(said.lines().skip(1), &allocation) {
         let message = format!("{}: the session runs outside its cgroup", node.node_id);
         return Err(PortError::permanent("session_not_limited", message));
     }
     Ok(StepReport { observed: id })
+}
+
+/// Whether a process is in the group in every hierarchy that limits it, by its `/proc/self/cgroup`. With version 1 each controller has a
+/// hierarchy of its own, and a process may be in the group in some of them only.
+fn is_limited<'a>(lines: impl Iterator<Item = &'a str>, group: &str) -> bool {
+    let mut limited = [false; 3];
+    let mut unified = false;
+    let mut of_version_1 = 0;
+    for line in lines {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let inside = path.rsplit('/').next() == Some(group);
+        unified |= controllers.is_empty() && inside;
+        for (at, wanted) in ["cpu", "memory", "pids"].into_iter().enumerate() {
+            if controllers.split(',').any(|controller| controller == wanted) {
+                of_version_1 += 1;
+                limited[at] |= inside;
+            }
+        }
+    }
+    if of_version_1 == limited.len() { limited.iter().all(|inside| *inside) } else { unified }
 }
 
 async fn inspect(
@@ -81,6 +102,35 @@ async fn log_in(nodes: &SshNodes, node: &NodeTarget, tenant: &Tenant) -> Result<
             Err(failure) => {
                 return Err(failure.into_port(node, (FailureKind::Permanent, "login_refused")));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_limited;
+
+    fn is(text: &str) -> bool {
+        is_limited(text.lines(), "alloc_1")
+    }
+
+    #[test]
+    fn of_version_2_the_one_group_counts() {
+        assert!(is("0::/cairn/alloc_1"));
+        assert!(!is("0::/cairn/alloc_2") && !is("0::/alloc_1/inner") && !is("0::/xalloc_1"));
+        assert!(!is(""));
+    }
+
+    #[test]
+    fn of_version_1_every_controller_that_limits_must_be_in_it() {
+        let all = "4:pids:/cairn/alloc_1\n3:memory:/cairn/alloc_1\n2:cpu,cpuacct:/cairn/alloc_1";
+        assert!(is(&format!("{all}\n1:name=systemd:/\n0::/")));
+        for controller in ["pids", "memory", "cpu,cpuacct"] {
+            let inside = format!(":{controller}:/cairn/alloc_1");
+            let outside = all.replace(&inside, &format!(":{controller}:/"));
+            assert_ne!(outside, all);
+            assert!(!is(&outside), "{controller}");
+            assert!(!is(&format!("{outside}\n0::/cairn/alloc_1")), "{controller}");
         }
     }
 }

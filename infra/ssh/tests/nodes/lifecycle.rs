@@ -1,13 +1,15 @@
 //! From enrolment to nothing left.
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cairn_commands::ports::{FailureKind, NodePort};
 use cairn_compute::Step;
 use cairn_core::NodeId;
-use cairn_ssh::CertificateAuthority;
+use cairn_ssh::{Applicant, CertificateAuthority, EnrolResponse, SignedEnrolment};
 use cairn_testbed::Step as Broken;
 
-use super::support::{enrol, enrol_as, key, nowhere, world};
+use super::support::{enrol, enrol_as, enrol_with, key, now, nowhere, world};
 
 #[test]
 fn a_rental_from_enrolment_to_nothing_left() {
@@ -158,4 +160,46 @@ fn an_answer_from_another_control_plane_is_not_installed() {
     // Enrolling again, for example after a quarantine, is an ordinary thing.
     enrol(&world.node, &world.authority, NodeId::from_bits(7)).unwrap();
     world.runtime.block_on(world.nodes.probe(&world.target)).unwrap();
+}
+
+/// Signs as `ssh-keygen` does, with a key in a file.
+fn sign(text: &str, key: &Path, place: &Path) -> SignedEnrolment {
+    let file = place.join("to-be-signed");
+    std::fs::write(&file, text).unwrap();
+    let _old = std::fs::remove_file(place.join("to-be-signed.sig"));
+    let signed = Command::new("ssh-keygen")
+        .args(["-q", "-Y", "sign", "-n", "cairn-enrol", "-f"])
+        .args([key, &file])
+        .status();
+    assert!(signed.unwrap().success());
+    let signature = std::fs::read_to_string(place.join("to-be-signed.sig")).unwrap();
+    SignedEnrolment { answer: text.to_owned(), signature }
+}
+
+#[test]
+fn an_answer_with_a_second_authority_behind_the_named_one_is_not_installed() {
+    let Some(world) = world("smuggled") else { return };
+    let authority = "/etc/ssh/cairn/control_authority.pub";
+    let before = world.node.run(&["cat", authority]).unwrap();
+    let place = world.files.path();
+    let other = CertificateAuthority::open(&place.join("other")).unwrap();
+    let named = world.authority.known_hosts_line().unwrap();
+    let named = named.strip_prefix("@cert-authority * ").unwrap().to_owned();
+    let expected = world.authority.fingerprint();
+    let answer = |applicant: &Applicant, second: bool| {
+        let genuine = other.admit(applicant, now()).unwrap().answer.answer;
+        let mut response: EnrolResponse = serde_json::from_str(&genuine).unwrap();
+        let theirs = response.host_authority.clone();
+        response.host_authority = if second { format!("{named}\ncairn {theirs}") } else { theirs };
+        let text = serde_json::to_string(&response).unwrap();
+        sign(&text, &place.join("other/host_ca"), place)
+    };
+    let smuggled = |applicant: &Applicant| answer(applicant, true);
+    let refused = enrol_with(&world.node, smuggled, NodeId::from_bits(7), &expected).unwrap_err();
+    assert!(refused.contains("answer_untrusted"), "{refused}");
+    assert_eq!(world.node.run(&["cat", authority]).unwrap(), before);
+    // The other one alone, under its own name, is fine: what was refused is the second line.
+    let alone = |applicant: &Applicant| answer(applicant, false);
+    enrol_with(&world.node, alone, NodeId::from_bits(7), &other.fingerprint()).unwrap();
+    assert_ne!(world.node.run(&["cat", authority]).unwrap(), before);
 }

@@ -10,7 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cairn_commands::ports::{Clock, IdSource, IntentKey, NodePort, NodeTarget, PortError, Tenant};
 use cairn_compute::Step;
 use cairn_core::{AllocationId, NodeId, Resources, Timestamp};
-use cairn_ssh::{Applicant, CertificateAuthority, Credential, EnrolRequest, SshConfig, SshNodes};
+use cairn_ssh::{
+    Applicant, CertificateAuthority, Credential, EnrolRequest, SignedEnrolment, SshConfig, SshNodes,
+};
 use cairn_testbed::{Invitation, NamespaceNode, Relay, Said};
 use tempfile::TempDir;
 
@@ -93,6 +95,17 @@ pub fn enrol_as(
     node_id: NodeId,
     fingerprint: &str,
 ) -> Result<Applicant, String> {
+    let answer = |applicant: &Applicant| authority.admit(applicant, now()).unwrap().answer;
+    enrol_with(node, answer, node_id, fingerprint)
+}
+
+/// As [`enrol_as`], with any answer.
+pub fn enrol_with(
+    node: &NamespaceNode,
+    answer: impl Fn(&Applicant) -> SignedEnrolment + Send,
+    node_id: NodeId,
+    fingerprint: &str,
+) -> Result<Applicant, String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let door: Relay = node.relay_to(listener.local_addr().unwrap()).unwrap();
     let invitation = Invitation {
@@ -101,7 +114,7 @@ pub fn enrol_as(
         authority: fingerprint.to_owned(),
     };
     std::thread::scope(|scope| {
-        let served = scope.spawn(|| serve_once(&listener, authority));
+        let served = scope.spawn(|| serve_once(&listener, answer));
         let enrolled = node.enrol(&invitation).map_err(|error| error.to_string());
         if enrolled.is_err() {
             // Wakes a server that nobody came to.
@@ -112,12 +125,14 @@ pub fn enrol_as(
     })
 }
 
-fn serve_once(listener: &TcpListener, authority: &CertificateAuthority) -> Option<Applicant> {
+fn serve_once(
+    listener: &TcpListener,
+    answer: impl Fn(&Applicant) -> SignedEnrolment,
+) -> Option<Applicant> {
     let (mut stream, peer) = listener.accept().unwrap();
     let request = read_request(&stream)?;
     let applicant = Applicant::try_from_request(&request, peer.ip()).unwrap();
-    let admission = authority.admit(&applicant, now()).unwrap();
-    let body = serde_json::to_string(&admission.answer).unwrap();
+    let body = serde_json::to_string(&answer(&applicant)).unwrap();
     let head = format!(
         "HTTP/1.1 201 Created\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
