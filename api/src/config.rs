@@ -5,7 +5,7 @@
 //! | `DATABASE_URL` | the PostgreSQL server to use | a private cluster under the data directory |
 //! | `CAIRN_DATA` | the data directory | `.cairn` |
 //! | `CAIRN_LISTEN` | addresses to listen on, separated by commas | `127.0.0.1:8080` |
-//! | `CAIRN_PUBLIC_URL` | how nodes and customers reach this server | `http://` and the first address |
+//! | `CAIRN_PUBLIC_URL` | how nodes and customers reach this server | `http://` and the first address that is not `0.0.0.0` or `[::]` |
 //! | `CAIRN_SSH_SOURCE_ADDRESSES` | addresses and networks that nodes see this server connect from, separated by commas | logins to nodes work from anywhere |
 //! | `STRIPE_SECRET_KEY` | Stripe's secret key | `serve --dev` starts the simulator |
 //! | `STRIPE_WEBHOOK_SECRET` | webhook secrets, separated by commas (rotation) | the simulator's own |

@@ -19,6 +19,11 @@ pub enum OutsideError {
     /// Nobody takes payments.
     #[error("STRIPE_SECRET_KEY is not set, and no `cairn serve --dev` runs the simulator here")]
     NoStripe,
+    /// It listens on every address, and none of them is one to go to.
+    #[error(
+        "CAIRN_PUBLIC_URL is not set, and CAIRN_LISTEN names no address that nodes and customers could go to"
+    )]
+    NoPublicUrl,
     /// An adapter refuses its configuration.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -122,12 +127,14 @@ impl Payments {
 }
 
 /// How nodes and customers reach a server of this configuration.
-#[must_use]
-pub fn public_url(config: &Config, address: Option<SocketAddr>) -> String {
-    let address = address.or_else(|| config.listen.first().copied());
-    let plain = || address.map(|address| format!("http://{address}")).unwrap_or_default();
-    let url = config.public_url.clone().unwrap_or_else(plain);
-    url.trim_end_matches('/').to_owned()
+///
+/// # Errors
+/// [`OutsideError::NoPublicUrl`] when it listens on every address and nobody has said by which it is reached.
+pub fn public_url(config: &Config, address: Option<SocketAddr>) -> Result<String, OutsideError> {
+    let mut addresses = address.into_iter().chain(config.listen.iter().copied());
+    let plain = addresses.find(|address| !address.ip().is_unspecified());
+    let url = config.public_url.clone().or_else(|| Some(format!("http://{}", plain?)));
+    Ok(url.ok_or(OutsideError::NoPublicUrl)?.trim_end_matches('/').to_owned())
 }
 
 /// Everything outside that a server needs.
@@ -145,7 +152,7 @@ pub fn outside(
         payments: Arc::clone(&payments.port),
         webhook_secrets: payments.webhook_secrets.clone(),
         enrolments: nodes.enrolments,
-        public_url: public_url(config, address),
+        public_url: public_url(config, address)?,
         runner: RunnerConfig::new(process_name()),
     })
 }
@@ -156,4 +163,31 @@ pub fn process_name() -> String {
     let mut random = [0_u8; 4];
     let _ = getrandom::fill(&mut random);
     format!("cairn-{}-{}", std::process::id(), hex::encode(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::public_url;
+    use crate::config::Config;
+
+    fn url(variables: &[(&str, &str)]) -> Option<String> {
+        let lookup = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        public_url(&Config::from_lookup(lookup).unwrap(), None).ok()
+    }
+
+    #[test]
+    fn an_address_that_means_every_address_is_told_to_nobody() {
+        let given = ("CAIRN_PUBLIC_URL", "https://cairn.example.org/");
+        for every in ["0.0.0.0:80", "[::]:80", "0.0.0.0:80,[::]:80"] {
+            assert_eq!(url(&[("CAIRN_LISTEN", every)]), None, "{every}");
+            let told = url(&[("CAIRN_LISTEN", every), given]);
+            assert_eq!(told.as_deref(), Some("https://cairn.example.org"));
+        }
+        let some = url(&[("CAIRN_LISTEN", "0.0.0.0:80,192.0.2.1:8080")]);
+        assert_eq!(some.as_deref(), Some("http://192.0.2.1:8080"));
+        assert_eq!(url(&[]).as_deref(), Some("http://127.0.0.1:8080"));
+    }
 }

@@ -52,6 +52,7 @@ async fn invite(
     (name, url): (String, Option<String>),
     output: Output,
 ) -> Result<(), CliError> {
+    let url = url.map_or_else(|| outside::public_url(config, None), Ok)?;
     let input = InviteNode { node_id: None, name };
     let invited = fleet::invite_node(&parts.commands, &parts.context(None), input).await?;
     let node_id = invited.executed.aggregate_id;
@@ -61,7 +62,6 @@ async fn invite(
         CliError::new(Exit::Refused, "shown_once", message)
     })?;
     let enrolments = crate::nodes::open(config)?.enrolments;
-    let url = url.unwrap_or_else(|| outside::public_url(config, None));
     let command = enrolments.command(&url, &token);
     output.say("Run this on the node within 30 minutes, as root:");
     output.one(&json!({ "node_id": node_id, "command": command }))
