@@ -4,11 +4,12 @@ mod support;
 
 use cairn_commands::ExecuteError;
 use cairn_commands::processes::operator::{self, Decision, Filter};
+use cairn_compute::Allocation;
 use cairn_core::AllocationId;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
 use support::harness::{Harness, Memory};
-use support::stories::{release, rent, top_up};
+use support::stories::{ask, release, rent, top_up};
 
 type Options = PgConnectOptions;
 
@@ -108,4 +109,51 @@ async fn a_skipped_teardown_counts_as_clean(_: PgPoolOptions, db: Options) {
     .await
     .unwrap();
     assert_eq!(evidence, "an operator vouches: disk destroyed");
+}
+
+/// Whatever an operator says, nobody pays before a login is proven.
+#[sqlx::test(migrations = "../migrations")]
+async fn the_proof_of_a_login_cannot_be_skipped(_: PgPoolOptions, db: Options) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    harness.stop_runner().await;
+    harness.config.settings.provision_seconds = 100_000;
+    harness.config.settings.reserve_seconds = 100_000;
+    harness.start_runner();
+    let organisation_id = harness.organisation();
+    top_up(&mut harness, organisation_id, 20).await;
+    harness.faults.arm("ensure_prove", Mode::Forever);
+    let allocation_id = ask(&harness, organisation_id, None).await;
+    harness.run_for(1_000).await;
+    let key = allocation_id.to_string();
+    let shown = operator::show(harness.pool(), "rent_node", &key).await.unwrap().unwrap();
+    let prove = shown.intents.iter().find(|intent| intent.name == "ensure_prove").unwrap();
+    let decision = Decision { intent_id: prove.id.clone(), reason: "it works".to_owned() };
+    let answer = operator::skip(&harness.commands, &harness.context(), decision).await;
+    assert!(
+        matches!(&answer, Err(ExecuteError::Refused { code, .. }) if code == "intent_not_skippable"),
+        "{answer:?}"
+    );
+    let allocation: Allocation = harness.load(&key).await;
+    assert_eq!(allocation.activated_at, None);
+}
+
+/// An undo does not give up, however it fails; it calls when it is overdue and goes on by itself.
+#[sqlx::test(migrations = "../migrations")]
+async fn an_undo_that_fails_is_tried_until_it_is_done(_: PgPoolOptions, db: Options) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    top_up(&mut harness, organisation_id, 20).await;
+    harness.faults.arm("ensure_limits", Mode::Permanent);
+    harness.faults.arm("release_hold", Mode::Permanent);
+    let allocation_id = ask(&harness, organisation_id, None).await;
+    let key = allocation_id.to_string();
+    harness.run_for(200).await;
+    assert!(harness.faults.hits("release_hold") > 3, "the fault bit, again and again");
+    assert!(harness.snapshot().await.stuck.is_empty(), "nobody is called for the first failure");
+    harness.until("it is overdue", |s| !s.stuck.is_empty()).await;
+    harness.faults.mend();
+    harness.run_for(120).await;
+    let snapshot = harness.snapshot().await;
+    assert_eq!(snapshot.status("rent_node", &key), Some("unwound"), "nobody had to ask");
+    assert!(snapshot.stuck.is_empty(), "{:?}", snapshot.stuck);
 }

@@ -12,7 +12,7 @@ use cairn_fleet::{Health, Link, Node, NodeLifecycle, Policy, ReservationStatus, 
 use cairn_payments::{Payment, PaymentStatus};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
-use support::harness::{Harness, Memory, usd};
+use support::harness::{Harness, Memory, resources, usd};
 use support::provider::DECLINED;
 use support::stories::{ask, release, rent, top_up, wallet};
 
@@ -113,6 +113,30 @@ async fn a_wanted_node_that_is_unknown_rejects_with_its_code(_: PgPoolOptions, d
     .await
     .unwrap();
     assert_eq!(code, "unknown_node");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_rental_that_fits_nowhere_is_told_what_would(_: PgPoolOptions, db: Options) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    top_up(&mut harness, organisation_id, 100).await;
+    let node: Node = harness.load(&harness.node_id.to_string()).await;
+    let rentals = node.capacity.cpu_millis / resources().cpu_millis;
+    for _ in 0..rentals {
+        rent(&mut harness, organisation_id).await;
+    }
+    let allocation_id = rent(&mut harness, organisation_id).await.to_string();
+    let (code, message): (String, String) = sqlx::query_as(
+        "SELECT payload->>'code', payload->>'message' FROM events
+         WHERE event_type = 'allocation.rejected' AND aggregate_id = $1",
+    )
+    .bind(&allocation_id)
+    .fetch_one(harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(code, "no_capacity");
+    assert!(message.contains("no node has 500 m of CPU"), "{message}");
+    assert!(message.contains("up to 0 m of CPU, 14336 MiB of memory"), "{message}");
 }
 
 #[sqlx::test(migrations = "../migrations")]

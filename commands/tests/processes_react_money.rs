@@ -260,21 +260,32 @@ fn a_node_is_probed_until_it_passes_and_watched_from_then_on() {
     let passed = || node(NodeEvent::ProbePassed { at: NOW });
     let watch = Timer::Watch { since: 7 };
     assert_eq!(given::<VerifyNode>(&[enrolled()]).when(passed()), [timer(watch, 30)]);
-    let look = |suspect_since| Effect::WatchNode { node_id: NODE, suspect_since };
+    let look = |suspect_since, seen: i64| {
+        let seen_at = Some(NOW.plus_secs(seen));
+        Effect::WatchNode { node_id: NODE, suspect_since, seen_at }
+    };
     let history = vec![enrolled(), passed()];
     assert_eq!(
         given::<VerifyNode>(&history).due(watch, 30),
         Awoken {
-            intents: vec![Intent::effect(look(None), None)],
+            intents: vec![Intent::effect(look(None, 0), None)],
             again_at: Some(NOW.plus_secs(60)),
         }
+    );
+    assert_eq!(
+        given::<VerifyNode>(&history).due_late(watch, 60, 3_600),
+        Awoken {
+            intents: vec![Intent::effect(look(None, 30), None)],
+            again_at: Some(NOW.plus_secs(60 + 3_600 + 30)),
+        },
+        "nobody has looked since the last look that was in time"
     );
     let mut suspect = history.clone();
     suspect.push(node(NodeEvent::LinkChanged { link: Link::Suspect, at: NOW }));
     assert_eq!(
         given::<VerifyNode>(&suspect).due(watch, 30),
         Awoken {
-            intents: vec![Intent::effect(look(Some(NOW)), None)],
+            intents: vec![Intent::effect(look(Some(NOW), 0), None)],
             again_at: Some(NOW.plus_secs(35)),
         },
         "sooner"

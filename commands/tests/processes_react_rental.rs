@@ -5,7 +5,9 @@ use cairn_commands::processes::intent::{Ending, Funding, Tick};
 use cairn_commands::processes::meter_usage::MeterUsage;
 use cairn_commands::processes::release_node::ReleaseNode;
 use cairn_commands::processes::rent_node::RentNode;
-use cairn_commands::processes::{Awoken, Command, Effect, Intent, Occurrence, Status, Timer};
+use cairn_commands::processes::{
+    Awoken, Command, Effect, Intent, Occurrence, Settings, Status, Timer,
+};
 use cairn_compute::{AllocationEvent, Placement, ReleaseReason, Step};
 use cairn_fleet::NodeEvent;
 use cairn_ledger::WalletEvent;
@@ -241,22 +243,30 @@ fn a_meter_ticks_from_activation_to_the_release_request() {
         given::<MeterUsage>(&[requested()]).when(activated()),
         [timer(Timer::MeterTick, 60)]
     );
-    let tick = Tick {
-        allocation_id: ALLOCATION,
-        through: NOW.plus_secs(58),
-        keep_nanos: 3_600,
-        expires_at: NOW.plus_secs(60 + 3_600 + 900),
+    let tick = |through, late: i64| {
+        let tick = Effect::CaptureUsage(Tick {
+            allocation_id: ALLOCATION,
+            through: NOW.plus_secs(through),
+            keep_nanos: 3_600 + 62,
+            expires_at: NOW.plus_secs(120 + late + 3_600 + 900),
+        });
+        let again_at = Some(NOW.plus_secs(120 + late + 60));
+        Awoken { intents: vec![Intent::effect(tick, None)], again_at }
     };
-    assert_eq!(
-        given::<MeterUsage>(&[requested(), activated()]).due(Timer::MeterTick, 60),
-        Awoken {
-            intents: vec![Intent::effect(Effect::CaptureUsage(tick), None)],
-            again_at: Some(NOW.plus_secs(120)),
-        }
-    );
+    let running = [requested(), activated()];
+    assert_eq!(given::<MeterUsage>(&running).due(Timer::MeterTick, 120), tick(58, 0));
+    let late = given::<MeterUsage>(&running).due_late(Timer::MeterTick, 120, 9_000);
+    assert_eq!(late, tick(58, 9_000), "nobody has looked at the node meanwhile");
     let stopped = [requested(), activated(), release_requested()];
     assert_eq!(given::<MeterUsage>(&stopped).due(Timer::MeterTick, 60), Awoken::default());
     given::<MeterUsage>(&stopped).is(Status::Done);
+}
+
+#[test]
+fn a_silence_is_noticed_before_it_is_charged() {
+    let settings = Settings::default();
+    // A look, and the one after it that is not answered within the time to the next.
+    assert!(settings.tick_lag_seconds > 2 * settings.watch_seconds);
 }
 
 #[test]
@@ -270,10 +280,10 @@ fn a_meter_winds_down_only_when_little_is_left() {
         })
     };
     let running = [requested(), activated()];
-    assert_eq!(given::<MeterUsage>(&running).when(refused(181)), []);
+    assert_eq!(given::<MeterUsage>(&running).when(refused(243)), []);
     let reason = ReleaseReason::FundsExhausted;
     assert_eq!(
-        given::<MeterUsage>(&running).when(refused(180)),
+        given::<MeterUsage>(&running).when(refused(242)),
         [command(Command::RequestRelease { allocation_id: ALLOCATION, reason })]
     );
     let stopped = [requested(), activated(), release_requested()];

@@ -3,7 +3,11 @@
 mod support;
 
 use cairn_commands::payments;
+use cairn_core::{Decider, NodeId};
+use cairn_event_log::{AppendRequest, Metadata, NewEvent, Outcome};
 use cairn_fleet::Node;
+use serde_json::Value;
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
 use support::harness::{Harness, Memory, Snapshot, usd};
@@ -82,6 +86,120 @@ async fn a_runner_that_is_stopped_ends_what_it_began_and_leaves_no_lease(
     harness.start_runner();
     let active = |s: &Snapshot| s.status("rent_node", &allocation_id) == Some("done");
     harness.until("another goes on", active).await;
+}
+
+/// Appends an event that no code of today can read, or one that it can.
+async fn append(harness: &Harness, node_id: &str, sequence: i64, kind: &str, payload: &str) {
+    let request = AppendRequest {
+        command_id: format!("{node_id}:{sequence}"),
+        command_hash: [0; 32],
+        aggregate_type: Node::TYPE,
+        aggregate_id: node_id.to_owned(),
+        expected_sequence: sequence,
+        events: vec![NewEvent {
+            event_type: kind.to_owned(),
+            event_version: "1".to_owned(),
+            payload: payload.to_owned(),
+            book: None,
+        }],
+        outcome: Outcome::Accepted { result: Value::Null },
+        metadata: Metadata::default(),
+    };
+    harness.commands.executor.log().append(request).await.unwrap();
+}
+
+const UNREADABLE: &str = r#"{"type":"node.policy_changed","policy":"of tomorrow","reason":"r","at":"2026-09-21T14:14:51.000000Z"}"#;
+const DRAINING: &str = r#"{"type":"node.policy_changed","policy":"draining","reason":"r","at":"2026-09-21T14:14:51.000000Z"}"#;
+const SUSPECT: &str =
+    r#"{"type":"node.link_changed","link":"suspect","at":"2026-09-21T14:14:52.000000Z"}"#;
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_event_that_cannot_be_read_stops_nobody_and_is_taken_in_in_its_turn_when_it_can(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let database = db.clone();
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let node_id = NodeId::from_bits(77).to_string();
+    append(&harness, &node_id, 0, "node.policy_changed", UNREADABLE).await;
+    append(&harness, &node_id, 1, "node.link_changed", SUSPECT).await;
+    let organisation_id = harness.organisation();
+    top_up(&mut harness, organisation_id, 20).await;
+    let rented = rent(&mut harness, organisation_id).await.to_string();
+    let snapshot = harness.snapshot().await;
+    assert_eq!(snapshot.status("rent_node", &rented), Some("done"), "the others go on");
+    assert_eq!(snapshot.status("drain_node", &node_id), None);
+    let overdue = |s: &Snapshot| s.stuck.len() == 5;
+    let stuck = harness.until("operators are called", overdue).await.stuck;
+    let mut called: Vec<&str> = stuck.iter().map(|stuck| stuck.process.as_str()).collect();
+    called.sort_unstable();
+    // The last one for the event that waits its turn.
+    let readers = ["drain_node", "release_node", "rent_node", "verify_node", "verify_node"];
+    assert_eq!(called, readers, "whoever may have missed something calls");
+    // As if the code had learnt to read it.
+    let mut owner = sqlx::PgConnection::connect_with(&database).await.unwrap();
+    sqlx::query("ALTER TABLE events DISABLE TRIGGER ALL").execute(&mut owner).await.unwrap();
+    sqlx::query("UPDATE events SET payload = $1::json WHERE aggregate_id = $2 AND sequence = 1")
+        .bind(DRAINING)
+        .bind(&node_id)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    harness.run_for(300).await;
+    let snapshot = harness.snapshot().await;
+    assert!(snapshot.stuck.is_empty(), "{:?}", snapshot.stuck);
+    let link: String = sqlx::query_scalar(
+        "SELECT state->>'link' FROM process_states WHERE process = 'verify_node' AND key = $1",
+    )
+    .bind(&node_id)
+    .fetch_one(harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(link, "suspect");
+    assert_eq!(snapshot.status("drain_node", &node_id), Some("done"), "it drains an empty node");
+}
+
+/// The first lease of an intent is lost, and the same runner gets it again: two of its hands hold it, and the first to end must not take the
+/// second's lease with it.
+#[sqlx::test(migrations = "../migrations")]
+async fn an_intent_that_a_runner_holds_twice_keeps_its_second_lease(_: PgPoolOptions, db: Options) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    top_up(&mut harness, organisation_id, 20).await;
+    harness.faults.arm("ensure_user", Mode::Stall);
+    harness.faults.arm("ensure_user", Mode::StallAgain);
+    let allocation_id = ask(&harness, organisation_id, None).await.to_string();
+    let mut stalled = harness.faults.stalled.subscribe();
+    stalled.wait_for(|stalled| *stalled).await.unwrap();
+    sqlx::query(
+        "UPDATE process_intents SET status = 'ready', lease_owner = NULL, lease_until = NULL
+         WHERE key = $1 AND name = 'ensure_user' AND status = 'leased'",
+    )
+    .bind(&allocation_id)
+    .execute(harness.pool())
+    .await
+    .unwrap();
+    let mut again = harness.faults.stalled_again.subscribe();
+    again.wait_for(|stalled| *stalled).await.unwrap();
+    let lease = "SELECT lease_token, lease_until FROM process_intents WHERE key = $1 AND name = 'ensure_user'";
+    let held: (i64, time::OffsetDateTime) =
+        sqlx::query_as(lease).bind(&allocation_id).fetch_one(harness.pool()).await.unwrap();
+    harness.faults.stalled.send_replace(false);
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let now: (i64, Option<time::OffsetDateTime>) =
+            sqlx::query_as(lease).bind(&allocation_id).fetch_one(harness.pool()).await.unwrap();
+        assert_eq!(now.0, held.0, "the second lease was lost");
+        let longer = harness.config.lease * 3;
+        if now.1.is_some_and(|until| until > held.1 + longer) {
+            break;
+        }
+        assert!(std::time::Instant::now() < patience, "the lease is not kept");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    harness.faults.stalled_again.send_replace(false);
+    let active = |s: &Snapshot| s.status("rent_node", &allocation_id) == Some("done");
+    harness.until("it goes on", active).await;
 }
 
 /// A worker that was thought dead wakes up while another has its intent.

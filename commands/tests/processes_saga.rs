@@ -2,25 +2,33 @@
 //! nothing is left on the node.
 mod support;
 
+use std::collections::BTreeSet;
+
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
 use support::harness::Memory;
-use support::matrix::{Cell, Story, cells, saga_matrix};
+use support::matrix::saga_matrix;
+use support::table::{Cell, Story, at_port, cells, every_name, rows};
 
 type Options = PgConnectOptions;
+
+#[test]
+fn every_intent_that_a_process_can_want_has_a_row() {
+    let rows: BTreeSet<&str> = rows().into_iter().map(|(_, target)| target).collect();
+    let names = every_name();
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(rows, names);
+}
 
 #[sqlx::test(migrations = "../migrations")]
 async fn the_story_goes_well_when_every_action_and_undo_runs_twice(_: PgPoolOptions, db: Options) {
     let twice = |story| Cell { story, target: "*", mode: Mode::Twice };
-    let stories = [
-        Story::Rental,
-        Story::FailingRental,
-        Story::TooPoor,
-        Story::FailingRefund,
-        Story::Drain,
-        Story::Enrolment,
-    ];
-    saga_matrix(db, Memory::new(), &stories.map(twice)).await;
+    let repeats = saga_matrix(db, Memory::new(), &Story::ALL.map(twice)).await;
+    for name in every_name() {
+        assert!(repeats.contains_key(&name), "{name} ran only once: {repeats:?}");
+        let port = format!("{name}@port");
+        assert!(!at_port(&name) || repeats.contains_key(&port), "{port} was called only once");
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -37,6 +45,12 @@ async fn a_step_that_never_answers_is_undone_or_waits_for_an_operator(
     db: Options,
 ) {
     saga_matrix(db, Memory::new(), &cells(Mode::Forever)).await;
+}
+
+/// It hangs once: whoever waits gives up, and tries again.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_call_that_hangs_is_given_up_and_made_again(_: PgPoolOptions, db: Options) {
+    saga_matrix(db, Memory::new(), &cells(Mode::Hang)).await;
 }
 
 /// Every third cell: a death costs the time of a lease.
@@ -58,6 +72,9 @@ deaths! {
     a_worker_that_dies_before_a_step_is_taken_over_1: KillBefore, 0;
     a_worker_that_dies_before_a_step_is_taken_over_2: KillBefore, 1;
     a_worker_that_dies_before_a_step_is_taken_over_3: KillBefore, 2;
+    a_worker_that_dies_with_a_step_done_and_not_recorded_is_taken_over_1: KillBetween, 0;
+    a_worker_that_dies_with_a_step_done_and_not_recorded_is_taken_over_2: KillBetween, 1;
+    a_worker_that_dies_with_a_step_done_and_not_recorded_is_taken_over_3: KillBetween, 2;
     a_worker_that_dies_after_a_step_is_taken_over_1: KillAfter, 0;
     a_worker_that_dies_after_a_step_is_taken_over_2: KillAfter, 1;
     a_worker_that_dies_after_a_step_is_taken_over_3: KillAfter, 2;

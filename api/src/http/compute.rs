@@ -238,6 +238,8 @@ pub struct Allocation {
     pub steps_done: Vec<String>,
     /// Seconds billed so far: from proven readiness to the release request.
     pub active_seconds: i64,
+    /// Seconds in which nothing proved that its node was alive: not billed.
+    pub unproven_seconds: i64,
     /// Decimal: charged so far.
     pub charged: String,
     /// Why it failed or was rejected.
@@ -283,6 +285,7 @@ impl From<view::Allocation> for Allocation {
             node_id: row.node_id,
             steps_done: row.steps_done,
             active_seconds: row.active_seconds,
+            unproven_seconds: row.unproven_seconds,
             charged: money::decimal(row.charged_nanos),
             release_reason: row.release_reason,
             requested_at: row.requested_at.to_string(),

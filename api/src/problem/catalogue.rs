@@ -114,6 +114,7 @@ codes! {
     unknown_api_key NOT_FOUND false "There is no such API key";
     key_name_invalid UNPROCESSABLE_ENTITY false "The key's name is malformed";
     unknown_intent NOT_FOUND false "There is no such intent";
+    intent_not_skippable CONFLICT false "What the intent does cannot be taken as done";
     intent_not_waiting CONFLICT false "The intent does not wait for an operator";
     reason_needed UNPROCESSABLE_ENTITY false "A reason is needed";
     id_reused CONFLICT false "The id belongs to something else";

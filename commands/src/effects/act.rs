@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::ports::{FailureKind, NodeTarget, PortError, Tenant};
+use crate::processes::Settings;
 use crate::{CommandContext, ExecuteError, Executed, Executor};
 
 use super::Effects;
@@ -58,8 +59,8 @@ pub struct Act<'a> {
     pub origin: &'a Origin,
     /// Longest call of a port.
     pub timeout: Duration,
-    /// How long a node may be silent before it counts as offline.
-    pub suspect_seconds: i64,
+    /// The numbers of the business.
+    pub settings: &'a Settings,
 }
 
 impl Act<'_> {
@@ -132,13 +133,16 @@ impl Act<'_> {
         &self,
         port: impl Future<Output = Result<T, PortError>> + Send,
     ) -> Result<T, PortError> {
-        match tokio::time::timeout(self.timeout, port).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let waited = self.timeout.as_secs();
-                Err(PortError::transient("timeout", format!("no answer in {waited} s")))
-            }
-        }
+        call_within(self.timeout, port).await
+    }
+
+    /// Looks at a node: no longer than until the next look.
+    pub async fn look<T>(
+        &self,
+        port: impl Future<Output = Result<T, PortError>> + Send,
+    ) -> Result<T, PortError> {
+        let wait = u64::try_from(self.settings.watch_seconds).unwrap_or(1).max(1);
+        call_within(self.timeout.min(Duration::from_secs(wait)), port).await
     }
 
     /// Where a node is, and who an allocation is on it.
@@ -190,6 +194,16 @@ impl Act<'_> {
             self.node("distrust", node_id, NodeCommand::Quarantine { reason, at }).await?;
         }
         Ok(())
+    }
+}
+
+async fn call_within<T>(
+    longest: Duration,
+    port: impl Future<Output = Result<T, PortError>> + Send,
+) -> Result<T, PortError> {
+    match tokio::time::timeout(longest, port).await {
+        Ok(answer) => answer,
+        Err(_) => Err(PortError::transient("timeout", format!("no answer in {longest:?}"))),
     }
 }
 

@@ -1,6 +1,8 @@
-//! Charging usage: ticks while an allocation is active, the rest when it is released. Totals are cumulative, so a repeat charges nothing.
+//! Charging usage: ticks while an allocation is active, the rest when it is released. First the allocation's meter moves on by what its node
+//! proves, then the wallet is charged what is metered. Totals are cumulative, so a repeat charges nothing.
 use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, PinnedPrice};
 use cairn_core::{AllocationId, Timestamp};
+use cairn_fleet::{Node, Proven};
 use cairn_ledger::{CaptureHold, Wallet, WalletCommand, wallet_id};
 
 use crate::ports::PortError;
@@ -13,11 +15,12 @@ use super::Act;
 const PRODUCT: &str = "compute";
 
 pub(super) async fn capture_usage(act: &Act<'_>, tick: &Tick) -> Result<(), PortError> {
-    let rental = Rental::load(act, tick.allocation_id).await?;
+    let mut rental = Rental::load(act, tick.allocation_id).await?;
     if rental.allocation.status != AllocationStatus::Active {
         return Ok(());
     }
-    let mut capture = rental.charge(act, tick.through)?;
+    rental.meter(act, |node, since| node.proven(since, tick.through)).await?;
+    let mut capture = rental.charge(act)?;
     capture.keep_nanos = tick.keep_nanos;
     capture.expires_at = tick.expires_at;
     let capture = WalletCommand::CaptureHold(capture);
@@ -31,8 +34,16 @@ pub(super) async fn settle_usage(
     act: &Act<'_>,
     allocation_id: AllocationId,
 ) -> Result<(), PortError> {
-    let rental = Rental::load(act, allocation_id).await?;
-    let capture = WalletCommand::CaptureHold(rental.charge(act, act.now())?);
+    let mut rental = Rental::load(act, allocation_id).await?;
+    let Some(through) = rental.allocation.released_at else {
+        return Err(PortError::permanent("not_released", "its release was never asked for"));
+    };
+    let rest = |node: &Node, since| Proven {
+        through,
+        unproven_seconds: node.unproven_seconds(since, through),
+    };
+    rental.meter(act, rest).await?;
+    let capture = WalletCommand::CaptureHold(rental.charge(act)?);
     act.execute::<Wallet>("capture", &rental.wallet_id, capture).await?;
     forgive(act, allocation_id).await
 }
@@ -74,9 +85,31 @@ impl Rental {
         Ok(Self { allocation_id, allocation, price, wallet_id })
     }
 
-    /// Everything that it has cost by an instant.
-    fn charge(&self, act: &Act<'_>, through: Timestamp) -> Result<CaptureHold, PortError> {
-        let seconds = self.allocation.billable_seconds(through);
+    /// Moves the meter on by what the node proves since it was read last.
+    async fn meter(
+        &mut self,
+        act: &Act<'_>,
+        proves: impl FnOnce(&Node, Timestamp) -> Proven + Send,
+    ) -> Result<(), PortError> {
+        let Allocation { activated_at, metered_at, placement, unproven_seconds, .. } =
+            self.allocation;
+        let Some((since, placement)) = metered_at.or(activated_at).zip(placement) else {
+            return Ok(());
+        };
+        let proven = proves(&act.load::<Node>(&placement.node_id.to_string()).await?, since);
+        let meter = AllocationCommand::Meter {
+            through: proven.through,
+            unproven_seconds: unproven_seconds + proven.unproven_seconds,
+            at: act.now(),
+        };
+        act.allocation("meter", self.allocation_id, meter).await?;
+        self.allocation = act.load::<Allocation>(&self.allocation_id.to_string()).await?;
+        Ok(())
+    }
+
+    /// Everything that it has cost by what is metered.
+    fn charge(&self, act: &Act<'_>) -> Result<CaptureHold, PortError> {
+        let seconds = self.allocation.metered_seconds();
         let total = self.price.rate().total(seconds);
         let too_large = |error: cairn_core::MoneyError| {
             PortError::permanent("amount_too_large", error.to_string())

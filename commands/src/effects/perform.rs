@@ -1,4 +1,6 @@
 //! Which effect is carried out by whom.
+use cairn_compute::Step;
+
 use crate::ports::PortError;
 use crate::processes::Effect;
 
@@ -39,8 +41,9 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::CreateRefund { refund_id } => pay_refund::create_refund(act, *refund_id).await,
         Effect::RetrieveRefund { refund_id } => pay_refund::retrieve_refund(act, *refund_id).await,
         Effect::ProbeNode { node_id } => probe_node::probe_node(act, *node_id).await,
-        Effect::WatchNode { node_id, suspect_since } => {
-            probe_node::watch_node(act, *node_id, *suspect_since).await
+        Effect::WatchNode { node_id, suspect_since, seen_at } => {
+            let known = probe_node::LastKnown { suspect_since: *suspect_since, seen_at: *seen_at };
+            probe_node::watch_node(act, *node_id, known).await
         }
     }
 }
@@ -53,6 +56,9 @@ pub(crate) async fn assume_done(
     reason: &str,
 ) -> Result<(), PortError> {
     match effect {
+        Effect::EnsureStep { step: Step::Prove, .. } => {
+            Err(PortError::permanent("not_provable", "nobody can vouch for a login"))
+        }
         Effect::EnsureStep { allocation_id, step, .. } => {
             ensure_step::assume_done(act, *allocation_id, *step, reason).await
         }

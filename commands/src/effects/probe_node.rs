@@ -26,33 +26,48 @@ pub(super) async fn probe_node(act: &Act<'_>, node_id: NodeId) -> Result<(), Por
     }
 }
 
-/// Online while it answers, suspect when it does not, offline when it has not for `suspect_seconds`. What it says is in use on it is judged
-/// by the node.
+/// When a node was last known to be alive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LastKnown {
+    /// It has not answered since.
+    pub suspect_since: Option<Timestamp>,
+    /// The last look that it answered.
+    pub seen_at: Option<Timestamp>,
+}
+
+/// Online while it answers, suspect from the last answer on when it does not, offline when that is `suspect_seconds` ago. What it says is in use
+/// on it is judged by the node.
 pub(super) async fn watch_node(
     act: &Act<'_>,
     node_id: NodeId,
-    suspect_since: Option<Timestamp>,
+    known: LastKnown,
 ) -> Result<(), PortError> {
     let node = act.load::<Node>(&node_id.to_string()).await?;
     if node.lifecycle != NodeLifecycle::Ready {
         return Ok(());
     }
     let target = act.target(node_id).await?;
-    let answer = act.call(act.effects.node.probe(&target)).await;
-    let at = act.now();
-    let silent = suspect_since.map(|since| at.secs_since(since));
-    let link = match (&answer, node.link, silent) {
-        (Ok(_), _, _) => Link::Online,
-        (Err(_), Link::Offline, _) => Link::Offline,
-        (Err(_), Link::Suspect, Some(seconds)) if seconds >= act.suspect_seconds => Link::Offline,
-        (Err(_), Link::NeverSeen | Link::Online | Link::Suspect, _) => Link::Suspect,
+    let asked_at = act.now();
+    let answer = act.look(act.effects.node.probe(&target)).await;
+    let now = act.now();
+    let silent = known.suspect_since.map(|since| asked_at.secs_since(since));
+    let seen_at = known.seen_at.unwrap_or(asked_at).min(asked_at);
+    let (link, at) = match (&answer, node.link, silent) {
+        (Ok(_), _, _) => (Link::Online, now),
+        (Err(_), Link::Offline, _) => (Link::Offline, now),
+        (Err(_), Link::Suspect, Some(seconds)) if seconds >= act.settings.suspect_seconds => {
+            (Link::Offline, now)
+        }
+        (Err(_), Link::NeverSeen | Link::Online | Link::Suspect, _) => (Link::Suspect, seen_at),
     };
     if let Err(failure) = &answer {
         act.distrust(node_id, failure).await?;
     }
     act.node("observe", node_id, NodeCommand::ObserveLink { link, at }).await?;
     match answer.ok().and_then(|report| report.usage) {
-        Some(usage) => act.node("weigh", node_id, NodeCommand::ObserveUsage { usage, at }).await,
+        Some(usage) => {
+            act.node("weigh", node_id, NodeCommand::ObserveUsage { usage, at: now }).await
+        }
         None => Ok(()),
     }
 }

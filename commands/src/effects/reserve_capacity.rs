@@ -43,9 +43,24 @@ pub(super) async fn reserve_capacity(
             Err(failure) => return Err(failure),
         }
     }
-    let (code, message) = refusal;
+    let (code, mut message) = refusal;
+    if code == "no_capacity" {
+        message.push_str(&what_would_fit(act, wanted).await?);
+    }
     let reject = AllocationCommand::Reject { code, message, at: act.now() };
     tolerate_settled(act.allocation("reject", allocation_id, reject).await)
+}
+
+/// For people: the most that the node asked for, or else the emptiest one, has free.
+async fn what_would_fit(act: &Act<'_>, wanted: Option<NodeId>) -> Result<String, PortError> {
+    let anything = Resources::default();
+    let emptiest = match wanted {
+        Some(node_id) => Some(node_id),
+        None => act.call(act.effects.directory.candidates(anything)).await?.into_iter().next(),
+    };
+    let Some(node_id) = emptiest else { return Ok("; nothing would fit now".to_owned()) };
+    let free = act.load::<Node>(&node_id.to_string()).await?.free();
+    Ok(format!("; up to {} would fit now", describe(free)))
 }
 
 /// Whether the allocation still waits for capacity and funds.

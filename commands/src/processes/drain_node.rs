@@ -36,6 +36,7 @@ const AGAIN_SECONDS: i64 = 60;
 
 impl ProcessManager for DrainNode {
     const NAME: &'static str = "drain_node";
+    const READS: &'static [&'static str] = &["node"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {

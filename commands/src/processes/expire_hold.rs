@@ -1,4 +1,5 @@
-//! Ending a hold at its time: what is left of it goes back to available, also when nobody asks for the money.
+//! Ending a hold at its time: what is left of it goes back to available, also when nobody asks for the money. A hold out of which usage was charged
+//! stays until its rental is settled: the wallet leaves it alone.
 //!
 //! | event | intent | compensation |
 //! |---|---|---|
@@ -31,6 +32,7 @@ pub struct State {
 
 impl ProcessManager for ExpireHold {
     const NAME: &'static str = "expire_hold";
+    const READS: &'static [&'static str] = &["wallet"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {

@@ -7,13 +7,16 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::effects::Origin;
-use cairn_event_log::{EventLog, LogError};
-use cairn_operations::InterventionEvent;
+use cairn_core::Decider;
+use cairn_event_log::{EventLog, LogError, Recorded};
+use cairn_operations::{Intervention, InterventionEvent};
 
 use super::fact::{Fact, Occurrence};
-use super::manager::{AnyManager, Settings};
+use super::intent::{Command, Intent};
+use super::manager::AnyManager;
 use super::runner::RunnerConfig;
 use super::store::{self, Instance, NewIntent, Place, StoreError};
+use super::take_in::Reader;
 use crate::ports::Clock;
 
 /// Events that are taken in at once.
@@ -87,8 +90,7 @@ impl Follower {
             let events = self.log.read(place.position, BATCH).await?;
             let Some(last) = events.last().map(|event| event.position) else { return Ok(()) };
             let full = i64::try_from(events.len()).unwrap_or(BATCH) == BATCH;
-            let events: Result<Vec<_>, _> = events.iter().map(Occurrence::read).collect();
-            self.take_in(place, &events?, last).await?;
+            self.take_in(place, &events, last).await?;
             if let Some((place, _)) = held {
                 place.position = last;
             }
@@ -120,7 +122,7 @@ impl Follower {
     async fn take_in(
         &self,
         place: Place,
-        events: &[Occurrence],
+        events: &[Recorded],
         last: i64,
     ) -> Result<(), FollowError> {
         let mut tx = self.log.pool().begin().await?;
@@ -128,10 +130,28 @@ impl Follower {
         if !store::advance_in_tx(&mut tx, self.manager.name(), place, last).await? {
             return Err(FollowError::LeaseLost);
         }
-        for happened in events {
-            intents += self.obey(&mut tx, happened).await?;
-            if let Some(key) = self.manager.correlate(happened) {
-                intents += self.step(&mut tx, &key, happened).await?;
+        let mut unread = store::unread_in_tx(&mut tx, self.manager.name()).await?;
+        let (manager, settings) = (self.manager.as_ref(), &self.config.settings);
+        let reader = Reader { manager, settings, now: self.clock.now() };
+        for recorded in events {
+            let happened = match Occurrence::read(recorded) {
+                Ok(happened) => happened,
+                Err(error) if self.concerns(recorded) => {
+                    tracing::error!(process = manager.name(), %error, "an event is left for later");
+                    unread.insert(recorded.aggregate_id.clone());
+                    intents +=
+                        self.leave_for_later(&mut tx, &recorded.aggregate_id, recorded).await?;
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            intents += self.obey(&mut tx, &happened).await?;
+            match manager.correlate(&happened) {
+                Some(key) if unread.contains(&key) => {
+                    intents += self.leave_for_later(&mut tx, &key, recorded).await?;
+                }
+                Some(key) => intents += reader.step(&mut tx, &key, &happened).await?,
+                None => {}
             }
         }
         tx.commit().await?;
@@ -163,29 +183,29 @@ impl Follower {
         Ok(u64::from(obeyed))
     }
 
-    async fn step(
+    /// What cannot be read now, or comes after it in the same instance, is left for later: a worker tries until it can.
+    async fn leave_for_later(
         &self,
         tx: &mut sqlx::PgConnection,
         key: &str,
-        happened: &Occurrence,
+        recorded: &Recorded,
     ) -> Result<u64, FollowError> {
-        let instance = Instance { process: self.manager.name(), key };
-        let before = store::state_in_tx(tx, instance.process, key).await?;
-        let state = match before {
-            Some((_, status)) if status == "abandoned" => return Ok(0),
-            before => before.map(|(state, _)| state),
+        let (process, position) = (self.manager.name(), recorded.position);
+        let intent = Intent::command(Command::ReadEvent { position });
+        let new = NewIntent {
+            id: format!("{process}:{position}:unread"),
+            intent: &intent,
+            origin: &Origin::of(&recorded.metadata),
+            now: self.clock.now(),
         };
-        let settings: &Settings = &self.config.settings;
-        let reaction = self.manager.step(state, happened, settings).map_err(StoreError::from)?;
-        let Some(reaction) = reaction else { return Ok(0) };
-        let status = (reaction.status.name(), happened.position);
-        store::keep_state_in_tx(tx, instance, &reaction.state, status).await?;
-        let (origin, now) = (Origin::of(&happened.metadata), self.clock.now());
-        for (ordinal, intent) in (0_u64..).zip(&reaction.intents) {
-            let id = format!("{}:{}:{ordinal}", instance.process, happened.position);
-            let new = NewIntent { id, intent, origin: &origin, now };
-            store::intend_in_tx(tx, instance, new).await?;
-        }
-        Ok(reaction.intents.len().try_into().unwrap_or(u64::MAX))
+        store::intend_in_tx(tx, Instance { process, key }, new).await?;
+        Ok(1)
+    }
+
+    /// Whether an event that cannot be read is any business of this manager.
+    fn concerns(&self, recorded: &Recorded) -> bool {
+        let of_mine = || recorded.aggregate_id.split(':').next() == Some(self.manager.name());
+        self.manager.reads(&recorded.aggregate_type)
+            || (recorded.aggregate_type == Intervention::TYPE && of_mine())
     }
 }

@@ -25,7 +25,10 @@ pub struct Leased {
     /// Why an operator says that it is done without us.
     pub skip_reason: Option<String>,
     pub(crate) origin: crate::effects::Origin,
+    pub(crate) due_at: cairn_core::Timestamp,
     pub(crate) give_up_at: Option<cairn_core::Timestamp>,
+    /// An operator was called, and it is tried again all the same.
+    pub(crate) called: bool,
     /// The fence: whoever has a newer one owns the intent now.
     pub(crate) token: i64,
 }
@@ -46,7 +49,7 @@ impl Leased {
 pub enum Verdict {
     /// Done.
     Pass,
-    /// Carry it out once more, as after a crash before it was noted.
+    /// Carry it out once more under ids of its own, as if it had been wanted twice.
     Repeat,
 }
 

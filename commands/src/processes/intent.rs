@@ -78,6 +78,17 @@ impl Action {
         }
     }
 
+    /// What must be done in the end: undoing, settling, and what comes back by itself. It is tried until it is done, also after an operator was
+    /// called because it is overdue. Anything else ends with the first failure that will not go away.
+    #[must_use]
+    pub const fn persists(&self) -> bool {
+        match self {
+            Self::Command(command) => command.persists(),
+            Self::Effect(effect) => effect.persists(),
+            Self::Timer(_) => true,
+        }
+    }
+
     /// Intents with the same key never run at the same time: acts on one allocation, one payment, one node.
     #[must_use]
     pub fn order_key(&self) -> Option<String> {
@@ -91,6 +102,9 @@ impl Action {
 macro_rules! names {
     ($kind:ident { $($variant:ident => $name:literal,)+ }) => {
         impl $kind {
+            /// Every name of its kind.
+            pub const NAMES: &'static [&'static str] = &[$($name,)+];
+
             /// Its name in `snake_case`.
             #[must_use]
             pub const fn name(&self) -> &'static str {
@@ -105,21 +119,70 @@ macro_rules! names {
 #[serde(tag = "command", rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Command {
-    RejectAllocation { allocation_id: AllocationId, code: String, message: String },
-    ConfirmReserved { allocation_id: AllocationId, placement: Placement },
-    StartProvisioning { allocation_id: AllocationId, login: String },
-    Activate { allocation_id: AllocationId, proof: String },
-    FailProvisioning { allocation_id: AllocationId, step: Step, code: String, message: String },
-    ConfirmFailed { allocation_id: AllocationId },
-    RequestRelease { allocation_id: AllocationId, reason: ReleaseReason },
-    CallOperator { allocation_id: AllocationId, doing: String, message: String },
-    ReleaseCapacity { node_id: NodeId, allocation_id: AllocationId },
-    QuarantineCapacity { node_id: NodeId, allocation_id: AllocationId, reason: String },
-    ExpireInvitation { node_id: NodeId, expires_at: Timestamp },
-    ReleaseHold { wallet_id: String, hold_id: HoldId },
-    SweepHolds { wallet_id: String },
+    RejectAllocation {
+        allocation_id: AllocationId,
+        code: String,
+        message: String,
+    },
+    ConfirmReserved {
+        allocation_id: AllocationId,
+        placement: Placement,
+    },
+    StartProvisioning {
+        allocation_id: AllocationId,
+        login: String,
+    },
+    Activate {
+        allocation_id: AllocationId,
+        proof: String,
+    },
+    FailProvisioning {
+        allocation_id: AllocationId,
+        step: Step,
+        code: String,
+        message: String,
+    },
+    ConfirmFailed {
+        allocation_id: AllocationId,
+    },
+    RequestRelease {
+        allocation_id: AllocationId,
+        reason: ReleaseReason,
+    },
+    CallOperator {
+        allocation_id: AllocationId,
+        doing: String,
+        message: String,
+    },
+    ReleaseCapacity {
+        node_id: NodeId,
+        allocation_id: AllocationId,
+    },
+    QuarantineCapacity {
+        node_id: NodeId,
+        allocation_id: AllocationId,
+        reason: String,
+    },
+    ExpireInvitation {
+        node_id: NodeId,
+        expires_at: Timestamp,
+    },
+    ReleaseHold {
+        wallet_id: String,
+        hold_id: HoldId,
+    },
+    SweepHolds {
+        wallet_id: String,
+    },
     TopUpWallet(Credit),
-    ReturnRefund { wallet_id: String, refund_id: RefundId },
+    ReturnRefund {
+        wallet_id: String,
+        refund_id: RefundId,
+    },
+    /// Wanted by the runtime itself: an event that could not be read, or that comes after one in its instance, is taken in.
+    ReadEvent {
+        position: i64,
+    },
 }
 
 names!(Command {
@@ -138,9 +201,31 @@ names!(Command {
     SweepHolds => "sweep_holds",
     TopUpWallet => "top_up_wallet",
     ReturnRefund => "return_refund",
+    ReadEvent => "read_event",
 });
 
 impl Command {
+    const fn persists(&self) -> bool {
+        match self {
+            Self::ConfirmFailed { .. }
+            | Self::RequestRelease { .. }
+            | Self::CallOperator { .. }
+            | Self::ReleaseCapacity { .. }
+            | Self::QuarantineCapacity { .. }
+            | Self::ReleaseHold { .. }
+            | Self::SweepHolds { .. }
+            | Self::ReturnRefund { .. }
+            | Self::ReadEvent { .. } => true,
+            Self::RejectAllocation { .. }
+            | Self::ConfirmReserved { .. }
+            | Self::StartProvisioning { .. }
+            | Self::Activate { .. }
+            | Self::FailProvisioning { .. }
+            | Self::ExpireInvitation { .. }
+            | Self::TopUpWallet(_) => false,
+        }
+    }
+
     /// Refusals that only say that the world has moved on: another fact has settled the matter.
     #[must_use]
     pub const fn tolerates(&self) -> &'static [&'static str] {
@@ -159,7 +244,8 @@ impl Command {
             | Self::ReleaseHold { .. }
             | Self::SweepHolds { .. }
             | Self::TopUpWallet(_)
-            | Self::ReturnRefund { .. } => &[],
+            | Self::ReturnRefund { .. }
+            | Self::ReadEvent { .. } => &[],
         }
     }
 }
@@ -237,6 +323,9 @@ pub enum Effect {
     WatchNode {
         node_id: NodeId,
         suspect_since: Option<Timestamp>,
+        /// The last look that it answered.
+        #[serde(default)]
+        seen_at: Option<Timestamp>,
     },
 }
 
@@ -258,6 +347,26 @@ names!(Effect {
 });
 
 impl Effect {
+    /// A call that makes a payment or a refund does not persist: the provider forgets its key after a day.
+    const fn persists(&self) -> bool {
+        match self {
+            Self::TearDown { .. }
+            | Self::CaptureUsage(_)
+            | Self::SettleUsage { .. }
+            | Self::ConfirmReleased { .. }
+            | Self::RetrievePayment { .. }
+            | Self::RetrieveRefund { .. }
+            | Self::WatchNode { .. } => true,
+            Self::ReserveCapacity { .. }
+            | Self::HoldFunds(_)
+            | Self::EnsureStep { .. }
+            | Self::CreatePayment { .. }
+            | Self::RequestRefund { .. }
+            | Self::CreateRefund { .. }
+            | Self::ProbeNode { .. } => false,
+        }
+    }
+
     /// The one thing it acts on.
     fn subject(&self) -> String {
         match self {

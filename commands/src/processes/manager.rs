@@ -40,6 +40,8 @@ pub struct Alarm {
     pub timer: Timer,
     /// Now.
     pub at: Timestamp,
+    /// When it was meant to fire: earlier, when nobody was there to hear it.
+    pub due_at: Timestamp,
     /// How often this timer has fired before.
     pub run: u32,
 }
@@ -57,6 +59,8 @@ pub struct Awoken {
 pub trait ProcessManager: Send + Sync + 'static {
     /// Its name in the database and in ids.
     const NAME: &'static str;
+    /// The types of the aggregates whose events it reads. What it does not read cannot stop it.
+    const READS: &'static [&'static str];
     /// What one instance remembers.
     type State: Default + Clone + PartialEq + Serialize + DeserializeOwned;
 
@@ -86,6 +90,8 @@ pub struct Reaction {
 pub trait AnyManager: Send + Sync {
     /// Its name.
     fn name(&self) -> &'static str;
+    /// Whether it reads events of this type of aggregate.
+    fn reads(&self, aggregate_type: &str) -> bool;
     /// Which instance an event belongs to.
     fn correlate(&self, happened: &Occurrence) -> Option<String>;
     /// Takes one event in. `None` when the instance has not begun and does not begin with it.
@@ -127,6 +133,10 @@ impl<M: ProcessManager> AnyManager for Erased<M> {
         M::NAME
     }
 
+    fn reads(&self, aggregate_type: &str) -> bool {
+        M::READS.contains(&aggregate_type)
+    }
+
     fn correlate(&self, happened: &Occurrence) -> Option<String> {
         M::correlate(happened)
     }
@@ -164,7 +174,8 @@ pub struct Settings {
     pub runway_seconds: i64,
     /// Between two ticks of a meter.
     pub tick_seconds: i64,
-    /// A tick charges up to this long ago, so that a release that is being written is never overtaken.
+    /// A tick charges up to this long before it was due: two looks at the node and a little more, so that a silence is noticed before it is
+    /// charged.
     pub tick_lag_seconds: i64,
     /// A rental that cannot be extended is released while its hold still covers this much more than a tick.
     pub wind_down_seconds: i64,
@@ -186,7 +197,7 @@ pub struct Settings {
     pub watch_seconds: i64,
     /// Between two looks at a node that does not.
     pub probe_seconds: i64,
-    /// How long a node may be silent before it counts as offline.
+    /// How long after its last answer a node counts as offline.
     pub suspect_seconds: i64,
     /// How long what runs on a draining node may still run.
     pub drain_seconds: i64,
@@ -197,7 +208,7 @@ impl Default for Settings {
         Self {
             runway_seconds: 3_600,
             tick_seconds: 60,
-            tick_lag_seconds: 2,
+            tick_lag_seconds: 62,
             wind_down_seconds: 120,
             reserve_seconds: 600,
             provision_seconds: 300,
@@ -208,7 +219,7 @@ impl Default for Settings {
             provider_seconds: 20 * 3_600,
             watch_seconds: 30,
             probe_seconds: 5,
-            suspect_seconds: 60,
+            suspect_seconds: 90,
             drain_seconds: 3_600,
         }
     }

@@ -1,9 +1,10 @@
-//! Charging by the second while an allocation is active: a durable tick that captures from the hold and extends it.
+//! Charging by the second while an allocation is active: a durable tick that captures from the hold and extends it. Only what the node proves
+//! is charged: a tick stays behind the looks at the node, and one that is late charges no more than it would have in time.
 //!
 //! | event | intent | compensation |
 //! |---|---|---|
 //! | `allocation.activated` | timer `meter_tick` | – |
-//! | `meter_tick` | effect `capture_usage`; the timer again | none: a charge is cumulative, a repeat charges nothing |
+//! | `meter_tick` | effect `capture_usage`: `allocation.metered`, then the charge; the timer again | none: a charge is cumulative, a repeat charges nothing |
 //! | `wallet.hold_extension_refused`, little left | `request_release(funds_exhausted)` while the hold still covers it | – |
 //! | `allocation.release_requested` | – (the timer ends; `release_node` charges the rest) | – |
 use cairn_compute::{AllocationEvent, PinnedPrice, ReleaseReason};
@@ -41,6 +42,7 @@ pub struct State {
 
 impl ProcessManager for MeterUsage {
     const NAME: &'static str = "meter_usage";
+    const READS: &'static [&'static str] = &["allocation", "wallet"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {
@@ -93,10 +95,11 @@ impl ProcessManager for MeterUsage {
         let (Timer::MeterTick, Phase::Running) = (alarm.timer, state.phase) else {
             return Awoken::default();
         };
+        let ahead = settings.runway_seconds + settings.tick_lag_seconds;
         let tick = state.allocation_id.zip(state.price).map(|(allocation_id, price)| Tick {
             allocation_id,
-            through: alarm.at.plus_secs(-settings.tick_lag_seconds),
-            keep_nanos: price.rate().total(settings.runway_seconds).unwrap_or(Nanos::MAX),
+            through: alarm.due_at.plus_secs(-settings.tick_lag_seconds),
+            keep_nanos: price.rate().total(ahead).unwrap_or(Nanos::MAX),
             expires_at: alarm.at.plus_secs(settings.runway_seconds + settings.undo_seconds),
         });
         Awoken {
@@ -118,9 +121,10 @@ impl ProcessManager for MeterUsage {
 }
 
 impl State {
-    /// What the hold must still cover when winding down begins: until the next tick, and the stop itself.
+    /// What the hold must still cover when winding down begins: what is not yet charged, until the next tick, and the stop itself.
     fn enough_to_stop(&self, settings: &Settings) -> Nanos {
-        let seconds = settings.wind_down_seconds + settings.tick_seconds;
+        let seconds =
+            settings.wind_down_seconds + settings.tick_seconds + settings.tick_lag_seconds;
         self.price.and_then(|price| price.rate().total(seconds).ok()).unwrap_or(Nanos::MAX)
     }
 }

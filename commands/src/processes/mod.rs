@@ -28,6 +28,7 @@ mod follow;
 mod gate;
 mod send;
 mod store;
+mod take_in;
 mod work;
 
 pub use fact::{Fact, Occurrence};

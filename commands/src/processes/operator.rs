@@ -56,7 +56,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> Result<Vec<Summary>, sqlx::
                   coalesce(i.open, 0) AS "open!", i.last_error
            FROM process_states s
            LEFT JOIN LATERAL (
-             SELECT count(*) AS open, bool_or(status = 'needs_operator') AS stuck,
+             SELECT count(*) AS open, bool_or(status = 'needs_operator' OR retry_at IS NOT NULL) AS stuck,
                     (array_agg(last_error ORDER BY seq DESC) FILTER (WHERE last_error IS NOT NULL))[1] AS last_error
              FROM process_intents
              WHERE process = s.process AND key = s.key AND status IN ('ready', 'leased', 'needs_operator')
@@ -123,10 +123,19 @@ pub struct IntentView {
     pub due_at: Timestamp,
     /// An operator is called from here on.
     pub give_up_at: Option<Timestamp>,
+    /// An operator was called, and it is tried again from here on all the same.
+    pub retry_at: Option<Timestamp>,
     /// The last failure.
     pub last_error: Option<String>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+impl IntentView {
+    /// Whether it waits for a person, tried again meanwhile or not.
+    fn is_stuck(&self) -> bool {
+        self.status == "needs_operator" || self.retry_at.is_some()
+    }
 }
 
 /// Shows one instance.
@@ -144,7 +153,7 @@ pub async fn show(pool: &PgPool, process: &str, key: &str) -> Result<Option<Deta
     .await?;
     let Some(row) = row else { return Ok(None) };
     let intents = intents(pool, process, key).await?;
-    let stuck = intents.iter().any(|intent| intent.status == "needs_operator");
+    let stuck = intents.iter().any(IntentView::is_stuck);
     Ok(Some(Details {
         process: process.to_owned(),
         key: key.to_owned(),
@@ -158,7 +167,7 @@ pub async fn show(pool: &PgPool, process: &str, key: &str) -> Result<Option<Deta
 async fn intents(pool: &PgPool, process: &str, key: &str) -> Result<Vec<IntentView>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT id, kind, name, status, action AS "action: serde_json::Value", attempts, due_at,
-                  give_up_at, last_error, finished_at
+                  give_up_at, retry_at, last_error, finished_at
            FROM process_intents WHERE process = $1 AND key = $2 ORDER BY seq"#,
         process,
         key
@@ -174,6 +183,7 @@ async fn intents(pool: &PgPool, process: &str, key: &str) -> Result<Vec<IntentVi
         attempts: row.attempts,
         due_at: from_sql(row.due_at),
         give_up_at: row.give_up_at.map(from_sql),
+        retry_at: row.retry_at.map(from_sql),
         last_error: row.last_error,
         finished_at: row.finished_at.map(from_sql),
     });
@@ -195,11 +205,15 @@ pub async fn lag(pool: &PgPool, head: i64) -> Result<i64, sqlx::Error> {
 /// When the database does not answer.
 pub async fn waiting(pool: &PgPool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM process_intents WHERE status = 'needs_operator'"#
+        r#"SELECT count(*) AS "count!" FROM process_intents
+           WHERE status = 'needs_operator' OR retry_at IS NOT NULL"#
     )
     .fetch_one(pool)
     .await
 }
+
+/// The intent whose outcome no person can vouch for.
+const UNSKIPPABLE: &str = "ensure_prove";
 
 /// What a person decided about one intent.
 #[derive(Debug, Clone)]
@@ -223,10 +237,10 @@ pub async fn retry(
 }
 
 /// Takes an intent as done: a step of provisioning counts as verified, a teardown as clean, the rest of a charge as
-/// forgiven; anything else is left out. The process goes on.
+/// forgiven; anything else is left out. The process goes on. The proof of a login cannot be skipped: nobody pays for what is not proven.
 ///
 /// # Errors
-/// `unknown_intent`, `intent_not_waiting`, `reason_needed`.
+/// `unknown_intent`, `intent_not_skippable`, `intent_not_waiting`, `reason_needed`.
 pub async fn skip(
     commands: &Commands,
     context: &CommandContext,
@@ -255,14 +269,16 @@ async fn decide(
 ) -> Result<Executed, ExecuteError> {
     let Decision { intent_id, reason } = decision;
     let pool = commands.executor.log().pool();
-    let known = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM process_intents WHERE id = $1) AS "known!""#,
-        intent_id
-    );
-    let known =
-        known.fetch_one(pool).await.map_err(|e| ExecuteError::Unavailable(e.to_string()))?;
-    if !known {
-        return Err(refused("unknown_intent", "there is no such intent"));
+    let name = sqlx::query_scalar!("SELECT name FROM process_intents WHERE id = $1", intent_id);
+    let name =
+        name.fetch_optional(pool).await.map_err(|e| ExecuteError::Unavailable(e.to_string()))?;
+    match (name.as_deref(), verb) {
+        (None, _) => return Err(refused("unknown_intent", "there is no such intent")),
+        (Some(UNSKIPPABLE), Verb::Skip) => {
+            let why = "the proof of a login cannot be skipped: nobody pays for what is not proven";
+            return Err(refused("intent_not_skippable", why));
+        }
+        (Some(_), _) => {}
     }
     intervene(commands, context, Intervene { intent_id, verb, reason }).await
 }

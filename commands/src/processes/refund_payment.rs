@@ -51,6 +51,7 @@ const AFTERCARE_SECONDS: i64 = 86_400;
 
 impl ProcessManager for RefundPayment {
     const NAME: &'static str = "refund_payment";
+    const READS: &'static [&'static str] = &["refund", "wallet"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {

@@ -46,6 +46,7 @@ pub struct State {
 
 impl ProcessManager for ReleaseNode {
     const NAME: &'static str = "release_node";
+    const READS: &'static [&'static str] = &["allocation", "node", "wallet"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {

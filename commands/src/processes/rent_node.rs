@@ -75,10 +75,12 @@ pub struct State {
 
 impl ProcessManager for RentNode {
     const NAME: &'static str = "rent_node";
+    const READS: &'static [&'static str] = &["allocation", "node", "wallet"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {
         match &happened.fact {
+            Fact::Allocation(AllocationEvent::Metered { .. }) => None,
             Fact::Allocation(_) => Some(happened.stream.clone()),
             Fact::Node(
                 NodeEvent::CapacityReserved { allocation_id, .. }
@@ -181,7 +183,8 @@ fn evolve_allocation(mut state: State, event: &AllocationEvent) -> State {
         AllocationEvent::ProvisioningFailed { .. } => state.phase = Phase::Undoing,
         AllocationEvent::Activated { .. } => state.phase = Phase::Active,
         AllocationEvent::Failed { .. } => state.phase = Phase::Failed,
-        AllocationEvent::ReleaseRequested { .. }
+        AllocationEvent::Metered { .. }
+        | AllocationEvent::ReleaseRequested { .. }
         | AllocationEvent::TeardownVerified { .. }
         | AllocationEvent::Released { .. }
         | AllocationEvent::NeedsOperator { .. } => {}
@@ -234,6 +237,7 @@ impl State {
             }
             AllocationEvent::Activated { .. }
             | AllocationEvent::Failed { .. }
+            | AllocationEvent::Metered { .. }
             | AllocationEvent::ReleaseRequested { .. }
             | AllocationEvent::TeardownVerified { .. }
             | AllocationEvent::Released { .. }

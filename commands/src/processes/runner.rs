@@ -31,7 +31,7 @@ pub struct RunnerConfig {
     pub lease: Duration,
     /// Longest time before somebody looks without being woken.
     pub poll: Duration,
-    /// Longest call of a port.
+    /// Longest call of a port: longer than what its adapter allows itself, which knows better what it waits for.
     pub timeout: Duration,
     /// Wait after the first failure; doubles.
     pub backoff: Duration,
@@ -53,7 +53,7 @@ impl RunnerConfig {
             workers: 16,
             lease: Duration::from_secs(15),
             poll: Duration::from_millis(500),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_secs(150),
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
             attempts_max: 20,

@@ -49,6 +49,9 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             let back = WalletCommand::ReturnRefund { refund_id, at };
             act.execute::<Wallet>(name, &wallet_id, back).await.map(drop)
         }
+        Command::ReadEvent { .. } => {
+            Err(PortError::permanent("internal", "no aggregate is asked to read an event"))
+        }
         Command::TopUpWallet(credit) => {
             let wallet_id = cairn_ledger::wallet_id(credit.organisation_id, credit.currency);
             act.execute::<Wallet>(name, &wallet_id, top_up(credit, at)).await.map(drop)

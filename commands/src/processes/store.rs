@@ -1,4 +1,5 @@
 //! What the runtime keeps in the database. Leases count in the database's time, due times in the clock's.
+use std::collections::HashSet;
 use std::time::Duration;
 
 use cairn_core::Timestamp;
@@ -103,6 +104,52 @@ pub(super) async fn state_in_tx(
     Ok(row.map(|row| (row.state, row.status)))
 }
 
+/// Position of the last event that an instance took in.
+pub(super) async fn position_in_tx(
+    tx: &mut PgConnection,
+    process: &str,
+    key: &str,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT position FROM process_states WHERE process = $1 AND key = $2 FOR UPDATE",
+        process,
+        key
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Instances of a manager for which an event is left for later.
+pub(super) async fn unread_in_tx(
+    tx: &mut PgConnection,
+    process: &str,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let keys = sqlx::query_scalar!(
+        r#"SELECT DISTINCT key FROM process_intents
+           WHERE name = 'read_event' AND process = $1
+             AND status IN ('ready', 'leased', 'needs_operator')"#,
+        process
+    );
+    Ok(keys.fetch_all(tx).await?.into_iter().collect())
+}
+
+/// Whether an event that comes before this one in its instance is left for later as well.
+pub(super) async fn has_earlier_unread(
+    pool: &PgPool,
+    leased: &Leased,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+             SELECT FROM process_intents other JOIN process_intents mine ON mine.id = $1
+             WHERE other.process = mine.process AND other.key = mine.key AND other.name = mine.name
+               AND other.seq < mine.seq AND other.status IN ('ready', 'leased', 'needs_operator')
+           ) AS "earlier!""#,
+        leased.id
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// One instance of a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Instance<'a> {
@@ -205,6 +252,7 @@ pub(super) async fn lease_intent(
            WHERE id = (
              SELECT id FROM process_intents i
              WHERE ((status = 'ready' AND due_at <= $2)
+                 OR (status = 'needs_operator' AND retry_at <= $2)
                  OR (status = 'leased' AND lease_until < clock_timestamp()))
                AND (order_key IS NULL OR NOT EXISTS (
                  SELECT FROM process_intents o
@@ -212,8 +260,8 @@ pub(super) async fn lease_intent(
              ORDER BY due_at, seq
              FOR UPDATE SKIP LOCKED LIMIT 1)
            RETURNING id, process, key, action AS "action: serde_json::Value",
-                     origin AS "origin: serde_json::Value", attempts, run, round, give_up_at,
-                     skip_reason, lease_token"#,
+                     origin AS "origin: serde_json::Value", attempts, run, round, due_at,
+                     give_up_at, retry_at IS NOT NULL AS "called!", skip_reason, lease_token"#,
         owner,
         to_sql(now),
         lease.as_secs_f64()
@@ -236,24 +284,27 @@ pub(super) async fn lease_intent(
         round: row.round.try_into().unwrap_or(u32::MAX),
         skip_reason: row.skip_reason,
         origin: serde_json::from_value(row.origin)?,
+        due_at: from_sql(row.due_at),
         give_up_at: row.give_up_at.map(from_sql),
+        called: row.called,
         token: row.lease_token,
     }))
 }
 
-/// Keeps the leases on intents that are being carried out.
+/// Keeps the leases on intents that are being carried out, each under its token.
 pub(super) async fn keep_leases(
     pool: &PgPool,
-    owner: &str,
     lease: Duration,
-    ids: &[String],
+    busy: &[(String, i64)],
 ) -> Result<(), sqlx::Error> {
+    let (ids, tokens): (Vec<String>, Vec<i64>) = busy.iter().cloned().unzip();
     sqlx::query!(
-        r#"UPDATE process_intents SET lease_until = clock_timestamp() + make_interval(secs => $2)
-           WHERE lease_owner = $1 AND status = 'leased' AND id = ANY($3)"#,
-        owner,
+        r#"UPDATE process_intents i SET lease_until = clock_timestamp() + make_interval(secs => $1)
+           FROM unnest($2::text[], $3::bigint[]) AS busy (id, token)
+           WHERE i.id = busy.id AND i.lease_token = busy.token AND i.status = 'leased'"#,
         lease.as_secs_f64(),
-        ids
+        &ids,
+        &tokens
     )
     .execute(pool)
     .await?;
@@ -270,7 +321,9 @@ pub(super) enum Ended {
         due_at: Timestamp,
         error: String,
     },
+    /// Somebody must look; it is tried again then all the same, if ever.
     NeedsOperator {
+        retry_at: Option<Timestamp>,
         error: String,
     },
 }
@@ -281,23 +334,26 @@ pub(super) async fn note(
     leased: &Leased,
     ended: &Ended,
 ) -> Result<bool, sqlx::Error> {
-    let (status, due_at, error) = match ended {
-        Ended::Done => ("done", None, None),
-        Ended::Skipped => ("skipped", None, None),
-        Ended::Retry { due_at, error } => ("ready", Some(to_sql(*due_at)), Some(error)),
-        Ended::NeedsOperator { error } => ("needs_operator", None, Some(error)),
+    let (status, due_at, retry_at, error) = match ended {
+        Ended::Done => ("done", None, None, None),
+        Ended::Skipped => ("skipped", None, None, None),
+        Ended::Retry { due_at, error } => ("ready", Some(*due_at), None, Some(error)),
+        Ended::NeedsOperator { retry_at, error } => {
+            ("needs_operator", None, *retry_at, Some(error))
+        }
     };
     let noted = sqlx::query!(
         r#"UPDATE process_intents
            SET status = $3, due_at = coalesce($4, due_at), last_error = coalesce($5, last_error),
-               lease_owner = NULL, lease_until = NULL,
+               retry_at = $6, lease_owner = NULL, lease_until = NULL,
                finished_at = CASE WHEN $3 IN ('done', 'skipped') THEN now() END
            WHERE id = $1 AND lease_token = $2 AND status = 'leased'"#,
         leased.id,
         leased.token,
         status,
-        due_at,
-        error
+        due_at.map(to_sql),
+        error,
+        retry_at.map(to_sql)
     )
     .execute(pool)
     .await?;
@@ -341,7 +397,7 @@ pub(super) async fn intervene_in_tx(
         r#"UPDATE process_intents
            SET status = 'ready', due_at = $2::timestamptz, attempts = 0, round = round + 1, skip_reason = $3,
                give_up_at = $2::timestamptz + patience, lease_token = lease_token + 1,
-               lease_owner = NULL, lease_until = NULL
+               retry_at = NULL, lease_owner = NULL, lease_until = NULL
            WHERE id = $1 AND status IN ('needs_operator', 'leased')"#,
         intent_id,
         to_sql(now),
@@ -370,7 +426,7 @@ async fn abandon_in_tx(tx: &mut PgConnection, intent_id: &str) -> Result<bool, s
     sqlx::query!(
         r#"UPDATE process_intents
            SET status = 'abandoned', finished_at = now(), lease_token = lease_token + 1,
-               lease_owner = NULL, lease_until = NULL
+               retry_at = NULL, lease_owner = NULL, lease_until = NULL
            WHERE process = $1 AND key = $2 AND status IN ('ready', 'leased', 'needs_operator')"#,
         instance.process,
         instance.key
@@ -386,7 +442,11 @@ pub(super) async fn next_due(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, sqlx::Error> {
     let due = sqlx::query_scalar!(
-        "SELECT min(due_at) FROM process_intents WHERE status = 'ready' AND due_at > $1",
+        r#"SELECT min(due) FROM (
+             SELECT min(due_at) AS due FROM process_intents WHERE status = 'ready' AND due_at > $1
+             UNION ALL
+             SELECT min(retry_at) FROM process_intents
+             WHERE status = 'needs_operator' AND retry_at > $1) AS next"#,
         to_sql(now)
     );
     Ok(due.fetch_one(pool).await?.map(from_sql))

@@ -53,6 +53,7 @@ pub struct State {
 
 impl ProcessManager for TopUp {
     const NAME: &'static str = "top_up";
+    const READS: &'static [&'static str] = &["payment", "wallet"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {

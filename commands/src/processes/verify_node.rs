@@ -43,6 +43,9 @@ pub struct State {
     pub node_id: Option<NodeId>,
     pub link: Link,
     pub suspect_since: Option<Timestamp>,
+    /// When it was first seen again.
+    #[serde(default)]
+    pub online_since: Option<Timestamp>,
     /// Position of the event that began the watch in force.
     pub watch: i64,
     /// Position and end of the invitation in force.
@@ -52,6 +55,7 @@ pub struct State {
 
 impl ProcessManager for VerifyNode {
     const NAME: &'static str = "verify_node";
+    const READS: &'static [&'static str] = &["node"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {
@@ -87,7 +91,8 @@ impl ProcessManager for VerifyNode {
                 state.invitation = None;
                 state.node_id = happened.stream.parse().ok();
             }
-            NodeEvent::ProbePassed { .. } => {
+            NodeEvent::ProbePassed { at } => {
+                state.online_since = Some(*at);
                 state.phase = Phase::Watching;
                 state.watch = happened.position;
                 state.link = Link::Online;
@@ -100,6 +105,9 @@ impl ProcessManager for VerifyNode {
             NodeEvent::LinkChanged { link, at } => {
                 state.link = *link;
                 state.suspect_since = (*link == Link::Suspect).then_some(*at);
+                if *link == Link::Online {
+                    state.online_since = Some(*at);
+                }
             }
             NodeEvent::ProbeFailed { .. }
             | NodeEvent::HealthDoubted { .. }
@@ -148,7 +156,10 @@ impl ProcessManager for VerifyNode {
         }
         let suspect = state.link == Link::Suspect;
         let wait = if suspect { settings.probe_seconds } else { settings.watch_seconds };
-        let watch = Effect::WatchNode { node_id, suspect_since: state.suspect_since };
+        // Between two looks that were answered, and none that was not, it was there.
+        let before = alarm.due_at.plus_secs(-settings.watch_seconds);
+        let seen_at = state.online_since.map(|since| since.max(before));
+        let watch = Effect::WatchNode { node_id, suspect_since: state.suspect_since, seen_at };
         Awoken {
             intents: vec![Intent::effect(watch, None)],
             again_at: Some(alarm.at.plus_secs(wait.max(1))),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cairn_core::Timestamp;
-use cairn_operations::{Intervention, InterventionCommand};
+use cairn_operations::{Intervention, InterventionCommand, Verb};
 use metrics::counter;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
@@ -16,11 +16,12 @@ use crate::effects::{self, Act, Effects};
 use crate::ports::{FailureKind, PortError};
 
 use super::gate::{Gate, Leased, Verdict};
-use super::intent::{Action, Timer};
+use super::intent::{Action, Command, Timer};
 use super::manager::{Alarm, AnyManager, Awoken};
 use super::runner::RunnerConfig;
 use super::send::send;
 use super::store::{self, Ended, Instance, NewIntent, StoreError};
+use super::take_in::Reader;
 
 /// What every worker shares.
 pub(super) struct Workshop {
@@ -31,26 +32,27 @@ pub(super) struct Workshop {
     pub gate: Arc<dyn Gate>,
     /// Told when there are new intents.
     pub intended: Arc<Notify>,
-    /// What is being carried out here.
-    pub busy: Mutex<HashSet<String>>,
+    /// What is being carried out here, by id and token: the same intent twice, when the first lease of it was lost.
+    pub busy: Mutex<HashSet<(String, i64)>>,
 }
 
 /// Keeps the lease of one intent for as long as it lives; a worker that panics drops it.
 struct Busy {
     shop: Arc<Workshop>,
-    id: String,
+    held: (String, i64),
 }
 
 impl Busy {
-    fn begin(shop: Arc<Workshop>, id: &str) -> Self {
-        shop.busy(|busy| busy.insert(id.to_owned()));
-        Self { shop, id: id.to_owned() }
+    fn begin(shop: Arc<Workshop>, leased: &Leased) -> Self {
+        let held = (leased.id.clone(), leased.token);
+        shop.busy(|busy| busy.insert(held.clone()));
+        Self { shop, held }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.shop.busy(|busy| busy.remove(&self.id));
+        self.shop.busy(|busy| busy.remove(&self.held));
     }
 }
 
@@ -91,7 +93,7 @@ impl Workshop {
                 return Ok(self.idle_for(store::next_due(pool, now).await?));
             };
             let shop = Arc::clone(self);
-            let busy = Busy::begin(shop, &leased.id);
+            let busy = Busy::begin(shop, &leased);
             hands.spawn(async move { busy.shop.carry_out(leased).await });
         }
         Ok(self.config.poll)
@@ -104,7 +106,7 @@ impl Workshop {
         until.clamp(Duration::from_millis(1), self.config.poll)
     }
 
-    fn busy<T>(&self, change: impl FnOnce(&mut HashSet<String>) -> T) -> T {
+    fn busy<T>(&self, change: impl FnOnce(&mut HashSet<(String, i64)>) -> T) -> T {
         change(&mut self.busy.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -116,11 +118,10 @@ impl Workshop {
                 () = stop.cancelled() => return,
                 _ = beat.tick() => {}
             }
-            let ids: Vec<String> = self.busy(|busy| busy.iter().cloned().collect());
-            let RunnerConfig { owner, lease, .. } = &self.config;
+            let busy: Vec<_> = self.busy(|busy| busy.iter().cloned().collect());
             let pool = self.executor.log().pool();
-            if !ids.is_empty()
-                && let Err(error) = store::keep_leases(pool, owner, *lease, &ids).await
+            if !busy.is_empty()
+                && let Err(error) = store::keep_leases(pool, self.config.lease, &busy).await
             {
                 tracing::warn!(%error, "cannot keep the leases of intents");
             }
@@ -165,7 +166,7 @@ impl Workshop {
 
     /// One attempt at a command or an effect.
     async fn attempt(&self, leased: &Leased) -> Ended {
-        let act = self.act(leased);
+        let mut act = self.act(leased);
         if let Some(reason) = &leased.skip_reason {
             return self.skip(leased, &act, reason).await;
         }
@@ -173,16 +174,33 @@ impl Workshop {
             let passed = self.gate.before(leased).await;
             let done = match (passed, &leased.action) {
                 (Err(failure), _) => Err(failure),
+                (Ok(()), Action::Command(Command::ReadEvent { position })) => {
+                    self.read(leased, *position).await
+                }
                 (Ok(()), Action::Command(command)) => Box::pin(send(&act, command)).await,
                 (Ok(()), Action::Effect(effect)) => Box::pin(effects::perform(&act, effect)).await,
                 (Ok(()), Action::Timer(_)) => Ok(()),
             };
             match done {
-                Ok(()) if self.gate.after(leased).await == Verdict::Repeat => {}
+                Ok(()) if self.gate.after(leased).await == Verdict::Repeat => act.stem.push('!'),
+                Ok(()) if leased.called => return self.recovered(leased, &act).await,
                 Ok(()) => return Ended::Done,
                 Err(failure) => return self.failed(leased, &act, failure).await,
             }
         }
+    }
+
+    /// An event that its follower left for later.
+    async fn read(&self, leased: &Leased, position: i64) -> Result<(), PortError> {
+        let manager = self.managers.iter().find(|manager| manager.name() == leased.process);
+        let Some(manager) = manager else {
+            return Err(PortError::permanent("internal", "there is no such manager"));
+        };
+        let (settings, now) = (&self.config.settings, self.effects.clock.now());
+        let reader = Reader { manager: manager.as_ref(), settings, now };
+        reader.step_late(self.executor.log(), leased, position).await?;
+        self.intended.notify_one();
+        Ok(())
     }
 
     /// An operator says that it is done: what it would have recorded is recorded.
@@ -207,7 +225,7 @@ impl Workshop {
             attempt: leased.attempts,
             origin: &leased.origin,
             timeout: self.config.timeout,
-            suspect_seconds: self.config.settings.suspect_seconds,
+            settings: &self.config.settings,
         }
     }
 
@@ -219,7 +237,8 @@ impl Workshop {
             None => leased.attempts >= self.config.attempts_max,
         };
         let (process, name) = (&leased.process, leased.action.name());
-        if failure.kind == FailureKind::Transient && !over {
+        let persists = leased.action.persists();
+        if (failure.kind == FailureKind::Transient || persists) && !over {
             let due_at = self.next_try(leased, now);
             tracing::info!(id = leased.id, process, name, error, %due_at, "will be tried again");
             return Ended::Retry { due_at, error };
@@ -231,15 +250,31 @@ impl Workshop {
             error: error.clone(),
             at: now,
         };
+        let next = self.next_try(leased, now);
         match act.execute::<Intervention>("call", &leased.id, call).await {
+            Ok(_) if leased.called => Ended::NeedsOperator { retry_at: Some(next), error },
             Ok(_) => {
                 tracing::error!(id = leased.id, process, name, error, "needs an operator");
                 let process = leased.process.clone();
                 counter!("cairn_process_needs_operator_total", "process" => process).increment(1);
-                Ended::NeedsOperator { error }
+                Ended::NeedsOperator { retry_at: persists.then_some(next), error }
             }
             // The call is not in the log: do not stop before it is.
-            Err(_) => Ended::Retry { due_at: self.next_try(leased, now), error },
+            Err(_) => Ended::Retry { due_at: next, error },
+        }
+    }
+
+    /// Done after all, while it waited for an operator: nobody need look any more.
+    async fn recovered(&self, leased: &Leased, act: &Act<'_>) -> Ended {
+        let now = act.now();
+        let reason = "it was tried again and is done".to_owned();
+        let resolve = InterventionCommand::Resolve { verb: Verb::Retry, reason, at: now };
+        match act.execute::<Intervention>("recovered", &leased.id, resolve).await {
+            Err(failure) if failure.kind == FailureKind::Transient => {
+                let (retry_at, error) = (Some(self.next_try(leased, now)), failure.to_string());
+                Ended::NeedsOperator { retry_at, error }
+            }
+            Ok(_) | Err(_) => Ended::Done,
         }
     }
 
@@ -254,18 +289,27 @@ impl Workshop {
         )
     }
 
-    /// A timer came due: what the manager wants now, and the timer set anew or ended, in one transaction.
+    /// A timer came due. Rung again by mistake, it does nothing.
     async fn ring(&self, leased: &Leased, timer: Timer) -> Result<bool, StoreError> {
         if let Err(error) = self.gate.before(leased).await {
             tracing::warn!(id = leased.id, %error, "the gate is closed");
             return Ok(false);
         }
+        let mut rung = self.awake(leased, timer).await?;
+        while rung && self.gate.after(leased).await == Verdict::Repeat {
+            rung = !self.awake(leased, timer).await?;
+        }
+        Ok(rung)
+    }
+
+    /// What the manager wants now, and the timer set anew or ended, in one transaction. False when the lease was lost.
+    async fn awake(&self, leased: &Leased, timer: Timer) -> Result<bool, StoreError> {
         let now = self.effects.clock.now();
         let mut tx = self.executor.log().pool().begin().await?;
         let awoken = match store::state_in_tx(&mut tx, &leased.process, &leased.key).await? {
             Some((state, status)) if status != "abandoned" => {
                 let manager = self.managers.iter().find(|m| m.name() == leased.process);
-                let alarm = Alarm { timer, at: now, run: leased.run };
+                let alarm = Alarm { timer, at: now, due_at: leased.due_at, run: leased.run };
                 let due = manager.map(|m| m.due(state, alarm, &self.config.settings));
                 due.transpose()?.unwrap_or_default()
             }
@@ -285,7 +329,6 @@ impl Workshop {
             return Ok(false);
         }
         tx.commit().await?;
-        self.gate.after(leased).await;
         if !awoken.intents.is_empty() {
             self.intended.notify_one();
         }

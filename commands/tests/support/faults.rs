@@ -1,44 +1,53 @@
 //! Faults at named points: an intent's name and what shall go wrong there. Ports and the gate are wrapped, so that the same
 //! faults hit any adapter.
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    IntentKey, NewPayment, NewRefund, NodeDirectory, NodePort, NodeTarget, PaymentPort, PortError,
-    ProbeReport, ProviderBalance, ProviderPayment, ProviderRefund, ProviderTransaction, StepReport,
-    TeardownReport, Tenant,
+    Clock, IntentKey, NewPayment, NewRefund, NodeDirectory, NodePort, NodeTarget, PaymentPort,
+    PortError, ProbeReport, ProviderBalance, ProviderPayment, ProviderRefund, ProviderTransaction,
+    StepReport, TeardownReport, Tenant,
 };
 use cairn_commands::processes::{Action, Gate, Leased, Verdict};
 use cairn_compute::Step;
 use cairn_core::{NodeId, Resources, Timestamp};
 use tokio::sync::watch;
 
+use super::table::{MORE_THAN_ONE_STREAM, at_port};
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// It never works.
     Permanent,
-    /// It never answers.
+    /// It never works, and might the next time.
     Forever,
+    /// It does not answer, once.
+    Hang,
     /// It is done, and nobody ever hears of it.
     Unheard,
     /// The other side is not who it must be.
     Untrusted,
     /// The worker dies before it acts, once.
     KillBefore,
-    /// The worker dies after it acted and before it noted so, once.
+    /// The worker dies after it acted and before it recorded what came of it, once.
+    KillBetween,
+    /// The worker dies after it recorded what came of it and before it noted so, once.
     KillAfter,
     /// It is done twice, every time.
     Twice,
     /// The worker stands still after it acted, until it is woken, once.
     Stall,
+    /// The same for another worker, at a place of its own.
+    StallAgain,
     /// The world itself is broken there, without our help.
     Outside,
 }
 
 /// Names whose outside call is behind a port; the others fail at the gate.
-const AT_PORTS: [&str; 8] = [
+pub const AT_PORTS: [&str; 8] = [
     "reserve_capacity",
     "tear_down",
     "create_payment",
@@ -62,10 +71,16 @@ struct Rule {
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,
     repeated: Mutex<HashSet<String>>,
+    repeats: Mutex<BTreeMap<String, u32>>,
+    calls: Mutex<Vec<(String, String)>>,
+    /// Workers that die when they read the clock for the second time: between two streams.
+    doomed: Mutex<BTreeMap<tokio::task::Id, (String, u32)>>,
     /// Grows each time a worker is to be killed.
     pub kills: watch::Sender<u32>,
     /// Whether a worker stands still.
     pub stalled: watch::Sender<bool>,
+    /// Whether a second one does.
+    pub stalled_again: watch::Sender<bool>,
 }
 
 impl Faults {
@@ -73,8 +88,12 @@ impl Faults {
         Arc::new(Self {
             rules: Mutex::default(),
             repeated: Mutex::default(),
+            repeats: Mutex::default(),
+            calls: Mutex::default(),
+            doomed: Mutex::default(),
             kills: watch::channel(0).0,
             stalled: watch::channel(false).0,
+            stalled_again: watch::channel(false).0,
         })
     }
 
@@ -88,9 +107,21 @@ impl Faults {
         self.rules.lock().unwrap().iter_mut().for_each(|rule| rule.armed = false);
     }
 
-    /// Forgets everything.
+    /// Forgets everything but the repeats.
     pub fn clear(&self) {
         self.rules.lock().unwrap().clear();
+        self.calls.lock().unwrap().clear();
+    }
+
+    /// How often each point was done once more.
+    pub fn repeats(&self) -> BTreeMap<String, u32> {
+        self.repeats.lock().unwrap().clone()
+    }
+
+    /// The keys under which a port was called, in order.
+    pub fn keys(&self, name: &str) -> Vec<String> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|(called, _)| called == name).map(|(_, key)| key.clone()).collect()
     }
 
     /// How often a point was hit.
@@ -105,7 +136,15 @@ impl Faults {
         };
         let rule = rules.iter_mut().find(matches)?;
         rule.hits += 1;
-        if matches!(rule.mode, Mode::KillBefore | Mode::KillAfter | Mode::Stall) {
+        let once = [
+            Mode::KillBefore,
+            Mode::KillBetween,
+            Mode::KillAfter,
+            Mode::Stall,
+            Mode::StallAgain,
+            Mode::Hang,
+        ];
+        if once.contains(&rule.mode) {
             rule.armed = false;
         }
         Some(rule.mode)
@@ -132,6 +171,51 @@ impl Faults {
         }
     }
 
+    /// A call of a port: it may fail or hang, be made once more under a key of its own, be the last deed of its worker, or not be heard of.
+    async fn call<T, Call>(
+        &self,
+        name: &str,
+        key: &str,
+        port: impl Fn(String) -> Call,
+    ) -> Result<T, PortError>
+    where
+        Call: Future<Output = Result<T, PortError>>,
+    {
+        self.calls.lock().unwrap().push((name.to_owned(), key.to_owned()));
+        self.fail(name)?;
+        if self.hit(name, &[Mode::Hang]).is_some() {
+            std::future::pending::<()>().await;
+        }
+        let mut answer = port(key.to_owned()).await;
+        if answer.is_ok() && self.hit(name, &[Mode::Twice]).is_some() {
+            self.count_repeat(&format!("{name}@port"));
+            answer = port(format!("{key}!")).await;
+        }
+        if answer.is_ok() && self.hit(name, &[Mode::KillBetween]).is_some() {
+            self.die().await;
+        }
+        self.lose(name, answer)
+    }
+
+    fn count_repeat(&self, name: &str) {
+        *self.repeats.lock().unwrap().entry(name.to_owned()).or_default() += 1;
+    }
+
+    /// The clock is read. Whoever is doomed dies at the second time.
+    fn read_clock(&self) {
+        let Some(id) = tokio::task::try_id() else { return };
+        let mut doomed = self.doomed.lock().unwrap();
+        let Some((name, reads)) = doomed.get_mut(&id) else { return };
+        *reads += 1;
+        if *reads < 2 {
+            return;
+        }
+        let name = name.clone();
+        doomed.remove(&id);
+        drop(doomed);
+        assert!(self.hit(&name, &[Mode::KillBetween]).is_none(), "the worker dies here: {name}");
+    }
+
     /// The worker dies here: it never goes on.
     async fn die(&self) {
         self.kills.send_modify(|kills| *kills += 1);
@@ -146,9 +230,13 @@ impl Gate for Faults {
         if self.hit(&name, &[Mode::KillBefore]).is_some() {
             self.die().await;
         }
-        let at_port = AT_PORTS.contains(&name.as_str()) || name.starts_with("ensure_");
+        if MORE_THAN_ONE_STREAM.contains(&name.as_str())
+            && let Some(id) = tokio::task::try_id()
+        {
+            self.doomed.lock().unwrap().insert(id, (name.clone(), 0));
+        }
         let timer = matches!(intent.action, Action::Timer(_));
-        if at_port || timer { Ok(()) } else { self.fail(&name) }
+        if at_port(&name) || timer { Ok(()) } else { self.fail(&name) }
     }
 
     async fn after(&self, intent: &Leased) -> Verdict {
@@ -156,14 +244,23 @@ impl Gate for Faults {
         if self.hit(&name, &[Mode::KillAfter]).is_some() {
             self.die().await;
         }
-        if self.hit(&name, &[Mode::Stall]).is_some() {
-            self.stalled.send_replace(true);
-            let mut woken = self.stalled.subscribe();
+        let stall = match self.hit(&name, &[Mode::Stall, Mode::StallAgain]) {
+            Some(Mode::Stall) => Some(&self.stalled),
+            Some(_) => Some(&self.stalled_again),
+            None => None,
+        };
+        if let Some(place) = stall {
+            place.send_replace(true);
+            let mut woken = place.subscribe();
             woken.wait_for(|stalled| !stalled).await.unwrap();
         }
         let twice = self.hit(&name, &[Mode::Twice]).is_some();
         let first = self.repeated.lock().unwrap().insert(intent.id.clone());
-        if twice && first { Verdict::Repeat } else { Verdict::Pass }
+        if twice && first {
+            self.count_repeat(&name);
+            return Verdict::Repeat;
+        }
+        Verdict::Pass
     }
 }
 
@@ -175,11 +272,11 @@ pub struct Faulty<P: ?Sized> {
 
 #[async_trait]
 impl NodePort for Faulty<dyn NodePort> {
+    /// Both looks are the same call; a test breaks the one that it means at its time.
     async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError> {
-        // Both looks are the same call; the domain tells them apart.
-        self.faults.fail("probe_node")?;
-        self.faults.fail("watch_node")?;
-        self.inner.probe(node).await
+        let probe = |_| self.inner.probe(node);
+        let watch = |_| self.faults.call("watch_node", "", probe);
+        self.faults.call("probe_node", "", watch).await
     }
 
     async fn ensure(
@@ -190,8 +287,11 @@ impl NodePort for Faulty<dyn NodePort> {
         key: &IntentKey,
     ) -> Result<StepReport, PortError> {
         let name = format!("ensure_{}", step.name());
-        self.faults.fail(&name)?;
-        self.faults.lose(&name, self.inner.ensure(node, tenant, step, key).await)
+        let ensure = async |id| {
+            let key = IntentKey { id, ..key.clone() };
+            self.inner.ensure(node, tenant, step, &key).await
+        };
+        self.faults.call(&name, &key.id, ensure).await
     }
 
     async fn teardown(
@@ -200,29 +300,46 @@ impl NodePort for Faulty<dyn NodePort> {
         tenant: &Tenant,
         key: &IntentKey,
     ) -> Result<TeardownReport, PortError> {
-        self.faults.fail("tear_down")?;
-        self.faults.lose("tear_down", self.inner.teardown(node, tenant, key).await)
+        let teardown = async |id| {
+            let key = IntentKey { id, ..key.clone() };
+            self.inner.teardown(node, tenant, &key).await
+        };
+        self.faults.call("tear_down", &key.id, teardown).await
     }
 }
 
 #[async_trait]
 impl NodeDirectory for Faulty<dyn NodeDirectory> {
     async fn candidates(&self, resources: Resources) -> Result<Vec<NodeId>, PortError> {
-        self.faults.fail("reserve_capacity")?;
-        self.inner.candidates(resources).await
+        let candidates = |_| self.inner.candidates(resources);
+        self.faults.call("reserve_capacity", "", candidates).await
     }
 }
 
+/// Time behind faults.
+pub struct FaultyClock {
+    pub inner: Arc<dyn Clock>,
+    pub faults: Arc<Faults>,
+}
+
+impl Clock for FaultyClock {
+    fn now(&self) -> Timestamp {
+        self.faults.read_clock();
+        self.inner.now()
+    }
+}
+
+/// A provider may take what comes under another key for another wish, so it is asked again under the same.
 #[async_trait]
 impl PaymentPort for Faulty<dyn PaymentPort> {
     async fn create_payment(&self, payment: &NewPayment) -> Result<ProviderPayment, PortError> {
-        self.faults.fail("create_payment")?;
-        self.inner.create_payment(payment).await
+        let create = |_| self.inner.create_payment(payment);
+        self.faults.call("create_payment", &payment.idempotency_key, create).await
     }
 
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
-        self.faults.fail("retrieve_payment")?;
-        self.inner.payment(provider_id).await
+        let retrieve = |_| self.inner.payment(provider_id);
+        self.faults.call("retrieve_payment", provider_id, retrieve).await
     }
 
     async fn client_secret(&self, provider_id: &str) -> Result<String, PortError> {
@@ -230,13 +347,13 @@ impl PaymentPort for Faulty<dyn PaymentPort> {
     }
 
     async fn create_refund(&self, refund: &NewRefund) -> Result<ProviderRefund, PortError> {
-        self.faults.fail("create_refund")?;
-        self.inner.create_refund(refund).await
+        let create = |_| self.inner.create_refund(refund);
+        self.faults.call("create_refund", &refund.idempotency_key, create).await
     }
 
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {
-        self.faults.fail("retrieve_refund")?;
-        self.inner.refund(provider_id).await
+        let retrieve = |_| self.inner.refund(provider_id);
+        self.faults.call("retrieve_refund", provider_id, retrieve).await
     }
 
     async fn transactions(

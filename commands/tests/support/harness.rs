@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{CountingIds, ManualClock};
-use super::faults::{Faults, Faulty};
+use super::faults::{Faults, Faulty, FaultyClock};
 use super::nodes::{FixedDirectory, MemoryNodes, facts};
 use super::provider::MemoryProvider;
 
@@ -47,6 +47,10 @@ pub trait World: Send + Sync {
     fn cards(&self) -> (Vec<Money>, Vec<Money>);
     /// A payment method whose refunds fail, if the provider has one.
     fn refund_fails(&self) -> Option<String>;
+    /// How often something was changed for an allocation on that machine before it was taken down, if that is counted.
+    fn changes(&self, _allocation: &Allocation) -> Option<usize> {
+        None
+    }
     /// Breaks what an intent needs, in the world itself; and mends it.
     async fn set_broken(&self, _name: &str, _broken: bool) {}
     /// The customer's key.
@@ -93,6 +97,10 @@ impl World for Memory {
 
     fn cards(&self) -> (Vec<Money>, Vec<Money>) {
         (self.provider.payments(), self.provider.refunds())
+    }
+
+    fn changes(&self, allocation: &Allocation) -> Option<usize> {
+        Some(self.nodes.changes(&allocation.allocation_id.unwrap().to_string()))
     }
 
     fn refund_fails(&self) -> Option<String> {
@@ -169,7 +177,9 @@ pub fn usd(units: i64) -> Money {
 fn settings() -> Settings {
     Settings {
         tick_seconds: 30,
+        // Another look at the node is a day away, so that nothing but the story happens.
         watch_seconds: 86_400,
+        tick_lag_seconds: 2,
         provider_seconds: 600,
         runway_seconds: 3_600,
         ..Settings::default()
@@ -179,6 +189,15 @@ fn settings() -> Settings {
 impl Harness {
     /// A world with one node that is ready and one SKU that is for sale.
     pub async fn start(database: PgConnectOptions, world: Arc<dyn World>) -> Self {
+        Self::start_with(database, world, settings()).await
+    }
+
+    /// The same, with other numbers.
+    pub async fn start_with(
+        database: PgConnectOptions,
+        world: Arc<dyn World>,
+        settings: Settings,
+    ) -> Self {
         let log = EventLog::connect(database, 16).await.unwrap();
         let clock = Arc::new(ManualClock::new());
         let commands = Commands {
@@ -187,7 +206,7 @@ impl Harness {
             ids: Arc::new(CountingIds::default()),
         };
         let mut config = RunnerConfig::new("unnamed");
-        config.settings = settings();
+        config.settings = settings;
         config.lease = Duration::from_millis(800);
         config.poll = Duration::from_millis(20);
         config.workers = 4;
@@ -208,6 +227,10 @@ impl Harness {
         harness.start_runner();
         harness.stock().await;
         harness
+    }
+
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -239,7 +262,10 @@ impl Harness {
                 inner: Arc::clone(&self.directory) as Arc<dyn NodeDirectory>,
                 faults: faults(),
             }),
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            clock: Arc::new(FaultyClock {
+                inner: Arc::clone(&self.clock) as Arc<dyn Clock>,
+                faults: faults(),
+            }),
         }
     }
 
@@ -412,12 +438,14 @@ SELECT json_build_object(
   'idle',
     (SELECT count(*) = $2 AND min(position) = (SELECT position FROM log_head) FROM process_checkpoints)
     AND NOT EXISTS (SELECT FROM process_intents, now
-                    WHERE status = 'leased' OR (status = 'ready' AND due_at <= now.at)),
+                    WHERE status = 'leased' OR (status = 'ready' AND due_at <= now.at)
+                       OR (status = 'needs_operator' AND retry_at <= now.at)),
   'next_due',
-    (SELECT (extract(epoch FROM min(due_at)) * 1000000)::bigint FROM process_intents WHERE status = 'ready'),
+    (SELECT (extract(epoch FROM min(CASE status WHEN 'ready' THEN due_at ELSE retry_at END)) * 1000000)::bigint
+     FROM process_intents WHERE status IN ('ready', 'needs_operator')),
   'processes',
     (SELECT coalesce(json_agg(json_build_object('process', process, 'key', key, 'status', status)), '[]')
      FROM process_states),
   'stuck',
     (SELECT coalesce(json_agg(json_build_object('id', id, 'process', process, 'key', key, 'name', name)), '[]')
-     FROM process_intents WHERE status = 'needs_operator'))::text";
+     FROM process_intents WHERE status = 'needs_operator' OR retry_at IS NOT NULL))::text";

@@ -1,106 +1,37 @@
-//! The saga matrix: every step of every process, failed for good, never answered, killed before and after; over any world.
+//! The saga matrix: every step of every process, failed for good, never answered, killed before, between and after; over any world.
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_commands::{compute, fleet, payments};
 use cairn_compute::{Allocation, AllocationStatus, ReleaseReason, Step};
-use cairn_core::{AllocationId, Currency, OrganisationId, PaymentId};
+use cairn_core::{AllocationId, Currency, HoldId, OrganisationId, PaymentId};
 use cairn_fleet::{Link, Node, NodeLifecycle, Policy};
-use cairn_ledger::{HoldStatus, Wallet, wallet_id};
+use cairn_ledger::{HoldStatus, PlaceHold, Wallet, WalletCommand, wallet_id};
+use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 
 use super::faults::Mode;
 use super::harness::{Harness, PER_HOUR, SKU, Snapshot, World, usd};
+use super::table::{Cell, Story};
 
-/// Which way the story goes before the fault hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Story {
-    /// Top up, rent, use, release, refund.
-    Rental,
-    /// The same, but provisioning fails at `limits` and is undone.
-    FailingRental,
-    /// The wallet cannot pay for the first hour.
-    TooPoor,
-    /// The refund fails at the provider.
-    FailingRefund,
-    /// The node is drained, which ends the rental.
-    Drain,
-    /// A node enrols and is watched.
-    Enrolment,
-}
-
-/// One cell of the matrix.
-#[derive(Debug, Clone, Copy)]
-pub struct Cell {
-    pub story: Story,
-    /// Name of the intent that goes wrong.
-    pub target: &'static str,
-    pub mode: Mode,
-}
-
-/// Every intent of the story that succeeds, in order.
-pub const RENTAL: [&str; 24] = [
-    "create_payment",
-    "retrieve_payment",
-    "poll",
-    "top_up_wallet",
-    "reserve_capacity",
-    "hold_funds",
-    "confirm_reserved",
-    "start_provisioning",
-    "ensure_uid",
-    "ensure_home",
-    "ensure_user",
-    "ensure_limits",
-    "ensure_access",
-    "ensure_prove",
-    "activate",
-    "meter_tick",
-    "capture_usage",
-    "tear_down",
-    "settle_usage",
-    "release_capacity",
-    "confirm_released",
-    "request_refund",
-    "create_refund",
-    "retrieve_refund",
-];
-
-/// Every intent that undoes.
-pub const UNDO: [(Story, &str); 5] = [
-    (Story::FailingRental, "tear_down"),
-    (Story::FailingRental, "release_hold"),
-    (Story::FailingRental, "confirm_failed"),
-    (Story::TooPoor, "release_capacity"),
-    (Story::FailingRefund, "return_refund"),
-];
-
-/// Every intent that looks after nodes.
-pub const NODES: [(Story, &str); 5] = [
-    (Story::Drain, "drain_deadline"),
-    (Story::Drain, "request_release"),
-    (Story::Enrolment, "probe_node"),
-    (Story::Enrolment, "watch"),
-    (Story::Enrolment, "watch_node"),
-];
-
-/// The cells of one way to go wrong.
-pub fn cells(mode: Mode) -> Vec<Cell> {
-    let timers = ["poll", "meter_tick", "drain_deadline", "watch"];
-    let kills = matches!(mode, Mode::KillBefore | Mode::KillAfter);
-    let rental = RENTAL.map(|target| (Story::Rental, target));
-    let all = rental.into_iter().chain(UNDO).chain(NODES);
-    all.filter(|(_, target)| kills || !timers.contains(target))
-        .map(|(story, target)| Cell { story, target, mode })
-        .collect()
-}
-
-/// Runs cells one after the other in one database over one world.
-pub async fn saga_matrix(database: PgConnectOptions, world: Arc<dyn World>, cells: &[Cell]) {
+/// Runs cells one after the other in one database over one world. Answers how often each point was done once more.
+pub async fn saga_matrix(
+    database: PgConnectOptions,
+    world: Arc<dyn World>,
+    cells: &[Cell],
+) -> BTreeMap<String, u32> {
     let mut harness = Harness::start(database, world).await;
+    if cells.iter().any(|cell| cell.mode == Mode::Hang) {
+        harness.stop_runner().await;
+        harness.config.timeout = Duration::from_millis(300);
+        harness.start_runner();
+    }
     for cell in cells {
         run(&mut harness, *cell).await;
     }
     harness.kill_runner().await;
+    harness.faults.repeats()
 }
 
 /// Everything of one run of the story.
@@ -115,8 +46,8 @@ struct Run<'a> {
 
 async fn run(harness: &mut Harness, cell: Cell) {
     harness.faults.clear();
-    if cell.story == Story::FailingRental {
-        harness.faults.arm("ensure_limits", Mode::Permanent);
+    for (name, mode) in cell.story.broken() {
+        harness.faults.arm(name, *mode);
     }
     harness.faults.arm(cell.target, cell.mode);
     let organisation_id = harness.organisation();
@@ -130,12 +61,16 @@ async fn run(harness: &mut Harness, cell: Cell) {
     run.tell().await;
     let hits = run.harness.faults.hits(cell.target);
     assert!(hits > 0 || outside, "{cell:?}: the fault never hit");
+    run.check_calls().await;
 }
 
 impl Run<'_> {
     async fn tell(&mut self) {
-        if self.cell.story == Story::Enrolment {
-            return self.enrol().await;
+        match self.cell.story {
+            Story::Enrolment => return self.enrol().await,
+            Story::Invitation => return self.invite().await,
+            Story::UnusedHold => return self.hold_for_nothing().await,
+            _ => {}
         }
         let Some(payment_id) = self.top_up().await else {
             return self.check_books(None, 0).await;
@@ -148,15 +83,21 @@ impl Run<'_> {
         if allocation.status == AllocationStatus::Active {
             self.harness.run_for(95).await;
             self.mend().await;
-            if self.cell.story == Story::Drain {
-                self.drain().await;
-            } else {
-                self.ask_for_release(allocation_id).await;
+            match self.cell.story {
+                Story::Drain => self.drain().await,
+                Story::Exhausted => {}
+                _ => self.ask_for_release(allocation_id).await,
             }
             self.released(allocation_id).await;
         }
+        if !self.cell.story.broken().is_empty() {
+            self.mend_everything().await;
+        }
         self.check_node(allocation_id).await;
-        let refunded = self.refund(payment_id).await;
+        let refunded = match self.cell.story {
+            Story::Exhausted => 0,
+            _ => self.refund(payment_id).await,
+        };
         self.check_books(Some(allocation_id), refunded).await;
     }
 
@@ -164,9 +105,11 @@ impl Run<'_> {
     async fn pursue(&mut self, process: &str, key: &str) -> String {
         loop {
             let what = format!("{:?}: {process} {key} ends", self.cell);
-            let snapshot =
-                self.harness.until(&what, |s| s.ended(process, key) || !s.stuck.is_empty()).await;
-            if snapshot.stuck.is_empty() {
+            let story = self.cell.story;
+            let stuck = |s: &Snapshot| s.stuck.iter().any(|stuck| !story.bears(&stuck.name));
+            let over = |s: &Snapshot| s.ended(process, key) || stuck(s);
+            let snapshot = self.harness.until(&what, over).await;
+            if !stuck(&snapshot) {
                 return snapshot.status(process, key).unwrap().to_owned();
             }
             self.mend_from(&snapshot).await;
@@ -180,10 +123,19 @@ impl Run<'_> {
         }
     }
 
+    /// What is broken behind the story works again, and what waited for it is done.
+    async fn mend_everything(&mut self) {
+        self.harness.faults.mend();
+        self.harness.run_for(70).await;
+        self.mend().await;
+    }
+
     async fn mend_from(&mut self, snapshot: &Snapshot) {
         self.harness.faults.mend();
         for stuck in &snapshot.stuck {
-            assert_eq!(stuck.name, self.cell.target, "{:?}: something else is stuck", self.cell);
+            let mut broken = self.cell.story.broken().iter().map(|(name, _)| *name);
+            let meant = stuck.name == self.cell.target || broken.any(|name| name == stuck.name);
+            assert!(meant, "{:?}: {} is stuck as well", self.cell, stuck.name);
             self.stuck += 1;
             self.harness.retry(&stuck.id).await.unwrap();
         }
@@ -195,7 +147,11 @@ impl Run<'_> {
         let method = (self.cell.story == Story::FailingRefund)
             .then(|| self.harness.world.refund_fails())
             .flatten();
-        let amount = if self.cell.story == Story::TooPoor { usd(1) } else { usd(20) };
+        let amount = match self.cell.story {
+            Story::TooPoor => usd(1),
+            Story::Exhausted => usd(4),
+            _ => usd(20),
+        };
         let request = payments::RequestTopUp {
             organisation_id: self.organisation_id,
             amount,
@@ -243,7 +199,7 @@ impl Run<'_> {
 
     fn failing_step(&self) -> Option<Step> {
         let name = match self.cell.story {
-            Story::FailingRental => "limits",
+            Story::FailingRental | Story::LateProvisioning | Story::StuckUndo => "limits",
             _ => self.cell.target.strip_prefix("ensure_")?,
         };
         Step::ALL.into_iter().find(|step| step.name() == name)
@@ -257,7 +213,11 @@ impl Run<'_> {
         let Cell { story, target, mode } = self.cell;
         match (story, mode) {
             (Story::TooPoor, _) => vec![REJECTED],
-            (Story::FailingRental, _) => vec![FAILED],
+            (Story::FailingRental | Story::StuckUndo, _) => vec![FAILED],
+            (Story::LateReservation, Mode::Forever) => vec![REJECTED, FAILED, ACTIVE],
+            (Story::LateReservation, _) => vec![REJECTED],
+            (Story::LateProvisioning, Mode::Permanent | Mode::Forever) => vec![FAILED, ACTIVE],
+            (Story::LateProvisioning, _) => vec![FAILED],
             (
                 _,
                 Mode::Permanent | Mode::Forever | Mode::Unheard | Mode::Untrusted | Mode::Outside,
@@ -328,6 +288,37 @@ impl Run<'_> {
         assert!(self.harness.snapshot().await.stuck.is_empty(), "{:?}", self.cell);
     }
 
+    async fn invite(&mut self) {
+        let invite = fleet::InviteNode { node_id: None, name: "nobody".to_owned() };
+        let context = self.harness.context();
+        let invited = fleet::invite_node(&self.harness.commands, &context, invite).await.unwrap();
+        let key = invited.executed.aggregate_id;
+        assert_eq!(self.pursue("verify_node", &key).await, "unwound", "{:?}", self.cell);
+        let node: Node = self.harness.load(&key).await;
+        assert_eq!(node.lifecycle, NodeLifecycle::Expired, "{:?}", self.cell);
+    }
+
+    async fn hold_for_nothing(&mut self) {
+        self.top_up().await.unwrap();
+        let now = self.harness.clock_now();
+        let hold_id = HoldId::from_bits(self.harness.commands.ids.next());
+        let place = WalletCommand::PlaceHold(PlaceHold {
+            hold_id,
+            purpose: "nothing".to_owned(),
+            amount_nanos: usd(5).nanos,
+            expires_at: now.plus_secs(300),
+            at: now,
+        });
+        let wallet_id = wallet_id(self.organisation_id, Currency::USD);
+        let (executor, context) = (self.harness.commands.executor.clone(), self.harness.context());
+        executor.execute::<Wallet>(&wallet_id, place, &context, Value::Null).await.unwrap();
+        assert_eq!(self.wallet().await.held_nanos, usd(5).nanos);
+        self.pursue("expire_hold", &hold_id.to_string()).await;
+        let wallet = self.wallet().await;
+        let held = (wallet.held_nanos, wallet.posted_nanos);
+        assert_eq!(held, (0, usd(20).nanos), "{:?}", self.cell);
+    }
+
     async fn released(&mut self, allocation_id: AllocationId) {
         let ended = self.pursue("release_node", &allocation_id.to_string()).await;
         assert_eq!(ended, "done", "{:?}", self.cell);
@@ -373,8 +364,36 @@ impl Run<'_> {
         self.harness.load(&wallet_id(self.organisation_id, Currency::USD)).await
     }
 
+    /// What was called again came under the same key, and did nothing more; what hung was given up.
+    async fn check_calls(&self) {
+        let Cell { target, mode, .. } = self.cell;
+        let keyed = target.starts_with("ensure_") || target.starts_with("create_");
+        if mode == Mode::KillBetween && keyed {
+            let keys = self.harness.faults.keys(target);
+            assert_eq!(keys.len(), 2, "{:?}: {keys:?}", self.cell);
+            assert_eq!(keys[0], keys[1], "{:?}", self.cell);
+        }
+        if mode == Mode::Hang {
+            let noticed: i64 = sqlx::query_scalar(
+                "SELECT (SELECT count(*) FROM process_intents WHERE name = $1 AND last_error LIKE 'timeout:%')
+                      + (SELECT count(*) FROM events WHERE event_type = 'node.probe_failed'
+                           AND payload->>'reason' LIKE 'timeout:%')
+                      + (SELECT count(*) FROM events WHERE event_type = 'node.link_changed'
+                           AND payload->>'link' = 'suspect')",
+            )
+            .bind(target)
+            .fetch_one(self.harness.pool())
+            .await
+            .unwrap();
+            assert!(noticed > 0, "{:?}: nobody gave the call up", self.cell);
+        }
+    }
+
     async fn check_node(&self, allocation_id: AllocationId) {
         let allocation = self.allocation(allocation_id).await;
+        if let Some(changes) = self.harness.world.changes(&allocation) {
+            assert!(changes < Step::ALL.len(), "{:?}: {changes} changes", self.cell);
+        }
         let left = self.harness.world.left(&allocation).await;
         assert_eq!(left, Vec::<String>::new(), "{:?}: left on the node", self.cell);
         let node: Node = self.harness.load(&self.harness.node_id.to_string()).await;

@@ -13,3 +13,4 @@ pub mod nodes;
 pub mod provider;
 pub mod react;
 pub mod stories;
+pub mod table;

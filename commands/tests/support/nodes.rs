@@ -17,7 +17,7 @@ pub struct Traces {
     pub generation: u64,
     pub there: Vec<Step>,
     /// Calls that changed something.
-    pub changes: u32,
+    pub changes: usize,
 }
 
 /// Nodes in memory.
@@ -55,6 +55,12 @@ impl MemoryNodes {
         let traces = self.traces.lock().unwrap();
         let there = traces.get(allocation_id).map(|t| t.there.clone()).unwrap_or_default();
         there.into_iter().map(|step| step.name().to_owned()).collect()
+    }
+
+    /// Calls for an allocation that changed something.
+    pub fn changes(&self, allocation_id: &str) -> usize {
+        let traces = self.traces.lock().unwrap();
+        traces.get(allocation_id).map_or(0, |traces| traces.changes)
     }
 
     /// A node at this address answers no more, or again.

@@ -67,7 +67,13 @@ impl<M: ProcessManager> Given<M> {
     }
 
     pub fn due(self, timer: Timer, secs: i64) -> Awoken {
-        let alarm = Alarm { timer, at: NOW.plus_secs(secs), run: 0 };
+        self.due_late(timer, secs, 0)
+    }
+
+    /// Rung so many seconds after it was due.
+    pub fn due_late(self, timer: Timer, secs: i64, late: i64) -> Awoken {
+        let due_at = NOW.plus_secs(secs);
+        let alarm = Alarm { timer, at: due_at.plus_secs(late), due_at, run: 0 };
         M::due(&self.0, alarm, &Settings::default())
     }
 

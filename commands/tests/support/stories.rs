@@ -45,13 +45,17 @@ pub async fn rent(harness: &mut Harness, organisation_id: OrganisationId) -> All
     allocation_id
 }
 
-pub async fn release(harness: &mut Harness, allocation_id: AllocationId) {
+pub async fn ask_for_release(harness: &Harness, allocation_id: AllocationId) {
     let request = compute::RequestRelease {
         organisation_id: None,
         allocation_id,
         reason: ReleaseReason::Operator,
     };
     compute::request_release(&harness.commands, &harness.context(), request).await.unwrap();
+}
+
+pub async fn release(harness: &mut Harness, allocation_id: AllocationId) {
+    ask_for_release(harness, allocation_id).await;
     let key = allocation_id.to_string();
     harness
         .until("the release has ended or is stuck", |s| {

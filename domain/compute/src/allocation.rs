@@ -2,8 +2,8 @@
 //!
 //! Lifecycle: `requested → reserved → provisioning → active → releasing → released`; `rejected` when capacity or funds are lacking,
 //! `compensating → failed` when provisioning fails, `needs_operator` when an undo or a teardown is stuck.
-//! Invariants: billing starts at proven readiness and stops at the release request; a step is recorded once; `released`, `failed` and
-//! `rejected` are final.
+//! Invariants: billing starts at proven readiness and stops at the release request; only metered seconds are billed, and a release is never
+//! earlier than what was metered; a step is recorded once; `released`, `failed` and `rejected` are final.
 use cairn_core::{
     AllocationId, Currency, Decider, HoldId, Nanos, NodeId, OrganisationId, Rate, Refusal,
     Resources, Timestamp, cqrs_aggregate, domain_event,
@@ -124,6 +124,9 @@ pub enum AllocationEvent {
     /// Nothing is left on the node after a failure. Final.
     #[serde(rename = "allocation.failed")]
     Failed { at: Timestamp },
+    /// By `through` it is proven to have run all the time since its activation, but for the seconds named.
+    #[serde(rename = "allocation.metered")]
+    Metered { through: Timestamp, unproven_seconds: i64, at: Timestamp },
     /// The meter stops here.
     #[serde(rename = "allocation.release_requested")]
     ReleaseRequested { reason: ReleaseReason, at: Timestamp },
@@ -147,6 +150,7 @@ domain_event!(AllocationEvent {
     ProvisioningFailed => "allocation.provisioning_failed", 1;
     Activated => "allocation.activated", 1;
     Failed => "allocation.failed", 1;
+    Metered => "allocation.metered", 1;
     ReleaseRequested => "allocation.release_requested", 1;
     TeardownVerified => "allocation.teardown_verified", 1;
     Released => "allocation.released", 1;
@@ -199,6 +203,13 @@ pub enum AllocationCommand {
     ConfirmFailed {
         at: Timestamp,
     },
+    /// Both count from the activation. What is metered once stays metered.
+    Meter {
+        through: Timestamp,
+        unproven_seconds: i64,
+        at: Timestamp,
+    },
+    /// At the latest metered instant when that is later.
     RequestRelease {
         reason: ReleaseReason,
         at: Timestamp,
@@ -283,6 +294,12 @@ pub struct Allocation {
     pub steps: Vec<Step>,
     pub failed_step: Option<Step>,
     pub activated_at: Option<Timestamp>,
+    /// How far the meter has come.
+    #[serde(default)]
+    pub metered_at: Option<Timestamp>,
+    /// Until then, when the node was silent: not billed.
+    #[serde(default)]
+    pub unproven_seconds: i64,
     pub released_at: Option<Timestamp>,
     pub needs_operator: bool,
 }
@@ -339,6 +356,10 @@ impl Decider for Allocation {
             AllocationEvent::Failed { .. } => {
                 self.status = AllocationStatus::Failed;
                 self.needs_operator = false;
+            }
+            AllocationEvent::Metered { through, unproven_seconds, .. } => {
+                self.metered_at = Some(through);
+                self.unproven_seconds = unproven_seconds;
             }
             AllocationEvent::ReleaseRequested { at, .. } => {
                 self.released_at = Some(at);

@@ -1,5 +1,5 @@
 //! What an allocation decides.
-use cairn_core::Timestamp;
+use cairn_core::{Nanos, Timestamp};
 
 use crate::allocation::{
     Allocation, AllocationCommand as Command, AllocationError as Error, AllocationEvent as Event,
@@ -32,11 +32,38 @@ fn check_shape(key: &str) -> Result<(), Error> {
 }
 
 impl Allocation {
-    /// Whole seconds that are billed by `at`: from proven readiness to the release request.
+    /// Whole seconds that are metered, and so billed: what is proven of the time from readiness to the release request.
     #[must_use]
-    pub fn billable_seconds(&self, at: Timestamp) -> i64 {
-        let until = self.released_at.unwrap_or(at);
-        self.activated_at.map_or(0, |since| until.secs_since(since))
+    pub fn metered_seconds(&self) -> i64 {
+        self.metered_at.map_or(0, |through| self.elapsed(through) - self.unproven_seconds)
+    }
+
+    fn elapsed(&self, through: Timestamp) -> i64 {
+        self.activated_at.map_or(0, |since| through.secs_since(since))
+    }
+
+    /// Goes on from what is metered. Seconds that are found unproven after they were metered stay billed, so that the charge and the
+    /// seconds always agree.
+    fn meter(&self, through: Timestamp, unproven_seconds: i64, at: Timestamp) -> Decision {
+        let Some(activated_at) = self.activated_at else { return Err(self.wrong()) };
+        let through = self.released_at.map_or(through, |released_at| through.min(released_at));
+        let open = matches!(self.status, Status::Active | Status::Releasing | Status::Settling);
+        if !open || through <= self.metered_at.unwrap_or(activated_at) {
+            return Ok(vec![]);
+        }
+        let unproven_max = self.elapsed(through) - self.metered_seconds();
+        let unproven_seconds = unproven_seconds.max(self.unproven_seconds).min(unproven_max);
+        Ok(vec![Event::Metered { through, unproven_seconds, at }])
+    }
+
+    /// Rentals that were settled before they were metered are billed in full.
+    fn confirm_released(&self, charged_nanos: Nanos, at: Timestamp) -> Decision {
+        let active_seconds = match (self.metered_at, self.released_at) {
+            (None, Some(released_at)) => self.elapsed(released_at),
+            _ => self.metered_seconds(),
+        };
+        let released = Event::Released { active_seconds, charged_nanos, at };
+        self.step(&[Status::Settling], &[Status::Released], released)
     }
 
     pub(crate) fn decide_command(&self, command: Command) -> Decision {
@@ -72,20 +99,24 @@ impl Allocation {
             Command::ConfirmFailed { at } => {
                 self.step(&[Status::Compensating], &[Status::Failed], Event::Failed { at })
             }
-            Command::RequestRelease { reason, at } => self.step(
-                &[Status::Active],
-                &[Status::Releasing, Status::Settling, Status::Released],
-                Event::ReleaseRequested { reason, at },
-            ),
+            Command::Meter { through, unproven_seconds, at } => {
+                self.meter(through, unproven_seconds, at)
+            }
+            Command::RequestRelease { reason, at } => {
+                let at = self.metered_at.map_or(at, |metered_at| at.max(metered_at));
+                self.step(
+                    &[Status::Active],
+                    &[Status::Releasing, Status::Settling, Status::Released],
+                    Event::ReleaseRequested { reason, at },
+                )
+            }
             Command::VerifyTeardown { evidence, at } => self.step(
                 &[Status::Releasing],
                 &[Status::Settling, Status::Released],
                 Event::TeardownVerified { evidence, at },
             ),
             Command::ConfirmReleased { charged_nanos, at } => {
-                let active_seconds = self.billable_seconds(at);
-                let released = Event::Released { active_seconds, charged_nanos, at };
-                self.step(&[Status::Settling], &[Status::Released], released)
+                self.confirm_released(charged_nanos, at)
             }
             Command::CallOperator { doing, message, at } => {
                 let waits = [Status::Compensating, Status::Releasing];

@@ -192,18 +192,62 @@ fn steps_come_in_order() {
 #[test]
 fn nobody_pays_before_every_step_is_proven() {
     wrong(&life()[..8], activate());
-    assert_eq!(fold(&until(0)).billable_seconds(at(500)), 0);
+    wrong(&until(0), meter(500, 0));
+}
+
+fn meter(through: i64, unproven_seconds: i64) -> Command {
+    Command::Meter { through: at(through), unproven_seconds, at: at(through) }
+}
+
+fn metered(through: i64, unproven_seconds: i64) -> AllocationEvent {
+    AllocationEvent::Metered { through: at(through), unproven_seconds, at: at(through) }
+}
+
+/// A life with this done at its end.
+fn with(history: &[Command], more: Command) -> Vec<Command> {
+    [history, &[more]].concat()
 }
 
 #[test]
 fn the_meter_runs_from_proof_to_the_release_request() {
-    let active = fold(&until(1));
-    assert_eq!(active.billable_seconds(at(9)), 0);
-    assert_eq!(active.billable_seconds(at(25)), 15);
-    assert_eq!(fold(&until(2)).billable_seconds(at(9_999)), 60);
+    let active = until(1);
+    check(&active, meter(9, 0)).then([]);
+    check(&active, meter(25, 0)).then([metered(25, 0)]);
+    assert_eq!(fold(&with(&active, meter(25, 0))).metered_seconds(), 15);
+    let late = AllocationEvent::Metered { through: at(70), unproven_seconds: 0, at: at(9_999) };
+    let ask = Command::Meter { through: at(9_999), unproven_seconds: 0, at: at(9_999) };
+    check(&until(2), ask).then([late]);
     let events = check(&until(3), SETTLE).events();
     let released = AllocationEvent::Released { active_seconds: 60, charged_nanos: 60, at: at(90) };
     assert_eq!(events, [released]);
+}
+
+#[test]
+fn unproven_seconds_are_not_billed() {
+    let settled = with(&until(3), meter(70, 25));
+    assert_eq!(fold(&settled).metered_seconds(), 35);
+    let released = AllocationEvent::Released { active_seconds: 35, charged_nanos: 60, at: at(90) };
+    check(&settled, SETTLE).then([released]);
+}
+
+#[test]
+fn what_is_metered_stays_metered() {
+    let running = with(&until(1), meter(40, 5));
+    check(&running, meter(39, 0)).then([]);
+    check(&running, meter(40, 30)).then([]);
+    // Found out too late that nothing after the 12th second is proven: the 25 seconds that are metered stay.
+    check(&running, meter(50, 38)).then([metered(50, 15)]);
+    check(&running, meter(50, 0)).then([metered(50, 5)]);
+}
+
+#[test]
+fn a_release_that_was_overtaken_by_the_meter_moves_to_it() {
+    let running = with(&until(1), meter(40, 0));
+    let ask = |now| Command::RequestRelease { reason: ReleaseReason::Customer, at: at(now) };
+    let requested =
+        |then| AllocationEvent::ReleaseRequested { reason: ReleaseReason::Customer, at: at(then) };
+    check(&running, ask(38)).then([requested(40)]);
+    check(&running, ask(41)).then([requested(41)]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn request() -> AllocationCommand {
 fn command() -> impl Strategy<Value = AllocationCommand> {
     let step = || prop::sample::select(Step::ALL.to_vec());
     let text = || "x".to_owned();
-    (0..12_u32, step(), 0..1_000_i64, 20_000..20_002_u32).prop_map(move |(kind, step, now, uid)| {
+    (0..13_u32, step(), 0..1_000_i64, 20_000..20_002_u32).prop_map(move |(kind, step, now, uid)| {
         let at = Timestamp::from_secs(now);
         let (node_id, hold_id) = (NodeId::from_bits(3), HoldId::from_bits(1));
         match kind {
@@ -41,6 +41,7 @@ fn command() -> impl Strategy<Value = AllocationCommand> {
             7 => AllocationCommand::VerifyTeardown { evidence: text(), at },
             8 => AllocationCommand::ConfirmReleased { charged_nanos: 1, at },
             9 => AllocationCommand::CallOperator { doing: text(), message: text(), at },
+            10 => AllocationCommand::Meter { through: at, unproven_seconds: now % 97, at },
             _ => AllocationCommand::CompleteStep { step, observed: text(), at },
         }
     })
@@ -93,10 +94,17 @@ proptest! {
                 }
                 if let AllocationEvent::Released { active_seconds, .. } = event {
                     prop_assert!(before.status == AllocationStatus::Settling);
-                    let billed = before.activated_at.zip(before.released_at);
-                    prop_assert_eq!(billed.map(|(from, to)| to.secs_since(from)), Some(active_seconds));
+                    let (from, to) = before.activated_at.zip(before.released_at).unwrap();
+                    let metered = before.metered_at.map(|_| before.metered_seconds());
+                    prop_assert_eq!(active_seconds, metered.unwrap_or(to.secs_since(from)));
+                    prop_assert!(active_seconds <= to.secs_since(from), "nobody pays after the release");
                 }
+                if let AllocationEvent::ReleaseRequested { at, .. } = event {
+                    prop_assert!(before.metered_at.is_none_or(|metered_at| metered_at <= at));
+                }
+                let metered_seconds = allocation.metered_seconds();
                 allocation = allocation.evolve(event.clone());
+                prop_assert!(metered_seconds <= allocation.metered_seconds(), "it never goes back");
                 history.push(event);
             }
             if allocation != before {

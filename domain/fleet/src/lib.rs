@@ -4,9 +4,11 @@ mod enrolment;
 pub mod health;
 pub mod node;
 mod reservations;
+mod silences;
 
 pub use health::{Health, Usage};
 pub use node::{
     HostKey, Link, Node, NodeCommand, NodeError, NodeEvent, NodeFacts, NodeLifecycle, Policy,
 };
 pub use reservations::{Reservation, ReservationStatus};
+pub use silences::{Proven, Silence};

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::{Health, Usage};
 use crate::reservations::{Reservation, ReservationStatus};
+use crate::silences::Silence;
 
 /// A public SSH host key: `type base64`, as in `ssh_host_*_key.pub` without the comment.
 pub type HostKey = String;
@@ -77,6 +78,7 @@ pub enum NodeEvent {
     Quarantined { reason: String, at: Timestamp },
     #[serde(rename = "node.policy_changed")]
     PolicyChanged { policy: Policy, reason: String, at: Timestamp },
+    /// A node becomes suspect at its last proof of life, which is earlier than the look that it did not answer.
     #[serde(rename = "node.link_changed")]
     LinkChanged { link: Link, at: Timestamp },
     /// What is in use began, or ceased, to speak against the node's health.
@@ -274,6 +276,9 @@ pub struct Node {
     pub health: Health,
     /// Since when what is in use speaks against `health`.
     pub doubted_since: Option<Timestamp>,
+    /// When nothing proved that it was alive, oldest first.
+    #[serde(default)]
+    pub silences: Vec<Silence>,
     pub address: String,
     pub port: u16,
     pub host_keys: Vec<HostKey>,
@@ -371,20 +376,19 @@ impl Decider for Node {
                 self.probe_failures = 0;
                 self.lifecycle = NodeLifecycle::Verifying;
             }
-            NodeEvent::ProbePassed { .. } => {
+            NodeEvent::ProbePassed { at } => {
                 self.probe_failures = 0;
                 self.lifecycle = NodeLifecycle::Ready;
-                self.link = Link::Online;
                 self.health = Health::Ok;
-                self.doubted_since = None;
+                self.set_link(Link::Online, at);
             }
             NodeEvent::ProbeFailed { .. } => self.probe_failures += 1,
-            NodeEvent::Quarantined { .. } => self.lifecycle = NodeLifecycle::Quarantined,
-            NodeEvent::PolicyChanged { policy, .. } => self.policy = policy,
-            NodeEvent::LinkChanged { link, .. } => {
-                self.link = link;
-                self.doubted_since = None;
+            NodeEvent::Quarantined { at, .. } => {
+                self.lifecycle = NodeLifecycle::Quarantined;
+                self.fell_silent(at, true);
             }
+            NodeEvent::PolicyChanged { policy, .. } => self.policy = policy,
+            NodeEvent::LinkChanged { link, at } => self.set_link(link, at),
             NodeEvent::HealthDoubted { doubted, at, .. } => {
                 self.doubted_since = doubted.then_some(at);
             }

@@ -71,9 +71,12 @@ impl Wallet {
         })
     }
 
-    /// Expiries of every open hold whose time is over, except one.
+    /// Expiries of every open hold whose time is over, except one. A hold out of which usage was charged ends when it is released: more usage
+    /// may be owed by the time that it is over.
     pub(crate) fn expire(&self, at: Timestamp, except: Option<HoldId>) -> Vec<WalletEvent> {
-        let expired = |hold: &Hold| hold.status == HoldStatus::Open && hold.expires_at <= at;
+        let unused = |hold: &Hold| hold.captured_nanos == 0 && hold.overrun_nanos == 0;
+        let expired =
+            |hold: &Hold| hold.status == HoldStatus::Open && hold.expires_at <= at && unused(hold);
         self.holds
             .iter()
             .filter(|(_, hold)| expired(hold))

@@ -129,7 +129,8 @@ impl Model {
     fn sweep(&mut self, now: Timestamp, except: Option<HoldId>) {
         let except = except.map(|id| id.to_string());
         for (id, hold) in &mut self.holds {
-            if hold.open && hold.expires <= now && Some(id) != except.as_ref() {
+            if hold.open && hold.charged == 0 && hold.expires <= now && Some(id) != except.as_ref()
+            {
                 self.free += std::mem::take(&mut hold.left);
                 hold.open = false;
             }

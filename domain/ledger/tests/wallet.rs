@@ -285,6 +285,23 @@ fn a_hold_expires_when_its_time_is_over_and_not_before() {
 }
 
 #[test]
+fn a_hold_in_use_outlives_its_time_whatever_else_is_asked_of_the_wallet() {
+    let in_use = [top_up(PAYMENT, 3 * UNIT), place(HOLD, 2 * UNIT), capture(UNIT, 0, 60)];
+    check(in_use.clone(), WalletCommand::SweepExpired { at: at(5_000) }).then([]);
+    let other = WalletCommand::PlaceHold(PlaceHold {
+        hold_id: HoldId::from_bits(99),
+        purpose: "other".to_owned(),
+        amount_nanos: UNIT + 1,
+        expires_at: at(9_000),
+        at: at(5_000),
+    });
+    refused(in_use.clone(), other, "insufficient_funds");
+    let late = twice(in_use, capture(2 * UNIT, 0, 5_000));
+    let hold = &late.holds[&HOLD.to_string()];
+    assert_eq!((hold.captured_nanos, hold.overrun_nanos), (2 * UNIT, 0), "its own money pays");
+}
+
+#[test]
 fn a_refund_comes_out_of_its_own_lot_once() {
     let history = [top_up(PAYMENT, 2 * UNIT), top_up(OTHER_PAYMENT, 2 * UNIT)];
     let wallet = twice(history, reserve(OTHER_PAYMENT, UNIT));

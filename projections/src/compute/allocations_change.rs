@@ -18,6 +18,7 @@ struct Change {
     step_done: Option<&'static str>,
     proof: Option<String>,
     active_seconds: Option<i64>,
+    unproven_seconds: Option<i64>,
     charged_nanos: Option<Nanos>,
     failed_step: Option<&'static str>,
     failure_code: Option<String>,
@@ -61,6 +62,9 @@ fn change(event: AllocationEvent) -> Result<Change, ProjectError> {
         E::Failed { at } => {
             Change { ended_at: Some(at), needs_operator: Some(false), ..to("failed") }
         }
+        E::Metered { unproven_seconds, .. } => {
+            Change { unproven_seconds: Some(unproven_seconds), ..Change::default() }
+        }
         E::ReleaseRequested { reason, at } => Change {
             release_reason: Some(wire_name(&reason)?),
             release_requested_at: Some(at),
@@ -95,7 +99,8 @@ pub(super) async fn apply(
            release_reason = coalesce($15, release_reason),
            activated_at = coalesce($16, activated_at),
            release_requested_at = coalesce($17, release_requested_at),
-           ended_at = coalesce($18, ended_at)
+           ended_at = coalesce($18, ended_at),
+           unproven_seconds = coalesce($19, unproven_seconds)
          WHERE allocation_id = $1",
         allocation_id,
         change.status,
@@ -115,6 +120,7 @@ pub(super) async fn apply(
         change.activated_at.map(At) as _,
         change.release_requested_at.map(At) as _,
         change.ended_at.map(At) as _,
+        change.unproven_seconds,
     );
     found(&done.execute(db).await?, allocation_id)
 }

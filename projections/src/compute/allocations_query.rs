@@ -42,6 +42,8 @@ pub struct Allocation {
     pub proof: Option<String>,
     /// Whole seconds billed or to be billed: from proven readiness to the release request, or to now.
     pub active_seconds: i64,
+    /// Seconds in which nothing proved that its node was alive: not billed.
+    pub unproven_seconds: i64,
     /// Charged so far, what is owed included.
     pub charged_nanos: Nanos,
     /// Seconds that are charged so far.
@@ -85,9 +87,10 @@ async fn select(
              a.currency, a.nanos_per_hour, a.ssh_public_key, a.wanted_node_id, a.node_id, a.uid,
              a.hold_id, a.login, n.address AS "ssh_address?", n.port AS "ssh_port?", a.steps_done,
              a.proof,
-             coalesce(a.active_seconds, floor(extract(epoch FROM greatest(
-               coalesce(a.release_requested_at, now()) - a.activated_at, interval '0')))::bigint, 0)
-               AS "active_seconds!",
+             coalesce(a.active_seconds, greatest(floor(extract(epoch FROM
+               coalesce(a.release_requested_at, now()) - a.activated_at))::bigint
+               - a.unproven_seconds, 0), 0) AS "active_seconds!",
+             a.unproven_seconds,
              a.charged_nanos, a.charged_seconds, a.owed_nanos, a.failed_step, a.failure_code,
              a.failure_message, a.release_reason, a.requested_at AS "requested_at: At",
              a.activated_at AS "activated_at: At",

@@ -54,7 +54,7 @@ impl Projection for Timeline {
             AllocationEvent::Requested { organisation_id, .. } => Some(organisation_id.to_string()),
             _ => None,
         };
-        let told = tell(decoded)?;
+        let Some(told) = tell(decoded)? else { return Ok(()) };
         let done = sqlx::query!(
             "INSERT INTO compute_timeline_entries (position, allocation_id, organisation_id, entry,
                step, detail, actor, at)
@@ -80,7 +80,8 @@ struct Told {
     at: Timestamp,
 }
 
-fn tell(event: AllocationEvent) -> Result<Told, ProjectError> {
+/// What a customer reads of it. The meter's ticks are no news.
+fn tell(event: AllocationEvent) -> Result<Option<Told>, ProjectError> {
     use AllocationEvent as E;
     let (step, detail, at) = match event {
         E::Requested { sku_id, at, .. } => (None, Some(sku_id), at),
@@ -93,12 +94,13 @@ fn tell(event: AllocationEvent) -> Result<Told, ProjectError> {
         }
         E::Activated { proof, at } => (None, Some(proof), at),
         E::Failed { at } => (None, None, at),
+        E::Metered { .. } => return Ok(None),
         E::ReleaseRequested { reason, at } => (None, Some(wire_name(&reason)?), at),
         E::TeardownVerified { evidence, at } => (None, Some(evidence), at),
         E::Released { active_seconds, at, .. } => (None, Some(format!("{active_seconds} s")), at),
         E::NeedsOperator { doing, message, at } => (None, Some(format!("{doing}: {message}")), at),
     };
-    Ok(Told { step, detail, at })
+    Ok(Some(Told { step, detail, at }))
 }
 
 /// What happened to one allocation, oldest first; empty when there is none, or to another organisation.

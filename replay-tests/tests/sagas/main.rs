@@ -10,9 +10,12 @@ mod support;
 mod trust;
 mod world;
 
+use cairn_commands::processes::RunnerConfig;
+use cairn_ssh::SshConfig;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
-use support::matrix::{Cell, Story, saga_matrix};
+use support::matrix::saga_matrix;
+use support::table::{Cell, Story};
 use world::RealNode;
 
 const AT_THE_NODE: [&str; 7] = [
@@ -30,6 +33,12 @@ fn at_the_node(mode: Mode) -> Vec<Cell> {
         AT_THE_NODE.into_iter().map(|target| Cell { story: Story::Rental, target, mode }).collect();
     cells.push(Cell { story: Story::FailingRental, target: "tear_down", mode });
     cells
+}
+
+#[test]
+fn a_node_is_given_more_time_than_its_adapter_takes() {
+    let (runner, ssh) = (RunnerConfig::new("test"), SshConfig::default());
+    assert!(runner.timeout > 2 * ssh.connect_timeout + ssh.command_timeout);
 }
 
 async fn run(name: &str, db: PgConnectOptions, cells: Vec<Cell>) {
@@ -73,6 +82,12 @@ async fn on_a_real_node_a_step_that_is_never_heard_of_is_undone(
 #[sqlx::test(migrations = "../migrations")]
 async fn on_a_real_node_a_worker_may_die_before_a_step(_: PgPoolOptions, db: PgConnectOptions) {
     run("saga-before", db, at_the_node(Mode::KillBefore)).await;
+}
+
+/// The node did it, and nobody has recorded it.
+#[sqlx::test(migrations = "../migrations")]
+async fn on_a_real_node_a_worker_may_die_with_a_step_done(_: PgPoolOptions, db: PgConnectOptions) {
+    run("saga-between", db, at_the_node(Mode::KillBetween)).await;
 }
 
 #[sqlx::test(migrations = "../migrations")]

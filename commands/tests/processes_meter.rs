@@ -1,0 +1,218 @@
+//! What a customer pays for while things go wrong: only for time that the node proves, and for all of it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+mod support;
+
+use std::sync::Arc;
+
+use cairn_commands::processes::{Settings, operator};
+use cairn_compute::{Allocation, AllocationStatus};
+use cairn_core::AllocationId;
+use cairn_fleet::{Link, Node};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use support::faults::Mode;
+use support::harness::{Harness, Memory, PER_HOUR, usd};
+use support::stories::{ask_for_release, release, rent, top_up, wallet};
+
+type Options = PgConnectOptions;
+
+/// A rental that is watched and metered as in production.
+struct Rental {
+    harness: Harness,
+    memory: Arc<Memory>,
+    organisation: cairn_core::OrganisationId,
+    id: AllocationId,
+}
+
+impl Rental {
+    async fn begin(db: Options, tick_seconds: i64) -> Self {
+        let memory = Memory::new();
+        let settings = Settings { tick_seconds, provider_seconds: 600, ..Settings::default() };
+        let mut harness = Harness::start_with(db, Arc::clone(&memory) as _, settings).await;
+        let organisation = harness.organisation();
+        top_up(&mut harness, organisation, 20).await;
+        let id = rent(&mut harness, organisation).await;
+        Self { harness, memory, organisation, id }
+    }
+
+    async fn allocation(&self) -> Allocation {
+        self.harness.load(&self.id.to_string()).await
+    }
+
+    async fn link(&self) -> Link {
+        self.harness.load::<Node>(&self.harness.node_id.to_string()).await.link
+    }
+
+    async fn charged(&self) -> i64 {
+        let wallet = wallet(&self.harness, self.organisation).await;
+        wallet.holds.values().map(|hold| hold.captured_nanos + hold.overrun_nanos).sum()
+    }
+
+    /// The node is silent for so long, at least until it counts as offline.
+    async fn outage(&mut self, seconds: i64) {
+        self.memory.nodes.set_silent("memory", true);
+        self.harness.run_for(seconds).await;
+        assert_eq!(self.link().await, Link::Offline, "the fault bit");
+        self.memory.nodes.set_silent("memory", false);
+        self.harness.run_for(40).await;
+        assert_eq!(self.link().await, Link::Online);
+    }
+
+    /// Ends it; answers the seconds from proof to release, the seconds that are not billed, and checks the charge.
+    async fn end(mut self) -> (i64, i64) {
+        release(&mut self.harness, self.id).await;
+        self.account().await
+    }
+
+    async fn account(&self) -> (i64, i64) {
+        let allocation = self.allocation().await;
+        assert_eq!(allocation.status, AllocationStatus::Released);
+        let (from, to) = (allocation.activated_at.unwrap(), allocation.released_at.unwrap());
+        let seconds = to.secs_since(from);
+        let active: i64 = sqlx::query_scalar(
+            "SELECT (payload->>'active_seconds')::bigint FROM events
+             WHERE event_type = 'allocation.released' AND aggregate_id = $1",
+        )
+        .bind(self.id.to_string())
+        .fetch_one(self.harness.pool())
+        .await
+        .unwrap();
+        assert_eq!(active, seconds - allocation.unproven_seconds);
+        assert_eq!(self.charged().await, active * PER_HOUR / 3_600, "charged is rate times active");
+        (seconds, allocation.unproven_seconds)
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_outage_in_the_middle_of_a_rental_is_not_charged(_: PgPoolOptions, db: Options) {
+    let mut rental = Rental::begin(db, 60).await;
+    rental.harness.run_for(400).await;
+    let before = rental.charged().await;
+    assert!(before > 200 * PER_HOUR / 3_600, "it is charged while it runs");
+    rental.memory.nodes.set_silent("memory", true);
+    rental.harness.run_for(200).await;
+    let last_proof = rental.charged().await;
+    rental.harness.run_for(300).await;
+    assert_eq!(rental.charged().await, last_proof, "the meter stands still");
+    rental.outage(100).await;
+    rental.harness.run_for(300).await;
+    assert!(rental.charged().await > last_proof, "and goes on");
+    let (seconds, unproven) = rental.end().await;
+    // Silent for 600 s; a look of every 30 s came last before it and first after it.
+    assert!((600..=660).contains(&unproven), "{unproven} of {seconds} s are unproven");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_short_silence_is_charged_once_it_is_over(_: PgPoolOptions, db: Options) {
+    let mut rental = Rental::begin(db, 60).await;
+    rental.harness.run_for(200).await;
+    rental.memory.nodes.set_silent("memory", true);
+    rental.harness.run_for(45).await;
+    assert_eq!(rental.link().await, Link::Suspect, "the fault bit");
+    rental.memory.nodes.set_silent("memory", false);
+    rental.harness.run_for(300).await;
+    assert_eq!(rental.end().await.1, 0);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_interval_of_the_tick_does_not_change_the_charge(_: PgPoolOptions, db: Options) {
+    let mut rental = Rental::begin(db, 7).await;
+    rental.harness.run_for(400).await;
+    rental.outage(300).await;
+    rental.harness.run_for(90).await;
+    let allocation = rental.allocation().await;
+    let node: Node = rental.harness.load(&rental.harness.node_id.to_string()).await;
+    let (from, now) = (allocation.activated_at.unwrap(), rental.harness.clock_now());
+    let (seconds, unproven) = rental.end().await;
+    // As if it had been read once, at the end.
+    assert_eq!(seconds, now.secs_since(from));
+    assert_eq!(unproven, node.unproven_seconds(from, now));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn who_releases_while_the_node_is_offline_pays_up_to_its_last_proof_and_is_torn_down_later(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let mut rental = Rental::begin(db, 60).await;
+    rental.harness.run_for(200).await;
+    rental.memory.nodes.set_silent("memory", true);
+    rental.harness.run_for(300).await;
+    assert_eq!(rental.link().await, Link::Offline, "the fault bit");
+    ask_for_release(&rental.harness, rental.id).await;
+    rental.harness.run_for(1_000).await;
+    let allocation = rental.allocation().await;
+    assert!(allocation.needs_operator);
+    assert_eq!(allocation.status, AllocationStatus::Releasing);
+    let settled = wallet(&rental.harness, rental.organisation).await;
+    assert_eq!(settled.held_nanos, 0, "the money does not wait for the node");
+    assert_eq!(rental.charged().await, allocation.metered_seconds() * PER_HOUR / 3_600);
+    assert!((250..400).contains(&allocation.unproven_seconds), "{}", allocation.unproven_seconds);
+    assert_eq!(operator::waiting(rental.harness.pool()).await.unwrap(), 1);
+    rental.memory.nodes.set_silent("memory", false);
+    rental.harness.run_for(120).await;
+    assert_eq!(rental.allocation().await.status, AllocationStatus::Released, "nobody had to ask");
+    assert_eq!(rental.memory.nodes.left(&rental.id.to_string()), Vec::<String>::new());
+    assert_eq!(operator::waiting(rental.harness.pool()).await.unwrap(), 0);
+    let open: i64 = sqlx::query_scalar(
+        "SELECT count(*) FILTER (WHERE event_type = 'process.needs_operator')
+              - count(*) FILTER (WHERE event_type = 'process.intervened') FROM events",
+    )
+    .fetch_one(rental.harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(open, 0, "the call is closed in the log too");
+    rental.account().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_meter_that_was_stuck_goes_on_by_itself_and_its_hold_is_kept(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let mut rental = Rental::begin(db, 60).await;
+    rental.harness.run_for(300).await;
+    rental.harness.faults.arm("capture_usage", Mode::Permanent);
+    rental.harness.run_for(7_200).await;
+    assert!(rental.harness.faults.hits("capture_usage") > 0);
+    assert_eq!(operator::waiting(rental.harness.pool()).await.unwrap(), 1, "one call, not many");
+    let held = wallet(&rental.harness, rental.organisation).await.held_nanos;
+    assert!(held > usd(3).nanos, "what is owed is not given back: {held}");
+    rental.harness.faults.mend();
+    rental.harness.run_for(200).await;
+    assert_eq!(operator::waiting(rental.harness.pool()).await.unwrap(), 0);
+    assert!(rental.charged().await > usd(7).nanos);
+    rental.end().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn workers_that_were_away_longer_than_the_hold_still_charge_it(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let mut rental = Rental::begin(db, 60).await;
+    rental.harness.run_for(300).await;
+    rental.harness.stop_runner().await;
+    rental.harness.clock.advance_secs(8 * 3_600);
+    rental.harness.start_runner();
+    rental.harness.run_for(300).await;
+    let (seconds, unproven) = rental.end().await;
+    assert!(seconds > 8 * 3_600);
+    assert_eq!(unproven, 0, "the node answered before and after");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_node_that_died_while_the_workers_were_away_is_charged_up_to_their_last_look(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let mut rental = Rental::begin(db, 60).await;
+    rental.harness.run_for(300).await;
+    rental.harness.stop_runner().await;
+    rental.memory.nodes.set_silent("memory", true);
+    rental.harness.clock.advance_secs(8 * 3_600);
+    rental.harness.start_runner();
+    rental.harness.run_for(300).await;
+    assert_eq!(rental.link().await, Link::Offline, "the fault bit");
+    let metered = rental.allocation().await.metered_seconds();
+    assert!((200..=300).contains(&metered), "{metered} s are charged");
+}

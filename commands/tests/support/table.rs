@@ -1,0 +1,188 @@
+//! The rows of the saga matrix: every intent of every process, in a story in which it is wanted.
+use cairn_commands::processes::{Command, Effect, Timer};
+use cairn_compute::Step;
+
+use super::faults::{AT_PORTS, Mode};
+
+/// Which way the story goes before the fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Story {
+    /// Top up, rent, use, release, refund.
+    Rental,
+    /// The same, but provisioning fails at `limits` and is undone.
+    FailingRental,
+    /// Capacity and money are there, and nobody confirms it in time.
+    LateReservation,
+    /// A step never answers until the time for provisioning is over.
+    LateProvisioning,
+    /// Provisioning fails, and the node does not answer while it is undone.
+    StuckUndo,
+    /// The node does not answer while the rental is released.
+    StuckRelease,
+    /// The wallet cannot pay for the first hour.
+    TooPoor,
+    /// The wallet runs dry while the rental runs.
+    Exhausted,
+    /// The refund fails at the provider.
+    FailingRefund,
+    /// The node is drained, which ends the rental.
+    Drain,
+    /// A node enrols and is watched.
+    Enrolment,
+    /// A node is invited and does not come.
+    Invitation,
+    /// Money is held and nobody asks for it.
+    UnusedHold,
+}
+
+impl Story {
+    pub const ALL: [Self; 13] = [
+        Self::Rental,
+        Self::FailingRental,
+        Self::LateReservation,
+        Self::LateProvisioning,
+        Self::StuckUndo,
+        Self::StuckRelease,
+        Self::TooPoor,
+        Self::Exhausted,
+        Self::FailingRefund,
+        Self::Drain,
+        Self::Enrolment,
+        Self::Invitation,
+        Self::UnusedHold,
+    ];
+
+    /// What is broken before the rental is asked for, whatever else goes wrong.
+    pub const fn broken(self) -> &'static [(&'static str, Mode)] {
+        match self {
+            Self::FailingRental => &[("ensure_limits", Mode::Permanent)],
+            Self::LateReservation => &[("confirm_reserved", Mode::Forever)],
+            Self::LateProvisioning => &[("ensure_limits", Mode::Forever)],
+            Self::StuckUndo => &[("ensure_limits", Mode::Permanent), ("tear_down", Mode::Forever)],
+            Self::StuckRelease => &[("tear_down", Mode::Forever)],
+            Self::Rental
+            | Self::TooPoor
+            | Self::Exhausted
+            | Self::FailingRefund
+            | Self::Drain
+            | Self::Enrolment
+            | Self::Invitation
+            | Self::UnusedHold => &[],
+        }
+    }
+}
+
+impl Story {
+    /// What stays broken, also when an operator is called for it, until the story has gone its way.
+    pub fn bears(self, name: &str) -> bool {
+        self == Self::LateReservation && name == "confirm_reserved"
+    }
+}
+
+/// One cell of the matrix.
+#[derive(Debug, Clone, Copy)]
+pub struct Cell {
+    pub story: Story,
+    /// Name of the intent that goes wrong.
+    pub target: &'static str,
+    pub mode: Mode,
+}
+
+/// Every intent of the story that succeeds, in order.
+const RENTAL: [&str; 24] = [
+    "create_payment",
+    "retrieve_payment",
+    "poll",
+    "top_up_wallet",
+    "reserve_capacity",
+    "hold_funds",
+    "confirm_reserved",
+    "start_provisioning",
+    "ensure_uid",
+    "ensure_home",
+    "ensure_user",
+    "ensure_limits",
+    "ensure_access",
+    "ensure_prove",
+    "activate",
+    "meter_tick",
+    "capture_usage",
+    "tear_down",
+    "settle_usage",
+    "release_capacity",
+    "confirm_released",
+    "request_refund",
+    "create_refund",
+    "retrieve_refund",
+];
+
+/// Every intent of the others.
+const OTHERS: [(Story, &str); 24] = [
+    (Story::FailingRental, "tear_down"),
+    (Story::FailingRental, "release_hold"),
+    (Story::FailingRental, "confirm_failed"),
+    (Story::LateReservation, "reserve_deadline"),
+    (Story::LateReservation, "reject_allocation"),
+    (Story::LateReservation, "release_hold"),
+    (Story::LateProvisioning, "provision_deadline"),
+    (Story::LateProvisioning, "fail_provisioning"),
+    (Story::StuckUndo, "undo_deadline"),
+    (Story::StuckUndo, "quarantine_capacity"),
+    (Story::StuckUndo, "call_operator"),
+    (Story::StuckRelease, "undo_deadline"),
+    (Story::StuckRelease, "settle_usage"),
+    (Story::TooPoor, "release_capacity"),
+    (Story::Exhausted, "request_release"),
+    (Story::FailingRefund, "return_refund"),
+    (Story::Drain, "drain_deadline"),
+    (Story::Drain, "request_release"),
+    (Story::Enrolment, "watch"),
+    (Story::Enrolment, "watch_node"),
+    (Story::Invitation, "invitation_deadline"),
+    (Story::Invitation, "expire_invitation"),
+    (Story::UnusedHold, "hold_expiry"),
+    (Story::UnusedHold, "sweep_holds"),
+];
+
+/// The verification of a node is the first thing in it, so it has a row of its own.
+const PROBE: (Story, &str) = (Story::Enrolment, "probe_node");
+
+/// Every row.
+pub fn rows() -> Vec<(Story, &'static str)> {
+    let rental = RENTAL.map(|target| (Story::Rental, target));
+    rental.into_iter().chain(OTHERS).chain([PROBE]).collect()
+}
+
+/// Every name that an intent of a process can have; the runtime's own is `read_event`.
+pub fn every_name() -> Vec<String> {
+    let effects = Effect::NAMES.iter().filter(|name| **name != "ensure_step");
+    let commands = Command::NAMES.iter().filter(|name| **name != "read_event");
+    let names = commands.chain(effects).chain(Timer::NAMES);
+    let steps = Step::ALL.into_iter().map(|step| format!("ensure_{}", step.name()));
+    names.map(|name| (*name).to_owned()).chain(steps).collect()
+}
+
+/// Effects that touch the outside, or more than one stream: something can be done and not yet recorded.
+pub fn has_a_middle(name: &str) -> bool {
+    at_port(name) || MORE_THAN_ONE_STREAM.contains(&name)
+}
+
+pub const MORE_THAN_ONE_STREAM: [&str; 2] = ["capture_usage", "settle_usage"];
+
+pub fn at_port(name: &str) -> bool {
+    AT_PORTS.contains(&name) || name.starts_with("ensure_")
+}
+
+/// The cells of one way to go wrong.
+pub fn cells(mode: Mode) -> Vec<Cell> {
+    let possible = |target: &str| match mode {
+        Mode::Permanent | Mode::Forever => !Timer::NAMES.contains(&target),
+        Mode::KillBetween => has_a_middle(target),
+        Mode::Hang => at_port(target),
+        _ => true,
+    };
+    let rows = rows().into_iter().filter(|(_, target)| possible(target));
+    // A background fault at the same point would be the one that hits.
+    let rows = rows.filter(|(story, target)| story.broken().iter().all(|(name, _)| name != target));
+    rows.map(|(story, target)| Cell { story, target, mode }).collect()
+}

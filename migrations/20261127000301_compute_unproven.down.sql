@@ -1,0 +1,1 @@
+ALTER TABLE compute_allocations DROP COLUMN unproven_seconds;
