@@ -18,7 +18,7 @@ const CACHED_STREAMS: usize = 20_000;
 const SNAPSHOT_EVERY: i64 = 256;
 /// A snapshot made by another version of the code is not used: it may have folded otherwise.
 /// The number grows when a state gains a field.
-pub(crate) const MADE_BY: &str = concat!("cairn-commands ", env!("CARGO_PKG_VERSION"), " states 2");
+pub(crate) const MADE_BY: &str = concat!("cairn-commands ", env!("CARGO_PKG_VERSION"), " states 3");
 /// How often a decision is made anew after a conflict or a lost connection.
 const ATTEMPTS: u32 = 16;
 /// How long a command tries to find out what became of it when the connection was lost.

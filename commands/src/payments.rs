@@ -121,10 +121,13 @@ pub async fn apply_provider_payment(
     record_provider_payment(&commands.executor, context, reported, now).await
 }
 
+/// The provider paid a refund out that had failed here: the customer has the money twice, unless the report is older than the failure.
+pub const PAID_AFTER_FAILURE: &str = "refund_paid_after_failure";
+
 /// Records what the provider says of a refund. Any number of times, in any order.
 ///
 /// # Errors
-/// `unknown_refund` when it is not one of ours, `provider_amount_mismatch`, `provider_id_mismatch`.
+/// `unknown_refund` when it is not one of ours, `provider_amount_mismatch`, `provider_id_mismatch`, [`PAID_AFTER_FAILURE`].
 pub async fn apply_provider_refund(
     commands: &Commands,
     context: &CommandContext,
@@ -205,9 +208,10 @@ pub(crate) async fn record_provider_refund(
             let amount_nanos = checked_amount(report.currency::<Refund>().await?, reported.amount)?;
             let succeed = RefundCommand::Succeed { provider_id, amount_nanos, at };
             match report.send::<Refund>("succeed", succeed).await {
-                // An old report: the refund has failed since.
+                // Its money went back into the wallet when it failed here: never pass over that in silence.
                 Err(ExecuteError::Refused { code, .. }) if code == "refund_in_wrong_state" => {
-                    Ok(submitted)
+                    let paid = format!("{refund_id} failed here, and the provider has paid it out");
+                    Err(refused(PAID_AFTER_FAILURE, paid))
                 }
                 other => other,
             }

@@ -216,6 +216,9 @@ pub enum Effect {
     },
     RetrievePayment {
         payment_id: PaymentId,
+        /// What is not settled by now goes to an operator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
     },
     /// Names the charge that a refund goes back to.
     RequestRefund {
@@ -228,6 +231,9 @@ pub enum Effect {
     },
     RetrieveRefund {
         refund_id: RefundId,
+        /// What is not settled by now goes to an operator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
     },
     /// Decides whether a new node may be used.
     ProbeNode {
@@ -268,12 +274,12 @@ impl Effect {
             | Self::ConfirmReleased { allocation_id } => allocation_id.to_string(),
             Self::HoldFunds(funding) => funding.allocation_id.to_string(),
             Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
-            Self::CreatePayment { payment_id, .. } | Self::RetrievePayment { payment_id } => {
+            Self::CreatePayment { payment_id, .. } | Self::RetrievePayment { payment_id, .. } => {
                 payment_id.to_string()
             }
             Self::RequestRefund { refund_id, .. }
             | Self::CreateRefund { refund_id }
-            | Self::RetrieveRefund { refund_id } => refund_id.to_string(),
+            | Self::RetrieveRefund { refund_id, .. } => refund_id.to_string(),
             Self::ProbeNode { node_id } | Self::WatchNode { node_id, .. } => node_id.to_string(),
         }
     }

@@ -59,6 +59,14 @@ impl PaymentPort for Provider {
     async fn create_payment(&self, _: &NewPayment) -> Result<ProviderPayment, PortError> {
         Err(not_scripted())
     }
+    async fn find_payment(
+        &self,
+        _: PaymentId,
+        _: Timestamp,
+    ) -> Result<Option<ProviderPayment>, PortError> {
+        Err(not_scripted())
+    }
+
     async fn payment(&self, _: &str) -> Result<ProviderPayment, PortError> {
         Err(not_scripted())
     }
@@ -68,6 +76,14 @@ impl PaymentPort for Provider {
     async fn create_refund(&self, _: &NewRefund) -> Result<ProviderRefund, PortError> {
         Err(not_scripted())
     }
+    async fn find_refund(
+        &self,
+        _: &str,
+        _: RefundId,
+    ) -> Result<Option<ProviderRefund>, PortError> {
+        Err(not_scripted())
+    }
+
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {
         if self.unreachable {
             return Err(PortError::transient("timeout", "no answer"));

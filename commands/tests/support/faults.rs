@@ -11,7 +11,7 @@ use cairn_commands::ports::{
 };
 use cairn_commands::processes::{Action, Gate, Leased, Verdict};
 use cairn_compute::Step;
-use cairn_core::{NodeId, Resources, Timestamp};
+use cairn_core::{NodeId, PaymentId, RefundId, Resources, Timestamp};
 use tokio::sync::watch;
 
 /// What goes wrong.
@@ -220,6 +220,14 @@ impl PaymentPort for Faulty<dyn PaymentPort> {
         self.inner.create_payment(payment).await
     }
 
+    async fn find_payment(
+        &self,
+        payment_id: PaymentId,
+        since: Timestamp,
+    ) -> Result<Option<ProviderPayment>, PortError> {
+        self.inner.find_payment(payment_id, since).await
+    }
+
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
         self.faults.fail("retrieve_payment")?;
         self.inner.payment(provider_id).await
@@ -232,6 +240,14 @@ impl PaymentPort for Faulty<dyn PaymentPort> {
     async fn create_refund(&self, refund: &NewRefund) -> Result<ProviderRefund, PortError> {
         self.faults.fail("create_refund")?;
         self.inner.create_refund(refund).await
+    }
+
+    async fn find_refund(
+        &self,
+        charge_id: &str,
+        refund_id: RefundId,
+    ) -> Result<Option<ProviderRefund>, PortError> {
+        self.inner.find_refund(charge_id, refund_id).await
     }
 
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {

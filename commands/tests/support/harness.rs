@@ -47,6 +47,10 @@ pub trait World: Send + Sync {
     fn cards(&self) -> (Vec<Money>, Vec<Money>);
     /// A payment method whose refunds fail, if the provider has one.
     fn refund_fails(&self) -> Option<String>;
+    /// When its time begins.
+    fn begins_at(&self) -> Timestamp {
+        Timestamp::from_secs(1_800_000_000)
+    }
     /// Breaks what an intent needs, in the world itself; and mends it.
     async fn set_broken(&self, _name: &str, _broken: bool) {}
     /// The customer's key.
@@ -179,7 +183,7 @@ impl Harness {
     /// A world with one node that is ready and one SKU that is for sale.
     pub async fn start(database: PgConnectOptions, world: Arc<dyn World>) -> Self {
         let log = EventLog::connect(database, 16).await.unwrap();
-        let clock = Arc::new(ManualClock::new());
+        let clock = Arc::new(ManualClock::at(world.begins_at()));
         let commands = Commands {
             executor: Executor::new(log),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,

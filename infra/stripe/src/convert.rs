@@ -99,13 +99,15 @@ fn fee(
     transaction: &BalanceTransaction,
     expected: Currency,
 ) -> Result<Option<ProviderFee>, PortError> {
-    if currency(&transaction.currency)? != expected {
+    if currency(&transaction.currency) != Ok(expected) {
         tracing::warn!(
             transaction = transaction.id,
             settled_in = transaction.currency,
             "the account settles in another currency than the payment's; its fee is not booked here"
         );
-        return Ok(None);
+        // Known, and not ours to book: reconciliation shows the line as a `currency` break.
+        let balance_transaction_id = transaction.id.clone();
+        return Ok(Some(ProviderFee { balance_transaction_id, fee_nanos: 0 }));
     }
     Ok(Some(ProviderFee {
         balance_transaction_id: transaction.id.clone(),
