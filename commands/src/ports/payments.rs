@@ -1,6 +1,6 @@
 //! The payment provider.
 use async_trait::async_trait;
-use cairn_core::{Currency, Money, Nanos, PaymentId, RefundId, Timestamp};
+use cairn_core::{Money, Nanos, PaymentId, RefundId, Timestamp};
 
 use super::PortError;
 
@@ -43,6 +43,8 @@ pub struct ProviderPayment {
     pub outcome: ProviderOutcome,
     pub amount: Money,
     pub charge_id: Option<String>,
+    /// When the charge was made, where the provider says so.
+    pub charged_at: Option<Timestamp>,
     pub fee: Option<ProviderFee>,
 }
 
@@ -75,7 +77,8 @@ pub struct ProviderTransaction {
     pub source_id: Option<String>,
     /// The provider's `reporting_category`, for example `charge`, `refund`, `refund_failure`.
     pub category: String,
-    pub currency: Currency,
+    /// ISO 4217, upper case. The provider may settle in currencies that we keep no books in.
+    pub currency: String,
     /// Gross, signed.
     pub amount_nanos: Nanos,
     pub fee_nanos: Nanos,
@@ -86,10 +89,11 @@ pub struct ProviderTransaction {
 }
 
 /// What the provider holds for us in one currency, pending and available together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct ProviderBalance {
-    pub currency: Currency,
+    /// ISO 4217, upper case.
+    pub currency: String,
     pub total_nanos: Nanos,
 }
 
