@@ -104,7 +104,8 @@ async fn refundable(
 ) -> Result<Nanos, ExecuteError> {
     let (wallet, _) = commands.executor.load::<Wallet>(wallet_id).await?;
     let lot = wallet.lots.iter().find(|lot| lot.payment_id == payment_id);
-    let left = lot.map_or(0, |lot| lot.remaining_nanos).min(wallet.available_nanos());
+    let available_nanos = wallet.available_at(commands.clock.now());
+    let left = lot.map_or(0, |lot| lot.remaining_nanos).min(available_nanos);
     Ok(left - left % currency.nanos_per_minor())
 }
 
@@ -168,6 +169,8 @@ pub(crate) async fn record_provider_payment(
             let Some(charge_id) = reported.charge_id.clone() else { return Ok(submitted) };
             let amount_nanos =
                 checked_amount(report.currency::<Payment>().await?, reported.amount)?;
+            // The world's time: a day's books hold what happened on that day, however late it was heard of.
+            let at = reported.charged_at.map_or(at, |charged_at| charged_at.min(at));
             let succeed = PaymentCommand::Succeed { provider_id, charge_id, amount_nanos, at };
             let succeeded = report.send::<Payment>("succeed", succeed).await?;
             match &reported.fee {

@@ -78,6 +78,7 @@ fn a_top_up_pays_then_credits_what_the_provider_has_even_after_a_failed_attempt(
         payment_id: PAYMENT,
         amount_nanos: 10,
         charge_id: "ch_1".to_owned(),
+        at: Some(NOW),
     }));
     for before in [payment_submitted(), payment_failed()] {
         let history = [payment_requested(), before];
@@ -95,7 +96,8 @@ fn a_top_up_asks_ever_more_rarely_until_the_money_and_the_fee_are_there() {
     let unborn = given::<TopUp>(&history).due(Timer::Poll, 2);
     assert_eq!(unborn, Awoken { intents: vec![], again_at: Some(NOW.plus_secs(2 + 4)) });
     history.push(payment_submitted());
-    let retrieve = Intent::effect(Effect::RetrievePayment { payment_id: PAYMENT, last: false }, None);
+    let retrieve =
+        Intent::effect(Effect::RetrievePayment { payment_id: PAYMENT, last: false }, None);
     let again = Awoken { intents: vec![retrieve], again_at: Some(NOW.plus_secs(2 + 4)) };
     assert_eq!(given::<TopUp>(&history).due(Timer::Poll, 2), again);
     history.push(payment_succeeded());
@@ -171,7 +173,8 @@ fn a_refund_names_its_charge_then_pays_then_watches() {
         [effect(Effect::CreateRefund { refund_id: REFUND }, 20 * 3_600), timer(Timer::Poll, 2)]
     );
     history.extend([refund_requested(), refund_submitted()]);
-    let retrieve = || vec![Intent::effect(Effect::RetrieveRefund { refund_id: REFUND, last: false }, None)];
+    let retrieve =
+        || vec![Intent::effect(Effect::RetrieveRefund { refund_id: REFUND, last: false }, None)];
     assert_eq!(
         given::<RefundPayment>(&history).due(Timer::Poll, 2),
         Awoken { intents: retrieve(), again_at: Some(NOW.plus_secs(6)) }

@@ -173,6 +173,9 @@ pub struct Credit {
     pub payment_id: PaymentId,
     pub amount_nanos: Nanos,
     pub charge_id: String,
+    /// When it was charged.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
 }
 
 /// What process managers do outside.

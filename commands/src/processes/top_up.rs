@@ -125,6 +125,7 @@ impl ProcessManager for TopUp {
                     payment_id,
                     amount_nanos: *amount_nanos,
                     charge_id: charge_id.clone(),
+                    at: Some(*at),
                 }));
                 let first_poll = at.plus_secs(settings.poll_wait(0));
                 let poll = state.revived.then(|| Intent::timer(Timer::Poll, first_poll));

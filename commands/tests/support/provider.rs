@@ -84,6 +84,7 @@ impl PaymentPort for MemoryProvider {
             outcome: ProviderOutcome::Pending,
             amount: payment.amount,
             charge_id: Some(format!("ch_{}{suffix}", book.next)),
+            charged_at: None,
             fee: None,
         };
         book.payment_keys.insert(payment.idempotency_key.clone(), id.clone());

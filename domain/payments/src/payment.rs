@@ -202,7 +202,12 @@ impl Decider for Payment {
     fn evolve(mut self, event: PaymentEvent) -> Self {
         match event {
             PaymentEvent::Requested {
-                payment_id, organisation_id, currency, amount_nanos, at, ..
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                at,
+                ..
             } => {
                 self.payment_id = Some(payment_id);
                 self.requested_at = at;

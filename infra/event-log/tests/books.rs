@@ -245,7 +245,8 @@ async fn a_reversal_is_the_mirror_of_its_original(pool: PgPool) {
 
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
 async fn a_guarded_account_has_its_guard_whoever_opens_it(pool: PgPool) {
-    let open = "INSERT INTO ledger_accounts (code, currency, opened_position) VALUES ($1, 'USD', 1)";
+    let open =
+        "INSERT INTO ledger_accounts (code, currency, opened_position) VALUES ($1, 'USD', 1)";
     for code in [WALLET, "stripe:pending:USD"] {
         sqlx::query(open).bind(code).execute(&pool).await.unwrap();
     }

@@ -21,9 +21,7 @@ use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_types::RangeQueryTs;
 
 use crate::config::StripeConfig;
-use crate::wire::{
-    Balance, BalanceTransaction, IntentSecret, Page, PaymentIntent, Refund, Tagged,
-};
+use crate::wire::{Balance, BalanceTransaction, IntentSecret, Page, PaymentIntent, Refund, Tagged};
 use crate::{convert, error};
 
 /// How long one call may take before it is in doubt.

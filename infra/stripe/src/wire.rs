@@ -45,6 +45,7 @@ pub(crate) struct PaymentError {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Charge {
     pub id: String,
+    pub created: Option<i64>,
     pub balance_transaction: Option<Expandable<BalanceTransaction>>,
 }
 
