@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_commands::ports::{FailureKind, PaymentPort, PortError};
+use cairn_commands::ports::{PaymentPort, PortError};
 use cairn_commands::webhooks::{self, PendingWebhook, Subject};
 use cairn_commands::{CommandContext, Commands, ExecuteError, payments};
 use sha2::{Digest, Sha256};
@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 const BATCH: i64 = 20;
+/// How often a contradiction is looked at before it is believed.
+const LOOKS: i32 = 2;
 const POLL: Duration = Duration::from_secs(1);
 
 /// The worker of the inbox; any number of processes may run one.
@@ -66,9 +68,10 @@ impl Inbox {
         let count = claimed.len();
         for webhook in claimed {
             match self.apply(&webhook).await {
-                Ok(()) => {
+                Ok(remark) => {
                     let now = self.commands.clock.now();
-                    webhooks::mark_processed(self.pool(), webhook.id, now).await?;
+                    let remark = remark.as_deref();
+                    webhooks::mark_processed(self.pool(), webhook.id, remark, now).await?;
                 }
                 Err(stuck) => {
                     tracing::warn!(event = webhook.event_id, %stuck, "webhook not dealt with yet");
@@ -79,40 +82,52 @@ impl Inbox {
         Ok(count)
     }
 
-    async fn apply(&self, webhook: &PendingWebhook) -> Result<(), Stuck> {
+    /// Deals with one; answers what people should know about how.
+    async fn apply(&self, webhook: &PendingWebhook) -> Result<Option<String>, Stuck> {
         let context = context(webhook);
         let applied = match &webhook.subject {
             Subject::Payment(id) => match self.payments.payment(id).await {
                 Ok(reported) => {
                     payments::apply_provider_payment(&self.commands, &context, &reported).await
                 }
-                Err(error) => return gone(error),
+                Err(error) => return gone(webhook, error),
             },
             Subject::Refund(id) => match self.payments.refund(id).await {
                 Ok(reported) => {
                     payments::apply_provider_refund(&self.commands, &context, &reported).await
                 }
-                Err(error) => return gone(error),
+                Err(error) => return gone(webhook, error),
             },
         };
         match applied {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
+            // Perhaps it failed while it was asked about: the next look tells.
+            Err(ExecuteError::Refused { code, message, .. })
+                if code == payments::PAID_AFTER_FAILURE =>
+            {
+                if webhook.attempts < LOOKS {
+                    return Err(PortError::transient(payments::PAID_AFTER_FAILURE, message).into());
+                }
+                tracing::error!(event = webhook.event_id, code, message, "money is out twice");
+                Ok(Some(format!("{code}: {message}")))
+            }
             // Not one of ours, or a contradiction: asking again will not change it, and reconciliation will show it.
             Err(ExecuteError::Refused { code, message, .. }) => {
                 tracing::warn!(event = webhook.event_id, code, message, "webhook refused");
-                Ok(())
+                Ok(Some(format!("{code}: {message}")))
             }
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// An object that the provider does not have needs no more questions.
-fn gone(error: PortError) -> Result<(), Stuck> {
-    match error.kind {
-        FailureKind::Permanent => Ok(()),
-        FailureKind::Transient | FailureKind::Refused | FailureKind::Untrusted => Err(error.into()),
+/// An object that the provider does not have needs no more questions. Whatever else went wrong is asked again.
+fn gone(webhook: &PendingWebhook, error: PortError) -> Result<Option<String>, Stuck> {
+    if error.code != "resource_missing" {
+        return Err(error.into());
     }
+    tracing::warn!(event = webhook.event_id, %error, "the provider does not have what it announced");
+    Ok(Some(error.to_string()))
 }
 
 /// Each attempt may find the object in another state, so each is a command of its own.

@@ -104,7 +104,8 @@ async fn refundable(
 ) -> Result<Nanos, ExecuteError> {
     let (wallet, _) = commands.executor.load::<Wallet>(wallet_id).await?;
     let lot = wallet.lots.iter().find(|lot| lot.payment_id == payment_id);
-    let left = lot.map_or(0, |lot| lot.remaining_nanos).min(wallet.available_nanos());
+    let available_nanos = wallet.available_at(commands.clock.now());
+    let left = lot.map_or(0, |lot| lot.remaining_nanos).min(available_nanos);
     Ok(left - left % currency.nanos_per_minor())
 }
 
@@ -121,10 +122,13 @@ pub async fn apply_provider_payment(
     record_provider_payment(&commands.executor, context, reported, now).await
 }
 
+/// The provider paid a refund out that had failed here: the customer has the money twice, unless the report is older than the failure.
+pub const PAID_AFTER_FAILURE: &str = "refund_paid_after_failure";
+
 /// Records what the provider says of a refund. Any number of times, in any order.
 ///
 /// # Errors
-/// `unknown_refund` when it is not one of ours, `provider_amount_mismatch`, `provider_id_mismatch`.
+/// `unknown_refund` when it is not one of ours, `provider_amount_mismatch`, `provider_id_mismatch`, [`PAID_AFTER_FAILURE`].
 pub async fn apply_provider_refund(
     commands: &Commands,
     context: &CommandContext,
@@ -165,6 +169,8 @@ pub(crate) async fn record_provider_payment(
             let Some(charge_id) = reported.charge_id.clone() else { return Ok(submitted) };
             let amount_nanos =
                 checked_amount(report.currency::<Payment>().await?, reported.amount)?;
+            // The world's time: a day's books hold what happened on that day, however late it was heard of.
+            let at = reported.charged_at.map_or(at, |charged_at| charged_at.min(at));
             let succeed = PaymentCommand::Succeed { provider_id, charge_id, amount_nanos, at };
             let succeeded = report.send::<Payment>("succeed", succeed).await?;
             match &reported.fee {
@@ -205,9 +211,10 @@ pub(crate) async fn record_provider_refund(
             let amount_nanos = checked_amount(report.currency::<Refund>().await?, reported.amount)?;
             let succeed = RefundCommand::Succeed { provider_id, amount_nanos, at };
             match report.send::<Refund>("succeed", succeed).await {
-                // An old report: the refund has failed since.
+                // Its money went back into the wallet when it failed here: never pass over that in silence.
                 Err(ExecuteError::Refused { code, .. }) if code == "refund_in_wrong_state" => {
-                    Ok(submitted)
+                    let paid = format!("{refund_id} failed here, and the provider has paid it out");
+                    Err(refused(PAID_AFTER_FAILURE, paid))
                 }
                 other => other,
             }

@@ -83,18 +83,7 @@ pub async fn receive(
     delivery: Delivery<'_>,
     read: impl FnOnce(&[u8]) -> Result<Notice, String>,
 ) -> Result<Received, sqlx::Error> {
-    let received_at = instant(delivery.received_at);
-    let id = sqlx::query_scalar!(
-        "INSERT INTO payments_webhook_inbox
-            (provider, received_at, signature_header, body, next_attempt_at)
-         VALUES ($1, $2, $3, $4, $2) RETURNING id",
-        delivery.provider,
-        received_at,
-        delivery.signature_header,
-        delivery.raw,
-    )
-    .fetch_one(pool)
-    .await?;
+    let id = store(pool, delivery).await?;
     match read(delivery.raw) {
         Err(problem) => {
             sqlx::query!(
@@ -109,6 +98,31 @@ pub async fn receive(
         }
         Ok(notice) => file(pool, id, notice).await,
     }
+}
+
+/// Stores the bytes. Those that nobody could read are there once: the provider repeats them for days.
+async fn store(pool: &PgPool, delivery: Delivery<'_>) -> Result<i64, sqlx::Error> {
+    let known = sqlx::query_scalar!(
+        "SELECT id FROM payments_webhook_inbox
+         WHERE provider = $1 AND status = 'unreadable' AND sha256(body) = sha256($2)
+         ORDER BY id LIMIT 1",
+        delivery.provider,
+        delivery.raw,
+    );
+    if let Some(id) = known.fetch_optional(pool).await? {
+        return Ok(id);
+    }
+    sqlx::query_scalar!(
+        "INSERT INTO payments_webhook_inbox
+            (provider, received_at, signature_header, body, next_attempt_at)
+         VALUES ($1, $2, $3, $4, $2) RETURNING id",
+        delivery.provider,
+        instant(delivery.received_at),
+        delivery.signature_header,
+        delivery.raw,
+    )
+    .fetch_one(pool)
+    .await
 }
 
 /// Files a delivery under its event; a second one of the same event is a duplicate.
@@ -198,17 +212,23 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// It was dealt with. Saying so twice changes nothing.
+/// It was dealt with; `remark` says what people should know about how. Saying so twice changes nothing.
 ///
 /// # Errors
 /// The database's.
-pub async fn mark_processed(pool: &PgPool, id: i64, at: Timestamp) -> Result<(), sqlx::Error> {
+pub async fn mark_processed(
+    pool: &PgPool,
+    id: i64,
+    remark: Option<&str>,
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE payments_webhook_inbox
-         SET status = 'processed', processed_at = $2, last_error = NULL
+         SET status = 'processed', processed_at = $2, last_error = $3
          WHERE id = $1 AND status = 'pending'",
         id,
         instant(at),
+        remark,
     )
     .execute(pool)
     .await

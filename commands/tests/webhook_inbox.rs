@@ -77,6 +77,18 @@ async fn an_event_counts_once_however_often_and_concurrently_it_is_delivered(poo
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn what_nobody_can_read_is_stored_once_and_read_when_somebody_can(pool: PgPool) {
+    for body in [b"?".as_slice(), b"?", b"!"] {
+        let read = Err("not an event".to_owned());
+        assert_eq!(deliver(&pool, body, read).await, Received::Unreadable);
+    }
+    assert_eq!(count(&pool, "unreadable").await, 2);
+    let read = deliver(&pool, b"?", Ok(notice("evt_1", payment()))).await;
+    assert!(matches!(read, Received::Pending(_)), "{read:?}");
+    assert_eq!((count(&pool, "unreadable").await, count(&pool, "pending").await), (1, 1));
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn events_about_nothing_of_ours_are_kept_and_ignored(pool: PgPool) {
     assert_eq!(deliver(&pool, b"{}", Ok(notice("evt_1", None))).await, Received::Ignored);
     assert_eq!(deliver(&pool, b"{}", Ok(notice("evt_1", None))).await, Received::Duplicate);
@@ -113,7 +125,7 @@ async fn the_application_s_role_can_receive_and_claim_but_not_touch_the_bytes(po
         .unwrap();
     deliver(&ours, b"{}", Ok(notice("evt_1", payment()))).await;
     let claimed = claim(&ours, NOW, 10).await.unwrap();
-    mark_processed(&ours, claimed[0].id, NOW).await.unwrap();
+    mark_processed(&ours, claimed[0].id, None, NOW).await.unwrap();
     let change = "UPDATE payments_webhook_inbox SET body = 'x'";
     let refused = sqlx::query(change).execute(&ours).await.unwrap_err().to_string();
     assert!(refused.contains("permission denied"), "{refused}");
@@ -133,7 +145,7 @@ async fn a_claimed_webhook_comes_back_until_it_is_processed(pool: PgPool) {
     assert_eq!(Some(&second[0].subject), refund.as_ref());
     assert!(claim(&pool, NOW, 9).await.unwrap().is_empty());
 
-    mark_processed(&pool, first[0].id, NOW).await.unwrap();
+    mark_processed(&pool, first[0].id, Some("not ours"), NOW).await.unwrap();
     mark_failed(&pool, second[0].id, "the provider is down").await.unwrap();
     let again = claim(&pool, NOW.plus_secs(2), 9).await.unwrap();
     assert_eq!(again.len(), 1);

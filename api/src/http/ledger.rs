@@ -100,6 +100,8 @@ pub struct StatementLine {
     pub kind: String,
     /// Decimal; positive is into the wallet.
     pub amount: String,
+    /// Decimal: use that no money was left for, and that is owed.
+    pub owed: String,
     /// Decimal: what is in the wallet after it.
     pub balance: String,
     /// ISO 4217.
@@ -119,6 +121,7 @@ impl From<statement::Line> for StatementLine {
             position: row.position,
             kind: row.kind,
             amount: money::decimal(row.amount_nanos),
+            owed: money::decimal(row.owed_nanos),
             balance: money::decimal(row.balance_nanos),
             currency: row.currency,
             reference: row.reference,

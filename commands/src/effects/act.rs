@@ -16,6 +16,9 @@ use crate::{CommandContext, ExecuteError, Executed, Executor};
 
 use super::Effects;
 
+/// For how long after a wish its first attempt is surely the first: within it, the provider still knows our key.
+const FRESH_SECS: i64 = 3_600;
+
 /// Where an intent comes from; travels on into every command it leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
@@ -49,7 +52,7 @@ pub struct Act<'a> {
     pub effects: &'a Effects,
     /// The process the intent is of.
     pub process: &'a str,
-    /// The intent's id, whatever an operator asked for: the provider's idempotency key.
+    /// The intent's id, whatever an operator asked for.
     pub intent_id: &'a str,
     /// The intent's id; with the round when an operator asked for another try, because first outcomes stand for ever.
     pub stem: String,
@@ -67,6 +70,13 @@ impl Act<'_> {
     /// Now.
     pub fn now(&self) -> Timestamp {
         self.effects.clock.now()
+    }
+
+    /// Whether the outside may have been asked already for what was asked of us at `asked_at`: by an earlier attempt, or by the system
+    /// that this log is a copy of.
+    pub fn may_have_acted(&self, asked_at: Timestamp) -> bool {
+        let first = self.attempt <= 1 && self.stem == self.intent_id;
+        !first || self.now().secs_since(asked_at) > FRESH_SECS
     }
 
     /// The context of a command that this attempt sends; `suffix` tells the commands of one intent apart.
@@ -205,6 +215,16 @@ async fn call_within<T>(
         Ok(answer) => answer,
         Err(_) => Err(PortError::transient("timeout", format!("no answer in {longest:?}"))),
     }
+}
+
+/// Whether an error says that this call did nothing and never will; otherwise it may have acted.
+pub(crate) const fn is_definite(error: &PortError) -> bool {
+    matches!(error.kind, FailureKind::Refused | FailureKind::Permanent)
+}
+
+/// Whether a definite error is about what was asked. A key that was used for something else says nothing of what became of it.
+pub(crate) fn is_verdict(error: &PortError) -> bool {
+    error.code != "provider_key_reused"
 }
 
 /// What a refused or failed command means to an effect.

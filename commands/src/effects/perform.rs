@@ -32,14 +32,16 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::CreatePayment { payment_id, payment_method } => {
             collect_payment::create_payment(act, *payment_id, payment_method.as_deref()).await
         }
-        Effect::RetrievePayment { payment_id } => {
-            collect_payment::retrieve_payment(act, *payment_id).await
+        Effect::RetrievePayment { payment_id, last } => {
+            collect_payment::retrieve_payment(act, *payment_id, *last).await
         }
         Effect::RequestRefund { refund_id, payment_id, amount_nanos } => {
             pay_refund::request_refund(act, *refund_id, *payment_id, *amount_nanos).await
         }
         Effect::CreateRefund { refund_id } => pay_refund::create_refund(act, *refund_id).await,
-        Effect::RetrieveRefund { refund_id } => pay_refund::retrieve_refund(act, *refund_id).await,
+        Effect::RetrieveRefund { refund_id, last } => {
+            pay_refund::retrieve_refund(act, *refund_id, *last).await
+        }
         Effect::ProbeNode { node_id } => probe_node::probe_node(act, *node_id).await,
         Effect::WatchNode { node_id, suspect_since, seen_at } => {
             let known = probe_node::LastKnown { suspect_since: *suspect_since, seen_at: *seen_at };
@@ -67,14 +69,16 @@ pub(crate) async fn assume_done(
             tear_down::conclude(act, *allocation_id, *node_id, (*after, evidence)).await
         }
         Effect::SettleUsage { allocation_id } => charge_usage::forgive(act, *allocation_id).await,
+        Effect::CreatePayment { payment_id, .. } => {
+            collect_payment::give_up(act, *payment_id, reason).await
+        }
+        Effect::CreateRefund { refund_id } => pay_refund::give_up(act, *refund_id, reason).await,
         Effect::ReserveCapacity { .. }
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
         | Effect::ConfirmReleased { .. }
-        | Effect::CreatePayment { .. }
         | Effect::RetrievePayment { .. }
         | Effect::RequestRefund { .. }
-        | Effect::CreateRefund { .. }
         | Effect::RetrieveRefund { .. }
         | Effect::ProbeNode { .. }
         | Effect::WatchNode { .. } => Ok(()),

@@ -1,7 +1,7 @@
 //! Which line belongs to which posting, and what each one is. Pure.
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_core::Nanos;
+use cairn_core::{Currency, Nanos, Timestamp};
 
 use super::report::{Break, BreakType, OpenItem};
 use super::rows::{Facts, Leg, Line};
@@ -43,8 +43,8 @@ fn leg_key(leg: &Leg) -> Option<Key> {
 /// Where a line or posting ended up. The first two are not for anybody to look at.
 enum Verdict {
     Matched,
-    /// The provider took it back itself before our books heard of it.
-    Netted,
+    /// The provider took it back itself before our books heard of it; at which time its other side is.
+    Netted(Timestamp),
     Expected(&'static str),
     Break(BreakType, String),
 }
@@ -55,7 +55,22 @@ pub(super) struct Named {
     pub expected: Nanos,
     pub breaks: Nanos,
     pub straddling: Nanos,
+    /// Of straddling, what its other side before the period makes up for.
+    pub made_up_for: Nanos,
+    /// The lines of the period as the provider tells them now, net; and our postings. Their difference is the first three.
+    pub lines: Nanos,
+    pub legs: Nanos,
 }
+
+impl Named {
+    /// What has a name.
+    pub const fn explained(&self) -> Nanos {
+        self.expected + self.breaks + self.straddling
+    }
+}
+
+/// Refunds that the provider has in its book and our books need not have yet, each with the reason.
+pub(super) type Unfinished = BTreeMap<String, &'static str>;
 
 /// Every line and posting of the period, sorted.
 #[derive(Debug, Default)]
@@ -85,18 +100,18 @@ struct Index<'a> {
     legs: BTreeMap<Key, &'a Leg>,
     fees: BTreeMap<&'a str, &'a Leg>,
     lines: BTreeMap<Key, Vec<&'a Line>>,
-    /// The first content of each line that was mirrored.
-    first: BTreeMap<&'a str, &'a Line>,
-    pending: &'a BTreeSet<String>,
+    /// What each line said, in the order in which it was mirrored.
+    contents: BTreeMap<&'a str, Vec<&'a Line>>,
+    unfinished: &'a Unfinished,
     period: &'a Period,
 }
 
 impl Classified {
     /// Sorts every line and posting of the period.
-    pub fn of(facts: &Facts, pending: &BTreeSet<String>, period: &Period) -> Self {
-        let index = Index::of(facts, pending, period);
+    pub fn of(facts: &Facts, unfinished: &Unfinished, period: &Period) -> Self {
+        let index = Index::of(facts, unfinished, period);
         let mut classified = Self::default();
-        for line in facts.lines.iter().filter(|line| period.contains(line.created_at)) {
+        for line in facts.lines.iter().filter(|line| index.is_in_period(line)) {
             classified.line(&index, line);
         }
         for leg in facts.legs.iter().filter(|leg| period.contains(leg.occurred_at)) {
@@ -109,13 +124,19 @@ impl Classified {
 
     fn line(&mut self, index: &Index<'_>, line: &Line) {
         self.lines += 1;
-        let legs = index.legs_of(line);
         let verdict = index.judge(line);
-        let mut difference = BTreeMap::from([(line.currency.as_str(), line.net_nanos)]);
-        for leg in &legs {
+        let mut difference = BTreeMap::<&str, Nanos>::new();
+        for (line, sign) in [(Some(line), 1), (index.previous(line), -1)] {
+            let Some(line) = line.filter(|line| index.period.contains(line.created_at)) else {
+                continue;
+            };
+            *difference.entry(&line.currency).or_default() += sign * line.net_nanos;
+            self.named.entry(line.currency.clone()).or_default().lines += sign * line.net_nanos;
+        }
+        for leg in &index.legs_of(line) {
             *difference.entry(&leg.currency).or_default() -= leg.amount_nanos;
             if !index.period.contains(leg.occurred_at) {
-                self.named.entry(leg.currency.clone()).or_default().straddling += leg.amount_nanos;
+                self.straddle(index, leg, (leg.amount_nanos, leg.occurred_at));
             }
         }
         for (currency, nanos) in difference {
@@ -123,7 +144,12 @@ impl Classified {
             match verdict {
                 // Nothing is left of a matched line; if something were, it would be unexplained.
                 Verdict::Matched => {}
-                Verdict::Netted => named.straddling += nanos,
+                Verdict::Netted(other_at) => {
+                    named.straddling += nanos;
+                    if other_at < index.period.from {
+                        named.made_up_for += nanos;
+                    }
+                }
                 Verdict::Expected(_) => named.expected += nanos,
                 Verdict::Break(..) => named.breaks += nanos,
             }
@@ -142,16 +168,26 @@ impl Classified {
         });
     }
 
+    /// One side of a pair lies in the period, the other at another time.
+    fn straddle(&mut self, index: &Index<'_>, leg: &Leg, (nanos, other_at): (Nanos, Timestamp)) {
+        let named = self.named.entry(leg.currency.clone()).or_default();
+        named.straddling += nanos;
+        if other_at < index.period.from {
+            named.made_up_for += nanos;
+        }
+    }
+
     fn leg(&mut self, index: &Index<'_>, leg: &Leg) {
         let line = index.line_of(leg);
+        self.named.entry(leg.currency.clone()).or_default().legs += leg.amount_nanos;
         if line.is_some_and(|line| index.period.contains(line.created_at)) {
             return;
         }
-        let named = self.named.entry(leg.currency.clone()).or_default();
-        if line.is_some() {
-            named.straddling -= leg.amount_nanos;
+        if let Some(line) = line {
+            self.straddle(index, leg, (-leg.amount_nanos, line.created_at));
             return;
         }
+        let named = self.named.entry(leg.currency.clone()).or_default();
         let verdict = if index.period.is_young(leg.occurred_at) {
             named.expected -= leg.amount_nanos;
             Verdict::Expected("the provider's book does not have it yet")
@@ -175,7 +211,7 @@ impl Classified {
 
     fn record(&mut self, verdict: Verdict, item: impl FnOnce() -> OpenItem) {
         match verdict {
-            Verdict::Matched | Verdict::Netted => self.matched += 1,
+            Verdict::Matched | Verdict::Netted(_) => self.matched += 1,
             Verdict::Expected(reason) => {
                 self.expected.push(OpenItem { message: reason.to_owned(), ..item() });
             }
@@ -187,25 +223,43 @@ impl Classified {
 }
 
 impl<'a> Index<'a> {
-    fn of(facts: &'a Facts, pending: &'a BTreeSet<String>, period: &'a Period) -> Self {
+    fn of(facts: &'a Facts, unfinished: &'a Unfinished, period: &'a Period) -> Self {
         let legs = facts.legs.iter().filter_map(|leg| Some((leg_key(leg)?, leg))).collect();
         let fees = facts.legs.iter().filter(|leg| leg.source == "stripe_fee");
         let fees = fees.map(|leg| (leg.source_id.as_str(), leg)).collect();
         let mut lines = BTreeMap::<Key, Vec<&Line>>::new();
-        let mut first = BTreeMap::<&str, &Line>::new();
+        let mut contents = BTreeMap::<&str, Vec<&Line>>::new();
         for line in &facts.lines {
-            let kept = first.entry(&line.id).or_insert(line);
-            if (line.mirrored_at, &line.content) < (kept.mirrored_at, &kept.content) {
-                *kept = line;
-            }
+            contents.entry(&line.id).or_default().push(line);
+        }
+        for said in contents.values_mut() {
+            said.sort_by_key(|line| (line.mirrored_at, &line.content));
         }
         for line in &facts.lines {
-            if let Some(key) = line_key(line).filter(|_| first.get(line.id.as_str()) == Some(&line))
-            {
+            let is_first = contents.get(line.id.as_str()).and_then(|said| said.first());
+            if let Some(key) = line_key(line).filter(|_| is_first == Some(&line)) {
                 lines.entry(key).or_default().push(line);
             }
         }
-        Self { legs, fees, lines, first, pending, period }
+        Self { legs, fees, lines, contents, unfinished, period }
+    }
+
+    /// Whether it is in the period, or was before the provider changed it.
+    fn is_in_period(&self, line: &Line) -> bool {
+        let before = self.previous(line);
+        [Some(line), before].into_iter().flatten().any(|said| self.period.contains(said.created_at))
+    }
+
+    /// The first content of a line that was mirrored: what our books are held against.
+    fn first(&self, id: &str) -> Option<&'a Line> {
+        self.contents.get(id)?.first().copied()
+    }
+
+    /// What a line said before the provider changed it to this.
+    fn previous(&self, line: &Line) -> Option<&'a Line> {
+        let said = self.contents.get(line.id.as_str())?;
+        let place = said.iter().position(|said| *said == line)?;
+        said.get(place.checked_sub(1)?).copied()
     }
 
     /// Of several lines for one movement, the one that is meant: the first that agrees, or the first.
@@ -220,7 +274,7 @@ impl<'a> Index<'a> {
     }
 
     fn is_first(&self, line: &Line) -> bool {
-        self.first.get(line.id.as_str()).is_some_and(|first| *first == line)
+        self.first(&line.id) == Some(line)
     }
 
     /// The postings that a line accounts for: its movement, if it is the one meant, and its fee.
@@ -236,7 +290,7 @@ impl<'a> Index<'a> {
     /// The line that accounts for a posting.
     fn line_of(&self, leg: &Leg) -> Option<&'a Line> {
         if leg.source == "stripe_fee" {
-            return self.first.get(leg.source_id.as_str()).copied();
+            return self.first(&leg.source_id);
         }
         self.primary(&leg_key(leg)?)
     }
@@ -257,6 +311,10 @@ impl<'a> Index<'a> {
             return broken(BreakType::Duplicate, "the provider has this movement more than once");
         }
         match self.legs.get(&key) {
+            None if line.currency.parse::<Currency>().is_err() => {
+                let message = format!("we keep no books in {}", line.currency);
+                Verdict::Break(BreakType::Currency, message)
+            }
             None => self.unbooked(line, &key),
             Some(leg) if leg.currency != line.currency => {
                 let message = format!("our books have it in {}", leg.currency);
@@ -266,7 +324,12 @@ impl<'a> Index<'a> {
                 broken(BreakType::Amount, "our books have another amount")
             }
             Some(leg) => self.fee(line).unwrap_or_else(|| {
-                if leg.posted_at.secs_since(line.created_at) > LATE_SECS {
+                // A refund's line is there from its beginning; it is due in our books when it is final.
+                let due_at = match key.0 {
+                    Class::Refund => line.created_at.max(leg.occurred_at),
+                    Class::Charge | Class::RefundFailure => line.created_at,
+                };
+                if leg.posted_at.secs_since(due_at) > LATE_SECS {
                     broken(BreakType::Late, "our books knew it more than three days later")
                 } else {
                     Verdict::Matched
@@ -282,15 +345,14 @@ impl<'a> Index<'a> {
             Class::RefundFailure => Some(Class::Refund),
         };
         let other = other.map(|class| (class, source_id.clone()));
-        let taken_back = other.filter(|key| !self.legs.contains_key(key)).is_some_and(|key| {
-            self.primary(&key).is_some_and(|other| {
-                other.currency == line.currency && other.net_nanos == -line.net_nanos
-            })
-        });
-        if taken_back {
-            Verdict::Netted
-        } else if self.pending.contains(source_id) {
-            Verdict::Expected("the refund is not finished at the provider")
+        let other = other.filter(|key| !self.legs.contains_key(key));
+        let taken_back = other
+            .and_then(|key| self.primary(&key))
+            .filter(|other| other.currency == line.currency && other.net_nanos == -line.net_nanos);
+        if let Some(other) = taken_back {
+            Verdict::Netted(other.created_at)
+        } else if let Some(reason) = self.unfinished.get(source_id) {
+            Verdict::Expected(reason)
         } else if self.period.is_young(line.created_at) {
             Verdict::Expected("our books do not have it yet")
         } else {

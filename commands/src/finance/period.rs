@@ -7,6 +7,8 @@ use super::FinanceError;
 pub const GRACE_SECS: i64 = 3_600;
 /// How long after the provider's line a posting is late. The provider repeats its webhooks for three days.
 pub const LATE_SECS: i64 = 3 * 86_400;
+/// How far before the period open items are looked for.
+const LOOK_BACK_SECS: i64 = 35 * 86_400;
 /// What is reconciled: `[from, until)` as it looks at `now`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -51,6 +53,12 @@ impl Period {
     #[must_use]
     pub const fn all(now: Timestamp) -> Self {
         Self { from: Timestamp::from_secs(0), until: now.plus_secs(86_400), now }
+    }
+
+    /// What lies before it and may still be open: as long as the provider is asked about anything.
+    pub(super) fn look_back(&self) -> Self {
+        let epoch = Timestamp::from_secs(0);
+        Self { from: self.from.plus_secs(-LOOK_BACK_SECS).max(epoch), until: self.from, ..*self }
     }
 
     pub(super) const fn contains(&self, at: Timestamp) -> bool {

@@ -1,16 +1,20 @@
 //! The steps of a reconciliation: mirror, load, ask about what is unfinished, match, prove.
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use cairn_core::{Currency, Timestamp};
+use cairn_core::Timestamp;
 use sqlx::PgPool;
 
-use super::matching::{self, Class, Classified};
+use super::matching::{self, Class, Classified, Unfinished};
 use super::report::{self, ReconciliationReport};
-use super::{FinanceError, Period, mirror, proof, rows};
+use super::rows::{self, Totals};
+use super::{FinanceError, Period, mirror, proof};
 use crate::ports::{FailureKind, PaymentPort, ProviderOutcome};
 
 /// How often the provider's balance is asked again when money moved while its book was read.
 const ATTEMPTS: u32 = 3;
+/// Before it is asked again; doubles.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Mirrors the provider's book, then matches, sorts and proves the period.
 ///
@@ -21,13 +25,20 @@ pub async fn reconcile(
     pool: &PgPool,
     period: Period,
 ) -> Result<ReconciliationReport, FinanceError> {
-    let balances = settled_balances(port, pool, period.now).await?;
-    let facts = rows::load(pool, &period).await?;
-    let pending = pending_refunds(port, &facts, &period).await?;
-    let classified = Classified::of(&facts, &pending, &period);
-    let sums = rows::sums(pool, &period).await?;
-    let proofs = proof::proofs(&classified, &sums, &balances);
-    Ok(report::report(&period, classified, proofs))
+    let held = settled_balances(port, pool, period.now).await?;
+    let look_back = period.look_back();
+    let books = rows::load(pool, &period, &look_back).await?;
+    let unfinished =
+        unfinished_refunds(port, pool, &[(&books.before, &look_back), (&books.period, &period)])
+            .await?;
+    let before = Classified::of(&books.before, &unfinished, &look_back);
+    let classified = Classified::of(&books.period, &unfinished, &period);
+    let proofs = proof::proofs(&classified, &before, &books.sums, &held);
+    for proof in proofs.iter().filter(|proof| proof.books_exceed_provider) {
+        let currency = &proof.currency;
+        tracing::error!(currency, "our books have more money at the provider than it has for us");
+    }
+    Ok(report::report(&period, classified, before.breaks, proofs))
 }
 
 /// The provider's balances at a moment when its whole book is mirrored; asked again when money moved in between.
@@ -35,35 +46,49 @@ async fn settled_balances(
     port: &dyn PaymentPort,
     pool: &PgPool,
     now: Timestamp,
-) -> Result<Vec<(Currency, i64)>, FinanceError> {
-    let mut balances = vec![];
-    for _ in 0..ATTEMPTS {
+) -> Result<Totals, FinanceError> {
+    let mut held = Totals::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+        }
         mirror(port, pool, now).await?;
-        let answered = port.balances().await?;
-        balances = answered.iter().map(|held| (held.currency, held.total_nanos)).collect();
-        if rows::mirrored_totals_are(pool, &balances).await? {
+        let answered = port.balances().await?.into_iter();
+        held = answered.map(|held| (held.currency, held.total_nanos)).collect();
+        held.retain(|_, total| *total != 0);
+        if rows::mirrored_totals(pool).await? == held {
             break;
         }
     }
-    Ok(balances)
+    Ok(held)
 }
 
-/// Refunds of the period that the provider has in its book and has not finished: ours are booked when they succeed.
-async fn pending_refunds(
+/// Refunds that the provider has in its book and ours need not have: it has not finished them, or only since we asked last.
+async fn unfinished_refunds(
     port: &dyn PaymentPort,
-    facts: &rows::Facts,
-    period: &Period,
-) -> Result<BTreeSet<String>, FinanceError> {
-    let mut pending = BTreeSet::new();
-    for refund_id in matching::unbooked(facts, Class::Refund, period) {
-        match port.refund(&refund_id).await {
+    pool: &PgPool,
+    periods: &[(&rows::Facts, &Period)],
+) -> Result<Unfinished, FinanceError> {
+    let mut unfinished = BTreeMap::new();
+    let unbooked =
+        periods.iter().flat_map(|(facts, period)| matching::unbooked(facts, Class::Refund, period));
+    for provider_id in unbooked {
+        match port.refund(&provider_id).await {
             Ok(refund) if refund.outcome == ProviderOutcome::Pending => {
-                pending.insert(refund_id);
+                unfinished.insert(provider_id, "the refund is not finished at the provider");
+            }
+            Ok(refund) if refund.outcome == ProviderOutcome::Succeeded => {
+                if let Some(refund_id) = refund.refund_id
+                    && rows::is_asked_about(pool, refund_id).await?
+                {
+                    unfinished
+                        .insert(provider_id, "the refund is finished, and we ask about it soon");
+                }
             }
             Ok(_) => {}
             Err(error) if error.kind == FailureKind::Transient => return Err(error.into()),
-            Err(error) => tracing::warn!(refund_id, %error, "a refund cannot be looked up"),
+            Err(error) => tracing::warn!(provider_id, %error, "a refund cannot be looked up"),
         }
     }
-    Ok(pending)
+    Ok(unfinished)
 }

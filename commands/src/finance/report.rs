@@ -74,7 +74,7 @@ pub struct Proof {
     pub later_nanos: Nanos,
     /// What the provider says it holds for us now.
     pub provider_balance_nanos: Nanos,
-    /// `closing + later = provider_balance`, and `opening + movements = closing`.
+    /// `closing + later = provider_balance`, and `opening + movements = closing`, where the movements are added up one by one.
     pub provider_agrees: bool,
     /// Our `stripe:*` accounts before, in and until the end of the period.
     pub books_opening_nanos: Nanos,
@@ -88,7 +88,15 @@ pub struct Proof {
     pub straddling_nanos: Nanos,
     /// What nothing explains: zero.
     pub unexplained_nanos: Nanos,
-    /// Whether `provider_agrees` and nothing is unexplained.
+    /// `opening − books_opening`: what was open when the period began.
+    pub opening_difference_nanos: Nanos,
+    /// Of it, what the items of the look back explain.
+    pub carried_nanos: Nanos,
+    /// The rest of it, open for longer than the look back: zero.
+    pub older_nanos: Nanos,
+    /// Breaks leave our books with more money at the provider than it has for us.
+    pub books_exceed_provider: bool,
+    /// Whether `provider_agrees`, our books add up as well, and nothing is unexplained or older.
     pub proven: bool,
 }
 
@@ -107,19 +115,22 @@ pub struct ReconciliationReport {
     pub expected: Vec<OpenItem>,
     /// Disagreements, by time.
     pub breaks: Vec<Break>,
+    /// Disagreements from before the period that are still open.
+    pub carried: Vec<Break>,
     /// By currency.
     pub proofs: Vec<Proof>,
-    /// No break, and every currency proven.
+    /// No break, none carried, and every currency proven.
     pub clean: bool,
 }
 
 pub(super) fn report(
     period: &Period,
     classified: Classified,
+    carried: Vec<Break>,
     proofs: Vec<Proof>,
 ) -> ReconciliationReport {
     let Classified { lines, matched, expected, breaks, .. } = classified;
-    let clean = breaks.is_empty() && proofs.iter().all(|proof| proof.proven);
+    let clean = breaks.is_empty() && carried.is_empty() && proofs.iter().all(|proof| proof.proven);
     let Period { from, until, .. } = *period;
-    ReconciliationReport { from, until, lines, matched, expected, breaks, proofs, clean }
+    ReconciliationReport { from, until, lines, matched, expected, breaks, carried, proofs, clean }
 }

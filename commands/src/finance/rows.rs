@@ -1,7 +1,7 @@
 //! What a reconciliation looks at: the period's lines and postings, and their counterparts at any time.
 use std::collections::BTreeMap;
 
-use cairn_core::{Currency, Nanos, Timestamp};
+use cairn_core::{Nanos, RefundId, Timestamp};
 use sqlx::{Executor as _, PgConnection, PgPool};
 use time::OffsetDateTime;
 
@@ -50,13 +50,36 @@ pub(super) struct Facts {
     pub legs: Vec<Leg>,
 }
 
-/// Loads the period and every counterpart, all from one moment of the database.
-pub(super) async fn load(pool: &PgPool, period: &Period) -> Result<Facts, FinanceError> {
+/// All that a reconciliation looks at.
+pub(super) struct Books {
+    pub period: Facts,
+    /// Of the look back.
+    pub before: Facts,
+    pub sums: Sums,
+}
+
+/// Loads the period, what comes before it, and the sums, all from one moment of the database.
+pub(super) async fn load(
+    pool: &PgPool,
+    period: &Period,
+    before: &Period,
+) -> Result<Books, FinanceError> {
     let mut transaction = pool.begin().await?;
     transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let books = Books {
+        before: facts(&mut transaction, before).await?,
+        period: facts(&mut transaction, period).await?,
+        sums: sums(&mut transaction, period).await?,
+    };
+    transaction.rollback().await?;
+    Ok(books)
+}
+
+/// A period and every counterpart.
+async fn facts(connection: &mut PgConnection, period: &Period) -> Result<Facts, FinanceError> {
     let mut facts = Facts {
-        lines: lines(&mut transaction, Some(period), &[], &[]).await?,
-        legs: legs(&mut transaction, Some(period), &[], &[]).await?,
+        lines: lines(connection, Some(period), &[], &[]).await?,
+        legs: legs(connection, Some(period), &[], &[]).await?,
     };
     // A counterpart may bring in others: the failure of a refund, a second line of the same charge.
     for _ in 0..2 {
@@ -68,14 +91,13 @@ pub(super) async fn load(pool: &PgPool, period: &Period) -> Result<Facts, Financ
             sources.push(reversed.unwrap_or(&leg.source_id).to_owned());
             fees.push(leg.source_id.clone());
         }
-        facts.lines.extend(lines(&mut transaction, None, &sources, &fees).await?);
-        facts.legs.extend(legs(&mut transaction, None, &sources, &fees).await?);
+        facts.lines.extend(lines(connection, None, &sources, &fees).await?);
+        facts.legs.extend(legs(connection, None, &sources, &fees).await?);
         facts.lines.sort_by(|a, b| line_order(a).cmp(&line_order(b)));
         facts.lines.dedup();
         facts.legs.sort_by_key(leg_order);
         facts.legs.dedup();
     }
-    transaction.rollback().await?;
     Ok(facts)
 }
 
@@ -203,6 +225,9 @@ async fn legs(
 /// Sums before, in and after the period.
 pub(super) type Sums = BTreeMap<String, Sum>;
 
+/// Nanos by currency.
+pub(super) type Totals = BTreeMap<String, Nanos>;
+
 /// One currency's sums: the provider's lines net, and our `stripe:*` accounts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sum {
@@ -210,7 +235,7 @@ pub(super) struct Sum {
     pub legs: [i64; 2],
 }
 
-pub(super) async fn sums(pool: &PgPool, period: &Period) -> Result<Sums, FinanceError> {
+async fn sums(connection: &mut PgConnection, period: &Period) -> Result<Sums, FinanceError> {
     let (from, until) = bounds(Some(period));
     let mut sums = Sums::new();
     let lines = sqlx::query!(
@@ -218,11 +243,13 @@ pub(super) async fn sums(pool: &PgPool, period: &Period) -> Result<Sums, Finance
                   coalesce(sum(net_nanos) FILTER (WHERE created_at < $1), 0)::bigint AS "before!",
                   coalesce(sum(net_nanos) FILTER (WHERE created_at < $2), 0)::bigint AS "until!",
                   coalesce(sum(net_nanos) FILTER (WHERE created_at >= $2), 0)::bigint AS "later!"
-           FROM finance_external_transactions GROUP BY currency"#,
+           FROM (SELECT DISTINCT ON (id) currency, net_nanos, created_at
+                 FROM finance_external_transactions ORDER BY id, mirrored_at DESC, content DESC) AS latest
+           GROUP BY currency"#,
         from,
         until
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
     for row in lines {
         sums.entry(row.currency).or_default().lines = [row.before, row.until, row.later];
@@ -238,7 +265,7 @@ pub(super) async fn sums(pool: &PgPool, period: &Period) -> Result<Sums, Finance
         from,
         until
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     for row in legs {
         sums.entry(row.currency).or_default().legs = [row.before, row.until];
@@ -246,21 +273,32 @@ pub(super) async fn sums(pool: &PgPool, period: &Period) -> Result<Sums, Finance
     Ok(sums)
 }
 
-/// Whether the mirrored lines add up to what the provider says it holds.
-pub(super) async fn mirrored_totals_are(
-    pool: &PgPool,
-    balances: &[(Currency, i64)],
-) -> Result<bool, FinanceError> {
+/// What the mirrored lines add up to, by currency, without those that come to nothing. Of a line that was changed, the latest counts.
+pub(super) async fn mirrored_totals(pool: &PgPool) -> Result<Totals, FinanceError> {
     let rows = sqlx::query!(
-        r#"SELECT currency, sum(net_nanos)::bigint AS "total!" FROM finance_external_transactions GROUP BY currency"#
+        r#"SELECT currency, sum(net_nanos)::bigint AS "total!"
+           FROM (SELECT DISTINCT ON (id) currency, net_nanos
+                 FROM finance_external_transactions ORDER BY id, mirrored_at DESC, content DESC) AS latest
+           GROUP BY currency"#
     )
     .fetch_all(pool)
     .await?;
-    let mirrored: BTreeMap<_, _> = rows
-        .into_iter()
-        .filter(|row| row.total != 0)
-        .map(|row| (row.currency, row.total))
-        .collect();
-    let held = balances.iter().filter(|(_, total)| *total != 0);
-    Ok(mirrored == held.map(|(currency, total)| (currency.code().to_owned(), *total)).collect())
+    let totals = rows.into_iter().map(|row| (row.currency, row.total));
+    Ok(totals.filter(|(_, total)| *total != 0).collect())
+}
+
+/// Whether the process of a refund still asks the provider by itself.
+pub(super) async fn is_asked_about(
+    pool: &PgPool,
+    refund_id: RefundId,
+) -> Result<bool, FinanceError> {
+    let asked = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM process_states
+                          WHERE process = 'refund_payment' AND key = $1 AND status = 'running')
+              AND NOT EXISTS (SELECT FROM process_intents
+                              WHERE process = 'refund_payment' AND key = $1 AND status = 'needs_operator')
+              AS "asked!""#,
+        refund_id.to_string()
+    );
+    Ok(asked.fetch_one(pool).await?)
 }

@@ -1,6 +1,6 @@
 //! The payment provider.
 use async_trait::async_trait;
-use cairn_core::{Currency, Money, Nanos, PaymentId, RefundId, Timestamp};
+use cairn_core::{Money, Nanos, PaymentId, RefundId, Timestamp};
 
 use super::PortError;
 
@@ -29,6 +29,7 @@ pub enum ProviderOutcome {
 #[allow(missing_docs)]
 pub struct ProviderFee {
     pub balance_transaction_id: String,
+    /// 0 also when it was taken in another currency than the payment's.
     pub fee_nanos: Nanos,
 }
 
@@ -42,6 +43,8 @@ pub struct ProviderPayment {
     pub outcome: ProviderOutcome,
     pub amount: Money,
     pub charge_id: Option<String>,
+    /// When the charge was made, where the provider says so.
+    pub charged_at: Option<Timestamp>,
     pub fee: Option<ProviderFee>,
 }
 
@@ -74,7 +77,8 @@ pub struct ProviderTransaction {
     pub source_id: Option<String>,
     /// The provider's `reporting_category`, for example `charge`, `refund`, `refund_failure`.
     pub category: String,
-    pub currency: Currency,
+    /// ISO 4217, upper case. The provider may settle in currencies that we keep no books in.
+    pub currency: String,
     /// Gross, signed.
     pub amount_nanos: Nanos,
     pub fee_nanos: Nanos,
@@ -85,24 +89,39 @@ pub struct ProviderTransaction {
 }
 
 /// What the provider holds for us in one currency, pending and available together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct ProviderBalance {
-    pub currency: Currency,
+    /// ISO 4217, upper case.
+    pub currency: String,
     pub total_nanos: Nanos,
 }
 
-/// Talks to the payment provider. Every call that moves money carries an idempotency key.
+/// Talks to the payment provider. Every call that moves money carries an idempotency key; the provider forgets it after a day, so
+/// whoever may have called before looks first.
 #[async_trait]
 pub trait PaymentPort: Send + Sync {
     /// Makes a payment.
     async fn create_payment(&self, payment: &NewPayment) -> Result<ProviderPayment, PortError>;
+    /// The payment that was made for this id of ours since an instant, if there is one. Read from the provider itself, not from an
+    /// index of it that lags: what it does not find was not made.
+    async fn find_payment(
+        &self,
+        payment_id: PaymentId,
+        since: Timestamp,
+    ) -> Result<Option<ProviderPayment>, PortError>;
     /// A payment as it stands now.
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError>;
     /// What the customer's browser needs to confirm a payment. Never stored.
     async fn client_secret(&self, provider_id: &str) -> Result<String, PortError>;
     /// Makes a refund against the original charge.
     async fn create_refund(&self, refund: &NewRefund) -> Result<ProviderRefund, PortError>;
+    /// The refund of a charge that was made for this id of ours, if there is one. As sure as [`Self::find_payment`].
+    async fn find_refund(
+        &self,
+        charge_id: &str,
+        refund_id: RefundId,
+    ) -> Result<Option<ProviderRefund>, PortError>;
     /// A refund as it stands now.
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError>;
     /// The provider's book, oldest first, from an instant on, after `after` if given; at most `limit` (≤ 100) lines.

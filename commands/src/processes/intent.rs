@@ -259,6 +259,9 @@ pub struct Credit {
     pub payment_id: PaymentId,
     pub amount_nanos: Nanos,
     pub charge_id: String,
+    /// When it was charged.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
 }
 
 /// What process managers do outside.
@@ -302,6 +305,9 @@ pub enum Effect {
     },
     RetrievePayment {
         payment_id: PaymentId,
+        /// What is not settled by now goes to an operator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
     },
     /// Names the charge that a refund goes back to.
     RequestRefund {
@@ -314,6 +320,9 @@ pub enum Effect {
     },
     RetrieveRefund {
         refund_id: RefundId,
+        /// What is not settled by now goes to an operator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
     },
     /// Decides whether a new node may be used.
     ProbeNode {
@@ -377,12 +386,12 @@ impl Effect {
             | Self::ConfirmReleased { allocation_id } => allocation_id.to_string(),
             Self::HoldFunds(funding) => funding.allocation_id.to_string(),
             Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
-            Self::CreatePayment { payment_id, .. } | Self::RetrievePayment { payment_id } => {
+            Self::CreatePayment { payment_id, .. } | Self::RetrievePayment { payment_id, .. } => {
                 payment_id.to_string()
             }
             Self::RequestRefund { refund_id, .. }
             | Self::CreateRefund { refund_id }
-            | Self::RetrieveRefund { refund_id } => refund_id.to_string(),
+            | Self::RetrieveRefund { refund_id, .. } => refund_id.to_string(),
             Self::ProbeNode { node_id } | Self::WatchNode { node_id, .. } => node_id.to_string(),
         }
     }

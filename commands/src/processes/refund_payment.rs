@@ -3,8 +3,8 @@
 //! | event | intent | compensation |
 //! |---|---|---|
 //! | `wallet.refund_reserved` (the money is out of the wallet) | effect `request_refund` | `return_refund` |
-//! | `refund.requested` | effect `create_refund` (its id is the provider's idempotency key); timer `poll` | `return_refund` |
-//! | `poll` | effect `retrieve_refund`; after a success more rarely, for a refund may still fail | – |
+//! | `refund.requested` | effect `create_refund`; timer `poll` | `return_refund` |
+//! | `poll` | effect `retrieve_refund`; after a success more rarely, for a refund may still fail; unfinished at last to an operator | – |
 //! | `refund.succeeded` | – | – |
 //! | `refund.failed`, also after a success | `return_refund` | |
 use cairn_core::{RefundId, Timestamp};
@@ -112,10 +112,14 @@ impl ProcessManager for RefundPayment {
         let Some(refund_id) = state.refund_id else { return Awoken::default() };
         let asked_long_enough = alarm.at.secs_since(state.requested_at) > settings.poll_for_seconds;
         let wait = settings.poll_wait(alarm.run + 1);
-        let retrieve = || vec![Intent::effect(Effect::RetrieveRefund { refund_id }, None)];
+        let last = asked_long_enough;
+        let retrieve = || vec![Intent::effect(Effect::RetrieveRefund { refund_id, last }, None)];
         match state.phase {
-            _ if asked_long_enough => Awoken::default(),
             Phase::Idle | Phase::Reserved | Phase::Failed | Phase::Returned => Awoken::default(),
+            Phase::Succeeded if last => Awoken::default(),
+            Phase::Requested | Phase::Submitted if last => {
+                Awoken { intents: retrieve(), again_at: None }
+            }
             Phase::Requested => {
                 Awoken { intents: vec![], again_at: Some(alarm.at.plus_secs(wait)) }
             }

@@ -90,7 +90,8 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
 }
 
 fn top_up(credit: Credit, at: Timestamp) -> WalletCommand {
-    let Credit { organisation_id, currency, payment_id, amount_nanos, charge_id } = credit;
+    let at = credit.at.unwrap_or(at);
+    let Credit { organisation_id, currency, payment_id, amount_nanos, charge_id, .. } = credit;
     WalletCommand::TopUp(cairn_ledger::TopUp {
         organisation_id,
         currency,

@@ -2,9 +2,9 @@
 //!
 //! | event | intent | compensation |
 //! |---|---|---|
-//! | `payment.requested` | effect `create_payment` (its id is the provider's idempotency key); timer `poll` | none: nothing is credited before the provider has the money |
-//! | `poll` | effect `retrieve_payment` until it is final and its fee is known | – |
-//! | `payment.succeeded` | `top_up_wallet` | a refund, on request |
+//! | `payment.requested` | effect `create_payment`; timer `poll` | none: nothing is credited before the provider has the money |
+//! | `poll` | effect `retrieve_payment` until it is final and its fee is known; at last to an operator | – |
+//! | `payment.succeeded` | `top_up_wallet`; after a failure timer `poll` again | a refund, on request |
 //! | `wallet.topped_up` | – | – |
 //! | `payment.failed` | – | – |
 //! | `payment.fee_recorded` | – (the timer ends) | – |
@@ -46,9 +46,13 @@ pub struct State {
     pub payment_id: Option<PaymentId>,
     pub owner: Option<(OrganisationId, Currency)>,
     pub amount_nanos: Nanos,
+    /// From when on the provider is asked.
     pub requested_at: Timestamp,
     /// The wallet has the money.
     pub credited: bool,
+    /// It succeeded after it had failed, when nobody asked any more.
+    #[serde(default)]
+    pub revived: bool,
 }
 
 impl ProcessManager for TopUp {
@@ -88,7 +92,13 @@ impl ProcessManager for TopUp {
                 state.phase = Phase::Submitted;
             }
             PaymentEvent::Submitted { .. } => {}
-            PaymentEvent::Succeeded { .. } => state.phase = Phase::Succeeded,
+            PaymentEvent::Succeeded { at, .. } => {
+                if state.phase == Phase::Failed {
+                    state.revived = true;
+                    state.requested_at = *at;
+                }
+                state.phase = Phase::Succeeded;
+            }
             PaymentEvent::Failed { .. } => state.phase = Phase::Failed,
             PaymentEvent::FeeRecorded { .. } => state.phase = Phase::Settled,
         }
@@ -109,14 +119,18 @@ impl ProcessManager for TopUp {
                 ),
                 Intent::timer(Timer::Poll, at.plus_secs(settings.poll_wait(0))),
             ],
-            PaymentEvent::Succeeded { charge_id, amount_nanos, .. } => {
-                vec![Intent::command(Command::TopUpWallet(Credit {
+            PaymentEvent::Succeeded { charge_id, amount_nanos, at, .. } => {
+                let credit = Intent::command(Command::TopUpWallet(Credit {
                     organisation_id,
                     currency,
                     payment_id,
                     amount_nanos: *amount_nanos,
                     charge_id: charge_id.clone(),
-                }))]
+                    at: Some(*at),
+                }));
+                let first_poll = at.plus_secs(settings.poll_wait(0));
+                let poll = state.revived.then(|| Intent::timer(Timer::Poll, first_poll));
+                std::iter::once(credit).chain(poll).collect()
             }
             PaymentEvent::Submitted { .. }
             | PaymentEvent::Failed { .. }
@@ -129,11 +143,11 @@ impl ProcessManager for TopUp {
         let asked_long_enough = alarm.at.secs_since(state.requested_at) > settings.poll_for_seconds;
         let again_at = Some(alarm.at.plus_secs(settings.poll_wait(alarm.run + 1)));
         match state.phase {
-            _ if asked_long_enough => Awoken::default(),
             Phase::Idle | Phase::Failed | Phase::Settled => Awoken::default(),
-            Phase::Requested => Awoken { intents: vec![], again_at },
-            Phase::Submitted | Phase::Succeeded => {
-                let retrieve = Effect::RetrievePayment { payment_id };
+            Phase::Requested if !asked_long_enough => Awoken { intents: vec![], again_at },
+            Phase::Requested | Phase::Submitted | Phase::Succeeded => {
+                let retrieve = Effect::RetrievePayment { payment_id, last: asked_long_enough };
+                let again_at = again_at.filter(|_| !asked_long_enough);
                 Awoken { intents: vec![Intent::effect(retrieve, None)], again_at }
             }
         }

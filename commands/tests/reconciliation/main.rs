@@ -3,7 +3,7 @@
 mod world;
 
 use cairn_commands::finance::{BreakType, FinanceError, Period, reconcile};
-use cairn_core::{Currency, Timestamp};
+use cairn_core::{RefundId, Timestamp};
 use cairn_payments::{Refund, RefundCommand};
 use sqlx::PgPool;
 use world::{CENT, DAY, HOUR, UNIT, World, breaks};
@@ -87,7 +87,7 @@ async fn one_cent_is_an_amount_break(pool: PgPool) {
 async fn another_currency_is_a_currency_break(pool: PgPool) {
     let world = World::new(pool).await;
     world.charge(1).await;
-    world.provider.change("txn_1", |line| line.currency = Currency::EUR);
+    world.provider.change("txn_1", |line| line.currency = "EUR".to_owned());
     assert_eq!(world.breaks().await, one(BreakType::Currency, "txn_1"));
 }
 
@@ -150,7 +150,7 @@ async fn all_kinds_at_once_are_told_apart(pool: PgPool) {
     world.provide(world.charge_line(20, UNIT, 0));
     world.provider.remove("txn_r1");
     world.provider.change("txn_2", |line| line.amount_nanos -= CENT);
-    world.provider.change("txn_3", |line| line.currency = Currency::CHF);
+    world.provider.change("txn_3", |line| line.currency = "CHF".to_owned());
     world.provide(world.line("txn_again", "ch_4", "charge", (10 * UNIT, 0)));
     world.provider.change("txn_5", |line| line.fee_nanos = 0);
     let mut expected = [
@@ -199,6 +199,95 @@ async fn an_unfinished_refund_is_expected_however_old(pool: PgPool) {
     world.provider.unreachable = true;
     let failed = reconcile(&world.provider, &world.pool, world.last_days(1)).await;
     assert!(matches!(failed, Err(FinanceError::Port(_))), "nothing is guessed");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_refund_that_finished_since_we_asked_is_expected_while_somebody_asks(pool: PgPool) {
+    let mut world = World::new(pool.clone()).await;
+    world.charge(1).await;
+    world.provide(world.refund_line(1, UNIT));
+    let refund_id = RefundId::from_bits(1);
+    world.provider.finished.insert("re_1".to_owned(), refund_id);
+    assert_eq!(world.breaks().await, one(BreakType::MissingInternal, "txn_r1"), "nobody asks");
+    let running = "INSERT INTO process_states (process, key, state, status, position)
+                   VALUES ('refund_payment', $1, '{}', 'running', 1)";
+    sqlx::query(running).bind(refund_id.to_string()).execute(&pool).await.unwrap();
+    let report = world.report().await;
+    assert!(report.clean, "{report:?}");
+    assert_eq!((report.expected.len(), report.proofs[0].expected_nanos), (1, -UNIT));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_refund_that_was_pending_for_long_is_not_late_when_it_succeeds(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    let mut line = world.refund_line(1, UNIT);
+    line.0.created_at = world.ago(10 * DAY);
+    world.provide(line);
+    world.book_refund(1, UNIT).await;
+    let report = reconcile(&world.provider, &world.pool, world.last_days(20)).await.unwrap();
+    assert!(report.clean, "{report:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_changed_line_counts_as_it_is_now_so_that_the_proof_holds(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    assert!(world.report().await.clean);
+    world.provider.change("txn_1", |line| line.amount_nanos -= CENT);
+    for proof in &world.report().await.proofs {
+        assert!(proof.proven && proof.provider_agrees, "{proof:?}");
+        assert_eq!((proof.breaks_nanos, proof.books_exceed_provider), (-CENT, true));
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_currency_without_books_is_mirrored_and_is_a_currency_break(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    let mut line = world.line("txn_yen", "ch_yen", "charge", (700 * UNIT, 0));
+    line.0.currency = "JPY".to_owned();
+    world.provide(line);
+    assert_eq!(world.breaks().await, one(BreakType::Currency, "txn_yen"));
+    let report = world.report().await;
+    let proven: Vec<_> = report.proofs.iter().map(|p| (p.currency.as_str(), p.proven)).collect();
+    assert_eq!(proven, [("JPY", true), ("USD", true)]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_open_from_before_is_carried_into_the_report(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    let mut line = world.charge_line(2, UNIT, 0);
+    line.0.created_at = world.ago(3 * DAY);
+    world.provide(line);
+    let report = world.report().await;
+    assert!(report.breaks.is_empty() && !report.clean);
+    assert_eq!(report.carried[0].item.transaction_id.as_deref(), Some("txn_2"));
+    let proof = &report.proofs[0];
+    assert_eq!((proof.opening_difference_nanos, proof.carried_nanos), (UNIT, UNIT));
+    assert!(proof.proven && !proof.books_exceed_provider);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_open_from_before_anybody_looks_back_is_not_passed_over(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    let mut line = world.charge_line(2, UNIT, 0);
+    line.0.created_at = world.ago(90 * DAY);
+    world.provide(line);
+    let report = world.report().await;
+    assert!(report.carried.is_empty() && !report.clean);
+    assert_eq!((report.proofs[0].older_nanos, report.proofs[0].proven), (UNIT, false));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn books_that_have_more_than_the_provider_raise_the_alarm(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    assert!(!world.report().await.proofs[0].books_exceed_provider);
+    world.book_charge(2, UNIT, world.ago(2 * HOUR)).await;
+    assert!(world.report().await.proofs[0].books_exceed_provider);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -30,6 +30,8 @@ pub struct Provider {
     /// Appears in the book when the balance is asked for the first time.
     pub arriving: Mutex<Option<ProviderTransaction>>,
     pub pending: BTreeSet<String>,
+    /// Succeeded, and made by us under this id.
+    pub finished: BTreeMap<String, RefundId>,
     pub unreachable: bool,
 }
 
@@ -59,6 +61,14 @@ impl PaymentPort for Provider {
     async fn create_payment(&self, _: &NewPayment) -> Result<ProviderPayment, PortError> {
         Err(not_scripted())
     }
+    async fn find_payment(
+        &self,
+        _: PaymentId,
+        _: Timestamp,
+    ) -> Result<Option<ProviderPayment>, PortError> {
+        Err(not_scripted())
+    }
+
     async fn payment(&self, _: &str) -> Result<ProviderPayment, PortError> {
         Err(not_scripted())
     }
@@ -68,17 +78,24 @@ impl PaymentPort for Provider {
     async fn create_refund(&self, _: &NewRefund) -> Result<ProviderRefund, PortError> {
         Err(not_scripted())
     }
+    async fn find_refund(&self, _: &str, _: RefundId) -> Result<Option<ProviderRefund>, PortError> {
+        Err(not_scripted())
+    }
+
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {
         if self.unreachable {
             return Err(PortError::transient("timeout", "no answer"));
         }
-        if !self.pending.contains(provider_id) {
-            return Err(PortError::permanent("not_found", "no such refund"));
-        }
+        let refund_id = self.finished.get(provider_id).copied();
+        let outcome = match refund_id {
+            Some(_) => ProviderOutcome::Succeeded,
+            None if self.pending.contains(provider_id) => ProviderOutcome::Pending,
+            None => return Err(PortError::permanent("not_found", "no such refund")),
+        };
         Ok(ProviderRefund {
             provider_id: provider_id.to_owned(),
-            refund_id: None,
-            outcome: ProviderOutcome::Pending,
+            refund_id,
+            outcome,
             amount: Money::new(0, Currency::USD),
         })
     }
@@ -101,7 +118,7 @@ impl PaymentPort for Provider {
         }
         let mut totals = BTreeMap::new();
         for line in self.lines.lock().unwrap().iter() {
-            *totals.entry(line.currency).or_default() += line.net_nanos;
+            *totals.entry(line.currency.clone()).or_default() += line.net_nanos;
         }
         let balance = |(currency, total_nanos)| ProviderBalance { currency, total_nanos };
         Ok(totals.into_iter().map(balance).collect())
@@ -163,7 +180,7 @@ impl World {
             id: id.to_owned(),
             source_id: Some(source.to_owned()),
             category: category.to_owned(),
-            currency: Currency::USD,
+            currency: "USD".to_owned(),
             amount_nanos,
             fee_nanos,
             net_nanos: amount_nanos - fee_nanos,

@@ -10,8 +10,8 @@ use cairn_core::id::time_ordered;
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    pub fn new() -> Self {
-        Self(AtomicI64::new(Timestamp::from_secs(1_800_000_000).as_micros()))
+    pub fn at(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.as_micros()))
     }
 
     /// Moves on to an instant; never back.

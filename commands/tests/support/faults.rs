@@ -12,7 +12,7 @@ use cairn_commands::ports::{
 };
 use cairn_commands::processes::{Action, Gate, Leased, Verdict};
 use cairn_compute::Step;
-use cairn_core::{NodeId, Resources, Timestamp};
+use cairn_core::{NodeId, PaymentId, RefundId, Resources, Timestamp};
 use tokio::sync::watch;
 
 use super::table::{MORE_THAN_ONE_STREAM, at_port};
@@ -337,6 +337,14 @@ impl PaymentPort for Faulty<dyn PaymentPort> {
         self.faults.call("create_payment", &payment.idempotency_key, create).await
     }
 
+    async fn find_payment(
+        &self,
+        payment_id: PaymentId,
+        since: Timestamp,
+    ) -> Result<Option<ProviderPayment>, PortError> {
+        self.inner.find_payment(payment_id, since).await
+    }
+
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
         let retrieve = |_| self.inner.payment(provider_id);
         self.faults.call("retrieve_payment", provider_id, retrieve).await
@@ -349,6 +357,14 @@ impl PaymentPort for Faulty<dyn PaymentPort> {
     async fn create_refund(&self, refund: &NewRefund) -> Result<ProviderRefund, PortError> {
         let create = |_| self.inner.create_refund(refund);
         self.faults.call("create_refund", &refund.idempotency_key, create).await
+    }
+
+    async fn find_refund(
+        &self,
+        charge_id: &str,
+        refund_id: RefundId,
+    ) -> Result<Option<ProviderRefund>, PortError> {
+        self.inner.find_refund(charge_id, refund_id).await
     }
 
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {

@@ -51,6 +51,10 @@ pub trait World: Send + Sync {
     fn changes(&self, _allocation: &Allocation) -> Option<usize> {
         None
     }
+    /// When its time begins.
+    fn begins_at(&self) -> Timestamp {
+        Timestamp::from_secs(1_800_000_000)
+    }
     /// Breaks what an intent needs, in the world itself; and mends it.
     async fn set_broken(&self, _name: &str, _broken: bool) {}
     /// The customer's key.
@@ -199,7 +203,7 @@ impl Harness {
         settings: Settings,
     ) -> Self {
         let log = EventLog::connect(database, 16).await.unwrap();
-        let clock = Arc::new(ManualClock::new());
+        let clock = Arc::new(ManualClock::at(world.begins_at()));
         let commands = Commands {
             executor: Executor::new(log),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,

@@ -7,7 +7,7 @@ use cairn_commands::ports::{
     NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderFee, ProviderOutcome,
     ProviderPayment, ProviderRefund, ProviderTransaction,
 };
-use cairn_core::{Money, Timestamp};
+use cairn_core::{Money, PaymentId, RefundId, Timestamp};
 
 #[derive(Debug, Default)]
 struct Book {
@@ -84,6 +84,7 @@ impl PaymentPort for MemoryProvider {
             outcome: ProviderOutcome::Pending,
             amount: payment.amount,
             charge_id: Some(format!("ch_{}{suffix}", book.next)),
+            charged_at: None,
             fee: None,
         };
         book.payment_keys.insert(payment.idempotency_key.clone(), id.clone());
@@ -92,6 +93,16 @@ impl PaymentPort for MemoryProvider {
     }
 
     /// Each look finds it one step further: succeeded, then with its fee.
+    async fn find_payment(
+        &self,
+        payment_id: PaymentId,
+        _: Timestamp,
+    ) -> Result<Option<ProviderPayment>, PortError> {
+        let book = self.book.lock().unwrap();
+        let ours = |made: &&ProviderPayment| made.payment_id == Some(payment_id);
+        Ok(book.payments.values().find(ours).cloned())
+    }
+
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
         let mut book = self.book.lock().unwrap();
         let unknown = || PortError::permanent("resource_missing", "no such payment");
@@ -126,6 +137,16 @@ impl PaymentPort for MemoryProvider {
         book.refund_keys.insert(refund.idempotency_key.clone(), id.clone());
         book.refunds.insert(id, made.clone());
         Ok(made)
+    }
+
+    async fn find_refund(
+        &self,
+        _: &str,
+        refund_id: RefundId,
+    ) -> Result<Option<ProviderRefund>, PortError> {
+        let book = self.book.lock().unwrap();
+        let ours = |made: &&ProviderRefund| made.refund_id == Some(refund_id);
+        Ok(book.refunds.values().find(ours).cloned())
     }
 
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {

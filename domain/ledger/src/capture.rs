@@ -10,7 +10,8 @@ impl Wallet {
     /// neither does one that brings neither usage nor time to a hold that has expired.
     ///
     /// Money comes from the hold, then from what is available, and what neither covers becomes a receivable: usage is
-    /// never dropped. Then the hold is filled up to `keep_nanos`, or the refusal to do so is recorded.
+    /// never dropped. Then the hold lasts longer and is filled up towards `keep_nanos` with what is available; what is missing is
+    /// recorded as refused.
     pub(crate) fn capture_hold(
         &self,
         capture: CaptureHold,
@@ -93,23 +94,24 @@ impl Wallet {
         let hold = self.hold(hold_id)?;
         let remaining_nanos = hold.remaining_nanos();
         let wanted_nanos = (keep_nanos - remaining_nanos).max(0);
-        let available_nanos = self.available_nanos();
-        if wanted_nanos > available_nanos {
-            if hold.refused_nanos == Some((wanted_nanos, available_nanos)) {
-                return Ok(vec![]);
-            }
-            return Ok(vec![WalletEvent::HoldExtensionRefused {
-                hold_id,
-                wanted_nanos,
-                available_nanos,
-                remaining_nanos,
-            }]);
-        }
+        let amount_nanos = wanted_nanos.min(self.available_nanos());
         let expires_at = expires_at.max(hold.expires_at);
-        if wanted_nanos == 0 && expires_at == hold.expires_at {
-            return Ok(vec![]);
+        let mut events = vec![];
+        if amount_nanos > 0 || expires_at > hold.expires_at {
+            events.push(WalletEvent::HoldExtended { hold_id, amount_nanos, expires_at });
         }
-        Ok(vec![WalletEvent::HoldExtended { hold_id, amount_nanos: wanted_nanos, expires_at }])
+        // What is still missing; nothing is available any more.
+        let missing_nanos = wanted_nanos - amount_nanos;
+        let is_news = !events.is_empty() || hold.refused_nanos != Some((missing_nanos, 0));
+        if missing_nanos > 0 && is_news {
+            events.push(WalletEvent::HoldExtensionRefused {
+                hold_id,
+                wanted_nanos: missing_nanos,
+                available_nanos: 0,
+                remaining_nanos: remaining_nanos + amount_nanos,
+            });
+        }
+        Ok(events)
     }
 }
 

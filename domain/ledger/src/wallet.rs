@@ -416,6 +416,12 @@ impl Wallet {
         self.posted_nanos - self.held_nanos
     }
 
+    /// What may be held or refunded at an instant: holds past their expiry do not count, swept or not.
+    #[must_use]
+    pub fn available_at(&self, at: Timestamp) -> Nanos {
+        self.swept(at, None).0.available_nanos()
+    }
+
     /// Organisation and currency. A wallet without credit has neither, and nothing to spend.
     pub(crate) fn owner(&self) -> Result<(OrganisationId, Currency), WalletError> {
         self.owner.ok_or_else(|| self.insufficient(1))

@@ -186,12 +186,12 @@ impl Model {
             hold.open = true;
             hold.expires = hold.expires.max(c.expires_at);
         }
-        let wanted = (c.keep_nanos - hold.left).max(0);
-        if c.keep_nanos > 0 && wanted <= self.free {
-            hold.left += wanted;
-            self.free -= wanted;
+        let more = (c.keep_nanos - hold.left).max(0).min(self.free);
+        if c.keep_nanos > 0 {
+            hold.left += more;
+            self.free -= more;
             let later = hold.expires.max(c.expires_at);
-            hold.open |= wanted > 0 || later > hold.expires;
+            hold.open |= more > 0 || later > hold.expires;
             hold.expires = later;
         }
         self.holds.insert(c.hold_id.to_string(), hold);

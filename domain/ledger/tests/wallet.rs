@@ -217,7 +217,29 @@ fn a_hold_that_cannot_be_extended_is_reported_once_and_still_covers_the_winding_
     let wallet = twice([top_up(PAYMENT, UNIT), place(HOLD, UNIT)], capture(UNIT / 4, UNIT, 60));
     let hold = &wallet.holds[&HOLD.to_string()];
     assert_eq!(hold.remaining_nanos(), UNIT * 3 / 4);
-    assert_eq!(hold.expires_at, at(100), "a refused extension does not extend");
+    assert_eq!(hold.expires_at, at(160), "what is left of it lasts as long as the usage");
+    assert_eq!(hold.refused_nanos, Some((UNIT / 4, 0)));
+}
+
+#[test]
+fn a_hold_is_extended_by_what_there_is_and_the_rest_is_refused() {
+    let history = [top_up(PAYMENT, 2 * UNIT), place(HOLD, UNIT)];
+    let events = check(history.clone(), capture(UNIT / 2, 4 * UNIT, 60)).events();
+    let [
+        WalletEvent::UsageCaptured { .. },
+        WalletEvent::HoldExtended { amount_nanos, expires_at, .. },
+        WalletEvent::HoldExtensionRefused {
+            wanted_nanos, available_nanos, remaining_nanos, ..
+        },
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((*amount_nanos, *expires_at), (UNIT, at(160)));
+    assert_eq!((*wanted_nanos, *available_nanos), (4 * UNIT - UNIT * 3 / 2, 0));
+    assert_eq!(*remaining_nanos, UNIT * 3 / 2);
+    let wallet = twice(history, capture(UNIT / 2, 4 * UNIT, 60));
+    assert_eq!(wallet.available_nanos(), 0);
 }
 
 #[test]

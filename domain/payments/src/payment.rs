@@ -34,9 +34,13 @@ pub enum PaymentEvent {
     /// The provider or the bank said no.
     #[serde(rename = "payment.failed")]
     Failed { code: String, message: String, at: Timestamp },
-    /// What the provider keeps of it.
+    /// What the provider keeps of it. Without a `journal` it keeps nothing that is ours to book.
     #[serde(rename = "payment.fee_recorded")]
-    FeeRecorded { balance_transaction_id: String, fee_nanos: Nanos, journal: JournalTransaction },
+    FeeRecorded {
+        balance_transaction_id: String,
+        fee_nanos: Nanos,
+        journal: Option<JournalTransaction>,
+    },
 }
 
 domain_event!(PaymentEvent {
@@ -136,6 +140,7 @@ pub struct Payment {
     pub organisation_id: Option<OrganisationId>,
     pub currency: Option<Currency>,
     pub amount_nanos: Nanos,
+    pub requested_at: Timestamp,
     pub status: PaymentStatus,
     pub provider_id: Option<String>,
     pub charge_id: Option<String>,
@@ -197,9 +202,15 @@ impl Decider for Payment {
     fn evolve(mut self, event: PaymentEvent) -> Self {
         match event {
             PaymentEvent::Requested {
-                payment_id, organisation_id, currency, amount_nanos, ..
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                at,
+                ..
             } => {
                 self.payment_id = Some(payment_id);
+                self.requested_at = at;
                 self.organisation_id = Some(organisation_id);
                 self.currency = Some(currency);
                 self.amount_nanos = amount_nanos;
@@ -225,7 +236,7 @@ impl Decider for Payment {
     fn book_entry(&self, event: &PaymentEvent) -> Option<BookEntry> {
         match event {
             PaymentEvent::FeeRecorded { journal, .. } => {
-                Some(BookEntry { journal: Some(journal.clone()), hold: None })
+                journal.clone().map(|journal| BookEntry { journal: Some(journal), hold: None })
             }
             PaymentEvent::Requested { .. }
             | PaymentEvent::Submitted { .. }
@@ -322,15 +333,17 @@ impl Payment {
             return Err(PaymentError::WrongState(self.status));
         }
         same_id(self.fee_of.as_deref(), &balance_transaction_id)?;
-        if self.fee_of.is_some() || fee_nanos <= 0 {
+        if self.fee_of.is_some() {
             return Ok(vec![]);
         }
-        let journal = JournalTransaction::transfer(
-            ("stripe_fee", "stripe_fee", &balance_transaction_id),
-            (currency, fee_nanos),
-            (chart::stripe_fees(currency), chart::stripe(currency)),
-            at,
-        );
+        let journal = (fee_nanos > 0).then(|| {
+            JournalTransaction::transfer(
+                ("stripe_fee", "stripe_fee", &balance_transaction_id),
+                (currency, fee_nanos),
+                (chart::stripe_fees(currency), chart::stripe(currency)),
+                at,
+            )
+        });
         Ok(vec![PaymentEvent::FeeRecorded { balance_transaction_id, fee_nanos, journal }])
     }
 }

@@ -126,6 +126,7 @@ pub struct Refund {
     pub organisation_id: Option<OrganisationId>,
     pub currency: Option<Currency>,
     pub amount_nanos: Nanos,
+    pub requested_at: Timestamp,
     pub charge_id: Option<String>,
     pub provider_id: Option<String>,
     pub status: RefundStatus,
@@ -189,13 +190,14 @@ impl Decider for Refund {
                 currency,
                 amount_nanos,
                 charge_id,
-                ..
+                at,
             } => Self {
                 refund_id: Some(refund_id),
                 payment_id: Some(payment_id),
                 organisation_id: Some(organisation_id),
                 currency: Some(currency),
                 amount_nanos,
+                requested_at: at,
                 charge_id: Some(charge_id),
                 provider_id: None,
                 status: RefundStatus::Requested,

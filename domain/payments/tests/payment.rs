@@ -128,7 +128,18 @@ fn the_fee_of_a_success_is_booked_once() {
     let booked = [&paid()[..], &[fee("txn_1", 1)]].concat();
     check(&booked, fee("txn_2", 1)).then_refused("provider_id_mismatch");
     check(&paid()[..2], fee("txn_1", 1)).then_refused("payment_in_wrong_state");
-    check(&paid(), fee("txn_1", 0)).then([]);
+}
+
+#[test]
+fn a_fee_of_nothing_is_known_and_moves_nothing() {
+    for nothing in [0, -1] {
+        let events = check(&paid(), fee("txn_1", nothing)).events();
+        let [event @ PaymentEvent::FeeRecorded { journal: None, .. }] = &events[..] else {
+            panic!("{events:?}")
+        };
+        assert_eq!(fold(paid()).book_entry(event), None);
+        twice(&paid(), fee("txn_1", nothing));
+    }
 }
 
 #[test]

@@ -162,27 +162,118 @@ async fn a_movement_is_posted_once_per_source(pool: PgPool) {
     log.close().await;
 }
 
+/// A journal transaction written past the log, by whoever owns the tables.
+fn journal_at(position: i64, source_id: &str) -> String {
+    format!(
+        "INSERT INTO ledger_journal_transactions
+             (position, kind, source, source_id, currency, occurred_at, effective_on, posted_at)
+         VALUES ({position}, 'top_up', 'test', '{source_id}', 'USD', now(), '2026-01-01', now());"
+    )
+}
+
+/// An event written past the log.
+fn event_at(position: i64) -> String {
+    format!(
+        "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata,
+                             position, recorded_at, command_id)
+         VALUES ('thing', 'raw', {position}, 'thing.noted', '1', '{{}}', '{{}}', {position}, now(), 'raw');"
+    )
+}
+
+fn leg_at(position: i64, leg: i64, account: &str, amount: i64) -> String {
+    format!("({position}, {leg}, '{account}', 'USD', {amount})")
+}
+
+fn legs(legs: &[String]) -> String {
+    format!("INSERT INTO ledger_postings VALUES {};", legs.join(", "))
+}
+
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
-async fn a_journal_transaction_without_an_event_or_without_legs_cannot_commit(pool: PgPool) {
+async fn a_journal_transaction_without_its_own_event_or_without_legs_cannot_commit(pool: PgPool) {
     let log = open(&pool).await;
     log.append(request("a", 0, vec![common::event("1")])).await.unwrap();
-    let journal = |position: i64| {
-        format!(
-            "INSERT INTO ledger_journal_transactions
-                 (position, kind, source, source_id, currency, occurred_at, effective_on, posted_at)
-             VALUES ({position}, 'top_up', 'test', '{position}', 'USD', now(), '2026-01-01', now())"
-        )
+    for (sql, refused_by) in [
+        (journal_at(2, "a"), "ledger_journal_event_exists"),
+        // The event is there, and was there before.
+        (journal_at(1, "a"), "ledger_journal_event_is_new"),
+        (event_at(2) + &journal_at(2, "a"), "ledger_journal_has_legs"),
+        (legs(&[leg_at(1, 1, "usage:x:USD", 1)]), "ledger_postings_currency"),
+    ] {
+        assert_eq!(constraint(pool.execute(sql.as_str()).await), refused_by, "{sql}");
+    }
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_journal_transaction_has_all_its_legs_from_one_statement_of_its_own_append(pool: PgPool) {
+    let log = open(&pool).await;
+    log.append(request("a", 0, vec![booked(top_up("a", 5))])).await.unwrap();
+    // Balanced, in its currency, between accounts of its kind: and too late.
+    let more = [leg_at(1, 3, "stripe:pending:USD", 2), leg_at(1, 4, WALLET, -2)];
+    assert_eq!(constraint(pool.execute(legs(&more).as_str()).await), "ledger_postings_at_once");
+    let (debit, credit) = (leg_at(2, 1, "stripe:pending:USD", 2), leg_at(2, 2, WALLET, -2));
+    let begin = event_at(2) + &journal_at(2, "b");
+    let twice = [leg_at(2, 3, "stripe:pending:USD", 1), leg_at(2, 4, WALLET, -1)];
+    let split = begin.clone() + &legs(&[debit.clone(), credit.clone()]) + &legs(&twice);
+    assert_eq!(constraint(pool.execute(split.as_str()).await), "ledger_postings_at_once");
+    pool.execute((begin + &legs(&[debit, credit])).as_str()).await.unwrap();
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_reversal_is_the_mirror_of_its_original(pool: PgPool) {
+    let log = open(&pool).await;
+    let other = "wallet:paid:org_2:USD";
+    let reserved = moved(transfer(("refund_reserved", "r"), 5, (WALLET, "refund_payable:USD")));
+    for entry in [top_up("a", 9), moved_top_up("b", other), reserved] {
+        let mut request = request("", 0, vec![booked(entry)]);
+        request.aggregate_id = request.command_id.clone();
+        log.append(request).await.unwrap();
+    }
+    let reversal = |amount: i64, wallet: &str| {
+        let mut back = transfer(("refund_returned", "x"), amount, ("refund_payable:USD", wallet));
+        back.reverses = Some("test/r".to_owned());
+        moved(back)
     };
-    assert_eq!(
-        constraint(log.pool().execute(journal(2).as_str()).await),
-        "ledger_journal_event_exists"
-    );
-    assert_eq!(
-        constraint(log.pool().execute(journal(1).as_str()).await),
-        "ledger_journal_has_legs"
-    );
-    let legs = "INSERT INTO ledger_postings VALUES (1, 1, 'usage:x:USD', 'USD', 1)";
-    assert_eq!(constraint(log.pool().execute(legs).await), "ledger_postings_currency");
+    for crooked in [reversal(4, WALLET), reversal(6, WALLET), reversal(5, other)] {
+        check_refused(&log, vec![crooked], "ledger_postings_mirror").await;
+    }
+    log.append(request("back", 0, vec![booked(reversal(5, WALLET))])).await.unwrap();
+    assert_eq!(trial(&log).await, (0, 0));
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_guarded_account_has_its_guard_whoever_opens_it(pool: PgPool) {
+    let open =
+        "INSERT INTO ledger_accounts (code, currency, opened_position) VALUES ($1, 'USD', 1)";
+    for code in [WALLET, "stripe:pending:USD"] {
+        sqlx::query(open).bind(code).execute(&pool).await.unwrap();
+    }
+    let guards: Vec<String> =
+        sqlx::query_scalar("SELECT account FROM ledger_balances").fetch_all(&pool).await.unwrap();
+    assert_eq!(guards, [WALLET]);
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_late_fact_of_a_closed_period_is_posted_in_the_open_one(pool: PgPool) {
+    let log = open(&pool).await;
+    let close = "UPDATE ledger_periods SET span = '[2000-01-01,2025-01-01)', status = 'closed';
+                 INSERT INTO ledger_periods (span, status) VALUES ('[2025-01-01,)', 'open');";
+    pool.execute(close).await.unwrap();
+    // It happened in 2023.
+    log.append(request("a", 0, vec![booked(top_up("a", 5))])).await.unwrap();
+    let on: (String, bool) = sqlx::query_as(
+        "SELECT occurred_at::date::text, effective_on = (posted_at AT TIME ZONE 'UTC')::date
+         FROM ledger_journal_transactions",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(on, ("2023-11-14".to_owned(), true));
+    let shut = "UPDATE ledger_periods SET status = 'closed'";
+    pool.execute(shut).await.unwrap();
+    check_refused(&log, vec![top_up("b", 5)], "ledger_journal_period_open").await;
     log.close().await;
 }
 

@@ -56,6 +56,10 @@ pub struct Faults {
     pub webhook_delay_millis: u64,
     /// A call answers 500 and nothing was done.
     pub server_error: Chance,
+    /// A POST is carried out and answers 500; its key answers the same from then on.
+    pub server_error_after_success: Chance,
+    /// The answer of a key was forgotten when the key comes again, as after a day.
+    pub key_expired: Chance,
     /// A call takes [`Self::slow_millis`] longer.
     pub slow: Chance,
     /// How slow a slow call is.
@@ -79,6 +83,8 @@ impl Default for Faults {
             webhook_delay: never,
             webhook_delay_millis: 2_000,
             server_error: never,
+            server_error_after_success: never,
+            key_expired: never,
             slow: never,
             slow_millis: 1_000,
             timeout_after_success: never,

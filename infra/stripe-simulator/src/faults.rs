@@ -12,6 +12,8 @@ pub struct FaultCounts {
     pub webhook_reorder: u64,
     pub webhook_delay: u64,
     pub server_error: u64,
+    pub server_error_after_success: u64,
+    pub key_expired: u64,
     pub slow: u64,
     pub timeout_after_success: u64,
     pub refund_fails_later: u64,
@@ -23,6 +25,8 @@ pub(crate) enum Fault {
     WebhookReorder,
     WebhookDelay,
     ServerError,
+    ServerErrorAfterSuccess,
+    KeyExpired,
     Slow,
     TimeoutAfterSuccess,
     RefundFailsLater,
@@ -62,6 +66,10 @@ impl Mischief {
             Fault::WebhookReorder => (&mut faults.webhook_reorder, &mut counts.webhook_reorder),
             Fault::WebhookDelay => (&mut faults.webhook_delay, &mut counts.webhook_delay),
             Fault::ServerError => (&mut faults.server_error, &mut counts.server_error),
+            Fault::ServerErrorAfterSuccess => {
+                (&mut faults.server_error_after_success, &mut counts.server_error_after_success)
+            }
+            Fault::KeyExpired => (&mut faults.key_expired, &mut counts.key_expired),
             Fault::Slow => (&mut faults.slow, &mut counts.slow),
             Fault::TimeoutAfterSuccess => {
                 (&mut faults.timeout_after_success, &mut counts.timeout_after_success)

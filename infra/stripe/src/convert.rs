@@ -22,9 +22,7 @@ pub(crate) fn currency(code: &str) -> Result<Currency, PortError> {
 }
 
 pub(crate) fn nanos(minor: i64, currency: Currency) -> Result<Nanos, PortError> {
-    minor.checked_mul(currency.nanos_per_minor()).ok_or_else(|| {
-        PortError::permanent("amount_too_large", format!("{minor} minor units do not fit"))
-    })
+    any_nanos(minor, currency.code())
 }
 
 /// Whole minor units of an amount of ours.
@@ -50,10 +48,13 @@ pub(crate) fn payment(intent: PaymentIntent) -> Result<ProviderPayment, PortErro
     let outcome = intent_outcome(&intent.status, intent.last_payment_error);
     let currency = currency(&intent.currency)?;
     let received = intent.amount_received.filter(|_| outcome == ProviderOutcome::Succeeded);
-    let (charge_id, transaction) = match intent.latest_charge {
-        None => (None, None),
-        Some(Expandable::Id(id)) => (Some(id), None),
-        Some(Expandable::Object(charge)) => (Some(charge.id), charge.balance_transaction),
+    let (charge_id, charged_at, transaction) = match intent.latest_charge {
+        None => (None, None, None),
+        Some(Expandable::Id(id)) => (Some(id), None, None),
+        Some(Expandable::Object(charge)) => {
+            let charged_at = charge.created.map(Timestamp::from_secs);
+            (Some(charge.id), charged_at, charge.balance_transaction)
+        }
     };
     let fee = match transaction {
         Some(Expandable::Object(transaction)) => fee(&transaction, currency)?,
@@ -65,6 +66,7 @@ pub(crate) fn payment(intent: PaymentIntent) -> Result<ProviderPayment, PortErro
         amount: Money::new(nanos(received.unwrap_or(intent.amount), currency)?, currency),
         outcome,
         charge_id,
+        charged_at,
         fee,
     })
 }
@@ -99,13 +101,15 @@ fn fee(
     transaction: &BalanceTransaction,
     expected: Currency,
 ) -> Result<Option<ProviderFee>, PortError> {
-    if currency(&transaction.currency)? != expected {
+    if currency(&transaction.currency) != Ok(expected) {
         tracing::warn!(
             transaction = transaction.id,
             settled_in = transaction.currency,
             "the account settles in another currency than the payment's; its fee is not booked here"
         );
-        return Ok(None);
+        // Known, and not ours to book: reconciliation shows the line as a `currency` break.
+        let balance_transaction_id = transaction.id.clone();
+        return Ok(Some(ProviderFee { balance_transaction_id, fee_nanos: 0 }));
     }
     Ok(Some(ProviderFee {
         balance_transaction_id: transaction.id.clone(),
@@ -135,8 +139,29 @@ pub(crate) fn refund(refund: Refund) -> Result<ProviderRefund, PortError> {
     })
 }
 
+/// Nanos in one minor unit of any currency, also of those that we keep no books in: what the provider's book says is copied, not
+/// judged. Source: <https://docs.stripe.com/currencies#zero-decimal>.
+fn nanos_per_minor(code: &str) -> Nanos {
+    const WHOLE: [&str; 16] = [
+        "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV",
+        "XAF", "XOF", "XPF",
+    ];
+    const THOUSANDTHS: [&str; 5] = ["BHD", "JOD", "KWD", "OMR", "TND"];
+    match code {
+        _ if WHOLE.contains(&code) => 1_000_000_000,
+        _ if THOUSANDTHS.contains(&code) => 1_000_000,
+        _ => 10_000_000,
+    }
+}
+
+fn any_nanos(minor: i64, code: &str) -> Result<Nanos, PortError> {
+    minor.checked_mul(nanos_per_minor(code)).ok_or_else(|| {
+        PortError::permanent("amount_too_large", format!("{minor} minor units do not fit"))
+    })
+}
+
 pub(crate) fn transaction(line: BalanceTransaction) -> Result<ProviderTransaction, PortError> {
-    let currency = currency(&line.currency)?;
+    let currency = line.currency.to_uppercase();
     Ok(ProviderTransaction {
         id: line.id,
         source_id: line.source.map(|source| match source {
@@ -147,24 +172,22 @@ pub(crate) fn transaction(line: BalanceTransaction) -> Result<ProviderTransactio
             }
         }),
         category: line.reporting_category,
+        amount_nanos: any_nanos(line.amount, &currency)?,
+        fee_nanos: any_nanos(line.fee, &currency)?,
+        net_nanos: any_nanos(line.net, &currency)?,
         currency,
-        amount_nanos: nanos(line.amount, currency)?,
-        fee_nanos: nanos(line.fee, currency)?,
-        net_nanos: nanos(line.net, currency)?,
         created_at: Timestamp::from_secs(line.created),
         available_at: Timestamp::from_secs(line.available_on),
     })
 }
 
-/// Pending and available together. Currencies that Cairn keeps no books in are left out while they are empty.
+/// Pending and available together, of every currency that has any.
 pub(crate) fn balances(balance: Balance) -> Result<Vec<ProviderBalance>, PortError> {
     let mut totals = BTreeMap::new();
     for Amount { amount, currency: code } in balance.available.into_iter().chain(balance.pending) {
-        if amount == 0 && currency(&code).is_err() {
-            continue;
-        }
-        let currency = currency(&code)?;
-        *totals.entry(currency).or_insert(0) += nanos(amount, currency)?;
+        let currency = code.to_uppercase();
+        let nanos = any_nanos(amount, &currency)?;
+        *totals.entry(currency).or_insert(0) += nanos;
     }
     Ok(totals
         .into_iter()
@@ -174,7 +197,7 @@ pub(crate) fn balances(balance: Balance) -> Result<Vec<ProviderBalance>, PortErr
 
 #[cfg(test)]
 mod tests {
-    use super::{minor, payment, refund};
+    use super::{minor, nanos_per_minor, payment, refund, transaction};
     use cairn_commands::ports::ProviderOutcome;
     use cairn_core::{Currency, Money};
 
@@ -199,6 +222,23 @@ mod tests {
             r#""status": "requires_payment_method", "last_payment_error": {"code": "card_declined"}"#,
         );
         assert!(matches!(failed, ProviderOutcome::Failed { code, .. } if code == "card_declined"));
+    }
+
+    #[test]
+    fn the_book_is_copied_in_every_currency() {
+        for (code, amount_nanos) in
+            [("usd", 12_500_000_000), ("jpy", 1_250_000_000_000), ("kwd", 1_250_000_000)]
+        {
+            let text = format!(
+                r#"{{"id": "txn_1", "amount": 1250, "fee": 0, "net": 1250, "currency": "{code}",
+                    "reporting_category": "charge", "created": 1, "available_on": 1}}"#
+            );
+            let line = transaction(serde_json::from_str(&text).unwrap()).unwrap();
+            assert_eq!((line.currency, line.amount_nanos), (code.to_uppercase(), amount_nanos));
+        }
+        for currency in [Currency::CHF, Currency::EUR, Currency::GBP, Currency::USD] {
+            assert_eq!(nanos_per_minor(currency.code()), currency.nanos_per_minor());
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ fn answered(error: &ApiErrors, status: u16) -> PortError {
     };
     let code = match failure {
         FailureKind::Transient => None,
+        _ if kind == "idempotency_error" => None,
         _ => code,
     };
     PortError::new(failure, code.as_deref().unwrap_or(fallback), message)

@@ -7,24 +7,28 @@ use cairn_commands::ports::{
     NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderPayment,
     ProviderRefund, ProviderTransaction,
 };
-use cairn_core::{Money, Timestamp};
+use cairn_core::{Money, PaymentId, RefundId, Timestamp};
 use serde::de::DeserializeOwned;
 use stripe::{IdempotencyKey, RequestStrategy, StripeRequest};
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_core::balance_transaction::ListBalanceTransaction;
 use stripe_core::payment_intent::{
     CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods,
-    CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, RetrievePaymentIntent,
+    CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, ListPaymentIntent,
+    RetrievePaymentIntent,
 };
-use stripe_core::refund::{CreateRefund, RetrieveRefund};
+use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
+use stripe_types::RangeQueryTs;
 
 use crate::config::StripeConfig;
-use crate::wire::{Balance, BalanceTransaction, IntentSecret, Page, PaymentIntent, Refund};
+use crate::wire::{Balance, BalanceTransaction, IntentSecret, Page, PaymentIntent, Refund, Tagged};
 use crate::{convert, error};
 
 /// How long one call may take before it is in doubt.
 const TIMEOUT: Duration = Duration::from_secs(20);
 const PAGE_MAX: u8 = 100;
+/// How far our clock and the provider's may be apart.
+const CLOCK_SKEW_SECS: i64 = 3_600;
 /// A payment carries its charge, and the charge its line in Stripe's book (amount and fee).
 const EXPANDED: &str = "latest_charge.balance_transaction";
 
@@ -115,6 +119,27 @@ impl StripePayments {
         Ok(request)
     }
 
+    /// Walks a list to the object whose metadata names our id; answers the provider's id of it. Lists are read from the primary
+    /// store; Stripe's search lags behind by a minute or more and would miss what was made just now.
+    async fn walk<R: StripeRequest + Sync>(
+        &self,
+        key: &str,
+        ours: &str,
+        request: impl Fn(Option<String>) -> R,
+    ) -> Result<Option<String>, PortError> {
+        let mut after = None;
+        loop {
+            let page: Page<Tagged> = self.ask(&request(after), None).await?;
+            if let Some(found) = page.data.iter().find(|object| object.names(key, ours)) {
+                return Ok(Some(found.id.clone()));
+            }
+            after = page.data.last().map(|object| object.id.clone());
+            if !page.has_more || after.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
     async fn page(
         &self,
         request: &ListBalanceTransaction,
@@ -176,6 +201,31 @@ impl PaymentPort for StripePayments {
         convert::payment(intent)
     }
 
+    async fn find_payment(
+        &self,
+        payment_id: PaymentId,
+        since: Timestamp,
+    ) -> Result<Option<ProviderPayment>, PortError> {
+        let since_secs = since.as_micros().div_euclid(1_000_000) - CLOCK_SKEW_SECS;
+        let ours = payment_id.to_string();
+        let found = self
+            .walk(convert::PAYMENT_KEY, &ours, |after| {
+                let request = ListPaymentIntent::new()
+                    .limit(i64::from(PAGE_MAX))
+                    .created(RangeQueryTs::gte(since_secs));
+                match after {
+                    None => request,
+                    Some(id) => request.starting_after(id),
+                }
+            })
+            .await?;
+        // Read anew: a list does not carry the charge and its fee.
+        match found {
+            None => Ok(None),
+            Some(id) => self.payment(&id).await.map(Some),
+        }
+    }
+
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
         let request = RetrievePaymentIntent::new(provider_id).expand([EXPANDED.to_owned()]);
         convert::payment(self.ask(&request, None).await?)
@@ -195,6 +245,28 @@ impl PaymentPort for StripePayments {
             .metadata(metadata(convert::REFUND_KEY, refund.refund_id.to_string()));
         let refund: Refund = self.ask(&request, Some(&refund.idempotency_key)).await?;
         convert::refund(refund)
+    }
+
+    async fn find_refund(
+        &self,
+        charge_id: &str,
+        refund_id: RefundId,
+    ) -> Result<Option<ProviderRefund>, PortError> {
+        let ours = refund_id.to_string();
+        let found = self
+            .walk(convert::REFUND_KEY, &ours, |after| {
+                let request =
+                    ListRefund::new().limit(i64::from(PAGE_MAX)).charge(charge_id.to_owned());
+                match after {
+                    None => request,
+                    Some(id) => request.starting_after(id),
+                }
+            })
+            .await?;
+        match found {
+            None => Ok(None),
+            Some(id) => self.refund(&id).await.map(Some),
+        }
     }
 
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {

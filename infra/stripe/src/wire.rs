@@ -15,6 +15,20 @@ pub(crate) struct PaymentIntent {
     pub last_payment_error: Option<PaymentError>,
 }
 
+/// Anything that carries metadata.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Tagged {
+    pub id: String,
+    metadata: Option<HashMap<String, String>>,
+}
+
+impl Tagged {
+    /// Whether its metadata says so.
+    pub fn names(&self, key: &str, value: &str) -> bool {
+        self.metadata.as_ref().and_then(|metadata| metadata.get(key)).is_some_and(|it| it == value)
+    }
+}
+
 /// Only for handing the secret on: never logged, never stored.
 #[derive(Deserialize)]
 pub(crate) struct IntentSecret {
@@ -31,6 +45,7 @@ pub(crate) struct PaymentError {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Charge {
     pub id: String,
+    pub created: Option<i64>,
     pub balance_transaction: Option<Expandable<BalanceTransaction>>,
 }
 

@@ -33,6 +33,7 @@ contract! {
         the_same_key_answers_the_same
         a_key_with_other_parameters_is_permanent
         the_book_goes_on_after_a_line
+        what_was_made_is_found_by_our_id_however_much_came_after_it
         the_balance_is_the_sum_of_the_book;
     localstripe:
         a_good_card_pays_at_once
@@ -41,6 +42,28 @@ contract! {
         a_refund_goes_back_to_the_charge_it_names
         what_does_not_exist_is_permanent
         the_book_is_read_oldest_first_from_an_instant_on;
+}
+
+async fn what_was_made_is_found_by_our_id_however_much_came_after_it(provider: &Provider) {
+    let since = now();
+    let new = payment(Some("pm_card_visa"));
+    assert_eq!(provider.payments.find_payment(new.payment_id, since).await.unwrap(), None);
+    let made = provider.payments.create_payment(&new).await.unwrap();
+    for _ in 0..101 {
+        provider.payments.create_payment(&payment(None)).await.unwrap();
+    }
+    let found = provider.payments.find_payment(new.payment_id, since).await.unwrap();
+    assert_eq!(found, Some(made.clone()), "with its charge and fee, on the second page");
+    let charge_id = made.charge_id.unwrap();
+    let back = refund(&charge_id, 500);
+    let none = provider.payments.find_refund(&charge_id, back.refund_id).await.unwrap();
+    assert_eq!(none, None);
+    let made = provider.payments.create_refund(&back).await.unwrap();
+    provider.payments.create_refund(&refund(&charge_id, 100)).await.unwrap();
+    let found = provider.payments.find_refund(&charge_id, back.refund_id).await.unwrap();
+    assert_eq!(found, Some(made));
+    let unknown = provider.payments.find_refund("ch_nobody", back.refund_id).await.unwrap_err();
+    assert_eq!(unknown.code, "resource_missing", "that is no answer to whether it was made");
 }
 
 async fn charged(provider: &Provider) -> String {

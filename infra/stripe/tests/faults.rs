@@ -36,6 +36,32 @@ async fn a_500_is_transient_and_the_same_key_then_pays_once() {
 }
 
 #[tokio::test]
+async fn a_500_after_success_stays_the_answer_of_its_key_and_the_payment_is_found() {
+    let faults = Faults { server_error_after_success: Chance::next(1), ..Faults::default() };
+    let provider = with(faults).await;
+    let new = payment(Some("pm_card_visa"));
+    for _ in 0..2 {
+        transient(provider.payments.create_payment(&new).await, "provider_unavailable");
+    }
+    assert_eq!(counts(&provider).server_error_after_success, 1);
+    assert_eq!(provider.simulator.as_ref().unwrap().book().charges().len(), 1);
+    let found = provider.payments.find_payment(new.payment_id, now().plus_secs(-60)).await.unwrap();
+    assert_eq!(found.unwrap().outcome, ProviderOutcome::Succeeded);
+}
+
+#[tokio::test]
+async fn a_forgotten_key_pays_again() {
+    let faults = Faults { key_expired: Chance::next(1), ..Faults::default() };
+    let provider = with(faults).await;
+    let new = payment(Some("pm_card_visa"));
+    for _ in 0..2 {
+        provider.payments.create_payment(&new).await.unwrap();
+    }
+    assert_eq!(counts(&provider).key_expired, 1);
+    assert_eq!(provider.simulator.as_ref().unwrap().book().charges().len(), 2);
+}
+
+#[tokio::test]
 async fn a_timeout_after_success_is_in_doubt_and_the_same_key_finds_the_payment() {
     let faults = Faults { timeout_after_success: Chance::next(1), ..Faults::default() };
     let provider = with(faults).await;

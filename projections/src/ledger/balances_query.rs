@@ -12,9 +12,9 @@ pub struct Balance {
     pub organisation_id: String,
     pub currency: String,
     pub posted_nanos: Nanos,
-    /// Of it, set aside by holds.
+    /// Of it, set aside by holds. A hold whose time is over no longer counts, swept or not.
     pub held_nanos: Nanos,
-    /// What may be held or refunded. A hold whose time is over no longer counts, swept or not.
+    /// What may be held or refunded: the rest.
     pub available_nanos: Nanos,
     /// Usage that neither hold nor wallet covered.
     pub owed_nanos: Nanos,
@@ -51,7 +51,8 @@ async fn select(
 ) -> Result<Vec<Balance>, QueryError> {
     let rows = sqlx::query_as!(
         Balance,
-        r#"SELECT w.organisation_id, w.currency, w.posted_nanos, w.held_nanos, w.owed_nanos,
+        r#"SELECT w.organisation_id, w.currency, w.posted_nanos, w.owed_nanos,
+             (w.held_nanos - coalesce(over.nanos, 0))::bigint AS "held_nanos!",
              (w.posted_nanos - w.held_nanos + coalesce(over.nanos, 0))::bigint
                AS "available_nanos!",
              w.opened_at AS "opened_at: At", w.position

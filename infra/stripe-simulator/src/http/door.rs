@@ -84,6 +84,9 @@ fn carry_out(shared: &Arc<Shared>, call: &Call) -> Answer {
     let mut desk = shared.desk();
     let key = call.key.as_deref().filter(|_| call.post);
     if let Some(key) = key {
+        if desk.answers.knows(key) && desk.strikes(Fault::KeyExpired) {
+            desk.answers.forget(key);
+        }
         match desk.answers.recall(key, &call.path, &call.params) {
             Ok(None) => {}
             Ok(Some((status, body))) => {
@@ -99,10 +102,15 @@ fn carry_out(shared: &Arc<Shared>, call: &Call) -> Answer {
         Ok(body) => (200, body),
         Err(error) => (error.status, error.body()),
     };
+    let acted = call.post && status == 200;
+    let (status, body) = match acted && desk.strikes(Fault::ServerErrorAfterSuccess) {
+        true => (500, ApiError::server().body()),
+        false => (status, body),
+    };
     if let Some(key) = key {
         desk.answers.keep(key, (&call.path, &call.params), (status, &body));
     }
-    let late = lateness(&mut desk, call.post && status == 200);
+    let late = lateness(&mut desk, acted);
     shared.follow_up(&mut desk);
     Answer { status, body, replayed: false, late }
 }

@@ -1,5 +1,5 @@
-//! Idempotency keys as Stripe keeps them: the same key answers the same, with other parameters it is refused. Requests that never began
-//! (bad parameters, a failure before) leave no answer behind.
+//! Idempotency keys as Stripe keeps them: the same key answers the same, with other parameters it is refused. A failure after the
+//! request began is an answer too, and stays one; requests that never began (bad parameters, a failure before) leave none behind.
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,16 @@ impl Answers {
         }
     }
 
+    /// Whether there was an answer.
+    pub fn knows(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// Forgets it, as after a day.
+    pub fn forget(&mut self, key: &str) {
+        self.by_key.remove(key);
+    }
+
     /// Keeps an answer, if the request was carried out.
     pub fn keep(
         &mut self,
@@ -48,7 +58,7 @@ impl Answers {
         (path, params): (&str, &Value),
         (status, body): (u16, &Value),
     ) {
-        if status == 200 || status == 402 {
+        if matches!(status, 200 | 402 | 500) {
             let answered = Answered {
                 key: key.to_owned(),
                 path: path.to_owned(),

@@ -45,6 +45,9 @@ pub(crate) fn dispatch(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> 
         }
         (false, ["refunds"]) => {
             let (charge, intent) = (call.text("charge"), call.text("payment_intent"));
+            if let Some(id) = charge.as_ref().filter(|id| desk.book.charges.get(id).is_none()) {
+                return Err(ApiError::missing("charge", id));
+            }
             let fits = |refund: &crate::Refund| {
                 charge.as_ref().is_none_or(|id| *id == refund.charge)
                     && intent.as_ref().is_none_or(|id| *id == refund.payment_intent)

@@ -1,0 +1,1 @@
+DROP INDEX payments_webhook_inbox_unreadable;
