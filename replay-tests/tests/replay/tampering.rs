@@ -96,6 +96,6 @@ async fn an_invented_wallet_is_noticed(pool: PgPool) {
 async fn a_wrong_snapshot_is_noticed(pool: PgPool) {
     let change = "INSERT INTO snapshots
                       (aggregate_type, aggregate_id, last_sequence, current_snapshot, payload, made_by)
-                  VALUES ('sku', 'small', 2, 1, '{}', 'cairn-commands 0.1.0 states 2')";
+                  VALUES ('sku', 'small', 2, 1, '{}', 'cairn-commands 0.1.0 states 3')";
     assert_eq!(names(&tamper(&pool, "snapshots", change).await), ["snapshot"]);
 }
