@@ -19,10 +19,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Whether the cluster had to be started again.
 fn revive(cluster: &Mutex<Cluster>) -> Result<bool, cairn_cluster::ClusterError> {
     let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
-    if cluster.is_running() {
-        return Ok(false);
-    }
-    cluster.restart().map(|()| true)
+    if cluster.is_running() { Ok(false) } else { cluster.restart() }
 }
 
 /// Why there is no database.
