@@ -68,7 +68,7 @@ pub enum Command {
     Audit(AuditArgs),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
-    /// The whole story, on real parts.
+    /// The whole story, on real parts. It always has a private PostgreSQL of its own, whatever `DATABASE_URL` says.
     Demo(DemoArgs),
     /// Prints a completion script for a shell.
     Completions {
