@@ -245,6 +245,11 @@ where
                     doubt.get_or_insert((error, Instant::now()));
                 }
                 Err(LogError::Unavailable(_)) if doubt.is_some() => {}
+                // It says nothing of the attempt before it, which may have been written.
+                Err(error) if doubt.is_some() => {
+                    tracing::warn!(%error, "asking again in doubt failed");
+                    break;
+                }
                 Err(error) => return Err(error.into()),
             }
             if doubt.as_ref().is_some_and(|(_, since)| since.elapsed() > DOUBT_MAX) {

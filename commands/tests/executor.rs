@@ -1,5 +1,7 @@
 //! The executor on a real PostgreSQL: one effect per command id, conflicts retried, callers free to go.
 #![allow(clippy::unwrap_used, reason = "a test")]
+use std::time::{Duration, Instant};
+
 use cairn_commands::{CommandContext, ExecuteError, Executed, Executor};
 use cairn_core::{
     Currency, Decider, HoldId, OrganisationId, PaymentId, Refusal, Timestamp, domain_event,
@@ -193,6 +195,51 @@ async fn the_same_command_many_times_at_once_has_one_effect(pool: PgPool) {
     for executor in executors {
         close(executor).await;
     }
+}
+
+/// Finds the session of the append that waits for its turn.
+async fn waiting_append(pool: &PgPool) -> i32 {
+    let find = "SELECT pid FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%log_append%'";
+    let started = Instant::now();
+    loop {
+        if let Some(pid) = sqlx::query_scalar(find).fetch_optional(pool).await.unwrap() {
+            return pid;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "no append waits");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn an_error_after_a_doubt_leaves_the_doubt(pool: PgPool) {
+    let executor = open(&pool).await;
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM log_head FOR UPDATE").execute(&mut *held).await.unwrap();
+    let call = tokio::spawn({
+        let executor = executor.clone();
+        async move { count(&executor, "one", (5, 10)).await }
+    });
+    let session = waiting_append(&pool).await;
+    // The attempt after the lost one finds no function: an error of its own, by which nothing was written.
+    sqlx::query(
+        "DO $$ BEGIN EXECUTE (SELECT format('ALTER FUNCTION %s RENAME TO log_append_away', oid::regprocedure)
+                              FROM pg_proc WHERE proname = 'log_append'); END $$",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let end = sqlx::query_scalar::<_, bool>("SELECT pg_terminate_backend($1)").bind(session);
+    assert!(end.fetch_one(&pool).await.unwrap(), "the fault bit");
+    let answer = call.await.unwrap();
+    assert!(matches!(answer, Err(ExecuteError::InDoubt(_))), "{answer:?}");
+    held.rollback().await.unwrap();
+    let answer = count(&executor, "two", (5, 10)).await;
+    assert!(
+        matches!(answer, Err(ExecuteError::Internal(_))),
+        "the second error was another: {answer:?}"
+    );
+    close(executor).await;
 }
 
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
