@@ -105,7 +105,11 @@ pub enum MigrateCommand {
     /// Brings the schema up to date.
     Up,
     /// Takes back the newest migration. Loses the data it holds.
-    Down,
+    Down {
+        /// Also when anything has happened. What the migration's tables hold is lost.
+        #[arg(long)]
+        destroy: bool,
+    },
     /// Shows every migration and whether it is applied.
     Status,
 }
