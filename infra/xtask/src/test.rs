@@ -1,13 +1,13 @@
 //! `cargo xtask test`: every test, on a private PostgreSQL.
 use crate::database::Scratch;
-use crate::run::{cargo, say, step, succeeds};
+use crate::run::{cargo, say, step, succeeds, variable};
 use crate::setup::{self, BOOKS, BUILD, CUSTOMER, DATABASE, NODES, PYTHON};
 use crate::{Failure, tools};
 use std::ffi::OsStr;
 use std::path::Path;
 
 pub fn test(arguments: &[String]) -> Result<(), Failure> {
-    let nodes = std::env::var_os("CAIRN_REQUIRE_NODES");
+    let nodes = variable("CAIRN_REQUIRE_NODES");
     let required = requires_nodes(nodes.as_deref(), setup::is_root());
     setup::require(&[&BUILD, &DATABASE, &CUSTOMER, &BOOKS, &PYTHON])?;
     if required {
