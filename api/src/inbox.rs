@@ -10,6 +10,8 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::trace::Trace;
+
 const BATCH: i64 = 20;
 const POLL: Duration = Duration::from_secs(1);
 
@@ -80,7 +82,8 @@ impl Inbox {
     }
 
     async fn apply(&self, webhook: &PendingWebhook) -> Result<(), Stuck> {
-        let context = context(webhook);
+        let trace = Trace::begin(self.commands.ids.as_ref());
+        let context = context(webhook, &trace);
         let applied = match &webhook.subject {
             Subject::Payment(id) => match self.payments.payment(id).await {
                 Ok(reported) => {
@@ -116,7 +119,7 @@ fn gone(error: PortError) -> Result<(), Stuck> {
 }
 
 /// Each attempt may find the object in another state, so each is a command of its own.
-fn context(webhook: &PendingWebhook) -> CommandContext {
+fn context(webhook: &PendingWebhook, trace: &Trace) -> CommandContext {
     let command_id = format!("webhook:{}:{}", webhook.event_id, webhook.attempts);
     CommandContext {
         body_hash: Sha256::digest(&command_id).into(),
@@ -125,7 +128,7 @@ fn context(webhook: &PendingWebhook) -> CommandContext {
         organisation_id: None,
         correlation_id: webhook.event_id.clone(),
         causation_id: None,
-        traceparent: None,
+        traceparent: Some(trace.traceparent()),
         origin: Some("webhook".to_owned()),
     }
 }

@@ -14,4 +14,5 @@ mod openapi;
 mod outage;
 mod support;
 mod thread;
+mod tracing;
 mod webhooks;
