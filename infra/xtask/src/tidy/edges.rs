@@ -80,11 +80,13 @@ fn log_writers(file: &File) -> Vec<Finding> {
         .into_iter()
         .filter(|it| !["\"", "public", ".", "only"].contains(it))
         .collect();
-    let writes =
-        words.windows(2).filter(|it| ["into", "update"].contains(&it[0]) && LOG.contains(&it[1]));
+    let writes = words.windows(3).filter(|it| match it {
+        ["insert" | "merge", "into", table] | [_, "update", table] => LOG.contains(table),
+        _ => false,
+    });
     writes
         .map(|it| {
-            let says = format!("{} {}: only infra/event-log writes the log", it[0], it[1]);
+            let says = format!("{}: only infra/event-log writes the log", it[2]);
             Finding::new("log-writers", &file.path, says)
         })
         .collect()
