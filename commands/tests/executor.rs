@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 use std::time::{Duration, Instant};
 
-use cairn_commands::{CommandContext, ExecuteError, Executed, Executor};
+use cairn_commands::{CommandContext, ExecuteError, Executed, Executor, MADE_BY};
 use cairn_core::{
     Currency, Decider, HoldId, OrganisationId, PaymentId, Refusal, Timestamp, domain_event,
 };
-use cairn_event_log::EventLog;
+use cairn_event_log::{AppendRequest, EventLog, NewEvent, Outcome};
 use cairn_ledger::{CaptureHold, PlaceHold, TopUp, Wallet, WalletCommand, wallet_id};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -282,15 +282,45 @@ async fn a_long_stream_is_loaded_from_a_snapshot_to_the_same_state(pool: PgPool)
         .await
         .unwrap();
     assert!(open(&pool).await.load::<Counter>("c").await.unwrap().0.counted < 0);
+    let false_state = r#"{"counted": -1000000}"#;
     for useless in [
-        "UPDATE snapshots SET payload = '{\"other\": 1}'",
-        "UPDATE snapshots SET payload = '{\"counted\": -1000000}', made_by = 'another version'",
-        "UPDATE snapshots SET made_by = 'cairn-commands 0.1.0', last_sequence = 100000",
+        format!(r#"made_by = '{MADE_BY}', payload = '{{"other": 1}}'"#),
+        format!("made_by = 'another version', payload = '{false_state}'"),
+        // Longer than the stream.
+        format!("made_by = '{MADE_BY}', payload = '{false_state}', last_sequence = 100000"),
     ] {
-        sqlx::query(useless).execute(&pool).await.unwrap();
+        let change = format!("UPDATE snapshots SET {useless}");
+        sqlx::query(&change).execute(&pool).await.unwrap();
         let loaded = open(&pool).await.load::<Counter>("c").await.unwrap();
         assert_eq!(loaded, (state.clone(), sequence), "{useless}");
     }
+    close(executor).await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_stream_that_newer_code_wrote_to_is_neither_read_nor_written(pool: PgPool) {
+    let executor = open(&pool).await;
+    count(&executor, "one", (5, 10)).await.unwrap();
+    let mut newer = NewEvent::try_new(&CounterEvent::Counted { by: 1 }, None).unwrap();
+    newer.event_version = "2".to_owned();
+    let request = AppendRequest {
+        command_id: "two".to_owned(),
+        command_hash: [1; 32],
+        aggregate_type: Counter::TYPE,
+        aggregate_id: "c".to_owned(),
+        expected_sequence: 1,
+        events: vec![newer],
+        outcome: Outcome::Accepted { result: json!({}) },
+        metadata: context("two").metadata(),
+    };
+    executor.log().append(request).await.unwrap();
+    let newer = |answer: ExecuteError| match answer {
+        ExecuteError::Internal(why) => assert!(why.contains("newer version of Cairn"), "{why}"),
+        other => panic!("{other:?}"),
+    };
+    newer(executor.load::<Counter>("c").await.unwrap_err());
+    newer(count(&executor, "three", (1, 10)).await.unwrap_err());
+    assert_eq!(executor.log().head().await.unwrap(), 2);
     close(executor).await;
 }
 
