@@ -216,7 +216,8 @@ async fn an_error_after_a_doubt_leaves_the_doubt(pool: PgPool) {
     let executor = open(&pool).await;
     let mut held = pool.begin().await.unwrap();
     sqlx::query("SELECT FROM log_head FOR UPDATE").execute(&mut *held).await.unwrap();
-    let call = tokio::spawn({
+    let mut call = tokio::task::JoinSet::new();
+    call.spawn({
         let executor = executor.clone();
         async move { count(&executor, "one", (5, 10)).await }
     });
@@ -231,7 +232,7 @@ async fn an_error_after_a_doubt_leaves_the_doubt(pool: PgPool) {
     .unwrap();
     let end = sqlx::query_scalar::<_, bool>("SELECT pg_terminate_backend($1)").bind(session);
     assert!(end.fetch_one(&pool).await.unwrap(), "the fault bit");
-    let answer = call.await.unwrap();
+    let answer = call.join_next().await.unwrap().unwrap();
     assert!(matches!(answer, Err(ExecuteError::InDoubt(_))), "{answer:?}");
     held.rollback().await.unwrap();
     let answer = count(&executor, "two", (5, 10)).await;
