@@ -11,12 +11,16 @@
 //! | `STRIPE_WEBHOOK_SECRET` | webhook secrets, separated by commas (rotation) | the simulator's own |
 //! | `STRIPE_API_BASE` | another server that speaks Stripe's API | Stripe itself |
 //! | `CAIRN_LOG` | what to log, as `tracing` filters | `info` |
-//! | `CAIRN_POOL_SIZE` | connections to the database | 16 |
+//! | `CAIRN_POOL_SIZE` | connections to the database, at least 8 | 16 |
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
+
+/// A server keeps four connections busy for itself (two that append, one that loads, one that listens); requests, views and
+/// process managers share the rest, and with none of those left they would wait for each other.
+const POOL_SIZE_MIN: u32 = 8;
 
 /// All settings of one process.
 #[derive(Debug, Clone)]
@@ -101,13 +105,25 @@ impl Config {
             public_url: lookup("CAIRN_PUBLIC_URL"),
             ssh_source_addresses,
             stripe,
-            pool_size: parse("CAIRN_POOL_SIZE", &or("CAIRN_POOL_SIZE", "16"), "a number")?,
+            pool_size: pool_size(&or("CAIRN_POOL_SIZE", "16"))?,
             log: or("CAIRN_LOG", "info,sqlx=warn,russh=warn"),
             demo_log: or("CAIRN_LOG", "error"),
             idempotency: None,
             user: lookup("SUDO_USER").unwrap_or_else(|| or("USER", "unknown")),
         })
     }
+}
+
+fn pool_size(value: &str) -> Result<u32, ConfigError> {
+    let expected = "a number of at least 8: the log keeps four connections, views, process managers and requests need the rest";
+    let variable = "CAIRN_POOL_SIZE";
+    let size = parse(variable, value, expected)?;
+    let enough = size >= POOL_SIZE_MIN;
+    enough.then_some(size).ok_or_else(|| ConfigError {
+        variable,
+        value: value.to_owned(),
+        expected,
+    })
 }
 
 fn parse<T: std::str::FromStr>(
@@ -135,6 +151,21 @@ mod tests {
         let error = Config::from_lookup(|name| (name == "CAIRN_LISTEN").then(|| "here".to_owned()))
             .unwrap_err();
         assert!(error.to_string().contains("CAIRN_LISTEN='here'"));
+    }
+
+    #[test]
+    fn a_pool_too_small_to_work_with_is_refused_by_name() {
+        let read = |text: &'static str| {
+            Config::from_lookup(|name| (name == "CAIRN_POOL_SIZE").then(|| text.to_owned()))
+        };
+        assert_eq!(read("8").unwrap().pool_size, 8);
+        for value in ["7", "0", "many"] {
+            let error = read(value).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("CAIRN_POOL_SIZE='{value}' is not a number of at least 8")),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -19,10 +19,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Whether the cluster had to be started again.
 fn revive(cluster: &Mutex<Cluster>) -> Result<bool, cairn_cluster::ClusterError> {
     let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
-    if cluster.is_running() {
-        return Ok(false);
-    }
-    cluster.restart().map(|()| true)
+    if cluster.is_running() { Ok(false) } else { cluster.restart() }
 }
 
 /// Why there is no database.
@@ -40,6 +37,11 @@ pub enum DatabaseError {
     /// Somebody must migrate first.
     #[error("{0} migrations are not applied: run `cairn migrate up`")]
     Behind(usize),
+    /// Taking back would lose what happened.
+    #[error(
+        "the log is not empty, and migration {0} would be taken back with all the data it holds: say --destroy to lose it"
+    )]
+    NotEmpty(i64),
 }
 
 /// Where the database is; holds the private cluster while it is in use.
@@ -139,15 +141,19 @@ impl Database {
         Ok(missing)
     }
 
-    /// Takes back the newest applied migration. Returns its number.
+    /// Takes back the newest applied migration with the data it holds, which must be nothing unless `destroy` says so. Returns
+    /// its number.
     ///
     /// # Errors
-    /// [`DatabaseError`].
-    pub async fn migrate_down(&self) -> Result<Option<i64>, DatabaseError> {
+    /// [`DatabaseError::NotEmpty`] when anything has happened; else what a migration said.
+    pub async fn migrate_down(&self, destroy: bool) -> Result<Option<i64>, DatabaseError> {
         let applied: Vec<_> =
             self.migrations().await?.iter().filter(|m| m.applied).map(|m| m.version).collect();
         let Some((newest, rest)) = applied.split_last() else { return Ok(None) };
         let mut connection = self.owner().await?;
+        if !destroy && has_events(&mut connection).await? {
+            return Err(DatabaseError::NotEmpty(*newest));
+        }
         MIGRATOR.undo(&mut connection, rest.last().copied().unwrap_or(0)).await?;
         connection.close().await?;
         Ok(Some(*newest))
@@ -184,4 +190,14 @@ impl Database {
         let missing = self.migrations().await?.iter().filter(|m| !m.applied).count();
         if missing == 0 { Ok(()) } else { Err(DatabaseError::Behind(missing)) }
     }
+}
+
+/// Whether anything has happened.
+async fn has_events(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let made = sqlx::query_scalar!(r#"SELECT to_regclass('public.events') IS NOT NULL AS "made!""#);
+    if !made.fetch_one(&mut *connection).await? {
+        return Ok(false);
+    }
+    let any = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM events) AS "any!""#);
+    any.fetch_one(connection).await
 }

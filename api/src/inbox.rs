@@ -10,6 +10,8 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::trace::Trace;
+
 const BATCH: i64 = 20;
 /// How often a contradiction is looked at before it is believed.
 const LOOKS: i32 = 2;
@@ -84,7 +86,8 @@ impl Inbox {
 
     /// Deals with one; answers what people should know about how.
     async fn apply(&self, webhook: &PendingWebhook) -> Result<Option<String>, Stuck> {
-        let context = context(webhook);
+        let trace = Trace::begin(self.commands.ids.as_ref());
+        let context = context(webhook, &trace);
         let applied = match &webhook.subject {
             Subject::Payment(id) => match self.payments.payment(id).await {
                 Ok(reported) => {
@@ -131,7 +134,7 @@ fn gone(webhook: &PendingWebhook, error: PortError) -> Result<Option<String>, St
 }
 
 /// Each attempt may find the object in another state, so each is a command of its own.
-fn context(webhook: &PendingWebhook) -> CommandContext {
+fn context(webhook: &PendingWebhook, trace: &Trace) -> CommandContext {
     let command_id = format!("webhook:{}:{}", webhook.event_id, webhook.attempts);
     CommandContext {
         body_hash: Sha256::digest(&command_id).into(),
@@ -140,7 +143,7 @@ fn context(webhook: &PendingWebhook) -> CommandContext {
         organisation_id: None,
         correlation_id: webhook.event_id.clone(),
         causation_id: None,
-        traceparent: None,
+        traceparent: Some(trace.traceparent()),
         origin: Some("webhook".to_owned()),
     }
 }

@@ -12,4 +12,5 @@ pub mod nodes;
 pub mod outside;
 pub mod problem;
 pub mod system;
+pub mod trace;
 pub mod wiring;

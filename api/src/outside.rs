@@ -10,7 +10,7 @@ use cairn_stripe_simulator::{Simulator, SimulatorConfig};
 
 use crate::config::Config;
 use crate::nodes;
-use crate::system::new_api_key;
+use crate::system::{self, new_api_key};
 use crate::wiring::Outside;
 
 /// Why the outside cannot be reached.
@@ -160,8 +160,7 @@ pub fn outside(
 /// Names this process in leases.
 #[must_use]
 pub fn process_name() -> String {
-    let mut random = [0_u8; 4];
-    let _ = getrandom::fill(&mut random);
+    let random = system::random::<4>().unwrap_or_default();
     format!("cairn-{}-{}", std::process::id(), hex::encode(random))
 }
 

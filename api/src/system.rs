@@ -28,12 +28,11 @@ pub struct RandomIds {
 impl IdSource for RandomIds {
     fn next(&self) -> u128 {
         let millis = SystemClock.now().as_micros().unsigned_abs() / 1_000;
-        let mut bytes = [0_u8; 16];
-        if getrandom::fill(&mut bytes).is_err() {
+        let bytes = random::<16>().unwrap_or_else(|_| {
             // No entropy is left to us only before the system has booted; a counter keeps ids apart meanwhile.
             let count = self.fallback.fetch_add(1, Ordering::Relaxed);
-            bytes[..8].copy_from_slice(&count.to_be_bytes());
-        }
+            (u128::from(count) << 64).to_be_bytes()
+        });
         time_ordered(millis, u128::from_be_bytes(bytes))
     }
 }
@@ -43,7 +42,16 @@ impl IdSource for RandomIds {
 /// # Errors
 /// When the operating system has none.
 pub fn new_api_key() -> std::io::Result<ApiKeySecret> {
-    let mut random = [0_u8; 40];
-    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
-    Ok(ApiKeySecret::from_random(&random))
+    Ok(ApiKeySecret::from_random(&random::<40>()?))
+}
+
+/// Random bytes of the operating system's.
+///
+/// # Errors
+/// When the operating system has none.
+#[allow(clippy::disallowed_methods, reason = "the one home of this program's randomness")]
+pub fn random<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(bytes)
 }

@@ -94,9 +94,10 @@ impl From<LogError> for ExecuteError {
         match error {
             LogError::Unavailable(cause) => Self::Unavailable(cause),
             LogError::InDoubt(cause) => Self::InDoubt(cause),
-            fault @ (LogError::Rejected { .. } | LogError::Corrupt(_) | LogError::Database(_)) => {
-                Self::Internal(fault.to_string())
-            }
+            fault @ (LogError::Rejected { .. }
+            | LogError::Corrupt(_)
+            | LogError::Newer { .. }
+            | LogError::Database(_)) => Self::Internal(fault.to_string()),
         }
     }
 }

@@ -16,9 +16,9 @@ use crate::streams::{Known, Streams, Turn};
 const CACHED_STREAMS: usize = 20_000;
 /// A stream gets a snapshot each time it has grown by this many events.
 const SNAPSHOT_EVERY: i64 = 256;
-/// A snapshot made by another version of the code is not used: it may have folded otherwise.
-/// The number grows when a state gains a field.
-pub(crate) const MADE_BY: &str = concat!("cairn-commands ", env!("CARGO_PKG_VERSION"), " states 3");
+/// What makes a snapshot: one made by another version of the code is not used, it may have folded otherwise.
+/// The number is that of the latest digest of the golden log, so it grows when a state gains a field or folds otherwise.
+pub const MADE_BY: &str = concat!("cairn-commands ", env!("CARGO_PKG_VERSION"), " states 3");
 /// How often a decision is made anew after a conflict or a lost connection.
 const ATTEMPTS: u32 = 16;
 /// How long a command tries to find out what became of it when the connection was lost.
@@ -245,6 +245,11 @@ where
                     doubt.get_or_insert((error, Instant::now()));
                 }
                 Err(LogError::Unavailable(_)) if doubt.is_some() => {}
+                // It says nothing of the attempt before it, which may have been written.
+                Err(error) if doubt.is_some() => {
+                    tracing::warn!(%error, "asking again in doubt failed");
+                    break;
+                }
                 Err(error) => return Err(error.into()),
             }
             if doubt.as_ref().is_some_and(|(_, since)| since.elapsed() > DOUBT_MAX) {

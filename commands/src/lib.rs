@@ -18,4 +18,4 @@ pub mod webhooks;
 
 pub use context::{CommandContext, Commands, ExecuteError, Executed};
 pub use effects::Effects;
-pub use executor::Executor;
+pub use executor::{Executor, MADE_BY};

@@ -1,10 +1,12 @@
 //! The executor on a real PostgreSQL: one effect per command id, conflicts retried, callers free to go.
 #![allow(clippy::unwrap_used, reason = "a test")]
-use cairn_commands::{CommandContext, ExecuteError, Executed, Executor};
+use std::time::{Duration, Instant};
+
+use cairn_commands::{CommandContext, ExecuteError, Executed, Executor, MADE_BY};
 use cairn_core::{
     Currency, Decider, HoldId, OrganisationId, PaymentId, Refusal, Timestamp, domain_event,
 };
-use cairn_event_log::EventLog;
+use cairn_event_log::{AppendRequest, EventLog, NewEvent, Outcome};
 use cairn_ledger::{CaptureHold, PlaceHold, TopUp, Wallet, WalletCommand, wallet_id};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -195,6 +197,52 @@ async fn the_same_command_many_times_at_once_has_one_effect(pool: PgPool) {
     }
 }
 
+/// Finds the session of the append that waits for its turn.
+async fn waiting_append(pool: &PgPool) -> i32 {
+    let find = "SELECT pid FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%log_append%'";
+    let started = Instant::now();
+    loop {
+        if let Some(pid) = sqlx::query_scalar(find).fetch_optional(pool).await.unwrap() {
+            return pid;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "no append waits");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn an_error_after_a_doubt_leaves_the_doubt(pool: PgPool) {
+    let executor = open(&pool).await;
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM log_head FOR UPDATE").execute(&mut *held).await.unwrap();
+    let mut call = tokio::task::JoinSet::new();
+    call.spawn({
+        let executor = executor.clone();
+        async move { count(&executor, "one", (5, 10)).await }
+    });
+    let session = waiting_append(&pool).await;
+    // The attempt after the lost one finds no function: an error of its own, by which nothing was written.
+    sqlx::query(
+        "DO $$ BEGIN EXECUTE (SELECT format('ALTER FUNCTION %s RENAME TO log_append_away', oid::regprocedure)
+                              FROM pg_proc WHERE proname = 'log_append'); END $$",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let end = sqlx::query_scalar::<_, bool>("SELECT pg_terminate_backend($1)").bind(session);
+    assert!(end.fetch_one(&pool).await.unwrap(), "the fault bit");
+    let answer = call.join_next().await.unwrap().unwrap();
+    assert!(matches!(answer, Err(ExecuteError::InDoubt(_))), "{answer:?}");
+    held.rollback().await.unwrap();
+    let answer = count(&executor, "two", (5, 10)).await;
+    assert!(
+        matches!(answer, Err(ExecuteError::Internal(_))),
+        "the second error was another: {answer:?}"
+    );
+    close(executor).await;
+}
+
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
 async fn a_caller_that_goes_away_does_not_stop_its_command(pool: PgPool) {
     let executor = open(&pool).await;
@@ -235,15 +283,45 @@ async fn a_long_stream_is_loaded_from_a_snapshot_to_the_same_state(pool: PgPool)
         .await
         .unwrap();
     assert!(open(&pool).await.load::<Counter>("c").await.unwrap().0.counted < 0);
+    let false_state = r#"{"counted": -1000000}"#;
     for useless in [
-        "UPDATE snapshots SET payload = '{\"other\": 1}'",
-        "UPDATE snapshots SET payload = '{\"counted\": -1000000}', made_by = 'another version'",
-        "UPDATE snapshots SET made_by = 'cairn-commands 0.1.0', last_sequence = 100000",
+        format!(r#"made_by = '{MADE_BY}', payload = '{{"other": 1}}'"#),
+        format!("made_by = 'another version', payload = '{false_state}'"),
+        // Longer than the stream.
+        format!("made_by = '{MADE_BY}', payload = '{false_state}', last_sequence = 100000"),
     ] {
-        sqlx::query(useless).execute(&pool).await.unwrap();
+        let change = format!("UPDATE snapshots SET {useless}");
+        sqlx::query(&change).execute(&pool).await.unwrap();
         let loaded = open(&pool).await.load::<Counter>("c").await.unwrap();
         assert_eq!(loaded, (state.clone(), sequence), "{useless}");
     }
+    close(executor).await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_stream_that_newer_code_wrote_to_is_neither_read_nor_written(pool: PgPool) {
+    let executor = open(&pool).await;
+    count(&executor, "one", (5, 10)).await.unwrap();
+    let mut newer = NewEvent::try_new(&CounterEvent::Counted { by: 1 }, None).unwrap();
+    newer.event_version = "2".to_owned();
+    let request = AppendRequest {
+        command_id: "two".to_owned(),
+        command_hash: [1; 32],
+        aggregate_type: Counter::TYPE,
+        aggregate_id: "c".to_owned(),
+        expected_sequence: 1,
+        events: vec![newer],
+        outcome: Outcome::Accepted { result: json!({}) },
+        metadata: context("two").metadata(),
+    };
+    executor.log().append(request).await.unwrap();
+    let newer = |answer: ExecuteError| match answer {
+        ExecuteError::Internal(why) => assert!(why.contains("newer version of Cairn"), "{why}"),
+        other => panic!("{other:?}"),
+    };
+    newer(executor.load::<Counter>("c").await.unwrap_err());
+    newer(count(&executor, "three", (1, 10)).await.unwrap_err());
+    assert_eq!(executor.log().head().await.unwrap(), 2);
     close(executor).await;
 }
 

@@ -68,7 +68,7 @@ pub enum Command {
     Audit(AuditArgs),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
-    /// The whole story, on real parts.
+    /// The whole story, on real parts. It always has a private PostgreSQL of its own, whatever `DATABASE_URL` says.
     Demo(DemoArgs),
     /// Prints a completion script for a shell.
     Completions {
@@ -105,7 +105,11 @@ pub enum MigrateCommand {
     /// Brings the schema up to date.
     Up,
     /// Takes back the newest migration. Loses the data it holds.
-    Down,
+    Down {
+        /// Also when anything has happened. What the migration's tables hold is lost.
+        #[arg(long)]
+        destroy: bool,
+    },
     /// Shows every migration and whether it is applied.
     Status,
 }

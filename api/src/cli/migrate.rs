@@ -17,6 +17,9 @@ impl From<DatabaseError> for CliError {
             DatabaseError::Behind(_) => {
                 Self::new(Exit::Failure, "schema_behind", error.to_string())
             }
+            DatabaseError::NotEmpty(_) => {
+                Self::new(Exit::Refused, "log_not_empty", error.to_string())
+            }
             DatabaseError::Migrate(_) => {
                 Self::new(Exit::Failure, "migration_failed", error.to_string())
             }
@@ -32,8 +35,8 @@ pub(super) async fn run(
     let database = Database::open(config).await?;
     match command {
         MigrateCommand::Up => output.one(&json!({ "applied": database.migrate_up().await? })),
-        MigrateCommand::Down => {
-            output.one(&json!({ "taken_back": database.migrate_down().await? }))
+        MigrateCommand::Down { destroy } => {
+            output.one(&json!({ "taken_back": database.migrate_down(destroy).await? }))
         }
         MigrateCommand::Status => {
             output.rows(&database.migrations().await?, &["version", "description", "applied"])

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{CliError, Exit};
 use crate::config::Config;
+use crate::trace::Trace;
 use crate::wiring::Platform;
 
 const CATCH_UP: Duration = Duration::from_secs(60);
@@ -111,7 +112,7 @@ impl SessionParts {
             organisation_id,
             correlation_id: id,
             causation_id: None,
-            traceparent: None,
+            traceparent: Some(Trace::begin(self.commands.ids.as_ref()).traceparent()),
             origin: Some("cli".to_owned()),
         }
     }

@@ -26,6 +26,7 @@ use super::shapes::ResourcesDto;
 use super::state::Api;
 use super::wish::Wish;
 use crate::problem::{Missing, Problem};
+use crate::trace::Trace;
 
 const REASON_MAX: usize = 500;
 
@@ -237,7 +238,7 @@ impl<S: Send + Sync> FromRequest<S> for Enrolment {
             organisation_id: None,
             correlation_id: request_id.unwrap_or_default(),
             causation_id: None,
-            traceparent: None,
+            traceparent: parts.extensions.get::<Trace>().map(Trace::traceparent),
             origin: Some(peer.to_string()),
         };
         Ok(Self { applicant, context })

@@ -1,4 +1,4 @@
-//! Every request has an id: the caller's, if it is harmless, or a new one. Answers and problems carry it.
+//! Every request has an id: the caller's, if it is harmless, or a new one. Answers and problems carry it. It also has a trace.
 use std::fmt;
 
 use axum::extract::{Request, State};
@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::state::Api;
 use crate::problem::Problem;
+use crate::trace::Trace;
 
 const HEADER: &str = "x-request-id";
 
@@ -26,12 +27,14 @@ fn is_harmless(id: &str) -> bool {
     (8..=64).contains(&id.len()) && id.bytes().all(allowed)
 }
 
-/// Gives the request its id, and every problem on its way out the same one.
+/// Gives the request its id and its trace, and every problem on its way out the same one.
 pub async fn name_request(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let id = given
         .filter(|id| is_harmless(id))
         .map_or_else(|| format!("req_{:032x}", api.commands.ids.next()), str::to_owned);
+    let trace = Trace::of(request.headers(), api.commands.ids.as_ref());
+    request.extensions_mut().insert(trace);
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).await;
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {

@@ -12,6 +12,7 @@ use super::guard::Operation;
 use super::request_id::RequestId;
 use super::state::Api;
 use crate::problem::Problem;
+use crate::trace::Trace;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -22,7 +23,9 @@ pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> 
         return Problem::new("shutting_down", detail).into_response();
     }
     let method = request.method().clone();
-    let span = tracing::info_span!("request", %method, path = request.uri().path());
+    let (request_id, trace_id) = names(&request);
+    let path = request.uri().path();
+    let span = tracing::info_span!("request", %method, path, request_id, trace_id);
     let task = api.tasks.spawn(next.run(request).instrument(span));
     match tokio::time::timeout(PATIENCE, task).await {
         Ok(Ok(response)) => response,
@@ -37,11 +40,18 @@ pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> 
     }
 }
 
+/// What a request's log lines are found by.
+fn names(request: &Request) -> (Option<String>, Option<String>) {
+    let extensions = request.extensions();
+    let trace_id = extensions.get::<Trace>().map(|trace| trace.trace_id().to_owned());
+    (extensions.get::<RequestId>().map(RequestId::to_string), trace_id)
+}
+
 /// Counts and times requests by operation and status, and writes one line for each.
 pub async fn measure(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let request_id = request.extensions().get::<RequestId>().map(RequestId::to_string);
+    let (request_id, trace_id) = names(&request);
     let response = next.run(request).await;
     let operation = response.extensions().get::<Operation>();
     let operation = operation.map_or_else(|| "none".to_owned(), |o| o.0.to_string());
@@ -50,7 +60,7 @@ pub async fn measure(request: Request, next: Next) -> Response {
     let watched = matches!(&*path, "/livez" | "/readyz" | "/metrics");
     if !watched {
         let millis = seconds * 1_000.0;
-        tracing::info!(%method, path, operation, status, millis, request_id, "answered");
+        tracing::info!(%method, path, operation, status, millis, request_id, trace_id, "answered");
     }
     histogram!("cairn_http_request_seconds", "operation" => operation.clone()).record(seconds);
     counter!("cairn_http_requests_total", "operation" => operation, "status" => status)

@@ -10,6 +10,7 @@ use super::body;
 use super::request_id::RequestId;
 use crate::auth::Caller;
 use crate::problem::Problem;
+use crate::trace::Trace;
 
 const KEY_MAX: usize = 200;
 
@@ -44,7 +45,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
             organisation_id: Some(caller.organisation_id),
             correlation_id: request_id.unwrap_or_default(),
             causation_id: None,
-            traceparent: traceparent(&parts.headers),
+            traceparent: parts.extensions.get::<Trace>().map(Trace::traceparent),
             origin: origin(&parts.extensions),
         };
         Ok(Self { caller, context, body: wish })
@@ -64,13 +65,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
         let detail = format!("a key is 1 to {KEY_MAX} visible ASCII characters");
         Problem::new("idempotency_key_invalid", detail)
     })
-}
-
-/// The trace this request belongs to, when it has the form of W3C Trace Context.
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("traceparent")?.to_str().ok()?;
-    let hex = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
-    (value.len() == 55 && value.bytes().all(hex)).then(|| value.to_owned())
 }
 
 /// The address the request came from.

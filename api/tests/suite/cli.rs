@@ -22,6 +22,7 @@ impl Shell {
         command.args(line.split_whitespace());
         command.env_clear().env("PATH", env!("PATH")).env("USER", "tester");
         command.env("DATABASE_URL", &self.url).env("CAIRN_DATA", self.data.path());
+        command.env("CAIRN_LISTEN", "127.0.0.1:0");
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         Said(output)
     }
@@ -181,4 +182,21 @@ async fn a_schema_that_is_behind_is_said_so(_: PgPoolOptions, options: PgConnect
     assert!(down["taken_back"].is_number());
     let status = shell.json("migrate status").await;
     assert_eq!(status.as_array().unwrap().last().unwrap()["applied"], false);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_happened_is_not_taken_back_unless_told_to(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let shell = Shell::new(&options);
+    shell.json("keys create --role operator --name ops").await;
+    let refused = shell.run("migrate down").await;
+    assert_eq!(refused.code(), 3, "{}", refused.talk());
+    assert!(refused.talk().contains("--destroy"), "{}", refused.talk());
+    let all = |status: Value| status.as_array().unwrap().iter().all(|m| m["applied"] == true);
+    assert!(all(shell.json("migrate status").await), "nothing was taken back");
+    let down = shell.json("migrate down --destroy").await;
+    assert!(down["taken_back"].is_number());
+    assert!(!all(shell.json("migrate status").await));
 }

@@ -15,4 +15,5 @@ mod openapi;
 mod outage;
 mod support;
 mod thread;
+mod tracing;
 mod webhooks;

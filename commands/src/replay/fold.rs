@@ -1,7 +1,7 @@
 //! Any aggregate by its name: decode, check, fold.
 use cairn_catalog::Sku;
 use cairn_compute::Allocation;
-use cairn_core::{BookEntry, Decider, DomainEvent};
+use cairn_core::{BookEntry, Decider, DomainEvent, StoredEvent};
 use cairn_fleet::Node;
 use cairn_identity::ApiKey;
 use cairn_ledger::Wallet;
@@ -46,14 +46,19 @@ struct Stream<A>(A);
 
 impl<A: Decider> Fold for Stream<A> {
     fn add(&mut self, stone: &Stone) -> Result<Option<BookEntry>, String> {
-        let event: A::Event = serde_json::from_value(stone.payload.clone())
+        let version = stone.event_version.parse().unwrap_or_default();
+        let event = A::Event::from_stored(&stone.event_type, version, &stone.payload)
             .map_err(|error| format!("{} does not decode: {error}", stone.event_type))?;
-        let named = (event.event_type(), event.event_version());
-        if named != (stone.event_type.clone(), stone.event_version.clone()) {
-            return Err(format!("is stored as {} and holds {}", stone.event_type, named.0));
+        if event.event_type() != stone.event_type {
+            return Err(format!(
+                "is stored as {} and holds {}",
+                stone.event_type,
+                event.event_type()
+            ));
         }
+        // An older version encodes to the current one.
         let again = serde_json::to_value(&event).map_err(|error| error.to_string())?;
-        if again != stone.payload {
+        if event.event_version() == stone.event_version && again != stone.payload {
             return Err(format!("{} does not encode to what is stored", stone.event_type));
         }
         self.0 = std::mem::take(&mut self.0).evolve(event.clone());

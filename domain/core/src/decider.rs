@@ -1,8 +1,8 @@
 //! The one shape of every aggregate: `decide` and `evolve`, and the shim under which cqrs-es sees it.
-use cqrs_es::DomainEvent;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::books::BookEntry;
+use crate::upcast::StoredEvent;
 
 /// Why a command was refused: a business answer, never a fault.
 pub trait Refusal: std::error::Error + Send + Sync + 'static {
@@ -19,7 +19,7 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
     /// Wishes, in the imperative.
     type Command: Send + 'static;
     /// Facts, in the past tense; their wire names and integer versions never change.
-    type Event: DomainEvent + 'static;
+    type Event: StoredEvent + 'static;
     /// Refusals with stable codes.
     type Error: Refusal;
 
@@ -76,10 +76,14 @@ macro_rules! cqrs_aggregate {
 
 /// Pins the wire name and the integer version of each variant of an event enum.
 ///
-/// The enum itself is internally tagged (`#[serde(tag = "type")]`) with the same names, so a payload can be read alone.
+/// The enum itself is internally tagged (`#[serde(tag = "type")]`) with the same names, so a payload can be read alone. When a
+/// payload changes, the version grows and `upcasts [Upcast { … }, …]` behind the braces says how the one before becomes it.
 #[macro_export]
 macro_rules! domain_event {
-    ($event:ty { $($variant:ident => $name:literal, $version:literal;)+ }) => {
+    (
+        $event:ty { $($variant:ident => $name:literal, $version:literal;)+ }
+        $(upcasts [$($upcast:expr),+ $(,)?])?
+    ) => {
         impl $crate::DomainEvent for $event {
             fn event_type(&self) -> String {
                 match self { $(Self::$variant { .. } => $name.to_owned(),)+ }
@@ -93,5 +97,15 @@ macro_rules! domain_event {
             /// Every wire name of this aggregate's events with its current version.
             pub const TYPES: &'static [(&'static str, u32)] = &[$(($name, $version),)+];
         }
+
+        impl $crate::StoredEvent for $event {
+            const CURRENT: &'static [(&'static str, u32)] = Self::TYPES;
+            const UPCASTS: &'static [$crate::upcast::Upcast] = &[$($($upcast),+)?];
+        }
+
+        const _: () = $crate::upcast::assert_chain(
+            <$event as $crate::StoredEvent>::CURRENT,
+            <$event as $crate::StoredEvent>::UPCASTS,
+        );
     };
 }

@@ -10,6 +10,7 @@ pub mod money;
 pub mod resources;
 pub mod testing;
 pub mod time;
+pub mod upcast;
 
 pub use books::{BookEntry, HoldChange, JournalTransaction, Posting};
 pub use cqrs_es::DomainEvent;
@@ -20,6 +21,7 @@ pub use id::{
 pub use money::{Currency, Money, MoneyError, Nanos, Rate};
 pub use resources::Resources;
 pub use time::Timestamp;
+pub use upcast::StoredEvent;
 
 #[doc(hidden)]
 pub use cqrs_es;

@@ -70,6 +70,14 @@ impl Account {
             .is_ok_and(|status| status.success())
     }
 
+    /// Makes an open file this account's.
+    pub fn own_file(&self, file: &fs::File) -> std::io::Result<()> {
+        if self.drop {
+            std::os::unix::fs::fchown(file, Some(self.uid), Some(self.gid))?;
+        }
+        Ok(())
+    }
+
     /// Makes the path this account's, when it is not already.
     pub fn own(&self, path: &Path) -> Result<(), ClusterError> {
         if self.drop {

@@ -6,13 +6,22 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long the users of a cluster have to start a server that stopped, before somebody who wants
+/// to join them gives up.
+const REVIVED_WITHIN: Duration = Duration::from_secs(15);
+/// How long other sessions may be in the way of a new database.
+const TEMPLATE_FREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which cluster, and how it should treat its disk.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
     /// The cluster's own directory, made when missing.
     pub directory: PathBuf,
-    /// True: an acknowledged commit survives power loss. False: for tests, as fast as it goes.
+    /// True: an acknowledged commit survives power loss. False: for tests, as fast as it goes; what
+    /// was made so is made anew when nobody uses it.
     pub durable: bool,
     /// More settings of `postgresql.conf`, name and value; they win over this crate's.
     pub settings: Vec<(String, String)>,
@@ -38,24 +47,32 @@ impl Cluster {
     /// What is missing or in the way, in words: see [`ClusterError`].
     pub fn start(config: ClusterConfig) -> Result<Self, ClusterError> {
         let home = Home::prepare(&config.directory)?;
-        let turn = home.lock_start()?;
         let users = home.users()?;
-        let alone = users.try_lock().is_ok();
-        if alone {
-            server::stop(&home, None);
+        let deadline = Instant::now() + REVIVED_WITHIN;
+        loop {
+            let turn = home.lock_start()?;
+            let alone = users.try_lock().is_ok();
+            let child = if alone {
+                server::stop(&home, None)?;
+                server::forget_volatile(&home)?;
+                let bin = server::binaries(&home, config.durable)?;
+                Some(launch(&home, &bin, &config)?)
+            } else if server::wait_ready(&home)? {
+                None
+            } else if Instant::now() < deadline {
+                // Its users are about to start it again, which needs the turn.
+                drop(turn);
+                sleep(Duration::from_millis(100));
+                continue;
+            } else {
+                return Err(ClusterError::InUse(home.base));
+            };
+            let bin = server::binaries(&home, config.durable)?;
+            // Nobody can take the lock alone in between: that needs the turn, which is ours.
+            users.lock_shared().during("lock", &home.base)?;
+            drop(turn);
+            return Ok(Self { config, home, users, child, bin });
         }
-        let bin = server::binaries(&home, config.durable)?;
-        let child = if alone {
-            Some(launch(&home, &bin, &config)?)
-        } else if server::postmaster(&home).is_some_and(|pid| server::wait_ready(&home, pid)) {
-            None
-        } else {
-            return Err(ClusterError::InUse(home.base));
-        };
-        // Nobody can take the lock alone in between: that needs the turn, which is ours.
-        users.lock_shared().during("lock", &home.base)?;
-        drop(turn);
-        Ok(Self { config, home, users, child, bin })
     }
 
     /// Where to connect, as the superuser, for the database of this name.
@@ -95,13 +112,20 @@ impl Cluster {
         command.arg("-h").arg(&self.home.run).args(["-p", "5432", "-U", "postgres", "-d"]);
         command.args(["postgres", "-qX", "-v", "VERBOSITY=verbose", "-c"]);
         command.arg(format!("CREATE DATABASE \"{identifier}\""));
-        let output = command.output().during("run", &self.bin.join("psql"))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        // 42P04: duplicate_database.
-        if output.status.success() || said.contains("42P04") {
-            return Ok(());
+        let deadline = Instant::now() + TEMPLATE_FREE_WITHIN;
+        loop {
+            let output = command.output().during("run", &self.bin.join("psql"))?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            // 42P04: duplicate_database. 23505: the same, from somebody who makes it at this moment.
+            if output.status.success() || said.contains("42P04") || said.contains("23505") {
+                return Ok(());
+            }
+            // 55006: somebody is copying the template.
+            if !said.contains("55006") || Instant::now() > deadline {
+                return Err(ClusterError::Program { what, detail: said.trim().to_owned() });
+            }
+            sleep(Duration::from_millis(50));
         }
-        Err(ClusterError::Program { what, detail: said.trim().to_owned() })
     }
 
     /// Leaves; the last user stops the server. The same as dropping, said aloud.
@@ -121,22 +145,25 @@ impl Cluster {
     /// SIGKILL to the server and every process below it at one moment: for fault tests.
     pub fn kill_tree(&mut self) {
         let Ok(_turn) = self.home.lock_start() else { return };
-        let child = self.child.take();
-        let running = child.as_ref().map(Child::id).or_else(|| server::postmaster(&self.home));
-        if let Some(pid) = running {
+        let mut child = self.child.take();
+        if let Ok(Some(pid)) = server::running(&self.home, child.as_mut()) {
             server::kill(pid, child);
         }
     }
 
-    /// Stops the server if it runs, heals what is broken, and starts it again.
+    /// Heals what is broken and starts the server again, unless it runs: another user may have been
+    /// first. Returns whether it had to.
     ///
     /// # Errors
-    /// As for [`Cluster::start`].
-    pub fn restart(&mut self) -> Result<(), ClusterError> {
+    /// As for [`Cluster::start`]; also when it cannot be told whether the server runs.
+    pub fn restart(&mut self) -> Result<bool, ClusterError> {
         let _turn = self.home.lock_start()?;
-        server::stop(&self.home, self.child.take());
+        if server::wait_ready(&self.home)? {
+            return Ok(false);
+        }
+        server::stop(&self.home, self.child.take())?;
         self.child = Some(launch(&self.home, &self.bin, &self.config)?);
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the server is there.
@@ -145,10 +172,10 @@ impl Cluster {
         self.pid().is_some()
     }
 
-    /// The server's process id, while it runs.
+    /// The server's process id, while it is known to run.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        server::postmaster(&self.home)
+        server::postmaster(&self.home).ok().flatten()
     }
 
     /// True when we were the last and the server is stopped.
@@ -157,11 +184,9 @@ impl Cluster {
         let child = self.child.take();
         let _ = self.users.unlock();
         let last = self.users.try_lock().is_ok();
-        if last {
-            server::stop(&self.home, child);
-        }
+        let stopped = last && server::stop(&self.home, child).is_ok();
         let _ = self.users.unlock();
-        last
+        stopped
     }
 }
 

@@ -6,14 +6,17 @@
 //! <directory>/postgres.log  what the server said
 //! <directory>/start.lock    held while somebody starts, stops or heals
 //! <directory>/users.lock    held shared by every process that uses the cluster
+//! <directory>/volatile      only when the data was made without durability
 //! <directory>/LOCATION      only when all of this had to live elsewhere: where
 //! ```
 //! Elsewhere is `/var/lib/cairn/…`, chosen when root made the directory below one that the
 //! server's lesser account cannot enter, such as `/root`.
 use crate::account::Account;
 use crate::error::{ClusterError, During};
+use crate::process::found;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -34,43 +37,57 @@ impl Home {
     pub fn prepare(directory: &Path) -> Result<Self, ClusterError> {
         fs::create_dir_all(directory).during("make the directory", directory)?;
         let asked = fs::canonicalize(directory).during("find", directory)?;
-        let note = asked.join("LOCATION");
-        if let Ok(elsewhere) = fs::read_to_string(&note) {
-            return Self::at(PathBuf::from(elsewhere.trim())).map(|(home, _)| home);
+        // One after the other, so that two first starts agree on the place.
+        let here = Self::at(asked.clone())?;
+        let _turn = here.lock_start()?;
+        if let Some(elsewhere) = location(&asked)? {
+            return Self::usable_at(elsewhere);
         }
-        let (home, usable) = Self::at(asked.clone())?;
-        if usable {
-            return Ok(home);
+        if here.is_usable() {
+            return Ok(here);
         }
-        if home.data().exists() {
-            return Err(ClusterError::Program {
-                what: format!("entering {}", home.data().display()),
-                detail: format!("user id {} may not: open the parents to it", home.account.uid),
-            });
+        if here.data().exists() {
+            return Err(here.closed());
         }
-        let elsewhere = Path::new(ELSEWHERE).join(fingerprint(&asked)?);
-        let (home, _) = Self::at(elsewhere)?;
-        fs::write(&note, home.base.as_os_str().as_encoded_bytes()).during("write", &note)?;
+        let parent = Path::new(ELSEWHERE);
+        fs::create_dir_all(parent).during("make the directory", parent)?;
+        open_to_all(parent)?;
+        let home = Self::usable_at(parent.join(fingerprint(&asked)?))?;
+        note_location(&asked, &home.base)?;
         Ok(home)
     }
 
-    /// The home at exactly this place, and whether the server's account can work there.
-    fn at(base: PathBuf) -> Result<(Self, bool), ClusterError> {
+    /// The home at a place that was chosen because the server's account can work there.
+    fn usable_at(base: PathBuf) -> Result<Self, ClusterError> {
+        let home = Self::at(base)?;
+        if home.is_usable() { Ok(home) } else { Err(home.closed()) }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.account.can_write(&self.run) && self.account.can_enter(&self.base)
+    }
+
+    fn closed(&self) -> ClusterError {
+        ClusterError::Program {
+            what: format!("entering {}", self.base.display()),
+            detail: format!("user id {} may not: open the parents to it", self.account.uid),
+        }
+    }
+
+    /// The home at exactly this place.
+    fn at(base: PathBuf) -> Result<Self, ClusterError> {
         fs::create_dir_all(&base).during("make the directory", &base)?;
         let data = base.join("data");
         let account = Account::choose(data.exists().then_some(data.as_path()))?;
         if account.drop {
-            let mode = fs::metadata(&base).during("look at", &base)?.mode();
-            fs::set_permissions(&base, Permissions::from_mode((mode & 0o7777) | 0o001))
-                .during("open", &base)?;
+            open_to_all(&base)?;
         }
         let mut run = base.join("run");
         if run.as_os_str().len() + SOCKET_NAME.len() > SOCKET_PATH_BYTES_MAX {
             run = Path::new("/tmp").join(format!("cairn-{}", fingerprint(&base)?));
         }
         private_directory(&run, account)?;
-        let usable = account.can_write(&run) && account.can_enter(&base);
-        Ok((Self { base, run, account }, usable))
+        Ok(Self { base, run, account })
     }
 
     pub fn data(&self) -> PathBuf {
@@ -79,6 +96,10 @@ impl Home {
 
     pub fn log(&self) -> PathBuf {
         self.base.join("postgres.log")
+    }
+
+    pub fn volatile(&self) -> PathBuf {
+        self.base.join("volatile")
     }
 
     pub fn pid_file(&self) -> PathBuf {
@@ -94,19 +115,58 @@ impl Home {
     /// Waits for its turn to start, stop or heal; the turn ends when the file is dropped.
     pub fn lock_start(&self) -> Result<File, ClusterError> {
         let path = self.base.join("start.lock");
-        let file = open_lock(&path)?;
+        let file = self.open(&path, OpenOptions::new().write(true))?;
         file.lock().during("lock", &path)?;
         Ok(file)
     }
 
     /// The file whose shared lock says "I use this cluster"; not locked yet.
     pub fn users(&self) -> Result<File, ClusterError> {
-        open_lock(&self.base.join("users.lock"))
+        self.open(&self.base.join("users.lock"), OpenOptions::new().write(true))
+    }
+
+    /// Opens a file, made for the server's account when it is not there: who runs Cairn as that
+    /// account later must be able to open it too.
+    pub fn open(&self, path: &Path, how: &mut OpenOptions) -> Result<File, ClusterError> {
+        match how.clone().create_new(true).open(path) {
+            Ok(file) => {
+                self.account.own_file(&file).during("give away", path)?;
+                Ok(file)
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                how.open(path).during("open", path)
+            }
+            Err(error) => Err(error).during("make", path),
+        }
     }
 }
 
-fn open_lock(path: &Path) -> Result<File, ClusterError> {
-    OpenOptions::new().create(true).truncate(false).write(true).open(path).during("open", path)
+/// Where the cluster of this directory lives when it could not live there. A note without a word
+/// is none: whoever wrote it was interrupted.
+fn location(asked: &Path) -> Result<Option<PathBuf>, ClusterError> {
+    let note = asked.join("LOCATION");
+    let text = found(fs::read_to_string(&note)).during("read", &note)?.unwrap_or_default();
+    let text = text.trim();
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// Written beside its place and moved there whole.
+fn note_location(asked: &Path, base: &Path) -> Result<(), ClusterError> {
+    let (note, draft) = (asked.join("LOCATION"), asked.join("LOCATION.draft"));
+    let write = || {
+        let mut file = File::create(&draft)?;
+        file.write_all(base.as_os_str().as_encoded_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, &note)
+    };
+    write().during("write", &note)
+}
+
+/// Lets everybody walk through, whatever the caller's umask was.
+fn open_to_all(directory: &Path) -> Result<(), ClusterError> {
+    let mode = fs::metadata(directory).during("look at", directory)?.mode();
+    fs::set_permissions(directory, Permissions::from_mode((mode & 0o7777) | 0o001))
+        .during("open", directory)
 }
 
 /// A directory only the account may enter; one that somebody else put there is refused.

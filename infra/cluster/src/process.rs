@@ -2,7 +2,9 @@
 //!
 //! Linux only where it reads `/proc`. Signals go through the shell's built-in `kill`, which even
 //! the smallest image has.
+use crate::error::{ClusterError, During};
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -31,22 +33,39 @@ pub(crate) fn signal(name: &str, pids: &[u32]) {
         .status();
 }
 
+/// Whether anybody has this number, were it a process that waits to be buried.
+pub(crate) fn exists(pid: u32) -> bool {
+    entry(pid).is_some()
+}
+
 /// Whether the process exists and is not merely waiting to be buried.
 pub(crate) fn alive(pid: u32) -> bool {
     entry(pid).is_some_and(|entry| entry.state != 'Z' && entry.state != 'X')
 }
 
 /// Whether the process is the postmaster of this data directory (and not a later process that was
-/// given the same number).
-pub(crate) fn is_postmaster(pid: u32, data: &Path) -> bool {
-    let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else {
-        return false;
+/// given the same number). An error when it cannot be told.
+pub(crate) fn is_postmaster(pid: u32, data: &Path) -> Result<bool, ClusterError> {
+    let path = format!("/proc/{pid}/cmdline");
+    let Some(line) = found(fs::read(&path)).during("read", Path::new(&path))? else {
+        return Ok(false);
     };
     let mut arguments = line.split(|byte| *byte == 0);
     let program = arguments.next().unwrap_or_default();
-    program.ends_with(b"/postgres")
-        && alive(pid)
-        && arguments.any(|argument| argument == data.as_os_str().as_encoded_bytes())
+    // A process that waits to be buried has no arguments any more.
+    Ok(program.ends_with(b"/postgres")
+        && arguments.any(|argument| argument == data.as_os_str().as_encoded_bytes()))
+}
+
+/// Tells "it is not there" (a missing file, a process that ended) from "it could not be read".
+pub(crate) fn found<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // ESRCH: the process ended between opening and reading.
+        Err(error) if error.raw_os_error() == Some(3) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The process and everything below it.

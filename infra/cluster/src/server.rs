@@ -17,14 +17,32 @@ const FAST_STOP_WITHIN: Duration = Duration::from_secs(60);
 const IMMEDIATE_STOP_WITHIN: Duration = Duration::from_secs(10);
 const LOG_BYTES_MAX: u64 = 16 << 20;
 
-/// The running postmaster of this home, if there is one.
-pub(crate) fn postmaster(home: &Home) -> Option<u32> {
-    let pid = recorded_pid(home)?;
-    process::is_postmaster(pid, &home.data()).then_some(pid)
+/// The running postmaster of this home, if there is one. An error when it cannot be told: not
+/// known to run is not the same as gone.
+pub(crate) fn postmaster(home: &Home) -> Result<Option<u32>, ClusterError> {
+    let Some(pid) = recorded_pid(home)? else { return Ok(None) };
+    Ok(process::is_postmaster(pid, &home.data())?.then_some(pid))
 }
 
-fn recorded_pid(home: &Home) -> Option<u32> {
-    fs::read_to_string(home.pid_file()).ok()?.lines().next()?.trim().parse().ok()
+/// The number in the pid file; none when there is no file, or no number in it.
+fn recorded_pid(home: &Home) -> Result<Option<u32>, ClusterError> {
+    let file = home.pid_file();
+    let bytes = process::found(fs::read(&file)).during("read", &file)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.lines().next().and_then(|line| line.trim().parse().ok()))
+}
+
+/// Removes data that was made without durability: after a power loss it may be anything. Call only
+/// while nobody uses it.
+pub(crate) fn forget_volatile(home: &Home) -> Result<(), ClusterError> {
+    let (mark, data) = (home.volatile(), home.data());
+    if !mark.exists() {
+        return Ok(());
+    }
+    if data.exists() {
+        fs::remove_dir_all(&data).during("remove", &data)?;
+    }
+    remove(&mark)
 }
 
 /// The binaries that fit the data, which is made when there is none yet.
@@ -57,6 +75,10 @@ fn init(home: &Home, bin: &Path, durable: bool) -> Result<(), ClusterError> {
         let detail = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(ClusterError::Program { what: "initdb".into(), detail });
     }
+    if !durable {
+        let mark = home.volatile();
+        fs::write(&mark, "").during("write", &mark)?;
+    }
     fs::rename(&draft, &data).during("put in place", &data)
 }
 
@@ -77,8 +99,9 @@ pub(crate) fn heal(home: &Home) -> Result<(), ClusterError> {
     remove(&lock)?;
     remove(&socket)?;
     // A number nobody has is healed by PostgreSQL itself, which also looks for shared memory in use.
-    let harmless = recorded_pid(home).is_some_and(|pid| !process::alive(pid));
-    if harmless { Ok(()) } else { remove(&home.pid_file()) }
+    // It takes everything else for a server, a process that waits to be buried among them.
+    let nobodys = recorded_pid(home)?.is_some_and(|pid| !process::exists(pid));
+    if nobodys { Ok(()) } else { remove(&home.pid_file()) }
 }
 
 fn remove(file: &Path) -> Result<(), ClusterError> {
@@ -100,7 +123,7 @@ pub(crate) fn spawn(
     if fs::metadata(&log).is_ok_and(|found| found.len() > LOG_BYTES_MAX) {
         let _ = fs::rename(&log, home.base.join("postgres.log.old"));
     }
-    let file = OpenOptions::new().create(true).append(true).open(&log).during("open", &log)?;
+    let file = home.open(&log, OpenOptions::new().append(true))?;
     let before = file.metadata().map(|found| found.len()).unwrap_or_default();
     let mut command = home.account.command(bin.join("postgres"));
     command.arg("-D").arg(home.data());
@@ -113,7 +136,7 @@ pub(crate) fn spawn(
     let mut ended = None;
     let ready = process::wait_until(READY_WITHIN, || {
         ended = child.try_wait().ok().flatten();
-        ended.is_some() || is_ready(home, child.id())
+        ended.is_some() || is_ready(home, child.id()).unwrap_or_default()
     });
     if ready && ended.is_none() {
         return Ok(child);
@@ -124,33 +147,52 @@ pub(crate) fn spawn(
 }
 
 /// Whether this postmaster has said that it accepts connections.
-pub(crate) fn is_ready(home: &Home, pid: u32) -> bool {
-    let Ok(text) = fs::read_to_string(home.pid_file()) else {
-        return false;
-    };
+fn is_ready(home: &Home, pid: u32) -> Result<bool, ClusterError> {
+    let file = home.pid_file();
+    let bytes = process::found(fs::read(&file)).during("read", &file)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines();
-    lines.next().and_then(|line| line.trim().parse().ok()) == Some(pid)
-        && lines.nth(6).is_some_and(|status| status.trim() == "ready")
+    Ok(lines.next().and_then(|line| line.trim().parse().ok()) == Some(pid)
+        && lines.nth(6).is_some_and(|status| status.trim() == "ready"))
 }
 
-/// Waits for a postmaster that somebody else started.
-pub(crate) fn wait_ready(home: &Home, pid: u32) -> bool {
-    process::wait_until(READY_WITHIN, || is_ready(home, pid) || !process::alive(pid))
-        && is_ready(home, pid)
+/// Waits for a postmaster that somebody else started. False: none runs.
+pub(crate) fn wait_ready(home: &Home) -> Result<bool, ClusterError> {
+    let mut found = None;
+    let known = process::wait_until(READY_WITHIN, || {
+        found = match postmaster(home) {
+            Ok(Some(pid)) => is_ready(home, pid).map(|ready| ready.then_some(true)).transpose(),
+            Ok(None) => Some(Ok(false)),
+            Err(error) => Some(Err(error)),
+        };
+        found.is_some()
+    });
+    found.filter(|_| known).unwrap_or_else(|| {
+        let (what, detail) = ("waiting for PostgreSQL", "a server runs that does not get ready");
+        Err(ClusterError::Program { what: what.to_owned(), detail: detail.to_owned() })
+    })
 }
 
-/// Stops the postmaster: fast, then immediately, then by force. Always ends with it gone.
-pub(crate) fn stop(home: &Home, child: Option<Child>) {
-    let pid = child.as_ref().map(Child::id).or_else(|| postmaster(home));
-    let Some(pid) = pid else { return };
-    let mut child = child;
+/// Our child while it lives, else the postmaster that somebody else has started since.
+pub(crate) fn running(home: &Home, child: Option<&mut Child>) -> Result<Option<u32>, ClusterError> {
+    let ours = child.map(|child| (child.id(), has_ended(child.id(), Some(child))));
+    match ours {
+        Some((pid, false)) => Ok(Some(pid)),
+        _ => postmaster(home),
+    }
+}
+
+/// Stops the postmaster: fast, then immediately, then by force. Ends with it gone.
+pub(crate) fn stop(home: &Home, mut child: Option<Child>) -> Result<(), ClusterError> {
+    let Some(pid) = running(home, child.as_mut())? else { return Ok(()) };
     for (name, patience) in [("INT", FAST_STOP_WITHIN), ("QUIT", IMMEDIATE_STOP_WITHIN)] {
         process::signal(name, &[pid]);
         if process::wait_until(patience, || has_ended(pid, child.as_mut())) {
-            return;
+            return Ok(());
         }
     }
     kill(pid, child);
+    Ok(())
 }
 
 /// SIGKILL to the postmaster and all its children at once, as a machine that loses power would.

@@ -204,6 +204,143 @@ fn a_pid_file_that_names_somebody_else_is_healed() {
     }
 }
 
+/// A dead process of the server's account that nobody buries: signals still find its number.
+fn zombie(data: &Path) -> Child {
+    let owner = fs::metadata(data).expect("data");
+    let mut command = Command::new("true");
+    if fs::metadata("/proc/self").expect("a process").uid() == 0 {
+        command.uid(owner.uid()).gid(owner.gid());
+    }
+    let child = command.current_dir("/").spawn().expect("a process");
+    let stat = format!("/proc/{}/stat", child.id());
+    until(|| fs::read_to_string(&stat).expect("it stays in the table").contains(") Z "));
+    child
+}
+
+#[test]
+fn a_pid_file_that_names_a_process_nobody_buried_is_healed() {
+    let directory = open_directory();
+    let mut cluster = start(directory.path());
+    remember(&cluster);
+    cluster.kill_tree();
+    let mut dead = zombie(&directory.path().join("data"));
+    let file = directory.path().join("data/postmaster.pid");
+    fs::write(&file, format!("{}\n", dead.id())).expect("written");
+    cluster.restart().expect("up again");
+    assert_remembered(&cluster);
+    dead.wait().expect("buried");
+}
+
+#[test]
+fn the_server_that_another_user_started_again_is_left_alone() {
+    let directory = open_directory();
+    let mut first = start(directory.path());
+    let mut second = start(directory.path());
+    remember(&first);
+    let old = first.pid().expect("it runs").to_string();
+    let killed = Command::new("sh").args(["-c", "kill -9 \"$0\"", &old]).status();
+    assert!(killed.expect("sh runs").success());
+    // The first has not buried its own server yet, when the second starts another one.
+    assert!(second.restart().expect("up again"), "the fault bit");
+    let pid = second.pid().expect("it runs");
+    assert!(!first.restart().expect("it runs already"));
+    assert_eq!(first.pid(), Some(pid));
+    second.stop();
+    assert!(is_alive(pid), "somebody still uses it");
+    first.stop();
+    assert!(!is_alive(pid), "the last one out stops what runs, not what it once started");
+}
+
+#[test]
+fn a_server_that_cannot_be_told_to_be_gone_is_not_touched() {
+    let directory = open_directory();
+    let mut cluster = start(directory.path());
+    let pid = cluster.pid().expect("it runs");
+    let (file, away) = (directory.path().join("data/postmaster.pid"), directory.path().join("pid"));
+    fs::rename(&file, &away).expect("moved");
+    fs::create_dir(&file).expect("what cannot be read as a file");
+    assert!(matches!(cluster.restart(), Err(ClusterError::Io { .. })));
+    fs::remove_dir(&file).expect("removed");
+    fs::rename(&away, &file).expect("moved back");
+    assert_eq!((cluster.pid(), is_alive(pid)), (Some(pid), true));
+}
+
+#[test]
+fn who_joins_while_the_server_is_down_waits_for_its_users_to_start_it() {
+    let directory = open_directory();
+    let mut cluster = start(directory.path());
+    remember(&cluster);
+    cluster.kill_tree();
+    let path = directory.path().to_owned();
+    let joining = std::thread::spawn(move || start(&path));
+    // It has had its turn and gave it back, or has not begun yet: either way it must get in.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!joining.is_finished(), "there was nothing to join");
+    cluster.restart().expect("up again");
+    assert_remembered(&joining.join().expect("it joined"));
+}
+
+#[test]
+fn two_who_make_the_same_database_both_have_it() {
+    let directory = open_directory();
+    let cluster = start(directory.path());
+    std::thread::scope(|scope| {
+        for name in ["a", "a", "a", "b", "b", "b"] {
+            scope.spawn(|| cluster.create_database(name).expect("made"));
+        }
+    });
+    assert_eq!(sql(&cluster, "SELECT count(*) FROM pg_database WHERE datname IN ('a', 'b')"), "2");
+}
+
+#[test]
+fn what_was_made_without_durability_is_made_anew_when_nobody_uses_it() {
+    let directory = open_directory();
+    let volatile = || ClusterConfig { durable: false, ..config(directory.path()) };
+    let first = Cluster::start(volatile()).expect("a cluster");
+    remember(&first);
+    let second = Cluster::start(volatile()).expect("joined");
+    first.stop();
+    assert_remembered(&second);
+    second.stop();
+    let third = Cluster::start(volatile()).expect("a cluster");
+    assert_eq!(sql(&third, "SELECT count(*) FROM pg_class WHERE relname = 'stones'"), "0");
+}
+
+#[test]
+fn what_was_made_with_durability_outlives_a_careless_user() {
+    let directory = open_directory();
+    let first = start(directory.path());
+    remember(&first);
+    first.stop();
+    let careless = ClusterConfig { durable: false, ..config(directory.path()) };
+    assert_remembered(&Cluster::start(careless).expect("a cluster"));
+}
+
+#[test]
+fn log_and_locks_belong_to_the_account_of_the_server() {
+    let directory = open_directory();
+    let cluster = start(directory.path());
+    let owner = |name: &str| fs::metadata(cluster.location().join(name)).expect(name).uid();
+    let expected = owner("data");
+    for name in ["postgres.log", "start.lock", "users.lock"] {
+        assert_eq!(owner(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_interrupted_note_of_the_place_blocks_nothing() {
+    let closed = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("closed");
+    let directory = closed.path().join("cluster");
+    let cluster = start(&directory);
+    remember(&cluster);
+    cluster.stop();
+    fs::write(directory.join("LOCATION"), "").expect("written");
+    let again = start(&directory);
+    assert_remembered(&again);
+    again.remove();
+}
+
 #[test]
 fn a_cluster_half_made_is_made_anew() {
     let directory = open_directory();

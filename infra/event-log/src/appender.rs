@@ -1,5 +1,5 @@
 //! The one task of a process that writes events. Requests queue while a batch is under way and become the next one.
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metrics::counter;
 use sqlx::{PgPool, pool};
@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::lane::Lane;
 use crate::pool::PATIENCE;
 use crate::queue::{Answer, Forming, Queued, answer_all};
+use crate::session::Session;
 use crate::{AppendRequest, LogError};
 
 /// Requests that may wait; beyond it callers wait to queue.
@@ -28,11 +29,11 @@ pub(crate) struct Appender {
 }
 
 impl Appender {
-    pub(crate) fn start(pool: PgPool, grown: watch::Sender<i64>) -> Self {
+    pub(crate) fn start(pool: PgPool, limit: Duration, grown: watch::Sender<i64>) -> Self {
         let (queue, requests) = mpsc::channel(QUEUE);
         let tasks = TaskTracker::new();
         let closed = pool.close_event();
-        let new_lane = move || Lane::new(pool.clone(), grown.clone());
+        let new_lane = move || Lane::new(Session::new(pool.clone(), limit), grown.clone());
         let lanes = std::iter::repeat_with(&new_lane).take(LANES).collect();
         let worker = Worker {
             requests,

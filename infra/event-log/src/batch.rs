@@ -2,6 +2,7 @@
 use sqlx::PgConnection;
 
 use crate::books::Books;
+use crate::session::Session;
 use crate::{AppendRequest, Appended, LogError, NewEvent};
 
 /// Columns of the requests and of their events, in the order of `log_append`.
@@ -98,13 +99,14 @@ pub(crate) enum Verdict {
 ///
 /// Returns a verdict for each request, and the head of the log.
 pub(crate) async fn append(
+    session: &Session,
     connection: &mut PgConnection,
     batch: &[&AppendRequest],
 ) -> Result<(Vec<Verdict>, i64), LogError> {
     let metadata = metadata(batch)?;
     let columns = Columns::try_new(batch, &metadata)?;
     let events = &columns.events;
-    let rows = sqlx::query!(
+    let answer = sqlx::query!(
         r#"SELECT verdict AS "verdict!", head AS "head!"
            FROM log_append($1, $2, $3, $4, $5, $6, $7,
                            $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::text::json)"#,
@@ -128,9 +130,8 @@ pub(crate) async fn append(
         columns.books.as_deref(),
     )
     // All of it: a deferred constraint speaks at the commit, after the last row.
-    .fetch_all(connection)
-    .await
-    .map_err(|error| LogError::writing(&error))?;
+    .fetch_all(connection);
+    let rows = session.in_time(answer).await.map_err(|error| LogError::writing(&error))?;
     if rows.len() != batch.len() {
         let (sent, got) = (batch.len(), rows.len());
         return Err(LogError::Corrupt(format!("{sent} requests were answered {got} times")));

@@ -21,13 +21,27 @@ pub enum LogError {
     /// Stored data is not what it must be.
     #[error("the log holds what cannot be read: {0}")]
     Corrupt(String),
+    /// Code later than this wrote an event: this one must neither read nor skip it. Whoever runs the later code can.
+    #[error(
+        "position {position}: {event_type} version {version} was written by a newer version of Cairn; this one knows {known}"
+    )]
+    Newer {
+        /// Its place in the log.
+        position: i64,
+        /// Its wire name.
+        event_type: String,
+        /// Its version.
+        version: u32,
+        /// The latest version that this code knows.
+        known: u32,
+    },
     /// Any other answer of the database, for example a missing table. Nothing was written.
     #[error("the database refused: {0}")]
     Database(String),
 }
 
 impl LogError {
-    /// Whether the same request may succeed later as it is.
+    /// Whether the same request may succeed later as it is, nothing but time having passed.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::InDoubt(_))

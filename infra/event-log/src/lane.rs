@@ -2,7 +2,6 @@
 use std::time::{Duration, Instant};
 
 use metrics::{counter, histogram};
-use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::batch::{self, Verdict};
@@ -22,8 +21,8 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) const fn new(pool: PgPool, grown: watch::Sender<i64>) -> Self {
-        Self { session: Session::new(pool), grown }
+    pub(crate) const fn new(session: Session, grown: watch::Sender<i64>) -> Self {
+        Self { session, grown }
     }
 
     /// Appends a batch and answers each request. A batch that a constraint refused is halved until the culprit is alone.
@@ -66,7 +65,7 @@ impl Lane {
         let mut retries = RETRIES;
         loop {
             let mut connection = self.session.connect().await?;
-            let appended = batch::append(&mut connection, requests).await;
+            let appended = batch::append(&self.session, &mut connection, requests).await;
             match &appended {
                 Err(LogError::InDoubt(_)) => drop(connection.detach()),
                 _ => self.session.keep(connection),

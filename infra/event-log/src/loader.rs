@@ -1,5 +1,5 @@
 //! Loads streams in groups: whatever is asked for while a read is under way is read together next, in one round trip.
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::types::JsonValue;
 use sqlx::types::time::OffsetDateTime;
@@ -35,10 +35,13 @@ pub(crate) struct Loader {
 
 impl Loader {
     /// The handle and the task, which ends when the last handle is gone or the pool closes.
-    pub(crate) fn new(pool: PgPool) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn new(
+        pool: PgPool,
+        limit: Duration,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, wanted) = mpsc::channel(QUEUE);
         let closed = pool.close_event();
-        (Self { queue }, run(Session::new(pool), wanted, closed))
+        (Self { queue }, run(Session::new(pool, limit), wanted, closed))
     }
 
     pub(crate) async fn load(&self, wanted: Wanted) -> Answer {
@@ -90,7 +93,7 @@ async fn load(session: &mut Session, wanted: &[Wanted]) -> Result<Vec<Answer>, L
     let after: Vec<_> = wanted.iter().map(|one| one.after_sequence).collect();
     let limits: Vec<_> = wanted.iter().map(|one| one.limit).collect();
     let mut connection = session.connect().await?;
-    let rows = sqlx::query!(
+    let answer = sqlx::query!(
         r#"SELECT w.n AS "n!", e.position, e.recorded_at, e.aggregate_type, e.aggregate_id, e.sequence,
                   e.event_type, e.event_version, e.payload AS "payload: JsonValue",
                   e.metadata AS "metadata: JsonValue"
@@ -107,9 +110,14 @@ async fn load(session: &mut Session, wanted: &[Wanted]) -> Result<Vec<Answer>, L
         &after,
         &limits,
     )
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(|error| LogError::reading(&error))?;
+    .fetch_all(&mut *connection);
+    let rows = match session.in_time(answer).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            drop(connection.detach());
+            return Err(LogError::reading(&error));
+        }
+    };
     session.keep(connection);
     let mut streams: Vec<Answer> = wanted.iter().map(|_| Ok(vec![])).collect();
     for row in rows {

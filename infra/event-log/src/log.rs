@@ -1,5 +1,6 @@
 //! The log as its users see it.
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_core::Timestamp;
 use sqlx::PgPool;
@@ -23,6 +24,7 @@ pub struct EventLog {
 #[derive(Debug)]
 struct Inner {
     pool: PgPool,
+    limit: Duration,
     appender: Appender,
     loader: Loader,
     grown: watch::Sender<i64>,
@@ -38,20 +40,37 @@ impl EventLog {
     /// # Errors
     /// [`LogError::Unavailable`] when the database does not answer.
     pub async fn connect(options: PgConnectOptions, pool_size: u32) -> Result<Self, LogError> {
-        let pool = pool::connect(options, pool_size).await?;
-        Ok(Self::over(pool))
+        Self::connect_within(options, pool_size, pool::STATEMENT_TIMEOUT).await
+    }
+
+    /// As [`EventLog::connect`], but a statement is ended by the database after `statement_timeout`, and is lost soon after.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when the database does not answer.
+    pub async fn connect_within(
+        options: PgConnectOptions,
+        pool_size: u32,
+        statement_timeout: Duration,
+    ) -> Result<Self, LogError> {
+        let pool = pool::connect(options, pool_size, statement_timeout).await?;
+        Ok(Self::new(pool, pool::limit(statement_timeout)))
     }
 
     /// Opens the log over a pool that somebody else made.
     #[must_use]
     pub fn over(pool: PgPool) -> Self {
+        Self::new(pool, pool::limit(pool::STATEMENT_TIMEOUT))
+    }
+
+    fn new(pool: PgPool, limit: Duration) -> Self {
         let (grown, _) = watch::channel(0);
-        let appender = Appender::start(pool.clone(), grown.clone());
-        let (loader, task) = Loader::new(pool.clone());
+        let appender = Appender::start(pool.clone(), limit, grown.clone());
+        let (loader, task) = Loader::new(pool.clone(), limit);
         appender.tasks().spawn(task);
         let stop = CancellationToken::new();
         let inner = Inner {
             pool,
+            limit,
             appender,
             loader,
             grown,
@@ -66,6 +85,15 @@ impl EventLog {
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.inner.pool
+    }
+
+    /// What the database answers to a query, or that it does not.
+    pub(crate) async fn ask<T>(
+        &self,
+        answer: impl Future<Output = sqlx::Result<T>>,
+    ) -> Result<T, LogError> {
+        let answer = pool::in_time(self.inner.limit, answer).await;
+        answer.map_err(|error| LogError::reading(&error))
     }
 
     /// Appends one command's facts and stores its outcome, all or nothing. Dropping the future does not take it back.
@@ -99,14 +127,12 @@ impl EventLog {
         &self,
         command_id: &str,
     ) -> Result<Option<(StoredOutcome, [u8; 32])>, LogError> {
-        let row = sqlx::query!(
+        let row = self.ask(sqlx::query!(
             r#"SELECT body_hash, outcome AS "outcome: JsonValue", position, aggregate_type, aggregate_id, sequence
                FROM commands WHERE command_id = $1"#,
             command_id
         )
-        .fetch_optional(self.pool())
-        .await
-        .map_err(|error| LogError::reading(&error))?;
+        .fetch_optional(self.pool())).await?;
         let Some(row) = row else { return Ok(None) };
         let corrupt = |what: String| LogError::Corrupt(format!("command {command_id}: {what}"));
         let outcome: Outcome =
@@ -159,7 +185,7 @@ impl EventLog {
     /// # Errors
     /// [`LogError::Unavailable`] or [`LogError::Corrupt`].
     pub async fn read(&self, after_position: i64, limit: i64) -> Result<Vec<Recorded>, LogError> {
-        sqlx::query_as!(
+        let rows = self.ask(sqlx::query_as!(
             Row,
             r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
                       payload AS "payload: JsonValue", metadata AS "metadata: JsonValue"
@@ -167,12 +193,8 @@ impl EventLog {
             after_position,
             limit
         )
-        .fetch_all(self.pool())
-        .await
-        .map_err(|error| LogError::reading(&error))?
-        .into_iter()
-        .map(Recorded::try_from)
-        .collect()
+        .fetch_all(self.pool())).await?;
+        rows.into_iter().map(Recorded::try_from).collect()
     }
 
     /// The events after one position and up to another that are of some types, or of any, in the log's order.
@@ -184,7 +206,7 @@ impl EventLog {
         (after_position, until_position): (i64, i64),
         types: Option<&[String]>,
     ) -> Result<Vec<Recorded>, LogError> {
-        sqlx::query_as!(
+        let rows = self.ask(sqlx::query_as!(
             Row,
             r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
                       payload AS "payload: JsonValue", metadata AS "metadata: JsonValue"
@@ -194,12 +216,8 @@ impl EventLog {
             until_position,
             types
         )
-        .fetch_all(self.pool())
-        .await
-        .map_err(|error| LogError::reading(&error))?
-        .into_iter()
-        .map(Recorded::try_from)
-        .collect()
+        .fetch_all(self.pool())).await?;
+        rows.into_iter().map(Recorded::try_from).collect()
     }
 
     /// Position of the last event; 0 when there is none.
@@ -207,10 +225,8 @@ impl EventLog {
     /// # Errors
     /// [`LogError::Unavailable`].
     pub async fn head(&self) -> Result<i64, LogError> {
-        sqlx::query_scalar!("SELECT position FROM log_head")
-            .fetch_one(self.pool())
-            .await
-            .map_err(|error| LogError::reading(&error))
+        let head = sqlx::query_scalar!("SELECT position FROM log_head").fetch_one(self.pool());
+        self.ask(head).await
     }
 
     /// Changes when the log grows, by this process or another. Only a hint: a reader must also poll.

@@ -5,7 +5,7 @@ use sqlx::{Executor, PgConnection};
 /// Every migration of Cairn, up and down.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
-/// The role: it may only INSERT into and SELECT from the log and the journal.
+/// The role: it may read the log and the books, and write them by `log_append` only.
 pub const APP_ROLE: &str = "cairn_app";
 
 /// Makes a connection act as [`APP_ROLE`] from here on.

@@ -2,10 +2,10 @@
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgPool, Postgres};
+use sqlx::{PgPool, Postgres};
 
 use crate::LogError;
-use crate::pool::PATIENCE;
+use crate::pool::{PATIENCE, in_time, ping};
 
 /// A connection used this recently is not asked whether it is alive.
 const FRESH: Duration = Duration::from_millis(500);
@@ -14,12 +14,22 @@ const FRESH: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Session {
     pool: PgPool,
+    limit: Duration,
     idle: Vec<(PoolConnection<Postgres>, Instant)>,
 }
 
 impl Session {
-    pub(crate) const fn new(pool: PgPool) -> Self {
-        Self { pool, idle: vec![] }
+    /// Its statements are lost after `limit`.
+    pub(crate) const fn new(pool: PgPool, limit: Duration) -> Self {
+        Self { pool, limit, idle: vec![] }
+    }
+
+    /// The answer to a statement, or an error when there is none for too long.
+    pub(crate) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        in_time(self.limit, answer).await
     }
 
     /// One of before that is still alive, else a new one. Drop it after an error, else [`Session::keep`] it.
@@ -27,7 +37,7 @@ impl Session {
     /// A server that went away in the meantime would otherwise leave the first statement in doubt.
     pub(crate) async fn connect(&mut self) -> Result<PoolConnection<Postgres>, LogError> {
         while let Some((mut connection, used_at)) = self.idle.pop() {
-            if used_at.elapsed() < FRESH || connection.ping().await.is_ok() {
+            if used_at.elapsed() < FRESH || ping(&mut connection).await.is_ok() {
                 return Ok(connection);
             }
             drop(connection.detach());

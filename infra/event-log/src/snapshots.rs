@@ -22,18 +22,20 @@ impl EventLog {
         (aggregate_type, aggregate_id): (&str, &str),
         made_by: &str,
     ) -> Result<Option<Snapshot>, LogError> {
-        let row = sqlx::query!(
-            r#"SELECT last_sequence, payload AS "payload: JsonValue" FROM snapshots s
+        let row = self
+            .ask(
+                sqlx::query!(
+                    r#"SELECT last_sequence, payload AS "payload: JsonValue" FROM snapshots s
                WHERE aggregate_type = $1 AND aggregate_id = $2 AND made_by = $3 AND EXISTS (
                    SELECT FROM events e WHERE e.aggregate_type = s.aggregate_type
                    AND e.aggregate_id = s.aggregate_id AND e.sequence = s.last_sequence)"#,
-            aggregate_type,
-            aggregate_id,
-            made_by
-        )
-        .fetch_optional(self.pool())
-        .await
-        .map_err(|error| LogError::reading(&error))?;
+                    aggregate_type,
+                    aggregate_id,
+                    made_by
+                )
+                .fetch_optional(self.pool()),
+            )
+            .await?;
         Ok(row.map(|row| Snapshot { sequence: row.last_sequence, state: row.payload }))
     }
 
@@ -47,23 +49,24 @@ impl EventLog {
         made_by: &str,
         snapshot: &Snapshot,
     ) -> Result<(), LogError> {
-        sqlx::query!(
-            "INSERT INTO snapshots AS s
+        self.ask(
+            sqlx::query!(
+                "INSERT INTO snapshots AS s
                  (aggregate_type, aggregate_id, last_sequence, current_snapshot, payload, made_by)
              VALUES ($1, $2, $3, 1, $4, $5)
              ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE
              SET last_sequence = excluded.last_sequence, current_snapshot = s.current_snapshot + 1,
                  payload = excluded.payload, made_by = excluded.made_by
              WHERE s.last_sequence < excluded.last_sequence OR s.made_by <> excluded.made_by",
-            aggregate_type,
-            aggregate_id,
-            snapshot.sequence,
-            snapshot.state,
-            made_by
+                aggregate_type,
+                aggregate_id,
+                snapshot.sequence,
+                snapshot.state,
+                made_by
+            )
+            .execute(self.pool()),
         )
-        .execute(self.pool())
         .await
-        .map_err(|error| LogError::reading(&error))?;
-        Ok(())
+        .map(drop)
     }
 }

@@ -1,6 +1,7 @@
 //! What goes into the log and what comes out of it.
-use cairn_core::{BookEntry, DomainEvent, Timestamp};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use cairn_core::upcast::Unreadable;
+use cairn_core::{BookEntry, DomainEvent, StoredEvent, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::LogError;
 
@@ -51,16 +52,19 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// The fact as its own type.
+    /// The fact as its own type, brought up to date when an older version of the code wrote it.
     ///
     /// # Errors
-    /// [`LogError::Corrupt`] when the payload is not one of `E`.
-    pub fn decode<E: DeserializeOwned>(&self) -> Result<E, LogError> {
-        E::deserialize(&self.payload).map_err(|error| {
-            LogError::Corrupt(format!(
-                "position {}: {} version {} does not decode: {error}",
-                self.position, self.event_type, self.event_version
-            ))
+    /// [`LogError::Newer`] when a newer version wrote it; [`LogError::Corrupt`] when the payload is not one of `E`.
+    pub fn decode<E: StoredEvent>(&self) -> Result<E, LogError> {
+        let (position, version) = (self.position, self.event_version);
+        let event_type = self.event_type.clone();
+        let event = E::from_stored(&self.event_type, version, &self.payload);
+        event.map_err(|unreadable| match unreadable {
+            Unreadable::Newer { known } => LogError::Newer { position, event_type, version, known },
+            Unreadable::Malformed(why) => LogError::Corrupt(format!(
+                "position {position}: {event_type} version {version} does not decode: {why}"
+            )),
         })
     }
 }

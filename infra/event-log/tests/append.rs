@@ -135,6 +135,44 @@ async fn nothing_written_can_be_changed_by_anyone(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn the_application_writes_the_log_and_the_books_by_their_function_only(pool: PgPool) {
+    let log = open(&pool).await;
+    log.append(request("a", 0, vec![booked(common::top_up("1", 5))])).await.unwrap();
+    for (table, columns) in [
+        ("events", "sequence = 2, position = 9"),
+        ("commands", "command_id = 'forged'"),
+        ("log_head", "position = 9"),
+        ("ledger_accounts", "code = 'wallet:paid:thief:USD'"),
+        ("ledger_journal_transactions", "source = 'forged'"),
+        ("ledger_postings", "amount_nanos = 9"),
+        ("ledger_balances", "posted_nanos = 9"),
+        ("ledger_holds", "reserved_nanos = 9"),
+    ] {
+        for forgery in [
+            format!("INSERT INTO {table} DEFAULT VALUES"),
+            format!("UPDATE {table} SET {columns}"),
+            format!("SELECT FROM {table} FOR UPDATE"),
+        ] {
+            assert_eq!(code(log.pool().execute(forgery.as_str()).await), "42501", "{forgery}");
+        }
+    }
+    let post = "SELECT ledger_post('{1}', '{}', now())";
+    assert_eq!(code(log.pool().execute(post).await), "42501");
+    // A table that the caller puts before the real one is not taken for it.
+    let mut connection = log.pool().acquire().await.unwrap();
+    let false_head =
+        "CREATE TEMPORARY TABLE log_head AS SELECT 77::bigint AS position, now() AS recorded_at";
+    connection.execute(false_head).await.unwrap();
+    let append = r#"SELECT head FROM log_append(
+        '{by-hand}', ARRAY[decode(repeat('07', 32), 'hex')], '{thing}', '{b}', '{0}', '{0}', '{"{}"}',
+        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL)"#;
+    let head: i64 = sqlx::query_scalar(append).fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(head, 1);
+    drop(connection.detach());
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
 async fn a_connection_is_never_handed_out_inside_a_transaction(pool: PgPool) {
     let log = EventLog::connect((*pool.connect_options()).clone(), 1).await.unwrap();
     let backend = "SELECT pg_backend_pid()";

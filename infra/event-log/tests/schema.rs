@@ -1,7 +1,10 @@
 //! The migrations go up, down and up again, and many databases of one cluster may do so at once.
 #![allow(clippy::unwrap_used, reason = "a test")]
-use cairn_event_log::MIGRATOR;
-use sqlx::PgPool;
+mod common;
+
+use cairn_event_log::{Appended, EventLog, LogError, MIGRATOR};
+use common::{booked, event, request};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 /// Everything that migrations made: relations, functions, triggers, types.
 async fn objects(pool: &PgPool) -> Vec<String> {
@@ -54,4 +57,60 @@ async fn databases_of_one_cluster_migrate_at_once(pool: PgPool) {
     for name in &names {
         sqlx::query(&format!("DROP DATABASE \"{name}\"")).execute(&pool).await.unwrap();
     }
+}
+
+/// What its maker holds of a role since PostgreSQL 16: it may give it away, but not act as it.
+const AS_ITS_MAKER: &str = "DO $$ BEGIN
+    IF current_setting('server_version_num')::int >= 160000 THEN
+        EXECUTE 'GRANT cairn_app TO cairn_test_owner WITH ADMIN TRUE, INHERIT FALSE, SET FALSE';
+    END IF;
+END $$";
+
+#[sqlx::test(migrations = false)]
+async fn an_owner_who_is_no_superuser_migrates_and_the_log_keeps_its_rules(pool: PgPool) {
+    let database = "cairn_test_owned";
+    // Roles of an earlier run may be there: roles are the whole cluster's.
+    for statement in [
+        "DROP DATABASE IF EXISTS cairn_test_owned",
+        "DROP ROLE IF EXISTS cairn_test_owner",
+        "DO $$ BEGIN CREATE ROLE cairn_app; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+        "CREATE ROLE cairn_test_owner LOGIN CREATEROLE",
+        AS_ITS_MAKER,
+        "CREATE DATABASE cairn_test_owned OWNER cairn_test_owner",
+    ] {
+        pool.execute(statement).await.unwrap();
+    }
+    let options = (*pool.connect_options()).clone().database(database).username("cairn_test_owner");
+    let mut owner = PgConnection::connect_with(&options).await.unwrap();
+    MIGRATOR.run(&mut owner).await.unwrap();
+    let log = EventLog::connect(options, 4).await.unwrap();
+    let paid = request("a", 0, vec![booked(common::top_up("1", 5))]);
+    let answer = log.append(paid).await.unwrap();
+    assert!(matches!(answer, Appended::Done { position: 1, .. }), "{answer:?}");
+    let overdrawn = request("a", 1, vec![booked(common::usage("2", 6))]);
+    let answer = log.append(overdrawn).await;
+    let no_overdraft = "ledger_balances_no_overdraft";
+    assert!(
+        matches!(&answer, Err(LogError::Rejected { constraint, .. }) if constraint == no_overdraft),
+        "{answer:?}"
+    );
+    let mut legless = common::top_up("3", 5);
+    legless.journal.as_mut().unwrap().postings.clear();
+    let answer = log.append(request("a", 1, vec![booked(legless)])).await;
+    assert!(matches!(answer, Err(LogError::Rejected { .. })), "checked at the commit: {answer:?}");
+    for change in [
+        "UPDATE events SET position = 2",
+        "DELETE FROM commands",
+        "UPDATE log_head SET position = 0",
+    ] {
+        let refusal = owner.execute(change).await.unwrap_err();
+        let code = refusal.as_database_error().and_then(|it| it.code()).unwrap().into_owned();
+        assert_eq!(code, "23001", "the triggers bite the owner: {change}");
+    }
+    log.append(request("a", 1, vec![event("after all that")])).await.unwrap();
+    log.close().await;
+    MIGRATOR.undo(&mut owner, 0).await.unwrap();
+    owner.close().await.unwrap();
+    pool.execute("DROP DATABASE cairn_test_owned").await.unwrap();
+    pool.execute("DROP ROLE cairn_test_owner").await.unwrap();
 }

@@ -48,6 +48,7 @@ pub fn new_key(comment: &str) -> Result<PrivateKey, AuthorityError> {
 }
 
 /// Random bytes from the operating system.
+#[allow(clippy::disallowed_methods, reason = "keys and serials are made here, and only here")]
 pub fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| AuthorityError::Randomness(error.to_string()))?;

@@ -24,8 +24,10 @@ cargo xtask <command>
 
   setup                 installs what demo, test and lint need and the machine lacks
   demo [ARGS]           runs the main job and leaves the server on http://127.0.0.1:8080
-                        (--once ends after the story, --output json for machines)
-  test [ARGS]           runs every test on a private PostgreSQL; ARGS go to cargo test
+                        (--once ends after the story, --output json for machines); always on a
+                        private PostgreSQL, whatever DATABASE_URL says
+  test [ARGS]           runs every test on a private PostgreSQL; ARGS go to cargo test. Root must
+                        be able to run real nodes, or say CAIRN_REQUIRE_NODES=0 to skip them
   lint                  fmt, clippy, doc, deny, machete, tidy
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
   bench [ARGS]          append --output json: commands per second beside the alternatives

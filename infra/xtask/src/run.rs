@@ -1,5 +1,6 @@
 //! Running other programs and saying so.
 use crate::Failure;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -12,7 +13,7 @@ pub fn root() -> PathBuf {
 
 /// Where cargo puts what it builds.
 pub fn target() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
+    match variable("CARGO_TARGET_DIR") {
         Some(target) => root().join(target),
         None => root().join("target"),
     }
@@ -20,10 +21,11 @@ pub fn target() -> PathBuf {
 
 /// The cargo that runs us, at the top of the checkout.
 pub fn cargo(arguments: &[&str]) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = variable("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(arguments).current_dir(root());
     // What cargo told us about ourselves is not true of the next crate.
+    #[allow(clippy::disallowed_methods, reason = "only names, to take them away")]
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -31,6 +33,12 @@ pub fn cargo(arguments: &[&str]) -> Command {
         }
     }
     command
+}
+
+/// What the environment says.
+#[allow(clippy::disallowed_methods, reason = "the one home of this program's environment")]
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// Says what begins, runs it with our own output, and turns a failure into a sentence.
@@ -62,7 +70,7 @@ pub fn succeeds(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> boo
 
 /// Where a program is, also in the directories that only root's `PATH` names.
 pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = variable("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
         .map(|directory| directory.join(name))

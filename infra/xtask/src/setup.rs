@@ -101,18 +101,27 @@ pub fn is_root() -> bool {
 
 /// Installs without questions and without starting a service: we need the programs only. What the
 /// packages would start at the next boot is switched off as well, since nobody asked for it.
+/// Somebody else may be installing at the moment, and one list that cannot be had (a third
+/// party's) is no reason not to try with those that can.
 fn script(packages: &[&str]) -> String {
     let mut script = String::from(
         "set -e; exec 1>&2; export DEBIAN_FRONTEND=noninteractive; \
          if [ ! -e /usr/sbin/policy-rc.d ]; then \
          printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; \
          trap 'rm -f /usr/sbin/policy-rc.d' EXIT; fi; \
-         apt-get update -q; apt-get install -q -y --no-install-recommends ",
+         try() { for pause in 5 15 end; do if \"$@\"; then return 0; fi; \
+         if [ $pause != end ]; then sleep $pause; fi; done; return 1; }; \
+         apt() { try apt-get -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 \"$@\"; }; \
+         apt update || echo 'not every package list could be had: trying with the rest'; \
+         apt install -y --no-install-recommends ",
     );
     script.push_str(&packages.join(" "));
-    for (package, service) in [("openssh-server", "ssh"), ("postgresql", "postgresql")] {
+    // Newer systems start sshd through its socket.
+    let started =
+        [("openssh-server", "ssh"), ("openssh-server", "ssh.socket"), ("postgresql", "postgresql")];
+    for (package, unit) in started {
         if packages.contains(&package) {
-            script.push_str(&format!("; systemctl disable {service} 2>/dev/null || true"));
+            script.push_str(&format!("; systemctl disable {unit} 2>/dev/null || true"));
         }
     }
     script
@@ -121,10 +130,47 @@ fn script(packages: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::script;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::process::Command;
 
     #[test]
     fn a_package_that_was_there_keeps_its_service() {
-        assert!(script(&["openssh-server"]).contains("disable ssh"));
+        assert!(script(&["openssh-server"]).contains("disable ssh 2>"));
+        assert!(script(&["openssh-server"]).contains("disable ssh.socket"));
         assert!(!script(&["hledger"]).contains("disable"));
+    }
+
+    /// Runs the script with another `apt-get`; whether it succeeded, and how often that was called.
+    fn run_with(directory: &Path, apt_get: &str) -> (bool, usize) {
+        let calls = directory.join("calls");
+        let _ = fs::remove_file(&calls);
+        let programs = [
+            ("apt-get", format!("#!/bin/sh\necho \"$@\" >> {}\n{apt_get}\n", calls.display())),
+            ("sleep", "#!/bin/sh\n".to_owned()),
+        ];
+        for (name, text) in programs {
+            fs::write(directory.join(name), text).unwrap();
+            let mode = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(directory.join(name), mode).unwrap();
+        }
+        // Nothing outside the directory is touched.
+        let policy = directory.join("policy-rc.d").display().to_string();
+        let script = script(&["hledger"]).replace("/usr/sbin/policy-rc.d", &policy);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).env("PATH", format!("{}:/usr/bin:/bin", directory.display()));
+        let succeeded = shell.output().unwrap().status.success();
+        assert!(!Path::new(&policy).exists(), "the ban on services is lifted again");
+        (succeeded, fs::read_to_string(calls).unwrap().lines().count())
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_had_does_not_stop_the_installation() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = |apt_get| run_with(directory.path(), apt_get);
+        assert_eq!(run("exit 0"), (true, 2));
+        assert_eq!(run("case \"$*\" in *update*) exit 100;; esac"), (true, 4));
+        assert_eq!(run("case \"$*\" in *install*) exit 100;; esac"), (false, 4));
     }
 }

@@ -23,6 +23,8 @@ impl ProjectError {
     #[must_use]
     pub fn is_poison(&self) -> bool {
         match self {
+            // Later code will fold it; parked, it would be missing from the view until somebody looks.
+            Self::Event(LogError::Newer { .. }) => false,
             Self::Event(error) => !error.is_transient(),
             Self::Inconsistent(_) | Self::Panicked(_) => true,
             Self::Database(error) => is_data_error(error),
@@ -107,6 +109,13 @@ mod tests {
         assert!(!ProjectError::Database(sqlx::Error::Io(lost)).is_poison());
         assert!(!ProjectError::Database(sqlx::Error::PoolTimedOut).is_poison());
         assert!(!ProjectError::Event(LogError::Unavailable("down".to_owned())).is_poison());
+        let newer = LogError::Newer {
+            position: 7,
+            event_type: "wallet.topped_up".to_owned(),
+            version: 2,
+            known: 1,
+        };
+        assert!(!ProjectError::Event(newer).is_poison());
         assert!(ProjectError::Event(LogError::Corrupt("not JSON".to_owned())).is_poison());
         assert!(ProjectError::Database(sqlx::Error::RowNotFound).is_poison());
         assert!(ProjectError::Inconsistent("no row".to_owned()).is_poison());

@@ -1,4 +1,5 @@
 //! The golden log: events of an earlier day, appended to a real database and folded to the digest recorded then.
+use cairn_commands::MADE_BY;
 use cairn_commands::replay::{VerifyReport, verify, verify_in_pages};
 use cairn_event_log::EventLog;
 use sqlx::PgPool;
@@ -12,7 +13,7 @@ pub fn golden_log() -> Vec<Told> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The latest recorded digest and its number. A new one is due only when a state gains a field.
+/// The latest recorded digest and its number. A new one is due only when a state gains a field; snapshots are then made anew.
 fn recorded() -> (u32, String) {
     let kept = |number: u32| {
         let path = golden("logs").join(format!("story.{number}.digest"));
@@ -36,6 +37,15 @@ async fn the_golden_log_folds_to_the_recorded_digest(pool: PgPool) {
     assert_eq!(report.events, i64::try_from(golden_log().len()).unwrap());
     assert_eq!((report.streams, report.wallets, report.holds), (12, 1, 3));
     assert_eq!(report.differences_found, 0);
+}
+
+#[test]
+fn snapshots_are_made_anew_when_a_state_changes() {
+    let number = format!(" states {}", recorded().0);
+    assert!(
+        MADE_BY.ends_with(&number),
+        "'{MADE_BY}' in commands/src/executor.rs must end in '{number}'"
+    );
 }
 
 #[test]

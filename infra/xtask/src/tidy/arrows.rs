@@ -7,15 +7,42 @@ const IMPURE: [&str; 10] =
     ["tokio", "sqlx", "getrandom", "rand", "reqwest", "axum", "russh", "uuid", "chrono", "tracing"];
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    let manifests = tree.files.iter().filter(|file| file.name() == "Cargo.toml");
-    manifests.filter(|file| file.path != "Cargo.toml").flat_map(manifest).collect()
+    let manifests: Vec<_> = tree.files.iter().filter(|file| file.name() == "Cargo.toml").collect();
+    let mut findings: Vec<Finding> = manifests.iter().flat_map(|file| renames(file)).collect();
+    let (top, rooms): (Vec<&File>, _) =
+        manifests.into_iter().partition(|file| file.path == "Cargo.toml");
+    findings.extend(rooms.iter().flat_map(|file| manifest(file)));
+    findings.extend(top.iter().flat_map(|file| unused(file, &rooms)));
+    findings
+}
+
+/// A crate goes by its own name, or no rule would know it.
+fn renames(file: &File) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (_, line) in dependency_lines(&file.text) {
+        let words: Vec<_> = line.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
+        if words.contains(&"package") {
+            let says = format!("{}: a dependency goes by its own name", line.trim());
+            findings.push(Finding::new("arrows", &file.path, says));
+        }
+    }
+    findings
+}
+
+/// What the workspace offers and no room takes.
+fn unused(top: &File, rooms: &[&File]) -> Vec<Finding> {
+    let taken: Vec<_> = rooms.iter().flat_map(|file| dependencies(&file.text)).collect();
+    let offered = dependencies(&top.text).into_iter().map(|(_, name)| name);
+    let idle = offered.filter(|name| taken.iter().all(|(_, other)| other != name));
+    idle.map(|name| Finding::new("arrows", &top.path, format!("{name}: nobody depends on it")))
+        .collect()
 }
 
 fn manifest(file: &File) -> Vec<Finding> {
     let room = file.path.trim_end_matches("/Cargo.toml");
     let mut findings = Vec::new();
     for (section, name) in dependencies(&file.text) {
-        let test_only = section == "dev-dependencies";
+        let test_only = section.ends_with("dev-dependencies");
         let why = if test_only { refused_in_tests(room, name) } else { refused(room, name) };
         if let Some(why) = why {
             findings.push(Finding::new("arrows", &file.path, format!("{name}: {why}")));
@@ -24,17 +51,32 @@ fn manifest(file: &File) -> Vec<Finding> {
     findings
 }
 
-/// The names in every table of dependencies, with the table's own name.
+/// The names in every table of dependencies, with the table's own name. A crate may have a table
+/// of its own: `[dependencies.name]`.
 fn dependencies(text: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    for (section, line) in dependency_lines(text) {
+        let name = match section.rsplit_once("dependencies.") {
+            Some((_, name)) => name,
+            None => line.split(['.', '=', ' ']).next().unwrap_or_default(),
+        };
+        let name = name.trim_matches(['"', '\'']);
+        if !name.is_empty() && found.last() != Some(&(section, name)) {
+            found.push((section, name));
+        }
+    }
+    found
+}
+
+/// Every line that says something in a table of dependencies, with the table's name.
+fn dependency_lines(text: &str) -> Vec<(&str, &str)> {
     let (mut section, mut found) = ("", Vec::new());
-    for line in text.lines() {
+    for line in text.lines().map(str::trim) {
         if let Some(header) = line.strip_prefix('[') {
-            section = header.trim_end().trim_end_matches(']');
-        } else if section.ends_with("dependencies") {
-            let name = line.split(['.', '=', ' ']).next().unwrap_or_default();
-            if !name.is_empty() && !name.starts_with('#') {
-                found.push((section, name));
-            }
+            section = header.split(']').next().unwrap_or_default().trim();
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let ours = section.ends_with("dependencies") || section.contains("dependencies.");
+            found.extend(ours.then_some((section, line)));
         }
     }
     found
@@ -76,7 +118,8 @@ fn is_domain(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{dependencies, refused};
+    use super::super::tree::Tree;
+    use super::{check, dependencies, refused};
 
     #[test]
     fn a_context_may_not_know_its_neighbour() {
@@ -93,5 +136,25 @@ mod tests {
         let text = "[dependencies]\na.workspace = true\nb = \"1\"\n# c\n[dev-dependencies]\nd = { path = \"x\" }\n";
         let names: Vec<_> = dependencies(text).into_iter().map(|(_, name)| name).collect();
         assert_eq!(names, ["a", "b", "d"]);
+        let text = "[dependencies.e]\nworkspace = true\nfeatures = []\n[target.'cfg(unix)'.dependencies]\nf = \"1\"\n";
+        let names: Vec<_> = dependencies(text).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, ["e", "f"]);
+    }
+
+    #[test]
+    fn an_arrow_cannot_hide_behind_a_table_or_a_name() {
+        let found = |text: &str| check(&Tree::of("domain/compute/Cargo.toml", text)).len();
+        assert_eq!(found("[dependencies.cairn-ledger]\nworkspace = true\n"), 1);
+        assert_eq!(found("[dependencies]\nbooks = { package = \"cairn-ledger\" }\n"), 1);
+        assert_eq!(found("[dependencies.books]\npackage = \"cairn-ledger\"\n"), 1);
+        assert_eq!(found("[dependencies.cairn-core]\nworkspace = true\n"), 0);
+    }
+
+    #[test]
+    fn what_nobody_takes_is_not_offered() {
+        let mut tree = Tree::of("Cargo.toml", "[workspace.dependencies]\na = \"1\"\nb = \"1\"\n");
+        tree.files.extend(Tree::of("api/Cargo.toml", "[dependencies]\na.workspace = true\n").files);
+        let says: Vec<_> = check(&tree).into_iter().map(|finding| finding.says).collect();
+        assert_eq!(says, ["b: nobody depends on it"]);
     }
 }

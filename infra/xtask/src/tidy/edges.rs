@@ -1,5 +1,5 @@
-//! Where the environment may be read, what may not be left lying about, and whose paths may not
-//! be named.
+//! Where the environment may be read, who may write the log, what may not be left lying about, and
+//! whose paths may not be named.
 use super::Finding;
 use super::source::{blanked, tokens};
 use super::tree::{File, Tree};
@@ -7,6 +7,7 @@ use super::tree::{File, Tree};
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings: Vec<Finding> = tree.rust().flat_map(environment).collect();
     findings.extend(tree.rust().flat_map(unchecked_queries));
+    findings.extend(tree.rust().flat_map(log_writers));
     findings.extend(tree.files.iter().flat_map(leftovers));
     findings
 }
@@ -57,6 +58,40 @@ fn unchecked_queries(file: &File) -> Vec<Finding> {
     findings
 }
 
+/// Tables that only the functions of the log's migrations write.
+const LOG: [&str; 8] = [
+    "events",
+    "commands",
+    "log_head",
+    "ledger_accounts",
+    "ledger_journal_transactions",
+    "ledger_postings",
+    "ledger_balances",
+    "ledger_holds",
+];
+
+/// Only `infra/event-log` writes events, by the functions that hold the log's order and the books' balance.
+fn log_writers(file: &File) -> Vec<Finding> {
+    if file.is_test() || file.path.starts_with("infra/event-log/") {
+        return vec![];
+    }
+    let source = file.text.split("#[cfg(test)]").next().unwrap_or_default().to_lowercase();
+    let words: Vec<_> = tokens(&source)
+        .into_iter()
+        .filter(|it| !["\"", "public", ".", "only"].contains(it))
+        .collect();
+    let writes = words.windows(3).filter(|it| match it {
+        ["insert" | "merge", "into", table] | [_, "update", table] => LOG.contains(table),
+        _ => false,
+    });
+    writes
+        .map(|it| {
+            let says = format!("{}: only infra/event-log writes the log", it[2]);
+            Finding::new("log-writers", &file.path, says)
+        })
+        .collect()
+}
+
 fn leftovers(file: &File) -> Vec<Finding> {
     // Spelled in parts, so that this file does not find itself.
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("HA", "CK:")];
@@ -91,6 +126,20 @@ mod tests {
         assert_eq!(rules("infra/testbed/src/availability.rs", reads), [""; 0]);
         assert_eq!(rules("infra/testbed/src/node.rs", reads), ["environment"]);
         assert_eq!(rules("commands/src/a.rs", "// env::var\n"), [""; 0]);
+    }
+
+    #[test]
+    fn the_log_is_written_by_its_own_crate_only() {
+        for writes in
+            ["INSERT INTO events (a)", "insert into\n  public.commands", "UPDATE log_head SET"]
+        {
+            let source = format!("fn f() {{ run(\"{writes}\"); }}");
+            assert_eq!(rules("commands/src/a.rs", &source), ["log-writers"], "{writes}");
+            assert_eq!(rules("infra/event-log/src/a.rs", &source), [""; 0]);
+            assert_eq!(rules("commands/tests/a.rs", &source), [""; 0]);
+        }
+        let reads = "fn f() { run(\"SELECT FROM events; INSERT INTO events_seen\"); }";
+        assert_eq!(rules("commands/src/a.rs", reads), [""; 0]);
     }
 
     #[test]

@@ -1,0 +1,2 @@
+-- The role is the whole cluster's; nothing to take back here.
+SELECT;
