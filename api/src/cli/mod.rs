@@ -21,6 +21,7 @@ mod session;
 mod skus;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
@@ -28,6 +29,8 @@ use self::args::{Cli, Command};
 use self::exit::CliError;
 use self::output::Output;
 use crate::config::Config;
+
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Parses, runs, and says how it ended.
 #[must_use]
@@ -38,7 +41,10 @@ pub fn main() -> ExitCode {
     let ended = runtime.map_err(CliError::from).and_then(|runtime| {
         let mut config = Config::from_env().map_err(|error| CliError::usage(error.to_string()))?;
         config.idempotency = cli.idempotency_key.map(once::once).transpose()?;
-        runtime.block_on(run(cli.command, &config, output))
+        let ended = runtime.block_on(run(cli.command, &config, output));
+        // Whoever interrupted us waits: what still blocks has a moment to clear up.
+        runtime.shutdown_timeout(FAREWELL);
+        ended
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use super::fleet::Enrolments;
+use super::limits::Limits;
 use crate::auth::KeyDirectory;
 use crate::problem::Problem;
 
@@ -38,6 +39,8 @@ pub struct Parts {
     pub metrics: Option<PrometheusHandle>,
     /// How nodes and customers reach this server.
     pub public_url: String,
+    /// How long anybody waits.
+    pub limits: Limits,
 }
 
 /// The API; clones share it.

@@ -12,6 +12,7 @@ mod killed;
 mod load;
 mod openapi;
 mod outage;
+mod patience;
 mod support;
 mod thread;
 mod webhooks;

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cairn_api::http::fleet::Enrolments;
+use cairn_api::http::limits::Limits;
 use cairn_api::http::server::bind;
+use cairn_api::http::state::Api;
 use cairn_api::outside::{self, Payments};
 use cairn_api::system::new_api_key;
 use cairn_api::wiring::{self, Outside, Server};
@@ -37,6 +39,11 @@ pub struct Stage {
 impl Stage {
     /// A server over an empty, migrated database.
     pub async fn set(options: PgConnectOptions) -> Self {
+        Self::set_within(options, Limits::default()).await
+    }
+
+    /// The same with limits of its own.
+    pub async fn set_within(options: PgConnectOptions, limits: Limits) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
         let (commands, projector) = (wiring::commands(log.clone()), wiring::projector(log));
         let directory = tempfile::tempdir().unwrap();
@@ -56,6 +63,7 @@ impl Stage {
             },
             public_url: base.clone(),
             runner: RunnerConfig { settings, ..RunnerConfig::new(outside::process_name()) },
+            limits,
         };
         let parts = (commands.clone(), projector.clone());
         let server = Server::start(parts, outside, listeners).unwrap();
@@ -145,6 +153,11 @@ impl Stage {
                 "total": facts.total, "missing": [],
             },
         })
+    }
+
+    /// What the server does now.
+    pub const fn api(&self) -> &Api {
+        &self.server.api
     }
 
     /// Ends the server in order.

@@ -10,6 +10,7 @@ mod report;
 mod stage;
 mod story;
 
+use self::home::Home;
 use self::report::Report;
 use self::stage::Stage;
 use super::args::DemoArgs;
@@ -21,21 +22,41 @@ use crate::config::Config;
 pub(super) async fn run(config: &Config, args: &DemoArgs, output: Output) -> Result<(), CliError> {
     log_to_stderr(&config.demo_log);
     let mut stops = Stops::new()?;
-    let stage = Stage::set(config, args, output).await?;
     let mut report = Report::default();
-    let told = tokio::select! {
-        told = tell(&stage, args, &mut report) => told,
-        () = stops.wait() => Err(CliError::failure("interrupted")),
+    let home = match tokio::task::block_in_place(|| Home::take(config, args)) {
+        Ok(home) => home,
+        Err(error) => return never_begun(report, output, error),
     };
+    let set = stops.until(Stage::set(config, (args, home.path()), output)).await;
+    let stage = match set.and_then(|set| set) {
+        Ok(stage) => stage,
+        Err(error) => {
+            if args.once {
+                tokio::task::block_in_place(|| home.remove());
+            }
+            return never_begun(report, output, error);
+        }
+    };
+    let told = stops.until(tell(&stage, args, &mut report)).await.and_then(|told| told);
     report.judge(told.err().map(|error| error.to_string()));
     let printed = output.json_line(&report);
     let (held, failures) = (report.held, report.failures.join("; "));
     if held && !args.once {
         stay(&stage, output, &mut stops).await;
     }
-    stage.strike(!args.once).await;
+    stops.until(stage.strike()).await?;
+    if args.once {
+        tokio::task::block_in_place(|| home.remove());
+    }
     printed?;
     if held { Ok(()) } else { Err(CliError::new(Exit::Differs, "demo_failed", failures)) }
+}
+
+/// The last line of a demo whose stage never stood.
+fn never_begun(mut report: Report, output: Output, error: CliError) -> Result<(), CliError> {
+    report.judge(Some(error.to_string()));
+    output.json_line(&report)?;
+    Err(error)
 }
 
 async fn tell(stage: &Stage, args: &DemoArgs, report: &mut Report) -> Result<(), CliError> {
