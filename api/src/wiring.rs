@@ -70,10 +70,10 @@ impl Platform {
         Ok(Self { database, commands: commands(log.clone()), projector: projector(log) })
     }
 
-    /// Lets the views follow the log until the token is cancelled.
+    /// Lets the views follow the log until the token is cancelled. Rows of an older version wait for a server.
     #[must_use]
     pub fn follow(&self, stop: CancellationToken) -> JoinHandle<()> {
-        let projector = self.projector.clone();
+        let projector = self.projector.clone().without_rebuilds();
         TaskTracker::new().spawn(async move { projector.run(stop).await })
     }
 

@@ -48,7 +48,7 @@ pub(super) async fn run(
             output.one(&json!({ "allocation_id": done.aggregate_id, "position": done.position }))
         }
         AllocationsCommand::List { organisation } => {
-            parts.catch_up().await?;
+            parts.catch_up(&[view::NAME]).await?;
             let rows = all_pages(async |after| {
                 let filter = view::Filter { organisation, ..view::Filter::default() };
                 Ok(view::list(parts.pool(), filter, after, 200).await?)
@@ -72,7 +72,7 @@ pub(super) async fn run(
 }
 
 async fn show(parts: &SessionParts, id: AllocationId, output: Output) -> Result<(), CliError> {
-    parts.catch_up().await?;
+    parts.catch_up(&[view::NAME, timeline::NAME]).await?;
     let id = id.to_string();
     let row = view::get(parts.pool(), None, &id).await?;
     let row = row.ok_or_else(|| CliError::not_found("allocation", &id))?;

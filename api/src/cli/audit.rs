@@ -9,7 +9,7 @@ use crate::config::Config;
 
 pub(super) async fn run(config: &Config, args: AuditArgs, output: Output) -> Result<(), CliError> {
     Session::run(config, async |parts| {
-        parts.catch_up().await?;
+        parts.catch_up(&[audit::NAME]).await?;
         let filter = Filter {
             actor: args.actor,
             aggregate_type: args.aggregate_type,

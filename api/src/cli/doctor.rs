@@ -90,7 +90,7 @@ async fn log(parts: &SessionParts) -> Result<String, String> {
 }
 
 async fn projections(parts: &SessionParts) -> Result<String, String> {
-    parts.catch_up().await.map_err(|error| error.to_string())?;
+    parts.catch_up(&parts.projector.names()).await.map_err(|error| error.to_string())?;
     let all = parts.projector.status().await.map_err(|error| error.to_string())?;
     let parked: Vec<_> = all.iter().filter(|p| p.parked_events > 0).map(|p| &*p.name).collect();
     if parked.is_empty() {

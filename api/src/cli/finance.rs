@@ -53,9 +53,9 @@ pub(super) async fn balance(
 ) -> Result<(), CliError> {
     let organisation = Some(args.organisation);
     Session::run(config, async |parts| {
-        parts.catch_up().await?;
+        parts.catch_up(&[balances::NAME]).await?;
         let rows = all_pages(async |after| {
-            Ok(balances::list(parts.pool(), organisation, after, 200).await?)
+            Ok(balances::list(parts.pool(), organisation, None, after, 200).await?)
         });
         let rows: Vec<_> = rows.await?.into_iter().map(Wallet::from).collect();
         output.rows(&rows, &["currency", "posted", "held", "available", "owed"])
@@ -71,7 +71,7 @@ pub(super) async fn run(
     Session::run(config, async |parts| match command {
         FinanceCommand::TrialBalance => show_trial_balance(&parts, output).await,
         FinanceCommand::Statement { organisation, currency } => {
-            parts.catch_up().await?;
+            parts.catch_up(&[statement::NAME]).await?;
             let rows = all_pages(async |after| {
                 let page = statement::list(parts.pool(), organisation, Some(currency), after, 200);
                 Ok(page.await?)

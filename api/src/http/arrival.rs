@@ -26,21 +26,22 @@ impl Arrival {
     #[must_use]
     pub fn watch(&self, body: Body, patience: Duration) -> Body {
         let (arrival, late) = (self.clone(), Box::pin(tokio::time::sleep(patience)));
-        let frames = stream::unfold((body.into_data_stream(), late), move |(mut body, mut late)| {
-            let arrival = arrival.clone();
-            async move {
-                let frame = tokio::select! {
-                    biased;
-                    frame = body.next() => frame,
-                    () = &mut late => Some(Err(axum::Error::new(Late))),
-                };
-                let frame = match frame {
-                    None if !arrival.settle(WHOLE) => Some(Err(axum::Error::new(Late))),
-                    frame => frame,
-                };
-                frame.map(|frame| (frame, (body, late)))
-            }
-        });
+        let frames =
+            stream::unfold((body.into_data_stream(), late), move |(mut body, mut late)| {
+                let arrival = arrival.clone();
+                async move {
+                    let frame = tokio::select! {
+                        biased;
+                        frame = body.next() => frame,
+                        () = &mut late => Some(Err(axum::Error::new(Late))),
+                    };
+                    let frame = match frame {
+                        None if !arrival.settle(WHOLE) => Some(Err(axum::Error::new(Late))),
+                        frame => frame,
+                    };
+                    frame.map(|frame| (frame, (body, late)))
+                }
+            });
         Body::from_stream(frames)
     }
 

@@ -93,8 +93,9 @@ async fn list_nodes(
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Node>>, Problem> {
     let page = reader.query.page()?;
+    let at = reader.reach(&api, view::NAME).await?;
     let rows = view::list(api.pool(), view::Filter::default(), page.after, page.limit).await?;
-    Ok(reader.saw(Page::of(rows, Node::from)))
+    Ok(at.saw(Page::of(rows, Node::from)))
 }
 
 /// One node.
@@ -106,9 +107,10 @@ async fn get_node(
     reader: Reader<OneQuery>,
     Path(id): Path<String>,
 ) -> Result<Seen<Node>, Problem> {
+    let at = reader.reach(&api, view::NAME).await?;
     let row = view::get(api.pool(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Node))?;
-    Ok(reader.saw(row.into()))
+    Ok(at.saw(row.into()))
 }
 
 /// Lets a node in that presents a valid token, pins its host keys, and answers with the keys it is to trust.

@@ -52,11 +52,7 @@ pub async fn serve(
 }
 
 /// One listener and its connections.
-async fn door(
-    listener: TcpListener,
-    service: Router,
-    (limits, stop): (Limits, CancellationToken),
-) {
+async fn door(listener: TcpListener, service: Router, (limits, stop): (Limits, CancellationToken)) {
     let (mut connections, graceful) = (JoinSet::new(), GracefulShutdown::new());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head);

@@ -61,7 +61,8 @@ async fn a_client_that_never_sends_its_body_does_not_keep_the_server_up(
 ) {
     let limits = Limits { head: LONG, body: LONG, answer: LONG, drain: SHORT };
     let stage = Stage::set_within(options, limits).await;
-    let idle = begin(&stage.nobody(), &head_of_a_wish(&stage.nobody(), "/v1/webhooks/stripe")).await;
+    let idle =
+        begin(&stage.nobody(), &head_of_a_wish(&stage.nobody(), "/v1/webhooks/stripe")).await;
     let half_a_head = begin(&stage.nobody(), "GET /livez HT").await;
     until_it_runs(&stage).await;
     let struck = tokio::time::timeout(PATIENCE, stage.strike()).await;
@@ -77,9 +78,7 @@ async fn a_body_that_does_not_come_is_a_problem_and_not_in_doubt(
     let limits = Limits { body: SHORT, ..Limits::default() };
     let stage = Stage::set_within(options, limits).await;
     let customer = stage.caller(Role::Owner).await;
-    for (caller, path) in
-        [(&customer, "/v1/top-ups"), (&stage.nobody(), "/v1/webhooks/stripe")]
-    {
+    for (caller, path) in [(&customer, "/v1/top-ups"), (&stage.nobody(), "/v1/webhooks/stripe")] {
         let said = rest(begin(caller, &head_of_a_wish(caller, path)).await).await;
         assert!(said.starts_with("HTTP/1.1 408"), "{said}");
         assert!(said.contains("\"code\":\"body_timeout\""), "{said}");

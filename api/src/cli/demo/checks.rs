@@ -83,8 +83,8 @@ fn judge(command: &mut Command) -> String {
 
 /// Builds every view anew, with another batch size, and compares it with what was there before.
 async fn rebuild(parts: &SessionParts) -> Result<RebuildPart, CliError> {
-    parts.catch_up().await?;
     let names = parts.projector.names();
+    parts.catch_up(&names).await?;
     let mut identical = true;
     for name in &names {
         identical &= parts.projector.verify(name).await?.identical;
