@@ -1,9 +1,9 @@
 //! Commands of the catalogue: what is for sale and at which price.
-use cairn_catalog::{Sku, SkuCommand, SkuError, check_sku_id};
-use cairn_core::{Money, Refusal as _, Resources, Timestamp};
+use cairn_catalog::{Sku, SkuCommand};
+use cairn_core::{Money, Resources, Timestamp};
 use serde_json::json;
 
-use crate::answers::refused;
+use crate::answers::sku_form;
 use crate::{CommandContext, Commands, ExecuteError, Executed};
 
 /// Something to sell.
@@ -50,7 +50,7 @@ pub async fn set_price(
     context: &CommandContext,
     input: SetPrice,
 ) -> Result<Executed, ExecuteError> {
-    check_form(&input.sku_id)?;
+    sku_form(&input.sku_id)?;
     let at = commands.clock.now();
     let set = SkuCommand::SetPrice {
         currency: input.per_hour.currency,
@@ -70,15 +70,9 @@ pub async fn retire_sku(
     context: &CommandContext,
     sku_id: &str,
 ) -> Result<Executed, ExecuteError> {
-    check_form(sku_id)?;
+    sku_form(sku_id)?;
     let retire = SkuCommand::Retire { at: commands.clock.now() };
     send(commands, context, (sku_id, retire)).await
-}
-
-/// What has not the form of a SKU id names no SKU, and no stream is opened to say so: nothing is stored.
-pub(crate) fn check_form(sku_id: &str) -> Result<(), ExecuteError> {
-    check_sku_id(sku_id)
-        .map_err(|_| refused(SkuError::Unknown.code(), SkuError::Unknown.to_string()))
 }
 
 async fn send(

@@ -4,8 +4,7 @@ use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason};
 use cairn_core::{AllocationId, Currency, NodeId, OrganisationId, Refusal};
 use serde_json::{Value, json};
 
-use crate::answers::first_answer;
-use crate::catalog::check_form;
+use crate::answers::{first_answer, sku_form};
 use crate::{CommandContext, Commands, ExecuteError, Executed};
 
 /// A wish to rent.
@@ -36,7 +35,7 @@ pub async fn request_allocation(
         return answer;
     }
     let RequestAllocation { organisation_id, sku_id, currency, ssh_public_key, node_id } = input;
-    check_form(&sku_id)?;
+    sku_form(&sku_id)?;
     let at = commands.clock.now();
     let (sku, _) = commands.executor.load::<Sku>(&sku_id).await?;
     let refuse = |code, why| commands.executor.refuse::<Sku>(&sku_id, (code, why), context);

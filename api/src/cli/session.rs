@@ -26,6 +26,9 @@ pub struct Session {
 impl Session {
     /// Opens the platform: the server of `DATABASE_URL`, or the private cluster, joined or started.
     pub async fn open(config: &Config) -> Result<Self, CliError> {
+        if config.database_url.is_none() && !config.data.join("postgres").exists() {
+            return Err(no_data(config));
+        }
         let platform = Platform::open(config, false).await?;
         let stop = CancellationToken::new();
         let following = platform.follow(stop.clone());
@@ -53,6 +56,15 @@ impl Session {
         let _ = self.following.await;
         self.platform.close().await;
     }
+}
+
+/// A command never begins a cluster by itself: most likely it was typed in another directory than was meant.
+fn no_data(config: &Config) -> CliError {
+    let message = format!(
+        "there is no Cairn in {}: set CAIRN_DATA or DATABASE_URL, or begin one here with `cairn migrate up`",
+        config.data.display()
+    );
+    CliError::new(Exit::Unavailable, "no_data", message)
 }
 
 /// What a command works with.
