@@ -23,7 +23,6 @@ pub struct Arrival(Arc<AtomicU8>);
 
 impl Arrival {
     /// The body, which breaks off with [`Late`] after `patience`, or once it was refused.
-    #[must_use]
     pub fn watch(&self, body: Body, patience: Duration) -> Body {
         let (arrival, late) = (self.clone(), Box::pin(tokio::time::sleep(patience)));
         let frames =

@@ -71,7 +71,7 @@ async fn set_sku_price(
 
 /// Sells a SKU no longer. Running rentals keep it.
 #[utoipa::path(post, path = "/v1/skus/{sku_id}/retire", operation_id = "retire_sku", tag = "catalog",
-    security(("api_key" = [])),
+    request_body = Option<Nothing>, security(("api_key" = [])),
     params(
         ("sku_id" = String, Path, description = "The SKU"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),

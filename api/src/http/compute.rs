@@ -80,7 +80,7 @@ async fn get_allocation(
 
 /// Ends a rental. The meter stops at once; everything on the node is taken away.
 #[utoipa::path(post, path = "/v1/allocations/{allocation_id}/release", operation_id = "release_allocation",
-    tag = "compute", security(("api_key" = [])),
+    tag = "compute", request_body = Option<Nothing>, security(("api_key" = [])),
     params(
         ("allocation_id" = String, Path, description = "`alloc_…`"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),

@@ -22,7 +22,7 @@ use super::body;
 use super::page::Page;
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::request_id::RequestId;
-use super::shapes::ResourcesDto;
+use super::shapes::{EnrolAnswer, EnrolBody, ResourcesDto};
 use super::state::Api;
 use super::wish::Wish;
 use crate::problem::{Missing, Problem};
@@ -115,8 +115,8 @@ async fn get_node(
 
 /// Lets a node in that presents a valid token, pins its host keys, and answers with the keys it is to trust.
 #[utoipa::path(post, path = "/v1/nodes/enrol", operation_id = "enrol_node", tag = "fleet",
-    request_body = serde_json::Value,
-    responses((status = 200, description = "The signed answer", body = serde_json::Value)))]
+    request_body = EnrolBody,
+    responses((status = 200, description = "The signed answer", body = EnrolAnswer)))]
 async fn enrol_node(
     State(api): State<Api>,
     wish: Enrolment,

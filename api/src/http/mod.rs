@@ -48,7 +48,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(documents::routes());
-    documents::describe_problems(router.get_openapi_mut());
+    documents::describe_whole(router.get_openapi_mut());
     router
 }
 

@@ -9,7 +9,7 @@ use crate::support::{Answer, Caller, SSH_KEY, Stage, answer};
 
 async fn raw(caller: &Caller, path: &str, content_type: &str, body: Vec<u8>) -> Answer {
     let request = caller.request(Method::POST, path).header("idempotency-key", "raw");
-    answer(request.header("content-type", content_type).body(body).send().await.unwrap()).await
+    answer(request.header("content-type", content_type).body(body)).await
 }
 
 fn expect(answer: &Answer, status: u16, code: &str) {
@@ -33,10 +33,10 @@ async fn a_body_that_is_none_is_refused(_: PgPoolOptions, options: PgConnectOpti
     expect(&post(json, "[".repeat(5_000).into_bytes()).await, 400, "body_malformed");
     expect(&post(json, vec![]).await, 422, "body_invalid");
     let no_key = customer.request(Method::POST, "/v1/top-ups").json(&json!({}));
-    expect(&answer(no_key.send().await.unwrap()).await, 400, "idempotency_key_missing");
+    expect(&answer(no_key).await, 400, "idempotency_key_missing");
     let odd_key = customer.request(Method::POST, "/v1/top-ups").header("idempotency-key", "a b");
     let odd_key = odd_key.json(&json!({}));
-    expect(&answer(odd_key.send().await.unwrap()).await, 400, "idempotency_key_invalid");
+    expect(&answer(odd_key).await, 400, "idempotency_key_invalid");
     assert_eq!(stage.commands.executor.log().head().await.unwrap(), head, "something was written");
     stage.strike().await;
 }
@@ -136,10 +136,10 @@ async fn addresses_and_queries_are_checked(_: PgPoolOptions, options: PgConnectO
     expect(&customer.get("/v1/statement?currency=XXX").await, 400, "query_invalid");
     expect(&customer.get("/v1/balance?currency=XXX").await, 400, "query_invalid");
     expect(&customer.get("/v1/balance?min_position=999999").await, 400, "position_unknown");
-    let removed = customer.request(Method::DELETE, "/v1/balance").send().await.unwrap();
+    let removed = customer.request(Method::DELETE, "/v1/balance");
     expect(&answer(removed).await, 405, "method_not_allowed");
     let named = customer.request(Method::GET, "/v1/nothing").header("x-request-id", "my-request-7");
-    assert_eq!(answer(named.send().await.unwrap()).await.body["request_id"], "my-request-7");
+    assert_eq!(answer(named).await.body["request_id"], "my-request-7");
     stage.strike().await;
 }
 
@@ -186,7 +186,7 @@ async fn a_name_that_is_no_text_names_nothing_on_any_route(
             for caller in [&owner, &operator, &stage.nobody()] {
                 let request = caller.request(operation.method.clone(), &path);
                 let request = request.header("idempotency-key", "k").json(&json!({}));
-                expect(&answer(request.send().await.unwrap()).await, 404, "route_not_found");
+                expect(&answer(request).await, 404, "route_not_found");
             }
         }
     }

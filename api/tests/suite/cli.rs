@@ -7,17 +7,17 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tempfile::TempDir;
 
 /// Where one test's commands run.
-struct Shell {
+pub struct Shell {
     url: String,
     data: TempDir,
 }
 
 impl Shell {
-    fn new(options: &PgConnectOptions) -> Self {
+    pub fn new(options: &PgConnectOptions) -> Self {
         Self { url: options.to_url_lossy().into(), data: tempfile::tempdir().unwrap() }
     }
 
-    async fn run(&self, line: &str) -> Said {
+    pub async fn run(&self, line: &str) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
         command.args(line.split_whitespace());
         command.env_clear().env("PATH", env!("PATH")).env("USER", "tester");
@@ -27,25 +27,25 @@ impl Shell {
         Said(output)
     }
 
-    async fn json(&self, line: &str) -> Value {
+    pub async fn json(&self, line: &str) -> Value {
         let said = self.run(&format!("{line} --output json")).await;
         assert_eq!(said.code(), 0, "{line}: {}", said.talk());
         serde_json::from_slice(&said.0.stdout).unwrap()
     }
 }
 
-struct Said(Output);
+pub struct Said(Output);
 
 impl Said {
-    fn code(&self) -> i32 {
+    pub fn code(&self) -> i32 {
         self.0.status.code().unwrap()
     }
 
-    fn data(&self) -> String {
+    pub fn data(&self) -> String {
         String::from_utf8_lossy(&self.0.stdout).into_owned()
     }
 
-    fn talk(&self) -> String {
+    pub fn talk(&self) -> String {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }
 }

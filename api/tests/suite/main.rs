@@ -3,6 +3,8 @@
 mod auth;
 mod bad_input;
 mod cli;
+mod commands;
+mod contract;
 mod demo;
 mod foreign;
 mod hang_up;
@@ -13,6 +15,7 @@ mod load;
 mod openapi;
 mod outage;
 mod patience;
+mod signals;
 mod support;
 mod thread;
 mod webhooks;

@@ -152,7 +152,7 @@ async fn a_server_that_stops_takes_nothing_new(_: PgPoolOptions, options: PgConn
     let refused = customer.post("/v1/top-ups", &wish).await;
     assert_eq!((refused.status, refused.code()), (503, "shutting_down"), "{}", refused.body);
     assert_eq!(refused.header("retry-after"), "1");
-    let refused = answer(customer.request(Method::GET, "/v1/balance").send().await.unwrap()).await;
+    let refused = answer(customer.request(Method::GET, "/v1/balance")).await;
     assert_eq!((refused.status, refused.code()), (503, "shutting_down"));
     stage.strike().await;
 }

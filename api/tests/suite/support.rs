@@ -17,10 +17,12 @@ use cairn_event_log::EventLog;
 use cairn_identity::Role;
 use cairn_projections::Projector;
 use cairn_ssh::{CertificateAuthority, ScriptedNodes};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
+
+use crate::contract;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const SSH_KEY: &str =
@@ -106,7 +108,7 @@ impl Stage {
         }
     }
 
-    fn context(&self) -> CommandContext {
+    pub fn context(&self) -> CommandContext {
         let command_id = format!("test:{:032x}", self.commands.ids.next());
         CommandContext {
             body_hash: [0; 32],
@@ -211,7 +213,7 @@ impl Caller {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        answer(self.request(Method::GET, path).send().await.unwrap()).await
+        answer(self.request(Method::GET, path)).await
     }
 
     /// Posts under a new key.
@@ -223,7 +225,7 @@ impl Caller {
     /// Posts under this key.
     pub async fn post_as(&self, key: &str, path: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, path).header("idempotency-key", key);
-        answer(request.json(body).send().await.unwrap()).await
+        answer(request.json(body)).await
     }
 
     /// Reads until it is as wanted.
@@ -259,9 +261,16 @@ impl Caller {
     }
 }
 
-pub async fn answer(response: Response) -> Answer {
+/// Sends, and holds what comes back against the document.
+pub async fn answer(request: RequestBuilder) -> Answer {
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Answer { status, headers, body }
+    let answer = Answer { status, headers, body };
+    contract::check(&method, &path, &answer);
+    answer
 }
