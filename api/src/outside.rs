@@ -9,6 +9,7 @@ use cairn_stripe::{StripeConfig, StripePayments};
 use cairn_stripe_simulator::{Simulator, SimulatorConfig};
 
 use crate::config::Config;
+use crate::http::limits::Limits;
 use crate::nodes;
 use crate::system::{self, new_api_key};
 use crate::wiring::Outside;
@@ -154,6 +155,7 @@ pub fn outside(
         enrolments: nodes.enrolments,
         public_url: public_url(config, address)?,
         runner: RunnerConfig::new(process_name()),
+        limits: Limits::default(),
     })
 }
 

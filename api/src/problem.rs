@@ -82,7 +82,6 @@ pub enum Missing {
     Refund,
     Allocation,
     Node,
-    Sku,
     Organisation,
     Page,
 }
@@ -107,7 +106,6 @@ impl Problem {
             Missing::Refund => ("unknown_refund", "refund"),
             Missing::Allocation => ("unknown_allocation", "allocation"),
             Missing::Node => ("unknown_node", "node"),
-            Missing::Sku => ("unknown_sku", "SKU"),
             Missing::Organisation => ("not_found", "organisation"),
             Missing::Page => ("not_found", "page"),
         };
@@ -218,25 +216,11 @@ impl From<EngineError> for Problem {
     }
 }
 
+/// Of a query; whatever writes goes through the log.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::new("database_unavailable", error.to_string()),
-            sqlx::Error::Database(e) if is_outage(e.code().as_deref()) => {
-                Self::new("database_unavailable", e.message().to_owned())
-            }
-            _ => Self::internal(&error.to_string()),
-        }
+        LogError::reading(&error).into()
     }
-}
-
-/// Connection exceptions, too many connections, and a server that stops or starts.
-fn is_outage(sqlstate: Option<&str>) -> bool {
-    sqlstate.is_some_and(|s| s.starts_with("08") || s.starts_with("53") || s.starts_with("57P"))
 }
 
 impl From<PortError> for Problem {
@@ -247,5 +231,71 @@ impl From<PortError> for Problem {
                 Self::internal(&error.to_string())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::error::{DatabaseError, ErrorKind};
+    use std::borrow::Cow;
+    use std::error::Error as StdError;
+    use std::fmt;
+
+    use super::Problem;
+
+    /// What the database says with a SQLSTATE.
+    #[derive(Debug)]
+    struct Says(&'static str);
+
+    impl fmt::Display for Says {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl StdError for Says {}
+
+    impl DatabaseError for Says {
+        fn message(&self) -> &str {
+            self.0
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    fn code(error: sqlx::Error) -> &'static str {
+        Problem::from(error).code.name
+    }
+
+    #[test]
+    fn what_passes_is_unavailable_and_what_is_ours_is_internal() {
+        for state in ["57014", "57P01", "55P03", "40001", "40P01", "25006", "53300", "08006"] {
+            let error = sqlx::Error::Database(Box::new(Says(state)));
+            assert_eq!(code(error), "database_unavailable", "{state}");
+        }
+        for state in ["42P01", "42703", "22P02"] {
+            assert_eq!(code(sqlx::Error::Database(Box::new(Says(state)))), "internal", "{state}");
+        }
+        assert_eq!(code(sqlx::Error::Protocol("cut".to_owned())), "database_unavailable");
+        assert_eq!(code(sqlx::Error::PoolTimedOut), "database_unavailable");
+        assert_eq!(code(sqlx::Error::RowNotFound), "internal");
     }
 }

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::http;
 use crate::http::fleet::Enrolments;
+use crate::http::limits::Limits;
 use crate::http::state::{Api, Parts, Views};
 use crate::inbox::Inbox;
 use crate::system::{RandomIds, SystemClock};
@@ -69,10 +70,10 @@ impl Platform {
         Ok(Self { database, commands: commands(log.clone()), projector: projector(log) })
     }
 
-    /// Lets the views follow the log until the token is cancelled.
+    /// Lets the views follow the log until the token is cancelled. Rows of an older version wait for a server.
     #[must_use]
     pub fn follow(&self, stop: CancellationToken) -> JoinHandle<()> {
-        let projector = self.projector.clone();
+        let projector = self.projector.clone().without_rebuilds();
         TaskTracker::new().spawn(async move { projector.run(stop).await })
     }
 
@@ -120,6 +121,8 @@ pub struct Outside {
     pub public_url: String,
     /// How the processes run.
     pub runner: RunnerConfig,
+    /// How long anybody waits.
+    pub limits: Limits,
 }
 
 /// A running server: HTTP, views, processes, the webhook inbox.
@@ -163,21 +166,20 @@ impl Server {
             }
         });
         let (service, token) = (http::service(api.clone()), stop.clone());
-        tasks.spawn(async move {
-            if let Err(error) = http::server::serve(listeners, service, token).await {
-                tracing::error!(%error, "HTTP stopped");
-            }
-        });
+        tasks.spawn(http::server::serve(listeners, service, (api.limits, token)));
         tasks.spawn(upkeep(api.metrics.clone(), stop.clone()));
         Ok(Self { addresses, api, stop, tasks })
     }
 
-    /// Stops taking work, lets what has begun finish, and ends every part.
+    /// Stops taking work, lets what has begun finish within the limits, and ends every part. Commands are always finished.
     pub async fn stop(mut self) {
         self.api.tasks.close();
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
-        self.api.tasks.wait().await;
+        let all = self.api.tasks.wait();
+        if tokio::time::timeout(self.api.limits.drain, all).await.is_err() {
+            tracing::warn!(left = self.api.tasks.len(), "requests that would not end are left");
+        }
         self.api.commands.executor.drain().await;
     }
 }
@@ -205,6 +207,7 @@ fn api((commands, projector): (Commands, Projector), outside: Outside, bell: Arc
         tasks: TaskTracker::new(),
         metrics: recorder(),
         public_url: outside.public_url,
+        limits: outside.limits,
     })
 }
 

@@ -1,4 +1,6 @@
 //! Answers that handlers give themselves: the first answer of a repeated command, and refusals that need more than one aggregate.
+use cairn_catalog::{SkuError, check_sku_id};
+use cairn_core::Refusal as _;
 use cairn_event_log::Outcome;
 
 use crate::{CommandContext, Commands, ExecuteError, Executed};
@@ -35,6 +37,12 @@ pub(crate) async fn first_answer(
 /// A refusal before any aggregate was asked. Nothing is stored for it.
 pub(crate) fn refused(code: &str, message: impl Into<String>) -> ExecuteError {
     ExecuteError::Refused { code: code.to_owned(), message: message.into(), replayed: false }
+}
+
+/// What has not the form of a SKU id names no SKU, and no stream is opened to say so: nothing is stored.
+pub(crate) fn sku_form(sku_id: &str) -> Result<(), ExecuteError> {
+    let unknown = SkuError::Unknown;
+    check_sku_id(sku_id).map_err(|_| refused(unknown.code(), unknown.to_string()))
 }
 
 /// `context` under a derived command id, for a handler that sends more than one command.

@@ -3,6 +3,7 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_core::{Money, Resources, Timestamp};
 use serde_json::json;
 
+use crate::answers::sku_form;
 use crate::{CommandContext, Commands, ExecuteError, Executed};
 
 /// Something to sell.
@@ -49,6 +50,7 @@ pub async fn set_price(
     context: &CommandContext,
     input: SetPrice,
 ) -> Result<Executed, ExecuteError> {
+    sku_form(&input.sku_id)?;
     let at = commands.clock.now();
     let set = SkuCommand::SetPrice {
         currency: input.per_hour.currency,
@@ -68,6 +70,7 @@ pub async fn retire_sku(
     context: &CommandContext,
     sku_id: &str,
 ) -> Result<Executed, ExecuteError> {
+    sku_form(sku_id)?;
     let retire = SkuCommand::Retire { at: commands.clock.now() };
     send(commands, context, (sku_id, retire)).await
 }

@@ -4,7 +4,7 @@ use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason, c
 use cairn_core::{AllocationId, Currency, NodeId, OrganisationId, Refusal};
 use serde_json::{Value, json};
 
-use crate::answers::first_answer;
+use crate::answers::{first_answer, sku_form};
 use crate::{CommandContext, Commands, ExecuteError, Executed};
 
 /// A wish to rent.
@@ -35,6 +35,7 @@ pub async fn request_allocation(
         return answer;
     }
     let RequestAllocation { organisation_id, sku_id, currency, ssh_public_key, node_id } = input;
+    sku_form(&sku_id)?;
     let at = commands.clock.now();
     let (sku, _) = commands.executor.load::<Sku>(&sku_id).await?;
     let refuse = |code, why| commands.executor.refuse::<Sku>(&sku_id, (code, why), context);

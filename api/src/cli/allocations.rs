@@ -11,7 +11,7 @@ use super::output::Output;
 use super::pages::all_pages;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
-use crate::http::compute::{Allocation, TimelineEntry, without_comment};
+use crate::http::compute::{Allocation, TimelineEntry};
 
 const COLUMNS: [&str; 8] = [
     "allocation_id",
@@ -31,14 +31,11 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     Session::run(config, async |parts| match command {
         AllocationsCommand::Request { organisation, sku, currency, ssh_key, node } => {
-            let key = std::fs::read_to_string(&ssh_key).map_err(|error| {
-                CliError::usage(format!("cannot read {}: {error}", ssh_key.display()))
-            })?;
             let input = RequestAllocation {
                 organisation_id: organisation,
                 sku_id: sku,
                 currency,
-                ssh_public_key: without_comment(&key),
+                ssh_public_key: ssh_key,
                 node_id: node,
             };
             let context = parts.context(Some(organisation));
@@ -48,7 +45,7 @@ pub(super) async fn run(
             output.one(&json!({ "allocation_id": done.aggregate_id, "position": done.position }))
         }
         AllocationsCommand::List { organisation } => {
-            parts.catch_up().await?;
+            parts.catch_up(&[view::NAME]).await?;
             let rows = all_pages(async |after| {
                 let filter = view::Filter { organisation, ..view::Filter::default() };
                 Ok(view::list(parts.pool(), filter, after, 200).await?)
@@ -56,7 +53,9 @@ pub(super) async fn run(
             let rows: Vec<_> = rows.await?.into_iter().map(Allocation::from).collect();
             output.rows(&rows, &COLUMNS)
         }
-        AllocationsCommand::Show { allocation_id } => show(&parts, allocation_id, output).await,
+        AllocationsCommand::Show { allocation_id } => {
+            show(config, &parts, allocation_id, output).await
+        }
         AllocationsCommand::Release { allocation_id } => {
             let input = RequestRelease {
                 organisation_id: None,
@@ -71,13 +70,22 @@ pub(super) async fn run(
     .await
 }
 
-async fn show(parts: &SessionParts, id: AllocationId, output: Output) -> Result<(), CliError> {
-    parts.catch_up().await?;
+async fn show(
+    config: &Config,
+    parts: &SessionParts,
+    id: AllocationId,
+    output: Output,
+) -> Result<(), CliError> {
+    parts.catch_up(&[view::NAME, timeline::NAME]).await?;
     let id = id.to_string();
     let row = view::get(parts.pool(), None, &id).await?;
     let row = row.ok_or_else(|| CliError::not_found("allocation", &id))?;
     let steps = timeline::list(parts.pool(), None, &id).await?;
-    let mut shown = serde_json::to_value(Allocation::from(row))?;
+    let mut shown = Allocation::from(row);
+    if let Some(ssh) = &mut shown.ssh {
+        ssh.known_hosts = crate::nodes::open(config)?.enrolments.authority.known_hosts_line().ok();
+    }
+    let mut shown = serde_json::to_value(shown)?;
     let steps: Vec<_> = steps.into_iter().map(TimelineEntry::from).collect();
     shown["timeline"] = serde_json::to_value(steps)?;
     output.one(&shown)

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::output::Format;
+use crate::http::compute::without_comment;
 
 /// Rents out compute and never loses count.
 #[derive(Debug, Parser)]
@@ -147,7 +148,7 @@ pub enum KeysCommand {
         /// The key's id (`key_…`).
         key_id: ApiKeyId,
         /// Why, for the audit trail.
-        #[arg(long)]
+        #[arg(long, value_parser = reason)]
         reason: String,
     },
     /// Shows all keys, never their secrets.
@@ -184,7 +185,7 @@ pub struct PolicyArgs {
     /// The node's id (`node_…`).
     pub node_id: NodeId,
     /// Why, for the audit trail.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     pub reason: String,
 }
 
@@ -243,8 +244,8 @@ pub enum AllocationsCommand {
         #[arg(long)]
         currency: Currency,
         /// File with the customer's public SSH key.
-        #[arg(long)]
-        ssh_key: PathBuf,
+        #[arg(long, value_name = "FILE", value_parser = public_key)]
+        ssh_key: String,
         /// A node asked for by id.
         #[arg(long)]
         node: Option<NodeId>,
@@ -291,8 +292,8 @@ pub struct AuditArgs {
     #[arg(long)]
     pub correlation_id: Option<String>,
     /// At most so many, newest first.
-    #[arg(long, default_value_t = 50)]
-    pub limit: i64,
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
 }
 
 /// `finance`
@@ -314,8 +315,14 @@ pub enum FinanceCommand {
         /// From when on; from the beginning when absent.
         #[arg(long)]
         from: Option<Timestamp>,
+        /// Up to and without this instant; everything after it when absent.
+        #[arg(long)]
+        until: Option<Timestamp>,
+        /// One day of the books' calendar (UTC), for example `2026-01-31`.
+        #[arg(long, value_name = "DATE", conflicts_with_all = ["from", "until"])]
+        on: Option<String>,
     },
-    /// Prints the journal for another program.
+    /// Prints the journal for another program: in its format, whatever `--output` says.
     Export {
         /// In which format.
         #[arg(long, value_enum)]
@@ -390,7 +397,7 @@ pub enum ProjectionsCommand {
         /// The event's position, as `parked` prints it.
         position: i64,
         /// Why; kept with the event.
-        #[arg(long)]
+        #[arg(long, value_parser = reason)]
         reason: String,
     },
 }
@@ -400,9 +407,9 @@ pub enum ProjectionsCommand {
 pub enum ProcessCommand {
     /// Shows processes, those that wait for an operator first.
     List {
-        /// Only in this status: `running`, `done`, `unwound`, `abandoned` or `needs_operator`.
-        #[arg(long)]
-        status: Option<String>,
+        /// Only in this status.
+        #[arg(long, value_enum)]
+        status: Option<StatusArg>,
     },
     /// Shows one process with its intents.
     Show {
@@ -419,14 +426,44 @@ pub enum ProcessCommand {
     Abandon(IntentArgs),
 }
 
+/// A status of processes on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum StatusArg {
+    /// Waits for its beginning.
+    Waiting,
+    /// Under way.
+    Running,
+    /// Has reached its end.
+    Done,
+    /// Has taken back what it did.
+    Unwound,
+    /// Was ended by an operator.
+    Abandoned,
+    /// Waits for a person.
+    NeedsOperator,
+}
+
 /// An intent and a reason.
 #[derive(Debug, Args)]
 pub struct IntentArgs {
     /// The intent's id, as `process show` prints it.
     pub intent_id: String,
     /// Why, for the audit trail.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     pub reason: String,
+}
+
+/// The key in a file: its first line, without the comment.
+fn public_key(path: &str) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
+    Ok(without_comment(&text))
+}
+
+/// Something said.
+fn reason(text: &str) -> Result<String, String> {
+    let said = text.trim();
+    if said.is_empty() { Err("say why".to_owned()) } else { Ok(said.to_owned()) }
 }
 
 fn nanos(text: &str) -> Result<i64, String> {

@@ -9,7 +9,7 @@ use crate::config::Config;
 
 pub(super) async fn run(config: &Config, args: AuditArgs, output: Output) -> Result<(), CliError> {
     Session::run(config, async |parts| {
-        parts.catch_up().await?;
+        parts.catch_up(&[audit::NAME]).await?;
         let filter = Filter {
             actor: args.actor,
             aggregate_type: args.aggregate_type,
@@ -17,7 +17,17 @@ pub(super) async fn run(config: &Config, args: AuditArgs, output: Output) -> Res
             correlation_id: args.correlation_id,
             ..Filter::default()
         };
-        let page = audit::list(parts.pool(), filter, None, args.limit).await?;
+        let mut rows: Vec<audit::Entry> = vec![];
+        let (mut after, wanted) = (None, i64::from(args.limit));
+        loop {
+            let left = wanted - i64::try_from(rows.len()).unwrap_or(wanted);
+            let page = audit::list(parts.pool(), filter.clone(), after, left).await?;
+            rows.extend(page.items);
+            after = page.next;
+            if after.is_none() || rows.len() >= args.limit as usize {
+                break;
+            }
+        }
         let columns = [
             "position",
             "recorded_at",
@@ -27,7 +37,7 @@ pub(super) async fn run(config: &Config, args: AuditArgs, output: Output) -> Res
             "aggregate_id",
             "causation_id",
         ];
-        output.rows(&page.items, &columns)
+        output.rows(&rows, &columns)
     })
     .await
 }

@@ -35,7 +35,10 @@ pub(super) async fn run(config: &Config, output: Output) -> Result<(), CliError>
     let looked = Session::run(config, async |parts| Ok(platform(&parts).await)).await;
     match looked {
         Ok(more) => findings.extend(more),
-        Err(error) => findings.push(finding("database", Err(error.to_string()), false)),
+        Err(error) => {
+            let not_begun = error.code == "no_data";
+            findings.push(finding("database", Err(error.to_string()), not_begun));
+        }
     }
     output.rows(&findings, &["check", "ok", "optional", "detail"])?;
     let bad: Vec<_> = findings.iter().filter(|f| !f.ok && !f.optional).map(|f| f.check).collect();
@@ -90,7 +93,7 @@ async fn log(parts: &SessionParts) -> Result<String, String> {
 }
 
 async fn projections(parts: &SessionParts) -> Result<String, String> {
-    parts.catch_up().await.map_err(|error| error.to_string())?;
+    parts.catch_up(&parts.projector.names()).await.map_err(|error| error.to_string())?;
     let all = parts.projector.status().await.map_err(|error| error.to_string())?;
     let parked: Vec<_> = all.iter().filter(|p| p.parked_events > 0).map(|p| &*p.name).collect();
     if parked.is_empty() {

@@ -102,10 +102,7 @@ impl From<ExecuteError> for CliError {
 
 impl From<sqlx::Error> for CliError {
     fn from(error: sqlx::Error) -> Self {
-        let problem = crate::problem::Problem::from(error);
-        let gone = problem.code.name == "database_unavailable";
-        let exit = if gone { Exit::Unavailable } else { Exit::Failure };
-        Self::new(exit, problem.code.name, problem.detail)
+        LogError::reading(&error).into()
     }
 }
 

@@ -1,4 +1,6 @@
 //! `cairn balance` and `cairn finance`: the books.
+use std::io::ErrorKind;
+
 use cairn_commands::finance::{self, FinanceError, Period};
 use cairn_core::Timestamp;
 use cairn_projections::ledger::export::{ExportError, ExportFormat as Format, export};
@@ -53,9 +55,9 @@ pub(super) async fn balance(
 ) -> Result<(), CliError> {
     let organisation = Some(args.organisation);
     Session::run(config, async |parts| {
-        parts.catch_up().await?;
+        parts.catch_up(&[balances::NAME]).await?;
         let rows = all_pages(async |after| {
-            Ok(balances::list(parts.pool(), organisation, after, 200).await?)
+            Ok(balances::list(parts.pool(), organisation, None, after, 200).await?)
         });
         let rows: Vec<_> = rows.await?.into_iter().map(Wallet::from).collect();
         output.rows(&rows, &["currency", "posted", "held", "available", "owed"])
@@ -71,7 +73,7 @@ pub(super) async fn run(
     Session::run(config, async |parts| match command {
         FinanceCommand::TrialBalance => show_trial_balance(&parts, output).await,
         FinanceCommand::Statement { organisation, currency } => {
-            parts.catch_up().await?;
+            parts.catch_up(&[statement::NAME]).await?;
             let rows = all_pages(async |after| {
                 let page = statement::list(parts.pool(), organisation, Some(currency), after, 200);
                 Ok(page.await?)
@@ -81,11 +83,18 @@ pub(super) async fn run(
                 ["occurred_at", "kind", "amount", "balance", "currency", "reference", "seconds"];
             output.rows(&rows, &columns)
         }
-        FinanceCommand::Reconcile { from } => reconcile(config, &parts, from, output).await,
+        FinanceCommand::Reconcile { from, until, on } => {
+            let period = period((from, until), on, parts.commands.clock.now())?;
+            reconcile(config, &parts, period, output).await
+        }
         FinanceCommand::Export { format } => {
-            let mut text = Vec::new();
-            let done = export(parts.pool(), format.into(), AsOf::Now, &mut text).await?;
-            output.raw(&String::from_utf8_lossy(&text));
+            let mut out = output.stream();
+            let done = match export(parts.pool(), format.into(), AsOf::Now, &mut out).await {
+                Err(ExportError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                    return Ok(());
+                }
+                done => done?,
+            };
             let (transactions, postings) = (done.transactions, done.postings);
             output.say(&format!("{transactions} transactions, {postings} postings"));
             Ok(())
@@ -109,18 +118,26 @@ async fn show_trial_balance(parts: &SessionParts, output: Output) -> Result<(), 
     Err(CliError::new(Exit::Differs, "books_unbalanced", found.grand_total()))
 }
 
+fn period(
+    (from, until): (Option<Timestamp>, Option<Timestamp>),
+    on: Option<String>,
+    now: Timestamp,
+) -> Result<Period, CliError> {
+    let everything = Period::all(now);
+    let (from, until) = (from.unwrap_or(everything.from), until.unwrap_or(everything.until));
+    Ok(match on {
+        Some(date) => Period::day(&date, now)?,
+        None => Period::range(from, until, now)?,
+    })
+}
+
 async fn reconcile(
     config: &Config,
     parts: &SessionParts,
-    from: Option<Timestamp>,
+    period: Period,
     output: Output,
 ) -> Result<(), CliError> {
     let provider = outside::provider(config)?;
-    let everything = Period::all(parts.commands.clock.now());
-    let period = match from {
-        Some(from) => Period::range(from, everything.until, everything.now)?,
-        None => everything,
-    };
     let report = finance::reconcile(provider.as_ref(), parts.pool(), period).await?;
     if output.is_json() {
         output.one(&report)?;

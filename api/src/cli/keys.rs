@@ -37,6 +37,9 @@ pub(super) async fn run(
     Session::run(config, async |parts| match command {
         KeysCommand::Create { role, name, organisation } => {
             let made = create(&parts, role.into(), name, organisation).await?;
+            if let Some(late) = &made.late {
+                output.say(&format!("warning: the key may not work yet: {late}"));
+            }
             output.say("Keep the key: it is shown only now.");
             output.one(&json!({
                 "key": made.secret.expose(),
@@ -48,11 +51,11 @@ pub(super) async fn run(
         KeysCommand::Revoke { key_id, reason } => {
             let input = RevokeKey { key_id, reason };
             let done = identity::revoke_key(&parts.commands, &parts.context(None), input).await?;
-            parts.reach(done.position).await?;
+            parts.reach(api_keys::NAME, done.position).await?;
             output.one(&json!({ "key_id": key_id, "revoked": true }))
         }
         KeysCommand::List => {
-            parts.catch_up().await?;
+            parts.catch_up(&[api_keys::NAME]).await?;
             let rows =
                 all_pages(async |after| Ok(api_keys::list(parts.pool(), None, after, 200).await?))
                     .await?;
@@ -67,9 +70,11 @@ pub(super) struct Made {
     pub secret: ApiKeySecret,
     pub key_id: String,
     pub organisation_id: OrganisationId,
+    /// Why the key may not work yet: it exists, but the view of keys does not show it.
+    pub late: Option<CliError>,
 }
 
-/// Makes a key, for a new organisation when none is named, and waits until it works.
+/// Makes a key, for a new organisation when none is named, and waits until it works, or until that takes too long.
 pub(super) async fn create(
     parts: &SessionParts,
     role: Role,
@@ -86,6 +91,6 @@ pub(super) async fn create(
         let message = format!("{} was made before, and shown only then", done.aggregate_id);
         return Err(CliError::new(Exit::Refused, "shown_once", message));
     }
-    parts.reach(done.position).await?;
-    Ok(Made { secret, key_id: done.aggregate_id, organisation_id })
+    let late = parts.reach(api_keys::NAME, done.position).await.err();
+    Ok(Made { secret, key_id: done.aggregate_id, organisation_id, late })
 }

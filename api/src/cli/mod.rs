@@ -7,6 +7,7 @@ mod allocations;
 mod audit;
 mod demo;
 mod doctor;
+mod entry;
 mod finance;
 mod keys;
 mod migrate;
@@ -20,34 +21,13 @@ mod serve;
 mod session;
 mod skus;
 
-use std::process::ExitCode;
-
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 
 use self::args::{Cli, Command};
+pub use self::entry::main;
 use self::exit::CliError;
 use self::output::Output;
 use crate::config::Config;
-
-/// Parses, runs, and says how it ended.
-#[must_use]
-pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let output = Output::new(cli.output);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime.map_err(CliError::from).and_then(|runtime| {
-        let mut config = Config::from_env().map_err(|error| CliError::usage(error.to_string()))?;
-        config.idempotency = cli.idempotency_key.map(once::once).transpose()?;
-        runtime.block_on(run(cli.command, &config, output))
-    });
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output.fail(&error);
-            error.exit.into()
-        }
-    }
-}
 
 async fn run(command: Command, config: &Config, output: Output) -> Result<(), CliError> {
     match command {

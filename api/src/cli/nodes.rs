@@ -21,7 +21,7 @@ pub(super) async fn run(
     Session::run(config, async |parts| match command {
         NodesCommand::Enrol { name, url } => invite(config, &parts, (name, url), output).await,
         NodesCommand::List => {
-            parts.catch_up().await?;
+            parts.catch_up(&[view::NAME]).await?;
             let rows = all_pages(async |after| {
                 Ok(view::list(parts.pool(), view::Filter::default(), after, 200).await?)
             });

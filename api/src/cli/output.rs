@@ -52,7 +52,7 @@ impl Output {
             Format::Json => self.json(&rows),
             Format::Table => {
                 let mut table = new_table();
-                table.set_header(columns.iter().map(|c| c.replace('_', " ")));
+                table.set_header(columns.iter().map(|column| title(column)));
                 for row in rows {
                     let row = serde_json::to_value(row)?;
                     table.add_row(columns.iter().map(|column| cell(row.get(column))));
@@ -63,27 +63,45 @@ impl Output {
         }
     }
 
-    /// Prints one thing: as a table of members and values, or as JSON.
+    /// Prints one thing: as a table of members and values, with a table for each list in it, or as JSON.
     ///
     /// # Errors
     /// When it cannot be serialised.
     pub fn one<T: Serialize>(self, thing: &T) -> Result<(), CliError> {
-        match self.format {
-            Format::Json => self.json(thing),
-            Format::Table => {
-                let mut table = new_table();
-                if let Value::Object(members) = serde_json::to_value(thing)? {
-                    for (name, value) in members {
-                        table.add_row([name.replace('_', " "), cell(Some(&value))]);
+        if self.is_json() {
+            return self.json(thing);
+        }
+        let (mut table, mut lists) = (new_table(), vec![]);
+        if let Value::Object(members) = serde_json::to_value(thing)? {
+            for (name, value) in members {
+                match value {
+                    Value::Object(inner) if !is_money(&inner) => {
+                        for (part, value) in inner {
+                            table.add_row([title(&format!("{name} {part}")), cell(Some(&value))]);
+                        }
                     }
+                    Value::Array(items) if items.first().is_some_and(Value::is_object) => {
+                        lists.push((name, items));
+                    }
+                    value => drop(table.add_row([title(&name), cell(Some(&value))])),
                 }
-                self.data(&table.to_string());
-                Ok(())
             }
         }
+        self.data(&table.to_string());
+        for (name, items) in lists {
+            let columns = members_of(&items);
+            self.data(&format!("\n{}", title(&name)));
+            self.rows(&items, &columns.iter().map(String::as_str).collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 
-    /// Prints a document of its own format (CSV, a journal, a completion script) as it is.
+    /// Where a document of its own format (CSV, a journal) goes as it is made.
+    pub fn stream(self) -> impl Write + Send {
+        std::io::BufWriter::new(std::io::stdout())
+    }
+
+    /// Prints a document of its own format as it is.
     pub fn raw(self, text: &str) {
         self.data(text.trim_end_matches('\n'));
     }
@@ -130,7 +148,26 @@ fn new_table() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     table.set_content_arrangement(ContentArrangement::Dynamic);
+    // Where nobody looks, nothing is wrapped.
+    if let Some((width, _)) = terminal_size::terminal_size_of(std::io::stdout()) {
+        table.set_width(width.0);
+    }
     table
+}
+
+fn title(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// Names of all members of some objects, in the order they first appear.
+fn members_of(items: &[Value]) -> Vec<String> {
+    let mut names: Vec<String> = vec![];
+    for name in items.iter().filter_map(Value::as_object).flat_map(|members| members.keys()) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 fn cell(value: Option<&Value>) -> String {
@@ -139,6 +176,12 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Object(members)) if is_money(members) => {
             format!("{} {}", cell(members.get("amount")), cell(members.get("currency")))
+        }
+        Some(Value::Object(members)) => {
+            let said = members
+                .iter()
+                .map(|(name, value)| format!("{} {}", title(name), cell(Some(value))));
+            said.collect::<Vec<_>>().join(", ")
         }
         Some(Value::Array(items)) => {
             items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(", ")

@@ -1,7 +1,9 @@
 //! `cairn process`: process managers, and the verbs for what is stuck.
-use cairn_commands::processes::operator::{self, Decision, Filter, Summary};
+use cairn_commands::processes::operator::{self, Decision, Details, Filter, Summary};
+use cairn_projections::operations::interventions;
+use clap::ValueEnum;
 
-use super::args::{IntentArgs, ProcessCommand};
+use super::args::{IntentArgs, ProcessCommand, StatusArg};
 use super::exit::CliError;
 use super::output::Output;
 use super::session::{Session, SessionParts};
@@ -19,7 +21,7 @@ pub(super) async fn run(
         ProcessCommand::Show { process, key } => {
             let shown = operator::show(parts.pool(), &process, &key).await?;
             let missing = || CliError::not_found("process", &format!("{process} of {key}"));
-            output.one(&shown.ok_or_else(missing)?)
+            show(&parts, &shown.ok_or_else(missing)?, output).await
         }
         ProcessCommand::Retry(args) => {
             let (context, decision) = (parts.context(None), decision(args));
@@ -40,15 +42,29 @@ pub(super) async fn run(
     .await
 }
 
+/// With what people were asked and answered about each of its intents.
+async fn show(parts: &SessionParts, shown: &Details, output: Output) -> Result<(), CliError> {
+    parts.catch_up(&[interventions::NAME]).await?;
+    let mut asked = vec![];
+    for intent in &shown.intents {
+        asked.extend(interventions::get(parts.pool(), &intent.id).await?);
+    }
+    let mut shown = serde_json::to_value(shown)?;
+    shown["interventions"] = serde_json::to_value(asked)?;
+    output.one(&shown)
+}
+
 fn decision(args: IntentArgs) -> Decision {
     Decision { intent_id: args.intent_id, reason: args.reason }
 }
 
 async fn list(
     parts: &SessionParts,
-    status: Option<String>,
+    status: Option<StatusArg>,
     output: Output,
 ) -> Result<(), CliError> {
+    let status = status.as_ref().and_then(ValueEnum::to_possible_value);
+    let status = status.map(|value| value.get_name().to_owned());
     let mut rows: Vec<Summary> = vec![];
     loop {
         let after = rows.last().map(|row| format!("{}/{}", row.process, row.key));

@@ -2,6 +2,7 @@
 use cairn_identity::Role;
 use cairn_projections::identity::api_keys;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::args::ServeArgs;
@@ -11,7 +12,7 @@ use super::output::Output;
 use super::session::SessionParts;
 use crate::config::Config;
 use crate::http::server::bind;
-use crate::outside::{self, OutsideError};
+use crate::outside::{self, OutsideError, Payments};
 use crate::wiring::{OpenError, Platform, Server};
 
 impl From<OpenError> for CliError {
@@ -66,6 +67,33 @@ async fn run(
     greet: impl AsyncFnOnce(&SessionParts, Output) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let mut stops = Stops::new()?;
+    let open = stops.until(open(config, dev)).await??;
+    let url = open.url.clone();
+    output.say(&format!("Cairn listens on {url}; the API is described at {url}/openapi.json"));
+    if output.is_json() {
+        output.json_line(&serde_json::json!({ "listening": url }))?;
+    }
+    let parts = SessionParts::new(&open.platform, config);
+    let greeted = stops.until(greet(&parts, output)).await.and_then(|greeted| greeted);
+    if greeted.is_ok() {
+        stops.wait().await;
+        output.say("stopping: what has begun is finished first; once more, and it is not");
+    }
+    stops.until(open.close(config)).await?;
+    greeted
+}
+
+/// A server and all that it stands on.
+struct Open {
+    platform: Platform,
+    payments: Payments,
+    server: Server,
+    url: String,
+    unguarded: CancellationToken,
+    guarding: JoinHandle<()>,
+}
+
+async fn open(config: &Config, dev: bool) -> Result<Open, CliError> {
     let listeners = bind(&config.listen).await.map_err(|error| {
         CliError::new(Exit::Unavailable, "address_unavailable", error.to_string())
     })?;
@@ -79,24 +107,22 @@ async fn run(
     let unguarded = CancellationToken::new();
     let guarding = platform.guard_database(unguarded.clone());
     payments.deliver_to(&url);
-    output.say(&format!("Cairn listens on {url}; the API is described at {url}/openapi.json"));
-    let parts = SessionParts::new(&platform, config);
-    let greeted = greet(&parts, output).await;
-    if greeted.is_ok() {
-        stops.wait().await;
-        output.say("stopping: what has begun is finished first");
+    Ok(Open { platform, payments, server, url, unguarded, guarding })
+}
+
+impl Open {
+    async fn close(self, config: &Config) {
+        self.server.stop().await;
+        self.payments.shutdown(&config.data).await;
+        self.unguarded.cancel();
+        let _ = self.guarding.await;
+        self.platform.close().await;
     }
-    server.stop().await;
-    payments.shutdown(&config.data).await;
-    unguarded.cancel();
-    let _ = guarding.await;
-    platform.close().await;
-    greeted
 }
 
 /// Prints an operator's and a customer's key, the first time.
 async fn greet(parts: &SessionParts, output: Output) -> Result<(), CliError> {
-    parts.catch_up().await?;
+    parts.catch_up(&[api_keys::NAME]).await?;
     if !api_keys::list(parts.pool(), None, None, 1).await?.items.is_empty() {
         output.say("Keys were made before; `cairn keys create` makes more.");
         return Ok(());
@@ -123,6 +149,14 @@ impl Stops {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
+    }
+
+    /// Does something, unless one of them comes first: it is then left where it is.
+    pub(super) async fn until<T>(&mut self, work: impl Future<Output = T>) -> Result<T, CliError> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.wait() => Err(CliError::new(Exit::Failure, "interrupted", "stopped at once")),
+        }
     }
 
     /// Until one of them comes.

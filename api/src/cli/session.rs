@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cairn_commands::{CommandContext, Commands};
 use cairn_core::OrganisationId;
-use cairn_projections::Projector;
+use cairn_projections::{EngineError, Projector};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -27,6 +27,9 @@ pub struct Session {
 impl Session {
     /// Opens the platform: the server of `DATABASE_URL`, or the private cluster, joined or started.
     pub async fn open(config: &Config) -> Result<Self, CliError> {
+        if config.database_url.is_none() && !config.data.join("postgres").exists() {
+            return Err(no_data(config));
+        }
         let platform = Platform::open(config, false).await?;
         let stop = CancellationToken::new();
         let following = platform.follow(stop.clone());
@@ -56,6 +59,15 @@ impl Session {
     }
 }
 
+/// A command never begins a cluster by itself: most likely it was typed in another directory than was meant.
+fn no_data(config: &Config) -> CliError {
+    let message = format!(
+        "there is no Cairn in {}: set CAIRN_DATA or DATABASE_URL, or begin one here with `cairn migrate up`",
+        config.data.display()
+    );
+    CliError::new(Exit::Unavailable, "no_data", message)
+}
+
 /// What a command works with.
 #[derive(Clone)]
 pub struct SessionParts {
@@ -83,17 +95,26 @@ impl SessionParts {
         self.commands.executor.log().pool()
     }
 
-    /// Waits until the views show everything that is in the log now.
-    pub async fn catch_up(&self) -> Result<i64, CliError> {
+    /// Waits until these views show everything that is in the log now.
+    pub async fn catch_up(&self, views: &[&str]) -> Result<(), CliError> {
         let head = self.commands.executor.log().head().await?;
-        self.reach(head).await
+        for view in views {
+            self.reach(view, head).await?;
+        }
+        Ok(())
     }
 
-    /// Waits until the views show a position.
-    pub async fn reach(&self, position: i64) -> Result<i64, CliError> {
-        self.projector.wait_for(position, CATCH_UP).await.map_err(|error| {
-            CliError::new(Exit::Unavailable, "position_not_reached", error.to_string())
-        })
+    /// Waits until a view shows a position.
+    pub async fn reach(&self, view: &str, position: i64) -> Result<i64, CliError> {
+        let late = |why: String| CliError::new(Exit::Unavailable, "position_not_reached", why);
+        match self.projector.check_version(view).await {
+            Err(error @ (EngineError::Older { .. } | EngineError::Newer { .. })) => {
+                return Err(late(error.to_string()));
+            }
+            checked => checked?,
+        }
+        let reached = self.projector.wait_for_view(view, position, CATCH_UP).await;
+        reached.map_err(|error| late(format!("{view}: {error}")))
     }
 
     /// Identity of one command typed here: the key it was given or a new one, the operating system's user as actor.

@@ -51,7 +51,7 @@ async fn change(parts: &SessionParts, command: SkusCommand) -> Result<(String, i
 }
 
 async fn list(parts: &SessionParts, output: Output) -> Result<(), CliError> {
-    parts.catch_up().await?;
+    parts.catch_up(&[view::NAME]).await?;
     let rows = all_pages(async |after| Ok(view::list(parts.pool(), true, after, 200).await?));
     let rows: Vec<_> = rows.await?.into_iter().map(Sku::from).collect();
     output.rows(&rows, &["sku_id", "resources", "prices", "retired"])

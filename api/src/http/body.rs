@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::arrival::Late;
 use crate::problem::{FieldError, Problem};
 
 /// Largest JSON body.
@@ -15,9 +16,12 @@ pub const WEBHOOK_MAX: usize = 1 << 20;
 /// The whole body.
 ///
 /// # Errors
-/// `body_too_large`, or `body_malformed` when it broke off.
+/// `body_too_large`, `body_timeout`, or `body_malformed` when it broke off.
 pub async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
     to_bytes(body, limit).await.map_err(|error| {
+        if is_late(&error) {
+            return Problem::new("body_timeout", "send the whole request again");
+        }
         let too_large = std::error::Error::source(&error)
             .is_some_and(|cause| cause.to_string().contains("length limit exceeded"));
         if too_large {
@@ -26,6 +30,17 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
             Problem::new("body_malformed", format!("the body broke off: {error}"))
         }
     })
+}
+
+fn is_late(error: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<Late>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Reads the body as `T`. An empty body reads as `{}`.

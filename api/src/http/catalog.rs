@@ -14,7 +14,7 @@ use super::reader::{ListQuery, Reader, Seen};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
 use super::wish::Wish;
-use crate::problem::{Missing, Problem};
+use crate::problem::Problem;
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -33,8 +33,9 @@ async fn list_skus(
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Sku>>, Problem> {
     let page = reader.query.page()?;
+    let at = reader.reach(&api, sku_view::NAME).await?;
     let rows = sku_view::list(api.pool(), false, page.after, page.limit).await?;
-    Ok(reader.saw(Page::of(rows, Sku::from)))
+    Ok(at.saw(Page::of(rows, Sku::from)))
 }
 
 /// Defines a SKU. Its resources never change.
@@ -62,7 +63,6 @@ async fn set_sku_price(
     Path(sku_id): Path<String>,
     wish: Wish<PriceBody>,
 ) -> Result<Done<SkuDone>, Problem> {
-    check_form(&sku_id)?;
     let price = money::parse(&wish.body.amount, &wish.body.currency).map_err(Problem::invalid)?;
     let input = SetPrice { sku_id: sku_id.clone(), per_hour: price, effective_at: None };
     let done = catalog::set_price(&api.commands, &wish.context, input).await?;
@@ -71,7 +71,7 @@ async fn set_sku_price(
 
 /// Sells a SKU no longer. Running rentals keep it.
 #[utoipa::path(post, path = "/v1/skus/{sku_id}/retire", operation_id = "retire_sku", tag = "catalog",
-    security(("api_key" = [])),
+    request_body = Option<Nothing>, security(("api_key" = [])),
     params(
         ("sku_id" = String, Path, description = "The SKU"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),
@@ -82,14 +82,8 @@ async fn retire_sku(
     Path(sku_id): Path<String>,
     wish: Wish<Nothing>,
 ) -> Result<Done<SkuDone>, Problem> {
-    check_form(&sku_id)?;
     let done = catalog::retire_sku(&api.commands, &wish.context, &sku_id).await?;
     Ok(Done::ok(&done, SkuDone { sku_id }))
-}
-
-/// What cannot be the id of a SKU is not the id of one.
-fn check_form(sku_id: &str) -> Result<(), Problem> {
-    cairn_catalog::check_sku_id(sku_id).map_err(|_| Problem::missing(Missing::Sku))
 }
 
 /// A SKU to define.

@@ -52,10 +52,11 @@ async fn list_allocations(
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Allocation>>, Problem> {
     let page = reader.query.page()?;
+    let at = reader.reach(&api, view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
     let filter = view::Filter { organisation, ..view::Filter::default() };
     let rows = view::list(api.pool(), filter, page.after, page.limit).await?;
-    Ok(reader.saw(Page::of(rows, Allocation::from)))
+    Ok(at.saw(Page::of(rows, Allocation::from)))
 }
 
 /// One rental.
@@ -67,18 +68,19 @@ async fn get_allocation(
     reader: Reader<OneQuery>,
     Path(id): Path<String>,
 ) -> Result<Seen<Allocation>, Problem> {
+    let at = reader.reach(&api, view::NAME).await?;
     let row = view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Allocation))?;
     let mut shown = Allocation::from(row);
     if let Some(ssh) = &mut shown.ssh {
         ssh.known_hosts = api.enrolments.authority.known_hosts_line().ok();
     }
-    Ok(reader.saw(shown))
+    Ok(at.saw(shown))
 }
 
 /// Ends a rental. The meter stops at once; everything on the node is taken away.
 #[utoipa::path(post, path = "/v1/allocations/{allocation_id}/release", operation_id = "release_allocation",
-    tag = "compute", security(("api_key" = [])),
+    tag = "compute", request_body = Option<Nothing>, security(("api_key" = [])),
     params(
         ("allocation_id" = String, Path, description = "`alloc_…`"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),
@@ -111,11 +113,12 @@ async fn get_allocation_steps(
     reader: Reader<OneQuery>,
     Path(id): Path<String>,
 ) -> Result<Seen<Timeline>, Problem> {
+    let at = reader.reach(&api, timeline::NAME).await?;
     let rows = timeline::list(api.pool(), reader.caller.narrowed_to(), &id).await?;
     if rows.is_empty() {
         return Err(Problem::missing(Missing::Allocation));
     }
-    Ok(reader.saw(Timeline { items: rows.into_iter().map(TimelineEntry::from).collect() }))
+    Ok(at.saw(Timeline { items: rows.into_iter().map(TimelineEntry::from).collect() }))
 }
 
 /// What to rent.

@@ -4,9 +4,12 @@ use std::sync::LazyLock;
 use axum::extract::Path;
 use axum::http::header;
 use axum::response::IntoResponse;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref};
+use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, Required};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -43,8 +46,56 @@ impl Modify for Security {
     }
 }
 
-/// Says of every operation how it answers when something is wrong: always with a problem.
-pub fn describe_problems(document: &mut utoipa::openapi::OpenApi) {
+/// Says of every operation what holds for all of them: headers both ways, and that it answers with a problem when something is wrong.
+pub fn describe_whole(document: &mut utoipa::openapi::OpenApi) {
+    describe_problems(document);
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            describe_headers(operation);
+        }
+    }
+}
+
+fn describe_headers(operation: &mut Operation) {
+    let guarded = operation.security.is_some();
+    let parameters = operation.parameters.get_or_insert_default();
+    let waits = parameters.iter().any(|parameter| parameter.name == "min_position");
+    for parameter in parameters.iter_mut().filter(|p| p.name == "Idempotency-Key") {
+        parameter.description = Some(IDEMPOTENCY_KEY.to_owned());
+    }
+    if waits {
+        parameters.push(header_parameter("Cairn-Min-Position", MIN_POSITION, Type::Integer));
+    }
+    parameters.push(header_parameter("X-Request-Id", REQUEST_ID, Type::String));
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        let mut add = |name: &str, text: &str, kind| {
+            let header = HeaderBuilder::new().schema(Object::with_type(kind));
+            response.headers.insert(name.to_owned(), header.description(Some(text)).build());
+        };
+        add("X-Request-Id", "Names this request in the server's log", Type::String);
+        let told = guarded && (waits || IDEMPOTENT.contains(&status.as_str()));
+        if told && status.starts_with('2') {
+            add("Cairn-Position", "Place in the log that the answer is as new as", Type::Integer);
+        }
+    }
+}
+
+/// Statuses that only commands answer with besides 200.
+const IDEMPOTENT: [&str; 2] = ["201", "202"];
+const IDEMPOTENCY_KEY: &str = "1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome \
+    under a key stands for ever, refusals by business rules included. Keys are the organisation's own.";
+const MIN_POSITION: &str = "The same as `min_position`, which goes before it";
+const REQUEST_ID: &str = "Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; \
+    a new one is made when it is absent or another";
+
+fn header_parameter(name: &str, text: &str, kind: Type) -> Parameter {
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
+    let parameter = parameter.required(Required::False).description(Some(text));
+    parameter.schema(Some(Object::with_type(kind))).build()
+}
+
+fn describe_problems(document: &mut utoipa::openapi::OpenApi) {
     let problem = |description: &str| {
         let schema = Ref::from_schema_name("Problem");
         let content = ContentBuilder::new().schema(Some(schema)).build();

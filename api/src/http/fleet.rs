@@ -22,7 +22,7 @@ use super::body;
 use super::page::Page;
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::request_id::RequestId;
-use super::shapes::ResourcesDto;
+use super::shapes::{EnrolAnswer, EnrolBody, ResourcesDto};
 use super::state::Api;
 use super::wish::Wish;
 use crate::problem::{Missing, Problem};
@@ -94,8 +94,9 @@ async fn list_nodes(
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Node>>, Problem> {
     let page = reader.query.page()?;
+    let at = reader.reach(&api, view::NAME).await?;
     let rows = view::list(api.pool(), view::Filter::default(), page.after, page.limit).await?;
-    Ok(reader.saw(Page::of(rows, Node::from)))
+    Ok(at.saw(Page::of(rows, Node::from)))
 }
 
 /// One node.
@@ -107,15 +108,16 @@ async fn get_node(
     reader: Reader<OneQuery>,
     Path(id): Path<String>,
 ) -> Result<Seen<Node>, Problem> {
+    let at = reader.reach(&api, view::NAME).await?;
     let row = view::get(api.pool(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Node))?;
-    Ok(reader.saw(row.into()))
+    Ok(at.saw(row.into()))
 }
 
 /// Lets a node in that presents a valid token, pins its host keys, and answers with the keys it is to trust.
 #[utoipa::path(post, path = "/v1/nodes/enrol", operation_id = "enrol_node", tag = "fleet",
-    request_body = serde_json::Value,
-    responses((status = 200, description = "The signed answer", body = serde_json::Value)))]
+    request_body = EnrolBody,
+    responses((status = 200, description = "The signed answer", body = EnrolAnswer)))]
 async fn enrol_node(
     State(api): State<Api>,
     wish: Enrolment,

@@ -76,14 +76,26 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
     response
 }
 
-/// U+0000 names nothing, and the database cannot even be asked for it.
+/// U+0000 and what is not UTF-8 name nothing, and the database cannot even be asked for them.
 fn unspeakable(uri: &Uri) -> Option<Problem> {
-    let detail = "there is no U+0000 in any name here";
-    if uri.path().contains("%00") {
+    let detail = "every name here is UTF-8 without U+0000";
+    if !is_text(uri.path()) {
         return Some(Problem::new("route_not_found", detail));
     }
-    let in_query = uri.query().is_some_and(|query| query.contains("%00"));
+    let in_query = uri.query().is_some_and(|query| !is_text(query));
     in_query.then(|| Problem::new("query_invalid", detail))
+}
+
+/// Whether it is such a text once its percent signs are resolved.
+fn is_text(encoded: &str) -> bool {
+    let (mut bytes, mut rest) = (vec![], encoded.as_bytes());
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| first == b'%');
+        let escaped = escaped.and_then(|pair| hex::decode(pair).ok()?.pop());
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    !bytes.contains(&0) && String::from_utf8(bytes).is_ok()
 }
 
 async fn pass(api: &Api, request: &mut Request, operation: &str) -> Result<(), Problem> {
@@ -132,4 +144,19 @@ fn bearer(headers: &HeaderMap) -> Result<ApiKeySecret, Problem> {
     }
     ApiKeySecret::parse(token.trim())
         .map_err(|error| Problem::new("api_key_malformed", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_text;
+
+    #[test]
+    fn text_is_utf_8_without_nul() {
+        for text in ["", "/v1/a", "/%C3%A9", "/100%", "/%zz", "/%2500"] {
+            assert!(is_text(text), "{text}");
+        }
+        for other in ["/%00", "/%FF", "/%ff", "/%C3", "/%C3(", "/a%c3%28"] {
+            assert!(!is_text(other), "{other}");
+        }
+    }
 }

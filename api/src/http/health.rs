@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use cairn_commands::processes::operator;
+use cairn_projections::ProjectionStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -95,15 +96,22 @@ async fn database(api: &Api) -> PartHealth {
 async fn projections(api: &Api) -> PartHealth {
     let ask = async {
         let all = api.views.projector().status().await.map_err(|e| e.to_string())?;
-        let late = all.iter().filter(|p| p.lag_seconds > LAG_MAX_SECONDS);
-        let late: Vec<_> = late.map(|p| format!("{} by {:.0} s", p.name, p.lag_seconds)).collect();
-        if late.is_empty() {
-            Ok(format!("{} follow the log", all.len()))
-        } else {
-            Err(format!("behind: {}", late.join(", ")))
-        }
+        stand(&all)
     };
     part("projections", tokio::time::timeout(PATIENCE, ask).await)
+}
+
+/// Rows of an older version are served as they are while newer ones are folded beside them: that is no fault, however long it takes.
+fn stand(all: &[ProjectionStatus]) -> Result<String, String> {
+    let (current, older): (Vec<_>, Vec<_>) = all.iter().partition(|p| p.version >= p.code_version);
+    let late = current.iter().filter(|p| p.lag_seconds > LAG_MAX_SECONDS);
+    let late: Vec<_> = late.map(|p| format!("{} by {:.0} s", p.name, p.lag_seconds)).collect();
+    if !late.is_empty() {
+        return Err(format!("behind: {}", late.join(", ")));
+    }
+    let older: Vec<_> = older.iter().map(|p| &*p.name).collect();
+    let anew = if older.is_empty() { "" } else { "; folded anew: " };
+    Ok(format!("{} follow the log{anew}{}", current.len(), older.join(", ")))
 }
 
 async fn processes(api: &Api) -> PartHealth {
@@ -118,4 +126,33 @@ async fn processes(api: &Api) -> PartHealth {
         if seconds > PROCESS_LAG_MAX_SECONDS { Err(detail) } else { Ok(detail) }
     };
     part("processes", tokio::time::timeout(PATIENCE, ask).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ProjectionStatus, stand};
+
+    fn status(name: &str, version: i32, lag_seconds: f64) -> ProjectionStatus {
+        ProjectionStatus {
+            name: name.to_owned(),
+            version,
+            code_version: 2,
+            position: 0,
+            head: 9,
+            lag_events: 9,
+            lag_seconds,
+            parked_keys: 0,
+            parked_events: 0,
+            skipped_events: 0,
+            updated_at: None,
+        }
+    }
+
+    #[test]
+    fn a_view_that_lags_is_unfit_and_one_that_is_folded_anew_is_not() {
+        let anew = stand(&[status("a/b", 1, 900.0), status("c/d", 2, 0.0)]);
+        assert_eq!(anew, Ok("1 follow the log; folded anew: a/b".to_owned()));
+        let late = stand(&[status("a/b", 1, 0.0), status("c/d", 2, 31.0)]);
+        assert_eq!(late, Err("behind: c/d by 31 s".to_owned()));
+    }
 }

@@ -27,9 +27,10 @@ async fn get_balance(
     reader: Reader<BooksQuery>,
 ) -> Result<Seen<Page<Wallet>>, Problem> {
     let page = reader.query.page()?;
-    let whose = Some(whose(&reader)?);
-    let rows = balances::list(api.pool(), whose, page.after, page.limit).await?;
-    Ok(reader.saw(Page::of(rows, Wallet::from)))
+    let at = reader.reach(&api, balances::NAME).await?;
+    let (whose, currency) = (Some(whose(&reader)?), currency(&reader)?);
+    let rows = balances::list(api.pool(), whose, currency, page.after, page.limit).await?;
+    Ok(at.saw(Page::of(rows, Wallet::from)))
 }
 
 /// Every movement of the wallets, newest first.
@@ -41,9 +42,10 @@ async fn get_statement(
     reader: Reader<BooksQuery>,
 ) -> Result<Seen<Page<StatementLine>>, Problem> {
     let page = reader.query.page()?;
+    let at = reader.reach(&api, statement::NAME).await?;
     let (whose, currency) = (whose(&reader)?, currency(&reader)?);
     let rows = statement::list(api.pool(), whose, currency, page.after, page.limit).await?;
-    Ok(reader.saw(Page::of(rows, StatementLine::from)))
+    Ok(at.saw(Page::of(rows, StatementLine::from)))
 }
 
 /// Whose books: the caller's, or those of the organisation asked for. A foreign one looks like one without books.

@@ -3,6 +3,7 @@
 //! A request passes, outermost first: its id, its count, its own task with a time limit, the guard, and then one handler of at most 15
 //! lines: extract, command or query, answer.
 pub mod answer;
+pub mod arrival;
 pub mod body;
 pub mod catalog;
 pub mod compute;
@@ -12,6 +13,7 @@ pub mod guard;
 pub mod health;
 pub mod identity;
 pub mod ledger;
+pub mod limits;
 pub mod money;
 pub mod page;
 pub mod payments;
@@ -46,7 +48,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(documents::routes());
-    documents::describe_problems(router.get_openapi_mut());
+    documents::describe_whole(router.get_openapi_mut());
     router
 }
 

@@ -52,9 +52,10 @@ async fn list_top_ups(
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<TopUp>>, Problem> {
     let page = reader.query.page()?;
+    let at = reader.reach(&api, payment_view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
     let rows = payment_view::list(api.pool(), organisation, page.after, page.limit).await?;
-    Ok(reader.saw(Page::of(rows, TopUp::from)))
+    Ok(at.saw(Page::of(rows, TopUp::from)))
 }
 
 /// One top-up.
@@ -66,9 +67,10 @@ async fn get_top_up(
     reader: Reader<OneQuery>,
     Path(id): Path<String>,
 ) -> Result<Seen<TopUp>, Problem> {
+    let at = reader.reach(&api, payment_view::NAME).await?;
     let row = payment_view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Payment))?;
-    Ok(reader.saw(row.into()))
+    Ok(at.saw(row.into()))
 }
 
 /// What the customer's browser needs to confirm a top-up at the provider. Never stored.
@@ -81,12 +83,13 @@ async fn get_top_up_secret(
     reader: Reader<OneQuery>,
     Path(id): Path<String>,
 ) -> Result<Seen<ClientSecret>, Problem> {
+    let at = reader.reach(&api, payment_view::NAME).await?;
     let payment = own_payment(&api, &reader.caller, &id).await?;
     let provider_id = payment.provider_id.ok_or_else(|| {
         Problem::new("payment_in_wrong_state", "the provider does not know of it yet; ask again")
     })?;
     let client_secret = api.payments.client_secret(&provider_id).await?;
-    Ok(reader.saw(ClientSecret { client_secret }))
+    Ok(at.saw(ClientSecret { client_secret }))
 }
 
 /// Gives money back to the card it came from. The wallet is reduced at once; a failed refund returns it.
@@ -113,10 +116,11 @@ async fn list_refunds(
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Refund>>, Problem> {
     let page = reader.query.page()?;
+    let at = reader.reach(&api, refund_view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
     let filter = refund_view::Filter { organisation, payment_id: None };
     let rows = refund_view::list(api.pool(), filter, page.after, page.limit).await?;
-    Ok(reader.saw(Page::of(rows, Refund::from)))
+    Ok(at.saw(Page::of(rows, Refund::from)))
 }
 
 /// One refund.
@@ -128,9 +132,10 @@ async fn get_refund(
     reader: Reader<OneQuery>,
     Path(id): Path<String>,
 ) -> Result<Seen<Refund>, Problem> {
+    let at = reader.reach(&api, refund_view::NAME).await?;
     let row = refund_view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Refund))?;
-    Ok(reader.saw(row.into()))
+    Ok(at.saw(row.into()))
 }
 
 /// A payment as the log has it, if it is the caller's.

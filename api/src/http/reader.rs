@@ -96,21 +96,21 @@ impl BooksQuery {
     }
 }
 
-/// A parsed reading request, after the wait it asked for.
+/// A parsed reading request.
 #[derive(Debug)]
 pub struct Reader<Q> {
     /// Who asks.
     pub caller: Caller,
     /// What exactly.
     pub query: Q,
-    /// Position that every view had reached before the answer was read.
-    position: i64,
+    /// The position that the answer must show.
+    wanted: Option<i64>,
 }
 
-impl<Q: DeserializeOwned + AsksPosition + Send> FromRequestParts<Api> for Reader<Q> {
+impl<Q: DeserializeOwned + AsksPosition + Send, S: Send + Sync> FromRequestParts<S> for Reader<Q> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let caller = *parts
             .extensions
             .get::<Caller>()
@@ -119,8 +119,7 @@ impl<Q: DeserializeOwned + AsksPosition + Send> FromRequestParts<Api> for Reader
             .await
             .map_err(|error| Problem::new("query_invalid", error.body_text()))?;
         let wanted = query.min_position().map(Ok).or_else(|| from_header(parts)).transpose()?;
-        let position = api.views.reach(wanted, PATIENCE).await?;
-        Ok(Self { caller, query, position })
+        Ok(Self { caller, query, wanted })
     }
 }
 
@@ -131,9 +130,23 @@ fn from_header(parts: &Parts) -> Option<Result<i64, Problem>> {
 }
 
 impl<Q> Reader<Q> {
+    /// Waits until the view that is read shows the position asked for. Comes before the rows: they are then at least as new.
+    ///
+    /// # Errors
+    /// `position_unknown`, `position_not_reached` or `database_unavailable`.
+    pub async fn reach(&self, api: &Api, view: &'static str) -> Result<Reached, Problem> {
+        api.views.reach(view, self.wanted, PATIENCE).await.map(Reached)
+    }
+}
+
+/// The position that the view had reached before its rows were read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reached(i64);
+
+impl Reached {
     /// An answer as of the position.
-    pub const fn saw<T: Serialize>(&self, body: T) -> Seen<T> {
-        Seen { body, position: self.position }
+    pub const fn saw<T: Serialize>(self, body: T) -> Seen<T> {
+        Seen { body, position: self.0 }
     }
 }
 

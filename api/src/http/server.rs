@@ -3,11 +3,21 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-const DRAIN: Duration = Duration::from_secs(10);
+use super::limits::Limits;
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Binds every address.
 ///
@@ -24,37 +34,59 @@ pub async fn bind(addresses: &[SocketAddr]) -> std::io::Result<Vec<TcpListener>>
     Ok(listeners)
 }
 
-/// Serves until the token is cancelled, then lets what has begun finish, for at most ten seconds.
-///
-/// # Errors
-/// When a listener fails.
+/// Serves until the token is cancelled, then lets what has begun finish, within the limits.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     service: Router,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let mut servers = JoinSet::new();
+    (limits, stop): (Limits, CancellationToken),
+) {
+    let mut doors = JoinSet::new();
     for listener in listeners {
-        let app = service.clone().into_make_service_with_connect_info::<SocketAddr>();
-        let stopped = stop.clone().cancelled_owned();
-        servers
-            .spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
+        doors.spawn(door(listener, service.clone(), (limits, stop.clone())));
     }
-    let all = async {
-        while let Some(ended) = servers.join_next().await {
-            ended.map_err(std::io::Error::other)??;
+    while let Some(ended) = doors.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a listener ended badly");
         }
-        Ok(())
-    };
-    let deadline = async {
-        stop.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        ended = all => ended,
-        () = deadline => {
-            tracing::warn!("connections that would not end were cut");
-            Ok(())
-        }
+    }
+}
+
+/// One listener and its connections.
+async fn door(listener: TcpListener, service: Router, (limits, stop): (Limits, CancellationToken)) {
+    let (mut connections, graceful) = (JoinSet::new(), GracefulShutdown::new());
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Too many open files, or a client that left at once: neither ends the server.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let app = TowerToHyperService::new(service.clone());
+        let named = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            app.call(request)
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), named);
+        let watched = graceful.watch(connection);
+        connections.spawn(async move {
+            if let Err(error) = watched.await {
+                tracing::debug!(%error, %peer, "a connection broke");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!(left = connections.len(), "connections that would not end are cut");
     }
 }

@@ -45,3 +45,31 @@ impl ResourcesDto {
         }
     }
 }
+
+/// What a node posts of itself; `cairn-node enrol` makes it.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "describes what infra/node reads and writes")]
+pub struct EnrolBody {
+    /// From the invitation; shown once, good for one node.
+    token: String,
+    /// How the node calls itself.
+    hostname: String,
+    /// Where its SSH server is; where the request came from when absent.
+    address: Option<String>,
+    /// Port of its SSH server.
+    port: u16,
+    /// Its public host keys, `type base64`.
+    host_keys: Vec<String>,
+    /// What it is and has, as its helper saw it.
+    facts: serde_json::Value,
+}
+
+/// What a node is answered: text, and the signature by which it knows who says so.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "describes what infra/node reads and writes")]
+pub struct EnrolAnswer {
+    /// JSON text: the keys that the node is to trust, and its certificates.
+    answer: String,
+    /// Armoured SSH signature over the text by the authority named in the invitation.
+    signature: String,
+}

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use super::fleet::Enrolments;
+use super::limits::Limits;
 use crate::auth::KeyDirectory;
 use crate::problem::Problem;
 
@@ -38,6 +39,8 @@ pub struct Parts {
     pub metrics: Option<PrometheusHandle>,
     /// How nodes and customers reach this server.
     pub public_url: String,
+    /// How long anybody waits.
+    pub limits: Limits,
 }
 
 /// The API; clones share it.
@@ -98,11 +101,16 @@ impl Views {
         &self.projector
     }
 
-    /// Waits until every view is at `wanted`; answers the position that all of them have reached.
+    /// Waits until a view is at `wanted`; answers the position that it has reached.
     ///
     /// # Errors
     /// `position_unknown`, `position_not_reached` or `database_unavailable`.
-    pub async fn reach(&self, wanted: Option<i64>, within: Duration) -> Result<i64, Problem> {
+    pub async fn reach(
+        &self,
+        view: &'static str,
+        wanted: Option<i64>,
+        within: Duration,
+    ) -> Result<i64, Problem> {
         let wanted = wanted.unwrap_or(0);
         if wanted > 0 {
             let head = self.log.head().await?;
@@ -111,10 +119,10 @@ impl Views {
                 return Err(Problem::new("position_unknown", detail));
             }
         }
-        self.projector.wait_for(wanted, within).await.map_err(|error| match error {
+        self.projector.wait_for_view(view, wanted, within).await.map_err(|error| match error {
             WaitError::TimedOut { reached, .. } => Problem::new(
                 "position_not_reached",
-                format!("the views are at {reached}, not yet at {wanted}"),
+                format!("{view} is at {reached}, not yet at {wanted}"),
             ),
             WaitError::Engine(error) => error.into(),
         })

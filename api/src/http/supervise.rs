@@ -1,22 +1,20 @@
 //! Every request runs in a task of its own, tracked until it ends: a client that hangs up stops nothing half way, and a shutdown waits.
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{counter, histogram};
 use tracing::Instrument as _;
 
+use super::arrival::Arrival;
 use super::guard::Operation;
 use super::request_id::RequestId;
 use super::state::Api;
 use crate::problem::Problem;
 use crate::trace::Trace;
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Runs the rest of the request in a tracked task, for at most thirty seconds; a panic is an `internal` problem.
+/// Runs the rest of the request in a tracked task, and waits for its answer a limited time; a panic is an `internal` problem.
 pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> Response {
     if api.tasks.is_closed() {
         let detail = "it finishes what it has begun and takes nothing new";
@@ -26,11 +24,15 @@ pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> 
     let (request_id, trace_id) = names(&request);
     let path = request.uri().path();
     let span = tracing::info_span!("request", %method, path, request_id, trace_id);
+    let arrival = Arrival::default();
+    let request = request.map(|body| arrival.watch(body, api.limits.body));
     let task = api.tasks.spawn(next.run(request).instrument(span));
-    match tokio::time::timeout(PATIENCE, task).await {
+    let handler = task.abort_handle();
+    match tokio::time::timeout(api.limits.answer, task).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => Problem::internal(&format!("the handler died: {error}")).into_response(),
-        Err(_) if method == Method::GET => {
+        Err(_) if arrival.refuse() || method.is_safe() => {
+            handler.abort();
             Problem::new("timeout", "the answer was not ready in time").into_response()
         }
         Err(_) => {

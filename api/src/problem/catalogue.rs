@@ -46,6 +46,7 @@ codes! {
     body_malformed BAD_REQUEST false "The body is not JSON";
     body_invalid UNPROCESSABLE_ENTITY false "The body does not have the right shape";
     body_too_large PAYLOAD_TOO_LARGE false "The body is too large";
+    body_timeout REQUEST_TIMEOUT true "The body did not arrive in time";
     content_type_unsupported UNSUPPORTED_MEDIA_TYPE false "The body must be application/json";
     query_invalid BAD_REQUEST false "A query parameter is wrong";
     cursor_invalid BAD_REQUEST false "The cursor was not given out by this list";

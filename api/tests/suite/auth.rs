@@ -1,13 +1,16 @@
 //! Who may do what: the table, and every route of the document against it.
+use std::time::{Duration, Instant};
+
 use cairn_api::auth::{Scope, table};
 use cairn_api::http::guard::role_name;
+use cairn_commands::identity::{RevokeKey, revoke_key};
 use cairn_identity::Role;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::openapi::{Operation, operations};
-use crate::support::{Answer, Caller, Stage, answer};
+use crate::support::{Answer, Caller, PATIENCE, Stage, answer};
 
 const ROLES: [Role; 4] = [Role::Owner, Role::Viewer, Role::Operator, Role::Finance];
 
@@ -48,7 +51,7 @@ async fn call(caller: &Caller, operation: &Operation) -> Answer {
         Method::POST => request.header("idempotency-key", "matrix").json(&json!({})),
         _ => request,
     };
-    answer(request.send().await.unwrap()).await
+    answer(request).await
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -91,6 +94,27 @@ async fn only_a_living_key_opens(_: PgPoolOptions, options: PgConnectOptions) {
     let unknown = with(unknown.expose()).get("/v1/whoami").await;
     assert_eq!((unknown.status, unknown.code()), (401, "unauthenticated"));
     let basic = customer.http.get(format!("{}/v1/whoami", stage.base)).basic_auth("a", Some(key));
-    assert_eq!(answer(basic.send().await.unwrap()).await.code(), "unauthenticated");
+    assert_eq!(answer(basic).await.code(), "unauthenticated");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_revoked_key_opens_no_more(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let who = customer.get("/v1/whoami").await;
+    let key_id = who.text("/key_id").parse().unwrap();
+    let input = RevokeKey { key_id, reason: "lost".to_owned() };
+    revoke_key(&stage.commands, &stage.context(), input).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let refused = customer.get("/v1/whoami").await;
+        if refused.status != 200 {
+            assert_eq!((refused.status, refused.code()), (401, "unauthenticated"));
+            break;
+        }
+        assert!(Instant::now() < deadline, "the key still opens");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     stage.strike().await;
 }

@@ -4,11 +4,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::openapi::operations;
 use crate::support::{Answer, Caller, SSH_KEY, Stage, answer};
 
 async fn raw(caller: &Caller, path: &str, content_type: &str, body: Vec<u8>) -> Answer {
     let request = caller.request(Method::POST, path).header("idempotency-key", "raw");
-    answer(request.header("content-type", content_type).body(body).send().await.unwrap()).await
+    answer(request.header("content-type", content_type).body(body)).await
 }
 
 fn expect(answer: &Answer, status: u16, code: &str) {
@@ -32,10 +33,10 @@ async fn a_body_that_is_none_is_refused(_: PgPoolOptions, options: PgConnectOpti
     expect(&post(json, "[".repeat(5_000).into_bytes()).await, 400, "body_malformed");
     expect(&post(json, vec![]).await, 422, "body_invalid");
     let no_key = customer.request(Method::POST, "/v1/top-ups").json(&json!({}));
-    expect(&answer(no_key.send().await.unwrap()).await, 400, "idempotency_key_missing");
+    expect(&answer(no_key).await, 400, "idempotency_key_missing");
     let odd_key = customer.request(Method::POST, "/v1/top-ups").header("idempotency-key", "a b");
     let odd_key = odd_key.json(&json!({}));
-    expect(&answer(odd_key.send().await.unwrap()).await, 400, "idempotency_key_invalid");
+    expect(&answer(odd_key).await, 400, "idempotency_key_invalid");
     assert_eq!(stage.commands.executor.log().head().await.unwrap(), head, "something was written");
     stage.strike().await;
 }
@@ -133,11 +134,12 @@ async fn addresses_and_queries_are_checked(_: PgPoolOptions, options: PgConnectO
     expect(&customer.get("/v1/top-ups?page=2").await, 400, "query_invalid");
     expect(&customer.get("/v1/top-ups?cursor=zzz").await, 400, "cursor_invalid");
     expect(&customer.get("/v1/statement?currency=XXX").await, 400, "query_invalid");
+    expect(&customer.get("/v1/balance?currency=XXX").await, 400, "query_invalid");
     expect(&customer.get("/v1/balance?min_position=999999").await, 400, "position_unknown");
-    let removed = customer.request(Method::DELETE, "/v1/balance").send().await.unwrap();
+    let removed = customer.request(Method::DELETE, "/v1/balance");
     expect(&answer(removed).await, 405, "method_not_allowed");
     let named = customer.request(Method::GET, "/v1/nothing").header("x-request-id", "my-request-7");
-    assert_eq!(answer(named.send().await.unwrap()).await.body["request_id"], "my-request-7");
+    assert_eq!(answer(named).await.body["request_id"], "my-request-7");
     stage.strike().await;
 }
 
@@ -162,6 +164,56 @@ async fn what_the_database_cannot_hold_never_reaches_it(
     expect(&operator.post("/v1/skus/a%00/retire", &json!({})).await, 404, "route_not_found");
     let endless = format!("/v1/skus/{}/prices", &long[..6_000]);
     expect(&operator.post(&endless, &price).await, 404, "unknown_sku");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_name_that_is_no_text_names_nothing_on_any_route(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let roles = [Role::Owner, Role::Operator];
+    let (owner, operator) = (stage.caller(roles[0]).await, stage.caller(roles[1]).await);
+    let named: Vec<_> = operations().into_iter().filter(|o| o.path.contains('{')).collect();
+    assert!(named.len() > 8);
+    for operation in named {
+        let open = operation.path.find('{').unwrap();
+        let close = operation.path.find('}').unwrap();
+        let (head, tail) = (&operation.path[..open], &operation.path[close + 1..]);
+        for name in ["%FF", "%C3%28", "%00", "a%E2%82"] {
+            let path = format!("{head}{name}{tail}");
+            for caller in [&owner, &operator, &stage.nobody()] {
+                let request = caller.request(operation.method.clone(), &path);
+                let request = request.header("idempotency-key", "k").json(&json!({}));
+                expect(&answer(request).await, 404, "route_not_found");
+            }
+        }
+    }
+    expect(&owner.get("/v1/statement?currency=%FF").await, 400, "query_invalid");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_sku_that_cannot_be_is_unknown_and_leaves_no_trace(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let (operator, customer) =
+        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+    stage.open_shop(&operator).await;
+    let rent = |sku: &str| json!({ "sku_id": sku, "currency": "USD", "ssh_public_key": SSH_KEY });
+    let (long, price) = ("x".repeat(50_000), json!({ "amount": "1", "currency": "USD" }));
+    for sku in [long.as_str(), "", "Small", "../small"] {
+        let refused = customer.post_as("absurd", "/v1/allocations", &rent(sku)).await;
+        expect(&refused, 404, "unknown_sku");
+    }
+    expect(&operator.post_as("absurd", "/v1/skus/BAD/prices", &price).await, 404, "unknown_sku");
+    let retired = operator.post_as("absurd", "/v1/skus/BAD/retire", &json!({})).await;
+    expect(&retired, 404, "unknown_sku");
+    let meant = customer.post_as("absurd", "/v1/allocations", &rent("small")).await;
+    assert_eq!(meant.status, 201, "the key was not used up: {}", meant.body);
     stage.strike().await;
 }
 

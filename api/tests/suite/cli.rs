@@ -7,17 +7,17 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tempfile::TempDir;
 
 /// Where one test's commands run.
-struct Shell {
+pub struct Shell {
     url: String,
     data: TempDir,
 }
 
 impl Shell {
-    fn new(options: &PgConnectOptions) -> Self {
+    pub fn new(options: &PgConnectOptions) -> Self {
         Self { url: options.to_url_lossy().into(), data: tempfile::tempdir().unwrap() }
     }
 
-    async fn run(&self, line: &str) -> Said {
+    pub async fn run(&self, line: &str) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
         command.args(line.split_whitespace());
         command.env_clear().env("PATH", env!("PATH")).env("USER", "tester");
@@ -27,25 +27,25 @@ impl Shell {
         Said(output)
     }
 
-    async fn json(&self, line: &str) -> Value {
+    pub async fn json(&self, line: &str) -> Value {
         let said = self.run(&format!("{line} --output json")).await;
         assert_eq!(said.code(), 0, "{line}: {}", said.talk());
         serde_json::from_slice(&said.0.stdout).unwrap()
     }
 }
 
-struct Said(Output);
+pub struct Said(Output);
 
 impl Said {
-    fn code(&self) -> i32 {
+    pub fn code(&self) -> i32 {
         self.0.status.code().unwrap()
     }
 
-    fn data(&self) -> String {
+    pub fn data(&self) -> String {
         String::from_utf8_lossy(&self.0.stdout).into_owned()
     }
 
-    fn talk(&self) -> String {
+    pub fn talk(&self) -> String {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }
 }
@@ -158,6 +158,49 @@ async fn the_same_key_does_a_thing_once(_: PgPoolOptions, options: PgConnectOpti
     assert_eq!(trail[0]["actor"], "operator:tester");
     assert_eq!(trail[0]["origin"], "cli");
     assert_eq!(trail.as_array().unwrap().len(), 3);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_new_key_is_printed_even_if_it_does_not_work_yet(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let shell = Shell::new(&options);
+    shell.json("keys list").await;
+    let newer = "UPDATE projection_checkpoints SET version = 99 WHERE name = 'identity/api_keys'";
+    let mut owner = options.connect().await.unwrap();
+    sqlx::query(newer).execute(&mut owner).await.unwrap();
+    let said = shell.run("keys create --role owner --name shop --output json").await;
+    assert_eq!(said.code(), 0, "{}", said.talk());
+    let made: Value = serde_json::from_str(&said.data()).unwrap();
+    assert!(made["key"].as_str().unwrap().starts_with("cairn_live_"));
+    assert!(said.talk().contains("warning: the key may not work yet"), "{}", said.talk());
+    let listed = shell.run("keys list").await;
+    assert_eq!(listed.code(), 5, "{}", listed.talk());
+    assert!(listed.talk().contains("newer than version 1 of this program"), "{}", listed.talk());
+    shell.json("skus list").await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_command_leaves_rows_of_an_older_version_to_a_server(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let shell = Shell::new(&options);
+    shell.json("nodes enrol --name n1").await;
+    shell.json("nodes list").await;
+    let mut owner = options.connect().await.unwrap();
+    let older = "UPDATE projection_checkpoints SET version = 1 WHERE name = 'fleet/nodes'";
+    assert_eq!(sqlx::query(older).execute(&mut owner).await.unwrap().rows_affected(), 1);
+    let listed = shell.run("nodes list").await;
+    assert_eq!(listed.code(), 5, "{}", listed.talk());
+    assert!(listed.talk().contains("projections rebuild fleet/nodes"), "{}", listed.talk());
+    shell.json("keys list").await;
+    let stored = "SELECT version FROM projection_checkpoints WHERE name = 'fleet/nodes'";
+    let stored: i32 = sqlx::query_scalar(stored).fetch_one(&mut owner).await.unwrap();
+    assert_eq!(stored, 1, "a command rebuilt the view");
+    shell.json("projections rebuild fleet/nodes").await;
+    assert_eq!(shell.json("nodes list").await[0]["name"], "n1");
 }
 
 #[tokio::test]

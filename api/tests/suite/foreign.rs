@@ -4,6 +4,7 @@ use cairn_identity::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::support::{Caller, SSH_KEY, Stage};
 
@@ -90,10 +91,49 @@ async fn finance_reads_every_book_and_writes_none(_: PgPoolOptions, options: PgC
         let own = finance.get(path).await;
         assert_eq!(own.body["items"], json!([]), "{path}: finance has no wallet of its own");
     }
+    for (currency, wallets) in [("USD", 1), ("EUR", 0)] {
+        let path = format!("/v1/balance?currency={currency}&{whose}");
+        let found = finance.get(&path).await;
+        assert_eq!(found.body["items"].as_array().unwrap().len(), wallets, "{}", found.body);
+    }
     assert_eq!(finance.get(&format!("/v1/top-ups/{top_up}")).await.status, 200);
     let stranger = stage.caller(Role::Owner).await;
     let asked = stranger.get(&format!("/v1/balance?{whose}")).await;
     assert_eq!((asked.status, asked.code()), (404, "not_found"));
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_view_that_is_folded_anew_is_served_and_holds_up_no_other(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options.clone()).await;
+    let (operator, customer) =
+        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+    operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
+    operator.until("/v1/nodes", |nodes| nodes["items"][0]["name"] == "n1").await;
+    // Somebody else has begun to fold it anew, and takes a while.
+    let mut other = options.connect().await.unwrap();
+    let begin = "UPDATE projection_checkpoints SET version = 1 WHERE name = 'fleet/nodes';
+        SELECT pg_advisory_lock(hashtextextended('cairn rebuild fleet/nodes', 0))";
+    sqlx::raw_sql(begin).execute(&mut other).await.unwrap();
+
+    let invited = operator.post("/v1/nodes", &json!({ "name": "n2" })).await;
+    let nodes = operator.get("/v1/nodes").await;
+    assert_eq!((nodes.status, nodes.text("/items/0/name")), (200, "n1".to_owned()));
+    let made = customer.post("/v1/top-ups", &json!({ "amount": "5.00", "currency": "USD" })).await;
+    let at = |path: &str, position: &str| format!("{path}?min_position={position}");
+    let position = made.header("cairn-position");
+    assert_eq!(customer.get(&at("/v1/top-ups", position)).await.status, 200, "it waits for fleet");
+    let ready = customer.get("/readyz").await;
+    assert_eq!(ready.status, 200, "{}", ready.body);
+    assert!(ready.body.to_string().contains("folded anew: fleet/nodes"), "{}", ready.body);
+    let late = operator.get(&at("/v1/nodes", invited.header("cairn-position"))).await;
+    assert_eq!((late.status, late.code()), (503, "position_not_reached"), "{}", late.body);
+
+    other.close().await.unwrap();
+    operator.until("/v1/nodes", |nodes| nodes["items"][0]["name"] == "n2").await;
     stage.strike().await;
 }
 

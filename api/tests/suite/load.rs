@@ -210,6 +210,6 @@ pub async fn open_shop(operator: &Caller) {
     assert_eq!(sku.status, 201, "{}", sku.body);
     let price = json!({ "amount": "0.36", "currency": "USD" });
     let request = operator.request(Method::POST, "/v1/skus/small/prices");
-    let priced = request.header("idempotency-key", "price").json(&price).send().await.unwrap();
+    let priced = request.header("idempotency-key", "price").json(&price);
     assert_eq!(answer(priced).await.status, 200);
 }

@@ -3,6 +3,8 @@
 mod auth;
 mod bad_input;
 mod cli;
+mod commands;
+mod contract;
 mod demo;
 mod enrolment;
 mod foreign;
@@ -13,6 +15,8 @@ mod killed;
 mod load;
 mod openapi;
 mod outage;
+mod patience;
+mod signals;
 mod support;
 mod thread;
 mod tracing;

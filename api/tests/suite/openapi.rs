@@ -13,7 +13,7 @@ pub struct Operation {
     pub body: Value,
 }
 
-fn document() -> Value {
+pub fn document() -> Value {
     serde_json::to_value(openapi()).unwrap()
 }
 

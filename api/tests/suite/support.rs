@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cairn_api::http::fleet::Enrolments;
+use cairn_api::http::limits::Limits;
 use cairn_api::http::server::bind;
+use cairn_api::http::state::Api;
 use cairn_api::outside::{self, Payments};
 use cairn_api::system::new_api_key;
 use cairn_api::wiring::{self, Outside, Server};
@@ -15,10 +17,12 @@ use cairn_event_log::EventLog;
 use cairn_identity::Role;
 use cairn_projections::Projector;
 use cairn_ssh::{CertificateAuthority, ScriptedNodes};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
+
+use crate::contract;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const SSH_KEY: &str =
@@ -37,6 +41,11 @@ pub struct Stage {
 impl Stage {
     /// A server over an empty, migrated database.
     pub async fn set(options: PgConnectOptions) -> Self {
+        Self::set_within(options, Limits::default()).await
+    }
+
+    /// The same with limits of its own.
+    pub async fn set_within(options: PgConnectOptions, limits: Limits) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
         let (commands, projector) = (wiring::commands(log.clone()), wiring::projector(log));
         let directory = tempfile::tempdir().unwrap();
@@ -56,6 +65,7 @@ impl Stage {
             },
             public_url: base.clone(),
             runner: RunnerConfig { settings, ..RunnerConfig::new(outside::process_name()) },
+            limits,
         };
         let parts = (commands.clone(), projector.clone());
         let server = Server::start(parts, outside, listeners).unwrap();
@@ -147,6 +157,11 @@ impl Stage {
         })
     }
 
+    /// What the server does now.
+    pub const fn api(&self) -> &Api {
+        &self.server.api
+    }
+
     /// Ends the server in order.
     pub async fn strike(self) {
         self.server.stop().await;
@@ -198,7 +213,7 @@ impl Caller {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        answer(self.request(Method::GET, path).send().await.unwrap()).await
+        answer(self.request(Method::GET, path)).await
     }
 
     /// Posts under a new key.
@@ -210,7 +225,7 @@ impl Caller {
     /// Posts under this key.
     pub async fn post_as(&self, key: &str, path: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, path).header("idempotency-key", key);
-        answer(request.json(body).send().await.unwrap()).await
+        answer(request.json(body)).await
     }
 
     /// Reads until it is as wanted.
@@ -246,9 +261,16 @@ impl Caller {
     }
 }
 
-pub async fn answer(response: Response) -> Answer {
+/// Sends, and holds what comes back against the document.
+pub async fn answer(request: RequestBuilder) -> Answer {
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Answer { status, headers, body }
+    let answer = Answer { status, headers, body };
+    contract::check(&method, &path, &answer);
+    answer
 }

@@ -48,10 +48,15 @@ impl LogError {
     }
 
     /// Of a statement that only reads, or of getting a connection: nothing can be in doubt.
-    pub(crate) fn reading(error: &Sqlx) -> Self {
-        match Self::writing(error) {
-            Self::InDoubt(cause) => Self::Unavailable(cause),
-            other => other,
+    #[must_use]
+    pub fn reading(error: &Sqlx) -> Self {
+        match (error, Self::writing(error)) {
+            // A query that does not fit what it reads, or a value that cannot be sent: a fault of ours.
+            (Sqlx::RowNotFound | Sqlx::TypeNotFound { .. } | Sqlx::Encode(_), _) => {
+                Self::Database(error.to_string())
+            }
+            (_, Self::InDoubt(cause)) => Self::Unavailable(cause),
+            (_, other) => other,
         }
     }
 

@@ -32,12 +32,12 @@ impl ProjectError {
     }
 }
 
-/// Whether the values were refused (SQLSTATE classes 21, 22 and 23, or a raised exception), not the work as such.
+/// Whether the values were refused (SQLSTATE classes 21, 22, 23 and 54, or a raised exception), not the work as such.
 fn is_data_error(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| ["21", "22", "23", "P0"].contains(&&code[..2]))
-        }
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            ["21", "22", "23", "54", "P0"].iter().any(|class| code.starts_with(class))
+        }),
         sqlx::Error::RowNotFound
         | sqlx::Error::Encode(_)
         | sqlx::Error::Decode(_)
@@ -69,6 +69,19 @@ pub enum EngineError {
         "projection '{name}' is at version {stored}, newer than version {known} of this program"
     )]
     Newer {
+        /// The projection.
+        name: String,
+        /// Version of the rows.
+        stored: i32,
+        /// Version of the code.
+        known: i32,
+    },
+    /// The rows were written by older code than this, and wait to be folded anew.
+    #[error(
+        "projection '{name}' is at version {stored}, older than version {known} of this program: \
+         a server of this version folds it anew, and so does `cairn projections rebuild {name}`"
+    )]
+    Older {
         /// The projection.
         name: String,
         /// Version of the rows.

@@ -74,6 +74,8 @@ pub(crate) struct Follower {
     /// How many projections may hold a connection at once.
     pub turns: Arc<Semaphore>,
     pub token: CancellationToken,
+    /// Whether rows of an older version are folded anew; otherwise somebody else must.
+    pub rebuilds: bool,
 }
 
 impl Follower {
@@ -136,6 +138,10 @@ impl Follower {
     }
 
     async fn rebuild(&self) -> Result<(), EngineError> {
+        if !self.rebuilds {
+            self.rest(REBUILDING_PAUSE).await;
+            return Ok(());
+        }
         let options =
             Rebuild { batch: self.batch, token: self.token.clone(), ..Rebuild::default() };
         match rebuild::rebuild(&self.log, &*self.projection, &options).await {

@@ -14,6 +14,7 @@ mod verify;
 mod wait;
 
 pub use digest::Digest;
+pub(crate) use digest::one_snapshot_in_tx;
 pub use error::{EngineError, ProjectError};
 pub use parked::{Parked, Skip};
 pub use projection::{Interest, Projection};

@@ -160,6 +160,8 @@ pub(crate) async fn skip(pool: &PgPool, name: &str, skip: &Skip) -> Result<(), E
     if skip.reason.trim().is_empty() || skip.by.trim().is_empty() {
         return Err(EngineError::ReasonNeeded);
     }
+    let mut tx = pool.begin().await?;
+    checkpoint::lock_in_tx(&mut tx, name).await?;
     let done = sqlx::query!(
         "UPDATE projection_parked SET skipped_at = now(), skipped_by = $3, skipped_reason = $4
          WHERE projection = $1 AND position = $2 AND skipped_at IS NULL",
@@ -168,12 +170,13 @@ pub(crate) async fn skip(pool: &PgPool, name: &str, skip: &Skip) -> Result<(), E
         skip.by,
         skip.reason,
     )
-    .execute(pool)
+    .execute(&mut *tx)
     .await?;
     if done.rows_affected() == 0 {
         let place = skip.position.to_string();
         return Err(EngineError::NotParked { name: name.to_owned(), place });
     }
+    tx.commit().await?;
     tracing::warn!(
         projection = name,
         position = skip.position,

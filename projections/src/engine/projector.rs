@@ -12,7 +12,7 @@ use super::parked::{self, Parked, Skip};
 use super::rebuild::{self, Rebuild, Rebuilt};
 use super::status::{self, ProjectionStatus};
 use super::wait::{self, Wait, WaitError};
-use super::{Digest, EngineError, Projection, Verified, digest, verify};
+use super::{Digest, EngineError, Projection, Verified, checkpoint, digest, verify};
 
 /// How soon growth of the log is noticed when no notification arrives.
 const POLL: Duration = Duration::from_millis(500);
@@ -27,6 +27,7 @@ pub struct Projector {
     log: EventLog,
     projections: Arc<[Arc<dyn Projection>]>,
     batch: i64,
+    rebuilds: bool,
     head: watch::Sender<i64>,
     moved: watch::Sender<u64>,
 }
@@ -37,13 +38,19 @@ impl Projector {
     pub fn new(log: EventLog, projections: Vec<Box<dyn Projection>>) -> Self {
         let projections = projections.into_iter().map(Arc::from).collect();
         let (head, moved) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self { log, projections, batch: BATCH, head, moved }
+        Self { log, projections, batch: BATCH, rebuilds: true, head, moved }
     }
 
     /// The same with batches of another size.
     #[must_use]
     pub fn with_batch(self, batch: i64) -> Self {
         Self { batch: batch.max(1), ..self }
+    }
+
+    /// The same, but rows of an older version are left as they are: for who does not stay long enough to fold them anew.
+    #[must_use]
+    pub fn without_rebuilds(self) -> Self {
+        Self { rebuilds: false, ..self }
     }
 
     /// Follows the log until the token is cancelled. Batches that have begun are finished.
@@ -59,6 +66,7 @@ impl Projector {
                 moved: self.moved.clone(),
                 turns: Arc::clone(&turns),
                 token: token.clone(),
+                rebuilds: self.rebuilds,
             };
             tasks.spawn(follower.run());
         }
@@ -134,6 +142,21 @@ impl Projector {
         let names = vec![self.find(name)?.name().to_owned()];
         let moved = self.moved.subscribe();
         wait::wait_for(Wait { names, position, within, moved, pool: self.log.pool() }).await
+    }
+
+    /// Whether the rows of a view are of this program's version, if there are any.
+    ///
+    /// # Errors
+    /// [`EngineError::Older`] or [`EngineError::Newer`] when they are not.
+    pub async fn check_version(&self, name: &str) -> Result<(), EngineError> {
+        let (projection, name) = (self.find(name)?, name.to_owned());
+        let known = projection.version();
+        let stored = checkpoint::read(self.log.pool(), &name).await?.map(|stored| stored.version);
+        match stored.unwrap_or(known) {
+            stored if stored < known => Err(EngineError::Older { name, stored, known }),
+            stored if stored > known => Err(EngineError::Newer { name, stored, known }),
+            _ => Ok(()),
+        }
     }
 
     /// Where a view stands. Read it before the rows: they are then at least as new.

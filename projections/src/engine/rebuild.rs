@@ -145,7 +145,9 @@ async fn replace_parked_in_tx(db: &mut PgConnection, name: &str) -> Result<u64, 
     )
     .execute(&mut *db)
     .await?;
+    // What somebody skipped while the rebuild ran stays skipped.
     let parked = "INSERT INTO public.projection_parked
-        SELECT * FROM pg_temp.projection_parked WHERE skipped_at IS NULL";
+        SELECT * FROM pg_temp.projection_parked WHERE skipped_at IS NULL
+        ON CONFLICT (projection, position) DO NOTHING";
     Ok(sqlx::query(parked).execute(&mut *db).await?.rows_affected())
 }

@@ -84,17 +84,18 @@ pub async fn get(
     Ok(select(pool, Some(organisation), Some(currency), (i64::MAX, 1)).await?.pop())
 }
 
-/// Wallets of one organisation or of all, newest first.
+/// Wallets of one organisation or of all, in one currency or in any, newest first.
 ///
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
     pool: &PgPool,
     organisation: Option<OrganisationId>,
+    currency: Option<Currency>,
     after: Option<String>,
     limit: i64,
 ) -> Result<Page<Balance>, QueryError> {
-    let rows = select(pool, organisation, None, (before(after)?, fetch_limit(limit))).await?;
+    let rows = select(pool, organisation, currency, (before(after)?, fetch_limit(limit))).await?;
     Ok(Page::of(rows, limit, |row| row.position))
 }
 

@@ -8,10 +8,11 @@ use std::str::FromStr;
 use cairn_core::chart::AccountType;
 use futures::TryStreamExt as _;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::Date;
 
-use super::trial_balance::{AsOf, trial_balance};
+use super::trial_balance::{AsOf, trial_balance_in_tx};
+use crate::engine::one_snapshot_in_tx;
 use crate::row::{At, QueryError};
 
 /// What the journal is written as.
@@ -66,7 +67,7 @@ impl From<sqlx::Error> for ExportError {
     }
 }
 
-/// Writes every journal transaction up to a point.
+/// Writes every journal transaction up to a point, as the database has them at one moment, for as long as it takes.
 ///
 /// # Errors
 /// [`ExportError`]; what was written until then is not a whole export.
@@ -76,15 +77,17 @@ pub async fn export(
     as_of: AsOf,
     out: &mut (dyn Write + Send),
 ) -> Result<Exported, ExportError> {
-    let position = as_of.position(pool).await?;
+    let mut tx = pool.begin().await?;
+    one_snapshot_in_tx(&mut tx).await?;
+    let position = as_of.position_in_tx(&mut tx).await?;
     let mut exported = Exported { position, ..Exported::default() };
     match format {
         ExportFormat::Csv => out.write_all(CSV_HEADER.as_bytes())?,
         ExportFormat::Beancount | ExportFormat::Hledger => {
-            open_accounts(pool, format, position, out).await?;
+            open_accounts(&mut tx, format, position, out).await?;
         }
     }
-    let mut legs = legs(pool, position);
+    let mut legs = legs(&mut tx, position);
     let (mut transaction, mut last_on) = (0, Date::MIN);
     while let Some(leg) = legs.try_next().await? {
         let first = leg.position != transaction;
@@ -94,10 +97,12 @@ pub async fn export(
         exported.postings += 1;
         out.write_all(leg.text(format, first).as_bytes())?;
     }
+    drop(legs);
     if exported.postings > 0 && format != ExportFormat::Csv {
-        assert_balances(pool, format, (position, last_on), out).await?;
+        assert_balances(&mut tx, format, (position, last_on), out).await?;
     }
     out.flush()?;
+    tx.rollback().await?;
     Ok(exported)
 }
 
@@ -121,7 +126,10 @@ struct Leg {
     amount_nanos: i64,
 }
 
-fn legs(pool: &PgPool, position: i64) -> futures::stream::BoxStream<'_, Result<Leg, sqlx::Error>> {
+fn legs(
+    db: &mut PgConnection,
+    position: i64,
+) -> futures::stream::BoxStream<'_, Result<Leg, sqlx::Error>> {
     sqlx::query_as!(
         Leg,
         r#"SELECT t.position, t.effective_on, t.occurred_at AS "occurred_at: At", t.posted_at AS "posted_at: At",
@@ -133,7 +141,7 @@ fn legs(pool: &PgPool, position: i64) -> futures::stream::BoxStream<'_, Result<L
            WHERE t.position <= $1 ORDER BY t.position, p.leg"#,
         position
     )
-    .fetch(pool)
+    .fetch(db)
 }
 
 impl Leg {
@@ -197,7 +205,7 @@ impl Leg {
 
 /// Declares every account, from the first day that it is used.
 async fn open_accounts(
-    pool: &PgPool,
+    db: &mut PgConnection,
     format: ExportFormat,
     position: i64,
     out: &mut (dyn Write + Send),
@@ -208,7 +216,7 @@ async fn open_accounts(
            WHERE p.position <= $1 GROUP BY p.account, p.currency ORDER BY p.account COLLATE "C""#,
         position
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await?;
     match format {
         ExportFormat::Beancount => {
@@ -243,12 +251,12 @@ async fn open_accounts(
 
 /// States every account's balance after the last day, for the reader's tool to check.
 async fn assert_balances(
-    pool: &PgPool,
+    db: &mut PgConnection,
     format: ExportFormat,
     (position, last_on): (i64, Date),
     out: &mut (dyn Write + Send),
 ) -> Result<(), ExportError> {
-    let balance = trial_balance(pool, AsOf::Position(position)).await?;
+    let balance = trial_balance_in_tx(db, AsOf::Position(position)).await?;
     let on = last_on.next_day().unwrap_or(last_on);
     writeln!(out)?;
     if format == ExportFormat::Hledger {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use cairn_core::Timestamp;
 use serde::{Serialize, Serializer};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::row::{At, QueryError};
 
@@ -40,21 +40,16 @@ impl FromStr for AsOf {
 
 impl AsOf {
     /// The same as the last position of the log that is read.
-    ///
-    /// # Errors
-    /// [`QueryError::Database`].
-    pub async fn position(self, pool: &PgPool) -> Result<i64, QueryError> {
+    pub(super) async fn position_in_tx(self, db: &mut PgConnection) -> Result<i64, QueryError> {
         Ok(match self {
             Self::Position(position) => position,
-            Self::Now => {
-                sqlx::query_scalar!("SELECT position FROM log_head").fetch_one(pool).await?
-            }
+            Self::Now => sqlx::query_scalar!("SELECT position FROM log_head").fetch_one(db).await?,
             Self::Time(time) => sqlx::query_scalar!(
                 r#"SELECT coalesce(max(position), 0) AS "position!" FROM ledger_journal_transactions
                    WHERE posted_at <= $1"#,
                 At(time) as _
             )
-            .fetch_one(pool)
+            .fetch_one(db)
             .await?,
         })
     }
@@ -133,7 +128,15 @@ impl TrialBalance {
 /// # Errors
 /// [`QueryError::Database`].
 pub async fn trial_balance(pool: &PgPool, as_of: AsOf) -> Result<TrialBalance, QueryError> {
-    let position = as_of.position(pool).await?;
+    trial_balance_in_tx(&mut *pool.acquire().await?, as_of).await
+}
+
+/// The same within a transaction, which may have more time.
+pub(super) async fn trial_balance_in_tx(
+    db: &mut PgConnection,
+    as_of: AsOf,
+) -> Result<TrialBalance, QueryError> {
+    let position = as_of.position_in_tx(db).await?;
     let rows = sqlx::query!(
         r#"SELECT p.account, a.account_type AS "account_type!", p.currency,
                   coalesce(sum(p.amount_nanos) FILTER (WHERE p.amount_nanos > 0), 0)::text AS "debit!",
@@ -143,7 +146,7 @@ pub async fn trial_balance(pool: &PgPool, as_of: AsOf) -> Result<TrialBalance, Q
            GROUP BY p.account, a.account_type, p.currency ORDER BY p.currency, p.account COLLATE "C""#,
         position
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await?;
     let accounts = rows.into_iter().map(|row| {
         let (debit, credit) = (sum(&row.debit)?, sum(&row.credit)?);

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use cairn_core::chart;
 use cairn_core::{JournalTransaction, Timestamp};
-use cairn_event_log::{NewEvent, Recorded};
+use cairn_event_log::{EventLog, NewEvent, Recorded};
 use cairn_ledger::{WalletEvent, wallet_id};
 use cairn_projections::engine::{Interest, Skip};
 use cairn_projections::ledger::statement::{self, Statement};
-use cairn_projections::{EngineError, ProjectError, Projection, Rebuild, all};
+use cairn_projections::{EngineError, ProjectError, Projection, Projector, Rebuild, all};
 use serde_json::json;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, PgPool};
 
 use crate::story::{CURRENCY, UNIT, payment};
@@ -189,5 +190,112 @@ async fn a_panic_parks_the_event_and_a_retry_folds_it_once_the_bug_is_gone(pool:
     assert_eq!(folded, 4);
     assert_eq!(lines(&world, 1).await, [1, 2, 3, 4, 5]);
     assert!(projector.verify(statement::NAME).await.unwrap().identical);
+    world.close().await;
+}
+
+/// The database says that a limit of its own is too small for this event.
+struct TooLarge;
+
+#[async_trait]
+impl Projection for TooLarge {
+    fn name(&self) -> &'static str {
+        statement::NAME
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        Statement.tables()
+    }
+
+    fn interest(&self) -> Interest {
+        Statement.interest()
+    }
+
+    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+        if event.position == 2 {
+            let raise =
+                "DO $$ BEGIN RAISE EXCEPTION 'index row too large' USING ERRCODE = '54000'; END $$";
+            sqlx::query(raise).execute(db).await?;
+            return Ok(());
+        }
+        Statement.project(db, event).await
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_the_database_has_no_room_for_is_parked(pool: PgPool) {
+    let world = World::new(pool).await;
+    let id = wallet_id(organisation(1), CURRENCY);
+    world.append("wallet", &id, 0, (0..3).map(|number| topped_up(1, number)).collect()).await;
+    let projector = world.caught_up(vec![Box::new(TooLarge)]).await;
+    let parked = projector.parked(None).await.unwrap();
+    assert_eq!(parked.iter().map(|p| p.position).collect::<Vec<_>>(), [2, 3]);
+    assert!(parked[0].error.as_ref().unwrap().contains("too large"));
+    world.close().await;
+}
+
+/// Skips an event of the statement from outside, as a command of the command line does.
+fn skip_beside(options: PgConnectOptions) {
+    let work = async {
+        let log = EventLog::connect(options, 2).await.unwrap();
+        let projector = Projector::new(log.clone(), vec![Box::new(Statement)]);
+        let skip = Skip { position: 2, by: "eve".to_owned(), reason: "a bug of 1.2".to_owned() };
+        projector.skip_parked(statement::NAME, &skip).await.unwrap();
+        log.close().await;
+    };
+    let beside = || tokio::runtime::Runtime::new().unwrap().block_on(work);
+    std::thread::scope(|scope| scope.spawn(beside).join().unwrap());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_skipped_while_a_view_is_rebuilt_stays_skipped(pool: PgPool) {
+    let options = (*pool.connect_options()).clone();
+    let world = World::new(pool).await;
+    poisoned(&world).await;
+    let projector = world.caught_up(vec![Box::new(Statement)]).await;
+    let skipped = Arc::new(AtomicU32::new(0));
+    let told = Arc::clone(&skipped);
+    let progress = Arc::new(move |at: cairn_projections::RebuildProgress| {
+        if at.position >= 2 && told.fetch_add(1, Ordering::Relaxed) == 0 {
+            skip_beside(options.clone());
+        }
+    });
+    let rebuild = Rebuild { batch: 1, progress, ..Rebuild::default() };
+    let rebuilt = projector.rebuild(statement::NAME, &rebuild).await.unwrap();
+    assert!(skipped.load(Ordering::Relaxed) > 0, "nobody skipped");
+    assert_eq!(rebuilt.parked, 2, "those that waited behind it");
+    let parked = projector.parked(None).await.unwrap();
+    let seen: Vec<_> = parked.iter().map(|p| (p.position, p.skipped_by.as_deref())).collect();
+    assert_eq!(seen, [(2, Some("eve")), (4, None), (5, None)]);
+    let key = format!("wallet/{}", wallet_id(organisation(1), CURRENCY));
+    assert_eq!(projector.retry_parked(statement::NAME, &key).await.unwrap(), 2);
+    assert_eq!(lines(&world, 1).await, [1, 2, 3]);
+    world.close().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_skip_waits_for_the_swap_of_a_rebuild(pool: PgPool) {
+    let world = World::new(pool).await;
+    poisoned(&world).await;
+    let projector = world.caught_up(vec![Box::new(Statement)]).await;
+    let mut swap = world.pool.begin().await.unwrap();
+    let lock = "SELECT 1 FROM projection_checkpoints WHERE name = $1 FOR UPDATE";
+    sqlx::query(lock).bind(statement::NAME).execute(&mut *swap).await.unwrap();
+    let skip = Skip { position: 2, by: "eve".to_owned(), reason: "a bug".to_owned() };
+    let mut skipping = Box::pin(projector.skip_parked(statement::NAME, &skip));
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    loop {
+        tokio::select! {
+            biased;
+            skipped = &mut skipping => panic!("it did not wait: {skipped:?}"),
+            waiting = sqlx::query_scalar::<_, i64>(waiting).fetch_one(&world.pool) => {
+                if waiting.unwrap() > 0 {
+                    break;
+                }
+            }
+        }
+    }
+    swap.rollback().await.unwrap();
+    skipping.await.unwrap();
     world.close().await;
 }

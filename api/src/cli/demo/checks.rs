@@ -14,16 +14,17 @@ use crate::cli::session::SessionParts;
 
 /// Everything, in the order finance would.
 pub(super) async fn check(stage: &Stage, report: &mut Report) -> Result<(), CliError> {
-    report.reconciliation = reconcile(stage).await?;
-    report.ledger = ledger(stage).await?;
-    report.rebuild = rebuild(&stage.parts).await?;
+    report.reconciliation = Some(reconcile(stage).await?);
+    report.ledger = Some(ledger(stage).await?);
+    let rebuilt = rebuild(&stage.parts).await?;
     let verified = replay::verify(stage.parts.pool()).await?;
     let (identical, differences) = (verified.identical, verified.differences_found);
-    report.replay = ReplayPart { identical, differences };
-    report.events = stage.parts.commands.executor.log().head().await?;
-    let (events, views) = (report.events, report.rebuild.views);
+    report.replay = Some(ReplayPart { identical, differences });
+    let events = stage.parts.commands.executor.log().head().await?;
+    report.events = Some(events);
+    let (views, same) = (rebuilt.views, rebuilt.identical);
+    report.rebuild = Some(rebuilt);
     stage.say(&format!("{events} events replayed to the same state: {identical}"));
-    let same = report.rebuild.identical;
     stage.say(&format!("{views} views rebuilt from the log and compared, identical: {same}"));
     Ok(())
 }
@@ -82,8 +83,8 @@ fn judge(command: &mut Command) -> String {
 
 /// Builds every view anew, with another batch size, and compares it with what was there before.
 async fn rebuild(parts: &SessionParts) -> Result<RebuildPart, CliError> {
-    parts.catch_up().await?;
     let names = parts.projector.names();
+    parts.catch_up(&names).await?;
     let mut identical = true;
     for name in &names {
         identical &= parts.projector.verify(name).await?.identical;

@@ -7,9 +7,11 @@ mod client;
 mod home;
 mod machine;
 mod report;
+mod rest;
 mod stage;
 mod story;
 
+use self::home::Home;
 use self::report::Report;
 use self::stage::Stage;
 use super::args::DemoArgs;
@@ -21,48 +23,44 @@ use crate::config::Config;
 pub(super) async fn run(config: &Config, args: &DemoArgs, output: Output) -> Result<(), CliError> {
     log_to_stderr(&config.demo_log);
     let mut stops = Stops::new()?;
-    let stage = Stage::set(config, args, output).await?;
     let mut report = Report::default();
-    let told = tokio::select! {
-        told = tell(&stage, args, &mut report) => told,
-        () = stops.wait() => Err(CliError::failure("interrupted")),
+    let home = match tokio::task::block_in_place(|| Home::take(config, args)) {
+        Ok(home) => home,
+        Err(error) => return never_begun(report, output, error),
     };
+    let set = stops.until(Stage::set(config, (args, home.path()), output)).await;
+    let stage = match set.and_then(|set| set) {
+        Ok(stage) => stage,
+        Err(error) => {
+            if args.once {
+                tokio::task::block_in_place(|| home.remove());
+            }
+            return never_begun(report, output, error);
+        }
+    };
+    let told = stops.until(tell(&stage, args, &mut report)).await.and_then(|told| told);
     report.judge(told.err().map(|error| error.to_string()));
     let printed = output.json_line(&report);
     let (held, failures) = (report.held, report.failures.join("; "));
     if held && !args.once {
-        stay(&stage, output, &mut stops).await;
+        rest::stay(&stage, output, &mut stops).await;
     }
-    stage.strike(!args.once).await;
+    stops.until(stage.strike()).await?;
+    if args.once {
+        tokio::task::block_in_place(|| home.remove());
+    }
     printed?;
     if held { Ok(()) } else { Err(CliError::new(Exit::Differs, "demo_failed", failures)) }
+}
+
+/// The last line of a demo whose stage never stood.
+fn never_begun(mut report: Report, output: Output, error: CliError) -> Result<(), CliError> {
+    report.judge(Some(error.to_string()));
+    output.json_line(&report)?;
+    Err(error)
 }
 
 async fn tell(stage: &Stage, args: &DemoArgs, report: &mut Report) -> Result<(), CliError> {
     story::tell(stage, args.seconds, report).await?;
     checks::check(stage, report).await
-}
-
-/// This program, as one can type it.
-fn program() -> String {
-    let here = std::env::current_exe().ok();
-    here.map_or_else(|| "cairn".to_owned(), |path| path.display().to_string())
-}
-
-/// Leaves the server running, with keys and examples, until a signal comes.
-async fn stay(stage: &Stage, output: Output, stops: &mut Stops) {
-    output.say(&format!("\nThe server stays on {}. Keys:", stage.url));
-    for (name, key) in &stage.keys {
-        output.say(&format!("  {name:9} {key}"));
-    }
-    let (url, customer) = (&stage.url, &stage.keys[1].1);
-    output.say(&format!(
-        "Try:\n  curl -s {url}/v1/balance -H 'Authorization: Bearer {customer}'\n  \
-         curl -s {url}/v1/top-ups -H 'Authorization: Bearer {customer}' -H \"Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)\" \\\n    \
-         -H 'Content-Type: application/json' -d '{{\"amount\":\"10.00\",\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\"}}'\n  \
-         curl -s {url}/openapi.json\n  CAIRN_DATA={} {} finance trial-balance\nCtrl-C ends it.",
-        stage.data().display(),
-        program()
-    ));
-    stops.wait().await;
 }

@@ -1,34 +1,37 @@
 //! What the demo proved, as its last line says it.
+use cairn_core::money::parse_nanos;
 use serde::Serialize;
 
-/// The whole story. Every part is filled in when it was lived through.
+use super::machine::FAILING;
+
+/// The whole story. A part that was not reached is `null`.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
-    pub node: NodePart,
-    pub top_up: TopUpPart,
-    pub allocation: AllocationPart,
+    pub node: Option<NodePart>,
+    pub top_up: Option<TopUpPart>,
+    pub allocation: Option<AllocationPart>,
     /// Decimal: what the rental cost.
-    pub charged: String,
+    pub charged: Option<String>,
     /// Decimal: what those seconds cost at the pinned price, computed here.
-    pub expected_charge: String,
+    pub expected_charge: Option<String>,
     /// Decimal: what is left in the wallet after the refund.
-    pub balance: String,
+    pub balance: Option<String>,
     pub currency: String,
-    pub refund: RefundPart,
-    pub compensation: CompensationPart,
-    pub ledger: LedgerPart,
-    pub reconciliation: ReconciliationPart,
-    pub replay: ReplayPart,
-    pub rebuild: RebuildPart,
+    pub refund: Option<RefundPart>,
+    pub compensation: Option<CompensationPart>,
+    pub ledger: Option<LedgerPart>,
+    pub reconciliation: Option<ReconciliationPart>,
+    pub replay: Option<ReplayPart>,
+    pub rebuild: Option<RebuildPart>,
     /// Events in the log.
-    pub events: i64,
+    pub events: Option<i64>,
     /// What did not hold; empty when all did.
     pub failures: Vec<String>,
     /// Whether all of it held.
     pub held: bool,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct NodePart {
     /// `namespace` or `scripted`.
     pub kind: String,
@@ -36,14 +39,14 @@ pub(super) struct NodePart {
     pub node_id: String,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct TopUpPart {
     pub top_up_id: String,
     pub status: String,
     pub amount: String,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct AllocationPart {
     pub allocation_id: String,
     pub status: String,
@@ -53,14 +56,14 @@ pub(super) struct AllocationPart {
     pub per_hour: String,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct RefundPart {
     pub refund_id: String,
     pub status: String,
     pub amount: String,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct CompensationPart {
     pub allocation_id: String,
     pub status: String,
@@ -69,7 +72,7 @@ pub(super) struct CompensationPart {
     pub left_on_node: Vec<String>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct LedgerPart {
     pub trial_balance: String,
     /// What `bean-check` and `hledger check` say of the export: `accepted`, `not installed`, or their words.
@@ -77,7 +80,7 @@ pub(super) struct LedgerPart {
     pub hledger_check: String,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct ReconciliationPart {
     pub breaks: i64,
     pub matched: i64,
@@ -85,49 +88,159 @@ pub(super) struct ReconciliationPart {
     pub proven: bool,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct ReplayPart {
     pub identical: bool,
     pub differences: i64,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct RebuildPart {
     pub identical: bool,
     /// Views that were built anew.
     pub views: usize,
 }
 
+/// What the provider's book holds at the end: the charge of the top-up, and the refund.
+const PROVIDER_LINES: i64 = 2;
+
+/// Whether a part was reached and is as it must be.
+fn holds<T>(part: &Option<T>, check: impl Fn(&T) -> bool) -> bool {
+    part.as_ref().is_some_and(check)
+}
+
 impl Report {
     /// Judges the story: names everything that did not hold.
     pub(super) fn judge(&mut self, error: Option<String>) {
-        let tool = |said: &str| matches!(said, "accepted" | "not installed");
+        let accepted = |said: &str| matches!(said, "accepted" | "not installed");
+        let (allocation, second) = (&self.allocation, &self.compensation);
+        let (ledger, reconciled) = (&self.ledger, &self.reconciliation);
         let checks = [
-            ("the top-up succeeded", self.top_up.status == "succeeded"),
-            ("the rental was released", self.allocation.status == "released"),
-            ("the customer logged in", self.allocation.ssh_login.starts_with("uid=")),
-            ("the rental was charged", self.allocation.active_seconds > 0),
-            ("the charge is the price of the seconds", self.charged == self.expected_charge),
-            ("the refund succeeded", self.refund.status == "succeeded"),
-            ("the second rental failed", self.compensation.status == "failed"),
+            ("the top-up succeeded", holds(&self.top_up, |t| t.status == "succeeded")),
+            ("the rental was released", holds(allocation, |a| a.status == "released")),
+            ("the customer logged in", holds(allocation, |a| a.ssh_login.starts_with("uid="))),
+            ("the rental was charged", holds(allocation, |a| a.active_seconds > 0)),
             (
-                "it failed at the step meant",
-                self.compensation.failed_step == super::machine::FAILING.name(),
+                "the charge is the price of the seconds",
+                self.charged.is_some() && self.charged == self.expected_charge,
             ),
-            ("its funds were restored", self.compensation.funds_restored),
-            ("nothing of it is left on the node", self.compensation.left_on_node.is_empty()),
-            ("the books balance", self.ledger.trial_balance == "0"),
-            ("bean-check accepts the export", tool(&self.ledger.bean_check)),
-            ("hledger accepts the export", tool(&self.ledger.hledger_check)),
-            ("the provider's book agrees", self.reconciliation.breaks == 0),
-            ("the provider's balance is proven", self.reconciliation.proven),
-            ("replay gives the same state", self.replay.identical),
-            ("rebuilt views are the same", self.rebuild.identical),
-            ("there are events", self.events > 0),
+            ("the refund succeeded", holds(&self.refund, |r| r.status == "succeeded")),
+            ("what came in went out or is left", self.money_adds_up() == Some(true)),
+            ("the second rental failed", holds(second, |c| c.status == "failed")),
+            ("it failed at the step meant", holds(second, |c| c.failed_step == FAILING.name())),
+            ("its funds were restored", holds(second, |c| c.funds_restored)),
+            ("nothing of it is left on the node", holds(second, |c| c.left_on_node.is_empty())),
+            ("the books balance", holds(ledger, |l| l.trial_balance == "0")),
+            ("bean-check accepts the export", holds(ledger, |l| accepted(&l.bean_check))),
+            ("hledger accepts the export", holds(ledger, |l| accepted(&l.hledger_check))),
+            ("the provider's book agrees", holds(reconciled, |r| r.breaks == 0)),
+            (
+                "every line of the provider's book is matched",
+                holds(reconciled, |r| r.matched == PROVIDER_LINES && r.expected == 0),
+            ),
+            ("the provider's balance is proven", holds(reconciled, |r| r.proven)),
+            ("replay gives the same state", holds(&self.replay, |r| r.identical)),
+            ("rebuilt views are the same", holds(&self.rebuild, |r| r.identical && r.views > 0)),
+            ("there are events", holds(&self.events, |events| *events > 0)),
         ];
         let failed = checks.iter().filter(|(_, held)| !held);
         self.failures =
             error.into_iter().chain(failed.map(|(name, _)| (*name).to_owned())).collect();
         self.held = self.failures.is_empty();
+    }
+
+    /// Top-up = charge + refund + balance; `None` when one of them is not known.
+    fn money_adds_up(&self) -> Option<bool> {
+        let nanos = |text: &str| parse_nanos(text).ok();
+        let came_in = nanos(&self.top_up.as_ref()?.amount)?;
+        let (charged, left) = (nanos(self.charged.as_ref()?)?, nanos(self.balance.as_ref()?)?);
+        let refunded = nanos(&self.refund.as_ref()?.amount)?;
+        Some(came_in == charged + refunded + left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole() -> Report {
+        let text = str::to_owned;
+        Report {
+            node: None,
+            top_up: Some(TopUpPart {
+                top_up_id: text("pay_1"),
+                status: text("succeeded"),
+                amount: text("20.00"),
+            }),
+            allocation: Some(AllocationPart {
+                allocation_id: text("alloc_1"),
+                status: text("released"),
+                ssh_login: text("uid=20000"),
+                active_seconds: 2,
+                per_hour: text("3.60"),
+            }),
+            charged: Some(text("0.002")),
+            expected_charge: Some(text("0.002")),
+            balance: Some(text("0.008")),
+            currency: text("USD"),
+            refund: Some(RefundPart {
+                refund_id: text("refund_1"),
+                status: text("succeeded"),
+                amount: text("19.99"),
+            }),
+            compensation: Some(CompensationPart {
+                allocation_id: text("alloc_2"),
+                status: text("failed"),
+                failed_step: text(FAILING.name()),
+                funds_restored: true,
+                left_on_node: vec![],
+            }),
+            ledger: Some(LedgerPart {
+                trial_balance: text("0"),
+                bean_check: text("accepted"),
+                hledger_check: text("accepted"),
+            }),
+            reconciliation: Some(ReconciliationPart {
+                breaks: 0,
+                matched: 2,
+                expected: 0,
+                proven: true,
+            }),
+            replay: Some(ReplayPart { identical: true, differences: 0 }),
+            rebuild: Some(RebuildPart { identical: true, views: 11 }),
+            events: Some(48),
+            failures: vec![],
+            held: false,
+        }
+    }
+
+    #[test]
+    fn money_that_went_nowhere_is_noticed() {
+        let mut report = whole();
+        report.judge(None);
+        assert!(report.held, "{:?}", report.failures);
+        report.balance = Some("0.009".to_owned());
+        report.judge(None);
+        assert_eq!(report.failures, ["what came in went out or is left"]);
+    }
+
+    #[test]
+    fn a_line_that_may_still_be_matched_is_not_matched() {
+        let mut report = whole();
+        let young = ReconciliationPart { breaks: 0, matched: 1, expected: 1, proven: true };
+        report.reconciliation = Some(young);
+        report.judge(None);
+        assert_eq!(report.failures, ["every line of the provider's book is matched"]);
+    }
+
+    #[test]
+    fn a_story_that_never_began_holds_nothing() {
+        let mut report = Report::default();
+        report.judge(Some("no database".to_owned()));
+        assert_eq!(report.failures.len(), 21, "the error and every check: {:?}", report.failures);
+        let line = serde_json::to_value(&report).unwrap();
+        let reached = line.as_object().unwrap().iter().filter(|(_, part)| !part.is_null());
+        let reached: Vec<_> = reached.map(|(name, _)| name.as_str()).collect();
+        assert_eq!(reached, ["currency", "failures", "held"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The stage: a platform with a server that listens, a simulator, a node, and three people with keys.
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cairn_commands::processes::{RunnerConfig, Settings};
 use cairn_identity::Role;
@@ -9,7 +9,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
-use super::home::Home;
 use super::machine::Machine;
 use crate::cli::args::DemoArgs;
 use crate::cli::exit::{CliError, Exit};
@@ -36,7 +35,7 @@ pub(super) struct Stage {
     platform: Platform,
     unguarded: CancellationToken,
     guarding: JoinHandle<()>,
-    home: Home,
+    home: PathBuf,
     scratch: TempDir,
     output: Output,
 }
@@ -45,11 +44,10 @@ impl Stage {
     /// Puts everything up, in an empty data directory.
     pub(super) async fn set(
         config: &Config,
-        args: &DemoArgs,
+        (args, home): (&DemoArgs, &Path),
         output: Output,
     ) -> Result<Self, CliError> {
-        let home = tokio::task::block_in_place(|| Home::take(config, args))?;
-        let data = home.path().to_owned();
+        let data = home.to_owned();
         let listen = if args.once {
             vec![SocketAddr::from(([127, 0, 0, 1], 0))]
         } else {
@@ -95,7 +93,7 @@ impl Stage {
             platform,
             unguarded,
             guarding,
-            home,
+            home: data,
             scratch,
             output,
         })
@@ -103,7 +101,7 @@ impl Stage {
 
     /// Where the data is, for commands beside the demo.
     pub(super) fn data(&self) -> &Path {
-        self.home.path()
+        &self.home
     }
 
     /// For keys and exports.
@@ -117,16 +115,13 @@ impl Stage {
     }
 
     /// Takes everything down.
-    pub(super) async fn strike(self, keep: bool) {
+    pub(super) async fn strike(self) {
         self.server.stop().await;
-        self.payments.shutdown(self.home.path()).await;
+        self.payments.shutdown(&self.home).await;
         self.unguarded.cancel();
         let _ = self.guarding.await;
         self.platform.close().await;
         drop(self.machine);
-        if !keep {
-            tokio::task::block_in_place(|| self.home.remove());
-        }
     }
 }
 

@@ -21,14 +21,17 @@ pub(super) async fn tell(stage: &Stage, seconds: u64, report: &mut Report) -> Re
     report.currency = CURRENCY.to_owned();
     let key = machine::make_key(stage.directory())?;
     sell(stage).await?;
-    report.node = enrol(stage).await?;
-    report.top_up = top_up(stage).await?;
-    report.allocation = rent(stage, &key, seconds, report).await?;
-    report.compensation = fail(stage, &key).await?;
-    report.refund = refund(stage, &report.top_up.top_up_id).await?;
+    report.node = Some(enrol(stage).await?);
+    let top_up = top_up(stage).await?;
+    let top_up_id = top_up.top_up_id.clone();
+    report.top_up = Some(top_up);
+    report.allocation = Some(rent(stage, &key, seconds, report).await?);
+    report.compensation = Some(fail(stage, &key).await?);
+    report.refund = Some(refund(stage, &top_up_id).await?);
     let balance = stage.customer.get("/v1/balance").await?;
-    report.balance = text(&balance, "/items/0/posted");
-    stage.say(&format!("left in the wallet: {} {CURRENCY}", report.balance));
+    let left = text(&balance, "/items/0/posted");
+    stage.say(&format!("left in the wallet: {left} {CURRENCY}"));
+    report.balance = Some(left);
     Ok(())
 }
 
@@ -110,10 +113,10 @@ async fn rent(
     stage.customer.post(&format!("{path}/release"), &json!({})).await?;
     let released = stage.customer.until(&path, |a| text(a, "/status") == "released").await?;
     let active_seconds = released["active_seconds"].as_i64().unwrap_or_default();
-    report.charged = text(&released, "/charged");
-    report.expected_charge = price_of(active_seconds)?;
-    let charged = &report.charged;
+    let charged = text(&released, "/charged");
     stage.say(&format!("released after {active_seconds} s and charged {charged} {CURRENCY}"));
+    report.charged = Some(charged);
+    report.expected_charge = Some(price_of(active_seconds)?);
     let (status, per_hour) = (text(&released, "/status"), text(&released, "/per_hour"));
     Ok(AllocationPart { allocation_id, status, ssh_login, active_seconds, per_hour })
 }

@@ -1,0 +1,52 @@
+//! From the words of the command line to an exit code.
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+
+use super::args::Cli;
+use super::exit::{CliError, Exit};
+use super::once::once;
+use super::output::{Format, Output};
+use super::run;
+use crate::config::Config;
+
+/// How long what still blocks may clear up after the command is over.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Parses, runs, and says how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json() => {
+            Output::new(Format::Json).fail(&CliError::usage(error.render().to_string().trim()));
+            return Exit::Usage.into();
+        }
+        Err(error) => error.exit(),
+    };
+    let output = Output::new(cli.output);
+    match start(cli, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.fail(&error);
+            error.exit.into()
+        }
+    }
+}
+
+fn start(cli: Cli, output: Output) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut config = Config::from_env().map_err(|error| CliError::usage(error.to_string()))?;
+    config.idempotency = cli.idempotency_key.map(|key| once(key, &cli.command)).transpose()?;
+    let ended = runtime.block_on(run(cli.command, &config, output));
+    runtime.shutdown_timeout(FAREWELL);
+    ended
+}
+
+/// Whether the words ask for JSON, when they cannot be parsed.
+fn wants_json() -> bool {
+    let words: Vec<_> = std::env::args_os().collect();
+    words.iter().any(|word| word == "--output=json")
+        || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+}
