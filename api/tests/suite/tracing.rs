@@ -19,7 +19,7 @@ async fn post(caller: &Caller, path: &str, body: &Value, traceparent: Option<&st
         Some(traceparent) => request.header("traceparent", traceparent),
         None => request,
     };
-    let answered = answer(request.send().await.unwrap()).await;
+    let answered = answer(request).await;
     assert!((200..300).contains(&answered.status), "{}", answered.body);
     answered
 }
