@@ -74,13 +74,14 @@ async fn a_request_without_a_trace_begins_one_and_so_does_whoever_enrols(
     let stage = Stage::set(options).await;
     let operator = stage.caller(Role::Operator).await;
     let mut begun = BTreeSet::new();
-    for traceparent in [None, Some("00-not-a-trace-01")] {
+    for (address, traceparent) in [("192.0.2.7", None), ("192.0.2.8", Some("00-not-a-trace-01"))] {
         let invited = post(&operator, "/v1/nodes", &json!({ "name": "n1" }), traceparent).await;
         let events = set_in_motion(&stage, &invited).await;
         let of_request = traces(&events).unwrap();
         assert_eq!(of_request.len(), 1, "{events:?}");
         begun.extend(of_request.into_iter().map(str::to_owned));
-        let enrolment = stage.enrolment(&invited.body);
+        let mut enrolment = stage.enrolment(&invited.body);
+        enrolment["address"] = json!(address);
         let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-00");
         let nobody = stage.nobody();
         let enrolled = post(&nobody, "/v1/nodes/enrol", &enrolment, Some(&traceparent)).await;
