@@ -104,7 +104,14 @@ impl Faults {
 
     /// Mends everything; what was hit stays counted.
     pub fn mend(&self) {
-        self.rules.lock().unwrap().iter_mut().for_each(|rule| rule.armed = false);
+        self.mend_but(|_| false);
+    }
+
+    /// Mends everything but what is to stay broken.
+    pub fn mend_but(&self, stays: impl Fn(&str) -> bool) {
+        for rule in self.rules.lock().unwrap().iter_mut() {
+            rule.armed &= stays(rule.name);
+        }
     }
 
     /// Forgets everything but the repeats.

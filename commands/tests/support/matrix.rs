@@ -112,14 +112,14 @@ impl Run<'_> {
             if !stuck(&snapshot) {
                 return snapshot.status(process, key).unwrap().to_owned();
             }
-            self.mend_from(&snapshot).await;
+            self.mend_from(&snapshot, |name| story.bears(name)).await;
         }
     }
 
     async fn mend(&mut self) {
         let snapshot = self.harness.snapshot().await;
         if !snapshot.stuck.is_empty() {
-            self.mend_from(&snapshot).await;
+            self.mend_from(&snapshot, |_| false).await;
         }
     }
 
@@ -130,9 +130,10 @@ impl Run<'_> {
         self.mend().await;
     }
 
-    async fn mend_from(&mut self, snapshot: &Snapshot) {
-        self.harness.faults.mend();
-        for stuck in &snapshot.stuck {
+    /// An operator mends what is stuck and has it tried again, but for what the story bears.
+    async fn mend_from(&mut self, snapshot: &Snapshot, bears: impl Fn(&str) -> bool) {
+        self.harness.faults.mend_but(&bears);
+        for stuck in snapshot.stuck.iter().filter(|stuck| !bears(&stuck.name)) {
             let mut broken = self.cell.story.broken().iter().map(|(name, _)| *name);
             let meant = stuck.name == self.cell.target || broken.any(|name| name == stuck.name);
             assert!(meant, "{:?}: {} is stuck as well", self.cell, stuck.name);
@@ -140,7 +141,8 @@ impl Run<'_> {
             self.harness.retry(&stuck.id).await.unwrap();
         }
         assert!(self.stuck < 10, "{:?}: it stays stuck", self.cell);
-        self.harness.until("the operator is obeyed", |s| s.stuck.is_empty()).await;
+        let obeyed = |s: &Snapshot| s.stuck.iter().all(|stuck| bears(&stuck.name));
+        self.harness.until("the operator is obeyed", obeyed).await;
     }
 
     async fn top_up(&mut self) -> Option<PaymentId> {
