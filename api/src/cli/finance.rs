@@ -142,15 +142,19 @@ async fn reconcile(
     if output.is_json() {
         output.one(&report)?;
     } else {
-        output.rows(&report.breaks, &["type", "currency", "source_id", "reference", "message"])?;
+        // Those from before the period first: they are older.
+        let open: Vec<_> = report.carried.iter().chain(&report.breaks).collect();
+        output.rows(&open, &["type", "at", "currency", "source_id", "reference", "message"])?;
         let columns = ["currency", "opening_nanos", "movements_nanos", "closing_nanos", "proven"];
         output.rows(&report.proofs, &columns)?;
     }
     let (matched, expected, breaks) = (report.matched, report.expected.len(), report.breaks.len());
-    output.say(&format!("{matched} matched, {expected} expected, {breaks} breaks"));
+    let open = format!("{breaks} breaks, {} still open from before", report.carried.len());
+    output.say(&format!("{matched} matched, {expected} expected, {open}"));
     if report.clean {
         return Ok(());
     }
-    let message = format!("{breaks} breaks, or a currency is not proven");
+    let unproven = report.proofs.iter().filter(|proof| !proof.proven).count();
+    let message = format!("{open}, {unproven} currencies not proven");
     Err(CliError::new(Exit::Differs, "reconciliation_breaks", message))
 }
