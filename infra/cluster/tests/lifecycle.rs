@@ -54,6 +54,13 @@ fn until(condition: impl Fn() -> bool) {
     }
 }
 
+/// Kills one process, nobody below it, and waits until it is dead: a signal that was sent has not struck yet.
+fn kill(pid: u32) {
+    let killed = Command::new("sh").args(["-c", "kill -9 \"$0\"", &pid.to_string()]).status();
+    assert!(killed.expect("sh runs").success());
+    until(|| !is_alive(pid));
+}
+
 /// Another process that holds the cluster of this directory until it is killed.
 struct Holder(Child);
 
@@ -144,9 +151,7 @@ fn a_postmaster_killed_alone_does_not_block_the_next_start() {
     let directory = open_directory();
     let mut cluster = start(directory.path());
     remember(&cluster);
-    let pid = cluster.pid().expect("it runs").to_string();
-    let killed = Command::new("sh").args(["-c", "kill -9 \"$0\"", &pid]).status();
-    assert!(killed.expect("sh runs").success());
+    kill(cluster.pid().expect("it runs"));
     cluster.restart().expect("up again");
     assert_remembered(&cluster);
 }
@@ -237,9 +242,7 @@ fn the_server_that_another_user_started_again_is_left_alone() {
     let mut first = start(directory.path());
     let mut second = start(directory.path());
     remember(&first);
-    let old = first.pid().expect("it runs").to_string();
-    let killed = Command::new("sh").args(["-c", "kill -9 \"$0\"", &old]).status();
-    assert!(killed.expect("sh runs").success());
+    kill(first.pid().expect("it runs"));
     // The first has not buried its own server yet, when the second starts another one.
     assert!(second.restart().expect("up again"), "the fault bit");
     let pid = second.pid().expect("it runs");
