@@ -9,14 +9,28 @@ use crate::{AppendRequest, Appended, LogError, NewEvent};
 #[derive(Default)]
 struct Columns<'a> {
     command_ids: Vec<&'a str>,
-    hashes: Vec<&'a [u8]>,
     types: Vec<&'a str>,
     ids: Vec<&'a str>,
     expected: Vec<i64>,
     counts: Vec<i32>,
-    outcomes: Vec<String>,
+    /// Of requests without events.
+    settled: Settled<'a>,
     events: EventColumns<'a>,
     books: Option<String>,
+}
+
+/// What becomes of a command: the hash of what was asked, and the outcome. It is kept with its last event, or alone.
+#[derive(Default)]
+struct Settled<'a> {
+    hashes: Vec<Option<&'a [u8]>>,
+    outcomes: Vec<Option<&'a str>>,
+}
+
+impl<'a> Settled<'a> {
+    fn push(&mut self, settled: Option<(&'a [u8], &'a str)>) {
+        self.hashes.push(settled.map(|(hash, _)| hash));
+        self.outcomes.push(settled.map(|(_, outcome)| outcome));
+    }
 }
 
 /// What an event shares with its request is repeated.
@@ -32,11 +46,20 @@ struct EventColumns<'a> {
     versions: Vec<&'a str>,
     payloads: Vec<&'a str>,
     metadata: Vec<&'a str>,
+    settled: Settled<'a>,
 }
 
-/// The JSON texts of a batch that its columns borrow.
-fn metadata(batch: &[&AppendRequest]) -> Result<Vec<String>, LogError> {
-    batch.iter().map(|request| encode(&request.metadata)).collect()
+/// The JSON texts of a request that its columns borrow.
+struct Texts {
+    metadata: String,
+    outcome: String,
+}
+
+impl Texts {
+    fn try_new(request: &AppendRequest) -> Result<Self, LogError> {
+        let (metadata, outcome) = (encode(&request.metadata)?, encode(&request.outcome)?);
+        Ok(Self { metadata, outcome })
+    }
 }
 
 fn encode(value: &impl serde::Serialize) -> Result<String, LogError> {
@@ -44,19 +67,21 @@ fn encode(value: &impl serde::Serialize) -> Result<String, LogError> {
 }
 
 impl<'a> Columns<'a> {
-    fn try_new(batch: &'a [&'a AppendRequest], metadata: &'a [String]) -> Result<Self, LogError> {
+    fn try_new(batch: &'a [&'a AppendRequest], texts: &'a [Texts]) -> Result<Self, LogError> {
         let mut columns = Self::default();
         let mut books = Books::default();
-        for ((request, metadata), number) in batch.iter().zip(metadata).zip(1..) {
+        for ((request, texts), number) in batch.iter().zip(texts).zip(1..) {
+            let settled = (request.command_hash.as_slice(), texts.outcome.as_str());
             columns.command_ids.push(&request.command_id);
-            columns.hashes.push(&request.command_hash);
             columns.types.push(request.aggregate_type);
             columns.ids.push(&request.aggregate_id);
             columns.expected.push(request.expected_sequence);
             columns.counts.push(i32::try_from(request.events.len()).unwrap_or(i32::MAX));
-            columns.outcomes.push(encode(&request.outcome)?);
+            columns.settled.push(request.events.is_empty().then_some(settled));
             for (event, ordinal) in request.events.iter().zip(1..) {
-                columns.events.push(request, (number, ordinal), (event, metadata));
+                columns.events.push(request, (number, ordinal), (event, &texts.metadata));
+                let is_last = usize::try_from(ordinal) == Ok(request.events.len());
+                columns.events.settled.push(is_last.then_some(settled));
                 if let Some(entry) = &event.book {
                     books.add(columns.events.requests.len(), entry);
                 }
@@ -103,20 +128,21 @@ pub(crate) async fn append(
     connection: &mut PgConnection,
     batch: &[&AppendRequest],
 ) -> Result<(Vec<Verdict>, i64), LogError> {
-    let metadata = metadata(batch)?;
-    let columns = Columns::try_new(batch, &metadata)?;
+    let texts: Vec<_> =
+        batch.iter().map(|request| Texts::try_new(request)).collect::<Result<_, _>>()?;
+    let columns = Columns::try_new(batch, &texts)?;
     let events = &columns.events;
     let answer = sqlx::query!(
         r#"SELECT verdict AS "verdict!", head AS "head!"
            FROM log_append($1, $2, $3, $4, $5, $6, $7,
-                           $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::text::json)"#,
+                           $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::text::json)"#,
         &columns.command_ids as &[&str],
-        &columns.hashes as &[&[u8]],
         &columns.types as &[&str],
         &columns.ids as &[&str],
         &columns.expected,
         &columns.counts,
-        &columns.outcomes,
+        &columns.settled.hashes as &[Option<&[u8]>],
+        &columns.settled.outcomes as &[Option<&str>],
         &events.requests,
         &events.ordinals,
         &events.command_ids as &[&str],
@@ -127,6 +153,8 @@ pub(crate) async fn append(
         &events.versions as &[&str],
         &events.payloads as &[&str],
         &events.metadata as &[&str],
+        &events.settled.hashes as &[Option<&[u8]>],
+        &events.settled.outcomes as &[Option<&str>],
         columns.books.as_deref(),
     )
     // All of it: a deferred constraint speaks at the commit, after the last row.

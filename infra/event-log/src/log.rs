@@ -128,7 +128,11 @@ impl EventLog {
         command_id: &str,
     ) -> Result<Option<(StoredOutcome, [u8; 32])>, LogError> {
         let row = self.ask(sqlx::query!(
-            r#"SELECT body_hash, outcome AS "outcome: JsonValue", position, aggregate_type, aggregate_id, sequence
+            r#"SELECT body_hash AS "body_hash!", outcome AS "outcome!: JsonValue", position AS "position!",
+                 aggregate_type AS "aggregate_type!", aggregate_id AS "aggregate_id!", sequence AS "sequence!"
+               FROM events WHERE command_id COLLATE "C" = $1 AND outcome IS NOT NULL
+               UNION ALL
+               SELECT body_hash, outcome, position, aggregate_type, aggregate_id, sequence
                FROM commands WHERE command_id = $1"#,
             command_id
         )

@@ -101,6 +101,30 @@ async fn a_command_id_gets_its_first_outcome_for_ever(pool: PgPool) {
     log.close().await;
 }
 
+/// Outcomes lie in two tables; a command is known from either, whatever it would write this time and whoever is beside it.
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_command_is_known_whether_or_not_it_made_events_then_and_now(pool: PgPool) {
+    let log = open(&pool).await;
+    let (loud, silent) = (request("a", 0, vec![event("1")]), request("b", 0, vec![]));
+    log.append(loud.clone()).await.unwrap();
+    log.append(silent.clone()).await.unwrap();
+    let mut again = vec![];
+    for (number, first) in [&loud, &silent].into_iter().enumerate() {
+        for events in [vec![], vec![event("2")], vec![event("2"), event("3")]] {
+            let mut repeat = request(&format!("other-{number}-{}", events.len()), 0, events);
+            repeat.command_id.clone_from(&first.command_id);
+            again.push(repeat);
+        }
+    }
+    let neighbours = (0..58).map(|number| request(&format!("new-{number}"), 0, vec![event("x")]));
+    let answers = append_together(&log, again.into_iter().chain(neighbours)).await;
+    let (repeated, written) = answers.split_at(6);
+    assert!(repeated.iter().all(|a| matches!(a, Ok(Appended::Repeated(_)))), "{repeated:?}");
+    assert!(written.iter().all(|a| matches!(a, Ok(Appended::Done { .. }))), "{written:?}");
+    assert_gapless(&log, 59).await;
+    log.close().await;
+}
+
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
 async fn nothing_written_can_be_changed_by_anyone(pool: PgPool) {
     let log = open(&pool).await;
@@ -164,8 +188,8 @@ async fn the_application_writes_the_log_and_the_books_by_their_function_only(poo
         "CREATE TEMPORARY TABLE log_head AS SELECT 77::bigint AS position, now() AS recorded_at";
     connection.execute(false_head).await.unwrap();
     let append = r#"SELECT head FROM log_append(
-        '{by-hand}', ARRAY[decode(repeat('07', 32), 'hex')], '{thing}', '{b}', '{0}', '{0}', '{"{}"}',
-        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL)"#;
+        '{by-hand}', '{thing}', '{b}', '{0}', '{0}', ARRAY[decode(repeat('07', 32), 'hex')], '{"{}"}',
+        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL)"#;
     let head: i64 = sqlx::query_scalar(append).fetch_one(&mut *connection).await.unwrap();
     assert_eq!(head, 1);
     drop(connection.detach());

@@ -34,6 +34,24 @@ async fn what_goes_up_comes_down_and_goes_up_again(pool: PgPool) {
     assert!(up.len() > 30, "{up:?}");
 }
 
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn outcomes_survive_the_way_down_and_up_again(pool: PgPool) {
+    let log = EventLog::connect((*pool.connect_options()).clone(), 4).await.unwrap();
+    let first = request("a", 0, vec![event("1"), event("2")]);
+    log.append(first.clone()).await.unwrap();
+    let kept = log.outcome(&first.command_id).await.unwrap();
+    log.close().await;
+    MIGRATOR.undo(&pool, 20_261_127_000_101).await.unwrap();
+    let commands = "SELECT count(*) FROM commands";
+    assert_eq!(sqlx::query_scalar::<_, i64>(commands).fetch_one(&pool).await.unwrap(), 1);
+    MIGRATOR.run(&pool).await.unwrap();
+    let log = EventLog::connect((*pool.connect_options()).clone(), 4).await.unwrap();
+    assert!(kept.is_some());
+    assert_eq!(log.outcome(&first.command_id).await.unwrap(), kept);
+    assert!(matches!(log.append(first).await.unwrap(), Appended::Repeated(_)));
+    log.close().await;
+}
+
 #[sqlx::test(migrations = false)]
 async fn databases_of_one_cluster_migrate_at_once(pool: PgPool) {
     let options = (*pool.connect_options()).clone();
