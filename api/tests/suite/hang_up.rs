@@ -9,7 +9,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::support::{Caller, Stage};
+use crate::support::{Caller, Stage, Whim};
 
 const SEED: u64 = 2_026;
 const CLIENTS: u64 = 8;
@@ -18,17 +18,6 @@ const ALL: usize = 160;
 
 fn body() -> Value {
     json!({ "amount": "5.00", "currency": "USD", "payment_method": "pm_card_visa" })
-}
-
-/// A sequence that looks random and is the same each time.
-struct Whim(u64);
-
-impl Whim {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
-    }
 }
 
 /// Sends a whole request, or only its beginning, and hangs up after a while without reading.

@@ -100,6 +100,11 @@ impl House {
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{ended}");
     }
 
+    /// The server's process id.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
     /// Whether the server is there.
     pub fn is_open(&mut self) -> bool {
         self.server.as_mut().is_some_and(|server| server.try_wait().unwrap().is_none())
@@ -164,15 +169,25 @@ impl Eyes {
         row.get(0)
     }
 
-    /// Asks again until the number is this.
+    /// The processes that serve the server's sessions.
+    pub async fn sessions(&self) -> Vec<u32> {
+        let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'cairn'";
+        let rows = sqlx::query(sql).fetch_all(&self.0).await.unwrap();
+        rows.iter().map(|row| u32::try_from(row.get::<i32, _>(0)).unwrap()).collect()
+    }
+
+    /// Asks again until the number is this. Gives up when it has not changed for long.
     pub async fn until(&self, wanted: i64, sql: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let (mut before, mut since) = (None, Instant::now());
         loop {
             let found = self.count(sql).await;
             if found == wanted {
                 return;
             }
-            assert!(Instant::now() < deadline, "{sql}: {found}, never {wanted}");
+            if before.replace(found) != Some(found) {
+                since = Instant::now();
+            }
+            assert!(since.elapsed() < PATIENCE, "{sql}: {found}, never {wanted}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

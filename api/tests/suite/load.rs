@@ -134,6 +134,19 @@ impl Load {
         }
     }
 
+    /// Until so many clients were left without an answer. The others may go on.
+    pub async fn until_unanswered(&self, count: usize) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        let unanswered = || {
+            let ended = self.counts.ended.load(Ordering::SeqCst);
+            ended - self.counts.answered.load(Ordering::SeqCst)
+        };
+        while unanswered() < count && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        unanswered() >= count
+    }
+
     /// Wishes that are on their way just now.
     pub fn under_way(&self) -> usize {
         let ended = self.counts.ended.load(Ordering::SeqCst);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod auth;
 mod bad_input;
+mod chaos;
 mod cli;
 mod commands;
 mod contract;
@@ -16,6 +17,8 @@ mod load;
 mod openapi;
 mod outage;
 mod patience;
+mod reader;
+mod settled;
 mod signals;
 mod support;
 mod thread;

@@ -173,6 +173,17 @@ impl Stage {
     }
 }
 
+/// A sequence that looks random and is the same each time.
+pub struct Whim(pub u64);
+
+impl Whim {
+    pub fn next(&mut self, below: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
 #[derive(Clone)]
 pub struct Caller {
     pub http: reqwest::Client,

@@ -4,6 +4,7 @@
 //! run needs no network. Data goes to stdout, talk to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks")]
 mod bench;
+mod chaos;
 mod database;
 mod demo;
 mod lint;
@@ -31,6 +32,7 @@ cargo xtask <command>
   lint                  fmt, clippy, doc, deny, machete, tidy
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
   bench [ARGS]          append --output json: commands per second beside the alternatives
+  chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
   sqlx-prepare [--check]  rewrites .sqlx/ from the migrations (--check: only compares)
 ";
 
@@ -55,6 +57,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "lint" => lint::lint(),
         "tidy" => tidy::tidy(rest.iter().any(|argument| argument == "--record")),
         "bench" => bench::bench(rest),
+        "chaos" => chaos::chaos(rest),
         "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");
