@@ -299,6 +299,15 @@ fn a_node_is_probed_until_it_passes_and_watched_from_then_on() {
         },
         "sooner"
     );
+    let compare = Intent::effect(Effect::CompareInventory { node_id: NODE }, None);
+    let back = || node(NodeEvent::LinkChanged { link: Link::Resyncing, at: NOW });
+    assert_eq!(given::<VerifyNode>(&history).when(back()), std::slice::from_ref(&compare));
+    let resyncing = [enrolled(), passed(), back()];
+    let awoken = given::<VerifyNode>(&resyncing).due(watch, 30);
+    assert_eq!(awoken.again_at, Some(NOW.plus_secs(35)), "sooner");
+    assert_eq!(awoken.intents, [Intent::effect(look(None, 0), None), compare.clone()]);
+    let daily = given::<VerifyNode>(&history).due(watch, 86_400);
+    assert_eq!(daily.intents[1..], [compare]);
     let older = Timer::Watch { since: 6 };
     assert_eq!(given::<VerifyNode>(&history).due(older, 30), Awoken::default());
 }

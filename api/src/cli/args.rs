@@ -169,6 +169,11 @@ pub enum NodesCommand {
     },
     /// Shows all nodes.
     List,
+    /// Holds what a node has, or what every node in use has, against what the log says. Changes nothing.
+    Drift {
+        /// Only this node.
+        node_id: Option<NodeId>,
+    },
     /// Takes no new allocations from now on.
     Cordon(PolicyArgs),
     /// Takes new allocations again.

@@ -1,7 +1,11 @@
 //! `cairn nodes`: machines.
+use cairn_commands::effects;
 use cairn_commands::fleet::{self, InviteNode, SetPolicy};
-use cairn_fleet::Policy;
+use cairn_commands::ports::NodePort;
+use cairn_core::{AllocationId, NodeId};
+use cairn_fleet::{Finding, FindingKind, LogSays, Policy};
 use cairn_projections::fleet::nodes as view;
+use serde::Serialize;
 use serde_json::json;
 
 use super::args::{NodesCommand, PolicyArgs};
@@ -38,6 +42,7 @@ pub(super) async fn run(
             ];
             output.rows(&rows, &columns)
         }
+        NodesCommand::Drift { node_id } => drift(config, &parts, node_id, output).await,
         NodesCommand::Cordon(args) => steer(&parts, args, Policy::Cordoned, output).await,
         NodesCommand::Uncordon(args) => steer(&parts, args, Policy::Schedulable, output).await,
         NodesCommand::Drain(args) => steer(&parts, args, Policy::Draining, output).await,
@@ -65,6 +70,81 @@ async fn invite(
     let command = enrolments.command(&url, &token);
     output.say("Run this on the node within 30 minutes, as root:");
     output.one(&json!({ "node_id": node_id, "command": command }))
+}
+
+async fn drift(
+    config: &Config,
+    parts: &SessionParts,
+    node_id: Option<NodeId>,
+    output: Output,
+) -> Result<(), CliError> {
+    let node_ids = match node_id {
+        Some(node_id) => vec![node_id],
+        None => in_use(parts).await?,
+    };
+    let port = crate::nodes::open(config)?.port;
+    let (rows, silent) = drift_of(parts, port.as_ref(), &node_ids, output).await?;
+    output.rows(&rows, &["node_id", "finding", "allocation_id", "log_says", "what"])?;
+    if !rows.is_empty() {
+        let message = format!("{} differences between nodes and the log", rows.len());
+        return Err(CliError::new(Exit::Differs, "node_drift", message));
+    }
+    if let Some(failure) = silent {
+        return Err(failure);
+    }
+    output.say(&format!("{} compared, no difference", node_ids.len()));
+    Ok(())
+}
+
+/// Nodes that can be asked: ready, and not given up.
+async fn in_use(parts: &SessionParts) -> Result<Vec<NodeId>, CliError> {
+    parts.catch_up(&[view::NAME]).await?;
+    let ready = || view::Filter { lifecycle: Some("ready".to_owned()), ..Default::default() };
+    let rows =
+        all_pages(async |after| Ok(view::list(parts.pool(), ready(), after, 200).await?)).await?;
+    let used = rows.iter().filter(|row| row.policy != "retired");
+    Ok(used.filter_map(|row| row.node_id.parse().ok()).collect())
+}
+
+/// A difference, as it is shown.
+#[derive(Serialize)]
+struct Drift {
+    node_id: NodeId,
+    #[serde(rename = "finding")]
+    kind: FindingKind,
+    allocation_id: Option<AllocationId>,
+    log_says: LogSays,
+    what: String,
+}
+
+/// All differences, and why a node could not be compared. One that does not answer does not hide the others.
+async fn drift_of(
+    parts: &SessionParts,
+    port: &dyn NodePort,
+    node_ids: &[NodeId],
+    output: Output,
+) -> Result<(Vec<Drift>, Option<CliError>), CliError> {
+    let (mut rows, mut silent) = (vec![], None);
+    for &node_id in node_ids {
+        match effects::drift(&parts.commands.executor, port, node_id).await {
+            Ok(None) => {
+                return Err(CliError::new(
+                    Exit::NotFound,
+                    "unknown_node",
+                    format!("there is no node {node_id}"),
+                ));
+            }
+            Ok(Some(compared)) => rows.extend(compared.findings.into_iter().map(|finding| {
+                let Finding { kind, allocation_id, log_says, what } = finding;
+                Drift { node_id, kind, allocation_id, log_says, what }
+            })),
+            Err(failure) => {
+                output.say(&format!("{node_id} could not be compared: {failure}"));
+                silent = Some(failure.into());
+            }
+        }
+    }
+    Ok((rows, silent))
 }
 
 async fn steer(

@@ -333,6 +333,15 @@ pub struct Node {
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<String>,
+    /// When its inventory was last held against the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared_at: Option<String>,
+    /// Active allocations of which it then lacked something.
+    pub missing_on_node: i64,
+    /// What it then had that nobody rents.
+    pub left_on_node: i64,
+    /// Active allocations that it then had otherwise than asked for.
+    pub differs: i64,
 }
 
 impl From<view::Node> for Node {
@@ -364,6 +373,10 @@ impl From<view::Node> for Node {
             allocations: row.allocations,
             invited_at: row.invited_at.to_string(),
             ready_at: row.ready_at.map(|at| at.to_string()),
+            compared_at: row.compared_at.map(|at| at.to_string()),
+            missing_on_node: row.missing_on_node,
+            left_on_node: row.left_on_node,
+            differs: row.differs,
         }
     }
 }

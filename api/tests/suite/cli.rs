@@ -65,6 +65,7 @@ async fn every_view_prints_json_and_a_table(_: PgPoolOptions, options: PgConnect
     for line in [
         "keys list",
         "nodes list",
+        "nodes drift",
         "skus list",
         "allocations list",
         &balance,
@@ -104,6 +105,7 @@ async fn exit_codes_tell_what_happened(_: PgPoolOptions, options: PgConnectOptio
     let none = "00000000000000000000000000";
     let unknown_key = format!("keys revoke key_{none} --reason x");
     let unknown_node = format!("nodes cordon node_{none} --reason x");
+    let unknown_drift = format!("nodes drift node_{none}");
     let unknown_allocation = format!("allocations show alloc_{none}");
     let unknown_process = format!("process show rent_node alloc_{none}");
     let cases = [
@@ -120,6 +122,7 @@ async fn exit_codes_tell_what_happened(_: PgPoolOptions, options: PgConnectOptio
         ("replay state sku none", 4, "none"),
         (&unknown_key, 4, "unknown_api_key"),
         (&unknown_node, 4, "unknown_node"),
+        (&unknown_drift, 4, "unknown_node"),
         (&unknown_allocation, 4, "not_found"),
         (&unknown_process, 4, "not_found"),
         ("finance reconcile", 2, "STRIPE_SECRET_KEY"),

@@ -184,17 +184,7 @@ impl Act<'_> {
     /// Where a node is, and by which keys it is known. A node that is not trusted is not spoken to, not even to take something off it: that
     /// is tried again until it is enrolled anew, or until the deadline keeps its capacity back and calls an operator.
     pub async fn target(&self, node_id: NodeId) -> Result<NodeTarget, PortError> {
-        let node = self.load::<Node>(&node_id.to_string()).await?;
-        if !node.may_be_reached() {
-            let message = format!("{node_id} is {:?}: no login to it", node.lifecycle);
-            return Err(PortError::transient("node_not_trusted", message));
-        }
-        Ok(NodeTarget {
-            node_id,
-            address: node.address,
-            port: node.port,
-            host_keys: node.host_keys,
-        })
+        target_of(node_id, self.load::<Node>(&node_id.to_string()).await?)
     }
 
     /// Shuts a node out when it is not who it must be; passes the failure on.
@@ -205,6 +195,16 @@ impl Act<'_> {
         }
         Ok(())
     }
+}
+
+/// Where a node is, if it is trusted.
+pub(super) fn target_of(node_id: NodeId, node: Node) -> Result<NodeTarget, PortError> {
+    if !node.may_be_reached() {
+        let message = format!("{node_id} is {:?}: no login to it", node.lifecycle);
+        return Err(PortError::transient("node_not_trusted", message));
+    }
+    let Node { address, port, host_keys, .. } = node;
+    Ok(NodeTarget { node_id, address, port, host_keys })
 }
 
 async fn call_within<T>(

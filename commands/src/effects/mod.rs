@@ -2,6 +2,7 @@
 mod act;
 mod charge_usage;
 mod collect_payment;
+mod compare_inventory;
 mod ensure_step;
 mod hold_funds;
 mod pay_refund;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use crate::ports::{Clock, NodeDirectory, NodePort, PaymentPort};
 
 pub(crate) use act::{Act, Origin};
+pub use compare_inventory::drift;
 pub(crate) use perform::{assume_done, perform};
 
 /// The ports that effects reach the outside by.

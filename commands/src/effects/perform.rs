@@ -5,8 +5,8 @@ use crate::ports::PortError;
 use crate::processes::Effect;
 
 use super::{
-    Act, charge_usage, collect_payment, ensure_step, hold_funds, pay_refund, probe_node,
-    reserve_capacity, tear_down,
+    Act, charge_usage, collect_payment, compare_inventory, ensure_step, hold_funds, pay_refund,
+    probe_node, reserve_capacity, tear_down,
 };
 
 /// Carries one effect out.
@@ -47,6 +47,9 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
             let known = probe_node::LastKnown { suspect_since: *suspect_since, seen_at: *seen_at };
             probe_node::watch_node(act, *node_id, known).await
         }
+        Effect::CompareInventory { node_id } => {
+            compare_inventory::compare_inventory(act, *node_id).await
+        }
     }
 }
 
@@ -81,6 +84,7 @@ pub(crate) async fn assume_done(
         | Effect::RequestRefund { .. }
         | Effect::RetrieveRefund { .. }
         | Effect::ProbeNode { .. }
-        | Effect::WatchNode { .. } => Ok(()),
+        | Effect::WatchNode { .. }
+        | Effect::CompareInventory { .. } => Ok(()),
     }
 }

@@ -58,7 +58,9 @@ pub(super) async fn watch_node(
         (Err(_), Link::Suspect, Some(seconds)) if seconds >= act.settings.suspect_seconds => {
             (Link::Offline, now)
         }
-        (Err(_), Link::NeverSeen | Link::Online | Link::Suspect, _) => (Link::Suspect, seen_at),
+        (Err(_), Link::NeverSeen | Link::Online | Link::Suspect | Link::Resyncing, _) => {
+            (Link::Suspect, seen_at)
+        }
     };
     if let Err(failure) = &answer {
         act.distrust(node_id, failure).await?;

@@ -48,6 +48,10 @@ pub(super) async fn conclude(
 ) -> Result<(), PortError> {
     let at = act.now();
     match after {
+        Ending::Orphan => {
+            let removed = NodeCommand::RecordOrphanRemoved { allocation_id, evidence, at };
+            act.node("removed", node_id, removed).await
+        }
         Ending::Failure => {
             let release = NodeCommand::Release { allocation_id, at };
             act.node("release", node_id, release).await

@@ -4,7 +4,8 @@ pub mod payments;
 pub mod system;
 
 pub use node::{
-    IntentKey, NodeDirectory, NodePort, NodeTarget, ProbeReport, StepReport, TeardownReport, Tenant,
+    HeldThere, IntentKey, Inventory, NodeDirectory, NodePort, NodeTarget, ProbeReport, StepReport,
+    TeardownReport, Tenant,
 };
 pub use payments::{
     NewPayment, NewRefund, PaymentPort, ProviderBalance, ProviderFee, ProviderOutcome,

@@ -1,4 +1,6 @@
 //! Nodes: the closed list of things that may be done to one.
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use cairn_compute::Step;
 use cairn_core::{AllocationId, NodeId, Resources};
@@ -59,11 +61,54 @@ pub struct TeardownReport {
     pub evidence: String,
 }
 
+/// What a node has of an allocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldThere {
+    /// The allocation.
+    pub allocation_id: AllocationId,
+    /// The last generation in the node's journal; 0 when it knows none.
+    pub generation: u64,
+    /// What the node was last asked for.
+    pub tenant: Option<Tenant>,
+    /// Steps that are as they were asked for, as observed.
+    pub observed: BTreeMap<Step, String>,
+    /// Steps of which something is there, but not as it was asked for.
+    pub partial: Vec<Step>,
+    /// Processes that run.
+    pub processes: usize,
+}
+
+impl HeldThere {
+    /// What there is, one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut steps: Vec<Step> = self.observed.keys().chain(&self.partial).copied().collect();
+        steps.sort();
+        let mut parts: Vec<String> = steps.iter().map(|step| step.name().to_owned()).collect();
+        if self.processes > 0 {
+            parts.push(format!("{} processes", self.processes));
+        }
+        let whose = self.tenant.as_ref().map(|tenant| format!("{}: ", tenant.login));
+        format!("{}{}", whose.unwrap_or_default(), parts.join(", "))
+    }
+}
+
+/// Everything on a node that is an allocation's, or looks like one's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inventory {
+    /// What there is of each allocation.
+    pub allocations: Vec<HeldThere>,
+    /// What belongs to none.
+    pub strays: Vec<String>,
+}
+
 /// Acts on nodes. Every call is idempotent under its key, and refused by the node when its generation is older than one it has seen.
 #[async_trait]
 pub trait NodePort: Send + Sync {
     /// Whether the node answers, is who it must be, and can run allocations.
     async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError>;
+    /// Everything the node has. Changes nothing.
+    async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError>;
     /// Brings one step about: inspect, act, verify. [`Step::Prove`] logs in as the tenant.
     async fn ensure(
         &self,

@@ -72,7 +72,9 @@ impl ProcessManager for DrainNode {
             | NodeEvent::LinkChanged { .. }
             | NodeEvent::HealthDoubted { .. }
             | NodeEvent::HealthChanged { .. }
-            | NodeEvent::CapacityQuarantined { .. } => {}
+            | NodeEvent::CapacityQuarantined { .. }
+            | NodeEvent::InventoryCompared { .. }
+            | NodeEvent::OrphanRemoved { .. } => {}
         }
         state
     }

@@ -336,6 +336,10 @@ pub enum Effect {
         #[serde(default)]
         seen_at: Option<Timestamp>,
     },
+    /// Holds what a node has against what the log says.
+    CompareInventory {
+        node_id: NodeId,
+    },
 }
 
 names!(Effect {
@@ -353,19 +357,23 @@ names!(Effect {
     RetrieveRefund => "retrieve_refund",
     ProbeNode => "probe_node",
     WatchNode => "watch_node",
+    CompareInventory => "compare_inventory",
 });
 
 impl Effect {
     /// A call that makes a payment or a refund does not persist: the provider forgets its key after a day.
     const fn persists(&self) -> bool {
         match self {
+            // The next comparison finds it again.
+            Self::TearDown { after: Ending::Orphan, .. } => false,
             Self::TearDown { .. }
             | Self::CaptureUsage(_)
             | Self::SettleUsage { .. }
             | Self::ConfirmReleased { .. }
             | Self::RetrievePayment { .. }
             | Self::RetrieveRefund { .. }
-            | Self::WatchNode { .. } => true,
+            | Self::WatchNode { .. }
+            | Self::CompareInventory { .. } => true,
             Self::ReserveCapacity { .. }
             | Self::HoldFunds(_)
             | Self::EnsureStep { .. }
@@ -392,7 +400,9 @@ impl Effect {
             Self::RequestRefund { refund_id, .. }
             | Self::CreateRefund { refund_id }
             | Self::RetrieveRefund { refund_id, .. } => refund_id.to_string(),
-            Self::ProbeNode { node_id } | Self::WatchNode { node_id, .. } => node_id.to_string(),
+            Self::ProbeNode { node_id }
+            | Self::WatchNode { node_id, .. }
+            | Self::CompareInventory { node_id } => node_id.to_string(),
         }
     }
 }
@@ -427,6 +437,8 @@ pub enum Ending {
     Failure,
     /// It was released: the proof is recorded.
     Release,
+    /// It was over, and something of it was on the node again: that it is gone is recorded.
+    Orphan,
 }
 
 /// What a process manager wakes up for.

@@ -199,6 +199,8 @@ pub struct Settings {
     pub probe_seconds: i64,
     /// How long after its last answer a node counts as offline.
     pub suspect_seconds: i64,
+    /// Between two comparisons of a node's inventory with the log.
+    pub compare_seconds: i64,
     /// How long what runs on a draining node may still run.
     pub drain_seconds: i64,
 }
@@ -220,6 +222,7 @@ impl Default for Settings {
             watch_seconds: 30,
             probe_seconds: 5,
             suspect_seconds: 90,
+            compare_seconds: 86_400,
             drain_seconds: 3_600,
         }
     }

@@ -11,6 +11,7 @@
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
 pub mod drain_node;
+pub mod drift;
 pub mod expire_hold;
 pub mod fact;
 pub mod intent;

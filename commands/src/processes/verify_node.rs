@@ -7,13 +7,16 @@
 //! | `node.probe_failed` | effect `probe_node` again after a while; the node itself is quarantined after three | – |
 //! | `node.probe_passed` | timer `watch` | – |
 //! | `watch` | effect `watch_node`: online → suspect → offline, and back, and what is in use on it; the timer again, sooner while it is suspect | – |
+//! | `node.link_changed` to resyncing | effect `compare_inventory`; the watch repeats it until the node is online | – |
+//! | `watch`, a day after the last comparison | effect `compare_inventory` | – |
+//! | `node.inventory_compared` | effect `tear_down` of each orphan whose allocation the log knows to be over; anything else is an operator's | – |
 //! | `node.quarantined`, policy `retired` | – (the watch ends) | – |
 use cairn_core::{NodeId, Timestamp};
-use cairn_fleet::{Link, NodeEvent, Policy};
+use cairn_fleet::{Finding, Link, NodeEvent, Policy};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
-use super::intent::{Command, Effect, Intent, Timer};
+use super::intent::{Command, Effect, Ending, Intent, Timer};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
 /// The process manager.
@@ -51,6 +54,20 @@ pub struct State {
     /// Position and end of the invitation in force.
     #[serde(default)]
     pub invitation: Option<(i64, Timestamp)>,
+    /// When its inventory was last compared, or it was taken in.
+    #[serde(default)]
+    pub compared_at: Option<Timestamp>,
+}
+
+impl State {
+    fn wants_comparison(&self, now: Timestamp, settings: &Settings) -> bool {
+        let old = |at| now.secs_since(at) >= settings.compare_seconds;
+        match self.link {
+            Link::Resyncing => true,
+            Link::Online => self.compared_at.is_none_or(old),
+            Link::NeverSeen | Link::Suspect | Link::Offline => false,
+        }
+    }
 }
 
 impl ProcessManager for VerifyNode {
@@ -68,7 +85,8 @@ impl ProcessManager for VerifyNode {
                 | NodeEvent::ProbeFailed { .. }
                 | NodeEvent::Quarantined { .. }
                 | NodeEvent::PolicyChanged { .. }
-                | NodeEvent::LinkChanged { .. },
+                | NodeEvent::LinkChanged { .. }
+                | NodeEvent::InventoryCompared { .. },
             ) => Some(happened.stream.clone()),
             _ => None,
         }
@@ -93,6 +111,7 @@ impl ProcessManager for VerifyNode {
             }
             NodeEvent::ProbePassed { at } => {
                 state.online_since = Some(*at);
+                state.compared_at = Some(*at);
                 state.phase = Phase::Watching;
                 state.watch = happened.position;
                 state.link = Link::Online;
@@ -105,11 +124,13 @@ impl ProcessManager for VerifyNode {
             NodeEvent::LinkChanged { link, at } => {
                 state.link = *link;
                 state.suspect_since = (*link == Link::Suspect).then_some(*at);
-                if *link == Link::Online {
+                if matches!(link, Link::Online | Link::Resyncing) {
                     state.online_since = Some(*at);
                 }
             }
+            NodeEvent::InventoryCompared { at, .. } => state.compared_at = Some(*at),
             NodeEvent::ProbeFailed { .. }
+            | NodeEvent::OrphanRemoved { .. }
             | NodeEvent::HealthDoubted { .. }
             | NodeEvent::HealthChanged { .. }
             | NodeEvent::PolicyChanged { .. }
@@ -138,6 +159,16 @@ impl ProcessManager for VerifyNode {
                 let first = at.plus_secs(settings.watch_seconds);
                 vec![Intent::timer(Timer::Watch { since: state.watch }, first)]
             }
+            (NodeEvent::LinkChanged { link: Link::Resyncing, .. }, Phase::Watching) => {
+                vec![Intent::effect(Effect::CompareInventory { node_id }, None)]
+            }
+            (NodeEvent::InventoryCompared { comparison, at }, Phase::Watching) => {
+                let until = at.plus_secs(settings.undo_seconds);
+                let orphans = comparison.findings.iter().filter_map(Finding::orphan);
+                let after = Ending::Orphan;
+                let off = |allocation_id| Effect::TearDown { allocation_id, node_id, after };
+                orphans.map(|id| Intent::effect(off(id), Some(until))).collect()
+            }
             _ => vec![],
         }
     }
@@ -154,16 +185,17 @@ impl ProcessManager for VerifyNode {
             (Timer::Watch { since }, Phase::Watching, _) if since == state.watch => {}
             _ => return Awoken::default(),
         }
-        let suspect = state.link == Link::Suspect;
-        let wait = if suspect { settings.probe_seconds } else { settings.watch_seconds };
+        let soon = matches!(state.link, Link::Suspect | Link::Resyncing);
+        let wait = if soon { settings.probe_seconds } else { settings.watch_seconds };
         // Between two looks that were answered, and none that was not, it was there.
         let before = alarm.due_at.plus_secs(-settings.watch_seconds);
         let seen_at = state.online_since.map(|since| since.max(before));
         let watch = Effect::WatchNode { node_id, suspect_since: state.suspect_since, seen_at };
-        Awoken {
-            intents: vec![Intent::effect(watch, None)],
-            again_at: Some(alarm.at.plus_secs(wait.max(1))),
+        let mut intents = vec![Intent::effect(watch, None)];
+        if state.wants_comparison(alarm.at, settings) {
+            intents.push(Intent::effect(Effect::CompareInventory { node_id }, None));
         }
+        Awoken { intents, again_at: Some(alarm.at.plus_secs(wait.max(1))) }
     }
 
     fn status(state: &State) -> Status {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    Clock, IntentKey, NewPayment, NewRefund, NodeDirectory, NodePort, NodeTarget, PaymentPort,
-    PortError, ProbeReport, ProviderBalance, ProviderPayment, ProviderRefund, ProviderTransaction,
-    StepReport, TeardownReport, Tenant,
+    Clock, IntentKey, Inventory, NewPayment, NewRefund, NodeDirectory, NodePort, NodeTarget,
+    PaymentPort, PortError, ProbeReport, ProviderBalance, ProviderPayment, ProviderRefund,
+    ProviderTransaction, StepReport, TeardownReport, Tenant,
 };
 use cairn_commands::processes::{Action, Gate, Leased, Verdict};
 use cairn_compute::Step;
@@ -47,7 +47,7 @@ pub enum Mode {
 }
 
 /// Names whose outside call is behind a port; the others fail at the gate.
-pub const AT_PORTS: [&str; 8] = [
+pub const AT_PORTS: [&str; 9] = [
     "reserve_capacity",
     "tear_down",
     "create_payment",
@@ -56,6 +56,7 @@ pub const AT_PORTS: [&str; 8] = [
     "retrieve_refund",
     "probe_node",
     "watch_node",
+    "compare_inventory",
 ];
 
 #[derive(Debug)]
@@ -284,6 +285,11 @@ impl NodePort for Faulty<dyn NodePort> {
         let probe = |_| self.inner.probe(node);
         let watch = |_| self.faults.call("watch_node", "", probe);
         self.faults.call("probe_node", "", watch).await
+    }
+
+    async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError> {
+        let inventory = |_| self.inner.inventory(node);
+        self.faults.call("compare_inventory", "", inventory).await
     }
 
     async fn ensure(

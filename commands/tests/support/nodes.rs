@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    IntentKey, NodeDirectory, NodePort, NodeTarget, PortError, ProbeReport, StepReport,
-    TeardownReport, Tenant,
+    HeldThere, IntentKey, Inventory, NodeDirectory, NodePort, NodeTarget, PortError, ProbeReport,
+    StepReport, TeardownReport, Tenant,
 };
 use cairn_compute::Step;
 use cairn_core::{NodeId, Resources};
@@ -18,6 +18,24 @@ pub struct Traces {
     pub there: Vec<Step>,
     /// Calls that changed something.
     pub changes: usize,
+    /// Where it is.
+    pub address: String,
+    pub tenant: Option<Tenant>,
+}
+
+impl Traces {
+    fn held(&self) -> Option<HeldThere> {
+        let tenant = self.tenant.clone()?;
+        let observed = self.there.iter().map(|step| (*step, step.name().to_owned()));
+        Some(HeldThere {
+            allocation_id: tenant.allocation_id,
+            generation: self.generation,
+            observed: observed.collect(),
+            tenant: Some(tenant),
+            partial: vec![],
+            processes: 0,
+        })
+    }
 }
 
 /// Nodes in memory.
@@ -63,6 +81,16 @@ impl MemoryNodes {
         traces.get(allocation_id).map_or(0, |traces| traces.changes)
     }
 
+    /// A step of an allocation is gone, or there again, behind everybody's back.
+    pub fn tamper(&self, allocation_id: &str, step: Step, there: bool) {
+        let mut all = self.traces.lock().unwrap();
+        let steps = &mut all.get_mut(allocation_id).unwrap().there;
+        steps.retain(|known| *known != step);
+        if there {
+            steps.push(step);
+        }
+    }
+
     /// A node at this address answers no more, or again.
     pub fn set_silent(&self, address: &str, silent: bool) {
         let mut all = self.silent.lock().unwrap();
@@ -92,6 +120,14 @@ impl NodePort for MemoryNodes {
         Ok(ProbeReport { facts: facts(), usage: Some(*self.usage.lock().unwrap()) })
     }
 
+    async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError> {
+        self.answers(node)?;
+        let all = self.traces.lock().unwrap();
+        let here = |traces: &&Traces| traces.address == node.address && !traces.there.is_empty();
+        let there = all.values().filter(here).filter_map(Traces::held);
+        Ok(Inventory { allocations: there.collect(), strays: vec![] })
+    }
+
     async fn ensure(
         &self,
         node: &NodeTarget,
@@ -108,6 +144,7 @@ impl NodePort for MemoryNodes {
         traces.generation = key.generation;
         if step != Step::Prove && !traces.there.contains(&step) {
             traces.there.push(step);
+            (traces.address, traces.tenant) = (node.address.clone(), Some(tenant.clone()));
             traces.changes += 1;
         }
         let observed = match step {

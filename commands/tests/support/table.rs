@@ -117,7 +117,7 @@ const RENTAL: [&str; 24] = [
 ];
 
 /// Every intent of the others.
-const OTHERS: [(Story, &str); 24] = [
+const OTHERS: [(Story, &str); 25] = [
     (Story::FailingRental, "tear_down"),
     (Story::FailingRental, "release_hold"),
     (Story::FailingRental, "confirm_failed"),
@@ -138,6 +138,7 @@ const OTHERS: [(Story, &str); 24] = [
     (Story::Drain, "request_release"),
     (Story::Enrolment, "watch"),
     (Story::Enrolment, "watch_node"),
+    (Story::Enrolment, "compare_inventory"),
     (Story::Invitation, "invitation_deadline"),
     (Story::Invitation, "expire_invitation"),
     (Story::UnusedHold, "hold_expiry"),

@@ -2,11 +2,13 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 mod enrolment;
 pub mod health;
+pub mod inventory;
 pub mod node;
 mod reservations;
 mod silences;
 
 pub use health::{Health, Usage};
+pub use inventory::{Comparison, Finding, FindingKind, LogSays};
 pub use node::{
     HostKey, Link, Node, NodeCommand, NodeError, NodeEvent, NodeFacts, NodeLifecycle, Policy,
 };

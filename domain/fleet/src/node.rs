@@ -12,6 +12,7 @@ use cairn_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::health::{Health, Usage};
+use crate::inventory::Comparison;
 use crate::reservations::{Reservation, ReservationStatus};
 use crate::silences::Silence;
 
@@ -86,6 +87,12 @@ pub enum NodeEvent {
     HealthDoubted { doubted: bool, reason: String, at: Timestamp },
     #[serde(rename = "node.health_changed")]
     HealthChanged { health: Health, reason: String, at: Timestamp },
+    /// What the node has was held against what the log says that it has.
+    #[serde(rename = "node.inventory_compared")]
+    InventoryCompared { comparison: Comparison, at: Timestamp },
+    /// Something of an allocation that is over had come back; it is gone again.
+    #[serde(rename = "node.orphan_removed")]
+    OrphanRemoved { allocation_id: AllocationId, evidence: String, at: Timestamp },
     #[serde(rename = "node.capacity_reserved")]
     CapacityReserved { allocation_id: AllocationId, resources: Resources, uid: u32, at: Timestamp },
     #[serde(rename = "node.capacity_released")]
@@ -106,6 +113,8 @@ domain_event!(NodeEvent {
     LinkChanged => "node.link_changed", 1;
     HealthDoubted => "node.health_doubted", 1;
     HealthChanged => "node.health_changed", 1;
+    InventoryCompared => "node.inventory_compared", 1;
+    OrphanRemoved => "node.orphan_removed", 1;
     CapacityReserved => "node.capacity_reserved", 1;
     CapacityReleased => "node.capacity_released", 1;
     CapacityQuarantined => "node.capacity_quarantined", 1;
@@ -156,6 +165,15 @@ pub enum NodeCommand {
     },
     ObserveUsage {
         usage: Usage,
+        at: Timestamp,
+    },
+    RecordInventory {
+        comparison: Comparison,
+        at: Timestamp,
+    },
+    RecordOrphanRemoved {
+        allocation_id: AllocationId,
+        evidence: String,
         at: Timestamp,
     },
     Reserve {
@@ -245,6 +263,8 @@ pub enum Link {
     Online,
     Suspect,
     Offline,
+    /// It answers again after it was offline; until its inventory is compared it takes nothing new.
+    Resyncing,
 }
 
 /// Where a node's enrolment stands.
@@ -340,8 +360,13 @@ impl Decider for Node {
                 | NodeLifecycle::Ready => Ok(vec![NodeEvent::Quarantined { reason, at }]),
             },
             NodeCommand::SetPolicy { policy, reason, at } => self.set_policy(policy, reason, at),
-            NodeCommand::ObserveLink { link, .. } if link == self.link => Ok(vec![]),
-            NodeCommand::ObserveLink { link, at } => Ok(vec![NodeEvent::LinkChanged { link, at }]),
+            NodeCommand::ObserveLink { link, at } => Ok(self.observe_link(link, at)),
+            NodeCommand::RecordInventory { comparison, at } => {
+                self.record_inventory(comparison, at)
+            }
+            NodeCommand::RecordOrphanRemoved { allocation_id, evidence, at } => {
+                Ok(vec![NodeEvent::OrphanRemoved { allocation_id, evidence, at }])
+            }
             NodeCommand::ObserveUsage { usage, at } => Ok(self.observe_usage(usage, at)),
             NodeCommand::Reserve { allocation_id, resources, at } => {
                 self.reserve(allocation_id, resources, at)
@@ -383,6 +408,7 @@ impl Decider for Node {
                 self.set_link(Link::Online, at);
             }
             NodeEvent::ProbeFailed { .. } => self.probe_failures += 1,
+            NodeEvent::InventoryCompared { .. } | NodeEvent::OrphanRemoved { .. } => {}
             NodeEvent::Quarantined { at, .. } => {
                 self.lifecycle = NodeLifecycle::Quarantined;
                 self.fell_silent(at, true);

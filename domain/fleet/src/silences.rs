@@ -35,7 +35,7 @@ impl Node {
         match link {
             Link::NeverSeen => {}
             Link::Suspect | Link::Offline => self.fell_silent(at, link == Link::Offline),
-            Link::Online => self.answered(at),
+            Link::Online | Link::Resyncing => self.answered(at),
         }
     }
 

@@ -75,7 +75,11 @@ impl Record {
             }
             // From here on nobody logs in any more, even if we do not live to finish.
             Operation::Teardown => self.torn_down = Some(request.generation),
-            Operation::Facts | Operation::Inspect | Operation::Certify | Operation::Undo => {}
+            Operation::Facts
+            | Operation::Inspect
+            | Operation::Inventory
+            | Operation::Certify
+            | Operation::Undo => {}
         }
         Ok(None)
     }
@@ -167,7 +171,7 @@ pub fn all(config: &Config) -> Outcome<Vec<String>> {
 }
 
 /// An id is a path component and a cgroup name: nothing but its own alphabet may pass.
-fn check_allocation_id(id: &str) -> Outcome<()> {
+pub fn check_allocation_id(id: &str) -> Outcome<()> {
     let body = id.strip_prefix("alloc_").unwrap_or_default();
     let fits =
         body.len() == 26 && body.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());

@@ -7,8 +7,8 @@ mod wire;
 
 pub use enrolment::{ENROL_NAMESPACE, EnrolRequest, EnrolResponse, SignedEnrolment, node_of_token};
 pub use wire::{
-    Answer, Arguments, Facts, HostCertificates, Kind, Observed, Operation, Request, Resources,
-    Step, TenantArguments, Usage,
+    Answer, Arguments, Facts, Held, HostCertificates, Inventory, Kind, Observed, Operation,
+    Request, Resources, STRAYS_MAX, Step, TenantArguments, Usage,
 };
 
 /// The account the control plane logs in to. Root's second name, with a forced command and nothing else.

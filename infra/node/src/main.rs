@@ -6,6 +6,7 @@ mod facts;
 mod fault;
 mod files;
 mod install;
+mod inventory;
 mod ipc;
 mod journal;
 mod mounts;
@@ -48,6 +49,8 @@ enum Verb {
     Facts,
     /// Show what there is of every allocation.
     Inspect,
+    /// Show everything that is an allocation's, and what looks like one's and belongs to none.
+    Inventory,
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn run(verb: Verb) -> Outcome<()> {
         Verb::PamJoin { login } => pam::join(&login),
         Verb::Enrol(enrol) => enrol.run(),
         Verb::Facts => show(&facts::gather(&config::Config::load()?)?),
+        Verb::Inventory => show(&inventory::gather(&config::Config::load()?)?),
         Verb::Inspect => serve::inspect_all().and_then(|all| show(&all)),
     }
 }

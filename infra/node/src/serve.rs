@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::fault::{Fault, Outcome, While};
 use crate::journal::{self, Held};
 use crate::steps::{self, Allocation};
-use crate::{facts, install, teardown};
+use crate::{facts, install, inventory, teardown};
 
 /// A request is small; whatever is longer is not one.
 const REQUEST_BYTES_MAX: u64 = 64 << 10;
@@ -37,6 +37,7 @@ fn answer(request: &Request) -> Outcome<Answer> {
             let held = journal::hold(&config, &request.allocation_id)?;
             inspect(&config, &held, request).map(Answer::Inspected)
         }
+        Operation::Inventory => inventory::gather(&config).map(Answer::Inventory),
         Operation::Certify => certify(&config, request),
         Operation::Ensure | Operation::Undo | Operation::Teardown => change(&config, request),
     }
@@ -101,7 +102,7 @@ fn act(config: &Config, request: &Request, tenant: &TenantArguments) -> Outcome<
         }
         Operation::Undo => undo(allocation, step()?),
         Operation::Teardown => teardown::run(allocation),
-        Operation::Facts | Operation::Inspect | Operation::Certify => {
+        Operation::Facts | Operation::Inspect | Operation::Certify | Operation::Inventory => {
             Err(Fault::permanent("request_invalid", "this verb is not about an allocation"))
         }
     }

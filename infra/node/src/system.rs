@@ -132,14 +132,21 @@ pub fn account(key: &str) -> Outcome<Option<Account>> {
     if !said.success {
         return Err(Fault::transient("name_service", format!("getent passwd: {}", said.stderr)));
     }
-    let fields: Vec<&str> = said.stdout.trim_end().split(':').collect();
-    let read = || {
-        let (login, home) = ((*fields.first()?).to_owned(), (*fields.get(5)?).to_owned());
-        let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
-        Some(Account { login, uid, gid, home })
-    };
     let unreadable = format!("unreadable account {}", said.stdout);
-    read().map(Some).ok_or_else(|| Fault::permanent("name_service", unreadable))
+    let found = read_account(said.stdout.trim_end());
+    found.map(Some).ok_or_else(|| Fault::permanent("name_service", unreadable))
+}
+
+fn read_account(line: &str) -> Option<Account> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let (login, home) = ((*fields.first()?).to_owned(), (*fields.get(5)?).to_owned());
+    let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
+    Some(Account { login, uid, gid, home })
+}
+
+/// Every account that the name service lists.
+pub fn accounts() -> Outcome<Vec<Account>> {
+    Ok(run(&["getent", "passwd"])?.lines().filter_map(read_account).collect())
 }
 
 /// The number of a group; `None` when there is no such group.

@@ -17,6 +17,8 @@ pub enum Operation {
     Inspect,
     /// Takes renewed host certificates into use.
     Certify,
+    /// What there is of every allocation, and what belongs to none. Changes nothing.
+    Inventory,
 }
 
 /// A step of provisioning, in order.
@@ -172,6 +174,33 @@ pub struct Observed {
     pub processes: Vec<u32>,
 }
 
+/// Everything on a node that is an allocation's, or looks like one's.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Inventory {
+    /// By allocation, in the order of their ids.
+    pub allocations: Vec<Held>,
+    /// What is in the name space of allocations and belongs to none of them; the first [`STRAYS_MAX`].
+    pub strays: Vec<String>,
+}
+
+/// Strays that an inventory names.
+pub const STRAYS_MAX: usize = 200;
+
+/// What a node has of an allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Held {
+    pub allocation_id: String,
+    /// The last one that its journal knows; 0 when it knows none.
+    pub generation: u64,
+    /// What was last asked for; absent when the journal does not know the allocation.
+    pub tenant: Option<TenantArguments>,
+    /// What is as it was asked for.
+    pub observed: Observed,
+    /// Steps of which something is there, but not as it was asked for.
+    pub partial: Vec<Step>,
+}
+
 /// What a caller may do after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -203,6 +232,7 @@ pub enum Answer {
         replayed: bool,
     },
     Inspected(Observed),
+    Inventory(Inventory),
     Refused {
         kind: Kind,
         code: String,

@@ -1,7 +1,7 @@
 //! Between the wire's shapes and the domain's.
-use cairn_commands::ports::{FailureKind, NodeTarget, PortError, Tenant};
+use cairn_commands::ports::{FailureKind, HeldThere, Inventory, NodeTarget, PortError, Tenant};
 use cairn_compute::Step;
-use cairn_core::Resources;
+use cairn_core::{AllocationId, Resources};
 use cairn_fleet::{NodeFacts, Usage};
 use cairn_node::{Facts, Kind, TenantArguments};
 
@@ -12,12 +12,64 @@ pub fn facts_from_wire(facts: &Facts) -> NodeFacts {
         helper_version: facts.helper_version.clone(),
         cgroup: facts.cgroup.clone(),
         last_uid: facts.last_uid,
-        total: Resources {
-            cpu_millis: facts.total.cpu_millis,
-            memory_bytes: facts.total.memory_bytes,
-            disk_bytes: facts.total.disk_bytes,
-            pids_max: facts.total.pids_max,
-        },
+        total: resources_from_wire(facts.total),
+    }
+}
+
+const fn resources_from_wire(wire: cairn_node::Resources) -> Resources {
+    Resources {
+        cpu_millis: wire.cpu_millis,
+        memory_bytes: wire.memory_bytes,
+        disk_bytes: wire.disk_bytes,
+        pids_max: wire.pids_max,
+    }
+}
+
+/// What bears an id that is not one of ours is a stray.
+pub fn inventory_from_wire(wire: cairn_node::Inventory) -> Inventory {
+    let mut inventory = Inventory { strays: wire.strays, ..Inventory::default() };
+    for held in wire.allocations {
+        match held.allocation_id.parse() {
+            Ok(allocation_id) => inventory.allocations.push(held_from_wire(allocation_id, held)),
+            Err(_) => inventory.strays.push(format!("allocation {}", held.allocation_id)),
+        }
+    }
+    inventory
+}
+
+fn held_from_wire(allocation_id: AllocationId, held: cairn_node::Held) -> HeldThere {
+    let observed = held.observed;
+    let tenant = held.tenant.map(|tenant| Tenant {
+        allocation_id,
+        login: tenant.login,
+        uid: tenant.uid,
+        resources: resources_from_wire(tenant.resources),
+        ssh_public_key: tenant.ssh_public_key,
+    });
+    let steps = [
+        (Step::Uid, observed.uid),
+        (Step::Home, observed.home),
+        (Step::User, observed.user),
+        (Step::Limits, observed.limits),
+        (Step::Access, observed.access),
+    ];
+    HeldThere {
+        allocation_id,
+        generation: held.generation,
+        tenant,
+        observed: steps.into_iter().filter_map(|(step, seen)| Some((step, seen?))).collect(),
+        partial: held.partial.into_iter().map(step_from_wire).collect(),
+        processes: observed.processes.len(),
+    }
+}
+
+const fn step_from_wire(step: cairn_node::Step) -> Step {
+    match step {
+        cairn_node::Step::Uid => Step::Uid,
+        cairn_node::Step::Home => Step::Home,
+        cairn_node::Step::User => Step::User,
+        cairn_node::Step::Limits => Step::Limits,
+        cairn_node::Step::Access => Step::Access,
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    FailureKind, IntentKey, NodePort, NodeTarget, PortError, ProbeReport, StepReport,
-    TeardownReport, Tenant,
+    FailureKind, HeldThere, IntentKey, Inventory, NodePort, NodeTarget, PortError, ProbeReport,
+    StepReport, TeardownReport, Tenant,
 };
 use cairn_compute::Step;
 use cairn_core::{AllocationId, NodeId, Resources};
@@ -17,6 +17,8 @@ use cairn_fleet::{NodeFacts, Usage};
 pub enum Call {
     /// A probe.
     Probe,
+    /// An inventory.
+    Inventory,
     /// A step.
     Ensure(Step),
     /// A teardown.
@@ -44,6 +46,7 @@ struct Fault {
 struct Allocation {
     generation: u64,
     torn_down: Option<u64>,
+    tenant: Option<Tenant>,
     steps: BTreeSet<Step>,
     answers: BTreeMap<String, String>,
 }
@@ -105,6 +108,17 @@ impl ScriptedNodes {
         self.lock().faults.push(Fault { call, when, error, times });
     }
 
+    /// Takes a step of an allocation away behind everybody's back, or puts it there.
+    pub fn tamper(&self, at: (NodeId, AllocationId), step: Step, there: bool) {
+        let mut state = self.lock();
+        let steps = &mut state.allocations.entry(at).or_default().steps;
+        if there {
+            steps.insert(step)
+        } else {
+            steps.remove(&step)
+        };
+    }
+
     /// Takes all scripted failures away.
     pub fn mend(&self) {
         self.lock().faults.clear();
@@ -164,10 +178,22 @@ impl State {
             }
             Call::Ensure(_) => known.torn_down = None,
             Call::Teardown => known.torn_down = Some(key.generation),
-            Call::Probe => {}
+            Call::Probe | Call::Inventory => {}
         }
         known.generation = key.generation;
         Ok(None)
+    }
+}
+
+fn held(allocation_id: AllocationId, found: &Allocation) -> HeldThere {
+    let kept = found.steps.iter().filter(|step| **step != Step::Prove);
+    HeldThere {
+        allocation_id,
+        generation: found.generation,
+        tenant: found.tenant.clone(),
+        observed: kept.map(|step| (*step, format!("{} is so", step.name()))).collect(),
+        partial: vec![],
+        processes: 0,
     }
 }
 
@@ -187,6 +213,20 @@ impl NodePort for ScriptedNodes {
         state.calls.push((node.node_id, Call::Probe));
         state.strike(Call::Probe, When::Before)?;
         Ok(ProbeReport { facts: self.facts.clone(), usage: Some(state.usage) })
+    }
+
+    async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError> {
+        let mut state = self.lock();
+        state.calls.push((node.node_id, Call::Inventory));
+        state.strike(Call::Inventory, When::Before)?;
+        let here = state
+            .allocations
+            .iter()
+            .filter(|((node_id, _), found)| *node_id == node.node_id && !found.steps.is_empty());
+        Ok(Inventory {
+            allocations: here.map(|((_, id), found)| held(*id, found)).collect(),
+            strays: vec![],
+        })
     }
 
     async fn ensure(
@@ -211,6 +251,7 @@ impl NodePort for ScriptedNodes {
         }
         let observed = observed(tenant, step);
         allocation.steps.insert(step);
+        allocation.tenant = Some(tenant.clone());
         allocation.answers.insert(key.id.clone(), observed.clone());
         state.strike(call, When::After)?;
         Ok(StepReport { observed })

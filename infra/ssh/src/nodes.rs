@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    Clock, FailureKind, IdSource, IntentKey, NodePort, NodeTarget, PortError, ProbeReport,
-    StepReport, TeardownReport, Tenant,
+    Clock, FailureKind, IdSource, IntentKey, Inventory, NodePort, NodeTarget, PortError,
+    ProbeReport, StepReport, TeardownReport, Tenant,
 };
 use cairn_compute::Step;
 use cairn_core::Timestamp;
@@ -13,7 +13,9 @@ use cairn_node::{Answer, Arguments, CONTROL_ACCOUNT, CONTROL_COMMAND, Facts, Ope
 
 use crate::authority::CertificateAuthority;
 use crate::client::{self, Errand, Failure, Patience};
-use crate::convert::{facts_from_wire, refusal, step_to_wire, tenant_to_wire, usage_from_wire};
+use crate::convert::{
+    facts_from_wire, inventory_from_wire, refusal, step_to_wire, tenant_to_wire, usage_from_wire,
+};
 use crate::error::AuthorityError;
 use crate::prove;
 use crate::source::SourceAddress;
@@ -118,9 +120,8 @@ impl SshNodes {
         let named = (node.node_id, node.address.as_str());
         let certificates = self.authority.certify(named, &node.host_keys, now);
         let certificates = Some(certificates.map_err(|error| authority_failed(&error))?);
-        let args = Arguments { certificates, ..Arguments::default() };
-        let (allocation_id, key) = (String::new(), String::new());
-        let request = Request { op: Operation::Certify, allocation_id, generation: 0, key, args };
+        let mut request = question(Operation::Certify);
+        request.args.certificates = certificates;
         match self.ask(node, &request).await? {
             Answer::Done { observed, .. } => {
                 tracing::info!(node_id = %node.node_id, observed, "host certificates renewed");
@@ -131,9 +132,7 @@ impl SshNodes {
     }
 
     async fn facts(&self, node: &NodeTarget) -> Result<Facts, PortError> {
-        let args = Arguments::default();
-        let (allocation_id, key) = (String::new(), String::new());
-        let request = Request { op: Operation::Facts, allocation_id, generation: 0, key, args };
+        let request = question(Operation::Facts);
         let begun = tokio::time::Instant::now();
         loop {
             match self.try_ask(node, &request).await? {
@@ -165,6 +164,12 @@ pub fn unexpected(node: &NodeTarget, answer: &Answer) -> PortError {
             PortError::permanent("node_answer_unexpected", message)
         }
     }
+}
+
+/// A request about the node itself.
+fn question(op: Operation) -> Request {
+    let args = Arguments::default();
+    Request { op, allocation_id: String::new(), generation: 0, key: String::new(), args }
 }
 
 /// The request for an allocation's node.
@@ -212,6 +217,13 @@ impl NodePort for SshNodes {
         }
         let usage = facts.usage.map(usage_from_wire);
         Ok(ProbeReport { facts: facts_from_wire(&facts), usage })
+    }
+
+    async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError> {
+        match self.ask(node, &question(Operation::Inventory)).await? {
+            Answer::Inventory(inventory) => Ok(inventory_from_wire(inventory)),
+            other => Err(unexpected(node, &other)),
+        }
     }
 
     async fn ensure(

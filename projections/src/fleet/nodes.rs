@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use cairn_core::{Resources, Timestamp};
 use cairn_event_log::Recorded;
-use cairn_fleet::{HostKey, NodeEvent, NodeFacts};
+use cairn_fleet::{Comparison, HostKey, NodeEvent, NodeFacts};
 use sqlx::PgConnection;
 
 pub use super::nodes_query::{
@@ -17,8 +17,8 @@ use crate::row::{Amounts, At, found, wire_name};
 
 /// Name of this projection.
 pub const NAME: &str = "fleet/nodes";
-/// 2: health, and invitations that expire.
-pub const VERSION: i32 = 2;
+/// 3: what came of the last comparison of a node's inventory.
+pub const VERSION: i32 = 3;
 
 /// The projection.
 pub struct Nodes;
@@ -76,7 +76,8 @@ impl Projection for Nodes {
                 let health = Some(wire_name(&health)?);
                 apply(db, id, Change { health, reason: Some(reason), ..Change::default() }).await
             }
-            E::HealthDoubted { .. } => Ok(()),
+            E::HealthDoubted { .. } | E::OrphanRemoved { .. } => Ok(()),
+            E::InventoryCompared { comparison, at } => compared(db, id, &comparison, at).await,
             E::CapacityReserved { allocation_id, resources, uid, at } => {
                 reserve(db, id, (&allocation_id.to_string(), uid), (resources, at)).await
             }
@@ -155,6 +156,24 @@ async fn enrol(db: &mut PgConnection, id: &str, node: Enrolled) -> Result<(), Pr
         capacity.disk_bytes,
         capacity.pids_max,
         At(node.at) as _,
+    );
+    found(&done.execute(db).await?, id)
+}
+
+async fn compared(
+    db: &mut PgConnection,
+    id: &str,
+    comparison: &Comparison,
+    at: Timestamp,
+) -> Result<(), ProjectError> {
+    let done = sqlx::query!(
+        "UPDATE fleet_nodes SET compared_at = $2, missing_on_node = $3, left_on_node = $4,
+           differs = $5 WHERE node_id = $1",
+        id,
+        At(at) as _,
+        i64::from(comparison.missing_on_node),
+        i64::from(comparison.left_on_node),
+        i64::from(comparison.differs),
     );
     found(&done.execute(db).await?, id)
 }

@@ -17,7 +17,7 @@ pub struct Node {
     pub lifecycle: String,
     /// `schedulable`, `cordoned`, `draining` or `retired`.
     pub policy: String,
-    /// `never_seen`, `online`, `suspect` or `offline`.
+    /// `never_seen`, `online`, `suspect`, `offline` or `resyncing`.
     pub link: String,
     /// `ok` or `degraded`.
     pub health: String,
@@ -45,6 +45,11 @@ pub struct Node {
     pub invited_at: At,
     pub enrolled_at: Option<At>,
     pub ready_at: Option<At>,
+    /// When its inventory was last held against the log, and how many differences there were.
+    pub compared_at: Option<At>,
+    pub missing_on_node: i64,
+    pub left_on_node: i64,
+    pub differs: i64,
 }
 
 /// Capacity set aside on a node.
@@ -89,7 +94,8 @@ async fn select(
              r.memory AS "reserved_memory_bytes!", r.disk AS "reserved_disk_bytes!",
              r.pids AS "reserved_pids_max!", r.allocations AS "allocations!",
              n.invited_at AS "invited_at: At", n.enrolled_at AS "enrolled_at: At",
-             n.ready_at AS "ready_at: At"
+             n.ready_at AS "ready_at: At", n.compared_at AS "compared_at: At", n.missing_on_node,
+             n.left_on_node, n.differs
            FROM fleet_nodes n CROSS JOIN LATERAL (
              SELECT least(coalesce(sum(cpu_millis), 0), 9223372036854775807)::bigint AS cpu,
                least(coalesce(sum(memory_bytes), 0), 9223372036854775807)::bigint AS memory,

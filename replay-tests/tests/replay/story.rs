@@ -9,7 +9,9 @@ use cairn_core::{
     Resources, Timestamp,
 };
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
-use cairn_fleet::{Link, Node, NodeCommand, NodeFacts, Policy, Usage};
+use cairn_fleet::{
+    Comparison, Finding, FindingKind, Link, LogSays, Node, NodeCommand, NodeFacts, Policy, Usage,
+};
 use cairn_identity::{ApiKey, ApiKeyCommand, Role};
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
@@ -285,6 +287,23 @@ fn late_node() -> Vec<NodeCommand> {
         let usage = Usage { cpu_permille: 120, memory_permille: 400, disk_permille };
         NodeCommand::ObserveUsage { usage, at: at(secs) }
     };
+    let gone = AllocationId::from_bits(9);
+    let findings = vec![
+        Finding {
+            kind: FindingKind::LeftOnNode,
+            allocation_id: Some(gone),
+            log_says: LogSays::Over,
+            what: text("t20000: uid, user"),
+        },
+        Finding {
+            kind: FindingKind::LeftOnNode,
+            allocation_id: None,
+            log_says: LogSays::Unknown,
+            what: text("account t20007 with uid 20007"),
+        },
+    ];
+    let comparison = Comparison::of(3, findings);
+    let evidence = text("0 left");
     vec![
         invite("cd", 0),
         NodeCommand::ExpireInvitation { at: at(1_800) },
@@ -295,6 +314,8 @@ fn late_node() -> Vec<NodeCommand> {
         disk(940, 2_060),
         disk(700, 2_090),
         disk(700, 2_390),
+        NodeCommand::RecordInventory { comparison, at: at(2_400) },
+        NodeCommand::RecordOrphanRemoved { allocation_id: gone, evidence, at: at(2_401) },
     ]
 }
 

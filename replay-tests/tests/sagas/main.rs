@@ -2,6 +2,7 @@
 //! provisioning and of the teardown is failed, never answered, killed before and after, and done twice; then the node is
 //! looked at with other eyes than its helper's. Skipped, aloud, where there can be no such node.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests too")]
+mod inventory;
 #[path = "../../../infra/ssh/tests/nodes/support.rs"]
 #[allow(dead_code, reason = "written for the tests of the adapter")]
 mod nodes;

@@ -68,6 +68,14 @@ impl RealNode {
         log.lines().filter(|line| line.contains("Accepted publickey for cairn-control")).count()
     }
 
+    /// Runs a shell script on the node, as root.
+    pub async fn run(&self, script: String) -> String {
+        let node = self.node();
+        tokio::task::spawn_blocking(move || node.run(&["sh", "-c", &script]).unwrap())
+            .await
+            .unwrap()
+    }
+
     /// Takes the node away.
     pub async fn stop(&self) {
         let node = self.node.lock().unwrap().take();

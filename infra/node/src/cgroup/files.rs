@@ -40,6 +40,12 @@ fn subdirectories(directory: &Path) -> Vec<PathBuf> {
     entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
 }
 
+/// Names of the groups directly below one.
+pub fn names_of(directory: &Path) -> Vec<String> {
+    let below = subdirectories(directory).into_iter();
+    below.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
+}
+
 pub fn remove_tree(directory: &Path) -> Outcome<()> {
     for child in subdirectories(directory) {
         remove_tree(&child)?;

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use cairn_node::Resources;
 
-use super::files::{collect_members, remove_tree, set};
+use super::files::{collect_members, names_of, remove_tree, set};
 use crate::fault::Outcome;
 
 /// Bytes that memory limits are rounded down to by the kernel.
@@ -59,6 +59,15 @@ pub trait Limiter {
         members.sort_unstable();
         members.dedup();
         Ok(members)
+    }
+
+    /// Names of all groups, in any hierarchy.
+    fn groups(&self) -> Vec<String> {
+        let roots = self.directories("");
+        let mut names: Vec<String> = roots.iter().flat_map(|root| names_of(root)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// Hierarchies in which the group exists.

@@ -3,5 +3,6 @@
 mod claims;
 mod escapes;
 mod faults;
+mod inventory;
 mod repeats;
 mod support;
