@@ -6,6 +6,7 @@
 mod bench;
 mod database;
 mod demo;
+mod fuzz;
 mod lint;
 mod prepare;
 mod run;
@@ -31,6 +32,8 @@ cargo xtask <command>
   lint                  fmt, clippy, doc, deny, machete, tidy
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
   bench [ARGS]          append --output json: commands per second beside the alternatives
+  fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
+                        its position, and is nothing found in clean ones?
   sqlx-prepare [--check]  rewrites .sqlx/ from the migrations (--check: only compares)
 ";
 
@@ -55,6 +58,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "lint" => lint::lint(),
         "tidy" => tidy::tidy(rest.iter().any(|argument| argument == "--record")),
         "bench" => bench::bench(rest),
+        "fuzz" => fuzz::fuzz(rest),
         "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");
