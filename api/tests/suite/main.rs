@@ -16,6 +16,7 @@ mod load;
 mod openapi;
 mod outage;
 mod patience;
+mod seal;
 mod signals;
 mod support;
 mod thread;
