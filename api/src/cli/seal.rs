@@ -1,6 +1,7 @@
 //! `cairn audit verify|prove|check-proof|seal|key`: the seal of the log.
 use std::path::{Path, PathBuf};
 
+use cairn_core::Timestamp;
 use cairn_seal::{KeyDirectory, Proof, PublicKeys};
 use cairn_sealer::{Published, Scope, SealError, Sealer};
 use serde::Serialize;
@@ -121,7 +122,9 @@ pub(super) async fn check_proof(args: &ProofArgs, output: Output) -> Result<(), 
             None => return Err(differs(format!("block {} is not in {place}", proven.block))),
         }
     }
-    output.one(&proven)
+    let mut shown = serde_json::to_value(&proven)?;
+    shown["sealed_at"] = Timestamp::from_micros(proven.sealed_at_micros).to_string().into();
+    output.one(&shown)
 }
 
 pub(super) async fn seal(config: &Config, output: Output) -> Result<(), CliError> {
