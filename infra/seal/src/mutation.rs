@@ -150,8 +150,11 @@ impl World {
                     Some(Ok(block)) => Copy::Found(block.signed.clone()),
                 },
             });
-            let range = judged.trusted.as_ref().map_or(1..=0, |header| header.first..=header.last);
-            let here = rows.iter().filter(|event| range.contains(&event.position));
+            let inside = |event: &&SealedEvent| {
+                let header = judged.trusted.as_ref();
+                header.is_some_and(|header| (header.first..=header.last).contains(&event.position))
+            };
+            let here = rows.iter().filter(inside);
             let events: Vec<_> = here.cloned().collect();
             findings.extend(check_block(BlockView {
                 judged: &judged,
