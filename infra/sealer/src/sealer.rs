@@ -1,5 +1,7 @@
 //! Seals what the log has gained, block by block, and publishes it.
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cairn_event_log::EventLog;
@@ -38,6 +40,8 @@ pub struct Sealer {
     keys: KeyDirectory,
     config: SealerConfig,
     file: PublishedFile,
+    /// Number of the last block that is known to be in the object store.
+    stored: Arc<AtomicU64>,
 }
 
 /// What became of an attempt to seal one block.
@@ -57,7 +61,7 @@ impl Sealer {
     pub fn new(log: EventLog, config: SealerConfig) -> Self {
         let keys = KeyDirectory::at(config.keys.clone());
         let file = PublishedFile::at(config.file.clone());
-        Self { log, keys, config, file }
+        Self { log, keys, config, file, stored: Arc::default() }
     }
 
     /// Seals and publishes until the token is cancelled. What fails is said, counted, and tried again.
@@ -89,6 +93,11 @@ impl Sealer {
     /// [`SealError`]. Nothing is sealed on top of a copy that disagrees.
     pub async fn turn(&self, now: bool) -> Result<u64, SealError> {
         self.publish_to_file().await?;
+        let stored = match self.publish_to_store().await {
+            Err(error @ SealError::Disagrees { .. }) => return Err(error),
+            // A store that is out of reach keeps nobody from sealing.
+            stored => stored,
+        };
         let mut sealed = 0;
         while let Sealed::Block(block) = self.seal_block(now).await? {
             sealed += 1;
@@ -101,9 +110,8 @@ impl Sealer {
         metrics::gauge!("cairn_seal_position").set(exact(standing.sealed_position));
         metrics::gauge!("cairn_seal_lag_events").set(exact(standing.lag()));
         metrics::gauge!("cairn_seal_lag_seconds").set(standing.waiting_seconds);
-        if let Some(url) = &self.config.url {
-            self.publish_to_store(&PublishedObjects::open(url)?).await?;
-        }
+        stored?;
+        self.publish_to_store().await?;
         Ok(sealed)
     }
 
@@ -216,24 +224,33 @@ impl Sealer {
         }
     }
 
-    async fn publish_to_store(&self, store: &PublishedObjects) -> Result<(), SealError> {
-        let mut number = store.last().await?;
-        if number > 0 {
-            match table::block(self.log.pool(), number).await? {
-                Some(block) => store.put(&block).await?,
-                None => {
-                    let (copy, why) =
-                        (store.url().to_owned(), "the table does not have it".to_owned());
-                    return Err(SealError::Disagrees { copy, number, why });
-                }
-            }
+    /// Brings the object store up to the table. What is there already is looked at once, when this process begins.
+    async fn publish_to_store(&self) -> Result<(), SealError> {
+        let Some(url) = &self.config.url else { return Ok(()) };
+        let store = PublishedObjects::open(url)?;
+        let mut number = self.stored.load(Ordering::Relaxed);
+        if number == 0 {
+            number = store.last().await?;
+            self.check_stored(&store, number).await?;
         }
         loop {
+            self.stored.store(number, Ordering::Relaxed);
             let blocks = self.blocks_after(number).await?;
             let Some(last) = blocks.last() else { return Ok(()) };
             number = last.signed.header.number;
             for block in &blocks {
                 store.put(block).await?;
+            }
+        }
+    }
+
+    async fn check_stored(&self, store: &PublishedObjects, number: u64) -> Result<(), SealError> {
+        match table::block(self.log.pool(), number).await? {
+            _ if number == 0 => Ok(()),
+            Some(block) => store.put(&block).await,
+            None => {
+                let (copy, why) = (store.url().to_owned(), "the table does not have it".to_owned());
+                Err(SealError::Disagrees { copy, number, why })
             }
         }
     }

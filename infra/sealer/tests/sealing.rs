@@ -174,7 +174,7 @@ async fn an_object_store_gets_every_block_once_and_keeps_it(pool: PgPool) {
     // Sealed before there was a store: it is caught up with.
     stage.sealer().turn(false).await.unwrap();
     config.url = Some(url.clone());
-    let sealer = Sealer::new(stage.log.clone(), config);
+    let sealer = Sealer::new(stage.log.clone(), config.clone());
     stage.append(4).await;
     sealer.turn(false).await.unwrap();
     sealer.turn(false).await.unwrap();
@@ -185,10 +185,19 @@ async fn an_object_store_gets_every_block_once_and_keeps_it(pool: PgPool) {
     assert_eq!((report.intact, report.published_blocks), (true, Some(3)), "{report:?}");
     fs::copy(objects.join(format!("{:020}.json", 1)), objects.join(format!("{:020}.json", 3)))
         .unwrap();
-    let refused = sealer.turn(false).await.unwrap_err();
+    stage.append(4).await;
+    let again = Sealer::new(stage.log.clone(), config);
+    let refused = again.turn(false).await.unwrap_err();
     assert!(matches!(refused, SealError::Disagrees { number: 3, .. }), "{refused}");
     let report = verify(&stage.log, &stage.keys(), copy().await, &scope()).await.unwrap();
     assert_eq!(report.first_bad_position, Some(9));
+    assert_eq!(stage.count("SELECT count(*) FROM log_seals").await, 3, "nothing on top of it");
+    // A store that is out of reach keeps nobody from sealing, and is said so.
+    fs::remove_dir_all(&objects).unwrap();
+    fs::write(&objects, "not a directory").unwrap();
+    let unreachable = again.turn(false).await.unwrap_err();
+    assert!(matches!(unreachable, SealError::Store(_)), "{unreachable}");
+    assert_eq!(stage.count("SELECT count(*) FROM log_seals").await, 4);
     assert!(PublishedObjects::open("nowhere").is_err());
     stage.leave().await;
 }
