@@ -10,11 +10,17 @@
 //! | `STRIPE_SECRET_KEY` | Stripe's secret key | `serve --dev` starts the simulator |
 //! | `STRIPE_WEBHOOK_SECRET` | webhook secrets, separated by commas (rotation) | the simulator's own |
 //! | `STRIPE_API_BASE` | another server that speaks Stripe's API | Stripe itself |
+//! | `CAIRN_SEAL_EVENTS` | most events of a sealed block, 1 to 65,536 | 1,024 |
+//! | `CAIRN_SEAL_SECONDS` | a block is sealed at the latest when its first event is so old, 1 to 86,400 | 60 |
+//! | `CAIRN_SEAL_FILE` | the file that seals are published to | `seal/published.ndjson` in the data directory |
+//! | `CAIRN_SEAL_URL` | a place in an object store that they are published to as well, such as `file:///srv/seals` | none |
 //! | `CAIRN_LOG` | what to log, as `tracing` filters | `info` |
 //! | `CAIRN_POOL_SIZE` | connections to the database, at least 8 | 16 |
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use cairn_sealer::{PublishedObjects, SealerConfig};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
 
@@ -37,6 +43,8 @@ pub struct Config {
     pub ssh_source_addresses: Vec<SourceAddress>,
     /// Real Stripe, or `None`.
     pub stripe: Option<StripeConfig>,
+    /// How the log is sealed.
+    pub seal: SealerConfig,
     /// Connections to the database.
     pub pool_size: u32,
     /// Log filter.
@@ -98,9 +106,11 @@ impl Config {
                 .collect(),
             api_base: lookup("STRIPE_API_BASE"),
         });
+        let data = PathBuf::from(or("CAIRN_DATA", ".cairn"));
         Ok(Self {
             database_url: lookup("DATABASE_URL"),
-            data: PathBuf::from(or("CAIRN_DATA", ".cairn")),
+            seal: seal(&data, &lookup)?,
+            data,
             listen,
             public_url: lookup("CAIRN_PUBLIC_URL"),
             ssh_source_addresses,
@@ -112,6 +122,33 @@ impl Config {
             user: lookup("SUDO_USER").unwrap_or_else(|| or("USER", "unknown")),
         })
     }
+}
+
+fn seal(
+    data: &Path,
+    lookup: &impl Fn(&str) -> Option<String>,
+) -> Result<SealerConfig, ConfigError> {
+    let number = |variable: &'static str, default: &str, most: u32, expected: &'static str| {
+        let value = lookup(variable).unwrap_or_else(|| default.to_owned());
+        let number: u32 = parse(variable, &value, expected)?;
+        let fits = (1..=most).contains(&number);
+        fits.then_some(number).ok_or(ConfigError { variable, value, expected })
+    };
+    let seconds =
+        number("CAIRN_SEAL_SECONDS", "60", 86_400, "a number of seconds from 1 to 86400")?;
+    let url = lookup("CAIRN_SEAL_URL");
+    if let Some(value) = url.as_ref().filter(|url| PublishedObjects::open(url).is_err()) {
+        let expected = "an address such as file:///srv/seals";
+        return Err(ConfigError { variable: "CAIRN_SEAL_URL", value: value.clone(), expected });
+    }
+    Ok(SealerConfig {
+        keys: data.join("keys"),
+        events_max: number("CAIRN_SEAL_EVENTS", "1024", 65_536, "a number from 1 to 65536")?,
+        after: Duration::from_secs(seconds.into()),
+        file: lookup("CAIRN_SEAL_FILE")
+            .map_or_else(|| data.join("seal/published.ndjson"), PathBuf::from),
+        url,
+    })
 }
 
 fn pool_size(value: &str) -> Result<u32, ConfigError> {
@@ -165,6 +202,24 @@ mod tests {
                 error.contains(&format!("CAIRN_POOL_SIZE='{value}' is not a number of at least 8")),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn how_to_seal_is_within_bounds_and_next_to_the_data() {
+        let seal = Config::from_lookup(|name| (name == "CAIRN_DATA").then(|| "/d".to_owned()))
+            .unwrap()
+            .seal;
+        assert_eq!((seal.events_max, seal.after.as_secs()), (1_024, 60));
+        assert_eq!(seal.file.to_str(), Some("/d/seal/published.ndjson"));
+        for (variable, value) in [
+            ("CAIRN_SEAL_EVENTS", "0"),
+            ("CAIRN_SEAL_EVENTS", "65537"),
+            ("CAIRN_SEAL_SECONDS", "never"),
+            ("CAIRN_SEAL_URL", "nowhere"),
+        ] {
+            let error = Config::from_lookup(|name| (name == variable).then(|| value.to_owned()));
+            assert!(error.unwrap_err().to_string().starts_with(&format!("{variable}='{value}'")));
         }
     }
 

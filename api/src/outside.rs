@@ -155,6 +155,7 @@ pub fn outside(
         enrolments: nodes.enrolments,
         public_url: public_url(config, address)?,
         runner: RunnerConfig::new(process_name()),
+        seal: config.seal.clone(),
         limits: Limits::default(),
     })
 }

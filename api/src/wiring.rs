@@ -11,6 +11,7 @@ use cairn_commands::{Commands, Executor};
 use cairn_core::{NodeId, Resources};
 use cairn_event_log::EventLog;
 use cairn_projections::{Projector, QueryError, fleet};
+use cairn_sealer::{Sealer, SealerConfig};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -121,11 +122,13 @@ pub struct Outside {
     pub public_url: String,
     /// How the processes run.
     pub runner: RunnerConfig,
+    /// How the log is sealed.
+    pub seal: SealerConfig,
     /// How long anybody waits.
     pub limits: Limits,
 }
 
-/// A running server: HTTP, views, processes, the webhook inbox.
+/// A running server: HTTP, views, processes, the webhook inbox, the sealer.
 pub struct Server {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
@@ -155,10 +158,12 @@ impl Server {
             bell: Arc::clone(&bell),
         };
         let runner = Runner::new(commands.executor.clone(), effects, outside.runner.clone());
+        let sealer = Sealer::new(commands.executor.log().clone(), outside.seal.clone());
         let api = api((commands, projector.clone()), outside, bell);
         let token = stop.clone();
         tasks.spawn(async move { projector.run(token).await });
         tasks.spawn(inbox.run(stop.clone()));
+        tasks.spawn(sealer.run(stop.clone()));
         let token = stop.clone();
         tasks.spawn(async move {
             if let Err(error) = runner.run(token).await {

@@ -8,6 +8,7 @@ use cairn_core::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::output::Format;
 use crate::http::compute::without_comment;
 
@@ -65,7 +66,7 @@ pub enum Command {
     /// Process managers: what runs and what is stuck.
     #[command(subcommand)]
     Process(ProcessCommand),
-    /// The audit trail: who did what, from where, caused by what.
+    /// The audit trail, and the seal that shows it is whole.
     Audit(AuditArgs),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
@@ -279,26 +280,6 @@ pub struct BalanceArgs {
     /// Whose.
     #[arg(long)]
     pub organisation: OrganisationId,
-}
-
-/// `audit`
-#[derive(Debug, Args)]
-pub struct AuditArgs {
-    /// Only about this type of thing, for example `allocation`.
-    #[arg(long)]
-    pub aggregate_type: Option<String>,
-    /// Only about this thing.
-    #[arg(long)]
-    pub aggregate_id: Option<String>,
-    /// Only by this one: an API key's id, `operator:<name>`, or a process.
-    #[arg(long)]
-    pub actor: Option<String>,
-    /// Only what this request set in motion.
-    #[arg(long)]
-    pub correlation_id: Option<String>,
-    /// At most so many, newest first.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
 }
 
 /// `finance`

@@ -1,13 +1,26 @@
 //! `cairn audit`: who did what, from where, caused by what.
 use cairn_projections::operations::audit::{self, Filter};
 
-use super::args::AuditArgs;
+use super::args::{AuditArgs, AuditCommand, TrailArgs};
 use super::exit::CliError;
 use super::output::Output;
+use super::seal;
 use super::session::Session;
 use crate::config::Config;
 
 pub(super) async fn run(config: &Config, args: AuditArgs, output: Output) -> Result<(), CliError> {
+    match args.command {
+        None => list(config, args.trail, output).await,
+        Some(AuditCommand::List(trail)) => list(config, trail, output).await,
+        Some(AuditCommand::Verify(args)) => seal::verify(config, args, output).await,
+        Some(AuditCommand::Prove { event, out }) => seal::prove(config, event, out, output).await,
+        Some(AuditCommand::CheckProof(args)) => seal::check_proof(&args, output).await,
+        Some(AuditCommand::Seal) => seal::seal(config, output).await,
+        Some(AuditCommand::Key { rotate }) => seal::key(config, rotate, output),
+    }
+}
+
+async fn list(config: &Config, args: TrailArgs, output: Output) -> Result<(), CliError> {
     Session::run(config, async |parts| {
         parts.catch_up(&[audit::NAME]).await?;
         let filter = Filter {

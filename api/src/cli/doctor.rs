@@ -1,6 +1,7 @@
 //! `cairn doctor`: looks whether everything that Cairn needs is there and well.
 use std::process::{Command, Stdio};
 
+use cairn_sealer::Sealer;
 use serde::Serialize;
 
 use super::exit::{CliError, Exit};
@@ -32,7 +33,7 @@ pub(super) async fn run(config: &Config, output: Output) -> Result<(), CliError>
         finding("beancount", program("bean-check", "--version"), true),
         finding("hledger", program("hledger", "--version"), true),
     ];
-    let looked = Session::run(config, async |parts| Ok(platform(&parts).await)).await;
+    let looked = Session::run(config, async |parts| Ok(platform(&parts, config).await)).await;
     match looked {
         Ok(more) => findings.extend(more),
         Err(error) => {
@@ -79,9 +80,10 @@ fn stripe(config: &Config) -> Result<String, String> {
     }
 }
 
-async fn platform(parts: &SessionParts) -> Vec<Finding> {
+async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
     vec![
         finding("log", log(parts).await, false),
+        finding("seal", seal(parts, config).await, false),
         finding("projections", projections(parts).await, false),
         finding("processes", processes(parts).await, false),
     ]
@@ -90,6 +92,16 @@ async fn platform(parts: &SessionParts) -> Vec<Finding> {
 async fn log(parts: &SessionParts) -> Result<String, String> {
     let head = parts.commands.executor.log().head().await.map_err(|e| e.to_string())?;
     Ok(format!("{head} events"))
+}
+
+/// How far the log is sealed, and whether table and published file agree. A server seals; without one nothing new is, and that
+/// is no fault.
+async fn seal(parts: &SessionParts, config: &Config) -> Result<String, String> {
+    let standing = cairn_sealer::standing(parts.pool()).await.map_err(|error| error.to_string())?;
+    let sealer = Sealer::new(parts.commands.executor.log().clone(), config.seal.clone());
+    let published = sealer.published_blocks().await.map_err(|error| error.to_string())?;
+    let (position, lag) = (standing.sealed_position, standing.lag());
+    Ok(format!("sealed up to {position}, {lag} events are not yet; {published} blocks published"))
 }
 
 async fn projections(parts: &SessionParts) -> Result<String, String> {

@@ -5,6 +5,7 @@ pub mod output;
 
 mod allocations;
 mod audit;
+mod audit_args;
 mod demo;
 mod doctor;
 mod entry;
@@ -17,6 +18,7 @@ mod pages;
 mod process;
 mod projections;
 mod replay;
+mod seal;
 mod serve;
 mod session;
 mod skus;

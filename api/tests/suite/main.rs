@@ -19,6 +19,7 @@ mod outage;
 mod patience;
 mod reader;
 mod settled;
+mod seal;
 mod signals;
 mod support;
 mod thread;

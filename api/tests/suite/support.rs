@@ -16,6 +16,7 @@ use cairn_core::{OrganisationId, Resources};
 use cairn_event_log::EventLog;
 use cairn_identity::Role;
 use cairn_projections::Projector;
+use cairn_sealer::SealerConfig;
 use cairn_ssh::{CertificateAuthority, ScriptedNodes};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -65,6 +66,13 @@ impl Stage {
             },
             public_url: base.clone(),
             runner: RunnerConfig { settings, ..RunnerConfig::new(outside::process_name()) },
+            seal: SealerConfig {
+                keys: directory.path().join("keys"),
+                events_max: 16,
+                after: Duration::from_secs(1),
+                file: directory.path().join("published.ndjson"),
+                url: None,
+            },
             limits,
         };
         let parts = (commands.clone(), projector.clone());

@@ -7,6 +7,7 @@ mod bench;
 mod chaos;
 mod database;
 mod demo;
+mod fuzz;
 mod lint;
 mod prepare;
 mod run;
@@ -33,6 +34,8 @@ cargo xtask <command>
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
   bench [ARGS]          append --output json: commands per second beside the alternatives
   chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
+  fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
+                        its position, and is nothing found in clean ones?
   sqlx-prepare [--check]  rewrites .sqlx/ from the migrations (--check: only compares)
 ";
 
@@ -58,6 +61,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "tidy" => tidy::tidy(rest.iter().any(|argument| argument == "--record")),
         "bench" => bench::bench(rest),
         "chaos" => chaos::chaos(rest),
+        "fuzz" => fuzz::fuzz(rest),
         "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -97,8 +97,13 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         "projections" if is_domain(ours?) || ours? == "event-log" => None,
         "projections" => Some("projections know domain and the log"),
         "infra/event-log" if ours? != "core" => Some("the log knows core only"),
-        "infra/cluster" | "infra/node" | "infra/stripe-simulator" if ours.is_some() => {
+        "infra/cluster" | "infra/node" | "infra/seal" | "infra/stripe-simulator"
+            if ours.is_some() =>
+        {
             Some("stands alone: it knows nothing of Cairn's inside")
+        }
+        "infra/sealer" if !matches!(ours?, "event-log" | "seal") => {
+            Some("the sealer knows the log and what a seal is")
         }
         "infra/xtask" if ours? != "cluster" => Some("xtask stays quick to compile"),
         "replay-tests" if ours? == "api" => Some("replay tests know everything but the api"),
