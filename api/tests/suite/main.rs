@@ -16,6 +16,7 @@ mod load;
 mod openapi;
 mod outage;
 mod patience;
+mod rebuild;
 mod signals;
 mod support;
 mod thread;
