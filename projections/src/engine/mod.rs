@@ -22,6 +22,7 @@ mod status;
 mod swap;
 mod verify;
 mod wait;
+mod watchdog;
 
 pub use actions::{Action, NewAction};
 pub use digest::Digest;

@@ -15,6 +15,7 @@ use super::rebuild::{self, Rebuild, Rebuilt};
 use super::rollback::{self, RolledBack};
 use super::status::{self, ProjectionStatus};
 use super::wait::{self, Wait, WaitError};
+use super::watchdog;
 use super::{Digest, EngineError, Projection, Verified, checkpoint, digest, keep, verify};
 
 /// How soon growth of the log is noticed when no notification arrives.
@@ -31,6 +32,7 @@ pub struct Projector {
     projections: Arc<[Arc<dyn Projection>]>,
     batch: i64,
     rebuilds: bool,
+    stall_limit: Duration,
     head: watch::Sender<i64>,
     moved: watch::Sender<u64>,
 }
@@ -41,7 +43,14 @@ impl Projector {
     pub fn new(log: EventLog, projections: Vec<Box<dyn Projection>>) -> Self {
         let projections = projections.into_iter().map(Arc::from).collect();
         let (head, moved) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self { log, projections, batch: BATCH, rebuilds: true, head, moved }
+        let stall_limit = watchdog::STALL_LIMIT;
+        Self { log, projections, batch: BATCH, rebuilds: true, stall_limit, head, moved }
+    }
+
+    /// The same, but a projection that has stood still for so long is begun again.
+    #[must_use]
+    pub fn with_stall_limit(self, stall_limit: Duration) -> Self {
+        Self { stall_limit, ..self }
     }
 
     /// The same with batches of another size.
@@ -61,17 +70,10 @@ impl Projector {
         let mut tasks = JoinSet::new();
         let turns = Arc::new(Semaphore::new(TURNS));
         for projection in self.projections.iter() {
-            let follower = Follower {
-                log: self.log.clone(),
-                projection: Arc::clone(projection),
-                batch: self.batch,
-                head: self.head.subscribe(),
-                moved: self.moved.clone(),
-                turns: Arc::clone(&turns),
-                token: token.clone(),
-                rebuilds: self.rebuilds,
-            };
-            tasks.spawn(follower.run());
+            let (this, projection) = (self.clone(), Arc::clone(projection));
+            let (turns, token) = (Arc::clone(&turns), token.clone());
+            let begin = move || this.follower(&projection, &turns, &token);
+            tasks.spawn(watchdog::guard(self.stall_limit, begin));
         }
         tokio::select! {
             () = self.watch_head() => {}
@@ -83,6 +85,24 @@ impl Projector {
             if let Err(error) = ended {
                 tracing::error!(%error, "a projection ended badly");
             }
+        }
+    }
+
+    fn follower(
+        &self,
+        projection: &Arc<dyn Projection>,
+        turns: &Arc<Semaphore>,
+        token: &CancellationToken,
+    ) -> Follower {
+        Follower {
+            log: self.log.clone(),
+            projection: Arc::clone(projection),
+            batch: self.batch,
+            head: self.head.subscribe(),
+            moved: self.moved.clone(),
+            turns: Arc::clone(turns),
+            token: token.clone(),
+            rebuilds: self.rebuilds,
         }
     }
 

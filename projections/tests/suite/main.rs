@@ -6,6 +6,7 @@ mod migrations;
 mod paging;
 mod poison;
 mod rebuild;
+mod stall;
 mod story;
 mod views;
 mod world;
