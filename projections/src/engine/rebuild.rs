@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cairn_event_log::EventLog;
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use super::build::{self, Pace};
@@ -103,16 +103,20 @@ pub(crate) async fn rebuild(
     if stored.version > known {
         return Err(EngineError::Newer { name: name.to_owned(), stored: stored.version, known });
     }
-    let mut lock = claim(log, name).await?;
+    let lock = claim(log, name).await?;
     tracing::info!(projection = name, version = known, "rebuild begins");
     let rebuilt = build_and_swap(log, projection, options).await;
-    // The lock ends with the connection, but the server may take a moment to notice.
+    release(lock, name).await;
+    rebuilt
+}
+
+/// The lock ends with its connection, but the server may take a moment to notice.
+pub(crate) async fn release(mut lock: PgConnection, name: &str) {
     let unlock = sqlx::query!("SELECT pg_advisory_unlock_all() AS unlocked");
     if let Err(error) = unlock.fetch_one(&mut lock).await {
         tracing::debug!(projection = name, %error, "the lock of the rebuild goes with its connection");
     }
-    drop(sqlx::Connection::close(lock).await);
-    rebuilt
+    drop(lock.close().await);
 }
 
 /// The right to rebuild or to roll back a view, for as long as the connection lives.

@@ -28,8 +28,15 @@ pub(crate) async fn rollback(
     log: &EventLog,
     projection: &dyn Projection,
 ) -> Result<RolledBack, EngineError> {
-    let (name, known) = (projection.name(), projection.version());
+    let name = projection.name();
     let lock = rebuild::claim(log, name).await?;
+    let rolled_back = go_back(log, projection).await;
+    rebuild::release(lock, name).await;
+    rolled_back
+}
+
+async fn go_back(log: &EventLog, projection: &dyn Projection) -> Result<RolledBack, EngineError> {
+    let (name, known) = (projection.name(), projection.version());
     let mut tx = log.pool().begin().await?;
     room::be_patient_in_tx(&mut tx).await?;
     let nothing = || EngineError::NothingKept(name.to_owned());
@@ -65,7 +72,6 @@ pub(crate) async fn rollback(
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
-    drop(sqlx::Connection::close(lock).await);
     tracing::warn!(projection = name, version, position, "went back to the rows kept before");
     let (rows, differing) = (exchanged.rows, exchanged.differing);
     Ok(RolledBack { name: name.to_owned(), version, position, rows, differing })

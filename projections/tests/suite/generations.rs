@@ -40,7 +40,7 @@ async fn a_rebuild_goes_on_where_it_was_stopped_and_comes_to_the_same_rows(pool:
     let world = World::new(pool).await;
     let head = world.everything().await;
     let projector = world.caught_up(all()).await;
-    for name in projector.names() {
+    for name in [statement::NAME, "fleet/nodes", "compute/allocations"] {
         let live = projector.digest(name).await.unwrap();
         let reached = stop_midway(&projector, name, head / 2).await;
         assert!(reached < head, "{name} was done before it was stopped");
