@@ -85,7 +85,8 @@ async fn a_paused_holder_whose_lease_was_taken_over_writes_nothing(pool: PgPool)
     assert!(held.is_err(), "two projected at once");
     // As the server does with a transaction that stands idle for too long.
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-        WHERE datname = current_database() AND state = 'idle in transaction'";
+        WHERE datname = current_database() AND state = 'idle in transaction'
+        AND query LIKE '%INSERT INTO ledger_statement_lines%'";
     assert_eq!(sqlx::query_scalar::<_, i64>(end).fetch_one(&world.pool).await.unwrap(), 1);
     other.wait_for(20, PATIENCE).await.unwrap();
     let digest = other.digest(statement::NAME).await.unwrap();
