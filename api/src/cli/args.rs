@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::output::Format;
+use super::projections_args::ProjectionsCommand;
 use crate::http::compute::without_comment;
 
 /// Rents out compute and never loses count.
@@ -344,50 +345,6 @@ pub enum ReplayCommand {
     Verify,
 }
 
-/// `projections`
-#[derive(Debug, Subcommand)]
-pub enum ProjectionsCommand {
-    /// Where each stands.
-    Status,
-    /// Builds one anew from the log, beside the old one, and swaps.
-    Rebuild {
-        /// Its name; all when absent.
-        name: Option<String>,
-    },
-    /// Folds one anew beside its tables and compares them row by row.
-    Verify {
-        /// Its name; all when absent.
-        name: Option<String>,
-    },
-    /// One number for all rows of each.
-    Digest {
-        /// Its name; all when absent.
-        name: Option<String>,
-    },
-    /// Events that could not be folded, those that wait behind them, and those that were skipped.
-    Parked {
-        /// Of one projection; of all when absent.
-        name: Option<String>,
-    },
-    /// Folds the parked events of a key, all of them or none.
-    Retry {
-        /// The projection.
-        name: String,
-        /// The key, as `parked` prints it.
-        key: String,
-    },
-    /// Goes on without one parked event, for good; `retry` then folds what waits behind it.
-    Skip {
-        /// The projection.
-        name: String,
-        /// The event's position, as `parked` prints it.
-        position: i64,
-        /// Why; kept with the event.
-        #[arg(long, value_parser = reason)]
-        reason: String,
-    },
-}
-
 /// `process`
 #[derive(Debug, Subcommand)]
 pub enum ProcessCommand {
@@ -447,7 +404,7 @@ fn public_key(path: &str) -> Result<String, String> {
 }
 
 /// Something said.
-fn reason(text: &str) -> Result<String, String> {
+pub(super) fn reason(text: &str) -> Result<String, String> {
     let said = text.trim();
     if said.is_empty() { Err("say why".to_owned()) } else { Ok(said.to_owned()) }
 }

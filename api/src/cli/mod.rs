@@ -2,6 +2,7 @@
 pub mod args;
 pub mod exit;
 pub mod output;
+pub mod projections_args;
 
 mod allocations;
 mod audit;

@@ -1,13 +1,16 @@
 //! `cairn projections`: read models.
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use cairn_projections::engine::Skip;
-use cairn_projections::{EngineError, Rebuild};
+use cairn_projections::engine::{NewAction, Skip};
+use cairn_projections::{EngineError, Rebuild, RebuildProgress, TableComparison};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
 
-use super::args::ProjectionsCommand;
 use super::exit::{CliError, Exit};
 use super::output::Output;
+use super::projections_args::{ParkedCommand, ProjectionsCommand, RebuildArgs};
+use super::serve::Stops;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
 
@@ -31,6 +34,23 @@ impl From<EngineError> for CliError {
             EngineError::ReasonNeeded => {
                 Self::new(Exit::Refused, "reason_needed", error.to_string())
             }
+            EngineError::NothingKept(_) => {
+                Self::new(Exit::NotFound, "nothing_kept", error.to_string())
+            }
+            EngineError::KeptByOthers { .. } => {
+                Self::new(Exit::Refused, "kept_by_others", error.to_string())
+            }
+            EngineError::OtherShape(_) => {
+                Self::new(Exit::Refused, "other_shape", error.to_string())
+            }
+            EngineError::TakenOver(_) => {
+                Self::new(Exit::Unavailable, "taken_over", error.to_string())
+            }
+            EngineError::Cancelled => Self::new(
+                Exit::Failure,
+                "cancelled",
+                "cancelled: the live rows are as they were, and the next rebuild goes on here",
+            ),
             other => Self::failure(other.to_string()),
         }
     }
@@ -43,27 +63,74 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     Session::run(config, async |parts| match command {
         ProjectionsCommand::Status => {
-            let columns = ["name", "version", "position", "head", "lag_events", "parked_events"];
+            let columns = [
+                "name",
+                "version",
+                "position",
+                "lag_events",
+                "lag_seconds",
+                "events_per_second",
+                "parked_keys",
+                "building_position",
+                "kept_until",
+                "last_error",
+            ];
             output.rows(&parts.projector.status().await?, &columns)
         }
-        ProjectionsCommand::Rebuild { name } => rebuild(&parts, name, output).await,
-        ProjectionsCommand::Verify { name } => verify(&parts, name, output).await,
+        ProjectionsCommand::Rebuild(args) => rebuild(&parts, args, output).await,
+        ProjectionsCommand::Rollback { name, reason } => {
+            let done = parts.projector.rollback(&name).await?;
+            record(&parts, ("rollback", &name), Some(reason), &done).await?;
+            output.one(&done)
+        }
+        ProjectionsCommand::Verify { name, sample } => verify(&parts, name, sample, output).await,
         ProjectionsCommand::Digest { name } => digest(&parts, name, output).await,
-        ProjectionsCommand::Parked { name } => {
-            let columns = ["projection", "position", "key", "event_type", "error", "skipped_by"];
-            output.rows(&parts.projector.parked(name.as_deref()).await?, &columns)
-        }
-        ProjectionsCommand::Retry { name, key } => {
-            let events = parts.projector.retry_parked(&name, &key).await?;
-            output.one(&serde_json::json!({ "name": name, "key": key, "folded": events }))
-        }
-        ProjectionsCommand::Skip { name, position, reason } => {
-            let by = parts.context(None).actor;
-            parts.projector.skip_parked(&name, &Skip { position, by, reason }).await?;
-            output.one(&serde_json::json!({ "name": name, "skipped": position }))
+        ProjectionsCommand::Parked { command } => parked(&parts, command, output).await,
+        ProjectionsCommand::Actions { name } => {
+            let columns = ["at", "actor", "verb", "projection", "reason", "detail"];
+            output.rows(&parts.projector.actions(name.as_deref()).await?, &columns)
         }
     })
     .await
+}
+
+async fn parked(
+    parts: &SessionParts,
+    command: ParkedCommand,
+    output: Output,
+) -> Result<(), CliError> {
+    match command {
+        ParkedCommand::List { name } => {
+            let columns = ["projection", "position", "key", "event_type", "error", "skipped_by"];
+            output.rows(&parts.projector.parked(name.as_deref()).await?, &columns)
+        }
+        ParkedCommand::Retry { name, key } => {
+            let folded = parts.projector.retry_parked(&name, &key).await?;
+            let done = serde_json::json!({ "name": name, "key": key, "folded": folded });
+            record(parts, ("retry", &name), None, &done).await?;
+            output.one(&done)
+        }
+        ParkedCommand::Skip { name, position, reason } => {
+            let skip = Skip { position, by: parts.context(None).actor, reason: reason.clone() };
+            parts.projector.skip_parked(&name, &skip).await?;
+            let done = serde_json::json!({ "name": name, "skipped": position });
+            record(parts, ("skip", &name), Some(reason), &done).await?;
+            output.one(&done)
+        }
+    }
+}
+
+/// Keeps who did it, and what came of it.
+async fn record(
+    parts: &SessionParts,
+    (verb, name): (&'static str, &str),
+    reason: Option<String>,
+    done: &impl serde::Serialize,
+) -> Result<(), CliError> {
+    let (actor, projection) = (parts.context(None).actor, name.to_owned());
+    let detail = serde_json::to_value(done)?;
+    let action = NewAction { actor, verb, projection, reason, detail };
+    Ok(parts.projector.record(&action).await?)
 }
 
 fn names(parts: &SessionParts, name: Option<String>) -> Vec<String> {
@@ -71,45 +138,97 @@ fn names(parts: &SessionParts, name: Option<String>) -> Vec<String> {
     name.map_or_else(all, |name| vec![name])
 }
 
-async fn rebuild(
+async fn rebuild(parts: &SessionParts, args: RebuildArgs, output: Output) -> Result<(), CliError> {
+    let (token, stops) = (CancellationToken::new(), Stops::new()?);
+    let ended = token.clone();
+    let waiting = stop_on_signal(stops, token.clone());
+    let work = async {
+        let done = rebuild_each(parts, args, token, output).await;
+        ended.cancel();
+        done
+    };
+    tokio::join!(work, waiting).0
+}
+
+/// The first signal stops between two batches; what is built so far stays.
+async fn stop_on_signal(mut stops: Stops, token: CancellationToken) {
+    tokio::select! {
+        () = stops.wait() => token.cancel(),
+        () = token.cancelled() => {}
+    }
+}
+
+async fn rebuild_each(
     parts: &SessionParts,
-    name: Option<String>,
+    args: RebuildArgs,
+    token: CancellationToken,
     output: Output,
 ) -> Result<(), CliError> {
     let mut rebuilt = vec![];
-    for name in names(parts, name) {
-        let bar = progress(&name, output);
-        let shown = bar.clone();
-        let progress = move |at: cairn_projections::RebuildProgress| {
-            shown.set_length(at.head.unsigned_abs());
-            shown.set_position(at.position.unsigned_abs());
+    for name in names(parts, args.name) {
+        let options = Rebuild {
+            workers: usize::from(args.workers),
+            events_per_second_max: args.rate.map(NonZeroU32::get),
+            dry_run: args.dry_run,
+            anew: args.restart,
+            keep: args.keep,
+            token: token.clone(),
+            progress: progress(&name, output),
+            ..Rebuild::default()
         };
-        let options = Rebuild { progress: Arc::new(progress), ..Rebuild::default() };
-        rebuilt.push(parts.projector.rebuild(&name, &options).await?);
-        bar.finish_and_clear();
+        let done = parts.projector.rebuild(&name, &options).await?;
+        if done.swapped {
+            record(parts, ("rebuild", &name), None, &done).await?;
+        }
+        rebuilt.push(done);
     }
-    output.rows(&rebuilt, &["name", "version", "position", "rows", "parked"])
+    let columns = ["name", "version", "position", "resumed_from", "rows", "differing", "parked"];
+    output.rows(&rebuilt, &columns)?;
+    if args.dry_run && rebuilt.iter().any(|rebuilt| rebuilt.differing > 0) {
+        let tables = rebuilt.iter().flat_map(|rebuilt| &rebuilt.tables);
+        tables.filter(|table| table.differing > 0).for_each(|table| say_differences(table, output));
+        let message = "these rows would change; nothing was swapped";
+        return Err(CliError::new(Exit::Differs, "projection_differs", message));
+    }
+    Ok(())
 }
 
-fn progress(name: &str, output: Output) -> ProgressBar {
+fn say_differences(table: &TableComparison, output: Output) {
+    let TableComparison { table, rows, differing, examples } = table;
+    output.say(&format!("{table}: {differing} rows differ, of {rows}: {} …", examples.join(", ")));
+}
+
+/// A bar for people, and nothing for machines.
+fn progress(name: &str, output: Output) -> Arc<dyn Fn(RebuildProgress) + Send + Sync> {
     if !output.shows_progress() {
-        return ProgressBar::hidden();
+        return Arc::new(|_| ());
     }
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
-    let bar = ProgressBar::new(0).with_message(name.to_owned());
-    if let Ok(style) = style { bar.with_style(style) } else { bar }
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
+    let bar = ProgressBar::new(0);
+    let bar = if let Ok(style) = style { bar.with_style(style) } else { bar };
+    let name = name.to_owned();
+    Arc::new(move |at: RebuildProgress| {
+        bar.set_length(at.head.unsigned_abs());
+        bar.set_position(at.position.unsigned_abs());
+        let left = at.eta_seconds.map_or_else(String::new, |eta| format!(", {eta:.0} s left"));
+        bar.set_message(format!("{name} {:.0} events/s{left}", at.events_per_second));
+    })
 }
 
 async fn verify(
     parts: &SessionParts,
     name: Option<String>,
+    sample: Option<NonZeroU32>,
     output: Output,
 ) -> Result<(), CliError> {
     let mut verified = vec![];
     for name in names(parts, name) {
-        verified.push(parts.projector.verify(&name).await?);
+        verified.push(match sample {
+            Some(one_in) => parts.projector.verify_sample(&name, one_in).await?,
+            None => parts.projector.verify(&name).await?,
+        });
     }
-    output.rows(&verified, &["name", "position", "identical", "parked"])?;
+    output.rows(&verified, &["name", "position", "identical", "keys_in", "parked"])?;
     let different: Vec<_> =
         verified.iter().filter(|v| !v.identical).map(|v| v.name.as_str()).collect();
     if different.is_empty() {

@@ -144,6 +144,11 @@ mod tests {
             parked_keys: 0,
             parked_events: 0,
             skipped_events: 0,
+            events_per_second: 0.0,
+            last_error: None,
+            last_error_at: None,
+            building_position: None,
+            kept_until: None,
             updated_at: None,
         }
     }

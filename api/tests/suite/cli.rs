@@ -73,7 +73,7 @@ async fn every_view_prints_json_and_a_table(_: PgPoolOptions, options: PgConnect
         "finance trial-balance",
         "replay verify",
         "projections status",
-        "projections rebuild",
+        "projections rebuild --all",
         "projections verify",
         "process list",
         "migrate status",

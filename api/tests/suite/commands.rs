@@ -38,7 +38,7 @@ async fn checks_are_well_until_somebody_tampers(_: PgPoolOptions, options: PgCon
     let findings = shell.json("doctor").await;
     let database = findings.as_array().unwrap().iter().find(|f| f["check"] == "projections");
     assert_eq!(database.unwrap()["ok"], true, "{findings}");
-    assert_eq!(shell.json("projections parked").await, Value::Array(vec![]));
+    assert_eq!(shell.json("projections parked list").await, Value::Array(vec![]));
     let digest = shell.json("projections digest operations/audit").await;
     assert_eq!((&digest[0]["rows"], digest[0]["sha256"].as_str().unwrap().len()), (&3.into(), 64));
     assert_eq!(shell.json("audit --limit 2").await.as_array().unwrap().len(), 2);

@@ -20,6 +20,7 @@ mod patience;
 mod reader;
 mod settled;
 mod seal;
+mod rebuild;
 mod signals;
 mod support;
 mod thread;

@@ -63,6 +63,10 @@ impl Projection for Skus {
         Interest::of(&[SkuEvent::TYPES])
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
         match event.decode()? {
             SkuEvent::Defined { sku_id, resources, at } => {

@@ -40,6 +40,10 @@ impl Projection for Allocations {
         Interest::of(&[AllocationEvent::TYPES]).and(&CHARGES).and(&["node.enrolled"])
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     /// A charge is about its allocation, so it waits when that allocation's events are parked.
     fn key(&self, event: &Recorded) -> String {
         let hold = event.payload.get("hold_id").and_then(|id| id.as_str()).map(str::parse);

@@ -48,6 +48,10 @@ impl Projection for Timeline {
         Interest::of(&[AllocationEvent::TYPES])
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
         let decoded: AllocationEvent = event.decode()?;
         let owner = match &decoded {

@@ -111,3 +111,15 @@ pub(crate) async fn store_in_tx(
     .await?;
     Ok(())
 }
+
+/// Keeps what holds a projection up, for whoever asks how it stands. Best effort: the database may be what is wrong.
+pub(crate) async fn note_error(db: impl PgExecutor<'_>, name: &str, error: &str) {
+    let note = sqlx::query!(
+        "UPDATE projection_checkpoints SET last_error = $2, last_error_at = now() WHERE name = $1",
+        name,
+        error,
+    );
+    if let Err(error) = note.execute(db).await {
+        tracing::debug!(projection = name, %error, "the fault is not kept");
+    }
+}

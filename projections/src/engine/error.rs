@@ -64,6 +64,30 @@ pub enum EngineError {
     /// Another process rebuilds the same projection.
     #[error("projection '{0}' is being rebuilt elsewhere")]
     AlreadyRebuilding(String),
+    /// Somebody else moved the rows that this process was folding.
+    #[error("projection '{0}' is folded by another process now")]
+    TakenOver(String),
+    /// There is nothing to go back to.
+    #[error(
+        "projection '{0}' keeps no earlier rows: they are gone, or no rebuild has replaced any"
+    )]
+    NothingKept(String),
+    /// The rows to go back to are of other code.
+    #[error(
+        "the rows that projection '{name}' keeps are of version {kept}, and this program folds version \
+         {known}: go back with the program that made them"
+    )]
+    KeptByOthers {
+        /// The projection.
+        name: String,
+        /// Version of the kept rows.
+        kept: i32,
+        /// Version of the code.
+        known: i32,
+    },
+    /// A migration came between.
+    #[error("the tables of projection '{0}' have changed since these rows were built")]
+    OtherShape(String),
     /// The rows were written by newer code than this.
     #[error(
         "projection '{name}' is at version {stored}, newer than version {known} of this program"

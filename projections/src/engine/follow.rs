@@ -2,14 +2,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use cairn_event_log::EventLog;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::advance::{Batch, Folded, Target, advance, fold_in_tx};
-use super::checkpoint::{self, Checkpoint};
+use super::advance::{Batch, advance};
+use super::checkpoint;
 use super::rebuild::{self, Rebuild};
+use super::rows::Rows;
 use super::{EngineError, Projection};
 
 /// How soon to look again when another process has the lease.
@@ -18,44 +18,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 const REBUILDING_PAUSE: Duration = Duration::from_secs(1);
 const FAULT_PAUSE_MIN: Duration = Duration::from_millis(100);
 const FAULT_PAUSE_MAX: Duration = Duration::from_secs(5);
-
-/// Folds to the live tables. Rows and checkpoint commit together, under the lock on the checkpoint.
-pub(crate) struct Live {
-    pub log: EventLog,
-    pub checkpoint: Checkpoint,
-}
-
-#[async_trait]
-impl Target for Live {
-    async fn fold(
-        &mut self,
-        projection: &dyn Projection,
-        Batch { events, until }: Batch<'_>,
-        park_first: Option<&str>,
-    ) -> Result<Folded, EngineError> {
-        let name = projection.name();
-        let next = Checkpoint { position: until, ..self.checkpoint };
-        if events.is_empty() {
-            let passed = checkpoint::pass(self.log.pool(), name, self.checkpoint, until).await?;
-            self.checkpoint = if passed { next } else { self.checkpoint };
-            return Ok(if passed { Folded::Done } else { Folded::Elsewhere });
-        }
-        let mut tx = self.log.pool().begin().await?;
-        if checkpoint::try_lock_in_tx(&mut tx, name).await? != Some(self.checkpoint) {
-            tx.rollback().await?;
-            return Ok(Folded::Elsewhere);
-        }
-        let folded = fold_in_tx(&mut tx, projection, events, park_first).await?;
-        let Folded::Done = folded else {
-            tx.rollback().await?;
-            return Ok(folded);
-        };
-        checkpoint::store_in_tx(&mut tx, name, next).await?;
-        tx.commit().await?;
-        self.checkpoint = next;
-        Ok(folded)
-    }
-}
 
 /// What one attempt to catch up came to.
 enum Caught {
@@ -100,6 +62,7 @@ impl Follower {
                     tracing::warn!(projection = name, %error, "projection waits for a fault to pass");
                     metrics::counter!("cairn_projection_faults_total", "projection" => name)
                         .increment(1);
+                    checkpoint::note_error(self.log.pool(), name, &error.to_string()).await;
                     self.rest(pause).await;
                     pause = (pause * 2).min(FAULT_PAUSE_MAX);
                 }
@@ -120,7 +83,7 @@ impl Follower {
             std::cmp::Ordering::Equal => {}
         }
         let types = projection.interest().types();
-        let mut live = Live { log: self.log.clone(), checkpoint };
+        let mut live = Rows::live(&self.log, name, checkpoint);
         while live.checkpoint.position < head && !self.token.is_cancelled() {
             let _turn = self.turns.acquire().await;
             let after = live.checkpoint.position;
@@ -144,7 +107,7 @@ impl Follower {
         }
         let options =
             Rebuild { batch: self.batch, token: self.token.clone(), ..Rebuild::default() };
-        match rebuild::rebuild(&self.log, &*self.projection, &options).await {
+        match rebuild::rebuild(&self.log, &self.projection, &options).await {
             Ok(_) => Ok(()),
             Err(EngineError::AlreadyRebuilding(_)) => {
                 self.rest(REBUILDING_PAUSE).await;

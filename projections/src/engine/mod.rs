@@ -1,18 +1,30 @@
 //! The engine: follows the log, parks what cannot be folded, rebuilds and verifies.
+mod actions;
 mod advance;
+mod build;
 mod checkpoint;
 mod digest;
 mod error;
+mod exchange;
 mod follow;
+mod generation;
+mod keep;
 mod parked;
 mod projection;
 mod projector;
 mod rebuild;
+mod rollback;
+mod room;
+mod rows;
+mod sample;
 mod scratch;
 mod status;
+mod swap;
 mod verify;
 mod wait;
+mod watchdog;
 
+pub use actions::{Action, NewAction};
 pub use digest::Digest;
 pub(crate) use digest::one_snapshot_in_tx;
 pub use error::{EngineError, ProjectError};
@@ -20,6 +32,7 @@ pub use parked::{Parked, Skip};
 pub use projection::{Interest, Projection};
 pub use projector::Projector;
 pub use rebuild::{Rebuild, RebuildProgress, Rebuilt};
+pub use rollback::RolledBack;
 pub use status::ProjectionStatus;
 pub use verify::{TableComparison, Verified};
 pub use wait::WaitError;

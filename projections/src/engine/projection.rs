@@ -67,6 +67,12 @@ pub trait Projection: Send + Sync + 'static {
         format!("{}/{}", event.aggregate_type, event.aggregate_id)
     }
 
+    /// Whether events of different keys touch different rows and read no others, so that several workers may fold a rebuild
+    /// beside each other, and a few keys can be folded alone.
+    fn splits_by_key(&self) -> bool {
+        false
+    }
+
     /// Folds one event, in the transaction that also moves the checkpoint.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
 //! The projector: runs all followers, and answers for them.
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::actions::{self, Action, NewAction};
 use super::follow::Follower;
 use super::parked::{self, Parked, Skip};
 use super::rebuild::{self, Rebuild, Rebuilt};
+use super::rollback::{self, RolledBack};
 use super::status::{self, ProjectionStatus};
 use super::wait::{self, Wait, WaitError};
-use super::{Digest, EngineError, Projection, Verified, checkpoint, digest, verify};
+use super::watchdog;
+use super::{Digest, EngineError, Projection, Verified, checkpoint, digest, keep, verify};
 
 /// How soon growth of the log is noticed when no notification arrives.
 const POLL: Duration = Duration::from_millis(500);
@@ -28,6 +32,7 @@ pub struct Projector {
     projections: Arc<[Arc<dyn Projection>]>,
     batch: i64,
     rebuilds: bool,
+    stall_limit: Duration,
     head: watch::Sender<i64>,
     moved: watch::Sender<u64>,
 }
@@ -38,7 +43,14 @@ impl Projector {
     pub fn new(log: EventLog, projections: Vec<Box<dyn Projection>>) -> Self {
         let projections = projections.into_iter().map(Arc::from).collect();
         let (head, moved) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self { log, projections, batch: BATCH, rebuilds: true, head, moved }
+        let stall_limit = watchdog::STALL_LIMIT;
+        Self { log, projections, batch: BATCH, rebuilds: true, stall_limit, head, moved }
+    }
+
+    /// The same, but a projection that has stood still for so long is begun again.
+    #[must_use]
+    pub fn with_stall_limit(self, stall_limit: Duration) -> Self {
+        Self { stall_limit, ..self }
     }
 
     /// The same with batches of another size.
@@ -58,20 +70,14 @@ impl Projector {
         let mut tasks = JoinSet::new();
         let turns = Arc::new(Semaphore::new(TURNS));
         for projection in self.projections.iter() {
-            let follower = Follower {
-                log: self.log.clone(),
-                projection: Arc::clone(projection),
-                batch: self.batch,
-                head: self.head.subscribe(),
-                moved: self.moved.clone(),
-                turns: Arc::clone(&turns),
-                token: token.clone(),
-                rebuilds: self.rebuilds,
-            };
-            tasks.spawn(follower.run());
+            let (this, projection) = (self.clone(), Arc::clone(projection));
+            let (turns, token) = (Arc::clone(&turns), token.clone());
+            let begin = move || this.follower(&projection, &turns, &token);
+            tasks.spawn(watchdog::guard(self.stall_limit, begin));
         }
         tokio::select! {
             () = self.watch_head() => {}
+            () = keep::run(&self.log, &self.projections, self.batch) => {}
             () = self.publish() => {}
             () = token.cancelled() => {}
         }
@@ -79,6 +85,24 @@ impl Projector {
             if let Err(error) = ended {
                 tracing::error!(%error, "a projection ended badly");
             }
+        }
+    }
+
+    fn follower(
+        &self,
+        projection: &Arc<dyn Projection>,
+        turns: &Arc<Semaphore>,
+        token: &CancellationToken,
+    ) -> Follower {
+        Follower {
+            log: self.log.clone(),
+            projection: Arc::clone(projection),
+            batch: self.batch,
+            head: self.head.subscribe(),
+            moved: self.moved.clone(),
+            turns: Arc::clone(turns),
+            token: token.clone(),
+            rebuilds: self.rebuilds,
         }
     }
 
@@ -184,9 +208,19 @@ impl Projector {
     /// # Errors
     /// [`EngineError`]; the live view is then as it was.
     pub async fn rebuild(&self, name: &str, options: &Rebuild) -> Result<Rebuilt, EngineError> {
-        let rebuilt = rebuild::rebuild(&self.log, &**self.find(name)?, options).await?;
+        let rebuilt = rebuild::rebuild(&self.log, self.find(name)?, options).await?;
         self.moved.send_modify(|batches| *batches = batches.wrapping_add(1));
         Ok(rebuilt)
+    }
+
+    /// Goes back to the rows that the last rebuild replaced; those that were read until now are kept instead.
+    ///
+    /// # Errors
+    /// [`EngineError::NothingKept`], [`EngineError::KeptByOthers`], [`EngineError::OtherShape`].
+    pub async fn rollback(&self, name: &str) -> Result<RolledBack, EngineError> {
+        let rolled_back = rollback::rollback(&self.log, &**self.find(name)?).await?;
+        self.moved.send_modify(|batches| *batches = batches.wrapping_add(1));
+        Ok(rolled_back)
     }
 
     /// Folds a view anew beside the live one and compares the rows at the same position.
@@ -194,7 +228,38 @@ impl Projector {
     /// # Errors
     /// [`EngineError`].
     pub async fn verify(&self, name: &str) -> Result<Verified, EngineError> {
-        verify::verify(&self.log, &**self.find(name)?).await
+        verify::verify(&self.log, self.find(name)?, None).await
+    }
+
+    /// The same for one key in so many, chosen anew each time, where the view splits by key.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn verify_sample(
+        &self,
+        name: &str,
+        one_in: NonZeroU32,
+    ) -> Result<Verified, EngineError> {
+        verify::verify(&self.log, self.find(name)?, Some(one_in)).await
+    }
+
+    /// Keeps what somebody did to a view, and why.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn record(&self, action: &NewAction) -> Result<(), EngineError> {
+        actions::record(self.log.pool(), action).await
+    }
+
+    /// What people did to one view or to all, newest first.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn actions(&self, name: Option<&str>) -> Result<Vec<Action>, EngineError> {
+        if let Some(name) = name {
+            self.find(name)?;
+        }
+        actions::list(self.log.pool(), name).await
     }
 
     /// One number for all rows of a view.

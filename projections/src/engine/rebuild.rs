@@ -1,26 +1,36 @@
 //! Rebuilding a view from the log while it is read.
 //!
-//! The view is folded into scratch copies; then one transaction takes the lease, folds what is missing up to where the
-//! live view stands, and replaces the rows. Readers see the old rows until it commits and the new ones after, and the
-//! position never goes back. A rebuild that is cancelled or killed leaves the live view as it was.
+//! A generation of rows is built beside the live one and remembers how far it is, so that a rebuild that was killed goes on
+//! where it was. Then one transaction takes the lease, folds what is missing up to where the live rows stand, and exchanges
+//! what differs: readers see the old rows until it commits and the new ones after, and the position never goes back.
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_event_log::EventLog;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::{self, Checkpoint};
-use super::scratch::{self, Scratch};
-use super::{EngineError, Projection};
+use super::build::{self, Pace};
+use super::generation::{self, Building};
+use super::swap;
+use super::verify::TableComparison;
+use super::{EngineError, Projection, checkpoint, scratch};
+
+/// How long the rows that a rebuild replaced go on following the log.
+pub(crate) const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How far a rebuild is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RebuildProgress {
     /// Folded so far.
     pub position: i64,
-    /// Head of the log when the rebuild began.
+    /// Where the log ended when last looked at.
     pub head: i64,
+    /// Positions of the log per second, since this rebuild began.
+    pub events_per_second: f64,
+    /// Seconds to the head at this rate, when there is one.
+    pub eta_seconds: Option<f64>,
 }
 
 /// How to rebuild.
@@ -28,7 +38,17 @@ pub struct RebuildProgress {
 pub struct Rebuild {
     /// Events folded in one transaction.
     pub batch: i64,
-    /// Stops it between batches.
+    /// Connections that fold beside each other, where the view allows it.
+    pub workers: usize,
+    /// At most so many events per second; `None` is as many as there can be.
+    pub events_per_second_max: Option<u32>,
+    /// Builds and compares, and leaves the live rows as they are.
+    pub dry_run: bool,
+    /// Drops what an earlier rebuild left instead of going on with it.
+    pub anew: bool,
+    /// How long the replaced rows go on following the log; zero drops them at once.
+    pub keep: Duration,
+    /// Stops it between batches; what is built stays, and the next rebuild goes on with it.
     pub token: CancellationToken,
     /// Told after every batch.
     pub progress: Arc<dyn Fn(RebuildProgress) + Send + Sync>,
@@ -36,7 +56,16 @@ pub struct Rebuild {
 
 impl Default for Rebuild {
     fn default() -> Self {
-        Self { batch: 1_000, token: CancellationToken::new(), progress: Arc::new(|_| ()) }
+        Self {
+            batch: 1_000,
+            workers: 1,
+            events_per_second_max: None,
+            dry_run: false,
+            anew: false,
+            keep: KEEP,
+            token: CancellationToken::new(),
+            progress: Arc::new(|_| ()),
+        }
     }
 }
 
@@ -49,105 +78,108 @@ pub struct Rebuilt {
     pub version: i32,
     /// Where the new rows stand in the log.
     pub position: i64,
-    /// Rows written, over all its tables.
+    /// Where an earlier rebuild had left off, when this one went on with it.
+    pub resumed_from: Option<i64>,
+    /// Rows of the view as built, over all its tables.
     pub rows: u64,
+    /// Rows that the live view had otherwise, had not, or had too many.
+    pub differing: u64,
+    /// Per table, after a dry run.
+    pub tables: Vec<TableComparison>,
+    /// Whether the new rows are read now; `false` after a dry run.
+    pub swapped: bool,
     /// Events parked by the rebuild.
     pub parked: u64,
 }
 
 pub(crate) async fn rebuild(
     log: &EventLog,
-    projection: &dyn Projection,
+    projection: &Arc<dyn Projection>,
     options: &Rebuild,
 ) -> Result<Rebuilt, EngineError> {
     let name = projection.name();
-    let stored = checkpoint::read_or_create(log.pool(), projection).await?;
+    let stored = checkpoint::read_or_create(log.pool(), &**projection).await?;
     let known = projection.version();
     if stored.version > known {
         return Err(EngineError::Newer { name: name.to_owned(), stored: stored.version, known });
     }
-    let mut db = scratch::connect(log).await?;
+    let lock = claim(log, name).await?;
+    tracing::info!(projection = name, version = known, "rebuild begins");
+    let rebuilt = build_and_swap(log, projection, options).await;
+    release(lock, name).await;
+    rebuilt
+}
+
+/// The lock ends with its connection, but the server may take a moment to notice.
+pub(crate) async fn release(mut lock: PgConnection, name: &str) {
+    let unlock = sqlx::query!("SELECT pg_advisory_unlock_all() AS unlocked");
+    if let Err(error) = unlock.fetch_one(&mut lock).await {
+        tracing::debug!(projection = name, %error, "the lock of the rebuild goes with its connection");
+    }
+    drop(lock.close().await);
+}
+
+/// The right to rebuild or to roll back a view, for as long as the connection lives.
+pub(crate) async fn claim(log: &EventLog, name: &str) -> Result<PgConnection, EngineError> {
+    let mut lock = scratch::connect(log).await?;
     let free = sqlx::query_scalar!(
         r#"SELECT pg_try_advisory_lock(hashtextextended('cairn rebuild ' || $1, 0)) AS "free!""#,
         name,
     );
-    if !free.fetch_one(&mut db).await? {
-        return Err(EngineError::AlreadyRebuilding(name.to_owned()));
+    if free.fetch_one(&mut lock).await? {
+        Ok(lock)
+    } else {
+        Err(EngineError::AlreadyRebuilding(name.to_owned()))
     }
-    tracing::info!(projection = name, version = known, "rebuild begins");
-    let rebuilt = fold_and_swap(log, projection, &mut db, options).await;
-    // The lock ends with the connection, but the server may take a moment to notice.
-    let unlock = sqlx::query!("SELECT pg_advisory_unlock_all() AS unlocked");
-    if let Err(error) = unlock.fetch_one(&mut db).await {
-        tracing::debug!(projection = name, %error, "the lock of the rebuild goes with its connection");
-    }
-    drop(db.close().await);
-    rebuilt
 }
 
-async fn fold_and_swap(
+async fn build_and_swap(
     log: &EventLog,
-    projection: &dyn Projection,
-    db: &mut PgConnection,
+    projection: &Arc<dyn Projection>,
     options: &Rebuild,
 ) -> Result<Rebuilt, EngineError> {
-    scratch::copy_tables(db, projection).await?;
-    let head = log.head().await?;
-    let mut scratch = Scratch { db, position: 0 };
-    while scratch.step(log, projection, (head, options.batch)).await? {
-        (options.progress)(RebuildProgress { position: scratch.position, head });
-        if options.token.is_cancelled() {
-            return Err(EngineError::Cancelled);
-        }
-    }
-    let position = scratch.position;
-    let rebuilt = swap(log, projection, (db, position), options).await?;
-    (options.progress)(RebuildProgress { position: rebuilt.position, head });
+    let workers = if projection.splits_by_key() { options.workers.max(1) } else { 1 };
+    let anew = options.anew || options.dry_run;
+    let mut building = generation::open(log, &**projection, workers, anew).await?;
+    let resumed_from = building.resumed.then(|| building.position());
+    let mut pace = Pace::begin(building.position(), options);
+    catch_up(log, projection, &mut building, &mut pace).await?;
+    swap::settle(log, &**projection).await?;
+    // What came while the tables were looked over is folded by all workers, and the little that is left under the lease.
+    catch_up(log, projection, &mut building, &mut pace).await?;
+    let mut rebuilt = if options.dry_run {
+        swap::compare(log, &**projection, &building, options).await?
+    } else {
+        swap::swap(log, &**projection, &building, options).await?
+    };
+    rebuilt.resumed_from = resumed_from;
+    pace.tell(rebuilt.position, rebuilt.position);
     let (name, position, rows) = (projection.name(), rebuilt.position, rebuilt.rows);
-    tracing::info!(projection = name, position, rows, "rebuilt");
+    let swapped = rebuilt.swapped;
+    tracing::info!(projection = name, position, rows, swapped, "rebuilt");
     Ok(rebuilt)
 }
 
-/// Replaces the live rows by the scratch rows, at one position, in one transaction.
-async fn swap(
+async fn catch_up(
     log: &EventLog,
-    projection: &dyn Projection,
-    (db, position): (&mut PgConnection, i64),
-    options: &Rebuild,
-) -> Result<Rebuilt, EngineError> {
-    let (name, version) = (projection.name(), projection.version());
-    let mut tx = db.begin().await?;
-    let live = checkpoint::lock_in_tx(&mut tx, name).await?.map_or(0, |live| live.position);
-    let mut scratch = Scratch { db: &mut tx, position };
-    while scratch.step(log, projection, (live, options.batch)).await? {
-        if options.token.is_cancelled() {
+    projection: &Arc<dyn Projection>,
+    building: &mut Building,
+    pace: &mut Pace<'_>,
+) -> Result<(), EngineError> {
+    let head = if pace.options.dry_run {
+        // Compared at the place of the live rows, which only grows.
+        let live = checkpoint::read(log.pool(), projection.name()).await?;
+        live.map_or(0, |live| live.position)
+    } else {
+        log.head().await?
+    };
+    while building.position() < head {
+        build::step(log, projection, (building, head), pace.options.batch).await?;
+        pace.tell(building.position(), head);
+        if pace.options.token.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
+        pace.hold_back(building.position()).await;
     }
-    let position = scratch.position;
-    let mut rows = 0;
-    for table in projection.tables() {
-        let empty = format!("DELETE FROM public.{table}");
-        sqlx::query(&empty).execute(&mut *tx).await?;
-        let fill = format!("INSERT INTO public.{table} SELECT * FROM pg_temp.{table}");
-        rows += sqlx::query(&fill).execute(&mut *tx).await?.rows_affected();
-    }
-    let parked = replace_parked_in_tx(&mut tx, name).await?;
-    checkpoint::store_in_tx(&mut tx, name, Checkpoint { version, position }).await?;
-    tx.commit().await?;
-    Ok(Rebuilt { name: name.to_owned(), version, position, rows, parked })
-}
-
-async fn replace_parked_in_tx(db: &mut PgConnection, name: &str) -> Result<u64, sqlx::Error> {
-    sqlx::query!(
-        "DELETE FROM public.projection_parked WHERE projection = $1 AND skipped_at IS NULL",
-        name
-    )
-    .execute(&mut *db)
-    .await?;
-    // What somebody skipped while the rebuild ran stays skipped.
-    let parked = "INSERT INTO public.projection_parked
-        SELECT * FROM pg_temp.projection_parked WHERE skipped_at IS NULL
-        ON CONFLICT (projection, position) DO NOTHING";
-    Ok(sqlx::query(parked).execute(&mut *db).await?.rows_affected())
+    Ok(())
 }

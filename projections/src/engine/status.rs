@@ -28,6 +28,16 @@ pub struct ProjectionStatus {
     pub parked_events: i64,
     /// Events that a person decided to go on without.
     pub skipped_events: i64,
+    /// Positions of the log folded per second, over the last seconds in which it moved.
+    pub events_per_second: f64,
+    /// The fault that last held it up, passed or not.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<At>,
+    /// How far the rows are that a rebuild builds, or left behind.
+    pub building_position: Option<i64>,
+    /// Until when the rows that the last rebuild replaced can be gone back to.
+    pub kept_until: Option<At>,
     /// When its checkpoint last moved.
     pub updated_at: Option<At>,
 }
@@ -43,12 +53,23 @@ pub(crate) async fn status(
     let parked = sqlx::query!(
         r#"SELECT count(*) FILTER (WHERE skipped_at IS NULL) AS "events!",
              count(DISTINCT key) FILTER (WHERE skipped_at IS NULL) AS "keys!",
-             count(*) FILTER (WHERE skipped_at IS NOT NULL) AS "skipped!",
-             (SELECT updated_at FROM projection_checkpoints WHERE name = $1) AS "updated_at: At"
+             count(*) FILTER (WHERE skipped_at IS NOT NULL) AS "skipped!"
            FROM projection_parked WHERE projection = $1"#,
         name
     );
     let parked = parked.fetch_one(log.pool()).await?;
+    let told = sqlx::query!(
+        r#"SELECT updated_at AS "updated_at: At", last_error, last_error_at AS "last_error_at: At",
+             CASE WHEN window_at > now() - interval '10 seconds' THEN events_per_second ELSE 0 END
+               AS "events_per_second!",
+             (SELECT min(position) FROM view_building.projection_checkpoints
+               WHERE split_part(name, '#', 1) = $1) AS building,
+             (SELECT keep_until FROM projection_generations
+               WHERE projection = $1 AND room = 'kept') AS "kept_until: At"
+           FROM (SELECT $1::text AS name) AS asked LEFT JOIN projection_checkpoints USING (name)"#,
+        name
+    );
+    let told = told.fetch_one(log.pool()).await?;
     Ok(ProjectionStatus {
         name: name.to_owned(),
         version: stored.map_or(0, |stored| stored.version),
@@ -60,7 +81,12 @@ pub(crate) async fn status(
         parked_keys: parked.keys,
         parked_events: parked.events,
         skipped_events: parked.skipped,
-        updated_at: parked.updated_at,
+        events_per_second: told.events_per_second,
+        last_error: told.last_error,
+        last_error_at: told.last_error_at,
+        building_position: told.building,
+        kept_until: told.kept_until,
+        updated_at: told.updated_at,
     })
 }
 
@@ -83,6 +109,8 @@ pub(crate) fn publish(status: &ProjectionStatus) {
     metrics::gauge!("cairn_projection_lag_events", "projection" => name())
         .set(count(status.lag_events));
     metrics::gauge!("cairn_projection_lag_seconds", "projection" => name()).set(status.lag_seconds);
+    metrics::gauge!("cairn_projection_events_per_second", "projection" => name())
+        .set(status.events_per_second);
     metrics::gauge!("cairn_projection_parked_keys", "projection" => name())
         .set(count(status.parked_keys));
 }

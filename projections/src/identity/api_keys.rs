@@ -48,6 +48,10 @@ impl Projection for ApiKeys {
         Interest::of(&[ApiKeyEvent::TYPES])
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
         match event.decode()? {
             ApiKeyEvent::Created { key_id, organisation_id, role, name, secret_sha256, at } => {

@@ -34,6 +34,10 @@ impl Projection for Balances {
         Interest::of(&[WalletEvent::TYPES])
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
         use WalletEvent as E;
         let wallet = wallet_of(event)?;

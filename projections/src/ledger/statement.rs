@@ -96,6 +96,10 @@ impl Projection for Statement {
         Interest::of(&[WalletEvent::TYPES])
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
         let (organisation_id, currency) = wallet_of(event)?;
         let Some(line) = movement(event.decode()?) else { return Ok(()) };

@@ -71,6 +71,10 @@ impl Projection for Audit {
         Interest::Everything
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
         sqlx::query!(
             "INSERT INTO operations_audit_entries (position, recorded_at, organisation_id, actor,

@@ -57,6 +57,10 @@ impl Projection for Interventions {
         Interest::of(&[InterventionEvent::TYPES])
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
         let intent_id = event.aggregate_id.as_str();
         match event.decode()? {

@@ -42,6 +42,10 @@ impl Projection for Payments {
         Interest::of(&[PaymentEvent::TYPES])
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
         use PaymentEvent as E;
         let change = match event.decode()? {

@@ -70,6 +70,10 @@ impl Projection for Refunds {
         Interest::of(&[RefundEvent::TYPES])
     }
 
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
     async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
         use RefundEvent as E;
         let (status, provider_id, failure_code, ended_at) = match event.decode()? {
