@@ -16,6 +16,7 @@ mod load;
 mod openapi;
 mod outage;
 mod patience;
+mod replay;
 mod signals;
 mod support;
 mod thread;

@@ -87,7 +87,10 @@ async fn compare(db: &mut PgConnection, table: &str) -> Result<TableComparison, 
     Ok(TableComparison { table: table.to_owned(), rows, differing: count, examples })
 }
 
-async fn primary_key(db: &mut PgConnection, table: &str) -> Result<Vec<String>, sqlx::Error> {
+pub(crate) async fn primary_key(
+    db: &mut PgConnection,
+    table: &str,
+) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT a.attname::text AS "name!" FROM pg_index i
            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
