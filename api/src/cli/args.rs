@@ -1,7 +1,6 @@
 //! The grammar of the command line.
 use std::path::PathBuf;
 
-use cairn_commands::replay::At;
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, NodeId, OrganisationId, Timestamp, money::parse_nanos,
 };
@@ -9,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
+pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand};
 use super::output::Format;
 use super::projections_args::ProjectionsCommand;
 use crate::http::compute::without_comment;
@@ -326,23 +326,6 @@ pub enum ExportFormat {
     Beancount,
     /// For `hledger`.
     Hledger,
-}
-
-/// `replay`
-#[derive(Debug, Subcommand)]
-pub enum ReplayCommand {
-    /// The state of one stream, folded from its events.
-    State {
-        /// Type of the aggregate, for example `allocation`.
-        aggregate_type: String,
-        /// Id of the stream.
-        aggregate_id: String,
-        /// As of a position of the log, or of an instant.
-        #[arg(long)]
-        at: Option<At>,
-    },
-    /// Folds every stream again and compares with snapshots and books.
-    Verify,
 }
 
 /// `process`

@@ -21,19 +21,24 @@ const CATCH_UP: Duration = Duration::from_secs(60);
 pub struct Session {
     platform: Platform,
     stop: CancellationToken,
-    following: JoinHandle<()>,
+    following: Option<JoinHandle<()>>,
 }
 
 impl Session {
     /// Opens the platform: the server of `DATABASE_URL`, or the private cluster, joined or started.
     pub async fn open(config: &Config) -> Result<Self, CliError> {
+        let mut session = Self::open_quietly(config).await?;
+        session.following = Some(session.platform.follow(session.stop.clone()));
+        Ok(session)
+    }
+
+    /// The same, but nothing follows the log: who only looks at the past writes nothing.
+    async fn open_quietly(config: &Config) -> Result<Self, CliError> {
         if config.database_url.is_none() && !config.data.join("postgres").exists() {
             return Err(no_data(config));
         }
         let platform = Platform::open(config, false).await?;
-        let stop = CancellationToken::new();
-        let following = platform.follow(stop.clone());
-        Ok(Self { platform, stop, following })
+        Ok(Self { platform, stop: CancellationToken::new(), following: None })
     }
 
     /// Opens the platform, runs one command in it, and leaves in order, whatever came of it.
@@ -51,10 +56,27 @@ impl Session {
         ended
     }
 
+    /// Opens the platform for one command that only reads: it gets neither commands nor ports.
+    pub async fn read<T, F>(
+        config: &Config,
+        command: impl FnOnce(PgPool, Projector) -> F,
+    ) -> Result<T, CliError>
+    where
+        F: Future<Output = Result<T, CliError>>,
+    {
+        let session = Self::open_quietly(config).await?;
+        let pool = session.platform.commands.executor.log().pool().clone();
+        let ended = command(pool, session.platform.projector.clone()).await;
+        session.close().await;
+        ended
+    }
+
     /// Lets what has begun finish, and leaves.
     pub async fn close(self) {
         self.stop.cancel();
-        let _ = self.following.await;
+        if let Some(following) = self.following {
+            let _ = following.await;
+        }
         self.platform.close().await;
     }
 }

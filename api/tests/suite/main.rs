@@ -21,6 +21,7 @@ mod reader;
 mod settled;
 mod seal;
 mod rebuild;
+mod replay;
 mod signals;
 mod support;
 mod thread;

@@ -1,7 +1,7 @@
 //! Any aggregate by its name: decode, check, fold.
 use cairn_catalog::Sku;
 use cairn_compute::Allocation;
-use cairn_core::{BookEntry, Decider, DomainEvent, StoredEvent};
+use cairn_core::{BookEntry, Decider, DomainEvent, StoredEvent, Text, Texts};
 use cairn_fleet::Node;
 use cairn_identity::ApiKey;
 use cairn_ledger::Wallet;
@@ -21,9 +21,18 @@ pub(super) trait Fold: Send {
 }
 
 type Start = fn() -> Box<dyn Fold>;
+/// What the text at a path of an event's payload is.
+pub(super) type TextAt = fn(&str) -> Option<Text>;
+
+/// An aggregate by its name.
+pub(super) struct Type {
+    pub name: &'static str,
+    start: Start,
+    pub text: TextAt,
+}
 
 /// Every aggregate.
-pub(super) const TYPES: [(&str, Start); 8] = [
+pub(super) static TYPES: [Type; 8] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<Intervention>(),
@@ -34,12 +43,19 @@ pub(super) const TYPES: [(&str, Start); 8] = [
     entry::<Wallet>(),
 ];
 
-const fn entry<A: Decider>() -> (&'static str, Start) {
-    (A::TYPE, || Box::new(Stream::<A>(A::default())))
+const fn entry<A: Decider>() -> Type
+where
+    A::Event: Texts,
+{
+    Type { name: A::TYPE, start: || Box::new(Stream::<A>(A::default())), text: A::Event::text }
+}
+
+pub(super) fn find(aggregate_type: &str) -> Option<&'static Type> {
+    TYPES.iter().find(|found| found.name == aggregate_type)
 }
 
 pub(super) fn start(aggregate_type: &str) -> Option<Box<dyn Fold>> {
-    TYPES.iter().find(|(name, _)| *name == aggregate_type).map(|(_, start)| start())
+    find(aggregate_type).map(|found| (found.start)())
 }
 
 struct Stream<A>(A);

@@ -1,18 +1,29 @@
 //! Replay: the log folded again, from its first event, by nothing but the domain.
 //!
 //! - [`state()`]`(pool, "wallet", id, At::Time(t))`: one stream as it stood at a position or an instant.
+//! - [`timeline()`]`(pool, "wallet", id, At::Head)`: its events, each with who caused it and what it changed in the state.
+//! - [`diff()`]`(pool, "wallet", id, (from, to))`: what differs between two points, and which event did it.
+//! - [`export()`]`(pool, &slice, &masks, write)`: whole streams as lines of a golden log, with what is personal masked.
 //! - [`verify()`]`(pool)`: every stream of the whole log, compared with the books and the snapshots that were written live.
 //!
-//! Both only read, each in one transaction of its own that sees one moment of the database.
+//! All only read, each in one read-only transaction of its own that sees one moment of the database.
 mod books;
+mod diff;
+mod export;
 mod fold;
+mod mask;
 mod report;
 mod state;
 mod stones;
+mod timeline;
 mod verify;
 
+pub use diff::{Change, changes};
+pub use export::{Exported, ExportedEvent, Slice, export};
+pub use mask::Masks;
 pub use report::{Difference, VerifyReport};
-pub use state::{At, state, types};
+pub use state::{At, ids, position, state, types};
+pub use timeline::{NetChange, StreamDiff, TimelineEntry, diff, timeline};
 pub use verify::{verify, verify_in_pages};
 
 pub(crate) use stones::{instant, timestamp};
@@ -26,6 +37,16 @@ pub enum ReplayError {
     /// The stream has no event by then.
     #[error("there is no {0} {1} at that point of the log")]
     NotFound(String, String),
+    /// The log has no such position.
+    #[error(
+        "the log has no position {position}: it goes from 0, before its first event, to {head}"
+    )]
+    Beyond {
+        /// What was asked for.
+        position: i64,
+        /// Its last.
+        head: i64,
+    },
     /// A stored event is not what it must be.
     #[error("position {position}: {message}")]
     Corrupt {
@@ -34,6 +55,12 @@ pub enum ReplayError {
         /// What is wrong with it.
         message: String,
     },
+    /// Nothing is in the slice.
+    #[error("no event of the log is in that slice")]
+    Nothing,
+    /// What was exported could not be written.
+    #[error(transparent)]
+    Write(#[from] std::io::Error),
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),

@@ -37,7 +37,32 @@ impl FromStr for At {
 /// Every type of aggregate that can be folded.
 #[must_use]
 pub fn types() -> Vec<&'static str> {
-    fold::TYPES.iter().map(|(name, _)| *name).collect()
+    fold::TYPES.iter().map(|found| found.name).collect()
+}
+
+/// The last position at a point of the log: 0 before its first event.
+///
+/// # Errors
+/// [`ReplayError::Beyond`] when the log does not reach so far.
+pub async fn position(pool: &PgPool, at: At) -> Result<i64, ReplayError> {
+    stones::position(&mut *stones::reading(pool).await?, at).await
+}
+
+/// Ids of streams of a type, at most `limit`, in no order.
+///
+/// # Errors
+/// [`ReplayError::Database`].
+pub async fn ids(
+    pool: &PgPool,
+    aggregate_type: &str,
+    limit: i64,
+) -> Result<Vec<String>, ReplayError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT aggregate_id FROM events WHERE aggregate_type = $1 AND sequence = 1 LIMIT $2",
+        aggregate_type,
+        limit
+    );
+    Ok(ids.fetch_all(&mut *stones::reading(pool).await?).await?)
 }
 
 /// One stream, folded up to a point of the log: `{"aggregate_type", "aggregate_id", "sequence", "position",
@@ -54,7 +79,9 @@ pub async fn state(
     let mut folded = fold::start(aggregate_type)
         .ok_or_else(|| ReplayError::UnknownType(aggregate_type.to_owned(), types().join(", ")))?;
     let mut last = None;
-    for stone in stones::of_stream(pool, (aggregate_type, aggregate_id), at).await? {
+    let mut transaction = stones::reading(pool).await?;
+    let stones = stones::of_stream(&mut transaction, (aggregate_type, aggregate_id), at).await?;
+    for stone in stones {
         let corrupt = |message| ReplayError::Corrupt { position: stone.position, message };
         folded.add(&stone).map_err(corrupt)?;
         last = Some(stone);

@@ -1,7 +1,7 @@
 //! Events as the replay reads them.
 use cairn_core::Timestamp;
 use sqlx::types::JsonValue;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::{At, ReplayError};
@@ -16,6 +16,8 @@ pub(super) struct Stone {
     pub event_type: String,
     pub event_version: String,
     pub payload: JsonValue,
+    pub command_id: String,
+    pub metadata: JsonValue,
 }
 
 impl Stone {
@@ -36,9 +38,39 @@ pub(crate) fn instant(at: Timestamp) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(beyond)
 }
 
+/// A transaction that sees one moment of the database and that the server holds to be read-only.
+pub(super) async fn reading(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+}
+
+/// The last position at a point of the log.
+pub(super) async fn position(connection: &mut PgConnection, at: At) -> Result<i64, ReplayError> {
+    let head = sqlx::query_scalar!("SELECT position FROM log_head").fetch_one(&mut *connection);
+    let head = head.await?;
+    let time = match at {
+        At::Head => return Ok(head),
+        At::Position(position) if (0..=head).contains(&position) => return Ok(position),
+        At::Position(position) => return Err(ReplayError::Beyond { position, head }),
+        At::Time(time) => instant(time),
+    };
+    // Time never runs backwards in the log.
+    let (mut first, mut last) = (0, head);
+    while first < last {
+        let middle = last - (last - first) / 2;
+        let recorded_at =
+            sqlx::query_scalar!("SELECT recorded_at FROM events WHERE position = $1", middle);
+        if recorded_at.fetch_one(&mut *connection).await? <= time {
+            first = middle;
+        } else {
+            last = middle - 1;
+        }
+    }
+    Ok(first)
+}
+
 /// One stream up to a point.
 pub(super) async fn of_stream(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     (aggregate_type, aggregate_id): (&str, &str),
     at: At,
 ) -> Result<Vec<Stone>, ReplayError> {
@@ -50,7 +82,8 @@ pub(super) async fn of_stream(
     Ok(sqlx::query_as!(
         Stone,
         r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                  payload AS "payload: JsonValue"
+                  payload AS "payload: JsonValue",
+                  command_id, metadata AS "metadata: JsonValue"
            FROM events
            WHERE aggregate_type = $1 AND aggregate_id = $2
              AND ($3::bigint IS NULL OR position <= $3) AND ($4::timestamptz IS NULL OR recorded_at <= $4)
@@ -60,7 +93,7 @@ pub(super) async fn of_stream(
         position,
         time
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?)
 }
 
@@ -73,7 +106,8 @@ pub(super) async fn page(
     Ok(sqlx::query_as!(
         Stone,
         r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                  payload AS "payload: JsonValue"
+                  payload AS "payload: JsonValue",
+                  command_id, metadata AS "metadata: JsonValue"
            FROM events WHERE position > $1 ORDER BY position LIMIT $2"#,
         after,
         limit

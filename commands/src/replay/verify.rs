@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 use sqlx::types::JsonValue;
-use sqlx::{Executor as _, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::ReplayError;
@@ -31,8 +31,7 @@ pub async fn verify(pool: &PgPool) -> Result<VerifyReport, ReplayError> {
 /// # Errors
 /// As [`verify`].
 pub async fn verify_in_pages(pool: &PgPool, page: i64) -> Result<VerifyReport, ReplayError> {
-    let mut transaction = pool.begin().await?;
-    transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mut transaction = stones::reading(pool).await?;
     let mut replay = Replay { snapshots: snapshots(&mut transaction).await?, ..Replay::default() };
     loop {
         let after = replay.report.events;

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use cairn_core::{
-    Currency, Decider, Nanos, Refusal, Resources, Timestamp, cqrs_aggregate, domain_event,
+    Currency, Decider, Nanos, Refusal, Resources, Text, Texts, Timestamp, cqrs_aggregate,
+    domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,15 @@ domain_event!(SkuEvent {
     Priced => "sku.priced", 1;
     Retired => "sku.retired", 1;
 });
+
+impl Texts for SkuEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("sku_id", Text::Kept),
+        ("at", Text::Kept),
+        ("price.currency", Text::Kept),
+        ("price.effective_at", Text::Kept),
+    ];
+}
 
 /// What may be asked of a SKU.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@
 //! earlier than what was metered; a step is recorded once; `released`, `failed` and `rejected` are final.
 use cairn_core::{
     AllocationId, Currency, Decider, HoldId, Nanos, NodeId, OrganisationId, Rate, Refusal,
-    Resources, Timestamp, cqrs_aggregate, domain_event,
+    Resources, Text, Texts, Timestamp, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +156,30 @@ domain_event!(AllocationEvent {
     Released => "allocation.released", 1;
     NeedsOperator => "allocation.needs_operator", 1;
 });
+
+impl Texts for AllocationEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("allocation_id", Text::Kept),
+        ("organisation_id", Text::Kept),
+        ("sku_id", Text::Kept),
+        ("price.currency", Text::Kept),
+        ("ssh_public_key", Text::PublicKey),
+        ("node_id", Text::Kept),
+        ("placement.node_id", Text::Kept),
+        ("placement.hold_id", Text::Kept),
+        ("code", Text::Kept),
+        ("message", Text::Said),
+        ("login", Text::Kept),
+        ("step", Text::Kept),
+        ("observed", Text::Said),
+        ("proof", Text::Said),
+        ("through", Text::Kept),
+        ("reason", Text::Kept),
+        ("evidence", Text::Said),
+        ("doing", Text::Said),
+        ("at", Text::Kept),
+    ];
+}
 
 /// What may be asked of an allocation.
 #[derive(Debug, Clone)]

@@ -93,7 +93,16 @@ macro_rules! ids {
                 String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
             }
         }
-    )+};
+    )+
+        /// Whether a text is an id of any kind.
+        #[must_use]
+        pub fn is_id(text: &str) -> bool {
+            [$($name::PREFIX),+].iter().any(|prefix| {
+                let rest = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
+                rest.and_then(decode).is_some()
+            })
+        }
+    };
 }
 
 ids! {

@@ -9,6 +9,7 @@ pub mod id;
 pub mod money;
 pub mod resources;
 pub mod testing;
+pub mod texts;
 pub mod time;
 pub mod upcast;
 
@@ -20,6 +21,7 @@ pub use id::{
 };
 pub use money::{Currency, Money, MoneyError, Nanos, Rate};
 pub use resources::Resources;
+pub use texts::{Text, Texts};
 pub use time::Timestamp;
 pub use upcast::StoredEvent;
 

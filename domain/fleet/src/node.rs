@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use cairn_core::{
-    AllocationId, Decider, NodeId, Refusal, Resources, Timestamp, cqrs_aggregate, domain_event,
+    AllocationId, Decider, NodeId, Refusal, Resources, Text, Texts, Timestamp, cqrs_aggregate,
+    domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +120,27 @@ domain_event!(NodeEvent {
     CapacityReleased => "node.capacity_released", 1;
     CapacityQuarantined => "node.capacity_quarantined", 1;
 });
+
+impl Texts for NodeEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("node_id", Text::Kept),
+        ("name", Text::Name),
+        ("token_sha256", Text::Hash),
+        ("expires_at", Text::Kept),
+        ("address", Text::Address),
+        ("host_keys[]", Text::PublicKey),
+        ("facts.hostname", Text::Name),
+        ("facts.os", Text::Kept),
+        ("facts.helper_version", Text::Kept),
+        ("facts.cgroup", Text::Kept),
+        ("reason", Text::Said),
+        ("policy", Text::Kept),
+        ("link", Text::Kept),
+        ("health", Text::Kept),
+        ("allocation_id", Text::Kept),
+        ("at", Text::Kept),
+    ];
+}
 
 /// What may be asked of a node.
 #[derive(Debug, Clone)]

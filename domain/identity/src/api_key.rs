@@ -2,7 +2,8 @@
 //!
 //! Lifecycle: `created → revoked`.
 use cairn_core::{
-    ApiKeyId, Decider, OrganisationId, Refusal, Timestamp, cqrs_aggregate, domain_event,
+    ApiKeyId, Decider, OrganisationId, Refusal, Text, Texts, Timestamp, cqrs_aggregate,
+    domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,18 @@ domain_event!(ApiKeyEvent {
     Created => "api_key.created", 1;
     Revoked => "api_key.revoked", 1;
 });
+
+impl Texts for ApiKeyEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("key_id", Text::Kept),
+        ("organisation_id", Text::Kept),
+        ("role", Text::Kept),
+        ("name", Text::Name),
+        ("secret_sha256", Text::Hash),
+        ("reason", Text::Said),
+        ("at", Text::Kept),
+    ];
+}
 
 /// What may be asked of a key.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use cairn_core::money::format_nanos;
 use cairn_core::{
     BookEntry, Currency, Decider, HoldId, JournalTransaction, Nanos, OrganisationId, PaymentId,
-    RefundId, Refusal, Timestamp, cqrs_aggregate, domain_event,
+    RefundId, Refusal, Text, Texts, Timestamp, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,20 @@ domain_event!(WalletEvent {
     RefundReserved => "wallet.refund_reserved", 1;
     RefundReturned => "wallet.refund_returned", 1;
 });
+
+impl Texts for WalletEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("organisation_id", Text::Kept),
+        ("currency", Text::Kept),
+        ("payment_id", Text::Kept),
+        ("hold_id", Text::Kept),
+        ("purpose", Text::Kept),
+        ("expires_at", Text::Kept),
+        ("lots[].payment_id", Text::Kept),
+        ("refund_id", Text::Kept),
+        ("reason", Text::Said),
+    ];
+}
 
 /// Credits a wallet with a payment that succeeded.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! An intervention: the audit trail of one intent of a process manager that needed a person.
 //!
 //! Lifecycle: `called → resolved (retry | skip | abandon)`, any number of times. The stream's id is the intent's id.
-use cairn_core::{Decider, Refusal, Timestamp, cqrs_aggregate, domain_event};
+use cairn_core::{Decider, Refusal, Text, Texts, Timestamp, cqrs_aggregate, domain_event};
 use serde::{Deserialize, Serialize};
 
 /// What an operator may do with a stuck intent.
@@ -31,6 +31,18 @@ domain_event!(InterventionEvent {
     Called => "process.needs_operator", 1;
     Resolved => "process.intervened", 1;
 });
+
+impl Texts for InterventionEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("process", Text::Kept),
+        ("key", Text::Kept),
+        ("intent", Text::Kept),
+        ("error", Text::Said),
+        ("verb", Text::Kept),
+        ("reason", Text::Said),
+        ("at", Text::Kept),
+    ];
+}
 
 /// What may be asked.
 #[derive(Debug, Clone)]

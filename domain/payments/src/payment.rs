@@ -5,7 +5,7 @@
 use cairn_core::money::format_nanos;
 use cairn_core::{
     BookEntry, Currency, Decider, JournalTransaction, Nanos, OrganisationId, PaymentId, Refusal,
-    Timestamp, chart, cqrs_aggregate, domain_event,
+    Text, Texts, Timestamp, chart, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,21 @@ domain_event!(PaymentEvent {
     Failed => "payment.failed", 1;
     FeeRecorded => "payment.fee_recorded", 1;
 });
+
+impl Texts for PaymentEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("payment_id", Text::Kept),
+        ("organisation_id", Text::Kept),
+        ("currency", Text::Kept),
+        ("payment_method", Text::ProviderId),
+        ("provider_id", Text::ProviderId),
+        ("charge_id", Text::ProviderId),
+        ("balance_transaction_id", Text::ProviderId),
+        ("code", Text::Kept),
+        ("message", Text::Said),
+        ("at", Text::Kept),
+    ];
+}
 
 /// What may be asked of a payment.
 #[derive(Debug, Clone)]

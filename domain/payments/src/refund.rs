@@ -5,7 +5,7 @@
 use cairn_core::money::format_nanos;
 use cairn_core::{
     BookEntry, Currency, Decider, JournalTransaction, Nanos, OrganisationId, PaymentId, RefundId,
-    Refusal, Timestamp, chart, cqrs_aggregate, domain_event,
+    Refusal, Text, Texts, Timestamp, chart, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,19 @@ domain_event!(RefundEvent {
     Succeeded => "refund.succeeded", 1;
     Failed => "refund.failed", 1;
 });
+
+impl Texts for RefundEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("refund_id", Text::Kept),
+        ("payment_id", Text::Kept),
+        ("organisation_id", Text::Kept),
+        ("currency", Text::Kept),
+        ("charge_id", Text::ProviderId),
+        ("provider_id", Text::ProviderId),
+        ("code", Text::Kept),
+        ("at", Text::Kept),
+    ];
+}
 
 /// What may be asked of a refund.
 #[derive(Debug, Clone)]

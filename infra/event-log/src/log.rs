@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_core::Timestamp;
-use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::types::JsonValue;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -210,17 +210,21 @@ impl EventLog {
         (after_position, until_position): (i64, i64),
         types: Option<&[String]>,
     ) -> Result<Vec<Recorded>, LogError> {
-        let rows = self.ask(sqlx::query_as!(
-            Row,
-            r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue"
-               FROM events WHERE position > $1 AND position <= $2 AND ($3::text[] IS NULL OR event_type = ANY ($3))
-               ORDER BY position"#,
-            after_position,
-            until_position,
-            types
-        )
-        .fetch_all(self.pool())).await?;
+        let rows = read_types(self.pool(), (after_position, until_position), types);
+        self.ask(rows).await?.into_iter().map(Recorded::try_from).collect()
+    }
+
+    /// The same, as the caller's transaction sees the log.
+    ///
+    /// # Errors
+    /// As [`EventLog::read_types`].
+    pub async fn read_types_in_tx(
+        db: &mut PgConnection,
+        range: (i64, i64),
+        types: Option<&[String]>,
+    ) -> Result<Vec<Recorded>, LogError> {
+        let rows = read_types(db, range, types).await;
+        let rows = rows.map_err(|error| LogError::reading(&error))?;
         rows.into_iter().map(Recorded::try_from).collect()
     }
 
@@ -254,6 +258,25 @@ impl EventLog {
         self.inner.appender.tasks().close();
         self.inner.appender.tasks().wait().await;
     }
+}
+
+async fn read_types(
+    db: impl PgExecutor<'_>,
+    (after_position, until_position): (i64, i64),
+    types: Option<&[String]>,
+) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue"
+               FROM events WHERE position > $1 AND position <= $2 AND ($3::text[] IS NULL OR event_type = ANY ($3))
+               ORDER BY position"#,
+        after_position,
+        until_position,
+        types
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// A row of `events`.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::actions::{self, Action, NewAction};
 use super::follow::Follower;
 use super::parked::{self, Parked, Skip};
+use super::past::{self, PastError, RowChange, ViewAt};
 use super::rebuild::{self, Rebuild, Rebuilt};
 use super::rollback::{self, RolledBack};
 use super::status::{self, ProjectionStatus};
@@ -268,6 +269,32 @@ impl Projector {
     /// [`EngineError`].
     pub async fn digest(&self, name: &str) -> Result<Digest, EngineError> {
         digest::digest(&self.log, &**self.find(name)?).await
+    }
+
+    /// The rows of a view as they were at a position; of one key, or all.
+    ///
+    /// # Errors
+    /// [`PastError`].
+    pub async fn view_at(
+        &self,
+        name: &str,
+        key: Option<&str>,
+        position: i64,
+    ) -> Result<ViewAt, PastError> {
+        past::view_at(&self.log, &**self.find(name)?, key, position).await
+    }
+
+    /// What each event after one position and up to another changed in the rows of a view, oldest first; of one key, or all.
+    ///
+    /// # Errors
+    /// [`PastError`].
+    pub async fn changes(
+        &self,
+        name: &str,
+        key: Option<&str>,
+        range: (i64, i64),
+    ) -> Result<Vec<RowChange>, PastError> {
+        past::changes(&self.log, &**self.find(name)?, key, range).await
     }
 
     /// Parked and skipped events, of one projection or of all.

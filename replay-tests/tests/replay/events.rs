@@ -45,7 +45,7 @@ fn kinds() -> [Kind; 8] {
 }
 
 /// Golden files by name, for example `wallet.topped_up.v1.1.json`: type, version, number of its shape.
-fn files() -> BTreeMap<String, Value> {
+pub fn files() -> BTreeMap<String, Value> {
     let directory = std::fs::read_dir(golden("events")).unwrap();
     let file = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry.unwrap().path();
@@ -55,7 +55,7 @@ fn files() -> BTreeMap<String, Value> {
     directory.map(file).collect()
 }
 
-fn parts(file: &str) -> (String, u32) {
+pub fn parts(file: &str) -> (String, u32) {
     let stem = file.strip_suffix(".json").unwrap();
     let (stem, _shape) = stem.rsplit_once('.').unwrap();
     let (event_type, version) = stem.rsplit_once(".v").unwrap();

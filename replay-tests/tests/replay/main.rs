@@ -1,7 +1,10 @@
 //! What we promised the past: old events decode, old logs fold to the same state, and a changed log is noticed.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
+mod determinism;
 mod events;
+mod export;
 mod log;
+mod past;
 mod state;
 mod story;
 mod tampering;

@@ -6,7 +6,7 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, Decider, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
-    Resources, Timestamp,
+    Resources, StoredEvent, Timestamp,
 };
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
 use cairn_fleet::{
@@ -125,7 +125,8 @@ macro_rules! for_aggregate {
 
 fn written(streams: &mut Streams, told: &Told) -> NewEvent {
     fn of<A: Decider>(streams: &mut Streams, told: &Told) -> NewEvent {
-        let event: A::Event = serde_json::from_value(told.payload.clone()).unwrap();
+        let version = told.event_version.parse().unwrap();
+        let event = A::Event::from_stored(&told.event_type, version, &told.payload).unwrap();
         streams.add::<A>(&told.aggregate_id, &event).1
     }
     for_aggregate!(told.aggregate_type.as_str(), of, streams, told)
