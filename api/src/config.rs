@@ -10,11 +10,15 @@
 //! | `STRIPE_SECRET_KEY` | Stripe's secret key | `serve --dev` starts the simulator |
 //! | `STRIPE_WEBHOOK_SECRET` | webhook secrets, separated by commas (rotation) | the simulator's own |
 //! | `STRIPE_API_BASE` | another server that speaks Stripe's API | Stripe itself |
+//! | `CAIRN_KAFKA_BROKERS` | Kafka brokers that public events go to, `host:port` separated by commas | nothing is relayed |
+//! | `CAIRN_KAFKA_TOPIC` | the topic they go to | `cairn.events` |
+//! | `CAIRN_KAFKA_SOURCE` | names this Cairn in them | `/cairn` |
 //! | `CAIRN_LOG` | what to log, as `tracing` filters | `info` |
 //! | `CAIRN_POOL_SIZE` | connections to the database, at least 8 | 16 |
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cairn_kafka::KafkaConfig;
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
 
@@ -37,6 +41,10 @@ pub struct Config {
     pub ssh_source_addresses: Vec<SourceAddress>,
     /// Real Stripe, or `None`.
     pub stripe: Option<StripeConfig>,
+    /// Where public events go, or `None`.
+    pub kafka: Option<KafkaConfig>,
+    /// Names this Cairn in public events.
+    pub event_source: String,
     /// Connections to the database.
     pub pool_size: u32,
     /// Log filter.
@@ -105,6 +113,11 @@ impl Config {
             public_url: lookup("CAIRN_PUBLIC_URL"),
             ssh_source_addresses,
             stripe,
+            kafka: lookup("CAIRN_KAFKA_BROKERS").map(|brokers| KafkaConfig {
+                brokers,
+                topic: or("CAIRN_KAFKA_TOPIC", "cairn.events"),
+            }),
+            event_source: or("CAIRN_KAFKA_SOURCE", "/cairn"),
             pool_size: pool_size(&or("CAIRN_POOL_SIZE", "16"))?,
             log: or("CAIRN_LOG", "info,sqlx=warn,russh=warn"),
             demo_log: or("CAIRN_LOG", "error"),
@@ -144,6 +157,17 @@ mod tests {
         assert_eq!(config.listen[0].to_string(), "127.0.0.1:8080");
         assert!(config.database_url.is_none() && config.stripe.is_none());
         assert_eq!(config.ssh_source_addresses, []);
+    }
+
+    #[test]
+    fn public_events_go_nowhere_unless_brokers_are_named() {
+        let read = |variables: &'static [(&str, &str)]| {
+            let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
+            Config::from_lookup(|name| find(name).map(|(_, value)| (*value).to_owned())).unwrap()
+        };
+        assert_eq!(read(&[("CAIRN_KAFKA_TOPIC", "t")]).kafka, None);
+        let kafka = read(&[("CAIRN_KAFKA_BROKERS", "k1:9092,k2:9092")]).kafka.unwrap();
+        assert_eq!((&*kafka.brokers, &*kafka.topic), ("k1:9092,k2:9092", "cairn.events"));
     }
 
     #[test]

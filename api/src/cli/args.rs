@@ -62,6 +62,9 @@ pub enum Command {
     /// Read models.
     #[command(subcommand)]
     Projections(ProjectionsCommand),
+    /// Public events on their way to Kafka.
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// Process managers: what runs and what is stuck.
     #[command(subcommand)]
     Process(ProcessCommand),
@@ -399,6 +402,22 @@ pub enum ProjectionsCommand {
         /// Why; kept with the event.
         #[arg(long, value_parser = reason)]
         reason: String,
+    },
+}
+
+/// `relay`
+#[derive(Debug, Subcommand)]
+pub enum RelayCommand {
+    /// How far it has come, who leads, and why it does not get on.
+    Status,
+    /// Reads the topic and compares it with the log: what is missing, changed or out of order.
+    Verify {
+        /// First position; the log's first when absent.
+        #[arg(long)]
+        from: Option<i64>,
+        /// Last position; where the relay has come to when absent.
+        #[arg(long)]
+        to: Option<i64>,
     },
 }
 

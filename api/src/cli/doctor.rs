@@ -32,7 +32,7 @@ pub(super) async fn run(config: &Config, output: Output) -> Result<(), CliError>
         finding("beancount", program("bean-check", "--version"), true),
         finding("hledger", program("hledger", "--version"), true),
     ];
-    let looked = Session::run(config, async |parts| Ok(platform(&parts).await)).await;
+    let looked = Session::run(config, async |parts| Ok(platform(&parts, config).await)).await;
     match looked {
         Ok(more) => findings.extend(more),
         Err(error) => {
@@ -79,12 +79,25 @@ fn stripe(config: &Config) -> Result<String, String> {
     }
 }
 
-async fn platform(parts: &SessionParts) -> Vec<Finding> {
-    vec![
+async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
+    let mut findings = vec![
         finding("log", log(parts).await, false),
         finding("projections", projections(parts).await, false),
         finding("processes", processes(parts).await, false),
-    ]
+    ];
+    if let Some(kafka) = &config.kafka {
+        findings.push(finding("relay", relay(parts, &kafka.topic).await, false));
+    }
+    findings
+}
+
+async fn relay(parts: &SessionParts, topic: &str) -> Result<String, String> {
+    let log = parts.commands.executor.log();
+    let status = cairn_commands::relay::status(log, topic).await.map_err(|e| e.to_string())?;
+    match status.last_error {
+        Some(why) => Err(format!("{} events behind: {why}", status.lag_events)),
+        None => Ok(format!("{topic} is {} events behind", status.lag_events)),
+    }
 }
 
 async fn log(parts: &SessionParts) -> Result<String, String> {

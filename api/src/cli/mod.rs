@@ -16,6 +16,7 @@ mod once;
 mod pages;
 mod process;
 mod projections;
+mod relay;
 mod replay;
 mod serve;
 mod session;
@@ -42,6 +43,7 @@ async fn run(command: Command, config: &Config, output: Output) -> Result<(), Cl
         Command::Finance(command) => finance::run(config, command, output).await,
         Command::Replay(command) => replay::run(config, command, output).await,
         Command::Projections(command) => projections::run(config, command, output).await,
+        Command::Relay(command) => relay::run(config, command, output).await,
         Command::Process(command) => process::run(config, command, output).await,
         Command::Audit(args) => audit::run(config, args, output).await,
         Command::Doctor => doctor::run(config, output).await,

@@ -65,6 +65,7 @@ impl Stage {
             },
             public_url: base.clone(),
             runner: RunnerConfig { settings, ..RunnerConfig::new(outside::process_name()) },
+            relay: None,
             limits,
         };
         let parts = (commands.clone(), projector.clone());
