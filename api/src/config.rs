@@ -14,12 +14,16 @@
 //! | `CAIRN_SEAL_SECONDS` | a block is sealed at the latest when its first event is so old, 1 to 86,400 | 60 |
 //! | `CAIRN_SEAL_FILE` | the file that seals are published to | `seal/published.ndjson` in the data directory |
 //! | `CAIRN_SEAL_URL` | a place in an object store that they are published to as well, such as `file:///srv/seals` | none |
+//! | `CAIRN_KAFKA_BROKERS` | Kafka brokers that public events go to, `host:port` separated by commas | nothing is relayed |
+//! | `CAIRN_KAFKA_TOPIC` | the topic they go to | `cairn.events` |
+//! | `CAIRN_KAFKA_SOURCE` | names this Cairn in them | `/cairn` |
 //! | `CAIRN_LOG` | what to log, as `tracing` filters | `info` |
 //! | `CAIRN_POOL_SIZE` | connections to the database, at least 8 | 16 |
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cairn_kafka::KafkaConfig;
 use cairn_sealer::{PublishedObjects, SealerConfig};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
@@ -45,6 +49,10 @@ pub struct Config {
     pub stripe: Option<StripeConfig>,
     /// How the log is sealed.
     pub seal: SealerConfig,
+    /// Where public events go, or `None`.
+    pub kafka: Option<KafkaConfig>,
+    /// Names this Cairn in public events.
+    pub event_source: String,
     /// Connections to the database.
     pub pool_size: u32,
     /// Log filter.
@@ -115,6 +123,11 @@ impl Config {
             public_url: lookup("CAIRN_PUBLIC_URL"),
             ssh_source_addresses,
             stripe,
+            kafka: lookup("CAIRN_KAFKA_BROKERS").map(|brokers| KafkaConfig {
+                brokers,
+                topic: or("CAIRN_KAFKA_TOPIC", "cairn.events"),
+            }),
+            event_source: or("CAIRN_KAFKA_SOURCE", "/cairn"),
             pool_size: pool_size(&or("CAIRN_POOL_SIZE", "16"))?,
             log: or("CAIRN_LOG", "info,sqlx=warn,russh=warn"),
             demo_log: or("CAIRN_LOG", "error"),
@@ -181,6 +194,17 @@ mod tests {
         assert_eq!(config.listen[0].to_string(), "127.0.0.1:8080");
         assert!(config.database_url.is_none() && config.stripe.is_none());
         assert_eq!(config.ssh_source_addresses, []);
+    }
+
+    #[test]
+    fn public_events_go_nowhere_unless_brokers_are_named() {
+        let read = |variables: &'static [(&str, &str)]| {
+            let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
+            Config::from_lookup(|name| find(name).map(|(_, value)| (*value).to_owned())).unwrap()
+        };
+        assert_eq!(read(&[("CAIRN_KAFKA_TOPIC", "t")]).kafka, None);
+        let kafka = read(&[("CAIRN_KAFKA_BROKERS", "k1:9092,k2:9092")]).kafka.unwrap();
+        assert_eq!((&*kafka.brokers, &*kafka.topic), ("k1:9092,k2:9092", "cairn.events"));
     }
 
     #[test]

@@ -3,8 +3,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cairn_commands::ports::{PaymentPort, PortError};
+use cairn_commands::ports::{PaymentPort, PortError, TopicPort};
 use cairn_commands::processes::RunnerConfig;
+use cairn_commands::relay::RelayConfig;
+use cairn_kafka::KafkaTopic;
 use cairn_stripe::{StripeConfig, StripePayments};
 use cairn_stripe_simulator::{Simulator, SimulatorConfig};
 
@@ -156,8 +158,20 @@ pub fn outside(
         public_url: public_url(config, address)?,
         runner: RunnerConfig::new(process_name()),
         seal: config.seal.clone(),
+        relay: relay(config),
         limits: Limits::default(),
     })
+}
+
+/// The topic that public events go to, when brokers are named.
+#[must_use]
+pub fn topic(config: &Config) -> Option<KafkaTopic> {
+    config.kafka.clone().map(KafkaTopic::new)
+}
+
+fn relay(config: &Config) -> Option<(Arc<dyn TopicPort>, RelayConfig)> {
+    let topic = Arc::new(topic(config)?);
+    Some((topic, RelayConfig::new(process_name(), &config.event_source)))
 }
 
 /// Names this process in leases.

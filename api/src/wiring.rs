@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_commands::effects::Effects;
-use cairn_commands::ports::{Clock, NodeDirectory, NodePort, PaymentPort, PortError};
+use cairn_commands::ports::{Clock, NodeDirectory, NodePort, PaymentPort, PortError, TopicPort};
 use cairn_commands::processes::{Runner, RunnerConfig};
+use cairn_commands::relay::{Relay, RelayConfig};
 use cairn_commands::{Commands, Executor};
 use cairn_core::{NodeId, Resources};
 use cairn_event_log::EventLog;
@@ -124,6 +125,8 @@ pub struct Outside {
     pub runner: RunnerConfig,
     /// How the log is sealed.
     pub seal: SealerConfig,
+    /// Where public events go, and how; `None` when nobody is told.
+    pub relay: Option<(Arc<dyn TopicPort>, RelayConfig)>,
     /// How long anybody waits.
     pub limits: Limits,
 }
@@ -159,6 +162,10 @@ impl Server {
         };
         let runner = Runner::new(commands.executor.clone(), effects, outside.runner.clone());
         let sealer = Sealer::new(commands.executor.log().clone(), outside.seal.clone());
+        if let Some((topic, config)) = &outside.relay {
+            let log = commands.executor.log().clone();
+            tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
+        }
         let api = api((commands, projector.clone()), outside, bell);
         let token = stop.clone();
         tasks.spawn(async move { projector.run(token).await });

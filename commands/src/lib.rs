@@ -12,6 +12,8 @@ pub mod operations;
 pub mod payments;
 pub mod ports;
 pub mod processes;
+pub mod public;
+pub mod relay;
 pub mod replay;
 mod streams;
 pub mod webhooks;

@@ -68,7 +68,8 @@ async fn a_node_that_comes_back_is_compared_before_it_takes_anything_new(
     memory.nodes.tamper(&live.to_string(), Step::Access, false);
     harness.faults.arm("compare_inventory", Mode::Forever);
     memory.nodes.set_silent("memory", false);
-    harness.run_for(20).await;
+    // It is looked at every 30 s while it is offline.
+    harness.run_for(45).await;
     assert!(harness.faults.hits("compare_inventory") > 0, "the fault bit");
     let node: Node = harness.load(&harness.node_id.to_string()).await;
     assert_eq!((node.link, node.is_schedulable()), (Link::Resyncing, false));

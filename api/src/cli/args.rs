@@ -7,8 +7,8 @@ use cairn_core::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand};
+pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::output::Format;
 use super::projections_args::ProjectionsCommand;
 use crate::http::compute::without_comment;
@@ -64,6 +64,9 @@ pub enum Command {
     /// Read models.
     #[command(subcommand)]
     Projections(ProjectionsCommand),
+    /// Public events on their way to Kafka.
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// Process managers: what runs and what is stuck.
     #[command(subcommand)]
     Process(ProcessCommand),
@@ -326,6 +329,22 @@ pub enum ExportFormat {
     Beancount,
     /// For `hledger`.
     Hledger,
+}
+
+/// `relay`
+#[derive(Debug, Subcommand)]
+pub enum RelayCommand {
+    /// How far it has come, who leads, and why it does not get on.
+    Status,
+    /// Reads the topic and compares it with the log: what is missing, changed or out of order.
+    Verify {
+        /// First position; the log's first when absent.
+        #[arg(long)]
+        from: Option<i64>,
+        /// Last position; where the relay has come to when absent.
+        #[arg(long)]
+        to: Option<i64>,
+    },
 }
 
 /// `process`

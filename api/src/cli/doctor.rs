@@ -81,12 +81,25 @@ fn stripe(config: &Config) -> Result<String, String> {
 }
 
 async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         finding("log", log(parts).await, false),
         finding("seal", seal(parts, config).await, false),
         finding("projections", projections(parts).await, false),
         finding("processes", processes(parts).await, false),
-    ]
+    ];
+    if let Some(kafka) = &config.kafka {
+        findings.push(finding("relay", relay(parts, &kafka.topic).await, false));
+    }
+    findings
+}
+
+async fn relay(parts: &SessionParts, topic: &str) -> Result<String, String> {
+    let log = parts.commands.executor.log();
+    let status = cairn_commands::relay::status(log, topic).await.map_err(|e| e.to_string())?;
+    match status.last_error {
+        Some(why) => Err(format!("{} events behind: {why}", status.lag_events)),
+        None => Ok(format!("{topic} is {} events behind", status.lag_events)),
+    }
 }
 
 async fn log(parts: &SessionParts) -> Result<String, String> {

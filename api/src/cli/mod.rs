@@ -20,9 +20,10 @@ mod once;
 mod pages;
 mod process;
 mod projections;
+mod relay;
 mod replay;
-mod seal;
 mod replay_text;
+mod seal;
 mod serve;
 mod session;
 mod skus;
@@ -48,6 +49,7 @@ async fn run(command: Command, config: &Config, output: Output) -> Result<(), Cl
         Command::Finance(command) => finance::run(config, command, output).await,
         Command::Replay(command) => replay::run(config, command, output).await,
         Command::Projections(command) => projections::run(config, command, output).await,
+        Command::Relay(command) => relay::run(config, command, output).await,
         Command::Process(command) => process::run(config, command, output).await,
         Command::Audit(args) => audit::run(config, args, output).await,
         Command::Doctor => doctor::run(config, output).await,

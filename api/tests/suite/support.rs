@@ -73,6 +73,7 @@ impl Stage {
                 file: directory.path().join("published.ndjson"),
                 url: None,
             },
+            relay: None,
             limits,
         };
         let parts = (commands.clone(), projector.clone());

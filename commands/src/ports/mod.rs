@@ -2,6 +2,7 @@
 pub mod node;
 pub mod payments;
 pub mod system;
+pub mod topic;
 
 pub use node::{
     HeldThere, IntentKey, Inventory, NodeDirectory, NodePort, NodeTarget, ProbeReport, StepReport,
@@ -12,6 +13,7 @@ pub use payments::{
     ProviderPayment, ProviderRefund, ProviderTransaction,
 };
 pub use system::{Clock, IdSource};
+pub use topic::{BrokerHealth, Producer, Sent, TopicPort};
 
 /// What went wrong outside, sorted by the only question a caller has: what now?
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

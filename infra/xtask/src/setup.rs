@@ -20,8 +20,9 @@ const SERVER: Need =
 const VENV: Need =
     Need { present: || succeeds("python3", &["-c", "import ensurepip"]), package: "python3-venv" };
 
-/// What compiling needs: rustc links with the C compiler, and the cryptography is partly C.
-pub const BUILD: [Need; 1] = [program!("cc", "gcc libc6-dev")];
+/// What compiling needs: rustc links with the C compiler, the cryptography is partly C, and Kafka's client is C and C++.
+pub const BUILD: [Need; 3] =
+    [program!("cc", "gcc libc6-dev"), program!("c++", "g++"), program!("make", "make")];
 /// What running on a private cluster needs.
 pub const DATABASE: [Need; 1] = [SERVER];
 /// What a customer needs: a key pair and the way in.

@@ -52,6 +52,7 @@ pub fn record(tree: &Tree) -> Result<(), Failure> {
 fn kept(tree: &Tree) -> impl Iterator<Item = &File> {
     tree.files.iter().filter(|file| {
         file.path.starts_with("migrations/") && file.path.ends_with(".sql")
+            || file.path.starts_with("docs/schemas/") && file.path.ends_with(".json")
             || file.path.contains("/golden/") && !file.is_rust() && !file.path.ends_with(".md")
     })
 }

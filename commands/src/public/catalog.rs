@@ -1,0 +1,56 @@
+//! What is for sale, in public.
+use cairn_catalog::SkuEvent as Event;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::envelope::{Said, public, public_types};
+use super::shapes::{Money, Price, Resources};
+
+public_types! {
+    Defined = "cairn.sku.defined" 1;
+    Priced = "cairn.sku.priced" 1;
+    Retired = "cairn.sku.retired" 1;
+}
+
+/// A SKU is for sale once it has a price.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Defined {
+    sku_id: String,
+    resources: Resources,
+}
+
+/// What rentals cost that begin from an instant on.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Priced {
+    sku_id: String,
+    price: Price,
+    /// From when on.
+    effective_at: String,
+}
+
+/// It is sold no longer; running rentals keep it.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Retired {
+    sku_id: String,
+}
+
+pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
+    match event {
+        Event::Defined { sku_id, resources, .. } => {
+            public(&Defined { sku_id, resources: resources.into() })
+        }
+        Event::Priced { sku_id, price, .. } => {
+            let per_hour = Money::new(price.nanos_per_hour, price.currency);
+            let effective_at = price.effective_at.to_string();
+            public(&Priced {
+                sku_id,
+                price: Price { version: price.version, per_hour },
+                effective_at,
+            })
+        }
+        Event::Retired { sku_id, .. } => public(&Retired { sku_id }),
+    }
+}

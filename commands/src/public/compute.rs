@@ -1,0 +1,135 @@
+//! Allocations in public.
+use cairn_compute::{AllocationEvent as Event, ReleaseReason};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::envelope::{Said, private, public, public_types};
+use super::shapes::{Money, Price, Resources};
+
+public_types! {
+    Requested = "cairn.allocation.requested" 1;
+    Rejected = "cairn.allocation.rejected" 1;
+    Activated = "cairn.allocation.activated" 1;
+    Failed = "cairn.allocation.failed" 1;
+    Metered = "cairn.allocation.metered" 1;
+    ReleaseRequested = "cairn.allocation.release_requested" 1;
+    Released = "cairn.allocation.released" 1;
+}
+
+/// Somebody wants to rent.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Requested {
+    allocation_id: String,
+    organisation_id: String,
+    sku_id: String,
+    resources: Resources,
+    price: Price,
+}
+
+/// It cannot be rented: capacity or funds are lacking. Final.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rejected {
+    /// Why: a stable code.
+    code: String,
+    /// When.
+    at: String,
+}
+
+/// Proven ready: it is paid for from here on.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Activated {
+    /// Since when.
+    at: String,
+}
+
+/// It could not be made ready, and nothing of it is left. Final.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Failed {
+    /// When.
+    at: String,
+}
+
+/// It is proven to have run up to an instant, but for some seconds.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Metered {
+    /// Up to when.
+    through: String,
+    /// Seconds since its activation that nothing proves; they are not charged.
+    unproven_seconds: i64,
+}
+
+/// The meter stops here.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReleaseRequested {
+    /// Who or what ends it.
+    reason: Reason,
+    /// When.
+    at: String,
+}
+
+/// Why an allocation ends.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Reason {
+    Customer,
+    Operator,
+    FundsExhausted,
+}
+
+/// All settled. Final.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Released {
+    /// Seconds it ran.
+    active_seconds: i64,
+    /// What they cost, in the currency of its price: a decimal number with two to nine decimals.
+    charged: String,
+    /// When.
+    at: String,
+}
+
+pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
+    match event {
+        Event::Requested { allocation_id, organisation_id, sku_id, resources, price, .. } => {
+            let per_hour = Money::new(price.nanos_per_hour, price.currency);
+            public(&Requested {
+                allocation_id: allocation_id.to_string(),
+                organisation_id: organisation_id.to_string(),
+                sku_id,
+                resources: resources.into(),
+                price: Price { version: price.version, per_hour },
+            })
+        }
+        Event::Rejected { code, at, .. } => public(&Rejected { code, at: at.to_string() }),
+        Event::Activated { at, .. } => public(&Activated { at: at.to_string() }),
+        Event::Failed { at } => public(&Failed { at: at.to_string() }),
+        Event::Metered { through, unproven_seconds, .. } => {
+            public(&Metered { through: through.to_string(), unproven_seconds })
+        }
+        Event::ReleaseRequested { reason, at } => {
+            let reason = match reason {
+                ReleaseReason::Customer => Reason::Customer,
+                ReleaseReason::Operator => Reason::Operator,
+                ReleaseReason::FundsExhausted => Reason::FundsExhausted,
+            };
+            public(&ReleaseRequested { reason, at: at.to_string() })
+        }
+        Event::Released { active_seconds, charged_nanos, at } => {
+            let charged = cairn_core::money::format_nanos(charged_nanos);
+            public(&Released { active_seconds, charged, at: at.to_string() })
+        }
+        // How it is done: nodes, logins, steps, evidence, and what operators read.
+        Event::Reserved { .. }
+        | Event::ProvisioningStarted { .. }
+        | Event::StepCompleted { .. }
+        | Event::ProvisioningFailed { .. }
+        | Event::TeardownVerified { .. }
+        | Event::NeedsOperator { .. } => private(),
+    }
+}

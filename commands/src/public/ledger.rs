@@ -1,0 +1,196 @@
+//! Wallets in public: every movement of an organisation's money, and what is set aside.
+use cairn_core::{AllocationId, Currency, HoldId, Nanos, PaymentId, RefundId, Timestamp};
+use cairn_ledger::WalletEvent as Event;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::envelope::{Said, private, public, public_types};
+use super::shapes::Money;
+
+public_types! {
+    ToppedUp = "cairn.wallet.topped_up" 1;
+    HoldPlaced = "cairn.wallet.hold_placed" 1;
+    HoldExtended = "cairn.wallet.hold_extended" 1;
+    HoldReleased = "cairn.wallet.hold_released" 1;
+    HoldExpired = "cairn.wallet.hold_expired" 1;
+    UsageCaptured = "cairn.wallet.usage_captured" 1;
+    OverrunRecorded = "cairn.wallet.overrun_recorded" 1;
+    RefundReserved = "cairn.wallet.refund_reserved" 1;
+    RefundReturned = "cairn.wallet.refund_returned" 1;
+}
+
+/// A payment arrived.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ToppedUp {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    payment_id: PaymentId,
+    money: Money,
+}
+
+/// Money was set aside.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HoldPlaced {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    hold_id: HoldId,
+    /// The rental it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    allocation_id: Option<AllocationId>,
+    money: Money,
+    #[schemars(with = "String")]
+    expires_at: Timestamp,
+}
+
+/// More money was set aside, and for longer.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HoldExtended {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    hold_id: HoldId,
+    /// What was added.
+    money: Money,
+    #[schemars(with = "String")]
+    expires_at: Timestamp,
+}
+
+/// What was left of a hold is available again.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HoldReleased {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    hold_id: HoldId,
+    money: Money,
+}
+
+/// A hold ran out of time; what was left of it is available again.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HoldExpired {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    hold_id: HoldId,
+    money: Money,
+}
+
+/// Usage was charged out of a hold.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UsageCaptured {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    hold_id: HoldId,
+    /// Charged now.
+    money: Money,
+    /// Charged out of this hold so far.
+    total: Money,
+    /// Seconds charged for out of this hold so far.
+    seconds: i64,
+}
+
+/// Usage beyond the hold and the wallet is owed.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OverrunRecorded {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    hold_id: HoldId,
+    /// Owed since now.
+    money: Money,
+    /// Used under this hold so far.
+    total: Money,
+    /// Seconds used under this hold so far.
+    seconds: i64,
+}
+
+/// Money left the wallet towards a refund.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RefundReserved {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    refund_id: RefundId,
+    #[schemars(with = "String")]
+    payment_id: PaymentId,
+    money: Money,
+}
+
+/// A refund failed: the money is back in the wallet.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RefundReturned {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    refund_id: RefundId,
+    money: Money,
+}
+
+pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String> {
+    let owner = wallet.split_once(':').ok_or_else(|| format!("'{wallet}' is no wallet"))?;
+    let currency: Currency = owner.1.parse().map_err(|_| format!("'{wallet}' is no wallet"))?;
+    let organisation_id = owner.0.to_owned();
+    let money = |nanos: Nanos| Money::new(nanos, currency);
+    match event {
+        Event::ToppedUp { payment_id, amount_nanos, .. } => {
+            public(&ToppedUp { organisation_id, payment_id, money: money(amount_nanos) })
+        }
+        Event::RefundReserved { refund_id, payment_id, amount_nanos, .. } => {
+            public(&RefundReserved {
+                organisation_id,
+                refund_id,
+                payment_id,
+                money: money(amount_nanos),
+            })
+        }
+        Event::RefundReturned { refund_id, amount_nanos, .. } => {
+            public(&RefundReturned { organisation_id, refund_id, money: money(amount_nanos) })
+        }
+        Event::HoldPlaced { hold_id, purpose, amount_nanos, expires_at } => {
+            let allocation_id = purpose.parse().ok();
+            public(&HoldPlaced {
+                organisation_id,
+                hold_id,
+                allocation_id,
+                money: money(amount_nanos),
+                expires_at,
+            })
+        }
+        Event::HoldExtended { hold_id, amount_nanos, expires_at } => public(&HoldExtended {
+            organisation_id,
+            hold_id,
+            money: money(amount_nanos),
+            expires_at,
+        }),
+        Event::HoldReleased { hold_id, amount_nanos } => {
+            public(&HoldReleased { organisation_id, hold_id, money: money(amount_nanos) })
+        }
+        Event::HoldExpired { hold_id, amount_nanos } => {
+            public(&HoldExpired { organisation_id, hold_id, money: money(amount_nanos) })
+        }
+        Event::UsageCaptured { hold_id, amount_nanos, total_nanos, seconds, .. } => {
+            public(&UsageCaptured {
+                organisation_id,
+                hold_id,
+                money: money(amount_nanos),
+                total: money(total_nanos),
+                seconds,
+            })
+        }
+        Event::OverrunRecorded { hold_id, amount_nanos, total_nanos, seconds, .. } => {
+            public(&OverrunRecorded {
+                organisation_id,
+                hold_id,
+                money: money(amount_nanos),
+                total: money(total_nanos),
+                seconds,
+            })
+        }
+        // A wish of a process that the wallet refused: nothing moved.
+        Event::HoldExtensionRefused { .. } => private(),
+    }
+}

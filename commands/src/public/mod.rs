@@ -1,0 +1,56 @@
+//! Public events: what outsiders may know of the log, in words of its own that outlive a change of ours.
+//!
+//! Each context has a file here. It matches its events one by one, so a new one does not compile until somebody has
+//! decided whether it is public. A public event has a type and an integer version; its JSON Schema lands in
+//! `docs/schemas/` and never changes. No personal data, no key, no address of a node, no free text of ours.
+mod catalog;
+mod compute;
+mod envelope;
+mod fleet;
+mod ledger;
+mod payments;
+mod shapes;
+
+use cairn_catalog::Sku;
+use cairn_compute::Allocation;
+use cairn_core::Decider;
+use cairn_event_log::{LogError, Recorded};
+use cairn_fleet::Node;
+use cairn_identity::ApiKey;
+use cairn_ledger::Wallet;
+use cairn_operations::Intervention;
+use cairn_payments::{Payment, Refund};
+
+use self::envelope::Said;
+pub use self::envelope::{PublicEvent, PublicType};
+
+/// The public event of a fact, or `None` when it is private. `source` names this Cairn among others.
+///
+/// # Errors
+/// [`LogError`] when the fact cannot be read: it must then be neither sent nor passed over.
+pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent>, LogError> {
+    let said = match recorded.aggregate_type.as_str() {
+        Allocation::TYPE => compute::publish(recorded.decode()?),
+        Wallet::TYPE => ledger::publish(&recorded.aggregate_id, recorded.decode()?),
+        Payment::TYPE => payments::publish_payment(&recorded.aggregate_id, recorded.decode()?),
+        Refund::TYPE => payments::publish_refund(&recorded.aggregate_id, recorded.decode()?),
+        Sku::TYPE => catalog::publish(recorded.decode()?),
+        Node::TYPE => fleet::publish(recorded.decode()?),
+        // Who may do what, and what operators do about processes, is nobody else's business.
+        ApiKey::TYPE | Intervention::TYPE => Ok(None),
+        other => Err(format!("'{other}' is no aggregate that this version knows")),
+    };
+    let corrupt = |why| LogError::Corrupt(format!("position {}: {why}", recorded.position));
+    let said: Option<Said> = said.map_err(corrupt)?;
+    said.map(|said| said.enveloped(recorded, source).map_err(corrupt)).transpose()
+}
+
+/// Every public type and version, with its JSON Schema.
+#[must_use]
+pub fn types() -> Vec<PublicType> {
+    [compute::TYPES, ledger::TYPES, payments::TYPES, catalog::TYPES, fleet::TYPES]
+        .concat()
+        .into_iter()
+        .map(|describe| describe())
+        .collect()
+}

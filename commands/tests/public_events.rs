@@ -1,0 +1,161 @@
+//! What outsiders hear: every type of event is public or private on purpose, and what is public looks as its schema says.
+#![allow(clippy::unwrap_used, reason = "a test")]
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cairn_commands::public::{PublicEvent, translate, types};
+use cairn_core::Timestamp;
+use cairn_event_log::{Metadata, Recorded};
+use serde_json::Value;
+
+/// Nobody outside hears of these.
+const PRIVATE: [&str; 25] = [
+    "allocation.needs_operator",
+    "allocation.provisioning_failed",
+    "allocation.provisioning_started",
+    "allocation.reserved",
+    "allocation.step_completed",
+    "allocation.teardown_verified",
+    "api_key.created",
+    "api_key.revoked",
+    "node.capacity_quarantined",
+    "node.capacity_released",
+    "node.capacity_reserved",
+    "node.health_changed",
+    "node.health_doubted",
+    "node.inventory_compared",
+    "node.orphan_removed",
+    "node.invitation_expired",
+    "node.invited",
+    "node.link_changed",
+    "node.probe_failed",
+    "node.probe_passed",
+    "node.quarantined",
+    "payment.fee_recorded",
+    "payment.submitted",
+    "process.intervened",
+    "process.needs_operator",
+    "refund.submitted",
+    "wallet.hold_extension_refused",
+];
+
+/// What must never leave, as the golden events have it.
+const SECRETS: [&str; 9] = [
+    "ssh-ed25519",
+    "10.0.0.2",
+    "pm_card_visa",
+    "pi_1",
+    "ch_1",
+    "no space left",
+    "upgrade",
+    "lost_or_stolen_card",
+    "stripe",
+];
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every golden event, as the log would hold it.
+fn golden() -> Vec<Recorded> {
+    let mut facts = vec![];
+    for entry in fs::read_dir(top().join("replay-tests/golden/events")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let (event_type, rest) = name.rsplit_once(".v").unwrap();
+        let (version, _) = rest.split_once('.').unwrap();
+        let (aggregate, _) = event_type.split_once('.').unwrap();
+        let aggregate_type = if aggregate == "process" { "intervention" } else { aggregate };
+        let aggregate_id = match aggregate {
+            "wallet" => "org_00000000010000000000000000:USD".to_owned(),
+            other => format!("{other}_00000000000000000000000001"),
+        };
+        facts.push(Recorded {
+            position: i64::try_from(facts.len()).unwrap() + 1,
+            recorded_at: Timestamp::from_secs(1_790_000_000),
+            aggregate_type: aggregate_type.to_owned(),
+            aggregate_id,
+            sequence: 1,
+            event_type: event_type.to_owned(),
+            event_version: version.parse().unwrap(),
+            payload: serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap(),
+            metadata: Metadata { correlation_id: "req_1".to_owned(), ..Metadata::default() },
+        });
+    }
+    assert!(facts.len() > 50, "the golden events are found");
+    facts
+}
+
+fn said() -> Vec<(String, Option<PublicEvent>)> {
+    let facts = golden();
+    facts.iter().map(|fact| (fact.event_type.clone(), translate(fact, "/cairn").unwrap())).collect()
+}
+
+#[test]
+fn every_type_of_event_is_public_or_private_on_purpose() {
+    for (event_type, said) in said() {
+        let private = PRIVATE.contains(&event_type.as_str());
+        assert_eq!(said.is_none(), private, "{event_type}");
+        if let Some(event) = said {
+            assert!(event.kind.starts_with(&format!("cairn.{event_type}.v")), "{}", event.kind);
+        }
+    }
+}
+
+#[test]
+fn every_public_type_is_said_by_some_event_as_its_schema_has_it() {
+    let schemas: BTreeMap<_, _> = types().into_iter().map(|it| (it.kind, it.schema)).collect();
+    let mut unsaid: Vec<_> = schemas.keys().cloned().collect();
+    for event in said().into_iter().filter_map(|(_, said)| said) {
+        let body: Value = serde_json::from_str(&event.body).unwrap();
+        let schema = jsonschema::validator_for(&schemas[&event.kind]).unwrap();
+        let wrong: Vec<_> = schema.iter_errors(&body).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{}: {wrong:?}", event.kind);
+        unsaid.retain(|kind| *kind != event.kind);
+        let mut more = body;
+        more["data"]["secret"] = Value::from("x");
+        assert!(!schema.is_valid(&more), "{} lets anything through", event.kind);
+    }
+    assert!(unsaid.is_empty(), "no golden event says {unsaid:?}");
+}
+
+#[test]
+fn no_key_address_provider_id_or_free_text_leaves() {
+    let mut all = String::new();
+    golden().iter().for_each(|fact| all.push_str(&fact.payload.to_string()));
+    for secret in SECRETS {
+        assert!(all.contains(secret), "{secret} is in a golden event, or this test proves nothing");
+        for event in said().into_iter().filter_map(|(_, said)| said) {
+            assert!(!event.body.contains(secret), "{} says {secret}", event.kind);
+        }
+    }
+}
+
+/// A schema that has landed never changes: another one is another version. `CAIRN_NEW_SCHEMAS=1` writes those that are new.
+#[test]
+fn every_schema_has_landed_as_it_is() {
+    let folder = top().join("docs/schemas");
+    let write = std::env::var_os("CAIRN_NEW_SCHEMAS").is_some();
+    let mut landed: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    for public in types() {
+        let (name, text) = (format!("{}.json", public.kind), text(&public.schema));
+        if write && !landed.contains(&name) {
+            fs::write(folder.join(&name), &text).unwrap();
+        }
+        let known = fs::read_to_string(folder.join(&name));
+        let known = known.unwrap_or_else(|_| panic!("{name} is new: set CAIRN_NEW_SCHEMAS=1"));
+        let known: Value = serde_json::from_str(&known).unwrap();
+        assert_eq!(known, public.schema, "{name} has landed: give the change another version");
+        landed.retain(|other| *other != name);
+    }
+    assert!(landed.is_empty(), "consumers rely on these, but nothing describes them: {landed:?}");
+}
+
+fn text(schema: &Value) -> String {
+    format!("{}\n", serde_json::to_string_pretty(schema).unwrap())
+}
