@@ -1,7 +1,8 @@
 //! Letting a node in: invitations, the one-time token, and an answer that was lost on its way to the node.
 use cairn_core::{NodeId, Timestamp};
 
-use crate::node::{HostKey, Node, NodeError, NodeEvent, NodeLifecycle, Policy};
+use crate::facts::HostKey;
+use crate::node::{Node, NodeError, NodeEvent, NodeLifecycle, Policy};
 
 fn check_name(name: &str) -> Result<(), NodeError> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';

@@ -1,16 +1,16 @@
 //! The fleet context: nodes, how they are trusted, and what of them is reserved.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 mod enrolment;
+mod facts;
 pub mod health;
 pub mod inventory;
 pub mod node;
 mod reservations;
 mod silences;
 
+pub use facts::{HostKey, NodeFacts};
 pub use health::{Health, Usage};
 pub use inventory::{Comparison, Finding, FindingKind, LogSays};
-pub use node::{
-    HostKey, Link, Node, NodeCommand, NodeError, NodeEvent, NodeFacts, NodeLifecycle, Policy,
-};
+pub use node::{Link, Node, NodeCommand, NodeError, NodeEvent, NodeLifecycle, Policy};
 pub use reservations::{Reservation, ReservationStatus};
 pub use silences::{Proven, Silence};

@@ -78,7 +78,7 @@ fn look(allocation: Allocation<'_>, generation: u64) -> Outcome<Held> {
     ];
     let mut partial = Vec::new();
     for (step, _) in so.into_iter().filter(|(_, observed)| observed.is_none()) {
-        if steps::is_there(allocation, step)? {
+        if steps::remains::is_there(allocation, step)? {
             partial.push(step);
         }
     }

@@ -24,21 +24,6 @@ pub fn inspect(allocation: Allocation<'_>, step: Step) -> Outcome<Option<String>
     }
 }
 
-/// Whether anything of a step is there, as it must be or not.
-pub fn is_there(allocation: Allocation<'_>, step: Step) -> Outcome<bool> {
-    let (config, tenant) = (allocation.config, allocation.tenant);
-    match step {
-        Step::Uid => Ok(crate::journal::owner_of(config, tenant.uid)?.is_some()),
-        Step::Home => Ok(allocation.image().exists() || home::is_ours(allocation)),
-        Step::User => Ok(crate::system::account(&tenant.login)?.is_some()),
-        Step::Limits => Ok(crate::cgroup::find(&config.cgroup_root)
-            .is_some_and(|limiter| !limiter.present(allocation.id).is_empty())),
-        Step::Access => Ok([config.keys(), config.principals()]
-            .iter()
-            .any(|directory| directory.join(&tenant.login).is_file())),
-    }
-}
-
 /// Inspects, acts if need be, and verifies.
 pub fn ensure(allocation: Allocation<'_>, step: Step) -> Outcome<String> {
     if let Some(observed) = inspect(allocation, step)? {

@@ -1,12 +1,27 @@
 //! What there is of an allocation, whole or in part, its claim on the uid aside.
 use std::path::Path;
 
-use cairn_node::tenant_principal;
+use cairn_node::{Step, tenant_principal};
 
 use super::{Allocation, home};
 use crate::fault::Outcome;
 use crate::user_manager::Units;
-use crate::{cgroup, mounts, system};
+use crate::{cgroup, journal, mounts, system};
+
+/// Whether anything of a step is there, as it must be or not.
+pub fn is_there(allocation: Allocation<'_>, step: Step) -> Outcome<bool> {
+    let (config, tenant) = (allocation.config, allocation.tenant);
+    match step {
+        Step::Uid => Ok(journal::owner_of(config, tenant.uid)?.is_some()),
+        Step::Home => Ok(allocation.image().exists() || home::is_ours(allocation)),
+        Step::User => Ok(system::account(&tenant.login)?.is_some()),
+        Step::Limits => Ok(cgroup::find(&config.cgroup_root)
+            .is_some_and(|limiter| !limiter.present(allocation.id).is_empty())),
+        Step::Access => Ok([config.keys(), config.principals()]
+            .iter()
+            .any(|directory| directory.join(&tenant.login).is_file())),
+    }
+}
 
 /// What bears the allocation's id: it is the allocation's, whoever has claimed the uid.
 pub fn of_id(allocation: Allocation<'_>) -> Outcome<Vec<String>> {
