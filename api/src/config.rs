@@ -84,6 +84,14 @@ impl Config {
         Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
+    /// The same for another log, with its data in a directory of its own: nothing of it is sealed or told anywhere else.
+    #[must_use]
+    pub fn within(&self, data: &Path) -> Self {
+        let (keys, file) = (data.join("keys"), data.join(SEAL_FILE));
+        let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
+        Self { data: data.to_owned(), seal, kafka: None, ..self.clone() }
+    }
+
     /// From any lookup.
     ///
     /// # Errors
@@ -137,6 +145,9 @@ impl Config {
     }
 }
 
+/// In the data directory.
+const SEAL_FILE: &str = "seal/published.ndjson";
+
 fn seal(
     data: &Path,
     lookup: &impl Fn(&str) -> Option<String>,
@@ -158,8 +169,7 @@ fn seal(
         keys: data.join("keys"),
         events_max: number("CAIRN_SEAL_EVENTS", "1024", 65_536, "a number from 1 to 65536")?,
         after: Duration::from_secs(seconds.into()),
-        file: lookup("CAIRN_SEAL_FILE")
-            .map_or_else(|| data.join("seal/published.ndjson"), PathBuf::from),
+        file: lookup("CAIRN_SEAL_FILE").map_or_else(|| data.join(SEAL_FILE), PathBuf::from),
         url,
     })
 }
@@ -226,6 +236,20 @@ mod tests {
                 error.contains(&format!("CAIRN_POOL_SIZE='{value}' is not a number of at least 8")),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn another_log_is_sealed_next_to_its_data_and_told_nobody() {
+        let config = Config::from_lookup(|name| match name {
+            "CAIRN_SEAL_URL" => Some("file:///srv/seals".to_owned()),
+            "CAIRN_KAFKA_BROKERS" => Some("localhost:9092".to_owned()),
+            _ => None,
+        });
+        let own = config.unwrap().within(std::path::Path::new("/demo"));
+        assert!(own.kafka.is_none() && own.seal.url.is_none());
+        for path in [&own.data, &own.seal.keys, &own.seal.file] {
+            assert!(path.starts_with("/demo"), "{path:?}");
         }
     }
 

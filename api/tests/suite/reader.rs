@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::house::House;
 
@@ -20,7 +20,7 @@ type Row = (i64, String, String);
 
 pub struct Reader {
     stop: Arc<AtomicBool>,
-    task: JoinHandle<Seen>,
+    task: JoinSet<Seen>,
 }
 
 /// What was read.
@@ -35,14 +35,15 @@ impl Reader {
     pub async fn start(house: &House) -> Self {
         let options = PgConnectOptions::from_str(&house.cluster().await.url("cairn")).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(read(options, Arc::clone(&stop)));
+        let mut task = JoinSet::new();
+        task.spawn(read(options, Arc::clone(&stop)));
         Self { stop, task }
     }
 
     /// What was read until now.
-    pub async fn end(self) -> Seen {
+    pub async fn end(mut self) -> Seen {
         self.stop.store(true, Ordering::SeqCst);
-        let mut seen = self.task.await.unwrap();
+        let mut seen = self.task.join_next().await.unwrap().unwrap();
         seen.events = seen.rows.len();
         seen
     }

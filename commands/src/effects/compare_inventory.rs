@@ -1,5 +1,6 @@
 //! Holding what a node has against what the log says. Looking changes nothing; what was found is recorded.
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use cairn_compute::Allocation;
 use cairn_core::{AllocationId, NodeId};
@@ -62,8 +63,8 @@ async fn compare(
     let inventory = port.inventory(target).await?;
     let mut after = placed(executor, node_id).await?;
     for held in &inventory.allocations {
-        if !after.contains_key(&held.allocation_id) {
-            after.insert(held.allocation_id, load(executor, held.allocation_id).await?);
+        if let Entry::Vacant(unplaced) = after.entry(held.allocation_id) {
+            unplaced.insert(load(executor, held.allocation_id).await?);
         }
     }
     let moved = |id: &AllocationId, now: &Allocation| {

@@ -113,6 +113,10 @@ impl Texts for NodeEvent {
         ("link", Text::Kept),
         ("health", Text::Kept),
         ("allocation_id", Text::Kept),
+        ("comparison.findings[].allocation_id", Text::Kept),
+        ("comparison.findings[].kind", Text::Kept),
+        ("comparison.findings[].log_says", Text::Kept),
+        ("comparison.findings[].what", Text::Said),
         ("at", Text::Kept),
     ];
 }

@@ -64,7 +64,7 @@ impl Stage {
         let machine = tokio::task::block_in_place(Machine::start)?;
         let payments = outside::simulated(&data).await?;
         let ssh_source_addresses = machine.source_addresses();
-        let own = Config { data: data.clone(), ssh_source_addresses, ..config.clone() };
+        let own = Config { ssh_source_addresses, ..config.within(&data) };
         let mut outside = outside::outside(&own, &payments, Some(address))?;
         outside.node = machine.port().unwrap_or(outside.node);
         outside.runner = brisk(outside.runner);
