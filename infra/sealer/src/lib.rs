@@ -2,7 +2,7 @@
 //!
 //! [`Sealer`] reads events by position, seals them in blocks and writes each block into `log_seals`; then it brings the
 //! published copies (a file, and an object store when there is one) up to the table. Whatever a crash left out is caught up
-//! with by the next turn. [`verify`] reads everything again and names the first position that is not what was sealed.
+//! with by the next turn. [`verify()`] reads everything again and names the first position that is not what was sealed.
 mod error;
 mod file;
 mod object;
