@@ -117,6 +117,7 @@ impl Texts for NodeEvent {
         ("comparison.findings[].kind", Text::Kept),
         ("comparison.findings[].log_says", Text::Kept),
         ("comparison.findings[].what", Text::Said),
+        ("evidence", Text::Said),
         ("at", Text::Kept),
     ];
 }

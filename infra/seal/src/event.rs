@@ -6,7 +6,8 @@ use crate::{Hash, merkle};
 /// Names the layout. Another set of columns is another layout, with another name.
 const LAYOUT: &[u8] = b"cairn.event.1";
 
-/// Every column of a row of `events`. Texts are as stored: JSON is not parsed, because parsing could forgive.
+/// What is said of an event in its row of `events`; not what the sender of its command was answered.
+/// Texts are as stored: JSON is not parsed, because parsing could forgive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedEvent {
