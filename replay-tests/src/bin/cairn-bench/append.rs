@@ -1,12 +1,12 @@
-//! The rivals, each in a database of its own on the same cluster.
+//! `append`: how many commands a second the executor and the log take, beside stock postgres-es and plain INSERTs, each in a
+//! database of its own on the same cluster.
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_cluster::Cluster;
-use cairn_commands::{CommandContext, Executor};
-use cairn_event_log::{EventLog, MIGRATOR};
+use cairn_commands::Executor;
 use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor as _, PgPool};
@@ -15,21 +15,17 @@ use crate::Failure;
 use crate::measure::{Cell, measure};
 use crate::note::{self, Note, TakeNote};
 use crate::plain;
+use crate::stage::{self, Settings, make_segments, open_cairn, say, settle};
 
 /// Commands that one stream takes before the caller begins another.
 const STREAM: u64 = 16;
 /// Connections of a rival that needs one per caller.
 const CONNECTIONS: u32 = 32;
 
-/// Segments of 16 MB.
-const SEGMENTS: usize = 64;
-
 /// One run.
 #[derive(Debug, Serialize)]
 pub struct Measured {
-    pub server: String,
-    pub synchronous_commit: String,
-    pub fsync: String,
+    pub server: Settings,
     pub event_bytes: usize,
     pub seconds_per_cell: f64,
     pub cairn: Vec<Cell>,
@@ -50,14 +46,8 @@ pub async fn run(
         text: note::text(),
     };
     let log = open_cairn(cluster).await?;
-    let setting = |name: &'static str| {
-        let pool = log.pool().clone();
-        async move { sqlx::query_scalar::<_, String>(name).fetch_one(&pool).await }
-    };
     let mut measured = Measured {
-        server: setting("SHOW server_version").await?,
-        synchronous_commit: setting("SHOW synchronous_commit").await?,
-        fsync: setting("SHOW fsync").await?,
+        server: Settings::read(log.pool()).await?,
         event_bytes: serde_json::to_string(&event)?.len(),
         seconds_per_cell: span.as_secs_f64(),
         cairn: vec![],
@@ -90,35 +80,6 @@ pub async fn run(
     Ok(measured)
 }
 
-#[allow(clippy::print_stderr, reason = "progress of a command-line tool")]
-fn say(line: &str) {
-    eprintln!("{line} …");
-}
-
-/// Fills segments of the write-ahead log for the checkpoints to recycle. A server that has run for a while has them.
-async fn make_segments(pool: &PgPool) -> Result<(), Failure> {
-    say("making the cluster look as if it had run for a while");
-    for _ in 0..SEGMENTS {
-        pool.execute("SELECT pg_logical_emit_message(false, 'bench', 'x'), pg_switch_wal()")
-            .await?;
-    }
-    settle(pool).await
-}
-
-/// Lets the server write out what the cell before left, so that the next one does not pay for it.
-async fn settle(pool: &PgPool) -> Result<(), Failure> {
-    pool.execute("CHECKPOINT").await?;
-    Ok(())
-}
-
-async fn open_cairn(cluster: &Cluster) -> Result<EventLog, Failure> {
-    cluster.create_database("cairn")?;
-    let options = PgConnectOptions::from_str(&cluster.url("cairn"))?;
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-    MIGRATOR.run(&pool).await?;
-    pool.close().await;
-    Ok(EventLog::connect(options, 8).await?)
-}
 
 async fn open_stock(cluster: &Cluster, name: &str) -> Result<PgPool, Failure> {
     cluster.create_database(name)?;
@@ -145,16 +106,7 @@ async fn through_cairn(
     measure((callers, 1), span, move |caller, number| {
         let executor = executor.clone();
         async move {
-            let context = CommandContext {
-                command_id: format!("bench-{callers}-{caller}-{number}"),
-                body_hash: [7; 32],
-                actor: "bench".to_owned(),
-                organisation_id: None,
-                correlation_id: "bench".to_owned(),
-                causation_id: None,
-                traceparent: None,
-                origin: None,
-            };
+            let context = stage::context(format!("bench-{callers}-{caller}-{number}"));
             let command = TakeNote { number, text: note::text() };
             let id = stream(callers, caller, number);
             executor.execute::<Note>(&id, command, &context, serde_json::Value::Null).await?;

@@ -1,16 +1,17 @@
-//! `cairn-bench append`: how many commands a second the executor and the log take, beside stock postgres-es and plain INSERTs.
-//!
-//! Everything runs on one private, durable cluster in one run, with one ~350-byte event per command, so that the figures compare.
+//! `cairn-bench`: how fast Cairn is, beside what else there is, in one run on one private, durable cluster, so that figures compare.
+mod append;
+mod http;
+mod ledger;
 mod measure;
 mod note;
 mod plain;
 mod report;
-mod rivals;
+mod stage;
+mod transfer;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_cluster::{Cluster, ClusterConfig};
 use clap::{Parser, ValueEnum};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -19,12 +20,16 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Parser)]
 enum Bench {
     /// Appends commands.
-    Append(Append),
+    Append(Load),
+    /// Moves money.
+    Ledger(Load),
+    /// Asks a server over HTTP, from another process.
+    Http(Http),
 }
 
 /// What to measure and for how long.
 #[derive(Debug, clap::Args)]
-struct Append {
+struct Load {
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -39,31 +44,52 @@ struct Append {
     directory: Option<PathBuf>,
 }
 
+/// The same, with a server.
+#[derive(Debug, clap::Args)]
+struct Http {
+    #[command(flatten)]
+    load: Load,
+    /// The program `cairn` that serves.
+    #[arg(long)]
+    server: PathBuf,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     Table,
     Json,
 }
 
+impl Load {
+    fn span(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    fn print(&self, report: &impl report::Report) -> Result<(), Failure> {
+        report::print(report, self.output == Output::Json)
+    }
+}
+
 fn main() -> Result<(), Failure> {
-    let Bench::Append(append) = Bench::parse();
-    let parent = append.directory.clone().unwrap_or_else(std::env::temp_dir);
-    let scratch = tempfile::Builder::new().prefix("cairn-bench-").tempdir_in(parent)?;
-    let cluster = Cluster::start(ClusterConfig {
-        directory: scratch.path().to_path_buf(),
-        durable: true,
-        settings: vec![
-            ("max_connections".to_owned(), "100".to_owned()),
-            ("shared_buffers".to_owned(), "256MB".to_owned()),
-            // As after hours of running: segments of the write-ahead log are there to be used again.
-            ("min_wal_size".to_owned(), "2GB".to_owned()),
-            ("max_wal_size".to_owned(), "4GB".to_owned()),
-        ],
-    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let span = Duration::from_secs_f64(append.seconds);
-    let measured = runtime.block_on(rivals::run(&cluster, &append.callers, span));
-    drop(runtime);
-    cluster.remove();
-    report::print(&measured?, append.output == Output::Json)
+    match Bench::parse() {
+        Bench::Append(load) => {
+            let (cluster, _scratch) = stage::cluster(load.directory.as_ref())?;
+            let measured = runtime.block_on(append::run(&cluster, &load.callers, load.span()));
+            cluster.remove();
+            load.print(&measured?)
+        }
+        Bench::Ledger(load) => {
+            let (cluster, _scratch) = stage::cluster(load.directory.as_ref())?;
+            let measured = runtime.block_on(ledger::run(&cluster, &load.callers, load.span()));
+            cluster.remove();
+            load.print(&measured?)
+        }
+        Bench::Http(Http { load, server }) => {
+            let house = http::House::build(&server, load.directory.as_ref())?;
+            let measured = runtime.block_on(http::run(&house, &load.callers, load.span()));
+            house.demolish();
+            load.print(&measured?)
+        }
+    }
 }

@@ -1,58 +1,122 @@
 //! The result for people and for programs.
 #![allow(clippy::print_stdout, reason = "the output of a command-line tool")]
 use comfy_table::Table;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::Failure;
 use crate::measure::Cell;
-use crate::rivals::Measured;
+use crate::{Failure, append, http, ledger};
 
-/// Aims of the design.
-const AIM_POSTGRES_ES: f64 = 10.0;
-const AIM_UNNEST: f64 = 0.6;
+/// One line of the table for each cell, under its name.
+type Rows<'a> = Vec<(&'a str, &'a [Cell])>;
 
-pub fn print(measured: &Measured, json: bool) -> Result<(), Failure> {
+/// What a bench has to say.
+pub trait Report: Serialize {
+    fn rows(&self) -> Rows<'_>;
+
+    /// What is read as a result: shares and factors within this run, at the most callers there were.
+    fn ratios(&self) -> Value;
+}
+
+pub fn print(report: &impl Report, json: bool) -> Result<(), Failure> {
     if json {
-        let mut report = serde_json::to_value(measured)?;
-        report["ratios"] = ratios(measured);
-        println!("{report}");
+        let mut value = serde_json::to_value(report)?;
+        value["ratios"] = report.ratios();
+        println!("{value}");
         return Ok(());
     }
     let mut table = Table::new();
-    table.set_header(["", "callers", "per second", "p50 ms", "p99 ms"]);
-    for (name, cells) in [
-        ("cairn: executor and log", &measured.cairn),
-        ("postgres-es", &measured.postgres_es),
-        ("INSERT of one row", &measured.single_row_insert),
-        ("INSERT of 256 rows by UNNEST", &measured.unnest_256_insert),
-    ] {
+    table.set_header(["", "callers", "per second", "p50 ms", "p99 ms", "p99.9 ms"]);
+    for (name, cells) in report.rows() {
         for cell in cells {
-            table.add_row([
-                name.to_owned(),
-                cell.callers.to_string(),
-                format!("{:.0}", cell.per_second),
-                format!("{:.2}", cell.p50_ms),
-                format!("{:.2}", cell.p99_ms),
-            ]);
+            let ms = |ms: f64| format!("{ms:.2}");
+            let per_second = format!("{:.0}", cell.per_second);
+            let [p50, p99, p999] = [cell.p50_ms, cell.p99_ms, cell.p999_ms].map(ms);
+            table.add_row([name.to_owned(), cell.callers.to_string(), per_second, p50, p99, p999]);
         }
     }
     println!("{table}");
-    println!("{:#}", ratios(measured));
+    println!("{:#}", report.ratios());
     Ok(())
 }
 
-/// Of the most callers there are.
-fn ratios(measured: &Measured) -> Value {
-    let rate = |cell: Option<&Cell>| cell.map_or(0.0, |cell| cell.per_second);
-    let last = measured.cairn.last();
-    let ours = rate(last);
-    let over =
-        |theirs: f64| if theirs > 0.0 { (ours / theirs * 100.0).round() / 100.0 } else { 0.0 };
-    json!({
-        "callers": last.map_or(0, |cell| cell.callers),
-        "to_postgres_es": over(rate(measured.postgres_es.last())),
-        "to_single_row_insert": over(rate(measured.single_row_insert.last())),
-        "to_unnest_256_insert": over(rate(measured.unnest_256_insert.first())),
-        "aims": { "to_postgres_es": AIM_POSTGRES_ES, "to_unnest_256_insert": AIM_UNNEST },
-    })
+fn rate(cell: Option<&Cell>) -> f64 {
+    cell.map_or(0.0, |cell| cell.per_second)
+}
+
+fn over(ours: f64, theirs: f64) -> f64 {
+    if theirs > 0.0 { (ours / theirs * 100.0).round() / 100.0 } else { 0.0 }
+}
+
+impl Report for append::Measured {
+    fn rows(&self) -> Rows<'_> {
+        vec![
+            ("cairn: executor and log", &self.cairn),
+            ("postgres-es", &self.postgres_es),
+            ("INSERT of one row", &self.single_row_insert),
+            ("INSERT of 256 rows by UNNEST", &self.unnest_256_insert),
+        ]
+    }
+
+    fn ratios(&self) -> Value {
+        let last = self.cairn.last();
+        let ours = rate(last);
+        let one = |cells: &[Cell]| cells.first().map_or(0.0, |cell| cell.p50_ms);
+        json!({
+            "callers": last.map_or(0, |cell| cell.callers),
+            "to_postgres_es": over(ours, rate(self.postgres_es.last())),
+            "to_single_row_insert": over(ours, rate(self.single_row_insert.last())),
+            "to_unnest_256_insert": over(ours, rate(self.unnest_256_insert.first())),
+            "p50_of_fewest_callers_to_single_row_insert": over(one(&self.cairn), one(&self.single_row_insert)),
+            "aims": {
+                "to_postgres_es": 12.0, "to_unnest_256_insert": 0.75,
+                "p50_of_fewest_callers_to_single_row_insert": 1.3,
+            },
+        })
+    }
+}
+
+impl Report for ledger::Measured {
+    fn rows(&self) -> Rows<'_> {
+        vec![
+            ("an event, no books", &self.event_only),
+            ("1,000 wallets, one hot account", &self.hot_1000_wallets),
+            ("100 wallets, one hot account", &self.hot_100_wallets),
+            ("pairs of 1,000 wallets", &self.pairs),
+            ("100 wallets at once", &self.spread_100),
+            ("top-ups by the wallet's own code", &self.wallet_top_ups),
+        ]
+    }
+
+    fn ratios(&self) -> Value {
+        let last = self.hot_1000_wallets.last();
+        let event = rate(self.event_only.last());
+        json!({
+            "callers": last.map_or(0, |cell| cell.callers),
+            "transfers_to_events": over(rate(last), event),
+            "pairs_to_events": over(rate(self.pairs.last()), event),
+            "top_ups_to_events": over(rate(self.wallet_top_ups.last()), event),
+            "wallets_per_second_when_100_at_once": (rate(self.spread_100.last()) * 100.0).round(),
+            "aims": { "transfers_per_second": 50_000, "transfers_per_second_at_least": 30_000 },
+        })
+    }
+}
+
+impl Report for http::Measured {
+    fn rows(&self) -> Rows<'_> {
+        vec![
+            ("GET /v1/balance", &self.balance),
+            ("GET /v1/allocations, 50 of them", &self.allocations),
+            ("POST /v1/refunds of a cent", &self.refunds),
+        ]
+    }
+
+    fn ratios(&self) -> Value {
+        let last = self.balance.last();
+        json!({
+            "callers": last.map_or(0, |cell| cell.callers),
+            "allocations_to_balance": over(rate(self.allocations.last()), rate(last)),
+            "refunds_to_balance": over(rate(self.refunds.last()), rate(last)),
+        })
+    }
 }
