@@ -7,7 +7,7 @@ const IMPURE: [&str; 10] =
     ["tokio", "sqlx", "getrandom", "rand", "reqwest", "axum", "russh", "uuid", "chrono", "tracing"];
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    let manifests: Vec<_> = tree.files.iter().filter(|file| file.name() == "Cargo.toml").collect();
+    let manifests: Vec<_> = tree.manifests().collect();
     let mut findings: Vec<Finding> = manifests.iter().flat_map(|file| renames(file)).collect();
     let (top, rooms): (Vec<&File>, _) =
         manifests.into_iter().partition(|file| file.path == "Cargo.toml");

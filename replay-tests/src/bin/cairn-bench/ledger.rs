@@ -1,6 +1,8 @@
 //! `ledger`: how many transfers a second the whole path takes with every constraint of the books on. Each is one command, one
 //! event, one journal transaction, its postings, and the guarded balance of each wallet that it touches.
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,14 +11,14 @@ use cairn_commands::Executor;
 use cairn_core::chart::{stripe, usage, wallet_paid};
 use cairn_core::{Currency, JournalTransaction, OrganisationId, PaymentId, Posting, Timestamp};
 use cairn_ledger::{TopUp, Wallet, WalletCommand, wallet_id};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-use crate::Failure;
 use crate::measure::{Cell, measure};
 use crate::note::{self, Note, TakeNote};
 use crate::stage::{self, Settings, make_segments, open_cairn, say, settle};
 use crate::transfer::Till;
+use crate::{Failure, Load};
 
 const CURRENCY: Currency = Currency::USD;
 const CENT: i64 = 10_000_000;
@@ -44,6 +46,18 @@ pub struct Measured {
     pub wallet_top_ups: Vec<Cell>,
     /// What the books say of themselves in the end.
     pub books: Books,
+    /// Other ledgers on the same cluster, asked for the transfers of `hot_1000_wallets`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Peers>,
+}
+
+/// What `replay-tests/peers` says.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Peers {
+    /// One transfer per call.
+    pub cala_ledger: Vec<Cell>,
+    /// A hundred per call; counted in transfers.
+    pub cala_ledger_of_100: Vec<Cell>,
 }
 
 /// The books after all of it.
@@ -79,6 +93,7 @@ pub async fn run(
         spread_100: vec![],
         wallet_top_ups: vec![],
         books: Books { journal_transactions: 0, postings: 0, unbalanced: 0, wrong_balances: 0 },
+        peers: None,
     };
     for &callers in callers {
         say(&format!("{callers} callers"));
@@ -97,6 +112,20 @@ pub async fn run(
         return Err(format!("the books are wrong: {:?}", measured.books).into());
     }
     Ok(measured)
+}
+
+/// Runs the program that measures other ledgers, in a database of its own.
+pub fn peers(cluster: &Cluster, program: &Path, load: &Load) -> Result<Peers, Failure> {
+    say("other ledgers");
+    cluster.create_database("peers")?;
+    let callers: Vec<_> = load.callers.iter().map(usize::to_string).collect();
+    let mut run = Command::new(program);
+    run.args(["--url", &cluster.url("peers"), "--seconds", &load.seconds.to_string()]);
+    let said = run.args(["--callers", &callers.join(",")]).stderr(Stdio::inherit()).output()?;
+    if !said.status.success() {
+        return Err(format!("{}: {}", program.display(), said.status).into());
+    }
+    Ok(serde_json::from_slice(&said.stdout)?)
 }
 
 /// No product of ours moves money from wallet to wallet, so the books refuse it; here it is allowed.

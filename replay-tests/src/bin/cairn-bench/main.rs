@@ -14,6 +14,10 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+/// The server's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Measures Cairn.
@@ -22,7 +26,7 @@ enum Bench {
     /// Appends commands.
     Append(Load),
     /// Moves money.
-    Ledger(Load),
+    Ledger(Ledger),
     /// Asks a server over HTTP, from another process.
     Http(Http),
 }
@@ -42,6 +46,19 @@ struct Load {
     /// Where the cluster is made, to be removed afterwards; a directory on the disk that you want to measure.
     #[arg(long)]
     directory: Option<PathBuf>,
+    /// Draws rates against callers into this file, as SVG.
+    #[arg(long)]
+    plot: Option<PathBuf>,
+}
+
+/// The same, beside other ledgers.
+#[derive(Debug, clap::Args)]
+struct Ledger {
+    #[command(flatten)]
+    load: Load,
+    /// The program that measures other ledgers, `replay-tests/peers`.
+    #[arg(long)]
+    peers: Option<PathBuf>,
 }
 
 /// The same, with a server.
@@ -66,6 +83,9 @@ impl Load {
     }
 
     fn print(&self, report: &impl report::Report) -> Result<(), Failure> {
+        if let Some(file) = &self.plot {
+            std::fs::write(file, report::plot(report)?)?;
+        }
         report::print(report, self.output == Output::Json)
     }
 }
@@ -79,9 +99,13 @@ fn main() -> Result<(), Failure> {
             cluster.remove();
             load.print(&measured?)
         }
-        Bench::Ledger(load) => {
+        Bench::Ledger(Ledger { load, peers }) => {
             let (cluster, _scratch) = stage::cluster(load.directory.as_ref())?;
             let measured = runtime.block_on(ledger::run(&cluster, &load.callers, load.span()));
+            let measured = measured.and_then(|mut measured| {
+                measured.peers = peers.map(|peers| ledger::peers(&cluster, &peers, &load)).transpose()?;
+                Ok(measured)
+            });
             cluster.remove();
             load.print(&measured?)
         }

@@ -2,7 +2,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::Failure;
@@ -10,7 +10,7 @@ use crate::Failure;
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// What one cell of the table says.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Cell {
     pub callers: usize,
     pub per_second: f64,

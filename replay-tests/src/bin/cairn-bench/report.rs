@@ -1,9 +1,11 @@
 //! The result for people and for programs.
 #![allow(clippy::print_stdout, reason = "the output of a command-line tool")]
+use cairn_replay_tests::plot::lines as lines_of;
 use comfy_table::Table;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::ledger::Peers;
 use crate::measure::Cell;
 use crate::{Failure, append, http, ledger};
 
@@ -12,6 +14,8 @@ type Rows<'a> = Vec<(&'a str, &'a [Cell])>;
 
 /// What a bench has to say.
 pub trait Report: Serialize {
+    fn title(&self) -> &'static str;
+
     fn rows(&self) -> Rows<'_>;
 
     /// What is read as a result: shares and factors within this run, at the most callers there were.
@@ -40,6 +44,17 @@ pub fn print(report: &impl Report, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Rates against callers, one line for each name that has more than one cell.
+pub fn plot(report: &impl Report) -> Result<String, Failure> {
+    let rows = report.rows();
+    let lines = rows.iter().filter(|(_, cells)| cells.len() > 1);
+    #[allow(clippy::cast_precision_loss, reason = "a few hundred callers")]
+    let point = |cell: &Cell| (cell.callers as f64, cell.per_second);
+    let series: Vec<_> =
+        lines.map(|(name, cells)| (*name, cells.iter().map(point).collect())).collect();
+    lines_of(report.title(), "callers", "per second", &series, true)
+}
+
 fn rate(cell: Option<&Cell>) -> f64 {
     cell.map_or(0.0, |cell| cell.per_second)
 }
@@ -49,6 +64,10 @@ fn over(ours: f64, theirs: f64) -> f64 {
 }
 
 impl Report for append::Measured {
+    fn title(&self) -> &'static str {
+        "Commands appended"
+    }
+
     fn rows(&self) -> Rows<'_> {
         vec![
             ("cairn: executor and log", &self.cairn),
@@ -77,25 +96,41 @@ impl Report for append::Measured {
 }
 
 impl Report for ledger::Measured {
+    fn title(&self) -> &'static str {
+        "Transfers through the books"
+    }
+
     fn rows(&self) -> Rows<'_> {
-        vec![
+        let peers = self.peers.iter().flat_map(|peers| {
+            [
+                ("cala-ledger, one per call", peers.cala_ledger.as_slice()),
+                ("cala-ledger, 100 per call", peers.cala_ledger_of_100.as_slice()),
+            ]
+        });
+        let ours: Rows<'_> = vec![
             ("an event, no books", &self.event_only),
             ("1,000 wallets, one hot account", &self.hot_1000_wallets),
             ("100 wallets, one hot account", &self.hot_100_wallets),
             ("pairs of 1,000 wallets", &self.pairs),
             ("100 wallets at once", &self.spread_100),
             ("top-ups by the wallet's own code", &self.wallet_top_ups),
-        ]
+        ];
+        ours.into_iter().chain(peers).collect()
     }
 
     fn ratios(&self) -> Value {
         let last = self.hot_1000_wallets.last();
         let event = rate(self.event_only.last());
+        let peer = |of: fn(&Peers) -> &Vec<Cell>| {
+            self.peers.as_ref().map_or(0.0, |peers| rate(of(peers).last()))
+        };
         json!({
             "callers": last.map_or(0, |cell| cell.callers),
             "transfers_to_events": over(rate(last), event),
             "pairs_to_events": over(rate(self.pairs.last()), event),
             "top_ups_to_events": over(rate(self.wallet_top_ups.last()), event),
+            "transfers_to_cala_ledger": over(rate(last), peer(|peers| &peers.cala_ledger)),
+            "transfers_to_cala_ledger_of_100": over(rate(last), peer(|peers| &peers.cala_ledger_of_100)),
             "wallets_per_second_when_100_at_once": (rate(self.spread_100.last()) * 100.0).round(),
             "aims": { "transfers_per_second": 50_000, "transfers_per_second_at_least": 30_000 },
         })
@@ -103,6 +138,10 @@ impl Report for ledger::Measured {
 }
 
 impl Report for http::Measured {
+    fn title(&self) -> &'static str {
+        "Requests answered over HTTP"
+    }
+
     fn rows(&self) -> Rows<'_> {
         vec![
             ("GET /v1/balance", &self.balance),
