@@ -3,14 +3,14 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 
 use cairn_commands::ports::IdSource as _;
-use cairn_commands::replay::{self, At, Masks, ReplayError, Slice};
+use cairn_commands::replay::{self, At, Decisions, Masks, ReplayError, Slice};
 use cairn_projections::EngineError;
 use cairn_projections::Projector;
 use cairn_projections::engine::{PastError, causes, net};
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::args::{DiffArgs, ExportArgs, ReplayCommand};
+use super::args::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 use super::exit::{CliError, Exit};
 use super::nearest::did_you_mean;
 use super::output::Output;
@@ -83,6 +83,7 @@ pub(super) async fn run(
             }
             ReplayCommand::Export(args) => past.export(args, output).await,
             ReplayCommand::Verify => past.verify(output).await,
+            ReplayCommand::WhatIf(args) => past.what_if(args, output).await,
         }
     })
     .await
@@ -212,6 +213,26 @@ impl Past {
         let replay::Exported { events, streams, to } = exported;
         output.say(&format!("{events} events of {streams} streams, up to position {to}"));
         Ok(())
+    }
+
+    async fn what_if(&self, args: WhatIfArgs, output: Output) -> Result<(), CliError> {
+        let WhatIfArgs { aggregate_type, from, to } = args;
+        let to = to.unwrap_or_default();
+        let last = replay::position(&self.pool, to).await?;
+        if from > last {
+            let message = format!("--from is position {from}, after --to, position {last}");
+            return Err(CliError::usage(message));
+        }
+        let kind = aggregate_type.clone().unwrap_or_default();
+        let wanted = Decisions { aggregate_type, from, to: At::Position(last) };
+        let found = replay::what_if(&self.pool, &wanted).await;
+        let found = self.stream((&kind, ""), found).await?;
+        text::what_if(output, &found)?;
+        if found.differences_found == 0 {
+            return Ok(());
+        }
+        let message = format!("{} decisions would be others today", found.differences_found);
+        Err(CliError::new(Exit::Differs, "decisions_differ", message))
     }
 
     async fn verify(&self, output: Output) -> Result<(), CliError> {
