@@ -7,7 +7,7 @@ use cairn_core::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand};
+pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::output::Format;
 use super::projections_args::ProjectionsCommand;

@@ -3,17 +3,17 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 
 use cairn_commands::ports::IdSource as _;
-use cairn_commands::replay::{self, At, Masks, ReplayError, Slice};
-use cairn_projections::EngineError;
+use cairn_commands::replay::{self, At, Decisions, Masks, ReplayError, Slice};
 use cairn_projections::Projector;
 use cairn_projections::engine::{PastError, causes, net};
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::args::{DiffArgs, ExportArgs, ReplayCommand};
+use super::args::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 use super::exit::{CliError, Exit};
 use super::nearest::did_you_mean;
 use super::output::Output;
+use super::projections_diff::known;
 use super::replay_text as text;
 use super::session::Session;
 use crate::config::Config;
@@ -76,13 +76,14 @@ pub(super) async fn run(
             }
             ReplayCommand::Diff(args) => past.diff(args, output).await,
             ReplayCommand::Why { view, key, column, at } => {
-                past.known(&view)?;
+                known(&past.views, &view)?;
                 let to = replay::position(&past.pool, at.unwrap_or_default()).await?;
                 let changes = past.views.changes(&view, Some(&key), (0, to)).await?;
                 text::why(output, &causes(&changes, column.as_deref())?)
             }
             ReplayCommand::Export(args) => past.export(args, output).await,
             ReplayCommand::Verify => past.verify(output).await,
+            ReplayCommand::WhatIf(args) => past.what_if(args, output).await,
         }
     })
     .await
@@ -95,20 +96,6 @@ struct Past {
 }
 
 impl Past {
-    /// An error that says which views there are, when this is none.
-    fn known(&self, view: &str) -> Result<(), CliError> {
-        let names = self.views.names();
-        if names.contains(&view) {
-            return Ok(());
-        }
-        let meant = match did_you_mean(view, names.iter().copied()) {
-            none if none.is_empty() => format!("; there are {}", names.join(", ")),
-            meant => meant,
-        };
-        let unknown = EngineError::Unknown(view.to_owned());
-        Err(CliError::new(Exit::NotFound, "unknown_projection", format!("{unknown}{meant}")))
-    }
-
     /// What was found, or an error that offers ids like the one that was not.
     async fn stream<T>(
         &self,
@@ -140,7 +127,7 @@ impl Past {
         at: Option<At>,
         output: Output,
     ) -> Result<(), CliError> {
-        self.known(view)?;
+        known(&self.views, view)?;
         let position = replay::position(&self.pool, at.unwrap_or_default()).await?;
         text::view(output, &self.views.view_at(view, key.as_deref(), position).await?)
     }
@@ -156,7 +143,7 @@ impl Past {
             return Err(CliError::usage(message));
         }
         if let Some(view) = view {
-            self.known(&view)?;
+            known(&self.views, &view)?;
             let events = self.views.changes(&view, key.as_deref(), range).await?;
             let changes = net(&events);
             if !output.is_json() {
@@ -212,6 +199,26 @@ impl Past {
         let replay::Exported { events, streams, to } = exported;
         output.say(&format!("{events} events of {streams} streams, up to position {to}"));
         Ok(())
+    }
+
+    async fn what_if(&self, args: WhatIfArgs, output: Output) -> Result<(), CliError> {
+        let WhatIfArgs { aggregate_type, from, to } = args;
+        let to = to.unwrap_or_default();
+        let last = replay::position(&self.pool, to).await?;
+        if from > last {
+            let message = format!("--from is position {from}, after --to, position {last}");
+            return Err(CliError::usage(message));
+        }
+        let kind = aggregate_type.clone().unwrap_or_default();
+        let wanted = Decisions { aggregate_type, from, to: At::Position(last) };
+        let found = replay::what_if(&self.pool, &wanted).await;
+        let found = self.stream((&kind, ""), found).await?;
+        text::what_if(output, &found)?;
+        if found.differences_found == 0 {
+            return Ok(());
+        }
+        let message = format!("{} decisions would be others today", found.differences_found);
+        Err(CliError::new(Exit::Differs, "decisions_differ", message))
     }
 
     async fn verify(&self, output: Output) -> Result<(), CliError> {

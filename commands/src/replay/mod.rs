@@ -5,18 +5,22 @@
 //! - [`diff()`]`(pool, "wallet", id, (from, to))`: what differs between two points, and which event did it.
 //! - [`export()`]`(pool, &slice, &masks, write)`: whole streams as lines of a golden log, with what is personal masked.
 //! - [`verify()`]`(pool)`: every stream of the whole log, compared with the books and the snapshots that were written live.
+//! - [`what_if()`]`(pool, &decisions)`: every decision made again by today's code, and the ones that would be others.
 //!
 //! All only read, each in one read-only transaction of its own that sees one moment of the database.
 mod books;
 mod diff;
 mod export;
 mod fold;
+mod inverse;
+mod inverse_ledger;
 mod mask;
 mod report;
 mod state;
 mod stones;
 mod timeline;
 mod verify;
+mod what_if;
 
 pub use diff::{Change, changes};
 pub use export::{Exported, ExportedEvent, Slice, export};
@@ -25,6 +29,9 @@ pub use report::{Difference, VerifyReport};
 pub use state::{At, ids, position, state, types};
 pub use timeline::{NetChange, StreamDiff, TimelineEntry, diff, timeline};
 pub use verify::{verify, verify_in_pages};
+pub use what_if::{
+    Decisions, OtherDecision, Refused, TypeAgain, WhatIf, what_if, what_if_in_pages,
+};
 
 pub(crate) use stones::{instant, timestamp};
 

@@ -24,6 +24,20 @@ impl Stone {
     pub fn recorded_at(&self) -> Timestamp {
         timestamp(self.recorded_at)
     }
+
+    pub fn place(&self) -> Place {
+        let (aggregate_type, aggregate_id) =
+            (self.aggregate_type.clone(), self.aggregate_id.clone());
+        Place { aggregate_type, aggregate_id, sequence: self.sequence }
+    }
+}
+
+/// A place in the order of the streams; the first one is before all.
+#[derive(Default)]
+pub(super) struct Place {
+    aggregate_type: String,
+    aggregate_id: String,
+    sequence: i64,
 }
 
 pub(crate) fn timestamp(instant: OffsetDateTime) -> Timestamp {
@@ -110,6 +124,32 @@ pub(super) async fn page(
                   command_id, metadata AS "metadata: JsonValue"
            FROM events WHERE position > $1 ORDER BY position LIMIT $2"#,
         after,
+        limit
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// The next page of the whole log up to a position, or of one type of it, stream after stream.
+pub(super) async fn by_stream(
+    connection: &mut PgConnection,
+    after: &Place,
+    (aggregate_type, to, limit): (Option<&str>, i64, i64),
+) -> Result<Vec<Stone>, ReplayError> {
+    Ok(sqlx::query_as!(
+        Stone,
+        r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                  payload AS "payload: JsonValue",
+                  command_id, metadata AS "metadata: JsonValue"
+           FROM events
+           WHERE (aggregate_type, aggregate_id, sequence) > ($1, $2, $3)
+             AND ($4::text IS NULL OR aggregate_type = $4) AND position <= $5
+           ORDER BY aggregate_type, aggregate_id, sequence LIMIT $6"#,
+        after.aggregate_type,
+        after.aggregate_id,
+        after.sequence,
+        aggregate_type,
+        to,
         limit
     )
     .fetch_all(connection)
