@@ -1,9 +1,12 @@
 //! `cairn-bench append`: how many commands a second the executor and the log take, beside stock postgres-es and plain INSERTs.
+//! `cairn-bench rebuild`: how fast views are folded anew, beside a bare scan of the log.
 //!
-//! Everything runs on one private, durable cluster in one run, with one ~350-byte event per command, so that the figures compare.
+//! Everything runs on one private, durable cluster in one run, so that the figures compare.
 mod measure;
+mod mixed;
 mod note;
 mod plain;
+mod rebuild;
 mod report;
 mod rivals;
 
@@ -20,6 +23,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 enum Bench {
     /// Appends commands.
     Append(Append),
+    /// Folds balances and allocations anew.
+    Rebuild(rebuild::RebuildArgs),
 }
 
 /// What to measure and for how long.
@@ -46,8 +51,30 @@ enum Output {
 }
 
 fn main() -> Result<(), Failure> {
-    let Bench::Append(append) = Bench::parse();
-    let parent = append.directory.clone().unwrap_or_else(std::env::temp_dir);
+    match Bench::parse() {
+        Bench::Append(args) => {
+            let span = Duration::from_secs_f64(args.seconds);
+            let work = async |cluster: &Cluster| rivals::run(cluster, &args.callers, span).await;
+            let measured = on_a_cluster(args.directory.clone(), work)?;
+            report::print(&measured, args.output == Output::Json)
+        }
+        Bench::Rebuild(args) => {
+            let work = async |cluster: &Cluster| rebuild::run(cluster, &args).await;
+            let measured = on_a_cluster(args.directory.clone(), work)?;
+            if let Some(plot) = &args.plot {
+                rebuild::plot(&measured, plot)?;
+            }
+            report::print_rebuilds(&measured, args.output == Output::Json)
+        }
+    }
+}
+
+/// Measures on a private, durable cluster, which is gone afterwards.
+fn on_a_cluster<T>(
+    directory: Option<PathBuf>,
+    work: impl AsyncFnOnce(&Cluster) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let parent = directory.unwrap_or_else(std::env::temp_dir);
     let scratch = tempfile::Builder::new().prefix("cairn-bench-").tempdir_in(parent)?;
     let cluster = Cluster::start(ClusterConfig {
         directory: scratch.path().to_path_buf(),
@@ -61,9 +88,13 @@ fn main() -> Result<(), Failure> {
         ],
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let span = Duration::from_secs_f64(append.seconds);
-    let measured = runtime.block_on(rivals::run(&cluster, &append.callers, span));
+    let measured = runtime.block_on(work(&cluster));
     drop(runtime);
     cluster.remove();
-    report::print(&measured?, append.output == Output::Json)
+    measured
+}
+
+#[allow(clippy::print_stderr, reason = "progress of a command-line tool")]
+fn say(line: &str) {
+    eprintln!("{line} …");
 }

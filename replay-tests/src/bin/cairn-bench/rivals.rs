@@ -11,10 +11,10 @@ use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor as _, PgPool};
 
-use crate::Failure;
 use crate::measure::{Cell, measure};
 use crate::note::{self, Note, TakeNote};
 use crate::plain;
+use crate::{Failure, say};
 
 /// Commands that one stream takes before the caller begins another.
 const STREAM: u64 = 16;
@@ -88,11 +88,6 @@ pub async fn run(
     stock.close().await;
     rows.close().await;
     Ok(measured)
-}
-
-#[allow(clippy::print_stderr, reason = "progress of a command-line tool")]
-fn say(line: &str) {
-    eprintln!("{line} …");
 }
 
 /// Fills segments of the write-ahead log for the checkpoints to recycle. A server that has run for a while has them.
