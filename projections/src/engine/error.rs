@@ -64,6 +64,9 @@ pub enum EngineError {
     /// Another process rebuilds the same projection.
     #[error("projection '{0}' is being rebuilt elsewhere")]
     AlreadyRebuilding(String),
+    /// A part of the program ended that should not have.
+    #[error("a worker of the rebuild ended badly: {0}")]
+    Stopped(String),
     /// Somebody else moved the rows that this process was folding.
     #[error("projection '{0}' is folded by another process now")]
     TakenOver(String),

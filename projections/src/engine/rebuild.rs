@@ -37,8 +37,11 @@ pub struct RebuildProgress {
 /// How to rebuild.
 #[derive(Clone)]
 pub struct Rebuild {
-    /// Events folded in one transaction.
+    /// Positions that each worker folds in one transaction, if it does not take seconds.
     pub batch: i64,
+    /// Rows that all workers together hold in memory at most before they write some and let go of them. This, not the length of the
+    /// log, bounds memory.
+    pub rows_max: usize,
     /// Connections that fold beside each other, where the view allows it.
     pub workers: usize,
     /// At most so many events per second; `None` is as many as there can be.
@@ -62,7 +65,8 @@ pub struct Rebuild {
 impl Default for Rebuild {
     fn default() -> Self {
         Self {
-            batch: 1_000,
+            batch: 1_000_000,
+            rows_max: 50_000,
             workers: 1,
             events_per_second_max: None,
             dry_run: false,
@@ -157,6 +161,7 @@ async fn build_and_swap(
     swap::settle(log, &**projection).await?;
     // What came while the tables were looked over is folded by all workers, and the little that is left under the lease.
     catch_up(log, projection, &mut building, &mut pace).await?;
+    building.hands.clear();
     let mut rebuilt = if options.dry_run {
         swap::compare(log, &**projection, &building, options).await?
     } else {
@@ -202,8 +207,11 @@ async fn catch_up(
     } else {
         log.head().await?
     };
+    // A bridled rebuild takes a second's worth at a time.
+    let most = pace.options.events_per_second_max.map_or(i64::MAX, |most| i64::from(most.max(1)));
+    let batch = pace.options.batch.clamp(1, most);
     while building.position() < head {
-        build::step(log, projection, (building, head), pace.options.batch).await?;
+        build::step(log, projection, (building, head), (batch, pace.options.rows_max)).await?;
         pace.tell(building.position(), head);
         if pace.options.token.is_cancelled() {
             return Err(EngineError::Cancelled);

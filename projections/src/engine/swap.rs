@@ -13,6 +13,9 @@ use super::scratch::Scratch;
 use super::verify::{Join, compare_in_tx};
 use super::{EngineError, Projection};
 
+/// Positions folded at once.
+const PAGE: i64 = 1_000;
+
 /// The planner knows the new tables before anybody waits for it.
 pub(crate) async fn settle(log: &EventLog, projection: &dyn Projection) -> Result<(), EngineError> {
     let mut tx = room::begin(log.pool(), Room::Building).await?;
@@ -35,7 +38,7 @@ pub(crate) async fn level_in_tx(
 ) -> Result<(), EngineError> {
     room::enter_in_tx(tx, room).await?;
     let mut scratch = Scratch { db: tx, position: from };
-    while scratch.step(log, projection, (to, options.batch)).await? {
+    while scratch.step(log, projection, (to, options.batch.min(PAGE))).await? {
         if options.token.is_cancelled() {
             return Err(EngineError::Cancelled);
         }

@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use cairn_core::{JournalTransaction, Timestamp, chart};
 use cairn_event_log::{NewEvent, Recorded};
 use cairn_ledger::{WalletEvent, wallet_id};
-use cairn_projections::engine::{Against, DifferentRow, Interest, Kind, ViewDiff};
+use cairn_projections::engine::{Against, Changes, DifferentRow, Interest, Kind, ViewDiff};
 use cairn_projections::ledger::balances::{self, Balances};
 use cairn_projections::{EngineError, ProjectError, Projection, Projector, Rebuild};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::story::{CURRENCY, UNIT, payment};
@@ -66,11 +66,11 @@ impl Projection for Other {
         Balances.interest()
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         if event.position >= self.blind_from {
             return Ok(());
         }
-        Balances.project(db, event).await
+        Balances.project(event, changes).await
     }
 }
 

@@ -3,8 +3,10 @@ mod append;
 mod http;
 mod ledger;
 mod measure;
+mod mixed;
 mod note;
 mod plain;
+mod rebuild;
 mod report;
 mod stage;
 mod transfer;
@@ -12,6 +14,7 @@ mod transfer;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cairn_cluster::Cluster;
 use clap::{Parser, ValueEnum};
 
 /// The server's own.
@@ -27,6 +30,8 @@ enum Bench {
     Append(Load),
     /// Moves money.
     Ledger(Ledger),
+    /// Folds balances and allocations anew.
+    Rebuild(rebuild::RebuildArgs),
     /// Asks a server over HTTP, from another process.
     Http(Http),
 }
@@ -91,29 +96,49 @@ impl Load {
 }
 
 fn main() -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match Bench::parse() {
         Bench::Append(load) => {
-            let (cluster, _scratch) = stage::cluster(load.directory.as_ref())?;
-            let measured = runtime.block_on(append::run(&cluster, &load.callers, load.span()));
-            cluster.remove();
-            load.print(&measured?)
+            let work = async |cluster: &Cluster| append::run(cluster, &load.callers, load.span()).await;
+            load.print(&on_a_cluster(load.directory.as_ref(), work)?)
         }
         Bench::Ledger(Ledger { load, peers }) => {
-            let (cluster, _scratch) = stage::cluster(load.directory.as_ref())?;
-            let measured = runtime.block_on(ledger::run(&cluster, &load.callers, load.span()));
-            let measured = measured.and_then(|mut measured| {
-                measured.peers = peers.map(|peers| ledger::peers(&cluster, &peers, &load)).transpose()?;
+            let work = async |cluster: &Cluster| {
+                let mut measured = ledger::run(cluster, &load.callers, load.span()).await?;
+                if let Some(program) = &peers {
+                    measured.peers = Some(ledger::peers(cluster, program, &load)?);
+                }
                 Ok(measured)
-            });
-            cluster.remove();
-            load.print(&measured?)
+            };
+            load.print(&on_a_cluster(load.directory.as_ref(), work)?)
+        }
+        Bench::Rebuild(args) => {
+            let work = async |cluster: &Cluster| rebuild::run(cluster, &args).await;
+            let measured = on_a_cluster(args.directory.as_ref(), work)?;
+            if let Some(plot) = &args.plot {
+                rebuild::plot(&measured, plot)?;
+            }
+            report::print_rebuilds(&measured, args.output == Output::Json)
         }
         Bench::Http(Http { load, server }) => {
             let house = http::House::build(&server, load.directory.as_ref())?;
-            let measured = runtime.block_on(http::run(&house, &load.callers, load.span()));
+            let measured = runtime()?.block_on(http::run(&house, &load.callers, load.span()));
             house.demolish();
             load.print(&measured?)
         }
     }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Measures on a private, durable cluster, which is gone afterwards.
+fn on_a_cluster<T>(
+    directory: Option<&PathBuf>,
+    work: impl AsyncFnOnce(&Cluster) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (cluster, _scratch) = stage::cluster(directory)?;
+    let measured = runtime()?.block_on(work(&cluster));
+    cluster.remove();
+    measured
 }

@@ -7,7 +7,12 @@ use serde_json::{Value, json};
 
 use crate::ledger::Peers;
 use crate::measure::Cell;
+use crate::rebuild::{Length, Rebuilds};
 use crate::{Failure, append, http, ledger};
+
+/// Aims of the design for rebuilds.
+const AIM_FOLDED_PER_SECOND: f64 = 400_000.0;
+const AIM_SCAN: f64 = 0.5;
 
 /// One line of the table for each cell, under its name.
 type Rows<'a> = Vec<(&'a str, &'a [Cell])>;
@@ -158,4 +163,55 @@ impl Report for http::Measured {
             "refunds_to_balance": over(rate(self.refunds.last()), rate(last)),
         })
     }
+}
+
+pub fn print_rebuilds(rebuilds: &Rebuilds, json: bool) -> Result<(), Failure> {
+    if json {
+        let mut report = serde_json::to_value(rebuilds)?;
+        report["ratios"] = rebuild_ratios(rebuilds);
+        println!("{report}");
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.set_header([
+        "events",
+        "rows",
+        "scan s",
+        "fold s",
+        "rebuild s",
+        "scan events/s",
+        "fold events/s",
+        "rebuild events/s",
+        "peak memory MiB",
+    ]);
+    for length in &rebuilds.lengths {
+        let seconds = [length.scan_seconds, length.fold_seconds, length.rebuild_seconds];
+        let mut row = vec![length.events.to_string(), length.rows.to_string()];
+        row.extend(seconds.map(|seconds| format!("{seconds:.2}")));
+        row.extend(seconds.map(|seconds| format!("{:.0}", speed(length, seconds))));
+        row.push(length.peak_memory_bytes.map_or("?".to_owned(), |b| (b >> 20).to_string()));
+        table.add_row(row);
+    }
+    println!("{table}");
+    println!("{:#}", rebuild_ratios(rebuilds));
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "the length of a log")]
+fn speed(length: &Length, seconds: f64) -> f64 {
+    length.events as f64 / seconds.max(f64::MIN_POSITIVE)
+}
+
+/// Of the longest log.
+fn rebuild_ratios(rebuilds: &Rebuilds) -> Value {
+    let Some(last) = rebuilds.lengths.last() else { return Value::Null };
+    let to_scan = |seconds: f64| (last.scan_seconds / seconds * 100.0).round() / 100.0;
+    json!({
+        "events": last.events,
+        "fold_per_second": speed(last, last.fold_seconds).round(),
+        "rebuild_per_second": speed(last, last.rebuild_seconds).round(),
+        "fold_to_scan": to_scan(last.fold_seconds),
+        "rebuild_to_scan": to_scan(last.rebuild_seconds),
+        "aims": { "fold_per_second": AIM_FOLDED_PER_SECOND, "fold_to_scan": AIM_SCAN },
+    })
 }
