@@ -3,6 +3,7 @@ pub mod args;
 pub mod exit;
 pub mod output;
 pub mod projections_args;
+mod projections_diff;
 
 mod allocations;
 mod args_replay;

@@ -4,7 +4,6 @@ use std::io::{BufWriter, ErrorKind, Write};
 
 use cairn_commands::ports::IdSource as _;
 use cairn_commands::replay::{self, At, Decisions, Masks, ReplayError, Slice};
-use cairn_projections::EngineError;
 use cairn_projections::Projector;
 use cairn_projections::engine::{PastError, causes, net};
 use serde_json::json;
@@ -14,6 +13,7 @@ use super::args::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 use super::exit::{CliError, Exit};
 use super::nearest::did_you_mean;
 use super::output::Output;
+use super::projections_diff::known;
 use super::replay_text as text;
 use super::session::Session;
 use crate::config::Config;
@@ -76,7 +76,7 @@ pub(super) async fn run(
             }
             ReplayCommand::Diff(args) => past.diff(args, output).await,
             ReplayCommand::Why { view, key, column, at } => {
-                past.known(&view)?;
+                known(&past.views, &view)?;
                 let to = replay::position(&past.pool, at.unwrap_or_default()).await?;
                 let changes = past.views.changes(&view, Some(&key), (0, to)).await?;
                 text::why(output, &causes(&changes, column.as_deref())?)
@@ -96,20 +96,6 @@ struct Past {
 }
 
 impl Past {
-    /// An error that says which views there are, when this is none.
-    fn known(&self, view: &str) -> Result<(), CliError> {
-        let names = self.views.names();
-        if names.contains(&view) {
-            return Ok(());
-        }
-        let meant = match did_you_mean(view, names.iter().copied()) {
-            none if none.is_empty() => format!("; there are {}", names.join(", ")),
-            meant => meant,
-        };
-        let unknown = EngineError::Unknown(view.to_owned());
-        Err(CliError::new(Exit::NotFound, "unknown_projection", format!("{unknown}{meant}")))
-    }
-
     /// What was found, or an error that offers ids like the one that was not.
     async fn stream<T>(
         &self,
@@ -141,7 +127,7 @@ impl Past {
         at: Option<At>,
         output: Output,
     ) -> Result<(), CliError> {
-        self.known(view)?;
+        known(&self.views, view)?;
         let position = replay::position(&self.pool, at.unwrap_or_default()).await?;
         text::view(output, &self.views.view_at(view, key.as_deref(), position).await?)
     }
@@ -157,7 +143,7 @@ impl Past {
             return Err(CliError::usage(message));
         }
         if let Some(view) = view {
-            self.known(&view)?;
+            known(&self.views, &view)?;
             let events = self.views.changes(&view, key.as_deref(), range).await?;
             let changes = net(&events);
             if !output.is_json() {

@@ -9,7 +9,7 @@ use super::exit::CliError;
 use super::output::Output;
 
 /// A value in a cell.
-fn short(value: &Value) -> String {
+pub(super) fn short(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),

@@ -26,4 +26,5 @@ mod signals;
 mod support;
 mod thread;
 mod tracing;
+mod views;
 mod webhooks;

@@ -298,12 +298,16 @@ impl TryFrom<Row> for Recorded {
     fn try_from(row: Row) -> Result<Self, LogError> {
         let corrupt =
             |what: String| LogError::Corrupt(format!("position {}: {what}", row.position));
-        let event_version = row
-            .event_version
-            .parse()
-            .map_err(|_| corrupt(format!("event version '{}'", row.event_version)))?;
-        let metadata: Metadata = serde_json::from_value(row.metadata)
-            .map_err(|error| corrupt(format!("metadata: {error}")))?;
+        // One event that cannot be read is nobody's reason not to read the others.
+        let mut fault = None;
+        let event_version = row.event_version.parse().unwrap_or_else(|_| {
+            fault = Some(format!("event version '{}'", row.event_version));
+            0
+        });
+        let metadata = serde_json::from_value(row.metadata).unwrap_or_else(|error| {
+            fault = Some(format!("metadata: {error}"));
+            Metadata::default()
+        });
         let micros = row.recorded_at.unix_timestamp_nanos() / 1_000;
         let micros = i64::try_from(micros).map_err(|_| corrupt("recorded_at".to_owned()))?;
         Ok(Self {
@@ -316,6 +320,7 @@ impl TryFrom<Row> for Recorded {
             event_version,
             payload: row.payload,
             metadata,
+            fault,
         })
     }
 }

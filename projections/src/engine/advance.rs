@@ -118,6 +118,7 @@ pub(crate) async fn project_caught(
     projection: &dyn Projection,
     event: &Recorded,
 ) -> Result<(), ProjectError> {
+    event.check()?;
     let outcome = AssertUnwindSafe(projection.project(db, event)).catch_unwind().await;
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());

@@ -72,6 +72,24 @@ pub enum EngineError {
         "projection '{0}' keeps no earlier rows: they are gone, or no rebuild has replaced any"
     )]
     NothingKept(String),
+    /// There are no such rows to hold the live ones against.
+    #[error("projection '{name}' has no such rows; beside the live ones it has: {there}")]
+    NoGeneration {
+        /// The projection.
+        name: String,
+        /// What there is.
+        there: String,
+    },
+    /// Events do not decode, and the rebuild was told to stop then.
+    #[error("{found} events that '{name}' reads do not decode, the first at position {position}")]
+    Unreadable {
+        /// The projection.
+        name: String,
+        /// How many.
+        found: u64,
+        /// Of the first.
+        position: i64,
+    },
     /// The rows to go back to are of other code.
     #[error(
         "the rows that projection '{name}' keeps are of version {kept}, and this program folds version \

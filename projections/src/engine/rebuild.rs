@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::{self, Pace};
 use super::generation::{self, Building};
+use super::preflight::{self, Preflight};
 use super::swap;
 use super::verify::TableComparison;
 use super::{EngineError, Projection, checkpoint, scratch};
@@ -50,6 +51,10 @@ pub struct Rebuild {
     pub keep: Duration,
     /// Stops it between batches; what is built stays, and the next rebuild goes on with it.
     pub token: CancellationToken,
+    /// Told what does not decode before anything is folded.
+    pub preflight: Arc<dyn Fn(&Preflight) + Send + Sync>,
+    /// Stops when something does not decode; otherwise it is parked with what is about the same.
+    pub strict: bool,
     /// Told after every batch.
     pub progress: Arc<dyn Fn(RebuildProgress) + Send + Sync>,
 }
@@ -64,6 +69,8 @@ impl Default for Rebuild {
             anew: false,
             keep: KEEP,
             token: CancellationToken::new(),
+            preflight: Arc::new(|_| ()),
+            strict: false,
             progress: Arc::new(|_| ()),
         }
     }
@@ -90,6 +97,8 @@ pub struct Rebuilt {
     pub swapped: bool,
     /// Events parked by the rebuild.
     pub parked: u64,
+    /// What did not decode before it began.
+    pub preflight: Preflight,
 }
 
 pub(crate) async fn rebuild(
@@ -138,6 +147,7 @@ async fn build_and_swap(
     projection: &Arc<dyn Projection>,
     options: &Rebuild,
 ) -> Result<Rebuilt, EngineError> {
+    let preflight = look_ahead(log, &**projection, options).await?;
     let workers = if projection.splits_by_key() { options.workers.max(1) } else { 1 };
     let anew = options.anew || options.dry_run;
     let mut building = generation::open(log, &**projection, workers, anew).await?;
@@ -152,12 +162,31 @@ async fn build_and_swap(
     } else {
         swap::swap(log, &**projection, &building, options).await?
     };
-    rebuilt.resumed_from = resumed_from;
+    (rebuilt.resumed_from, rebuilt.preflight) = (resumed_from, preflight);
     pace.tell(rebuilt.position, rebuilt.position);
     let (name, position, rows) = (projection.name(), rebuilt.position, rebuilt.rows);
     let swapped = rebuilt.swapped;
     tracing::info!(projection = name, position, rows, swapped, "rebuilt");
     Ok(rebuilt)
+}
+
+/// What does not decode is told before the tables are touched.
+async fn look_ahead(
+    log: &EventLog,
+    projection: &dyn Projection,
+    options: &Rebuild,
+) -> Result<Preflight, EngineError> {
+    let range = (log.head().await?, &options.token);
+    let found = preflight::preflight(log, projection, range).await?;
+    (options.preflight)(&found);
+    match found.events.first() {
+        Some(first) if options.strict => Err(EngineError::Unreadable {
+            name: projection.name().to_owned(),
+            found: found.found,
+            position: first.position,
+        }),
+        Some(_) | None => Ok(found),
+    }
 }
 
 async fn catch_up(

@@ -6,6 +6,7 @@ use super::checkpoint::{self, Checkpoint};
 use super::digest::one_snapshot_in_tx;
 use super::exchange::exchange_in_tx;
 use super::generation::{self, Building, MADE_BY};
+use super::preflight::Preflight;
 use super::rebuild::{Rebuild, Rebuilt};
 use super::room::{self, Room};
 use super::scratch::Scratch;
@@ -77,6 +78,7 @@ pub(crate) async fn swap(
         tables: vec![],
         swapped: true,
         parked: exchanged.parked,
+        preflight: Preflight::default(),
     })
 }
 
@@ -184,5 +186,6 @@ pub(crate) async fn compare(
         tables,
         swapped: false,
         parked,
+        preflight: Preflight::default(),
     })
 }
