@@ -96,9 +96,14 @@ async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
 async fn relay(parts: &SessionParts, topic: &str) -> Result<String, String> {
     let log = parts.commands.executor.log();
     let status = cairn_commands::relay::status(log, topic).await.map_err(|e| e.to_string())?;
-    match status.last_error {
-        Some(why) => Err(format!("{} events behind: {why}", status.lag_events)),
-        None => Ok(format!("{topic} is {} events behind", status.lag_events)),
+    let lag = status.lag_events;
+    match (status.leader, status.last_error) {
+        // Commands do not relay, servers do.
+        (None, _) => Err(format!(
+            "nobody leads: {topic} is {lag} events behind and stays so until a server runs with these brokers"
+        )),
+        (Some(leader), Some(why)) => Err(format!("{leader} leads, {lag} events behind: {why}")),
+        (Some(leader), None) => Ok(format!("{leader} leads, {topic} is {lag} events behind")),
     }
 }
 

@@ -19,6 +19,7 @@ mod outage;
 mod patience;
 mod reader;
 mod rebuild;
+mod relay;
 mod replay;
 mod seal;
 mod settled;

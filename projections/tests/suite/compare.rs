@@ -1,4 +1,6 @@
 //! A live view held against another one: which rows differ, and which event made each of them.
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use cairn_core::{JournalTransaction, Timestamp, chart};
 use cairn_event_log::{NewEvent, Recorded};
@@ -7,6 +9,7 @@ use cairn_projections::engine::{Against, DifferentRow, Interest, Kind, ViewDiff}
 use cairn_projections::ledger::balances::{self, Balances};
 use cairn_projections::{EngineError, ProjectError, Projection, Projector, Rebuild};
 use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
 
 use crate::story::{CURRENCY, UNIT, payment};
 use crate::world::{World, organisation};
@@ -133,6 +136,27 @@ async fn rows_of_older_code_differ_from_the_event_on_that_it_folded_otherwise(po
         said.ends_with(&format!("it has: kept rows of version 1 at position {head}")),
         "{said}"
     );
+    world.close().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_stopped_rebuild_left_is_held_against_the_live_rows(pool: PgPool) {
+    let world = World::new(pool).await;
+    let head = paid(&world).await;
+    let projector = world.caught_up(vec![Box::new(Balances)]).await;
+    let none = projector.compare(balances::NAME, Against::Building, 100).await;
+    assert!(matches!(none, Err(EngineError::NoGeneration { .. })), "{none:?}");
+    let token = CancellationToken::new();
+    let stop = token.clone();
+    let progress = Arc::new(move |_| stop.cancel());
+    let options = Rebuild { batch: 2, token, progress, ..Rebuild::default() };
+    let stopped = projector.rebuild(balances::NAME, &options).await;
+    assert!(matches!(stopped, Err(EngineError::Cancelled)), "{stopped:?}");
+    let found = diff(&projector, Against::Building).await;
+    let sides = (found.live.position, found.against.rows, found.against.position);
+    assert_eq!(sides, (head, "building", 2), "it stopped after its first batch");
+    let expected = [(1, Kind::Changed, Some(3), true), (3, Kind::Added, Some(5), true)];
+    assert_eq!(told(&found.rows), expected);
     world.close().await;
 }
 
