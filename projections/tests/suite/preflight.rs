@@ -91,7 +91,8 @@ async fn a_rebuild_lists_what_does_not_decode_before_it_folds_anything(pool: PgP
     assert_eq!(event_type, "wallet.topped_up");
     assert!(error.contains("position 3") && error.contains("metadata"), "{error}");
     assert_eq!((tried.preflight.found, tried.parked), (2, 3), "with what waits behind them");
-    assert_eq!(told.lock().unwrap().drain(..).collect::<Vec<_>>(), [tried.preflight.clone()]);
+    let said: Vec<_> = told.lock().unwrap().drain(..).collect();
+    assert!(said.len() == 1 && said[0] == tried.preflight, "{said:?}");
 
     let strict = Rebuild { strict: true, ..options.clone() };
     let stopped = projector.rebuild(balances::NAME, &strict).await;
