@@ -33,8 +33,13 @@ pub(super) async fn run(
     Session::run(config, async |parts| {
         let archiver = archiver(&parts, config).ok_or_else(nowhere)?;
         match command {
-            ArchiveCommand::Run(age) => archive(&parts, &archiver, &age, output).await,
-            ArchiveCommand::Status(age) => status(&parts, &archiver, &age, output).await,
+            ArchiveCommand::Run(age) => {
+                archive(&archiver, &policy(&parts, &age, output).await?, output).await
+            }
+            ArchiveCommand::Status(age) => {
+                let policy = policy(&parts, &age, output).await?;
+                output.one(&archiver.standing(&policy).await?)
+            }
             ArchiveCommand::Verify { segment } => verify(&archiver, segment, output).await,
             ArchiveCommand::Restore { segment, .. } => restore(&archiver, segment, output).await,
         }
@@ -54,8 +59,16 @@ fn nowhere() -> CliError {
     CliError::new(Exit::Usage, "no_archive", message)
 }
 
-/// What is archived no reader needs soon: views, processes and relays have all passed it.
-pub(super) async fn policy(parts: &SessionParts, age: &PolicyOfAge) -> Result<Policy, CliError> {
+/// What is archived no reader needs soon: views, processes and relays have all passed it. A view that does not get on keeps what
+/// it has not read.
+async fn policy(
+    parts: &SessionParts,
+    age: &PolicyOfAge,
+    output: Output,
+) -> Result<Policy, CliError> {
+    if let Err(behind) = parts.catch_up(&parts.projector.names()).await {
+        output.say(&behind.to_string());
+    }
     let views =
         parts.projector.status().await.map_err(|error| CliError::failure(error.to_string()))?;
     let views = views.into_iter().map(|view| (format!("view {}", view.name), view.position));
@@ -68,33 +81,18 @@ pub(super) async fn policy(parts: &SessionParts, age: &PolicyOfAge) -> Result<Po
     Ok(Policy { older_than: age.older_than, keep_events: age.keep_events, readers })
 }
 
-async fn archive(
-    parts: &SessionParts,
-    archiver: &Archiver,
-    age: &PolicyOfAge,
-    output: Output,
-) -> Result<(), CliError> {
-    parts.catch_up(&parts.projector.names()).await?;
-    let report = archiver.run(&policy(parts, age).await?).await?;
+async fn archive(archiver: &Archiver, policy: &Policy, output: Output) -> Result<(), CliError> {
+    let report = archiver.run(policy).await?;
     output.one(&report)?;
     if report.segments.is_empty() {
         output.say(&format!(
-            "nothing more is closed than up to position {}, by what is {}; `cairn archive status` shows every bound",
+            "nothing is due: ranges are closed up to position {}, and the narrowest bound is '{}'; `cairn archive status` shows all",
             report.closed_position, report.held_by
         ));
     } else {
         output.say("PostgreSQL uses the room again after its next (auto)vacuum of events; VACUUM FULL events gives it back to the disk, and locks the table meanwhile");
     }
     Ok(())
-}
-
-async fn status(
-    parts: &SessionParts,
-    archiver: &Archiver,
-    age: &PolicyOfAge,
-    output: Output,
-) -> Result<(), CliError> {
-    output.one(&archiver.standing(&policy(parts, age).await?).await?)
 }
 
 async fn verify(archiver: &Archiver, segment: Option<i64>, output: Output) -> Result<(), CliError> {

@@ -1,4 +1,5 @@
 //! The command line: data on stdout, talk on stderr, and exit codes that mean something.
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -10,19 +11,41 @@ use tempfile::TempDir;
 pub struct Shell {
     url: String,
     data: TempDir,
+    more: Vec<(&'static str, String)>,
 }
 
 impl Shell {
     pub fn new(options: &PgConnectOptions) -> Self {
-        Self { url: options.to_url_lossy().into(), data: tempfile::tempdir().unwrap() }
+        Self {
+            url: options.to_url_lossy().into(),
+            data: tempfile::tempdir().unwrap(),
+            more: vec![],
+        }
     }
 
-    pub async fn run(&self, line: &str) -> Said {
+    /// With one more variable in the environment.
+    pub fn with(mut self, name: &'static str, value: String) -> Self {
+        self.more.push((name, value));
+        self
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// What is about to run.
+    pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
         command.args(line.split_whitespace());
         command.env_clear().env("PATH", env!("PATH")).env("USER", "tester");
         command.env("DATABASE_URL", &self.url).env("CAIRN_DATA", self.data.path());
-        command.env("CAIRN_LISTEN", "127.0.0.1:0");
+        command.env("CAIRN_LISTEN", "127.0.0.1:0").envs(self.more.clone());
+        command
+    }
+
+    pub async fn run(&self, line: &str) -> Said {
+        let mut command = self.command(line);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         Said(output)
     }
@@ -209,7 +232,7 @@ async fn a_command_leaves_rows_of_an_older_version_to_a_server(
 #[tokio::test]
 async fn a_database_that_is_not_there_is_said_so() {
     let url = "postgres://postgres@127.0.0.1:9/none".to_owned();
-    let shell = Shell { url, data: tempfile::tempdir().unwrap() };
+    let shell = Shell { url, data: tempfile::tempdir().unwrap(), more: vec![] };
     let said = shell.run("keys list").await;
     assert_eq!(said.code(), 5, "{}", said.talk());
     assert!(said.talk().contains("database_unavailable"));

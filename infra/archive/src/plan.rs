@@ -117,7 +117,7 @@ pub(crate) async fn bounds(
     let mut bounds = vec![
         bound("sealed and published", sealed),
         bound("old enough", old),
-        bound("not among the newest", log.head().await? - policy.keep_events),
+        bound("all but the newest", log.head().await? - policy.keep_events),
     ];
     bounds.extend(policy.readers.iter().map(|reader| bound(&reader.name, reader.position)));
     bounds.iter_mut().for_each(|bound| bound.position = bound.position.max(0));

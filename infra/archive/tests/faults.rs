@@ -187,3 +187,23 @@ async fn the_schema_goes_back_only_when_all_bulk_is_back(pool: PgPool) {
     drop(owner);
     stage.leave().await;
 }
+
+/// The way out that the runbook names.
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn bulk_from_a_backup_comes_back_when_the_objects_are_lost(pool: PgPool) {
+    let stage = set(pool, 16).await;
+    stage.run("CREATE TABLE found AS SELECT position, payload::text AS payload, metadata::text AS metadata FROM events WHERE position > 8").await;
+    let before = common::text(&stage, ALL).await;
+    archiver(&stage).run(&all()).await.unwrap();
+    let objects_before = objects(&stage);
+    fs::remove_file(body(&stage, (9, 16))).unwrap();
+    fs::remove_file(body(&stage, (9, 16)).with_extension("json")).unwrap();
+    let back = "SELECT log_restore(2, array_agg(position), array_agg(payload), array_agg(metadata)) FROM found";
+    assert_eq!(stage.count(back).await, 8);
+    archiver(&stage).restore(Some(1)).await.unwrap();
+    assert_eq!(common::text(&stage, ALL).await, before);
+    archiver(&stage).run(&all()).await.unwrap();
+    assert_eq!(objects(&stage), objects_before);
+    assert!(archiver(&stage).verify(None).await.unwrap().intact);
+    stage.leave().await;
+}

@@ -1,5 +1,6 @@
 //! What we promised the past: old events decode, old logs fold to the same state, and a changed log is noticed.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
+mod archived;
 mod determinism;
 mod events;
 mod export;
