@@ -130,9 +130,10 @@ async fn archive(parts: &SessionParts, config: &Config) -> Result<String, String
     match last {
         None => Ok(format!("nothing is in {} yet", archiver.url())),
         Some(Ok(())) => Ok(format!("{events} events are in {}", archiver.url())),
-        Some(Err(finding)) => {
-            Err(format!("segment {} cannot be read: {}", finding.segment, finding.detail))
-        }
+        Some(Err(finding)) => Err(format!(
+            "segment {} cannot be read: {}: {}",
+            finding.segment, finding.object, finding.detail
+        )),
     }
 }
 

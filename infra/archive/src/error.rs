@@ -17,8 +17,8 @@ pub enum ArchiveError {
     /// Another process is at it.
     #[error("another run is under way; it holds the archive until it ends")]
     Busy,
-    /// What stands in the archive, or in the log, is not what was sealed: nothing is let go.
-    #[error("{object}: position {position}: {why}; nothing was let go")]
+    /// What stands in the archive, or in the log, is not what was sealed: nothing is let go, nothing comes back.
+    #[error("{object}: position {position}: {why}; nothing was moved")]
     Differs {
         /// The object in the archive.
         object: String,

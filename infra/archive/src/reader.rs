@@ -90,8 +90,11 @@ impl SegmentReader {
             why: format!("{} did not answer within {PATIENCE:?}", self.place.url()),
             transient: true,
         };
+        let object = record.object.clone();
+        let named = |why: String| format!("{object}: {why}");
         let body = tokio::time::timeout(PATIENCE, store::body(&self.place, &record));
-        let body = body.await.map_err(late)??;
+        let body = body.await.map_err(late)?;
+        let body = body.map_err(|error| SegmentError { why: named(error.why), ..error })?;
         let first = record.first_position;
         let segment = spawn_blocking(move || {
             let events = store::events(&record, &body)?;
@@ -99,7 +102,8 @@ impl SegmentReader {
                 events.into_iter().map(|event| (event.payload.into(), event.metadata.into()));
             Ok(Arc::new(Segment::new(first, bulk.collect())))
         });
-        let segment = segment.await.map_err(broken)?.map_err(|why: String| broken(why))?;
+        let segment = segment.await.map_err(broken)?;
+        let segment = segment.map_err(|why: String| broken(named(why)))?;
         metrics::counter!("cairn_archive_fetches_total").increment(1);
         metrics::histogram!("cairn_archive_fetch_seconds").record(started.elapsed());
         Ok(segment)

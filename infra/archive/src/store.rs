@@ -10,7 +10,7 @@ pub(crate) async fn body(place: &Place, record: &SegmentRecord) -> Result<Vec<u8
     let found = place.get(&record.object).await;
     let found = found.map_err(|error| SegmentError { why: error.to_string(), transient: true })?;
     let missing = || SegmentError {
-        why: format!("{} is not there, below {}", record.object, place.url()),
+        why: format!("it is not there, below {}", place.url()),
         transient: false,
     };
     found.ok_or_else(missing)
@@ -19,13 +19,13 @@ pub(crate) async fn body(place: &Place, record: &SegmentRecord) -> Result<Vec<u8
 /// The events of a segment, which must be the very bytes that were recorded.
 pub(crate) fn events(record: &SegmentRecord, body: &[u8]) -> Result<Vec<SealedEvent>, String> {
     if segment::digest(body).0[..] != record.digest[..] {
-        return Err(format!("{} is not what was written: its digest is another", record.object));
+        return Err("it is not what was written: its digest is another".to_owned());
     }
-    let events = segment::unpack(body).map_err(|why| format!("{}: {why}", record.object))?;
+    let events = segment::unpack(body)?;
     let due = record.first_position..=record.last_position;
     if due.eq(events.iter().map(|event| event.position)) {
         Ok(events)
     } else {
-        Err(format!("{} does not hold the positions it should", record.object))
+        Err("it does not hold the positions it should".to_owned())
     }
 }

@@ -16,18 +16,13 @@ use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// A server of S3 over a directory, with one bucket.
 struct Store {
     port: u16,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    /// Ends with it.
+    _serving: JoinSet<()>,
 }
 
 async fn serve(root: &Path) -> Store {
@@ -37,17 +32,19 @@ async fn serve(root: &Path) -> Store {
     let service = builder.build();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let task = tokio::spawn(async move {
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut connections = JoinSet::new();
         loop {
             let (socket, _) = listener.accept().await.unwrap();
             let service = service.clone();
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let http = Builder::new(TokioExecutor::new());
                 let _ = http.serve_connection(TokioIo::new(socket), service).await;
             });
         }
     });
-    Store { port, task }
+    Store { port, _serving: serving }
 }
 
 impl Store {
