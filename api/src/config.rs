@@ -170,7 +170,7 @@ fn seal(
     let seconds = number(lookup, seconds, ("60", 86_400))?;
     let url = lookup("CAIRN_SEAL_URL");
     if let Some(value) = url.as_ref().filter(|url| PublishedObjects::open(url, store).is_err()) {
-        let expected = "an address such as file:///srv/seals or s3://bucket/seals";
+        let expected = "an address such as file:///srv/seals or s3://bucket/seals, with all of its store's credentials or none";
         return Err(ConfigError { variable: "CAIRN_SEAL_URL", value: value.clone(), expected });
     }
     let events = ("CAIRN_SEAL_EVENTS", "a number from 1 to 65536");
@@ -194,7 +194,7 @@ fn archive(
     match Place::open(&value, store) {
         Ok(place) => Ok(Some(ArchiverConfig { place, segment_events })),
         Err(_) => {
-            let expected = "an address such as file:///srv/cairn or s3://bucket/cairn";
+            let expected = "an address such as file:///srv/cairn or s3://bucket/cairn, with all of its store's credentials or none";
             Err(ConfigError { variable: "CAIRN_ARCHIVE_URL", value, expected })
         }
     }
@@ -318,6 +318,7 @@ mod tests {
         let read = |url: &'static str| {
             Config::from_lookup(|name| match name {
                 "CAIRN_ARCHIVE_URL" => Some(url.to_owned()),
+                "AWS_ACCESS_KEY_ID" => Some("reader".to_owned()),
                 "AWS_SECRET_ACCESS_KEY" => Some("hush".to_owned()),
                 "AZURE_STORAGE_ACCOUNT_NAME" => Some("account".to_owned()),
                 _ => None,
