@@ -84,6 +84,7 @@ async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
     let mut findings = vec![
         finding("log", log(parts).await, false),
         finding("seal", seal(parts, config).await, false),
+        finding("archive", archive(parts, config).await, false),
         finding("projections", projections(parts).await, false),
         finding("processes", processes(parts).await, false),
     ];
@@ -120,6 +121,25 @@ async fn seal(parts: &SessionParts, config: &Config) -> Result<String, String> {
     let published = sealer.published_blocks().await.map_err(|error| error.to_string())?;
     let (position, lag) = (standing.sealed_position, standing.lag());
     Ok(format!("sealed up to {position}, {lag} events are not yet; {published} blocks published"))
+}
+
+/// How much is archived, and whether the last of it can be read. No archive is no fault, unless something is there.
+async fn archive(parts: &SessionParts, config: &Config) -> Result<String, String> {
+    let Some(archiver) = super::archive::archiver(parts, config) else {
+        return match cairn_archive::archived(parts.pool()).await.map_err(|e| e.to_string())? {
+            0 => Ok("none is configured, and none is needed".to_owned()),
+            events => Err(format!("{events} events are in one: set CAIRN_ARCHIVE_URL")),
+        };
+    };
+    let (events, last) = archiver.last().await.map_err(|error| error.to_string())?;
+    match last {
+        None => Ok(format!("nothing is in {} yet", archiver.url())),
+        Some(Ok(())) => Ok(format!("{events} events are in {}", archiver.url())),
+        Some(Err(finding)) => Err(format!(
+            "segment {} cannot be read: {}: {}",
+            finding.segment, finding.object, finding.detail
+        )),
+    }
 }
 
 async fn projections(parts: &SessionParts) -> Result<String, String> {

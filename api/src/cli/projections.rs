@@ -71,8 +71,8 @@ pub(super) async fn run(
     let command = match command {
         // Only looks, so nothing follows the log meanwhile.
         ProjectionsCommand::Diff(args) => {
-            return Session::read(config, async |pool, views| {
-                projections_diff::run((&pool, &views), args, output).await
+            return Session::read(config, async |log, views| {
+                projections_diff::run((&log, &views), args, output).await
             })
             .await;
         }

@@ -1,9 +1,9 @@
 //! `cairn projections diff`: a live view held against another generation of it, or against what this program folds.
 use cairn_commands::replay;
+use cairn_event_log::EventLog;
 use cairn_projections::engine::{Against, ColumnChange, DifferentRow, Side};
 use cairn_projections::{EngineError, Projector};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 
 use super::exit::{CliError, Exit};
 use super::nearest::did_you_mean;
@@ -12,7 +12,7 @@ use super::projections_args::{Beside, DiffViewArgs};
 use super::replay_text::short;
 
 pub(super) async fn run(
-    (pool, views): (&PgPool, &Projector),
+    (log, views): (&EventLog, &Projector),
     args: DiffViewArgs,
     output: Output,
 ) -> Result<(), CliError> {
@@ -20,7 +20,7 @@ pub(super) async fn run(
     known(views, &name)?;
     let against = match against {
         Beside::Rows(against) => against,
-        Beside::Folded(at) => Against::Position(replay::position(pool, at).await?),
+        Beside::Folded(at) => Against::Position(replay::position(log, at).await?),
     };
     let found = views.compare(&name, against, i64::from(limit)).await?;
     if output.is_json() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cairn_commands::{CommandContext, Commands};
 use cairn_core::OrganisationId;
+use cairn_event_log::EventLog;
 use cairn_projections::{EngineError, Projector};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -59,14 +60,14 @@ impl Session {
     /// Opens the platform for one command that only reads: it gets neither commands nor ports.
     pub async fn read<T, F>(
         config: &Config,
-        command: impl FnOnce(PgPool, Projector) -> F,
+        command: impl FnOnce(EventLog, Projector) -> F,
     ) -> Result<T, CliError>
     where
         F: Future<Output = Result<T, CliError>>,
     {
         let session = Self::open_quietly(config).await?;
-        let pool = session.platform.commands.executor.log().pool().clone();
-        let ended = command(pool, session.platform.projector.clone()).await;
+        let log = session.platform.commands.executor.log().clone();
+        let ended = command(log, session.platform.projector.clone()).await;
         session.close().await;
         ended
     }

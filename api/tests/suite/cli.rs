@@ -1,4 +1,5 @@
 //! The command line: data on stdout, talk on stderr, and exit codes that mean something.
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -15,22 +16,36 @@ pub struct Shell {
 
 impl Shell {
     pub fn new(options: &PgConnectOptions) -> Self {
-        let (data, more) = (tempfile::tempdir().unwrap(), vec![]);
-        Self { url: options.to_url_lossy().into(), data, more }
+        Self {
+            url: options.to_url_lossy().into(),
+            data: tempfile::tempdir().unwrap(),
+            more: vec![],
+        }
     }
 
-    /// The same with one more variable.
+    /// With one more variable in the environment.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.more.push((name, value.into()));
         self
     }
 
-    pub async fn run(&self, line: &str) -> Said {
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// What is about to run.
+    pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
         command.args(line.split_whitespace());
         command.env_clear().env("PATH", env!("PATH")).env("USER", "tester");
         command.env("DATABASE_URL", &self.url).env("CAIRN_DATA", self.data.path());
-        command.env("CAIRN_LISTEN", "127.0.0.1:0").envs(self.more.iter().cloned());
+        command.env("CAIRN_LISTEN", "127.0.0.1:0").envs(self.more.clone());
+        command
+    }
+
+    pub async fn run(&self, line: &str) -> Said {
+        let mut command = self.command(line);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         Said(output)
     }

@@ -6,9 +6,9 @@
 //! Streams are read one after the other, so memory holds a page of events and the state of one stream.
 use std::collections::BTreeMap;
 
+use cairn_event_log::LogSource;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
 
 use super::fold::{self, Fold};
 use super::stones::{self, Place, Stone};
@@ -103,8 +103,8 @@ pub(super) enum Again {
 ///
 /// # Errors
 /// [`ReplayError`]; an event that does not decode ends it.
-pub async fn what_if(pool: &PgPool, wanted: &Decisions) -> Result<WhatIf, ReplayError> {
-    what_if_in_pages(pool, wanted, PAGE).await
+pub async fn what_if(log: &impl LogSource, wanted: &Decisions) -> Result<WhatIf, ReplayError> {
+    what_if_in_pages(log, wanted, PAGE).await
 }
 
 /// Like [`what_if`], reading `page` events at a time; what is found does not depend on it.
@@ -112,7 +112,7 @@ pub async fn what_if(pool: &PgPool, wanted: &Decisions) -> Result<WhatIf, Replay
 /// # Errors
 /// As [`what_if`].
 pub async fn what_if_in_pages(
-    pool: &PgPool,
+    log: &impl LogSource,
     wanted: &Decisions,
     page: i64,
 ) -> Result<WhatIf, ReplayError> {
@@ -120,7 +120,7 @@ pub async fn what_if_in_pages(
     if let Some(name) = of_type.filter(|name| fold::find(name).is_none()) {
         return Err(ReplayError::UnknownType(name.to_owned(), types().join(", ")));
     }
-    let mut reading = stones::reading(pool).await?;
+    let mut reading = stones::reading(log).await?;
     let to = stones::position(&mut reading, wanted.to).await?;
     let mut judge = Judge { from: wanted.from, ..Judge::default() };
     let (mut after, mut command) = (Place::default(), vec![]);

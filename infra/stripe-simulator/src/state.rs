@@ -105,7 +105,10 @@ impl Shared {
         let shared = Self {
             desk: Mutex::new(desk),
             events,
-            client: reqwest::Client::builder().timeout(TIMEOUT).build().map_err(io::Error::other)?,
+            client: reqwest::Client::builder()
+                .timeout(TIMEOUT)
+                .build()
+                .map_err(io::Error::other)?,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cairn_event_log::{EventLog, Recorded};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::generation::Building;
@@ -14,9 +14,9 @@ use super::worker::{Page, Worker};
 use super::{EngineError, Projection};
 
 /// Positions that are read at once.
-const PAGE: i64 = 4_000;
+const PAGE: i64 = 500;
 /// Pages that are read ahead of a worker.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
 /// A stretch ends here at the latest, so that little is lost when the rebuild is killed, and whoever watches it sees it move.
 const STRETCH: Duration = Duration::from_secs(5);
 
@@ -42,10 +42,12 @@ pub(crate) async fn step(
         work.spawn(async move { (index, worker.work(rx).await) });
         pages.push(page);
     }
-    let read = read(log, &**projection, (after, until), pages).await;
+    let mut reader = JoinSet::new();
+    let (log, projection) = (log.clone(), Arc::clone(projection));
+    reader.spawn(async move { read(&log, &*projection, (after, until), pages).await });
     let mut folded: Vec<_> = building.workers.iter().map(|_| None).collect();
     while let Some(ended) = work.join_next().await {
-        let (index, worked) = ended.map_err(|error| EngineError::Stopped(error.to_string()))?;
+        let (index, worked) = ended.map_err(stopped)?;
         folded[index] = Some(worked);
     }
     for (position, worked) in building.workers.iter_mut().zip(folded.into_iter().flatten()) {
@@ -56,7 +58,15 @@ pub(crate) async fn step(
             building.careful_until = until;
         }
     }
-    read
+    match reader.join_next().await {
+        Some(read) => read.map_err(stopped)?,
+        None => Ok(()),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn stopped(error: JoinError) -> EngineError {
+    EngineError::Stopped(error.to_string())
 }
 
 /// Reads a stretch page by page and gives each worker its share. A worker that is gone says itself why.

@@ -113,7 +113,7 @@ pub(crate) async fn compare(
         Some(live) => Side { rows: "live", version: live.version, position: live.position },
         None => Side { rows: "live", version: projection.version(), position: 0 },
     };
-    let mut past = Past { db: &mut tx, projection, position: 0 };
+    let mut past = Past { log, db: &mut tx, projection, position: 0 };
     let (schema, other) = match against {
         Against::Position(position) => {
             past.fold_to(position).await?;

@@ -23,8 +23,8 @@ impl ProjectError {
     #[must_use]
     pub fn is_poison(&self) -> bool {
         match self {
-            // Later code will fold it; parked, it would be missing from the view until somebody looks.
-            Self::Event(LogError::Newer { .. }) => false,
+            // Later code will fold it, and an archive comes back; parked, it would be missing from the view until somebody looks.
+            Self::Event(LogError::Newer { .. } | LogError::Segment { .. }) => false,
             Self::Event(error) => !error.is_transient(),
             Self::Inconsistent(_) | Self::Panicked(_) => true,
             Self::Database(error) => is_data_error(error),

@@ -34,8 +34,8 @@ mod watchdog;
 mod worker;
 
 pub use actions::{Action, NewAction};
-pub use compare::{Against, DifferentRow, FirstEvent, Side, ViewDiff};
 pub use changes::Changes;
+pub use compare::{Against, DifferentRow, FirstEvent, Side, ViewDiff};
 pub use digest::Digest;
 pub(crate) use digest::one_snapshot_in_tx;
 pub use error::{EngineError, ProjectError};

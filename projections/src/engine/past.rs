@@ -160,7 +160,7 @@ pub(crate) async fn view_at(
     scratch::copy_tables(&mut db, projection).await?;
     let mut tx = db.begin_with(READ_ONLY).await?;
     one_snapshot_in_tx(&mut tx).await?;
-    let mut past = Past { db: &mut tx, projection, position: 0 };
+    let mut past = Past { log, db: &mut tx, projection, position: 0 };
     past.fold_to(position).await?;
     let mut tables = vec![];
     for table in projection.tables() {
@@ -186,7 +186,7 @@ pub(crate) async fn changes(
     let keys = noted_tables(&mut db, projection).await?;
     let mut tx = db.begin_with(READ_ONLY).await?;
     one_snapshot_in_tx(&mut tx).await?;
-    let mut past = Past { db: &mut tx, projection, position: 0 };
+    let mut past = Past { log, db: &mut tx, projection, position: 0 };
     past.fold_to(from).await?;
     let mut changes = vec![];
     while past.position < to {
@@ -229,6 +229,7 @@ fn is_of(row: &str, key: Option<&str>) -> bool {
 
 /// A fold under way, in a read-only transaction.
 pub(crate) struct Past<'c> {
+    pub log: &'c EventLog,
     pub db: &'c mut PgConnection,
     pub projection: &'c dyn Projection,
     pub position: i64,
@@ -238,7 +239,7 @@ impl Past<'_> {
     async fn events(&mut self, until: i64) -> Result<Vec<Recorded>, EngineError> {
         let types = self.projection.interest().types();
         let range = (self.position, until);
-        Ok(EventLog::read_types_in_tx(self.db, range, types.as_deref()).await?)
+        Ok(self.log.read_types_in_tx(self.db, range, types.as_deref()).await?)
     }
 
     async fn fold(&mut self, events: &[Recorded], until: i64) -> Result<(), EngineError> {

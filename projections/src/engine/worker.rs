@@ -14,7 +14,7 @@ use super::store::Store;
 use super::{EngineError, Projection, generation};
 
 /// Rows that the last so many pages asked for are kept: what is busy stays so for a while.
-const KEPT_PAGES: u32 = 3;
+const KEPT_PAGES: u32 = 24;
 
 /// A worker's share of a page of the log.
 pub(crate) struct Page {

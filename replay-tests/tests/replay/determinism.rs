@@ -30,7 +30,7 @@ pub async fn folded(projector: &Projector, position: i64) {
 }
 
 /// The digest of every view, in the order of their names.
-async fn digests(projector: &Projector) -> Vec<(&'static str, i64, u64, String)> {
+pub async fn digests(projector: &Projector) -> Vec<(&'static str, i64, u64, String)> {
     let mut digests = vec![];
     for name in projector.names() {
         let digest = projector.digest(name).await.unwrap();
@@ -40,7 +40,7 @@ async fn digests(projector: &Projector) -> Vec<(&'static str, i64, u64, String)>
 }
 
 /// Takes every view back to its beginning.
-async fn forget(pool: &PgPool) {
+pub async fn forget(pool: &PgPool) {
     for projection in cairn_projections::all() {
         let tables = projection.tables().join(", ");
         sqlx::query(&format!("TRUNCATE {tables}")).execute(pool).await.unwrap();

@@ -105,6 +105,9 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         "infra/sealer" if !matches!(ours?, "event-log" | "seal") => {
             Some("the sealer knows the log and what a seal is")
         }
+        "infra/archive" if !matches!(ours?, "event-log" | "seal" | "sealer") => {
+            Some("the archive knows the log and its seals")
+        }
         "infra/xtask" if ours? != "cluster" => Some("xtask stays quick to compile"),
         "replay-tests" if ours? == "api" => Some("replay tests know everything but the api"),
         _ if room.starts_with("infra/") && ours? == "api" => Some("only main knows the api"),

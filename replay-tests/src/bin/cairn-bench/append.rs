@@ -80,7 +80,6 @@ pub async fn run(
     Ok(measured)
 }
 
-
 async fn open_stock(cluster: &Cluster, name: &str) -> Result<PgPool, Failure> {
     cluster.create_database(name)?;
     let options = PgConnectOptions::from_str(&cluster.url(name))?;

@@ -126,7 +126,8 @@ impl Caller {
             json!({ "amount": "500000.00", "currency": "USD", "payment_method": "pm_card_visa" });
         let paid = self.post("/v1/top-ups", "money", &body).await?;
         self.top_up = text(&paid, "top_up_id").ok_or("no top-up")?;
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB6NDJ3IX4iL9qqcEXRqPrgAwn0kQ0IJc6cj4vG6OQZ1";
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB6NDJ3IX4iL9qqcEXRqPrgAwn0kQ0IJc6cj4vG6OQZ1";
         let body = json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": key });
         let deadline = Instant::now() + PATIENCE;
         while self.get("/v1/balance").await?["items"].as_array().is_none_or(Vec::is_empty) {
@@ -227,11 +228,7 @@ async fn reads(
     .await
 }
 
-async fn refunds(
-    shop: &Arc<Vec<Caller>>,
-    callers: usize,
-    span: Duration,
-) -> Result<Cell, Failure> {
+async fn refunds(shop: &Arc<Vec<Caller>>, callers: usize, span: Duration) -> Result<Cell, Failure> {
     let shop = Arc::clone(shop);
     measure((callers, 1), span, move |caller, number| {
         let shop = Arc::clone(&shop);

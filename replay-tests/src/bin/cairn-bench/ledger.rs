@@ -79,7 +79,8 @@ pub async fn run(
     let log = open_cairn(cluster).await?;
     let owner = stage::owner(cluster, "cairn").await?;
     allow_pairs(&owner).await?;
-    let bench = Bench { executor: Executor::new(log.clone()), owner, span, cells: AtomicU64::new(0) };
+    let bench =
+        Bench { executor: Executor::new(log.clone()), owner, span, cells: AtomicU64::new(0) };
     make_segments(&bench.owner).await?;
     say("funding 1,000 wallets");
     bench.fund().await?;

@@ -98,7 +98,8 @@ impl Load {
 fn main() -> Result<(), Failure> {
     match Bench::parse() {
         Bench::Append(load) => {
-            let work = async |cluster: &Cluster| append::run(cluster, &load.callers, load.span()).await;
+            let work =
+                async |cluster: &Cluster| append::run(cluster, &load.callers, load.span()).await;
             load.print(&on_a_cluster(load.directory.as_ref(), work)?)
         }
         Bench::Ledger(Ledger { load, peers }) => {

@@ -148,7 +148,7 @@ async fn rebuild(
         let reached = Arc::clone(reached);
         let progress = Arc::new(move |at: RebuildProgress| {
             if at.position >= events {
-                drop(reached.set(started.elapsed()));
+                reached.get_or_init(|| started.elapsed());
             }
         });
         Rebuild { workers, anew: true, keep: Duration::ZERO, progress, ..Rebuild::default() }

@@ -1,7 +1,5 @@
 //! The smallest aggregate that moves money: a till, whose every fact is one journal transaction. The books alone guard it.
-use cairn_core::{
-    BookEntry, Decider, JournalTransaction, Refusal, cqrs_aggregate, domain_event,
-};
+use cairn_core::{BookEntry, Decider, JournalTransaction, Refusal, cqrs_aggregate, domain_event};
 use serde::{Deserialize, Serialize};
 
 /// Money was moved.
