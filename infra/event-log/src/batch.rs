@@ -118,6 +118,17 @@ pub(crate) enum Verdict {
     Known,
 }
 
+impl Verdict {
+    /// As the database puts it; `done` is what was written if it was.
+    fn of(said: &str, done: Appended) -> Self {
+        match said {
+            "known" => Self::Known,
+            "stale" => Self::Settled(Appended::Stale),
+            _ => Self::Settled(done),
+        }
+    }
+}
+
 /// Appends a batch in one round trip and one transaction. No two requests may share a stream or a command id.
 ///
 /// Returns a verdict for each request, and the head of the log.
@@ -184,18 +195,10 @@ pub(crate) async fn append(
         return Err(LogError::Corrupt(format!("{sent} requests were answered {got} times")));
     }
     let head = rows.last().map_or(0, |row| row.head);
-    let verdicts = rows
-        .iter()
-        .zip(batch)
-        .zip(&columns.counts)
-        .map(|((row, request), count)| match row.verdict.as_str() {
-            "known" => Verdict::Known,
-            "stale" => Verdict::Settled(Appended::Stale),
-            _ => Verdict::Settled(Appended::Done {
-                position: row.head,
-                sequence: request.expected_sequence + i64::from(*count),
-            }),
-        })
-        .collect();
-    Ok((verdicts, head))
+    let verdicts = rows.into_iter().zip(batch.iter().zip(&columns.counts));
+    let verdicts = verdicts.map(|(row, (request, count))| {
+        let sequence = request.expected_sequence + i64::from(*count);
+        Verdict::of(&row.verdict, Appended::Done { position: row.head, sequence })
+    });
+    Ok((verdicts.collect(), head))
 }
