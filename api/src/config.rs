@@ -14,6 +14,7 @@
 //! | `CAIRN_SEAL_SECONDS` | a block is sealed at the latest when its first event is so old, 1 to 86,400 | 60 |
 //! | `CAIRN_SEAL_FILE` | the file that seals are published to | `seal/published.ndjson` in the data directory |
 //! | `CAIRN_SEAL_URL` | a place in an object store that they are published to as well, such as `file:///srv/seals` | none |
+//! | `CAIRN_PRIVACY_KEY` | the file with the master key of personal data | `keys/privacy.key` in the data directory |
 //! | `CAIRN_KAFKA_BROKERS` | Kafka brokers that public events go to, `host:port` separated by commas | nothing is relayed |
 //! | `CAIRN_KAFKA_TOPIC` | the topic they go to | `cairn.events` |
 //! | `CAIRN_KAFKA_SOURCE` | names this Cairn in them | `/cairn` |
@@ -49,6 +50,8 @@ pub struct Config {
     pub stripe: Option<StripeConfig>,
     /// How the log is sealed.
     pub seal: SealerConfig,
+    /// The file with the master key of personal data.
+    pub privacy_key: PathBuf,
     /// Where public events go, or `None`.
     pub kafka: Option<KafkaConfig>,
     /// Names this Cairn in public events.
@@ -89,7 +92,8 @@ impl Config {
     pub fn within(&self, data: &Path) -> Self {
         let (keys, file) = (data.join("keys"), data.join(SEAL_FILE));
         let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
-        Self { data: data.to_owned(), seal, kafka: None, ..self.clone() }
+        let privacy_key = data.join(PRIVACY_KEY);
+        Self { data: data.to_owned(), seal, privacy_key, kafka: None, ..self.clone() }
     }
 
     /// From any lookup.
@@ -126,6 +130,8 @@ impl Config {
         Ok(Self {
             database_url: lookup("DATABASE_URL"),
             seal: seal(&data, &lookup)?,
+            privacy_key: lookup("CAIRN_PRIVACY_KEY")
+                .map_or_else(|| data.join(PRIVACY_KEY), PathBuf::from),
             data,
             listen,
             public_url: lookup("CAIRN_PUBLIC_URL"),
@@ -147,6 +153,7 @@ impl Config {
 
 /// In the data directory.
 const SEAL_FILE: &str = "seal/published.ndjson";
+const PRIVACY_KEY: &str = "keys/privacy.key";
 
 fn seal(
     data: &Path,
@@ -244,11 +251,12 @@ mod tests {
         let config = Config::from_lookup(|name| match name {
             "CAIRN_SEAL_URL" => Some("file:///srv/seals".to_owned()),
             "CAIRN_KAFKA_BROKERS" => Some("localhost:9092".to_owned()),
+            "CAIRN_PRIVACY_KEY" => Some("/etc/cairn/privacy.key".to_owned()),
             _ => None,
         });
         let own = config.unwrap().within(std::path::Path::new("/demo"));
         assert!(own.kafka.is_none() && own.seal.url.is_none());
-        for path in [&own.data, &own.seal.keys, &own.seal.file] {
+        for path in [&own.data, &own.seal.keys, &own.seal.file, &own.privacy_key] {
             assert!(path.starts_with("/demo"), "{path:?}");
         }
     }

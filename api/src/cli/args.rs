@@ -10,6 +10,7 @@ use clap_complete::Shell;
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::output::Format;
+pub use super::privacy_args::{EraseArgs, PrivacyCommand};
 use super::projections_args::ProjectionsCommand;
 use crate::http::compute::without_comment;
 
@@ -72,6 +73,9 @@ pub enum Command {
     Process(ProcessCommand),
     /// The audit trail, and the seal that shows it is whole.
     Audit(AuditArgs),
+    /// Personal data: who can still be read, and the erasure of who wants to be forgotten.
+    #[command(subcommand)]
+    Privacy(PrivacyCommand),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
     /// The whole story, on real parts. It always has a private PostgreSQL of its own, whatever `DATABASE_URL` says.

@@ -1,4 +1,5 @@
 //! The command line: data on stdout, talk on stderr, and exit codes that mean something.
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -10,11 +11,22 @@ use tempfile::TempDir;
 pub struct Shell {
     url: String,
     data: TempDir,
+    master_key: Option<PathBuf>,
 }
 
 impl Shell {
     pub fn new(options: &PgConnectOptions) -> Self {
-        Self { url: options.to_url_lossy().into(), data: tempfile::tempdir().unwrap() }
+        let (url, data) = (options.to_url_lossy().into(), tempfile::tempdir().unwrap());
+        Self { url, data, master_key: None }
+    }
+
+    /// The same, beside somebody who has a master key already.
+    pub fn with_master_key(self, path: PathBuf) -> Self {
+        Self { master_key: Some(path), ..self }
+    }
+
+    pub fn data(&self) -> &Path {
+        self.data.path()
     }
 
     pub async fn run(&self, line: &str) -> Said {
@@ -23,6 +35,9 @@ impl Shell {
         command.env_clear().env("PATH", env!("PATH")).env("USER", "tester");
         command.env("DATABASE_URL", &self.url).env("CAIRN_DATA", self.data.path());
         command.env("CAIRN_LISTEN", "127.0.0.1:0");
+        if let Some(path) = &self.master_key {
+            command.env("CAIRN_PRIVACY_KEY", path);
+        }
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         Said(output)
     }
@@ -209,7 +224,7 @@ async fn a_command_leaves_rows_of_an_older_version_to_a_server(
 #[tokio::test]
 async fn a_database_that_is_not_there_is_said_so() {
     let url = "postgres://postgres@127.0.0.1:9/none".to_owned();
-    let shell = Shell { url, data: tempfile::tempdir().unwrap() };
+    let shell = Shell { url, data: tempfile::tempdir().unwrap(), master_key: None };
     let said = shell.run("keys list").await;
     assert_eq!(said.code(), 5, "{}", said.talk());
     assert!(said.talk().contains("database_unavailable"));

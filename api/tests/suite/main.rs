@@ -17,6 +17,7 @@ mod load;
 mod openapi;
 mod outage;
 mod patience;
+mod privacy;
 mod reader;
 mod rebuild;
 mod replay;

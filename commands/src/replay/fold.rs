@@ -1,9 +1,9 @@
 //! Any aggregate by its name: decode, check, fold.
 use cairn_catalog::Sku;
 use cairn_compute::Allocation;
-use cairn_core::{BookEntry, Decider, DomainEvent, StoredEvent, Text, Texts};
+use cairn_core::{BookEntry, Decider, DomainEvent, StoredEvent, Subject, Text, Texts};
 use cairn_fleet::Node;
-use cairn_identity::ApiKey;
+use cairn_identity::{ApiKey, Erasure};
 use cairn_ledger::Wallet;
 use cairn_operations::Intervention;
 use cairn_payments::{Payment, Refund};
@@ -11,30 +11,33 @@ use cairn_payments::{Payment, Refund};
 use super::stones::Stone;
 
 /// A stream while it is folded.
-pub(super) trait Fold: Send {
+pub(crate) trait Fold: Send {
     /// Adds the next fact and says what it writes into the books; an error names what is wrong with the stored event.
     fn add(&mut self, stone: &Stone) -> Result<Option<BookEntry>, String>;
     /// The state so far.
     fn state(&self) -> serde_json::Value;
+    /// Whose are the personal texts in its facts.
+    fn subject(&self) -> Option<Subject>;
     /// The state, if this is a wallet.
     fn wallet(&self) -> Option<&Wallet>;
 }
 
 type Start = fn() -> Box<dyn Fold>;
 /// What the text at a path of an event's payload is.
-pub(super) type TextAt = fn(&str) -> Option<Text>;
+pub(crate) type TextAt = fn(&str) -> Option<Text>;
 
 /// An aggregate by its name.
-pub(super) struct Type {
+pub(crate) struct Type {
     pub name: &'static str,
     start: Start,
     pub text: TextAt,
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 8] = [
+pub(super) static TYPES: [Type; 9] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
+    entry::<Erasure>(),
     entry::<Intervention>(),
     entry::<Node>(),
     entry::<Payment>(),
@@ -43,18 +46,15 @@ pub(super) static TYPES: [Type; 8] = [
     entry::<Wallet>(),
 ];
 
-const fn entry<A: Decider>() -> Type
-where
-    A::Event: Texts,
-{
+const fn entry<A: Decider>() -> Type {
     Type { name: A::TYPE, start: || Box::new(Stream::<A>(A::default())), text: A::Event::text }
 }
 
-pub(super) fn find(aggregate_type: &str) -> Option<&'static Type> {
+pub(crate) fn find(aggregate_type: &str) -> Option<&'static Type> {
     TYPES.iter().find(|found| found.name == aggregate_type)
 }
 
-pub(super) fn start(aggregate_type: &str) -> Option<Box<dyn Fold>> {
+pub(crate) fn start(aggregate_type: &str) -> Option<Box<dyn Fold>> {
     find(aggregate_type).map(|found| (found.start)())
 }
 
@@ -83,6 +83,10 @@ impl<A: Decider> Fold for Stream<A> {
 
     fn state(&self) -> serde_json::Value {
         serde_json::to_value(&self.0).unwrap_or_default()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.0.subject()
     }
 
     fn wallet(&self) -> Option<&Wallet> {

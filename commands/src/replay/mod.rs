@@ -10,11 +10,11 @@
 mod books;
 mod diff;
 mod export;
-mod fold;
+pub(crate) mod fold;
 mod mask;
 mod report;
 mod state;
-mod stones;
+pub(crate) mod stones;
 mod timeline;
 mod verify;
 

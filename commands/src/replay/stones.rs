@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{At, ReplayError};
 
 /// One event of the log, undecoded.
-pub(super) struct Stone {
+pub(crate) struct Stone {
     pub position: i64,
     pub recorded_at: OffsetDateTime,
     pub aggregate_type: String,
@@ -39,12 +39,12 @@ pub(crate) fn instant(at: Timestamp) -> OffsetDateTime {
 }
 
 /// A transaction that sees one moment of the database and that the server holds to be read-only.
-pub(super) async fn reading(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+pub(crate) async fn reading(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
     pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
 }
 
 /// The last position at a point of the log.
-pub(super) async fn position(connection: &mut PgConnection, at: At) -> Result<i64, ReplayError> {
+pub(crate) async fn position(connection: &mut PgConnection, at: At) -> Result<i64, ReplayError> {
     let head = sqlx::query_scalar!("SELECT position FROM log_head").fetch_one(&mut *connection);
     let head = head.await?;
     let time = match at {
@@ -69,7 +69,7 @@ pub(super) async fn position(connection: &mut PgConnection, at: At) -> Result<i6
 }
 
 /// One stream up to a point.
-pub(super) async fn of_stream(
+pub(crate) async fn of_stream(
     connection: &mut PgConnection,
     (aggregate_type, aggregate_id): (&str, &str),
     at: At,
@@ -98,7 +98,7 @@ pub(super) async fn of_stream(
 }
 
 /// The next page of the whole log.
-pub(super) async fn page(
+pub(crate) async fn page(
     connection: &mut PgConnection,
     after: i64,
     limit: i64,

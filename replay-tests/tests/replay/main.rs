@@ -7,4 +7,5 @@ mod log;
 mod past;
 mod state;
 mod story;
+mod story_people;
 mod tampering;

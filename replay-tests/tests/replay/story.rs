@@ -6,19 +6,21 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, Decider, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
-    Resources, StoredEvent, Timestamp,
+    Resources, StoredEvent, Subject, Timestamp,
 };
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
 use cairn_fleet::{
     Comparison, Finding, FindingKind, Link, LogSays, Node, NodeCommand, NodeFacts, Policy, Usage,
 };
-use cairn_identity::{ApiKey, ApiKeyCommand, Role};
+use cairn_identity::{ApiKey, ApiKeyCommand, Erasure, Role};
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
-use cairn_operations::{Intervention, InterventionCommand, Verb};
+use cairn_operations::Intervention;
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
+
+use super::story_people::{erasure, intervention};
 
 const UNIT: i64 = 1_000_000_000;
 pub const ORGANISATION: OrganisationId = OrganisationId::from_bits(1 << 80);
@@ -112,6 +114,7 @@ macro_rules! for_aggregate {
         match $name {
             Allocation::TYPE => $run::<Allocation>($($argument),*),
             ApiKey::TYPE => $run::<ApiKey>($($argument),*),
+            Erasure::TYPE => $run::<Erasure>($($argument),*),
             Intervention::TYPE => $run::<Intervention>($($argument),*),
             Node::TYPE => $run::<Node>($($argument),*),
             Payment::TYPE => $run::<Payment>($($argument),*),
@@ -139,7 +142,7 @@ fn static_type(name: &str) -> &'static str {
     for_aggregate!(name, of,)
 }
 
-fn at(secs: i64) -> Timestamp {
+pub fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(1_790_000_000 + secs)
 }
 
@@ -148,7 +151,7 @@ fn resources(n: u32) -> Resources {
     Resources { cpu_millis: 250 * n, memory_bytes: bytes, disk_bytes: bytes, pids_max: 32 * n }
 }
 
-fn text(text: &str) -> String {
+pub fn text(text: &str) -> String {
     text.to_owned()
 }
 
@@ -172,6 +175,8 @@ pub fn story() -> Vec<Told> {
     teller.tell::<Intervention>("intent-1", intervention());
     teller.tell::<Sku>("small", [SkuCommand::Retire { at: at(900) }]);
     teller.tell::<Node>(&NodeId::from_bits(2).to_string(), late_node());
+    let forgotten = Subject::organisation(OrganisationId::from_bits(9));
+    teller.tell::<Erasure>(forgotten.as_str(), erasure(&forgotten));
     teller.told
 }
 
@@ -485,15 +490,4 @@ fn failure() -> Vec<AllocationCommand> {
 fn rejection() -> [AllocationCommand; 2] {
     let (code, message) = (text("no_capacity"), text("no node has room"));
     [requested(3, None), AllocationCommand::Reject { code, message, at: at(6) }]
-}
-
-fn intervention() -> [InterventionCommand; 2] {
-    let call = InterventionCommand::Call {
-        process: text("rent_node"),
-        key: text("alloc_1"),
-        intent: text("teardown"),
-        error: text("timeout"),
-        at: at(15),
-    };
-    [call, InterventionCommand::Resolve { verb: Verb::Retry, reason: text("back"), at: at(16) }]
 }
