@@ -13,7 +13,10 @@
 //! | `CAIRN_SEAL_EVENTS` | most events of a sealed block, 1 to 65,536 | 1,024 |
 //! | `CAIRN_SEAL_SECONDS` | a block is sealed at the latest when its first event is so old, 1 to 86,400 | 60 |
 //! | `CAIRN_SEAL_FILE` | the file that seals are published to | `seal/published.ndjson` in the data directory |
-//! | `CAIRN_SEAL_URL` | a place in an object store that they are published to as well, such as `file:///srv/seals` | none |
+//! | `CAIRN_SEAL_URL` | a place in an object store that they are published to as well, such as `file:///srv/seals` or `s3://bucket/seals` | none |
+//! | `CAIRN_ARCHIVE_URL` | a place in an object store that `cairn archive run` moves old events to, such as `s3://bucket/cairn` | nothing is archived |
+//! | `CAIRN_ARCHIVE_SEGMENT_EVENTS` | most events of one object there, 1 to 65,536 | 8,192 |
+//! | `AWS_…`, `GOOGLE_…`, `AZURE_…` | credentials and endpoints of object stores, as the vendors' own tools read them ([`STORE_VARIABLES`]) | what the machine itself is given |
 //! | `CAIRN_PRIVACY_KEY` | the file with the master key of personal data | `keys/privacy.key` in the data directory |
 //! | `CAIRN_KAFKA_BROKERS` | Kafka brokers that public events go to, `host:port` separated by commas | nothing is relayed |
 //! | `CAIRN_KAFKA_TOPIC` | the topic they go to | `cairn.events` |
@@ -24,8 +27,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cairn_archive::ArchiverConfig;
 use cairn_kafka::KafkaConfig;
-use cairn_sealer::{PublishedObjects, SealerConfig};
+#[cfg(doc)]
+use cairn_sealer::STORE_VARIABLES;
+use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
 
@@ -52,6 +58,10 @@ pub struct Config {
     pub seal: SealerConfig,
     /// The file with the master key of personal data.
     pub privacy_key: PathBuf,
+    /// Where old events go, or `None`.
+    pub archive: Option<ArchiverConfig>,
+    /// What the environment says of object stores.
+    pub store: StoreOptions,
     /// Where public events go, or `None`.
     pub kafka: Option<KafkaConfig>,
     /// Names this Cairn in public events.
@@ -87,13 +97,14 @@ impl Config {
         Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    /// The same for another log, with its data in a directory of its own: nothing of it is sealed or told anywhere else.
+    /// The same for another log, with its data in a directory of its own: nothing of it is sealed, kept or told anywhere else.
     #[must_use]
     pub fn within(&self, data: &Path) -> Self {
         let (keys, file) = (data.join("keys"), data.join(SEAL_FILE));
         let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
         let privacy_key = data.join(PRIVACY_KEY);
-        Self { data: data.to_owned(), seal, privacy_key, kafka: None, ..self.clone() }
+        let (archive, kafka) = (None, None);
+        Self { data: data.to_owned(), seal, privacy_key, archive, kafka, ..self.clone() }
     }
 
     /// From any lookup.
@@ -127,11 +138,14 @@ impl Config {
             api_base: lookup("STRIPE_API_BASE"),
         });
         let data = PathBuf::from(or("CAIRN_DATA", ".cairn"));
+        let store = StoreOptions::from_lookup(&lookup);
         Ok(Self {
             database_url: lookup("DATABASE_URL"),
-            seal: seal(&data, &lookup)?,
             privacy_key: lookup("CAIRN_PRIVACY_KEY")
                 .map_or_else(|| data.join(PRIVACY_KEY), PathBuf::from),
+            seal: seal(&data, &lookup, &store)?,
+            archive: archive(&lookup, &store)?,
+            store,
             data,
             listen,
             public_url: lookup("CAIRN_PUBLIC_URL"),
@@ -158,27 +172,52 @@ const PRIVACY_KEY: &str = "keys/privacy.key";
 fn seal(
     data: &Path,
     lookup: &impl Fn(&str) -> Option<String>,
+    store: &StoreOptions,
 ) -> Result<SealerConfig, ConfigError> {
-    let number = |variable: &'static str, default: &str, most: u32, expected: &'static str| {
-        let value = lookup(variable).unwrap_or_else(|| default.to_owned());
-        let number: u32 = parse(variable, &value, expected)?;
-        let fits = (1..=most).contains(&number);
-        fits.then_some(number).ok_or(ConfigError { variable, value, expected })
-    };
-    let seconds =
-        number("CAIRN_SEAL_SECONDS", "60", 86_400, "a number of seconds from 1 to 86400")?;
+    let seconds = ("CAIRN_SEAL_SECONDS", "a number of seconds from 1 to 86400");
+    let seconds = number(lookup, seconds, ("60", 86_400))?;
     let url = lookup("CAIRN_SEAL_URL");
-    if let Some(value) = url.as_ref().filter(|url| PublishedObjects::open(url).is_err()) {
-        let expected = "an address such as file:///srv/seals";
+    if let Some(value) = url.as_ref().filter(|url| PublishedObjects::open(url, store).is_err()) {
+        let expected = "an address such as file:///srv/seals or s3://bucket/seals, with all of its store's credentials or none";
         return Err(ConfigError { variable: "CAIRN_SEAL_URL", value: value.clone(), expected });
     }
+    let events = ("CAIRN_SEAL_EVENTS", "a number from 1 to 65536");
     Ok(SealerConfig {
         keys: data.join("keys"),
-        events_max: number("CAIRN_SEAL_EVENTS", "1024", 65_536, "a number from 1 to 65536")?,
+        events_max: number(lookup, events, ("1024", 65_536))?,
         after: Duration::from_secs(seconds.into()),
         file: lookup("CAIRN_SEAL_FILE").map_or_else(|| data.join(SEAL_FILE), PathBuf::from),
         url,
+        store: store.clone(),
     })
+}
+
+fn archive(
+    lookup: &impl Fn(&str) -> Option<String>,
+    store: &StoreOptions,
+) -> Result<Option<ArchiverConfig>, ConfigError> {
+    let events = ("CAIRN_ARCHIVE_SEGMENT_EVENTS", "a number from 1 to 65536");
+    let segment_events = number(lookup, events, ("8192", 65_536))?;
+    let Some(value) = lookup("CAIRN_ARCHIVE_URL") else { return Ok(None) };
+    match Place::open(&value, store) {
+        Ok(place) => Ok(Some(ArchiverConfig { place, segment_events })),
+        Err(_) => {
+            let expected = "an address such as file:///srv/cairn or s3://bucket/cairn, with all of its store's credentials or none";
+            Err(ConfigError { variable: "CAIRN_ARCHIVE_URL", value, expected })
+        }
+    }
+}
+
+/// A number from 1 to the most there may be.
+fn number(
+    lookup: &impl Fn(&str) -> Option<String>,
+    (variable, expected): (&'static str, &'static str),
+    (default, most): (&str, u32),
+) -> Result<u32, ConfigError> {
+    let value = lookup(variable).unwrap_or_else(|| default.to_owned());
+    let number: u32 = parse(variable, &value, expected)?;
+    let fits = (1..=most).contains(&number);
+    fits.then_some(number).ok_or(ConfigError { variable, value, expected })
 }
 
 fn pool_size(value: &str) -> Result<u32, ConfigError> {
@@ -250,12 +289,13 @@ mod tests {
     fn another_log_is_sealed_next_to_its_data_and_told_nobody() {
         let config = Config::from_lookup(|name| match name {
             "CAIRN_SEAL_URL" => Some("file:///srv/seals".to_owned()),
+            "CAIRN_ARCHIVE_URL" => Some("file:///srv/archive".to_owned()),
             "CAIRN_KAFKA_BROKERS" => Some("localhost:9092".to_owned()),
             "CAIRN_PRIVACY_KEY" => Some("/etc/cairn/privacy.key".to_owned()),
             _ => None,
         });
         let own = config.unwrap().within(std::path::Path::new("/demo"));
-        assert!(own.kafka.is_none() && own.seal.url.is_none());
+        assert!(own.kafka.is_none() && own.seal.url.is_none() && own.archive.is_none());
         for path in [&own.data, &own.seal.keys, &own.seal.file, &own.privacy_key] {
             assert!(path.starts_with("/demo"), "{path:?}");
         }
@@ -273,10 +313,33 @@ mod tests {
             ("CAIRN_SEAL_EVENTS", "65537"),
             ("CAIRN_SEAL_SECONDS", "never"),
             ("CAIRN_SEAL_URL", "nowhere"),
+            ("CAIRN_SEAL_URL", "memory:///"),
+            ("CAIRN_ARCHIVE_URL", "nowhere"),
+            ("CAIRN_ARCHIVE_SEGMENT_EVENTS", "0"),
         ] {
             let error = Config::from_lookup(|name| (name == variable).then(|| value.to_owned()));
             assert!(error.unwrap_err().to_string().starts_with(&format!("{variable}='{value}'")));
         }
+    }
+
+    #[test]
+    fn an_archive_may_be_in_any_store_and_its_credentials_are_never_shown() {
+        let read = |url: &'static str| {
+            Config::from_lookup(|name| match name {
+                "CAIRN_ARCHIVE_URL" => Some(url.to_owned()),
+                "AWS_ACCESS_KEY_ID" => Some("reader".to_owned()),
+                "AWS_SECRET_ACCESS_KEY" => Some("hush".to_owned()),
+                "AZURE_STORAGE_ACCOUNT_NAME" => Some("account".to_owned()),
+                _ => None,
+            })
+        };
+        for url in ["file:///srv/cairn", "s3://bucket/cairn", "gs://bucket/cairn", "az://box/cairn"]
+        {
+            let config = read(url).unwrap();
+            assert_eq!(config.archive.as_ref().unwrap().place.url(), url);
+            assert!(!format!("{config:?}").contains("hush"), "{url}");
+        }
+        assert!(Config::from_lookup(|_| None).unwrap().archive.is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cairn_archive::SegmentReader;
 use cairn_commands::effects::Effects;
 use cairn_commands::ports::{
     Clock, NodeDirectory, NodePort, PaymentPort, PersonalPort, PortError, TopicPort,
@@ -67,7 +68,13 @@ impl Platform {
     /// [`OpenError`].
     pub async fn open(config: &Config, migrate: bool) -> Result<Self, OpenError> {
         let database = Database::open(config).await?;
-        Self::over(database, config, migrate).await
+        let platform = Self::over(database, config, migrate).await?;
+        if let Some(archive) = &config.archive {
+            let log = platform.commands.executor.log();
+            let reader = SegmentReader::new(log.pool().clone(), archive.place.clone());
+            log.read_through(Arc::new(reader));
+        }
+        Ok(platform)
     }
 
     /// Over a database that is open.

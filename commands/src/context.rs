@@ -97,6 +97,7 @@ impl From<LogError> for ExecuteError {
             fault @ (LogError::Rejected { .. }
             | LogError::Corrupt(_)
             | LogError::Newer { .. }
+            | LogError::Segment { .. }
             | LogError::Database(_)) => Self::Internal(fault.to_string()),
         }
     }

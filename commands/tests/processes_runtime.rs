@@ -4,7 +4,7 @@ mod support;
 
 use cairn_commands::payments;
 use cairn_core::{Decider, NodeId};
-use cairn_event_log::{AppendRequest, Metadata, NewEvent, Outcome};
+use cairn_event_log::{AppendRequest, EventLog, Metadata, NewEvent, Outcome};
 use cairn_fleet::Node;
 use serde_json::Value;
 use sqlx::Connection;
@@ -89,7 +89,7 @@ async fn a_runner_that_is_stopped_ends_what_it_began_and_leaves_no_lease(
 }
 
 /// Appends an event that no code of today can read, or one that it can.
-async fn append(harness: &Harness, node_id: &str, sequence: i64, kind: &str, payload: &str) {
+async fn append(log: &EventLog, node_id: &str, sequence: i64, kind: &str, payload: &str) {
     let request = AppendRequest {
         command_id: format!("{node_id}:{sequence}"),
         command_hash: [0; 32],
@@ -105,7 +105,7 @@ async fn append(harness: &Harness, node_id: &str, sequence: i64, kind: &str, pay
         outcome: Outcome::Accepted { result: Value::Null },
         metadata: Metadata::default(),
     };
-    harness.commands.executor.log().append(request).await.unwrap();
+    log.append(request).await.unwrap();
 }
 
 const UNREADABLE: &str = r#"{"type":"node.policy_changed","policy":"of tomorrow","reason":"r","at":"2026-09-21T14:14:51.000000Z"}"#;
@@ -121,8 +121,9 @@ async fn an_event_that_cannot_be_read_stops_nobody_and_is_taken_in_in_its_turn_w
     let database = db.clone();
     let mut harness = Harness::start(db, Memory::new()).await;
     let node_id = NodeId::from_bits(77).to_string();
-    append(&harness, &node_id, 0, "node.policy_changed", UNREADABLE).await;
-    append(&harness, &node_id, 1, "node.link_changed", SUSPECT).await;
+    let log = harness.commands.executor.log();
+    append(log, &node_id, 0, "node.policy_changed", UNREADABLE).await;
+    append(log, &node_id, 1, "node.link_changed", SUSPECT).await;
     let organisation_id = harness.organisation();
     top_up(&mut harness, organisation_id, 20).await;
     let rented = rent(&mut harness, organisation_id).await.to_string();
@@ -157,6 +158,27 @@ async fn an_event_that_cannot_be_read_stops_nobody_and_is_taken_in_in_its_turn_w
     .unwrap();
     assert_eq!(link, "suspect");
     assert_eq!(snapshot.status("drain_node", &node_id), Some("done"), "it drains an empty node");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_event_whose_metadata_cannot_be_read_stops_nobody(_: PgPoolOptions, db: Options) {
+    let node_id = NodeId::from_bits(77).to_string();
+    let log = EventLog::connect(db.clone(), 2).await.unwrap();
+    append(&log, &node_id, 0, "node.policy_changed", DRAINING).await;
+    log.close().await;
+    let mut owner = sqlx::PgConnection::connect_with(&db).await.unwrap();
+    sqlx::query("ALTER TABLE events DISABLE TRIGGER ALL").execute(&mut owner).await.unwrap();
+    let broken = sqlx::query("UPDATE events SET metadata = '[]' WHERE position = 1");
+    assert_eq!(broken.execute(&mut owner).await.unwrap().rows_affected(), 1);
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    top_up(&mut harness, organisation_id, 20).await;
+    let rented = rent(&mut harness, organisation_id).await.to_string();
+    let snapshot = harness.snapshot().await;
+    assert_eq!(snapshot.status("rent_node", &rented), Some("done"), "the others go on");
+    assert_eq!(snapshot.status("drain_node", &node_id), None, "it was not read");
+    let called = |s: &Snapshot| s.stuck.iter().any(|stuck| stuck.process == "drain_node");
+    harness.until("operators are called", called).await;
 }
 
 /// The first lease of an intent is lost, and the same runner gets it again: two of its hands hold it, and the first to end must not take the

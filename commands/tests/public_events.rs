@@ -83,6 +83,7 @@ fn golden() -> Vec<Recorded> {
             event_version: version.parse().unwrap(),
             payload: serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap(),
             metadata: Metadata { correlation_id: "req_1".to_owned(), ..Metadata::default() },
+            fault: None,
         });
     }
     assert!(facts.len() > 50, "the golden events are found");

@@ -3,6 +3,7 @@
 //! `engine` follows, rebuilds and verifies; `<context>/<view>.rs` is one view each: table, `project`, queries.
 pub mod catalog;
 pub mod compute;
+mod decode;
 pub mod engine;
 pub mod fleet;
 pub mod identity;

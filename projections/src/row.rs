@@ -5,14 +5,14 @@ use cairn_core::{Resources, Timestamp};
 use serde::Serialize;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgQueryResult, PgTypeInfo, PgValueRef};
+use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Type};
 use time::OffsetDateTime;
 
 use crate::engine::ProjectError;
 
 /// An instant in a row: `timestamptz` in the table, RFC 3339 when serialised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(transparent)]
 pub struct At(pub Timestamp);
 
@@ -105,12 +105,11 @@ pub(crate) fn wire_name(value: &impl Serialize) -> Result<String, ProjectError> 
     }
 }
 
-/// An update that must have found its row.
-pub(crate) fn found(done: &PgQueryResult, what: &str) -> Result<(), ProjectError> {
-    match done.rows_affected() {
-        1 => Ok(()),
-        rows => Err(ProjectError::Inconsistent(format!("{what} has {rows} rows instead of 1"))),
-    }
+/// A sum that must fit its column.
+pub(crate) fn add(to: &mut i64, amount: i64) -> Result<(), ProjectError> {
+    let sum = to.checked_add(amount);
+    *to = sum.ok_or_else(|| ProjectError::Inconsistent(format!("{to} + {amount} is too much")))?;
+    Ok(())
 }
 
 /// Resources as columns.

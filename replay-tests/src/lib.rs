@@ -1,1 +1,2 @@
-//! cairn-replay-tests
+//! What the measurements share.
+pub mod plot;

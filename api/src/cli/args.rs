@@ -7,7 +7,8 @@ use cairn_core::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand};
+pub use super::archive_args::ArchiveCommand;
+pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::output::Format;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};
@@ -71,6 +72,9 @@ pub enum Command {
     /// Process managers: what runs and what is stuck.
     #[command(subcommand)]
     Process(ProcessCommand),
+    /// The bulk of old events, in an object store.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// The audit trail, and the seal that shows it is whole.
     Audit(AuditArgs),
     /// Personal data: who can still be read, and the erasure of who wants to be forgotten.

@@ -56,6 +56,8 @@ pub enum ReplayCommand {
     Export(ExportArgs),
     /// Folds every stream again and compares with snapshots and books.
     Verify,
+    /// Makes every decision of the log again with this code, and lists those that would be others.
+    WhatIf(WhatIfArgs),
 }
 
 /// `replay diff`
@@ -101,6 +103,20 @@ pub struct ExportArgs {
     /// What the masks are made with: exports with the same secret mask the same text alike. Forgotten when absent.
     #[arg(long, value_name = "TEXT")]
     pub secret: Option<String>,
+}
+
+/// `replay what-if`
+#[derive(Debug, Args)]
+pub struct WhatIfArgs {
+    /// Only decisions of this type of aggregate, for example `wallet`.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub aggregate_type: Option<String>,
+    /// Only what was decided at or after this position.
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    pub from: i64,
+    /// Only what was decided up to and including this position or instant; now when absent.
+    #[arg(long)]
+    pub to: Option<At>,
 }
 
 fn stream(text: &str) -> Result<(String, String), String> {

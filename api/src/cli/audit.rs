@@ -14,7 +14,7 @@ pub(super) async fn run(config: &Config, args: AuditArgs, output: Output) -> Res
         Some(AuditCommand::List(trail)) => list(config, trail, output).await,
         Some(AuditCommand::Verify(args)) => seal::verify(config, args, output).await,
         Some(AuditCommand::Prove { event, out }) => seal::prove(config, event, out, output).await,
-        Some(AuditCommand::CheckProof(args)) => seal::check_proof(&args, output).await,
+        Some(AuditCommand::CheckProof(args)) => seal::check_proof(config, &args, output).await,
         Some(AuditCommand::Seal) => seal::seal(config, output).await,
         Some(AuditCommand::Key { rotate }) => seal::key(config, rotate, output),
     }

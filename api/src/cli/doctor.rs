@@ -84,6 +84,7 @@ async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
     let mut findings = vec![
         finding("log", log(parts).await, false),
         finding("seal", seal(parts, config).await, false),
+        finding("archive", archive(parts, config).await, false),
         finding("projections", projections(parts).await, false),
         finding("processes", processes(parts).await, false),
     ];
@@ -96,9 +97,14 @@ async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
 async fn relay(parts: &SessionParts, topic: &str) -> Result<String, String> {
     let log = parts.commands.executor.log();
     let status = cairn_commands::relay::status(log, topic).await.map_err(|e| e.to_string())?;
-    match status.last_error {
-        Some(why) => Err(format!("{} events behind: {why}", status.lag_events)),
-        None => Ok(format!("{topic} is {} events behind", status.lag_events)),
+    let lag = status.lag_events;
+    match (status.leader, status.last_error) {
+        // Commands do not relay, servers do.
+        (None, _) => Err(format!(
+            "nobody leads: {topic} is {lag} events behind and stays so until a server runs with these brokers"
+        )),
+        (Some(leader), Some(why)) => Err(format!("{leader} leads, {lag} events behind: {why}")),
+        (Some(leader), None) => Ok(format!("{leader} leads, {topic} is {lag} events behind")),
     }
 }
 
@@ -115,6 +121,25 @@ async fn seal(parts: &SessionParts, config: &Config) -> Result<String, String> {
     let published = sealer.published_blocks().await.map_err(|error| error.to_string())?;
     let (position, lag) = (standing.sealed_position, standing.lag());
     Ok(format!("sealed up to {position}, {lag} events are not yet; {published} blocks published"))
+}
+
+/// How much is archived, and whether the last of it can be read. No archive is no fault, unless something is there.
+async fn archive(parts: &SessionParts, config: &Config) -> Result<String, String> {
+    let Some(archiver) = super::archive::archiver(parts, config) else {
+        return match cairn_archive::archived(parts.pool()).await.map_err(|e| e.to_string())? {
+            0 => Ok("none is configured, and none is needed".to_owned()),
+            events => Err(format!("{events} events are in one: set CAIRN_ARCHIVE_URL")),
+        };
+    };
+    let (events, last) = archiver.last().await.map_err(|error| error.to_string())?;
+    match last {
+        None => Ok(format!("nothing is in {} yet", archiver.url())),
+        Some(Ok(())) => Ok(format!("{events} events are in {}", archiver.url())),
+        Some(Err(finding)) => Err(format!(
+            "segment {} cannot be read: {}: {}",
+            finding.segment, finding.object, finding.detail
+        )),
+    }
 }
 
 async fn projections(parts: &SessionParts) -> Result<String, String> {

@@ -108,7 +108,12 @@ impl From<sqlx::Error> for CliError {
 
 impl From<LogError> for CliError {
     fn from(error: LogError) -> Self {
-        ExecuteError::from(error).into()
+        match error {
+            LogError::Segment { .. } => {
+                Self::new(Exit::Differs, "archive_differs", error.to_string())
+            }
+            error => ExecuteError::from(error).into(),
+        }
     }
 }
 

@@ -3,8 +3,11 @@ pub mod args;
 pub mod exit;
 pub mod output;
 pub mod projections_args;
+mod projections_diff;
 
 mod allocations;
+mod archive;
+mod archive_args;
 mod args_replay;
 mod audit;
 mod audit_args;
@@ -53,6 +56,7 @@ async fn run(command: Command, config: &Config, output: Output) -> Result<(), Cl
         Command::Projections(command) => projections::run(config, command, output).await,
         Command::Relay(command) => relay::run(config, command, output).await,
         Command::Process(command) => process::run(config, command, output).await,
+        Command::Archive(command) => archive::run(config, command, output).await,
         Command::Audit(args) => audit::run(config, args, output).await,
         Command::Privacy(command) => privacy::run(config, command, output).await,
         Command::Doctor => doctor::run(config, output).await,

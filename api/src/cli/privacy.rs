@@ -52,7 +52,7 @@ pub(super) async fn run(
         PrivacyCommand::Erase(args) => erase(&parts, args, output).await,
         PrivacyCommand::Export { subject, out } => {
             let personal = parts.commands.executor.personal();
-            let found = privacy::export(parts.pool(), personal, &subject).await?;
+            let found = privacy::export(parts.commands.executor.log(), personal, &subject).await?;
             write(&found, out.as_deref(), output)
         }
         PrivacyCommand::Status { subject } => status(&parts, subject, output).await,

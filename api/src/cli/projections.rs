@@ -2,7 +2,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use cairn_projections::engine::{NewAction, Skip};
+use cairn_projections::engine::{NewAction, Preflight, Skip, Unreadable};
 use cairn_projections::{EngineError, Rebuild, RebuildProgress, TableComparison};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::projections_args::{ParkedCommand, ProjectionsCommand, RebuildArgs};
+use super::projections_diff;
 use super::serve::Stops;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
@@ -40,6 +41,12 @@ impl From<EngineError> for CliError {
             EngineError::KeptByOthers { .. } => {
                 Self::new(Exit::Refused, "kept_by_others", error.to_string())
             }
+            EngineError::NoGeneration { .. } => {
+                Self::new(Exit::NotFound, "no_generation", error.to_string())
+            }
+            EngineError::Unreadable { .. } => {
+                Self::new(Exit::Differs, "events_unreadable", error.to_string())
+            }
             EngineError::OtherShape(_) => {
                 Self::new(Exit::Refused, "other_shape", error.to_string())
             }
@@ -61,7 +68,18 @@ pub(super) async fn run(
     command: ProjectionsCommand,
     output: Output,
 ) -> Result<(), CliError> {
+    let command = match command {
+        // Only looks, so nothing follows the log meanwhile.
+        ProjectionsCommand::Diff(args) => {
+            return Session::read(config, async |log, views, _| {
+                projections_diff::run((&log, &views), args, output).await
+            })
+            .await;
+        }
+        other => other,
+    };
     Session::run(config, async |parts| match command {
+        ProjectionsCommand::Diff(_) => Ok(()),
         ProjectionsCommand::Status => {
             let columns = [
                 "name",
@@ -172,6 +190,8 @@ async fn rebuild_each(
             dry_run: args.dry_run,
             anew: args.restart,
             keep: args.keep,
+            strict: args.strict,
+            preflight: Arc::new(move |found: &Preflight| say_unreadable(found, output)),
             token: token.clone(),
             progress: progress(&name, output),
             ..Rebuild::default()
@@ -191,6 +211,19 @@ async fn rebuild_each(
         return Err(CliError::new(Exit::Differs, "projection_differs", message));
     }
     Ok(())
+}
+
+/// What does not decode, before anything is folded.
+fn say_unreadable(found: &Preflight, output: Output) {
+    for Unreadable { projection, position, event_type, key, error } in &found.events {
+        output.say(&format!(
+            "{projection}: position {position}, {event_type} of {key}, does not decode: {error}"
+        ));
+    }
+    let shown = u64::try_from(found.events.len()).unwrap_or(u64::MAX);
+    if shown < found.found {
+        output.say(&format!("these are the first {shown} of {} that do not decode", found.found));
+    }
 }
 
 fn say_differences(table: &TableComparison, output: Output) {

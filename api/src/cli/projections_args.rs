@@ -1,7 +1,10 @@
 //! The grammar of `cairn projections`.
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
+use cairn_commands::replay::At;
+use cairn_projections::engine::Against;
 use clap::{Args, Subcommand};
 
 use super::args::reason;
@@ -29,6 +32,9 @@ pub enum ProjectionsCommand {
         #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "20")]
         sample: Option<NonZeroU32>,
     },
+    /// Rows that differ from another generation of the view, or from what this program folds up to a position, and the event that made
+    /// each differ.
+    Diff(DiffViewArgs),
     /// One number for all rows of each.
     Digest {
         /// Its name; all when absent.
@@ -89,6 +95,9 @@ pub struct RebuildArgs {
     /// Builds and compares, lists the rows that differ, and swaps nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Stops before anything is folded when an event does not decode, instead of parking it.
+    #[arg(long)]
+    pub strict: bool,
     /// At most so many events per second.
     #[arg(long, value_name = "EVENTS")]
     pub rate: Option<NonZeroU32>,
@@ -98,6 +107,48 @@ pub struct RebuildArgs {
     /// Begins anew instead of going on with what an earlier rebuild left.
     #[arg(long)]
     pub restart: bool,
+}
+
+/// `projections diff`
+#[derive(Debug, Args)]
+pub struct DiffViewArgs {
+    /// Its name.
+    pub name: String,
+    /// `kept` or `building` for the rows that lie beside the live ones, `v2` for those of that version of the code, or a position of the
+    /// log or an instant for what this program folds up to there; `head` for all.
+    #[arg(long, value_name = "VERSION|POSITION")]
+    pub against: Beside,
+    /// Describes at most so many rows; all are counted.
+    #[arg(long, value_name = "ROWS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+/// What a live view is held against, as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Rows that lie beside the live ones.
+    Rows(Against),
+    /// What this program folds up to a point.
+    Folded(At),
+}
+
+impl FromStr for Beside {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let version = text.strip_prefix('v').and_then(|version| version.parse().ok());
+        match (text, version) {
+            ("kept", _) => Ok(Self::Rows(Against::Kept)),
+            ("building", _) => Ok(Self::Rows(Against::Building)),
+            (_, Some(version)) => Ok(Self::Rows(Against::Version(version))),
+            _ => text.parse().map(Self::Folded).map_err(|_| {
+                format!(
+                    "'{text}' is neither kept, building, a version such as v2, a position, nor an instant such as \
+                     2026-01-31T09:00:00Z"
+                )
+            }),
+        }
+    }
 }
 
 /// A length of time: a number and `s`, `m`, `h` or `d`.

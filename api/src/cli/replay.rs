@@ -3,17 +3,18 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 
 use cairn_commands::ports::IdSource as _;
-use cairn_commands::replay::{self, At, Masks, ReplayError, Slice};
-use cairn_projections::EngineError;
+use cairn_commands::replay::{self, At, Decisions, Masks, ReplayError, Slice};
+use cairn_commands::Personal;
+use cairn_event_log::EventLog;
 use cairn_projections::Projector;
 use cairn_projections::engine::{PastError, causes, net};
 use serde_json::json;
-use sqlx::PgPool;
 
-use super::args::{DiffArgs, ExportArgs, ReplayCommand};
+use super::args::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 use super::exit::{CliError, Exit};
 use super::nearest::did_you_mean;
 use super::output::Output;
+use super::projections_diff::known;
 use super::replay_text as text;
 use super::session::Session;
 use crate::config::Config;
@@ -35,6 +36,7 @@ impl From<ReplayError> for CliError {
             }
             ReplayError::Nothing => Self::new(Exit::NotFound, "not_found", error.to_string()),
             ReplayError::Write(error) => error.into(),
+            ReplayError::Log(error) => error.into(),
             ReplayError::Database(error) => error.into(),
         }
     }
@@ -59,30 +61,30 @@ pub(super) async fn run(
     command: ReplayCommand,
     output: Output,
 ) -> Result<(), CliError> {
-    Session::read(config, async |pool, views| {
-        let past = Past { pool, views };
+    Session::read(config, async |log, views, personal| {
+        let past = Past { log, views };
         match command {
             ReplayCommand::State { aggregate_type, aggregate_id, at } => {
                 let stream = (aggregate_type.as_str(), aggregate_id.as_str());
-                let found = replay::state(&past.pool, stream.0, stream.1, at.unwrap_or_default());
+                let found = replay::state(&past.log, stream.0, stream.1, at.unwrap_or_default());
                 output.one(&past.stream(stream, found.await).await?)
             }
             ReplayCommand::View { view, key, at } => past.view(&view, key, at, output).await,
             ReplayCommand::Timeline { aggregate_type, aggregate_id, at } => {
                 let stream = (aggregate_type.as_str(), aggregate_id.as_str());
-                let found =
-                    replay::timeline(&past.pool, stream.0, stream.1, at.unwrap_or_default());
+                let found = replay::timeline(&past.log, stream.0, stream.1, at.unwrap_or_default());
                 text::timeline(output, &past.stream(stream, found.await).await?)
             }
             ReplayCommand::Diff(args) => past.diff(args, output).await,
             ReplayCommand::Why { view, key, column, at } => {
-                past.known(&view)?;
-                let to = replay::position(&past.pool, at.unwrap_or_default()).await?;
+                known(&past.views, &view)?;
+                let to = replay::position(&past.log, at.unwrap_or_default()).await?;
                 let changes = past.views.changes(&view, Some(&key), (0, to)).await?;
                 text::why(output, &causes(&changes, column.as_deref())?)
             }
             ReplayCommand::Export(args) => past.export(args, output).await,
             ReplayCommand::Verify => past.verify(output).await,
+            ReplayCommand::WhatIf(args) => past.what_if(args, &personal, output).await,
         }
     })
     .await
@@ -90,25 +92,11 @@ pub(super) async fn run(
 
 /// What can be read of the past.
 struct Past {
-    pool: PgPool,
+    log: EventLog,
     views: Projector,
 }
 
 impl Past {
-    /// An error that says which views there are, when this is none.
-    fn known(&self, view: &str) -> Result<(), CliError> {
-        let names = self.views.names();
-        if names.contains(&view) {
-            return Ok(());
-        }
-        let meant = match did_you_mean(view, names.iter().copied()) {
-            none if none.is_empty() => format!("; there are {}", names.join(", ")),
-            meant => meant,
-        };
-        let unknown = EngineError::Unknown(view.to_owned());
-        Err(CliError::new(Exit::NotFound, "unknown_projection", format!("{unknown}{meant}")))
-    }
-
     /// What was found, or an error that offers ids like the one that was not.
     async fn stream<T>(
         &self,
@@ -121,7 +109,7 @@ impl Past {
                 Err(CliError::usage(format!("{error}{meant}")))
             }
             Err(error @ ReplayError::NotFound(..)) => {
-                let ids = replay::ids(&self.pool, aggregate_type, IDS_MAX).await?;
+                let ids = replay::ids(&self.log, aggregate_type, IDS_MAX).await?;
                 let meant = if ids.iter().any(|id| id == aggregate_id) {
                     "; it begins later".to_owned()
                 } else {
@@ -140,8 +128,8 @@ impl Past {
         at: Option<At>,
         output: Output,
     ) -> Result<(), CliError> {
-        self.known(view)?;
-        let position = replay::position(&self.pool, at.unwrap_or_default()).await?;
+        known(&self.views, view)?;
+        let position = replay::position(&self.log, at.unwrap_or_default()).await?;
         text::view(output, &self.views.view_at(view, key.as_deref(), position).await?)
     }
 
@@ -149,14 +137,14 @@ impl Past {
         let DiffArgs { aggregate_type, aggregate_id, view, key, from, to } = args;
         let to = to.unwrap_or_default();
         let range =
-            (replay::position(&self.pool, from).await?, replay::position(&self.pool, to).await?);
+            (replay::position(&self.log, from).await?, replay::position(&self.log, to).await?);
         if range.0 > range.1 {
             let message =
                 format!("--from is position {}, after --to, position {}", range.0, range.1);
             return Err(CliError::usage(message));
         }
         if let Some(view) = view {
-            self.known(&view)?;
+            known(&self.views, &view)?;
             let events = self.views.changes(&view, key.as_deref(), range).await?;
             let changes = net(&events);
             if !output.is_json() {
@@ -168,7 +156,7 @@ impl Past {
         }
         let (kind, id) = (aggregate_type.unwrap_or_default(), aggregate_id.unwrap_or_default());
         let range = (At::Position(range.0), At::Position(range.1));
-        let found = replay::diff(&self.pool, &kind, &id, range).await;
+        let found = replay::diff(&self.log, &kind, &id, range).await;
         let diff = self.stream((&kind, &id), found).await?;
         if output.is_json() { output.one(&diff) } else { text::places(output, &diff.changes) }
     }
@@ -177,7 +165,7 @@ impl Past {
         let ExportArgs { streams, correlation, from, to, out, secret } = args;
         for (kind, id) in &streams {
             let stream = (kind.as_str(), id.as_str());
-            let found = replay::state(&self.pool, kind, id, to.unwrap_or_default()).await;
+            let found = replay::state(&self.log, kind, id, to.unwrap_or_default()).await;
             self.stream(stream, found).await?;
         }
         let to = to.unwrap_or_default();
@@ -191,7 +179,7 @@ impl Past {
             )),
             None => Box::new(output.stream()),
         };
-        let exported = replay::export(&self.pool, &slice, &masks, |event| {
+        let exported = replay::export(&self.log, &slice, &masks, |event| {
             serde_json::to_writer(&mut lines, event)?;
             lines.write_all(b"\n")
         });
@@ -214,8 +202,33 @@ impl Past {
         Ok(())
     }
 
+    async fn what_if(
+        &self,
+        args: WhatIfArgs,
+        personal: &Personal,
+        output: Output,
+    ) -> Result<(), CliError> {
+        let WhatIfArgs { aggregate_type, from, to } = args;
+        let to = to.unwrap_or_default();
+        let last = replay::position(&self.log, to).await?;
+        if from > last {
+            let message = format!("--from is position {from}, after --to, position {last}");
+            return Err(CliError::usage(message));
+        }
+        let kind = aggregate_type.clone().unwrap_or_default();
+        let wanted = Decisions { aggregate_type, from, to: At::Position(last) };
+        let found = replay::what_if(&self.log, personal, &wanted).await;
+        let found = self.stream((&kind, ""), found).await?;
+        text::what_if(output, &found)?;
+        if found.differences_found == 0 {
+            return Ok(());
+        }
+        let message = format!("{} decisions would be others today", found.differences_found);
+        Err(CliError::new(Exit::Differs, "decisions_differ", message))
+    }
+
     async fn verify(&self, output: Output) -> Result<(), CliError> {
-        let report = replay::verify(&self.pool).await?;
+        let report = replay::verify(&self.log).await?;
         output.one(&report)?;
         if report.identical {
             return Ok(());

@@ -1,5 +1,7 @@
 //! How the past looks to people: one line per thing that changed.
-use cairn_commands::replay::{NetChange, TimelineEntry};
+use cairn_commands::replay::{
+    Change, NetChange, OtherDecision, TimelineEntry, TypeAgain, WhatIf, changes,
+};
 use cairn_projections::engine::{Cause, RowDiff, ViewAt};
 use serde_json::{Value, json};
 
@@ -7,7 +9,7 @@ use super::exit::CliError;
 use super::output::Output;
 
 /// A value in a cell.
-fn short(value: &Value) -> String {
+pub(super) fn short(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
@@ -16,15 +18,16 @@ fn short(value: &Value) -> String {
     }
 }
 
+fn arrow(change: &Change) -> String {
+    format!("{}: {} → {}", change.path, short(&change.before), short(&change.after))
+}
+
 pub(super) fn timeline(output: Output, entries: &[TimelineEntry]) -> Result<(), CliError> {
     if output.is_json() {
         return output.rows(entries, &[]);
     }
     let row = |entry: &TimelineEntry| {
-        let change = |c: &cairn_commands::replay::Change| {
-            format!("{}: {} → {}", c.path, short(&c.before), short(&c.after))
-        };
-        let changes: Vec<_> = entry.changes.iter().map(change).collect();
+        let changes: Vec<_> = entry.changes.iter().map(arrow).collect();
         json!({
             "position": entry.position, "recorded_at": entry.recorded_at, "event": entry.event_type,
             "actor": entry.actor, "command": entry.command_id, "cause": entry.causation_id,
@@ -85,6 +88,50 @@ pub(super) fn why(output: Output, causes: &[Cause]) -> Result<(), CliError> {
         "after",
     ];
     output.rows(&rows, &columns)
+}
+
+pub(super) fn what_if(output: Output, found: &WhatIf) -> Result<(), CliError> {
+    if output.is_json() {
+        return output.one(found);
+    }
+    let row = |tally: &TypeAgain| {
+        let not = tally.not_decided.iter().map(|(name, events)| format!("{name}: {events}"));
+        json!({
+            "type": tally.aggregate_type, "events": tally.events, "decided": tally.decided,
+            "same": tally.same, "other": tally.other,
+            "not_decided": not.collect::<Vec<_>>().join("\n"),
+        })
+    };
+    let rows: Vec<_> = found.types.iter().map(row).collect();
+    output.rows(&rows, &["type", "events", "decided", "same", "other", "not_decided"])?;
+    if found.differences.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = found.differences.iter().map(other_decision).collect();
+    output.rows(&rows, &["position", "stream", "command", "recorded", "today"])?;
+    let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    if shown < found.differences_found {
+        output.say(&format!("these are the first {shown} of {}", found.differences_found));
+    }
+    Ok(())
+}
+
+/// What was recorded in one column, and how today's would differ in the other.
+fn other_decision(other: &OtherDecision) -> Value {
+    let types = other.recorded.iter().map(|fact| short(fact.get("type").unwrap_or(&Value::Null)));
+    let today = match &other.refused {
+        Some(refused) => format!("refused: {} ({})", refused.message, refused.code),
+        None if other.today.is_empty() => "nothing".to_owned(),
+        None => {
+            let (recorded, today) = (json!(other.recorded), json!(other.today));
+            changes(&recorded, &today).iter().map(arrow).collect::<Vec<_>>().join("\n")
+        }
+    };
+    json!({
+        "position": other.position,
+        "stream": format!("{}/{}", other.aggregate_type, other.aggregate_id),
+        "command": other.command_id, "recorded": types.collect::<Vec<_>>().join("\n"), "today": today,
+    })
 }
 
 pub(super) fn view(output: Output, view: &ViewAt) -> Result<(), CliError> {

@@ -45,9 +45,9 @@ pub(super) async fn verify(
         ))
     })?;
     let published = match &args.published {
-        Some(place) => Published::open(place).await?,
+        Some(place) => Published::open(place, &config.store).await?,
         None if config.seal.file.exists() => {
-            Published::open(&config.seal.file.to_string_lossy()).await?
+            Published::open(&config.seal.file.to_string_lossy(), &config.store).await?
         }
         None => {
             output.say("no published copy was found: only what the database says of itself is checked (--published)");
@@ -89,7 +89,7 @@ pub(super) async fn prove(
                 format!("position {position} is not sealed yet: `cairn audit seal` does it now");
             CliError::new(Exit::NotFound, "not_sealed", message)
         };
-        cairn_sealer::prove(parts.pool(), position).await?.ok_or_else(unsealed)
+        cairn_sealer::prove(parts.commands.executor.log(), position).await?.ok_or_else(unsealed)
     })
     .await?;
     let json = serde_json::to_string_pretty(&proof)?;
@@ -105,7 +105,11 @@ pub(super) async fn prove(
     Ok(())
 }
 
-pub(super) async fn check_proof(args: &ProofArgs, output: Output) -> Result<(), CliError> {
+pub(super) async fn check_proof(
+    config: &Config,
+    args: &ProofArgs,
+    output: Output,
+) -> Result<(), CliError> {
     let keys = PublicKeys::read(&args.key).map_err(|error| CliError::usage(error.to_string()))?;
     let text = std::fs::read_to_string(&args.file);
     let text = text.map_err(|error| CliError::usage(unreadable(&args.file, &error).message))?;
@@ -113,7 +117,7 @@ pub(super) async fn check_proof(args: &ProofArgs, output: Output) -> Result<(), 
     let proof = Proof::from_json(&text).map_err(|error| differs(error.to_string()))?;
     let proven = proof.check(&keys).map_err(|error| differs(error.to_string()))?;
     if let Some(place) = &args.published {
-        let published = Published::open(place).await?;
+        let published = Published::open(place, &config.store).await?;
         match published.block(proven.block).await? {
             Some(Ok(block)) if block.signed == proof.block => {}
             Some(_) => {

@@ -3,8 +3,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_commands::{CommandContext, Commands};
+use cairn_commands::{CommandContext, Commands, Personal};
 use cairn_core::OrganisationId;
+use cairn_event_log::EventLog;
 use cairn_privacy::SubjectKeys;
 use cairn_projections::{EngineError, Projector};
 use sha2::{Digest, Sha256};
@@ -61,17 +62,18 @@ impl Session {
         ended
     }
 
-    /// Opens the platform for one command that only reads: it gets neither commands nor ports.
+    /// Opens the platform for one command that only reads: it gets neither commands nor ports but the keys of personal texts.
     pub async fn read<T, F>(
         config: &Config,
-        command: impl FnOnce(PgPool, Projector) -> F,
+        command: impl FnOnce(EventLog, Projector, Personal) -> F,
     ) -> Result<T, CliError>
     where
         F: Future<Output = Result<T, CliError>>,
     {
         let session = Self::open_quietly(config).await?;
-        let pool = session.platform.commands.executor.log().pool().clone();
-        let ended = command(pool, session.platform.projector.clone()).await;
+        let executor = &session.platform.commands.executor;
+        let (log, personal) = (executor.log().clone(), executor.personal().clone());
+        let ended = command(log, session.platform.projector.clone(), personal).await;
         session.close().await;
         ended
     }

@@ -1,5 +1,5 @@
 //! The command line: data on stdout, talk on stderr, and exit codes that mean something.
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -11,33 +11,41 @@ use tempfile::TempDir;
 pub struct Shell {
     url: String,
     data: TempDir,
-    master_key: Option<PathBuf>,
+    more: Vec<(&'static str, String)>,
 }
 
 impl Shell {
     pub fn new(options: &PgConnectOptions) -> Self {
-        let (url, data) = (options.to_url_lossy().into(), tempfile::tempdir().unwrap());
-        Self { url, data, master_key: None }
+        Self {
+            url: options.to_url_lossy().into(),
+            data: tempfile::tempdir().unwrap(),
+            more: vec![],
+        }
     }
 
-    /// The same, beside somebody who has a master key already.
-    pub fn with_master_key(self, path: PathBuf) -> Self {
-        Self { master_key: Some(path), ..self }
+    /// With one more variable in the environment.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.more.push((name, value.into()));
+        self
     }
 
+    /// The data directory.
     pub fn data(&self) -> &Path {
         self.data.path()
     }
 
-    pub async fn run(&self, line: &str) -> Said {
+    /// What is about to run.
+    pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
         command.args(line.split_whitespace());
         command.env_clear().env("PATH", env!("PATH")).env("USER", "tester");
         command.env("DATABASE_URL", &self.url).env("CAIRN_DATA", self.data.path());
-        command.env("CAIRN_LISTEN", "127.0.0.1:0");
-        if let Some(path) = &self.master_key {
-            command.env("CAIRN_PRIVACY_KEY", path);
-        }
+        command.env("CAIRN_LISTEN", "127.0.0.1:0").envs(self.more.clone());
+        command
+    }
+
+    pub async fn run(&self, line: &str) -> Said {
+        let mut command = self.command(line);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         Said(output)
     }
@@ -224,7 +232,7 @@ async fn a_command_leaves_rows_of_an_older_version_to_a_server(
 #[tokio::test]
 async fn a_database_that_is_not_there_is_said_so() {
     let url = "postgres://postgres@127.0.0.1:9/none".to_owned();
-    let shell = Shell { url, data: tempfile::tempdir().unwrap(), master_key: None };
+    let shell = Shell { url, data: tempfile::tempdir().unwrap(), more: vec![] };
     let said = shell.run("keys list").await;
     assert_eq!(said.code(), 5, "{}", said.talk());
     assert!(said.talk().contains("database_unavailable"));

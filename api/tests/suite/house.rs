@@ -187,9 +187,27 @@ impl Eyes {
             if before.replace(found) != Some(found) {
                 since = Instant::now();
             }
-            assert!(since.elapsed() < PATIENCE, "{sql}: {found}, never {wanted}");
+            if since.elapsed() >= PATIENCE {
+                let why = self.unfinished().await;
+                panic!("{sql}: {found}, never {wanted}\n{why}");
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// What the process managers still have to do, and what the database does meanwhile: why nothing moves.
+    async fn unfinished(&self) -> String {
+        let sql = "
+            SELECT format('%s %s, %s of them, due since %s s, %s attempts at most, last error: %s', status, name, count(*),
+                   round(extract(epoch FROM now() - min(due_at))), max(attempts), max(last_error))
+            FROM process_intents WHERE status NOT IN ('done', 'skipped', 'abandoned') GROUP BY status, name
+            UNION ALL SELECT format('%s follows to %s under %s until %s', process, position, lease_owner, lease_until - now())
+            FROM process_checkpoints
+            UNION ALL SELECT format('head %s', position) FROM log_head
+            UNION ALL SELECT format('session %s since %s waits for %s: %s', state, now() - state_change, wait_event, left(query, 80))
+            FROM pg_stat_activity WHERE application_name = 'cairn'";
+        let lines: Vec<String> = sqlx::query_scalar(sql).fetch_all(&self.0).await.unwrap();
+        lines.join("\n")
     }
 
     pub async fn close(self) {

@@ -1,5 +1,6 @@
 //! The API over real HTTP: real PostgreSQL, the Stripe simulator, nodes by script.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod archive;
 mod auth;
 mod bad_input;
 mod chaos;
@@ -20,6 +21,7 @@ mod patience;
 mod privacy;
 mod reader;
 mod rebuild;
+mod relay;
 mod replay;
 mod seal;
 mod settled;
@@ -27,4 +29,5 @@ mod signals;
 mod support;
 mod thread;
 mod tracing;
+mod views;
 mod webhooks;

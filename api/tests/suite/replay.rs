@@ -24,6 +24,8 @@ async fn the_past_is_printed_as_json_and_as_a_table(_: PgPoolOptions, options: P
         "replay diff --view catalog/skus --from 1 --to 3",
         "replay why catalog/skus small",
         "replay why catalog/skus small/2 nanos_per_hour",
+        "replay what-if",
+        "replay what-if --type sku --from 2 --to 3",
     ] {
         shell.json(line).await;
         let table = shell.run(line).await;
@@ -62,6 +64,9 @@ async fn a_name_that_does_not_exist_is_answered_with_one_that_does(
         ("replay diff sku small --from 3 --to 1", 2, "after --to"),
         ("replay diff --from 1", 2, "AGGREGATE_TYPE"),
         ("replay why catalog/skus small/2 price", 2, "nanos_per_hour"),
+        ("replay what-if --type skus", 2, "did you mean sku"),
+        ("replay what-if --from 4", 2, "after --to"),
+        ("replay what-if --to 99", 4, "to 3"),
         ("replay export", 2, "--from"),
         ("replay export --stream small", 2, "type/id"),
         ("replay export --stream sku/smal", 4, "did you mean small"),
@@ -73,4 +78,28 @@ async fn a_name_that_does_not_exist_is_answered_with_one_that_does(
         assert!(said.data().is_empty(), "{line} printed data: {}", said.data());
         assert!(said.talk().contains(word), "{line} said: {}", said.talk());
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_decision_that_would_be_another_today_is_told_by_exit_code_and_position(
+    pool: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let shell = shop(&options).await;
+    let same = shell.json("replay what-if").await;
+    assert_eq!((&same["differences_found"], &same["types"][0]["same"]), (&0.into(), &3.into()));
+    let db = pool.connect_with(options).await.unwrap();
+    sqlx::raw_sql("ALTER TABLE events DISABLE TRIGGER ALL").execute(&db).await.unwrap();
+    let numbered =
+        "UPDATE events SET payload = replace(payload::text, '\"version\":2', '\"version\":7')::json
+        WHERE position = 3 AND payload::text LIKE '%\"version\":2%'";
+    assert_eq!(sqlx::query(numbered).execute(&db).await.unwrap().rows_affected(), 1);
+    let said = shell.run("replay what-if").await;
+    assert_eq!(said.code(), 7, "{}", said.talk());
+    assert!(said.talk().contains("decisions_differ"), "{}", said.talk());
+    assert!(said.data().contains("[0].price.version: 7 → 2"), "{}", said.data());
+    let json = shell.run("replay what-if --output json").await;
+    let found: Value = serde_json::from_str(&json.data()).unwrap();
+    assert_eq!(found["differences"][0]["position"], 3);
+    assert_eq!(found["differences"][0]["today"][0]["price"]["version"], 2);
 }

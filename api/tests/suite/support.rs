@@ -18,7 +18,7 @@ use cairn_event_log::EventLog;
 use cairn_identity::Role;
 use cairn_privacy::{MasterFile, SubjectKeys};
 use cairn_projections::Projector;
-use cairn_sealer::SealerConfig;
+use cairn_sealer::{SealerConfig, StoreOptions};
 use cairn_ssh::{CertificateAuthority, ScriptedNodes};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -79,6 +79,7 @@ impl Stage {
                 after: Duration::from_secs(1),
                 file: directory.path().join("published.ndjson"),
                 url: None,
+                store: StoreOptions::default(),
             },
             relay: None,
             limits,

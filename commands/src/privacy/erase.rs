@@ -83,7 +83,7 @@ pub async fn erase(
     let log = commands.executor.log();
     let personal = commands.executor.personal();
     let port = personal.port()?;
-    let known = known(log.pool(), personal, &subject).await?;
+    let known = known(log, personal, &subject).await?;
     let (state, _) = commands.executor.load::<Erasure>(subject.as_str()).await?;
     if known.streams.is_empty() && state.begun.is_none() && port.key(&subject).await?.is_none() {
         return Err(EraseError::Unknown(subject));

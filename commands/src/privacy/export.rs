@@ -1,8 +1,8 @@
 //! All that is known of a subject, for the subject: its events and its rows, opened.
 use cairn_core::{Subject, Timestamp};
+use cairn_event_log::LogSource;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::PgPool;
 
 use super::erase::EraseError;
 use super::known::own_events;
@@ -47,12 +47,12 @@ pub struct Export {
 /// # Errors
 /// [`EraseError::Unknown`] when that is nothing.
 pub async fn export(
-    pool: &PgPool,
+    log: &impl LogSource,
     personal: &Personal,
     subject: &Subject,
 ) -> Result<Export, EraseError> {
     let key = personal.port()?.key(subject).await?;
-    let mut reading = stones::reading(pool).await?;
+    let mut reading = stones::reading(log).await?;
     let mut own = own_events(&mut reading, subject).await?;
     if own.is_empty() && key.is_none() {
         return Err(EraseError::Unknown(subject.clone()));

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use cairn_core::personal::ERASED;
 use cairn_core::texts::for_each;
 use cairn_core::{Subject, Text};
+use cairn_event_log::LogSource;
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::seal::Personal;
 use super::texts::is_sealed;
 use crate::replay::fold;
-use crate::replay::stones::{self, Stone};
+use crate::replay::stones::{self, Reading, Stone};
 use crate::replay::{At, ReplayError};
 
 /// Texts that should be readable nowhere once their subject is erased. Never shown, never stored.
@@ -81,11 +82,11 @@ pub struct Known {
 /// # Errors
 /// When the log or the keys cannot be read.
 pub async fn known(
-    pool: &PgPool,
+    log: &impl LogSource,
     personal: &Personal,
     subject: &Subject,
 ) -> Result<Known, ReplayError> {
-    let mut reading = stones::reading(pool).await?;
+    let mut reading = stones::reading(log).await?;
     let mut known = Known::default();
     for stone in own_events(&mut reading, subject).await? {
         let mut payload = stone.payload.clone();
@@ -118,18 +119,19 @@ async fn open(personal: &Personal, value: &mut Value) -> Result<(), ReplayError>
 
 /// Every event of every stream whose data is the subject's, stream by stream.
 pub(super) async fn own_events(
-    reading: &mut PgConnection,
+    reading: &mut Reading,
     subject: &Subject,
 ) -> Result<Vec<Stone>, ReplayError> {
-    // A stream names its owner in its first event, or is named after it.
+    // A stream names its owner in its first event, or is named after it. What the archive has of it is asked there.
     let naming = sqlx::query!(
         "SELECT aggregate_type, aggregate_id FROM events
-         WHERE sequence = 1 AND (strpos(payload::text, $1) > 0 OR strpos(aggregate_id, $1) > 0)
+         WHERE sequence = 1
+           AND (segment IS NOT NULL OR strpos(payload::text, $1) > 0 OR strpos(aggregate_id, $1) > 0)
          ORDER BY position",
         subject.id()
     );
     let mut own = vec![];
-    for stream in naming.fetch_all(&mut *reading).await? {
+    for stream in naming.fetch_all(&mut **reading).await? {
         let Some(mut folded) = fold::start(&stream.aggregate_type) else { continue };
         let id = (stream.aggregate_type.as_str(), stream.aggregate_id.as_str());
         let stones = stones::of_stream(reading, id, At::Head).await?;

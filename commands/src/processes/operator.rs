@@ -43,6 +43,15 @@ pub struct Filter {
     pub limit: i64,
 }
 
+/// How far every process manager has followed the log.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn checkpoints(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let rows = sqlx::query!("SELECT process, position FROM process_checkpoints ORDER BY process");
+    Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.process, row.position)).collect())
+}
+
 /// Lists processes, by manager and key.
 ///
 /// # Errors

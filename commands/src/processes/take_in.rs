@@ -1,6 +1,6 @@
 //! Taking an event in: for a follower when it comes to it, for a worker when it could not be read then.
 use cairn_core::Timestamp;
-use cairn_event_log::EventLog;
+use cairn_event_log::{EventLog, LogError};
 
 use crate::effects::Origin;
 use crate::ports::PortError;
@@ -58,8 +58,9 @@ impl Reader<'_> {
         if store::has_earlier_unread(pool, leased).await.map_err(|e| unavailable(e.into()))? {
             return Err(PortError::transient("out_of_turn", "an earlier event is not read yet"));
         }
-        let unreadable = |error: cairn_event_log::LogError| {
-            PortError::permanent("event_unreadable", error.to_string())
+        let unreadable = |error: LogError| match error.is_transient() {
+            true => PortError::transient("unavailable", error.to_string()),
+            false => PortError::permanent("event_unreadable", error.to_string()),
         };
         let recorded = log.read(position - 1, 1).await.map_err(unreadable)?.pop();
         let happened = recorded.as_ref().map(Occurrence::read).transpose().map_err(unreadable)?;

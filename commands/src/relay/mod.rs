@@ -16,5 +16,5 @@ mod status;
 mod verify;
 
 pub use run::{Relay, RelayConfig};
-pub use status::{RelayStatus, status};
+pub use status::{RelayStatus, checkpoints, status};
 pub use verify::{RelayError, Report, verify};

@@ -1,6 +1,7 @@
 //! How a relay stands.
 use cairn_event_log::{EventLog, LogError};
 use serde::Serialize;
+use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use cairn_core::Timestamp;
@@ -53,6 +54,15 @@ pub async fn status(log: &EventLog, topic: &str) -> Result<RelayStatus, LogError
         updated_at: row.as_ref().and_then(|row| instant(row.updated_at)),
         last_error: row.and_then(|row| row.last_error),
     })
+}
+
+/// How far every topic has been told of the log.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn checkpoints(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let rows = sqlx::query!("SELECT topic, position FROM relay_checkpoints ORDER BY topic");
+    Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.topic, row.position)).collect())
 }
 
 /// Age of the first event after a position; 0 when there is none.

@@ -4,9 +4,9 @@
 //! up to its end.
 use std::collections::BTreeSet;
 
+use cairn_event_log::LogSource;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
 
 use super::mask::Masks;
 use super::stones::Stone;
@@ -55,12 +55,12 @@ pub struct Exported {
 /// # Errors
 /// [`ReplayError::Nothing`] when the slice is empty; what `write` says.
 pub async fn export(
-    pool: &PgPool,
+    source: &impl LogSource,
     slice: &Slice,
     masks: &Masks,
     mut write: impl FnMut(&ExportedEvent) -> std::io::Result<()> + Send,
 ) -> Result<Exported, ReplayError> {
-    let mut reading = stones::reading(pool).await?;
+    let mut reading = stones::reading(source).await?;
     let to = stones::position(&mut reading, slice.to).await?;
     let mut streams = BTreeSet::new();
     let mut after = slice.from.map_or(0, |from| (from - 1).max(0));

@@ -1,19 +1,24 @@
 //! Any aggregate by its name: decode, check, fold.
 use cairn_catalog::Sku;
 use cairn_compute::Allocation;
-use cairn_core::{BookEntry, Decider, DomainEvent, StoredEvent, Subject, Text, Texts};
+use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Text, Texts};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, Erasure};
 use cairn_ledger::Wallet;
 use cairn_operations::Intervention;
 use cairn_payments::{Payment, Refund};
+use serde_json::Value;
 
+use super::inverse::Inverse;
 use super::stones::Stone;
+use super::what_if::{Again, Refused};
 
 /// A stream while it is folded.
 pub(crate) trait Fold: Send {
     /// Adds the next fact and says what it writes into the books; an error names what is wrong with the stored event.
     fn add(&mut self, stone: &Stone) -> Result<Option<BookEntry>, String>;
+    /// Decides the command of these facts again, in the state so far.
+    fn again(&self, stones: &[Stone]) -> Result<Again, String>;
     /// The state so far.
     fn state(&self) -> serde_json::Value;
     /// Whose are the personal texts in its facts.
@@ -46,7 +51,7 @@ pub(super) static TYPES: [Type; 9] = [
     entry::<Wallet>(),
 ];
 
-const fn entry<A: Decider>() -> Type {
+const fn entry<A: Inverse>() -> Type {
     Type { name: A::TYPE, start: || Box::new(Stream::<A>(A::default())), text: A::Event::text }
 }
 
@@ -60,11 +65,19 @@ pub(crate) fn start(aggregate_type: &str) -> Option<Box<dyn Fold>> {
 
 struct Stream<A>(A);
 
-impl<A: Decider> Fold for Stream<A> {
+fn decode<E: StoredEvent>(stone: &Stone) -> Result<E, String> {
+    let version = stone.event_version.parse().unwrap_or_default();
+    E::from_stored(&stone.event_type, version, &stone.payload)
+        .map_err(|error| format!("{} does not decode: {error}", stone.event_type))
+}
+
+fn encode<E: StoredEvent>(facts: &[E]) -> Result<Vec<Value>, String> {
+    facts.iter().map(|fact| serde_json::to_value(fact).map_err(|error| error.to_string())).collect()
+}
+
+impl<A: Inverse> Fold for Stream<A> {
     fn add(&mut self, stone: &Stone) -> Result<Option<BookEntry>, String> {
-        let version = stone.event_version.parse().unwrap_or_default();
-        let event = A::Event::from_stored(&stone.event_type, version, &stone.payload)
-            .map_err(|error| format!("{} does not decode: {error}", stone.event_type))?;
+        let event: A::Event = decode(stone)?;
         if event.event_type() != stone.event_type {
             return Err(format!(
                 "is stored as {} and holds {}",
@@ -79,6 +92,21 @@ impl<A: Decider> Fold for Stream<A> {
         }
         self.0 = std::mem::take(&mut self.0).evolve(event.clone());
         Ok(self.0.book_entry(&event))
+    }
+
+    fn again(&self, stones: &[Stone]) -> Result<Again, String> {
+        let facts = stones.iter().map(decode).collect::<Result<Vec<A::Event>, _>>()?;
+        let Some(command) = self.0.command_of(&facts) else { return Ok(Again::NotFound) };
+        Ok(match self.0.decide(command) {
+            Ok(today) => match encode(&today)? {
+                today if today == encode(&facts)? => Again::Same,
+                today => Again::Other(today),
+            },
+            Err(refusal) => Again::Refused(Refused {
+                code: refusal.code().to_owned(),
+                message: refusal.to_string(),
+            }),
+        })
     }
 
     fn state(&self) -> serde_json::Value {

@@ -1,22 +1,26 @@
 //! Replay: the log folded again, from its first event, by nothing but the domain.
 //!
-//! - [`state()`]`(pool, "wallet", id, At::Time(t))`: one stream as it stood at a position or an instant.
-//! - [`timeline()`]`(pool, "wallet", id, At::Head)`: its events, each with who caused it and what it changed in the state.
-//! - [`diff()`]`(pool, "wallet", id, (from, to))`: what differs between two points, and which event did it.
-//! - [`export()`]`(pool, &slice, &masks, write)`: whole streams as lines of a golden log, with what is personal masked.
-//! - [`verify()`]`(pool)`: every stream of the whole log, compared with the books and the snapshots that were written live.
+//! - [`state()`]`(log, "wallet", id, At::Time(t))`: one stream as it stood at a position or an instant.
+//! - [`timeline()`]`(log, "wallet", id, At::Head)`: its events, each with who caused it and what it changed in the state.
+//! - [`diff()`]`(log, "wallet", id, (from, to))`: what differs between two points, and which event did it.
+//! - [`export()`]`(log, &slice, &masks, write)`: whole streams as lines of a golden log, with what is personal masked.
+//! - [`verify()`]`(log)`: every stream of the whole log, compared with the books and the snapshots that were written live.
+//! - [`what_if()`]`(log, personal, &decisions)`: every decision made again by today's code, and the ones that would be others.
 //!
 //! All only read, each in one read-only transaction of its own that sees one moment of the database.
 mod books;
 mod diff;
 mod export;
 pub(crate) mod fold;
+mod inverse;
+mod inverse_ledger;
 mod mask;
 mod report;
 mod state;
 pub(crate) mod stones;
 mod timeline;
 mod verify;
+mod what_if;
 
 pub use diff::{Change, changes};
 pub use export::{Exported, ExportedEvent, Slice, export};
@@ -25,6 +29,9 @@ pub use report::{Difference, VerifyReport};
 pub use state::{At, ids, position, state, types};
 pub use timeline::{NetChange, StreamDiff, TimelineEntry, diff, timeline};
 pub use verify::{verify, verify_in_pages};
+pub use what_if::{
+    Decisions, OtherDecision, Refused, TypeAgain, WhatIf, what_if, what_if_in_pages,
+};
 
 pub(crate) use stones::{instant, timestamp};
 
@@ -61,6 +68,9 @@ pub enum ReplayError {
     /// What was exported could not be written.
     #[error(transparent)]
     Write(#[from] std::io::Error),
+    /// The bulk of an event is in the archive and is not to be had from there.
+    #[error(transparent)]
+    Log(#[from] cairn_event_log::LogError),
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),

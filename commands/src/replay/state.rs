@@ -2,8 +2,8 @@
 use std::str::FromStr;
 
 use cairn_core::Timestamp;
+use cairn_event_log::LogSource;
 use serde_json::json;
-use sqlx::PgPool;
 
 use super::{ReplayError, fold, stones};
 
@@ -44,8 +44,8 @@ pub fn types() -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`ReplayError::Beyond`] when the log does not reach so far.
-pub async fn position(pool: &PgPool, at: At) -> Result<i64, ReplayError> {
-    stones::position(&mut *stones::reading(pool).await?, at).await
+pub async fn position(source: &impl LogSource, at: At) -> Result<i64, ReplayError> {
+    stones::position(&mut *stones::reading(source).await?, at).await
 }
 
 /// Ids of streams of a type, at most `limit`, in no order.
@@ -53,7 +53,7 @@ pub async fn position(pool: &PgPool, at: At) -> Result<i64, ReplayError> {
 /// # Errors
 /// [`ReplayError::Database`].
 pub async fn ids(
-    pool: &PgPool,
+    source: &impl LogSource,
     aggregate_type: &str,
     limit: i64,
 ) -> Result<Vec<String>, ReplayError> {
@@ -62,7 +62,7 @@ pub async fn ids(
         aggregate_type,
         limit
     );
-    Ok(ids.fetch_all(&mut *stones::reading(pool).await?).await?)
+    Ok(ids.fetch_all(&mut *stones::reading(source).await?).await?)
 }
 
 /// One stream, folded up to a point of the log: `{"aggregate_type", "aggregate_id", "sequence", "position",
@@ -71,7 +71,7 @@ pub async fn ids(
 /// # Errors
 /// [`ReplayError`]; an unknown type and a stream without events are told apart.
 pub async fn state(
-    pool: &PgPool,
+    source: &impl LogSource,
     aggregate_type: &str,
     aggregate_id: &str,
     at: At,
@@ -79,7 +79,7 @@ pub async fn state(
     let mut folded = fold::start(aggregate_type)
         .ok_or_else(|| ReplayError::UnknownType(aggregate_type.to_owned(), types().join(", ")))?;
     let mut last = None;
-    let mut transaction = stones::reading(pool).await?;
+    let mut transaction = stones::reading(source).await?;
     let stones = stones::of_stream(&mut transaction, (aggregate_type, aggregate_id), at).await?;
     for stone in stones {
         let corrupt = |message| ReplayError::Corrupt { position: stone.position, message };

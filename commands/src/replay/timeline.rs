@@ -1,8 +1,8 @@
 //! One stream, event by event: who caused each, and what it changed in the state.
 use cairn_core::Timestamp;
+use cairn_event_log::LogSource;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
 
 use super::diff::{Change, changes};
 use super::stones::Stone;
@@ -72,12 +72,12 @@ pub struct StreamDiff {
 /// # Errors
 /// [`ReplayError`].
 pub async fn timeline(
-    pool: &PgPool,
+    source: &impl LogSource,
     aggregate_type: &str,
     aggregate_id: &str,
     at: At,
 ) -> Result<Vec<TimelineEntry>, ReplayError> {
-    Ok(walk(pool, (aggregate_type, aggregate_id), at)
+    Ok(walk(source, (aggregate_type, aggregate_id), at)
         .await?
         .0
         .into_iter()
@@ -90,16 +90,16 @@ pub async fn timeline(
 /// # Errors
 /// [`ReplayError`].
 pub async fn diff(
-    pool: &PgPool,
+    source: &impl LogSource,
     aggregate_type: &str,
     aggregate_id: &str,
     (from, to): (At, At),
 ) -> Result<StreamDiff, ReplayError> {
-    let mut reading = stones::reading(pool).await?;
+    let mut reading = stones::reading(source).await?;
     let from = stones::position(&mut reading, from).await?;
     let to = stones::position(&mut reading, to).await?;
     drop(reading);
-    let (all, fresh) = walk(pool, (aggregate_type, aggregate_id), At::Position(to)).await?;
+    let (all, fresh) = walk(source, (aggregate_type, aggregate_id), At::Position(to)).await?;
     let earlier = all.iter().rev().find(|(event, _)| event.position <= from);
     let before = earlier.map_or(fresh, |(_, state)| state.clone());
     let after = all.last().map_or(Value::Null, |(_, state)| state.clone());
@@ -125,7 +125,7 @@ type Walked = (Vec<(TimelineEntry, Value)>, Value);
 
 /// The events of a stream with the state after each, and the state before all.
 async fn walk(
-    pool: &PgPool,
+    source: &impl LogSource,
     (aggregate_type, aggregate_id): (&str, &str),
     at: At,
 ) -> Result<Walked, ReplayError> {
@@ -134,7 +134,7 @@ async fn walk(
     let fresh = folded.state();
     let mut state = fresh.clone();
     let mut walked = vec![];
-    let mut reading = stones::reading(pool).await?;
+    let mut reading = stones::reading(source).await?;
     for stone in stones::of_stream(&mut reading, (aggregate_type, aggregate_id), at).await? {
         let corrupt = |message| ReplayError::Corrupt { position: stone.position, message };
         folded.add(&stone).map_err(corrupt)?;

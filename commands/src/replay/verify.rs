@@ -2,9 +2,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use cairn_event_log::LogSource;
 use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
 use sqlx::types::JsonValue;
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::ReplayError;
@@ -22,16 +23,19 @@ const PAGE: i64 = 5_000;
 ///
 /// # Errors
 /// [`ReplayError::Database`]. What is wrong with the data is in the report, not an error.
-pub async fn verify(pool: &PgPool) -> Result<VerifyReport, ReplayError> {
-    verify_in_pages(pool, PAGE).await
+pub async fn verify(source: &impl LogSource) -> Result<VerifyReport, ReplayError> {
+    verify_in_pages(source, PAGE).await
 }
 
 /// Like [`verify`], reading `page` events at a time; the digest does not depend on it.
 ///
 /// # Errors
 /// As [`verify`].
-pub async fn verify_in_pages(pool: &PgPool, page: i64) -> Result<VerifyReport, ReplayError> {
-    let mut transaction = stones::reading(pool).await?;
+pub async fn verify_in_pages(
+    source: &impl LogSource,
+    page: i64,
+) -> Result<VerifyReport, ReplayError> {
+    let mut transaction = stones::reading(source).await?;
     let mut replay = Replay { snapshots: snapshots(&mut transaction).await?, ..Replay::default() };
     loop {
         let after = replay.report.events;

@@ -16,7 +16,7 @@ struct Columns<'a> {
     /// Of requests without events.
     settled: Settled<'a>,
     events: EventColumns<'a>,
-    books: Option<String>,
+    books: Books<'a>,
 }
 
 /// What becomes of a command: the hash of what was asked, and the outcome. It is kept with its last event, or alone.
@@ -69,7 +69,6 @@ fn encode(value: &impl serde::Serialize) -> Result<String, LogError> {
 impl<'a> Columns<'a> {
     fn try_new(batch: &'a [&'a AppendRequest], texts: &'a [Texts]) -> Result<Self, LogError> {
         let mut columns = Self::default();
-        let mut books = Books::default();
         for ((request, texts), number) in batch.iter().zip(texts).zip(1..) {
             let settled = (request.command_hash.as_slice(), texts.outcome.as_str());
             columns.command_ids.push(&request.command_id);
@@ -83,11 +82,10 @@ impl<'a> Columns<'a> {
                 let is_last = usize::try_from(ordinal) == Ok(request.events.len());
                 columns.events.settled.push(is_last.then_some(settled));
                 if let Some(entry) = &event.book {
-                    books.add(columns.events.requests.len(), entry);
+                    columns.books.add(columns.events.requests.len(), entry)?;
                 }
             }
         }
-        columns.books = books.is_written().then(|| encode(&books)).transpose()?;
         Ok(columns)
     }
 }
@@ -120,6 +118,17 @@ pub(crate) enum Verdict {
     Known,
 }
 
+impl Verdict {
+    /// As the database puts it; `done` is what was written if it was.
+    fn of(said: &str, done: Appended) -> Self {
+        match said {
+            "known" => Self::Known,
+            "stale" => Self::Settled(Appended::Stale),
+            _ => Self::Settled(done),
+        }
+    }
+}
+
 /// Appends a batch in one round trip and one transaction. No two requests may share a stream or a command id.
 ///
 /// Returns a verdict for each request, and the head of the log.
@@ -131,11 +140,13 @@ pub(crate) async fn append(
     let texts: Vec<_> =
         batch.iter().map(|request| Texts::try_new(request)).collect::<Result<_, _>>()?;
     let columns = Columns::try_new(batch, &texts)?;
-    let events = &columns.events;
+    let (events, Books { journal, legs, holds }) = (&columns.events, &columns.books);
     let answer = sqlx::query!(
         r#"SELECT verdict AS "verdict!", head AS "head!"
            FROM log_append($1, $2, $3, $4, $5, $6, $7,
-                           $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::text::json)"#,
+                           $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+                           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31,
+                           $32, $33, $34, $35, $36, $37, $38, $39)"#,
         &columns.command_ids as &[&str],
         &columns.types as &[&str],
         &columns.ids as &[&str],
@@ -155,9 +166,28 @@ pub(crate) async fn append(
         &events.metadata as &[&str],
         &events.settled.hashes as &[Option<&[u8]>],
         &events.settled.outcomes as &[Option<&str>],
-        columns.books.as_deref(),
+        &journal.events,
+        &journal.kinds as &[&str],
+        &journal.sources as &[&str],
+        &journal.source_ids as &[&str],
+        &journal.currencies as &[&str],
+        &journal.occurred,
+        &journal.reverses as &[Option<&str>],
+        &legs.events,
+        &legs.numbers,
+        &legs.accounts as &[&str],
+        &legs.currencies as &[&str],
+        &legs.amounts,
+        &holds.events,
+        &holds.ids,
+        &holds.accounts as &[&str],
+        &holds.currencies as &[&str],
+        &holds.expires,
+        &holds.reserved,
+        &holds.captured,
+        &holds.released,
     )
-    // All of it: a deferred constraint speaks at the commit, after the last row.
+    // All of it: a fault of the commit speaks after the last row.
     .fetch_all(connection);
     let rows = session.in_time(answer).await.map_err(|error| LogError::writing(&error))?;
     if rows.len() != batch.len() {
@@ -165,18 +195,10 @@ pub(crate) async fn append(
         return Err(LogError::Corrupt(format!("{sent} requests were answered {got} times")));
     }
     let head = rows.last().map_or(0, |row| row.head);
-    let verdicts = rows
-        .iter()
-        .zip(batch)
-        .zip(&columns.counts)
-        .map(|((row, request), count)| match row.verdict.as_str() {
-            "known" => Verdict::Known,
-            "stale" => Verdict::Settled(Appended::Stale),
-            _ => Verdict::Settled(Appended::Done {
-                position: row.head,
-                sequence: request.expected_sequence + i64::from(*count),
-            }),
-        })
-        .collect();
-    Ok((verdicts, head))
+    let verdicts = rows.into_iter().zip(batch.iter().zip(&columns.counts));
+    let verdicts = verdicts.map(|(row, (request, count))| {
+        let sequence = request.expected_sequence + i64::from(*count);
+        Verdict::of(&row.verdict, Appended::Done { position: row.head, sequence })
+    });
+    Ok((verdicts.collect(), head))
 }

@@ -1,84 +1,106 @@
-//! The books of a batch, in the form that the database function `ledger_post` reads.
-use cairn_core::BookEntry;
-use serde::Serialize;
+//! The books of a batch as columns, in the order of the database function `ledger_post`.
+use cairn_core::{BookEntry, HoldChange, JournalTransaction, Timestamp};
+use time::OffsetDateTime;
 
-/// Three lists; every object names its event by its number in the batch, from 1.
-#[derive(Debug, Default, Serialize)]
+use crate::LogError;
+
+/// Three tables; every row names its event by its number in the batch, from 1.
+#[derive(Debug, Default)]
 pub(crate) struct Books<'a> {
-    journal: Vec<Journal<'a>>,
-    postings: Vec<Leg<'a>>,
-    holds: Vec<Hold<'a>>,
+    pub journal: Journal<'a>,
+    pub legs: Legs<'a>,
+    pub holds: Holds<'a>,
 }
 
-#[derive(Debug, Serialize)]
-struct Journal<'a> {
-    event: usize,
-    kind: &'a str,
-    source: &'a str,
-    source_id: &'a str,
-    currency: &'static str,
-    occurred_at: String,
-    reverses: Option<&'a str>,
+#[derive(Debug, Default)]
+pub(crate) struct Journal<'a> {
+    pub events: Vec<i32>,
+    pub kinds: Vec<&'a str>,
+    pub sources: Vec<&'a str>,
+    pub source_ids: Vec<&'a str>,
+    pub currencies: Vec<&'static str>,
+    pub occurred: Vec<OffsetDateTime>,
+    pub reverses: Vec<Option<&'a str>>,
 }
 
-#[derive(Debug, Serialize)]
-struct Leg<'a> {
-    event: usize,
-    leg: usize,
-    account: &'a str,
-    currency: &'static str,
-    amount: i64,
+#[derive(Debug, Default)]
+pub(crate) struct Legs<'a> {
+    pub events: Vec<i32>,
+    pub numbers: Vec<i16>,
+    pub accounts: Vec<&'a str>,
+    pub currencies: Vec<&'static str>,
+    pub amounts: Vec<i64>,
 }
 
-#[derive(Debug, Serialize)]
-struct Hold<'a> {
-    event: usize,
-    hold_id: String,
-    account: &'a str,
-    currency: &'static str,
-    expires_at: String,
-    reserved: i64,
-    captured: i64,
-    released: i64,
+#[derive(Debug, Default)]
+pub(crate) struct Holds<'a> {
+    pub events: Vec<i32>,
+    pub ids: Vec<String>,
+    pub accounts: Vec<&'a str>,
+    pub currencies: Vec<&'static str>,
+    pub expires: Vec<OffsetDateTime>,
+    pub reserved: Vec<i64>,
+    pub captured: Vec<i64>,
+    pub released: Vec<i64>,
 }
 
 impl<'a> Books<'a> {
-    pub(crate) fn add(&mut self, event: usize, entry: &'a BookEntry) {
+    pub(crate) fn add(&mut self, event: usize, entry: &'a BookEntry) -> Result<(), LogError> {
+        let event = i32::try_from(event).map_err(|_| LogError::Corrupt("batch".to_owned()))?;
         if let Some(journal) = &entry.journal {
-            let currency = journal.currency.code();
-            self.journal.push(Journal {
-                event,
-                kind: &journal.kind,
-                source: &journal.source,
-                source_id: &journal.source_id,
-                currency,
-                occurred_at: journal.occurred_at.to_string(),
-                reverses: journal.reverses.as_deref(),
-            });
-            self.postings.extend(journal.postings.iter().zip(1..).map(|(posting, leg)| Leg {
-                event,
-                leg,
-                account: &posting.account,
-                currency,
-                amount: posting.amount_nanos,
-            }));
+            self.journal.push(event, journal)?;
+            self.legs.push(event, journal)?;
         }
         if let Some(hold) = &entry.hold {
-            self.holds.push(Hold {
-                event,
-                hold_id: hold.hold_id.to_string(),
-                account: &hold.account,
-                currency: hold.currency.code(),
-                expires_at: hold.expires_at.to_string(),
-                reserved: hold.reserved_nanos,
-                captured: hold.captured_nanos,
-                released: hold.released_nanos,
-            });
+            self.holds.push(event, hold)?;
         }
+        Ok(())
     }
+}
 
-    /// Whether any event moves or holds money.
-    pub(crate) const fn is_written(&self) -> bool {
-        !self.journal.is_empty() || !self.holds.is_empty()
+impl<'a> Journal<'a> {
+    fn push(&mut self, event: i32, journal: &'a JournalTransaction) -> Result<(), LogError> {
+        self.events.push(event);
+        self.kinds.push(&journal.kind);
+        self.sources.push(&journal.source);
+        self.source_ids.push(&journal.source_id);
+        self.currencies.push(journal.currency.code());
+        self.occurred.push(instant(journal.occurred_at)?);
+        self.reverses.push(journal.reverses.as_deref());
+        Ok(())
     }
+}
+
+impl<'a> Legs<'a> {
+    fn push(&mut self, event: i32, journal: &'a JournalTransaction) -> Result<(), LogError> {
+        for (posting, number) in journal.postings.iter().zip(1..) {
+            let number = i16::try_from(number)
+                .map_err(|_| LogError::Corrupt("more legs than there are numbers".to_owned()))?;
+            self.events.push(event);
+            self.numbers.push(number);
+            self.accounts.push(&posting.account);
+            self.currencies.push(journal.currency.code());
+            self.amounts.push(posting.amount_nanos);
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Holds<'a> {
+    fn push(&mut self, event: i32, hold: &'a HoldChange) -> Result<(), LogError> {
+        self.events.push(event);
+        self.ids.push(hold.hold_id.to_string());
+        self.accounts.push(&hold.account);
+        self.currencies.push(hold.currency.code());
+        self.expires.push(instant(hold.expires_at)?);
+        self.reserved.push(hold.reserved_nanos);
+        self.captured.push(hold.captured_nanos);
+        self.released.push(hold.released_nanos);
+        Ok(())
+    }
+}
+
+fn instant(at: Timestamp) -> Result<OffsetDateTime, LogError> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.as_micros()) * 1_000)
+        .map_err(|error| LogError::Corrupt(format!("an instant of the books: {error}")))
 }

@@ -35,6 +35,16 @@ pub enum LogError {
         /// The latest version that this code knows.
         known: u32,
     },
+    /// The bulk of an event was moved to the archive and is not to be had from there. It must not be skipped.
+    #[error("segment {segment} of the archive, which position {position} is in: {why}")]
+    Segment {
+        /// Number of the segment.
+        segment: i64,
+        /// The first position that was wanted from it.
+        position: i64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Any other answer of the database, for example a missing table. Nothing was written.
     #[error("the database refused: {0}")]
     Database(String),

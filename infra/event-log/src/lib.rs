@@ -6,6 +6,7 @@
 mod appender;
 mod batch;
 mod books;
+mod bulk;
 mod error;
 mod lane;
 mod listener;
@@ -14,12 +15,15 @@ mod log;
 mod pool;
 mod queue;
 mod schema;
+mod segments;
 mod session;
 mod snapshots;
 mod types;
 
+pub use bulk::{Archive, Bulk, BulkyRow, LogSource, Segment, SegmentError};
 pub use error::LogError;
 pub use log::EventLog;
 pub use schema::{APP_ROLE, MIGRATOR, as_app};
+pub use segments::{NewSegment, ReturnedBulk, SegmentRecord, segments};
 pub use snapshots::Snapshot;
 pub use types::{AppendRequest, Appended, Metadata, NewEvent, Outcome, Recorded, StoredOutcome};

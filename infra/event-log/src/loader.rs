@@ -6,9 +6,9 @@ use sqlx::types::time::OffsetDateTime;
 use sqlx::{PgPool, pool};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::LogError;
 use crate::log::Row;
 use crate::session::Session;
-use crate::{LogError, Recorded};
 
 /// Loads that may wait; beyond it callers wait to queue.
 const QUEUE: usize = 1_024;
@@ -24,7 +24,7 @@ pub(crate) struct Wanted {
     pub(crate) limit: i64,
 }
 
-type Answer = Result<Vec<Recorded>, LogError>;
+type Answer = Result<Vec<Row>, LogError>;
 type Queued = (Wanted, oneshot::Sender<Answer>);
 
 /// A handle on the task that loads.
@@ -72,7 +72,7 @@ async fn run(
         metrics::histogram!("cairn_log_load_seconds").record(started.elapsed());
         for (number, answer) in answers.into_iter().enumerate() {
             let events = match &mut loaded {
-                Ok(streams) => streams.get_mut(number).map_or(Ok(vec![]), take),
+                Ok(streams) => Ok(streams.get_mut(number).map(std::mem::take).unwrap_or_default()),
                 Err(error) => Err(error.clone()),
             };
             // Nobody may be waiting any more.
@@ -81,13 +81,8 @@ async fn run(
     }
 }
 
-/// Moves an answer out.
-fn take(answer: &mut Answer) -> Answer {
-    std::mem::replace(answer, Ok(vec![]))
-}
-
-/// One answer for each stream that is wanted: one that cannot be read does not harm the others.
-async fn load(session: &mut Session, wanted: &[Wanted]) -> Result<Vec<Answer>, LogError> {
+/// The rows of each stream that is wanted. Whoever asked reads them: one that cannot be read does not harm the others.
+async fn load(session: &mut Session, wanted: &[Wanted]) -> Result<Vec<Vec<Row>>, LogError> {
     let types: Vec<_> = wanted.iter().map(|one| one.aggregate_type.as_str()).collect();
     let ids: Vec<_> = wanted.iter().map(|one| one.aggregate_id.as_str()).collect();
     let after: Vec<_> = wanted.iter().map(|one| one.after_sequence).collect();
@@ -96,7 +91,7 @@ async fn load(session: &mut Session, wanted: &[Wanted]) -> Result<Vec<Answer>, L
     let answer = sqlx::query!(
         r#"SELECT w.n AS "n!", e.position, e.recorded_at, e.aggregate_type, e.aggregate_id, e.sequence,
                   e.event_type, e.event_version, e.payload AS "payload: JsonValue",
-                  e.metadata AS "metadata: JsonValue"
+                  e.metadata AS "metadata: JsonValue", e.segment
            FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
                     WITH ORDINALITY AS w (aggregate_type, aggregate_id, after, most, n)
            CROSS JOIN LATERAL (
@@ -119,11 +114,11 @@ async fn load(session: &mut Session, wanted: &[Wanted]) -> Result<Vec<Answer>, L
         }
     };
     session.keep(connection);
-    let mut streams: Vec<Answer> = wanted.iter().map(|_| Ok(vec![])).collect();
+    let mut streams: Vec<Vec<Row>> = wanted.iter().map(|_| vec![]).collect();
     for row in rows {
         let number = usize::try_from(row.n - 1).unwrap_or(usize::MAX);
         let recorded_at: OffsetDateTime = row.recorded_at;
-        let event = Recorded::try_from(Row {
+        let row = Row {
             position: row.position,
             recorded_at,
             aggregate_type: row.aggregate_type,
@@ -133,12 +128,9 @@ async fn load(session: &mut Session, wanted: &[Wanted]) -> Result<Vec<Answer>, L
             event_version: row.event_version,
             payload: row.payload,
             metadata: row.metadata,
-        });
-        match (streams.get_mut(number), event) {
-            (Some(Ok(events)), Ok(event)) => events.push(event),
-            (Some(stream), Err(error)) => *stream = Err(error),
-            (Some(Err(_)) | None, _) => {}
-        }
+            segment: row.segment,
+        };
+        streams.get_mut(number).map(|stream| stream.push(row)).unwrap_or_default();
     }
     Ok(streams)
 }

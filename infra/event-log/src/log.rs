@@ -11,6 +11,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::appender::Appender;
+use crate::bulk::{Archive, Bulk, BulkyRow};
 use crate::loader::{Loader, Wanted};
 use crate::types::{AppendRequest, Appended, Metadata, Outcome, Recorded, StoredOutcome};
 use crate::{LogError, listener, pool};
@@ -27,6 +28,7 @@ struct Inner {
     limit: Duration,
     appender: Appender,
     loader: Loader,
+    bulk: Bulk,
     grown: watch::Sender<i64>,
     listening: OnceCell<()>,
     stop: CancellationToken,
@@ -73,6 +75,7 @@ impl EventLog {
             limit,
             appender,
             loader,
+            bulk: Bulk::default(),
             grown,
             listening: OnceCell::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -85,6 +88,17 @@ impl EventLog {
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.inner.pool
+    }
+
+    /// Reads the bulk of archived events from there, from now on and for every clone.
+    pub fn read_through(&self, archive: Arc<dyn Archive>) {
+        self.inner.bulk.set(archive);
+    }
+
+    /// The way to the bulk of archived events, for readers with statements of their own.
+    #[must_use]
+    pub fn bulk(&self) -> Bulk {
+        self.inner.bulk.clone()
     }
 
     /// What the database answers to a query, or that it does not.
@@ -181,7 +195,13 @@ impl EventLog {
             after_sequence,
             limit,
         };
-        self.inner.loader.load(wanted).await
+        self.whole(self.inner.loader.load(wanted).await?).await
+    }
+
+    /// Events from rows, with the bulk of those that were archived.
+    async fn whole(&self, mut rows: Vec<Row>) -> Result<Vec<Recorded>, LogError> {
+        self.inner.bulk.make_whole(&mut rows).await?;
+        rows.into_iter().map(Recorded::try_from).collect()
     }
 
     /// At most `limit` events after a position, in the log's order. It has no gaps, so a reader cannot miss one.
@@ -192,13 +212,13 @@ impl EventLog {
         let rows = self.ask(sqlx::query_as!(
             Row,
             r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue"
+                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue", segment
                FROM events WHERE position > $1 ORDER BY position LIMIT $2"#,
             after_position,
             limit
         )
         .fetch_all(self.pool())).await?;
-        rows.into_iter().map(Recorded::try_from).collect()
+        self.whole(rows).await
     }
 
     /// The events after one position and up to another that are of some types, or of any, in the log's order.
@@ -211,7 +231,7 @@ impl EventLog {
         types: Option<&[String]>,
     ) -> Result<Vec<Recorded>, LogError> {
         let rows = read_types(self.pool(), (after_position, until_position), types);
-        self.ask(rows).await?.into_iter().map(Recorded::try_from).collect()
+        self.whole(self.ask(rows).await?).await
     }
 
     /// The same, as the caller's transaction sees the log.
@@ -219,13 +239,13 @@ impl EventLog {
     /// # Errors
     /// As [`EventLog::read_types`].
     pub async fn read_types_in_tx(
+        &self,
         db: &mut PgConnection,
         range: (i64, i64),
         types: Option<&[String]>,
     ) -> Result<Vec<Recorded>, LogError> {
         let rows = read_types(db, range, types).await;
-        let rows = rows.map_err(|error| LogError::reading(&error))?;
-        rows.into_iter().map(Recorded::try_from).collect()
+        self.whole(rows.map_err(|error| LogError::reading(&error))?).await
     }
 
     /// Position of the last event; 0 when there is none.
@@ -268,7 +288,7 @@ async fn read_types(
     sqlx::query_as!(
         Row,
         r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue"
+                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue", segment
                FROM events WHERE position > $1 AND position <= $2 AND ($3::text[] IS NULL OR event_type = ANY ($3))
                ORDER BY position"#,
         after_position,
@@ -280,6 +300,7 @@ async fn read_types(
 }
 
 /// A row of `events`.
+#[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) position: i64,
     pub(crate) recorded_at: OffsetDateTime,
@@ -290,6 +311,19 @@ pub(crate) struct Row {
     pub(crate) event_version: String,
     pub(crate) payload: JsonValue,
     pub(crate) metadata: JsonValue,
+    pub(crate) segment: Option<i64>,
+}
+
+impl BulkyRow for Row {
+    fn moved(&self) -> Option<(i64, i64)> {
+        self.segment.map(|segment| (segment, self.position))
+    }
+
+    fn refill(&mut self, payload: &str, metadata: &str) -> Result<(), serde_json::Error> {
+        self.payload = serde_json::from_str(payload)?;
+        self.metadata = serde_json::from_str(metadata)?;
+        Ok(())
+    }
 }
 
 impl TryFrom<Row> for Recorded {
@@ -298,12 +332,16 @@ impl TryFrom<Row> for Recorded {
     fn try_from(row: Row) -> Result<Self, LogError> {
         let corrupt =
             |what: String| LogError::Corrupt(format!("position {}: {what}", row.position));
-        let event_version = row
-            .event_version
-            .parse()
-            .map_err(|_| corrupt(format!("event version '{}'", row.event_version)))?;
-        let metadata: Metadata = serde_json::from_value(row.metadata)
-            .map_err(|error| corrupt(format!("metadata: {error}")))?;
+        // One event that cannot be read is nobody's reason not to read the others.
+        let mut fault = None;
+        let event_version = row.event_version.parse().unwrap_or_else(|_| {
+            fault = Some(format!("event version '{}'", row.event_version));
+            0
+        });
+        let metadata = serde_json::from_value(row.metadata).unwrap_or_else(|error| {
+            fault = Some(format!("metadata: {error}"));
+            Metadata::default()
+        });
         let micros = row.recorded_at.unix_timestamp_nanos() / 1_000;
         let micros = i64::try_from(micros).map_err(|_| corrupt("recorded_at".to_owned()))?;
         Ok(Self {
@@ -316,6 +354,7 @@ impl TryFrom<Row> for Recorded {
             event_version,
             payload: row.payload,
             metadata,
+            fault,
         })
     }
 }

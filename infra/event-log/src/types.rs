@@ -47,16 +47,28 @@ pub struct Recorded {
     pub event_version: u32,
     /// The fact itself.
     pub payload: serde_json::Value,
-    /// Who caused it, and by what.
+    /// Who caused it, and by what; empty when that cannot be read.
     pub metadata: Metadata,
+    /// What is wrong with its metadata or version, when something is: then it does not decode.
+    pub fault: Option<String>,
 }
 
 impl Recorded {
+    /// Whether all around the payload is what it must be.
+    ///
+    /// # Errors
+    /// [`LogError::Corrupt`] when it is not.
+    pub fn check(&self) -> Result<(), LogError> {
+        let corrupt = |fault| LogError::Corrupt(format!("position {}: {fault}", self.position));
+        self.fault.as_ref().map_or(Ok(()), |fault| Err(corrupt(fault)))
+    }
+
     /// The fact as its own type, brought up to date when an older version of the code wrote it.
     ///
     /// # Errors
-    /// [`LogError::Newer`] when a newer version wrote it; [`LogError::Corrupt`] when the payload is not one of `E`.
+    /// [`LogError::Newer`] when a newer version wrote it; [`LogError::Corrupt`] when it is not one of `E`, or not [sound](Self::check).
     pub fn decode<E: StoredEvent>(&self) -> Result<E, LogError> {
+        self.check()?;
         let (position, version) = (self.position, self.event_version);
         let event_type = self.event_type.clone();
         let event = E::from_stored(&self.event_type, version, &self.payload);

@@ -180,7 +180,8 @@ async fn the_application_writes_the_log_and_the_books_by_their_function_only(poo
             assert_eq!(code(log.pool().execute(forgery.as_str()).await), "42501", "{forgery}");
         }
     }
-    let post = "SELECT ledger_post('{1}', '{}', now())";
+    let post = "SELECT ledger_post('{1}', now(), '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
+        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')";
     assert_eq!(code(log.pool().execute(post).await), "42501");
     // A table that the caller puts before the real one is not taken for it.
     let mut connection = log.pool().acquire().await.unwrap();
@@ -189,7 +190,8 @@ async fn the_application_writes_the_log_and_the_books_by_their_function_only(poo
     connection.execute(false_head).await.unwrap();
     let append = r#"SELECT head FROM log_append(
         '{by-hand}', '{thing}', '{b}', '{0}', '{0}', ARRAY[decode(repeat('07', 32), 'hex')], '{"{}"}',
-        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL)"#;
+        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
+        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"#;
     let head: i64 = sqlx::query_scalar(append).fetch_one(&mut *connection).await.unwrap();
     assert_eq!(head, 1);
     drop(connection.detach());

@@ -185,7 +185,12 @@ fn leg_at(position: i64, leg: i64, account: &str, amount: i64) -> String {
 }
 
 fn legs(legs: &[String]) -> String {
-    format!("INSERT INTO ledger_postings VALUES {};", legs.join(", "))
+    format!("INSERT INTO ledger_postings VALUES {}", legs.join(", "))
+}
+
+/// A journal transaction and legs of it in one statement.
+fn whole(position: i64, source_id: &str, with: &[String]) -> String {
+    format!("WITH legs AS ({}) {}", legs(with), journal_at(position, source_id))
 }
 
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
@@ -205,18 +210,26 @@ async fn a_journal_transaction_without_its_own_event_or_without_legs_cannot_comm
 }
 
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
-async fn a_journal_transaction_has_all_its_legs_from_one_statement_of_its_own_append(pool: PgPool) {
+async fn a_journal_transaction_has_all_its_legs_from_its_own_statement(pool: PgPool) {
     let log = open(&pool).await;
     log.append(request("a", 0, vec![booked(top_up("a", 5))])).await.unwrap();
     // Balanced, in its currency, between accounts of its kind: and too late.
     let more = [leg_at(1, 3, "stripe:pending:USD", 2), leg_at(1, 4, WALLET, -2)];
     assert_eq!(constraint(pool.execute(legs(&more).as_str()).await), "ledger_postings_at_once");
-    let (debit, credit) = (leg_at(2, 1, "stripe:pending:USD", 2), leg_at(2, 2, WALLET, -2));
-    let begin = event_at(2) + &journal_at(2, "b");
+    let again = [leg_at(1, 1, "stripe:pending:USD", 2), leg_at(1, 2, WALLET, -2)];
+    assert_eq!(constraint(pool.execute(legs(&again).as_str()).await), "ledger_postings_pkey");
+    let both = [leg_at(2, 1, "stripe:pending:USD", 2), leg_at(2, 2, WALLET, -2)];
     let twice = [leg_at(2, 3, "stripe:pending:USD", 1), leg_at(2, 4, WALLET, -1)];
-    let split = begin.clone() + &legs(&[debit.clone(), credit.clone()]) + &legs(&twice);
+    let split = event_at(2) + &whole(2, "b", &both) + &legs(&twice);
     assert_eq!(constraint(pool.execute(split.as_str()).await), "ledger_postings_at_once");
-    pool.execute((begin + &legs(&[debit, credit])).as_str()).await.unwrap();
+    let gap = [leg_at(2, 1, "stripe:pending:USD", 2), leg_at(2, 3, WALLET, -2)];
+    let gap = event_at(2) + &whole(2, "b", &gap);
+    assert_eq!(constraint(pool.execute(gap.as_str()).await), "ledger_postings_at_once");
+    for apart in [legs(&both) + ";" + &journal_at(2, "b"), journal_at(2, "b") + &legs(&both)] {
+        let refused = constraint(pool.execute((event_at(2) + &apart).as_str()).await);
+        assert!(refused == "ledger_postings_currency" || refused == "ledger_journal_has_legs");
+    }
+    pool.execute((event_at(2) + &whole(2, "b", &both)).as_str()).await.unwrap();
     log.close().await;
 }
 

@@ -105,3 +105,18 @@ async fn stock_postgres_es_folds_the_log_to_the_same_state(pool: PgPool) {
     assert_eq!(held, (wallet.posted_nanos, wallet.held_nanos), "the books agree with the fold");
     log.close().await;
 }
+
+/// It must not take what is left of an event for an event.
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn an_archived_event_is_an_error_to_a_reader_that_knows_of_no_archive(pool: PgPool) {
+    let log = open(&pool).await;
+    tell(&log, Wallet::default(), 0, commands().remove(0)).await;
+    let moved = "ALTER TABLE events DISABLE TRIGGER USER; UPDATE events SET payload = 'null', metadata = 'null', segment = 1";
+    sqlx::raw_sql(moved).execute(&pool).await.unwrap();
+    let id = wallet_id(OrganisationId::from_bits(1), Currency::USD);
+    let repository = PostgresEventRepository::new(log.pool().clone());
+    let store = PersistedEventStore::<_, Wallet>::new_event_store(repository);
+    assert!(store.load_events(&id).await.is_err());
+    assert!(log.load(Wallet::TYPE, &id, 0).await.is_err());
+    log.close().await;
+}

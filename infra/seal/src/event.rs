@@ -6,6 +6,30 @@ use crate::{Hash, merkle};
 /// Names the layout. Another set of columns is another layout, with another name.
 const LAYOUT: &[u8] = b"cairn.event.1";
 
+/// Bytes that are not the canonical ones of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the bytes of an event are {0}")]
+pub struct MalformedEvent(&'static str);
+
+fn field<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], MalformedEvent> {
+    let short = MalformedEvent("cut short");
+    let (length, rest) = bytes.split_first_chunk::<8>().ok_or(short)?;
+    let length = usize::try_from(u64::from_be_bytes(*length)).map_err(|_| short)?;
+    let (field, rest) = rest.split_at_checked(length).ok_or(short)?;
+    *bytes = rest;
+    Ok(field)
+}
+
+fn number(bytes: &mut &[u8]) -> Result<i64, MalformedEvent> {
+    let field = field(bytes)?.try_into().map_err(|_| MalformedEvent("not a number"))?;
+    Ok(i64::from_be_bytes(field))
+}
+
+fn text(bytes: &mut &[u8]) -> Result<String, MalformedEvent> {
+    let text = str::from_utf8(field(bytes)?).map_err(|_| MalformedEvent("not text"))?;
+    Ok(text.to_owned())
+}
+
 /// What is said of an event in its row of `events`; not what the sender of its command was answered.
 /// Texts are as stored: JSON is not parsed, because parsing could forgive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,9 +84,68 @@ impl SealedEvent {
         bytes
     }
 
+    /// The event whose canonical bytes come first, and takes them from the front.
+    ///
+    /// # Errors
+    /// [`MalformedEvent`] when they are not those of an event.
+    pub fn take_canonical(bytes: &mut &[u8]) -> Result<Self, MalformedEvent> {
+        if field(bytes)? != LAYOUT {
+            return Err(MalformedEvent("of another layout"));
+        }
+        Ok(Self {
+            position: number(bytes)?,
+            recorded_at_micros: number(bytes)?,
+            command_id: text(bytes)?,
+            aggregate_type: text(bytes)?,
+            aggregate_id: text(bytes)?,
+            sequence: number(bytes)?,
+            event_type: text(bytes)?,
+            event_version: text(bytes)?,
+            payload: text(bytes)?,
+            metadata: text(bytes)?,
+        })
+    }
+
     /// Its leaf in the tree of its block.
     #[must_use]
     pub fn leaf(&self) -> Hash {
         merkle::leaf(&self.canonical())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SealedEvent;
+
+    fn event(position: i64) -> SealedEvent {
+        SealedEvent {
+            position,
+            recorded_at_micros: -1,
+            command_id: "c".to_owned(),
+            aggregate_type: String::new(),
+            aggregate_id: "grüße".to_owned(),
+            sequence: i64::MAX,
+            event_type: "thing.noted".to_owned(),
+            event_version: "1".to_owned(),
+            payload: "{\"a\": 1}".to_owned(),
+            metadata: "null".to_owned(),
+        }
+    }
+
+    #[test]
+    fn canonical_bytes_say_which_event_they_are() {
+        let all = [event(1).canonical(), event(2).canonical()].concat();
+        let mut rest = &all[..];
+        assert_eq!(SealedEvent::take_canonical(&mut rest), Ok(event(1)));
+        assert_eq!(SealedEvent::take_canonical(&mut rest), Ok(event(2)));
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn bytes_cut_short_are_no_event() {
+        let all = event(1).canonical();
+        for length in 0..all.len() {
+            assert!(SealedEvent::take_canonical(&mut &all[..length]).is_err(), "{length}");
+        }
     }
 }

@@ -18,7 +18,7 @@ mod proof;
 pub use block::{Block, Header, MalformedBlock, Signed};
 pub use chain::{Chain, Copies, Copy, Judged};
 pub use check::{BlockView, check_block};
-pub use event::SealedEvent;
+pub use event::{MalformedEvent, SealedEvent};
 pub use finding::{Fault, Finding};
 pub use hash::Hash;
 pub use key::{KeyDirectory, KeyError, PublicKeys, SealKey};

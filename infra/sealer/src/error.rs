@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use cairn_event_log::LogError;
 use cairn_seal::{KeyError, MalformedBlock};
 
+use crate::StoreError;
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
@@ -24,7 +26,7 @@ pub enum SealError {
     },
     /// The object store.
     #[error("the object store: {0}")]
-    Store(String),
+    Store(#[from] StoreError),
     /// A position has no event, so nothing after it is sealed.
     #[error(
         "position {0} has no event: nothing from there on is sealed; `cairn audit verify` tells more"
@@ -74,12 +76,6 @@ impl From<sqlx::Error> for SealError {
 impl From<MalformedBlock> for SealError {
     fn from(error: MalformedBlock) -> Self {
         Self::Broken(error.to_string())
-    }
-}
-
-impl From<object_store::Error> for SealError {
-    fn from(error: object_store::Error) -> Self {
-        Self::Store(error.to_string())
     }
 }
 

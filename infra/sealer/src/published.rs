@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use cairn_seal::Block;
 
-use crate::{PublishedFile, PublishedObjects, SealError};
+use crate::{PublishedFile, PublishedObjects, SealError, StoreOptions};
 
 /// A published copy as it stood when it was opened.
 #[derive(Debug)]
@@ -21,9 +21,9 @@ impl Published {
     ///
     /// # Errors
     /// When it is not there.
-    pub async fn open(place: &str) -> Result<Self, SealError> {
+    pub async fn open(place: &str, options: &StoreOptions) -> Result<Self, SealError> {
         if place.contains("://") {
-            let objects = PublishedObjects::open(place)?;
+            let objects = PublishedObjects::open(place, options)?;
             let last = objects.last().await?;
             return Ok(Self::Objects(objects, last));
         }

@@ -10,7 +10,7 @@ use sqlx::{Acquire as _, PgConnection};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::{PublishedFile, PublishedObjects, SealError, table};
+use crate::{Published, PublishedFile, PublishedObjects, SealError, StoreOptions, table};
 
 /// Held by the one that seals a block, of all processes, until its transaction ends.
 const LEASE: i64 = 0x6361_6972_6e5f_7365;
@@ -31,6 +31,8 @@ pub struct SealerConfig {
     pub file: PathBuf,
     /// Address of a place in an object store.
     pub url: Option<String>,
+    /// What the environment says of object stores.
+    pub store: StoreOptions,
 }
 
 /// Seals one log.
@@ -42,6 +44,15 @@ pub struct Sealer {
     file: PublishedFile,
     /// Number of the last block that is known to be in the object store.
     stored: Arc<AtomicU64>,
+}
+
+/// What a copy of events can be held against.
+#[derive(Debug)]
+pub struct Evidence {
+    /// Every key that signed.
+    pub keys: PublicKeys,
+    /// The seals as they were published.
+    pub published: Published,
 }
 
 /// What became of an attempt to seal one block.
@@ -150,7 +161,7 @@ impl Sealer {
         check_key(key, public, before.as_ref())?;
         let first = standing.sealed_position + 1;
         let range = (first, standing.head.min(standing.sealed_position + most));
-        let events = table::events(&mut *tx, range).await?;
+        let events = table::events_in(&mut *tx, &self.log.bulk(), range).await?;
         let gap = (first..=range.1).zip(&events).find(|(due, event)| event.position != *due);
         let whole = i64::try_from(events.len()) == Ok(range.1 - range.0 + 1);
         match gap {
@@ -198,6 +209,30 @@ impl Sealer {
         self.published().await.map(|(_, number)| number)
     }
 
+    /// Number of the last block that is published wherever it is to be.
+    ///
+    /// # Errors
+    /// [`SealError::Disagrees`] when a copy's last block is not the one that the table has.
+    pub async fn published_everywhere(&self) -> Result<u64, SealError> {
+        let file = self.published_blocks().await?;
+        let Some(url) = &self.config.url else { return Ok(file) };
+        let store = PublishedObjects::open(url, &self.config.store)?;
+        let number = store.last().await?;
+        self.check_stored(&store, number).await?;
+        Ok(file.min(number))
+    }
+
+    /// What a copy of events can be held against: the public keys and the published file.
+    ///
+    /// # Errors
+    /// When either cannot be read.
+    pub async fn evidence(&self) -> Result<Evidence, SealError> {
+        let (public, file) = (self.keys.public_path(), self.config.file.clone());
+        let keys = spawn_blocking(move || PublicKeys::read(&public)).await??;
+        let published = Published::open(&file.to_string_lossy(), &self.config.store).await?;
+        Ok(Evidence { keys, published })
+    }
+
     async fn published(&self) -> Result<(Option<String>, u64), SealError> {
         let file = self.file.clone();
         let seen = spawn_blocking(move || file.last_line()).await??;
@@ -227,7 +262,7 @@ impl Sealer {
     /// Brings the object store up to the table. What is there already is looked at once, when this process begins.
     async fn publish_to_store(&self) -> Result<(), SealError> {
         let Some(url) = &self.config.url else { return Ok(()) };
-        let store = PublishedObjects::open(url)?;
+        let store = PublishedObjects::open(url, &self.config.store)?;
         let mut number = self.stored.load(Ordering::Relaxed);
         if number == 0 {
             number = store.last().await?;

@@ -1,4 +1,5 @@
 //! Events as they are stored, and the table `log_seals`.
+use cairn_event_log::{Bulk, BulkyRow, EventLog, LogError};
 use cairn_seal::{Block, Copy, Hash, Header, Proof, SealedEvent, Signed};
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -52,24 +53,66 @@ pub async fn log_id(executor: impl PgExecutor<'_>) -> Result<[u8; 16], SealError
 }
 
 /// The events from one position to another, as they are stored.
-pub(crate) async fn events(
+///
+/// # Errors
+/// When the database or the archive does not answer, or a segment of the archive is missing or altered.
+pub async fn events(log: &EventLog, range: (i64, i64)) -> Result<Vec<SealedEvent>, LogError> {
+    events_in(log.pool(), &log.bulk(), range).await
+}
+
+/// An event as it is stored, and the segment that its bulk is in.
+struct Stored(SealedEvent, Option<i64>);
+
+impl BulkyRow for Stored {
+    fn moved(&self) -> Option<(i64, i64)> {
+        self.1.map(|segment| (segment, self.0.position))
+    }
+
+    fn refill(&mut self, payload: &str, metadata: &str) -> Result<(), serde_json::Error> {
+        (self.0.payload, self.0.metadata) = (payload.to_owned(), metadata.to_owned());
+        Ok(())
+    }
+}
+
+/// The same, as somebody's transaction sees them.
+pub(crate) async fn events_in(
     executor: impl PgExecutor<'_>,
+    bulk: &Bulk,
     (first, last): (i64, i64),
-) -> sqlx::Result<Vec<SealedEvent>> {
-    sqlx::query_as!(
-        SealedEvent,
+) -> Result<Vec<SealedEvent>, LogError> {
+    let rows = sqlx::query!(
         r#"SELECT position,
                   CASE WHEN isfinite(recorded_at) THEN (extract(epoch FROM recorded_at) * 1000000)::bigint
                        WHEN recorded_at > 'epoch' THEN 9223372036854775807
                        ELSE -9223372036854775808 END AS "recorded_at_micros!",
                   command_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                  payload::text AS "payload!", metadata::text AS "metadata!"
+                  payload::text AS "payload!", metadata::text AS "metadata!", segment
            FROM events WHERE position BETWEEN $1 AND $2 ORDER BY position"#,
         first,
         last
     )
-    .fetch_all(executor)
-    .await
+    .fetch_all(executor);
+    let rows = rows.await.map_err(|error| LogError::reading(&error))?;
+    let mut stored: Vec<_> = rows
+        .into_iter()
+        .map(|row| {
+            let event = SealedEvent {
+                position: row.position,
+                recorded_at_micros: row.recorded_at_micros,
+                command_id: row.command_id,
+                aggregate_type: row.aggregate_type,
+                aggregate_id: row.aggregate_id,
+                sequence: row.sequence,
+                event_type: row.event_type,
+                event_version: row.event_version,
+                payload: row.payload,
+                metadata: row.metadata,
+            };
+            Stored(event, row.segment)
+        })
+        .collect();
+    bulk.make_whole(&mut stored).await?;
+    Ok(stored.into_iter().map(|Stored(event, _)| event).collect())
 }
 
 /// A row of `log_seals` without its leaves.
@@ -131,8 +174,11 @@ pub(crate) async fn leaves(pool: &PgPool, number: u64) -> Result<Option<Vec<Hash
     Ok(found.fetch_optional(pool).await?.and_then(|bytes| Hash::split(&bytes)))
 }
 
-/// A block by its number.
-pub(crate) async fn block(pool: &PgPool, number: u64) -> Result<Option<Block>, SealError> {
+/// A block by its number; `None` when there is none.
+///
+/// # Errors
+/// When the database does not answer, or the block cannot be read.
+pub async fn block(pool: &PgPool, number: u64) -> Result<Option<Block>, SealError> {
     let before = i64::try_from(number).unwrap_or(i64::MAX) - 1;
     let row = headers(pool, before, 1).await?.pop();
     let Some(row) = row.filter(|row| u64::try_from(row.number) == Ok(number)) else {
@@ -188,15 +234,16 @@ pub(crate) async fn insert(connection: &mut PgConnection, block: &Block) -> Resu
 /// Shows that one event is in the log; `None` when it is not sealed yet, or is not there.
 ///
 /// # Errors
-/// When the database does not answer, or the block cannot be read.
-pub async fn prove(pool: &PgPool, position: i64) -> Result<Option<Proof>, SealError> {
+/// When the database or the archive does not answer, or the block cannot be read.
+pub async fn prove(log: &EventLog, position: i64) -> Result<Option<Proof>, SealError> {
+    let pool = log.pool();
     let number = sqlx::query_scalar!(
         "SELECT number FROM log_seals WHERE first_position <= $1 AND last_position >= $1",
         position
     );
     let Some(number) = number.fetch_optional(pool).await? else { return Ok(None) };
     let block = block(pool, number.unsigned_abs()).await?;
-    let event = events(pool, (position, position)).await?.pop();
+    let event = events(log, (position, position)).await?.pop();
     Ok(event.zip(block).and_then(|(event, block)| Proof::new(event, &block)))
 }
 

@@ -63,7 +63,7 @@ pub async fn verify(
     let tasks = stream::try_unfold(walk, async |mut walk| {
         Ok::<_, SealError>(walk.next().await?.map(|task| (task, walk)))
     });
-    let checked = tasks.map_ok(|task| check(pool.clone(), task)).try_buffered(scope.workers.max(1));
+    let checked = tasks.map_ok(|task| check(log.clone(), task)).try_buffered(scope.workers.max(1));
     let mut checked = std::pin::pin!(checked);
     let mut reached = None;
     while let Some((judged, count, mut findings)) = checked.try_next().await? {
@@ -179,21 +179,21 @@ impl<'k> Walk<'k> {
 }
 
 /// Holds one block's events against it. Returns how many were read, and what is wrong.
-async fn check(pool: PgPool, task: Task) -> Result<(Judged, u64, Vec<Finding>), SealError> {
+async fn check(log: EventLog, task: Task) -> Result<(Judged, u64, Vec<Finding>), SealError> {
     let Task { judged, published, skip } = task;
-    let table = table::leaves(&pool, judged.number).await?;
+    let table = table::leaves(log.pool(), judged.number).await?;
     let range = judged.trusted.as_ref().map(|header| (header.first, header.last));
     let (events, mut findings) = match range.filter(|_| !skip) {
-        Some(range) => read(&pool, range, judged.number).await?,
-        None => (vec![], vec![]),
+        Some(range) => read(&log, range, judged.number).await?,
+        None => (None, vec![]),
     };
-    let count = events.len() as u64;
+    let count = events.as_ref().map_or(0, Vec::len) as u64;
     spawn_blocking(move || {
         let view = BlockView {
             judged: &judged,
             table: table.as_deref(),
             published: published.as_deref(),
-            events: (!skip).then_some(&events[..]),
+            events: events.as_deref(),
         };
         let unread: Vec<i64> = findings.iter().map(|finding: &Finding| finding.position).collect();
         let found = check_block(view);
@@ -204,31 +204,36 @@ async fn check(pool: PgPool, task: Task) -> Result<(Judged, u64, Vec<Finding>), 
     .map_err(SealError::from)
 }
 
-/// The events of a range; one by one when the database cannot read all of them.
+/// The events of a range; one by one when the database cannot read all of them. None when a segment of the archive is missing
+/// or altered: the rest of the range would be the same finding over again.
 async fn read(
-    pool: &PgPool,
+    log: &EventLog,
     (first, last): (i64, i64),
     number: u64,
-) -> Result<(Vec<SealedEvent>, Vec<Finding>), SealError> {
-    match table::events(pool, (first, last)).await.map_err(|error| LogError::reading(&error)) {
-        Ok(events) => return Ok((events, vec![])),
+) -> Result<(Option<Vec<SealedEvent>>, Vec<Finding>), SealError> {
+    let unreadable = |position, error: LogError| Finding {
+        position,
+        block: Some(number),
+        fault: Fault::EventUnreadable,
+        detail: error.to_string(),
+    };
+    match table::events(log, (first, last)).await {
+        Ok(events) => return Ok((Some(events), vec![])),
         Err(error) if error.is_transient() => return Err(error.into()),
+        Err(error @ LogError::Segment { position, .. }) => {
+            return Ok((None, vec![unreadable(position, error)]));
+        }
         Err(_) => {}
     }
     let (mut events, mut findings) = (vec![], vec![]);
     for position in first..=last {
-        match table::events(pool, (position, position)).await.map_err(|e| LogError::reading(&e)) {
+        match table::events(log, (position, position)).await {
             Ok(found) => events.extend(found),
             Err(error) if error.is_transient() => return Err(error.into()),
-            Err(error) => findings.push(Finding {
-                position,
-                block: Some(number),
-                fault: Fault::EventUnreadable,
-                detail: error.to_string(),
-            }),
+            Err(error) => findings.push(unreadable(position, error)),
         }
     }
-    Ok((events, findings))
+    Ok((Some(events), findings))
 }
 
 /// What needs no seal to be wrong: positions that cannot be, and gaps after the last block.

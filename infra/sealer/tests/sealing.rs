@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cairn_seal::{Block, KeyDirectory};
-use cairn_sealer::{Published, PublishedObjects, SealError, Sealed, Sealer, prove, verify};
-use common::{Stage, append, scope};
+use cairn_sealer::{PublishedObjects, SealError, Sealed, Sealer, StoreOptions, prove, verify};
+use common::{Stage, append, open, scope};
 use sqlx::{Connection as _, Executor as _, PgPool};
 
 fn ranges(text: &str) -> Vec<(i64, i64)> {
@@ -180,7 +180,7 @@ async fn an_object_store_gets_every_block_once_and_keeps_it(pool: PgPool) {
     sealer.turn(false).await.unwrap();
     let names: Vec<_> = fs::read_dir(&objects).unwrap().collect();
     assert_eq!(names.len(), 3);
-    let copy = async || Published::open(&url).await.unwrap();
+    let copy = async || open(&url).await;
     let report = verify(&stage.log, &stage.keys(), copy().await, &scope()).await.unwrap();
     assert_eq!((report.intact, report.published_blocks), (true, Some(3)), "{report:?}");
     fs::copy(objects.join(format!("{:020}.json", 1)), objects.join(format!("{:020}.json", 3)))
@@ -198,7 +198,7 @@ async fn an_object_store_gets_every_block_once_and_keeps_it(pool: PgPool) {
     let unreachable = again.turn(false).await.unwrap_err();
     assert!(matches!(unreachable, SealError::Store(_)), "{unreachable}");
     assert_eq!(stage.count("SELECT count(*) FROM log_seals").await, 4);
-    assert!(PublishedObjects::open("nowhere").is_err());
+    assert!(PublishedObjects::open("nowhere", &StoreOptions::default()).is_err());
     stage.leave().await;
 }
 
@@ -257,8 +257,8 @@ async fn a_sealed_event_is_proven_without_the_database(pool: PgPool) {
     let stage = Stage::set(pool).await;
     stage.append(6).await;
     stage.sealer().turn(false).await.unwrap();
-    assert!(prove(stage.log.pool(), 5).await.unwrap().is_none(), "not sealed yet");
-    let proof = prove(stage.log.pool(), 3).await.unwrap().unwrap();
+    assert!(prove(&stage.log, 5).await.unwrap().is_none(), "not sealed yet");
+    let proof = prove(&stage.log, 3).await.unwrap().unwrap();
     let keys = stage.keys();
     stage.leave().await;
     assert!(proof.event.payload.contains("grüße"));

@@ -4,7 +4,7 @@ mod common;
 
 use cairn_seal::Fault;
 use cairn_sealer::{Published, verify};
-use common::{Stage, scope};
+use common::{Stage, open, scope};
 use sqlx::PgPool;
 
 const OPEN: &str = "ALTER TABLE events DISABLE TRIGGER ALL; ALTER TABLE log_seals DISABLE TRIGGER ALL;
@@ -83,7 +83,7 @@ async fn a_block_hashed_anew_without_the_key_is_named_by_the_event_when_it_was_p
     assert_eq!(forger.sealer().turn(false).await.unwrap(), 2);
     assert!(forger.verify().await.intact, "by his own key and copy the forger is right");
     let published = published.to_str().unwrap();
-    let copy = Published::open(published).await.unwrap();
+    let copy = open(published).await;
     let report = verify(&forger.log, &keys, copy, &scope()).await.unwrap();
     let found: Vec<_> = report.findings.iter().map(|f| (f.position, f.fault)).collect();
     let forged = [(1, Fault::SealBroken), (7, Fault::SealBroken), (7, Fault::EventChanged)];

@@ -66,10 +66,15 @@ impl Desk {
     }
 }
 
+/// How long whoever gets a webhook may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The desk, the way to the webhooks, and the tasks that outlive a call.
 pub(crate) struct Shared {
     desk: Mutex<Desk>,
     events: mpsc::UnboundedSender<Event>,
+    /// What webhooks are sent with: one for all, since each would have connections of its own.
+    pub client: reqwest::Client,
     pub tasks: TaskTracker,
     pub stop: CancellationToken,
 }
@@ -100,6 +105,10 @@ impl Shared {
         let shared = Self {
             desk: Mutex::new(desk),
             events,
+            client: reqwest::Client::builder()
+                .timeout(TIMEOUT)
+                .build()
+                .map_err(io::Error::other)?,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

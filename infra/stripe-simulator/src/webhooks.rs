@@ -16,7 +16,6 @@ use crate::state::Shared;
 const ATTEMPTS_MAX: u32 = 12;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// A held back webhook goes after this, should no other come.
 const HELD_BACK_MAX: Duration = Duration::from_secs(2);
 
@@ -120,14 +119,14 @@ fn dispatch(shared: &Arc<Shared>, event: Event) -> TaskTracker {
 
 /// Tries until it is delivered, or often enough.
 async fn insist(shared: &Shared, event: &Event) -> bool {
-    let Ok(client) = reqwest::Client::builder().timeout(TIMEOUT).build() else { return false };
     let mut wait = FIRST_RETRY;
     for attempt in 1..=ATTEMPTS_MAX {
         let target = shared.desk().target.clone();
         let Some(url) = target.url else { return false };
         let body = render_any(&shared.desk().book, &event.id).unwrap_or_default().to_string();
         let signature = sign(&target.secret, clock::now_secs(), body.as_bytes());
-        let request = client
+        let request = shared
+            .client
             .post(&url)
             .header("content-type", "application/json; charset=utf-8")
             .header("user-agent", "Stripe/1.0 (+https://stripe.com/docs/webhooks)")

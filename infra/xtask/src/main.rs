@@ -32,7 +32,7 @@ cargo xtask <command>
                         be able to run real nodes, or say CAIRN_REQUIRE_NODES=0 to skip them
   lint                  fmt, clippy, doc, deny, machete, tidy
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
-  bench [ARGS]          append --output json: commands per second beside the alternatives
+  bench [ARGS]          append, rebuild: rates beside the alternatives, --output json
   chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
   fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
                         its position, and is nothing found in clean ones?

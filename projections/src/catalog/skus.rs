@@ -7,10 +7,11 @@ use cairn_catalog::SkuEvent;
 use cairn_core::Nanos;
 use cairn_event_log::Recorded;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
-use crate::engine::{Interest, ProjectError, Projection};
-use crate::row::{Amounts, At, Page, QueryError, before, fetch_limit, found};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::{Amounts, At, Page, QueryError, before, fetch_limit};
 
 /// Name of this projection.
 pub const NAME: &str = "catalog/skus";
@@ -67,48 +68,61 @@ impl Projection for Skus {
         true
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         match event.decode()? {
             SkuEvent::Defined { sku_id, resources, at } => {
                 let amounts = Amounts::from(resources);
-                sqlx::query!(
-                    "INSERT INTO catalog_skus (sku_id, position, cpu_millis, memory_bytes,
-                       disk_bytes, pids_max, defined_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                changes.insert(SkuRow {
                     sku_id,
-                    event.position,
-                    amounts.cpu_millis,
-                    amounts.memory_bytes,
-                    amounts.disk_bytes,
-                    amounts.pids_max,
-                    At(at) as _,
-                )
-                .execute(db)
-                .await?;
-                Ok(())
+                    position: event.position,
+                    cpu_millis: amounts.cpu_millis,
+                    memory_bytes: amounts.memory_bytes,
+                    disk_bytes: amounts.disk_bytes,
+                    pids_max: amounts.pids_max,
+                    defined_at: At(at),
+                    retired_at: None,
+                });
             }
-            SkuEvent::Priced { sku_id, price, .. } => {
-                sqlx::query!(
-                    "INSERT INTO catalog_prices (sku_id, version, currency, nanos_per_hour,
-                       effective_at) VALUES ($1, $2, $3, $4, $5)",
-                    sku_id,
-                    i64::from(price.version),
-                    price.currency.code(),
-                    price.nanos_per_hour,
-                    At(price.effective_at) as _,
-                )
-                .execute(db)
-                .await?;
-                Ok(())
-            }
+            SkuEvent::Priced { sku_id, price, .. } => changes.insert(PriceRow {
+                sku_id,
+                version: i64::from(price.version),
+                currency: price.currency.code().into(),
+                nanos_per_hour: price.nanos_per_hour,
+                effective_at: At(price.effective_at),
+            }),
             SkuEvent::Retired { sku_id, at } => {
-                let done = sqlx::query!(
-                    "UPDATE catalog_skus SET retired_at = $2 WHERE sku_id = $1",
-                    sku_id,
-                    At(at) as _,
-                );
-                found(&done.execute(db).await?, &sku_id)
+                changes.change((sku_id,), move |sku: &mut SkuRow| {
+                    sku.retired_at = Some(At(at));
+                    Ok(())
+                })
             }
         }
+        Ok(())
+    }
+}
+
+row! {
+    /// What can or could be rented.
+    pub(crate) struct SkuRow in "catalog_skus" by (sku_id: String) {
+        sku_id: String,
+        position: i64,
+        cpu_millis: i64,
+        memory_bytes: i64,
+        disk_bytes: i64,
+        pids_max: i64,
+        defined_at: At,
+        retired_at: Option<At>,
+    }
+}
+
+row! {
+    /// One version of its price.
+    pub(crate) struct PriceRow in "catalog_prices" by (sku_id: String, version: i64) {
+        sku_id: String,
+        version: i64,
+        currency: String,
+        nanos_per_hour: Nanos,
+        effective_at: At,
     }
 }
 

@@ -8,11 +8,12 @@ use cairn_core::{AllocationId, HoldId};
 use cairn_event_log::Recorded;
 use cairn_fleet::NodeEvent;
 use cairn_ledger::WalletEvent;
-use sqlx::PgConnection;
 
-use super::allocations_change::{apply, request};
+use super::allocations_change::{AllocationRow, apply, requested_row};
 pub use super::allocations_query::{Allocation, Filter, get, list};
-use crate::engine::{Interest, ProjectError, Projection};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::add;
 
 /// Name of this projection.
 pub const NAME: &str = "compute/allocations";
@@ -55,21 +56,35 @@ impl Projection for Allocations {
         }
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         match event.aggregate_type.as_str() {
-            "wallet" => charge(db, event.decode()?).await,
-            "node" => keep_address(db, &event.aggregate_id, event.decode()?).await,
+            "wallet" => charge(changes, event.decode()?),
+            "node" => keep_address(changes, &event.aggregate_id, event.decode()?),
             _ => match event.decode()? {
                 requested @ AllocationEvent::Requested { .. } => {
-                    request(db, requested, event.position).await
+                    changes.insert(requested_row(requested, event.position)?);
                 }
-                other => apply(db, &event.aggregate_id, other).await,
+                other => {
+                    let key = (event.aggregate_id.clone(),);
+                    changes.change(key, move |row: &mut AllocationRow| apply(row, other));
+                }
             },
         }
+        Ok(())
     }
 }
 
-async fn charge(db: &mut PgConnection, event: WalletEvent) -> Result<(), ProjectError> {
+row! {
+    /// Where a node is.
+    pub(crate) struct AddressRow in "compute_addresses" by (node_id: String) {
+        node_id: String,
+        address: String,
+        port: i32,
+    }
+}
+
+/// A charge whose allocation is not known here changes nothing.
+fn charge(changes: &mut Changes, event: WalletEvent) {
     let (hold_id, total, seconds, owed) = match event {
         WalletEvent::UsageCaptured { hold_id, total_nanos, seconds, .. } => {
             (hold_id, total_nanos, seconds, 0)
@@ -77,35 +92,16 @@ async fn charge(db: &mut PgConnection, event: WalletEvent) -> Result<(), Project
         WalletEvent::OverrunRecorded { hold_id, total_nanos, seconds, amount_nanos, .. } => {
             (hold_id, total_nanos, seconds, amount_nanos)
         }
-        _ => return Ok(()),
+        _ => return,
     };
-    sqlx::query!(
-        "UPDATE compute_allocations SET charged_nanos = $2, charged_seconds = $3,
-           owed_nanos = owed_nanos + $4 WHERE allocation_id = $1",
-        allocation_of(hold_id),
-        total,
-        seconds,
-        owed,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+    changes.change_any((allocation_of(hold_id),), move |row: &mut AllocationRow| {
+        (row.charged_nanos, row.charged_seconds) = (total, seconds);
+        add(&mut row.owed_nanos, owed)
+    });
 }
 
-async fn keep_address(
-    db: &mut PgConnection,
-    node_id: &str,
-    event: NodeEvent,
-) -> Result<(), ProjectError> {
-    let NodeEvent::Enrolled { address, port, .. } = event else { return Ok(()) };
-    sqlx::query!(
-        "INSERT INTO compute_addresses (node_id, address, port) VALUES ($1, $2, $3)
-         ON CONFLICT (node_id) DO UPDATE SET address = excluded.address, port = excluded.port",
-        node_id,
-        address,
-        i32::from(port),
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+fn keep_address(changes: &mut Changes, node_id: &str, event: NodeEvent) {
+    let NodeEvent::Enrolled { address, port, .. } = event else { return };
+    let row = AddressRow { node_id: node_id.to_owned(), address, port: i32::from(port) };
+    changes.put((node_id.to_owned(),), move |_| Ok(row));
 }

@@ -1,136 +1,109 @@
-//! What each event changes in the row of its allocation.
+//! The row of an allocation, and what each event changes in it.
 use cairn_compute::AllocationEvent;
-use cairn_core::{Nanos, Timestamp};
-use sqlx::PgConnection;
+use cairn_core::Nanos;
 
 use crate::engine::ProjectError;
-use crate::row::{Amounts, At, found, wire_name};
+use crate::row;
+use crate::row::{Amounts, At, wire_name};
 
-/// Columns that an event sets; `None` leaves one as it is.
-#[derive(Default)]
-struct Change {
-    status: Option<&'static str>,
-    needs_operator: Option<bool>,
-    node_id: Option<String>,
-    uid: Option<i64>,
-    hold_id: Option<String>,
-    login: Option<String>,
-    step_done: Option<&'static str>,
-    proof: Option<String>,
-    active_seconds: Option<i64>,
-    unproven_seconds: Option<i64>,
-    charged_nanos: Option<Nanos>,
-    failed_step: Option<&'static str>,
-    failure_code: Option<String>,
-    failure_message: Option<String>,
-    release_reason: Option<String>,
-    activated_at: Option<Timestamp>,
-    release_requested_at: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
+row! {
+    /// An allocation as it stands.
+    pub(crate) struct AllocationRow in "compute_allocations" by (allocation_id: String) {
+        allocation_id: String,
+        position: i64,
+        organisation_id: String,
+        status: String,
+        needs_operator: bool,
+        sku_id: String,
+        cpu_millis: i64,
+        memory_bytes: i64,
+        disk_bytes: i64,
+        pids_max: i64,
+        price_version: i64,
+        currency: String,
+        nanos_per_hour: Nanos,
+        ssh_public_key: String,
+        wanted_node_id: Option<String>,
+        node_id: Option<String>,
+        uid: Option<i64>,
+        hold_id: Option<String>,
+        login: Option<String>,
+        steps_done: Vec<String>,
+        proof: Option<String>,
+        charged_nanos: Nanos,
+        charged_seconds: i64,
+        owed_nanos: Nanos,
+        active_seconds: Option<i64>,
+        failed_step: Option<String>,
+        failure_code: Option<String>,
+        failure_message: Option<String>,
+        release_reason: Option<String>,
+        requested_at: At,
+        activated_at: Option<At>,
+        release_requested_at: Option<At>,
+        ended_at: Option<At>,
+        unproven_seconds: i64,
+    }
 }
 
-fn change(event: AllocationEvent) -> Result<Change, ProjectError> {
+pub(super) fn apply(row: &mut AllocationRow, event: AllocationEvent) -> Result<(), ProjectError> {
     use AllocationEvent as E;
-    let to = |status| Change { status: Some(status), ..Change::default() };
-    Ok(match event {
-        E::Requested { .. } => to("requested"),
-        E::Reserved { placement, .. } => Change {
-            node_id: Some(placement.node_id.to_string()),
-            uid: Some(i64::from(placement.uid)),
-            hold_id: Some(placement.hold_id.to_string()),
-            ..to("reserved")
-        },
-        E::Rejected { code, message, at } => Change {
-            failure_code: Some(code),
-            failure_message: Some(message),
-            ended_at: Some(at),
-            ..to("rejected")
-        },
-        E::ProvisioningStarted { login, .. } => Change { login: Some(login), ..to("provisioning") },
-        E::StepCompleted { step, .. } => {
-            Change { step_done: Some(step.name()), ..Change::default() }
+    match event {
+        E::Requested { .. } => row.status = "requested".into(),
+        E::Reserved { placement, .. } => {
+            row.status = "reserved".into();
+            row.node_id = Some(placement.node_id.to_string());
+            row.uid = Some(i64::from(placement.uid));
+            row.hold_id = Some(placement.hold_id.to_string());
         }
-        E::ProvisioningFailed { step, code, message, .. } => Change {
-            failed_step: Some(step.name()),
-            failure_code: Some(code),
-            failure_message: Some(message),
-            ..to("compensating")
-        },
+        E::Rejected { code, message, at } => {
+            row.status = "rejected".into();
+            (row.failure_code, row.failure_message) = (Some(code), Some(message));
+            row.ended_at = Some(At(at));
+        }
+        E::ProvisioningStarted { login, .. } => {
+            row.status = "provisioning".into();
+            row.login = Some(login);
+        }
+        E::StepCompleted { step, .. } => row.steps_done.push(step.name().to_owned()),
+        E::ProvisioningFailed { step, code, message, .. } => {
+            row.status = "compensating".into();
+            row.failed_step = Some(step.name().into());
+            (row.failure_code, row.failure_message) = (Some(code), Some(message));
+        }
         E::Activated { proof, at } => {
-            Change { proof: Some(proof), activated_at: Some(at), ..to("active") }
+            row.status = "active".into();
+            (row.proof, row.activated_at) = (Some(proof), Some(At(at)));
         }
         E::Failed { at } => {
-            Change { ended_at: Some(at), needs_operator: Some(false), ..to("failed") }
+            row.status = "failed".into();
+            (row.ended_at, row.needs_operator) = (Some(At(at)), false);
         }
-        E::Metered { unproven_seconds, .. } => {
-            Change { unproven_seconds: Some(unproven_seconds), ..Change::default() }
+        E::Metered { unproven_seconds, .. } => row.unproven_seconds = unproven_seconds,
+        E::ReleaseRequested { reason, at } => {
+            row.status = "releasing".into();
+            row.release_reason = Some(wire_name(&reason)?);
+            row.release_requested_at = Some(At(at));
         }
-        E::ReleaseRequested { reason, at } => Change {
-            release_reason: Some(wire_name(&reason)?),
-            release_requested_at: Some(at),
-            ..to("releasing")
-        },
-        E::TeardownVerified { .. } => Change { needs_operator: Some(false), ..to("settling") },
-        E::Released { active_seconds, charged_nanos, at } => Change {
-            active_seconds: Some(active_seconds),
-            charged_nanos: Some(charged_nanos),
-            ended_at: Some(at),
-            ..to("released")
-        },
-        E::NeedsOperator { .. } => Change { needs_operator: Some(true), ..Change::default() },
-    })
-}
-
-pub(super) async fn apply(
-    db: &mut PgConnection,
-    allocation_id: &str,
-    event: AllocationEvent,
-) -> Result<(), ProjectError> {
-    let change = change(event)?;
-    let done = sqlx::query!(
-        "UPDATE compute_allocations SET status = coalesce($2, status),
-           needs_operator = coalesce($3, needs_operator), node_id = coalesce($4, node_id),
-           uid = coalesce($5, uid), hold_id = coalesce($6, hold_id), login = coalesce($7, login),
-           steps_done = CASE WHEN $8::text IS NULL THEN steps_done ELSE steps_done || $8::text END,
-           proof = coalesce($9, proof), active_seconds = coalesce($10, active_seconds),
-           charged_nanos = coalesce($11, charged_nanos), failed_step = coalesce($12, failed_step),
-           failure_code = coalesce($13, failure_code),
-           failure_message = coalesce($14, failure_message),
-           release_reason = coalesce($15, release_reason),
-           activated_at = coalesce($16, activated_at),
-           release_requested_at = coalesce($17, release_requested_at),
-           ended_at = coalesce($18, ended_at),
-           unproven_seconds = coalesce($19, unproven_seconds)
-         WHERE allocation_id = $1",
-        allocation_id,
-        change.status,
-        change.needs_operator,
-        change.node_id,
-        change.uid,
-        change.hold_id,
-        change.login,
-        change.step_done,
-        change.proof,
-        change.active_seconds,
-        change.charged_nanos,
-        change.failed_step,
-        change.failure_code,
-        change.failure_message,
-        change.release_reason,
-        change.activated_at.map(At) as _,
-        change.release_requested_at.map(At) as _,
-        change.ended_at.map(At) as _,
-        change.unproven_seconds,
-    );
-    found(&done.execute(db).await?, allocation_id)
+        E::TeardownVerified { .. } => {
+            row.status = "settling".into();
+            row.needs_operator = false;
+        }
+        E::Released { active_seconds, charged_nanos, at } => {
+            row.status = "released".into();
+            (row.active_seconds, row.charged_nanos) = (Some(active_seconds), charged_nanos);
+            row.ended_at = Some(At(at));
+        }
+        E::NeedsOperator { .. } => row.needs_operator = true,
+    }
+    Ok(())
 }
 
 /// The first event makes the row.
-pub(super) async fn request(
-    db: &mut PgConnection,
+pub(super) fn requested_row(
     event: AllocationEvent,
     position: i64,
-) -> Result<(), ProjectError> {
+) -> Result<AllocationRow, ProjectError> {
     let AllocationEvent::Requested {
         allocation_id,
         organisation_id,
@@ -142,30 +115,25 @@ pub(super) async fn request(
         at,
     } = event
     else {
-        return Ok(());
+        return Err(ProjectError::Inconsistent("no request".to_owned()));
     };
     let amounts = Amounts::from(resources);
-    sqlx::query!(
-        "INSERT INTO compute_allocations (allocation_id, position, organisation_id, status, sku_id,
-           cpu_millis, memory_bytes, disk_bytes, pids_max, price_version, currency, nanos_per_hour,
-           ssh_public_key, wanted_node_id, requested_at)
-         VALUES ($1, $2, $3, 'requested', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        allocation_id.to_string(),
+    Ok(AllocationRow {
+        allocation_id: allocation_id.to_string(),
         position,
-        organisation_id.to_string(),
+        organisation_id: organisation_id.to_string(),
+        status: "requested".into(),
         sku_id,
-        amounts.cpu_millis,
-        amounts.memory_bytes,
-        amounts.disk_bytes,
-        amounts.pids_max,
-        i64::from(price.version),
-        price.currency.code(),
-        price.nanos_per_hour,
+        cpu_millis: amounts.cpu_millis,
+        memory_bytes: amounts.memory_bytes,
+        disk_bytes: amounts.disk_bytes,
+        pids_max: amounts.pids_max,
+        price_version: i64::from(price.version),
+        currency: price.currency.code().into(),
+        nanos_per_hour: price.nanos_per_hour,
         ssh_public_key,
-        node_id.map(|id| id.to_string()),
-        At(at) as _,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+        wanted_node_id: node_id.map(|id| id.to_string()),
+        requested_at: At(at),
+        ..AllocationRow::default()
+    })
 }

@@ -6,9 +6,10 @@ use cairn_compute::AllocationEvent;
 use cairn_core::{OrganisationId, Timestamp};
 use cairn_event_log::Recorded;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
-use crate::engine::{Interest, ProjectError, Projection};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
 use crate::row::{At, QueryError, wire_name};
 
 /// Name of this projection.
@@ -52,29 +53,43 @@ impl Projection for Timeline {
         true
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         let decoded: AllocationEvent = event.decode()?;
         let owner = match &decoded {
             AllocationEvent::Requested { organisation_id, .. } => Some(organisation_id.to_string()),
             _ => None,
         };
         let Some(told) = tell(decoded)? else { return Ok(()) };
-        let done = sqlx::query!(
-            "INSERT INTO compute_timeline_entries (position, allocation_id, organisation_id, entry,
-               step, detail, actor, at)
-             SELECT $1, $2, coalesce($3, (SELECT organisation_id FROM compute_timeline_entries
-                 WHERE allocation_id = $2 ORDER BY position LIMIT 1)), $4, $5, $6, $7, $8",
-            event.position,
-            event.aggregate_id,
-            owner,
-            event.event_type.trim_start_matches("allocation."),
-            told.step,
-            told.detail,
-            event.metadata.actor,
-            At(told.at) as _,
-        );
-        done.execute(db).await?;
+        let row = EntryRow {
+            position: event.position,
+            allocation_id: event.aggregate_id.clone(),
+            organisation_id: owner.clone().unwrap_or_default(),
+            entry: event.event_type.trim_start_matches("allocation.").to_owned(),
+            step: told.step.map(Into::into),
+            detail: told.detail,
+            actor: event.metadata.actor.clone(),
+            at: At(told.at),
+        };
+        changes.append((event.aggregate_id.clone(),), move |last: Option<EntryRow>| {
+            let owner = owner.or(last.map(|last| last.organisation_id));
+            let nobody = || ProjectError::Inconsistent("whose allocation is not known".to_owned());
+            Ok(EntryRow { organisation_id: owner.ok_or_else(nobody)?, ..row })
+        });
         Ok(())
+    }
+}
+
+row! {
+    /// A line of the timeline; all of an allocation have its organisation.
+    pub(crate) struct EntryRow in "compute_timeline_entries" last_of (allocation_id: String) {
+        position: i64,
+        allocation_id: String,
+        organisation_id: String,
+        entry: String,
+        step: Option<String>,
+        detail: Option<String>,
+        actor: String,
+        at: At,
     }
 }
 

@@ -1,18 +1,24 @@
-//! Folding a stretch of the log into the generation that is being built, by several workers beside each other.
+//! Folding a stretch of the log into the generation that is being built: one reads, several workers fold beside each other.
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_event_log::{EventLog, Recorded};
-use futures::future::try_join_all;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::advance::{Batch, advance};
-use super::checkpoint::Checkpoint;
-use super::generation::{Building, worker};
+use super::generation::Building;
 use super::rebuild::{Rebuild, RebuildProgress};
-use super::room::Room;
-use super::rows::Rows;
+use super::worker::{Page, Worker};
 use super::{EngineError, Projection};
+
+/// Positions that are read at once.
+const PAGE: i64 = 500;
+/// Pages that are read ahead of a worker.
+const AHEAD: usize = 4;
+/// A stretch ends here at the latest, so that little is lost when the rebuild is killed, and whoever watches it sees it move.
+const STRETCH: Duration = Duration::from_secs(5);
 
 /// Folds one more stretch. Each worker has its own keys, connection and checkpoint; whoever was ahead when an earlier rebuild
 /// was killed skips what it has.
@@ -20,34 +26,68 @@ pub(crate) async fn step(
     log: &EventLog,
     projection: &Arc<dyn Projection>,
     (building, head): (&mut Building, i64),
-    batch: i64,
+    (batch, rows_max): (i64, usize),
 ) -> Result<(), EngineError> {
     let after = building.position();
-    let count = building.workers.len();
-    let until = head.min(after + batch * i64::try_from(count).unwrap_or(1));
-    let types = projection.interest().types();
-    let events = log.read_types((after, until), types.as_deref()).await?;
-    let shares = shares(&**projection, events, count);
-    let folds = shares.into_iter().zip(&mut building.workers).enumerate();
-    let folds = folds.map(|(index, (events, position))| {
-        let (log, name) = (log.clone(), worker(projection.name(), index));
-        async move {
-            let first = events.partition_point(|event| event.position <= *position);
-            let version = projection.version();
-            let checkpoint = Checkpoint { version, position: *position };
-            if *position >= until {
+    let until = head.min(after + batch * i64::try_from(building.workers.len()).unwrap_or(1));
+    let rows_max = rows_max / building.workers.len().max(1);
+    let careful = after < building.careful_until;
+    let (mut pages, mut work) = (vec![], JoinSet::new());
+    let hands = std::mem::take(&mut building.hands);
+    for (index, hand) in hands.into_iter().enumerate() {
+        let (page, rx) = mpsc::channel(AHEAD);
+        let (log, projection) = (log.clone(), Arc::clone(projection));
+        let position = building.workers[index];
+        let worker = Worker { log, projection, index, position, hand, rows_max, careful };
+        work.spawn(async move { (index, worker.work(rx).await) });
+        pages.push(page);
+    }
+    let mut reader = JoinSet::new();
+    let (log, projection) = (log.clone(), Arc::clone(projection));
+    reader.spawn(async move { read(&log, &*projection, (after, until), pages).await });
+    let mut folded: Vec<_> = building.workers.iter().map(|_| None).collect();
+    while let Some(ended) = work.join_next().await {
+        let (index, worked) = ended.map_err(stopped)?;
+        folded[index] = Some(worked);
+    }
+    for (position, worked) in building.workers.iter_mut().zip(folded.into_iter().flatten()) {
+        let worked = worked?;
+        *position = worked.position;
+        building.hands.push(worked.hand);
+        if worked.refused {
+            building.careful_until = until;
+        }
+    }
+    match reader.join_next().await {
+        Some(read) => read.map_err(stopped)?,
+        None => Ok(()),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn stopped(error: JoinError) -> EngineError {
+    EngineError::Stopped(error.to_string())
+}
+
+/// Reads a stretch page by page and gives each worker its share. A worker that is gone says itself why.
+async fn read(
+    log: &EventLog,
+    projection: &dyn Projection,
+    (mut after, until): (i64, i64),
+    pages: Vec<mpsc::Sender<Page>>,
+) -> Result<(), EngineError> {
+    let (types, since) = (projection.interest().types(), Instant::now());
+    while after < until && since.elapsed() < STRETCH {
+        let until = until.min(after + PAGE);
+        let events = log.read_types((after, until), types.as_deref()).await?;
+        for (page, events) in pages.iter().zip(shares(projection, events, pages.len())) {
+            if page.send(Page { events, until }).await.is_err() {
                 return Ok(());
             }
-            let mut rows = Rows { log, room: Room::Building, name, checkpoint };
-            let batch = Batch { events: &events[first..], until };
-            if !advance(&mut rows, &**projection, batch).await? {
-                return Err(EngineError::TakenOver(projection.name().to_owned()));
-            }
-            *position = until;
-            Ok(())
         }
-    });
-    try_join_all(folds).await.map(drop)
+        after = until;
+    }
+    Ok(())
 }
 
 /// Events of one key go to one worker, in order. The same key has the same worker in every run of the same program.

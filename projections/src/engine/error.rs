@@ -23,8 +23,8 @@ impl ProjectError {
     #[must_use]
     pub fn is_poison(&self) -> bool {
         match self {
-            // Later code will fold it; parked, it would be missing from the view until somebody looks.
-            Self::Event(LogError::Newer { .. }) => false,
+            // Later code will fold it, and an archive comes back; parked, it would be missing from the view until somebody looks.
+            Self::Event(LogError::Newer { .. } | LogError::Segment { .. }) => false,
             Self::Event(error) => !error.is_transient(),
             Self::Inconsistent(_) | Self::Panicked(_) => true,
             Self::Database(error) => is_data_error(error),
@@ -64,6 +64,9 @@ pub enum EngineError {
     /// Another process rebuilds the same projection.
     #[error("projection '{0}' is being rebuilt elsewhere")]
     AlreadyRebuilding(String),
+    /// A part of the program ended that should not have.
+    #[error("a worker of the rebuild ended badly: {0}")]
+    Stopped(String),
     /// Somebody else moved the rows that this process was folding.
     #[error("projection '{0}' is folded by another process now")]
     TakenOver(String),
@@ -72,6 +75,24 @@ pub enum EngineError {
         "projection '{0}' keeps no earlier rows: they are gone, or no rebuild has replaced any"
     )]
     NothingKept(String),
+    /// There are no such rows to hold the live ones against.
+    #[error("projection '{name}' has no such rows; beside the live ones it has: {there}")]
+    NoGeneration {
+        /// The projection.
+        name: String,
+        /// What there is.
+        there: String,
+    },
+    /// Events do not decode, and the rebuild was told to stop then.
+    #[error("{found} events that '{name}' reads do not decode, the first at position {position}")]
+    Unreadable {
+        /// The projection.
+        name: String,
+        /// How many.
+        found: u64,
+        /// Of the first.
+        position: i64,
+    },
     /// The rows to go back to are of other code.
     #[error(
         "the rows that projection '{name}' keeps are of version {kept}, and this program folds version \

@@ -105,8 +105,7 @@ impl Follower {
             self.rest(REBUILDING_PAUSE).await;
             return Ok(());
         }
-        let options =
-            Rebuild { batch: self.batch, token: self.token.clone(), ..Rebuild::default() };
+        let options = Rebuild { token: self.token.clone(), ..Rebuild::default() };
         match rebuild::rebuild(&self.log, &self.projection, &options).await {
             Ok(_) => Ok(()),
             Err(EngineError::AlreadyRebuilding(_)) => {

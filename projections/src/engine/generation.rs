@@ -3,21 +3,31 @@ use cairn_event_log::EventLog;
 use sqlx::PgConnection;
 
 use super::room::{self, Room};
+use super::worker::Hand;
 use super::{EngineError, Projection};
 
 /// What folds a generation; rows that another program began are not continued.
 pub(crate) const MADE_BY: &str =
-    concat!("cairn-projections ", env!("CARGO_PKG_VERSION"), " engine 1");
+    concat!("cairn-projections ", env!("CARGO_PKG_VERSION"), " engine 2");
 
 /// A generation that is being built, and how far each of its workers is.
 pub(crate) struct Building {
     /// Position of each worker, in order.
     pub workers: Vec<i64>,
+    /// What each worker goes on with, in the same order.
+    pub hands: Vec<Hand>,
     /// Whether an earlier rebuild began it.
     pub resumed: bool,
+    /// Up to here the rows of each page are written at once: some of what follows is refused by the database.
+    pub careful_until: i64,
 }
 
 impl Building {
+    fn at(workers: Vec<i64>, resumed: bool) -> Self {
+        let hands = workers.iter().map(|_| Hand::over(!resumed)).collect();
+        Self { workers, hands, resumed, careful_until: 0 }
+    }
+
     /// What all workers have folded.
     pub(crate) fn position(&self) -> i64 {
         self.workers.iter().copied().min().unwrap_or(0)
@@ -45,7 +55,7 @@ pub(crate) async fn open(
     drop_in_tx(&mut tx, projection, Room::Building).await?;
     create_in_tx(&mut tx, projection, workers).await?;
     tx.commit().await?;
-    Ok(Building { workers: vec![0; workers], resumed: false })
+    Ok(Building::at(vec![0; workers], false))
 }
 
 async fn resume_in_tx(
@@ -73,7 +83,7 @@ async fn resume_in_tx(
     );
     let workers = positions.fetch_all(db).await?;
     let whole = workers.len() == rows.len() && !rows.is_empty();
-    Ok(whole.then_some(Building { workers, resumed: true }))
+    Ok(whole.then(|| Building::at(workers, true)))
 }
 
 async fn create_in_tx(

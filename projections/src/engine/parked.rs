@@ -5,8 +5,9 @@ use cairn_event_log::{EventLog, Recorded};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-use super::advance::project_caught;
-use super::{EngineError, Projection, checkpoint};
+use super::advance::{apply, plan};
+use super::store::Store;
+use super::{EngineError, ProjectError, Projection, checkpoint};
 use crate::At;
 
 /// A parked event.
@@ -142,9 +143,10 @@ pub(crate) async fn retry(
     if positions.is_empty() {
         return Err(EngineError::NotParked { name: name.to_owned(), place: key.to_owned() });
     }
+    let mut store = Store::default();
     for position in &positions {
         for event in log.read(position - 1, 1).await? {
-            if let Err(error) = project_caught(&mut tx, projection, &event).await {
+            if let Err(error) = fold_one((&mut tx, &mut store), projection, &event).await {
                 let (position, error) = (*position, error.to_string());
                 return Err(EngineError::StillPoisonous { position, error });
             }
@@ -153,6 +155,19 @@ pub(crate) async fn retry(
     tx.commit().await?;
     tracing::info!(projection = name, key, events = positions.len(), "parked key folded");
     Ok(u64::try_from(positions.len()).unwrap_or(u64::MAX))
+}
+
+/// Its rows are written at once, so that a refusal names the event.
+async fn fold_one(
+    (db, store): (&mut PgConnection, &mut Store),
+    projection: &dyn Projection,
+    event: &Recorded,
+) -> Result<(), ProjectError> {
+    let changes = plan(projection, event).await?;
+    changes.want(store);
+    store.load(db).await?;
+    apply(changes, store)?;
+    Ok(store.flush(db).await?)
 }
 
 /// Marks one parked event as skipped, for this and every later rebuild. What waits behind it needs a retry of its key.

@@ -17,7 +17,7 @@ use super::{EngineError, Projection};
 const BATCH: i64 = 1_000;
 /// Most keys that are looked through for one like a key that does not exist.
 const KEYS_MAX: i64 = 10_000;
-const READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+pub(crate) const READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Notes every row that changes while `cairn.noting` says at which position the fold is.
 const NOTING: &str = "
     CREATE TEMP TABLE replay_noted (
@@ -129,18 +129,25 @@ impl RowChange {
     /// The columns that differ.
     #[must_use]
     pub fn columns(&self) -> Vec<ColumnChange> {
-        let value = |row: &Option<Map<String, Value>>, column: &str| {
-            row.as_ref().and_then(|row| row.get(column)).cloned().unwrap_or_default()
-        };
-        let either = self.after.as_ref().or(self.before.as_ref());
-        let names = either.into_iter().flat_map(Map::keys);
-        let changes = names.map(|column| ColumnChange {
-            column: column.clone(),
-            before: value(&self.before, column),
-            after: value(&self.after, column),
-        });
-        changes.filter(|change| change.before != change.after).collect()
+        columns_of(self.before.as_ref(), self.after.as_ref())
     }
+}
+
+/// The columns in which two rows differ.
+pub(crate) fn columns_of(
+    before: Option<&Map<String, Value>>,
+    after: Option<&Map<String, Value>>,
+) -> Vec<ColumnChange> {
+    let value = |row: Option<&Map<String, Value>>, column: &str| {
+        row.and_then(|row| row.get(column)).cloned().unwrap_or_default()
+    };
+    let names = after.or(before).into_iter().flat_map(Map::keys);
+    let changes = names.map(|column| ColumnChange {
+        column: column.clone(),
+        before: value(before, column),
+        after: value(after, column),
+    });
+    changes.filter(|change| change.before != change.after).collect()
 }
 
 pub(crate) async fn view_at(
@@ -153,7 +160,7 @@ pub(crate) async fn view_at(
     scratch::copy_tables(&mut db, projection).await?;
     let mut tx = db.begin_with(READ_ONLY).await?;
     one_snapshot_in_tx(&mut tx).await?;
-    let mut past = Past { db: &mut tx, projection, position: 0 };
+    let mut past = Past { log, db: &mut tx, projection, position: 0 };
     past.fold_to(position).await?;
     let mut tables = vec![];
     for table in projection.tables() {
@@ -176,24 +183,14 @@ pub(crate) async fn changes(
     (from, to): (i64, i64),
 ) -> Result<Vec<RowChange>, PastError> {
     let mut db = scratch::connect(log).await?;
-    scratch::copy_tables(&mut db, projection).await?;
-    sqlx::raw_sql(NOTING).execute(&mut db).await?;
-    let mut keys = vec![];
-    for table in projection.tables() {
-        let trigger = format!(
-            "CREATE TRIGGER replay_note AFTER INSERT OR UPDATE OR DELETE ON pg_temp.{table} FOR EACH ROW
-             WHEN (current_setting('cairn.noting', true) <> '') EXECUTE FUNCTION pg_temp.replay_note()"
-        );
-        sqlx::query(&trigger).execute(&mut db).await?;
-        keys.push((*table, primary_key(&mut db, table).await?));
-    }
+    let keys = noted_tables(&mut db, projection).await?;
     let mut tx = db.begin_with(READ_ONLY).await?;
     one_snapshot_in_tx(&mut tx).await?;
-    let mut past = Past { db: &mut tx, projection, position: 0 };
+    let mut past = Past { log, db: &mut tx, projection, position: 0 };
     past.fold_to(from).await?;
     let mut changes = vec![];
     while past.position < to {
-        let noted = past.note_to(to.min(past.position + BATCH), &keys).await?;
+        let noted = past.note_some(to, &keys).await?;
         changes.extend(noted.into_iter().filter(|change| is_of(&change.key, key)));
     }
     if changes.is_empty() {
@@ -204,6 +201,25 @@ pub(crate) async fn changes(
     Ok(changes)
 }
 
+/// Empty copies of the projection's tables that note what changes in them, each with the columns of its key.
+pub(crate) async fn noted_tables(
+    db: &mut PgConnection,
+    projection: &dyn Projection,
+) -> Result<Vec<(&'static str, Vec<String>)>, EngineError> {
+    scratch::copy_tables(db, projection).await?;
+    sqlx::raw_sql(NOTING).execute(&mut *db).await?;
+    let mut keys = vec![];
+    for table in projection.tables() {
+        let trigger = format!(
+            "CREATE TRIGGER replay_note AFTER INSERT OR UPDATE OR DELETE ON pg_temp.{table} FOR EACH ROW
+             WHEN (current_setting('cairn.noting', true) <> '') EXECUTE FUNCTION pg_temp.replay_note()"
+        );
+        sqlx::query(&trigger).execute(&mut *db).await?;
+        keys.push((*table, primary_key(db, table).await?));
+    }
+    Ok(keys)
+}
+
 /// Whether a row's key is the one asked for: all of it, or a leading part.
 fn is_of(row: &str, key: Option<&str>) -> bool {
     key.is_none_or(|key| {
@@ -212,17 +228,18 @@ fn is_of(row: &str, key: Option<&str>) -> bool {
 }
 
 /// A fold under way, in a read-only transaction.
-struct Past<'c> {
-    db: &'c mut PgConnection,
-    projection: &'c dyn Projection,
-    position: i64,
+pub(crate) struct Past<'c> {
+    pub log: &'c EventLog,
+    pub db: &'c mut PgConnection,
+    pub projection: &'c dyn Projection,
+    pub position: i64,
 }
 
 impl Past<'_> {
     async fn events(&mut self, until: i64) -> Result<Vec<Recorded>, EngineError> {
         let types = self.projection.interest().types();
         let range = (self.position, until);
-        Ok(EventLog::read_types_in_tx(self.db, range, types.as_deref()).await?)
+        Ok(self.log.read_types_in_tx(self.db, range, types.as_deref()).await?)
     }
 
     async fn fold(&mut self, events: &[Recorded], until: i64) -> Result<(), EngineError> {
@@ -232,7 +249,7 @@ impl Past<'_> {
         Ok(())
     }
 
-    async fn fold_to(&mut self, position: i64) -> Result<(), EngineError> {
+    pub(crate) async fn fold_to(&mut self, position: i64) -> Result<(), EngineError> {
         while self.position < position {
             let until = position.min(self.position + BATCH);
             let events = self.events(until).await?;
@@ -241,12 +258,26 @@ impl Past<'_> {
         Ok(())
     }
 
-    /// Folds one event after the other and says what each did.
-    async fn note_to(
+    /// Back to before the first event.
+    pub(crate) async fn begin_again(&mut self) -> Result<(), EngineError> {
+        let quiet = "SELECT set_config('cairn.noting', '', true)";
+        sqlx::query(quiet).execute(&mut *self.db).await?;
+        for table in self.projection.tables() {
+            sqlx::query(&format!("DELETE FROM pg_temp.{table}")).execute(&mut *self.db).await?;
+        }
+        let parked = "DELETE FROM pg_temp.projection_parked WHERE skipped_at IS NULL";
+        sqlx::query(parked).execute(&mut *self.db).await?;
+        self.position = 0;
+        Ok(())
+    }
+
+    /// Folds some events more, one after the other, and says what each did.
+    pub(crate) async fn note_some(
         &mut self,
         until: i64,
         keys: &[(&str, Vec<String>)],
     ) -> Result<Vec<RowChange>, EngineError> {
+        let until = until.min(self.position + BATCH);
         let events = self.events(until).await?;
         for event in &events {
             let noting = "SELECT set_config('cairn.noting', $1, true)";
@@ -309,11 +340,20 @@ fn key_text(columns: &[String]) -> String {
     format!("concat_ws('/', {})", columns.join(", "))
 }
 
-fn object(row: Option<Value>) -> Option<Map<String, Value>> {
+pub(crate) fn object(row: Option<Value>) -> Option<Map<String, Value>> {
     match row {
         Some(Value::Object(columns)) => Some(columns),
         _ => None,
     }
+}
+
+/// The columns of a row's primary key as one text.
+pub(crate) fn key_of(row: Option<&Map<String, Value>>, columns: &[String]) -> String {
+    let part = |column: &String| match row.and_then(|row| row.get(column)) {
+        Some(Value::String(text)) => text.clone(),
+        other => other.map(Value::to_string).unwrap_or_default(),
+    };
+    columns.iter().map(part).collect::<Vec<_>>().join("/")
 }
 
 type Rows = (Option<Map<String, Value>>, Option<Map<String, Value>>);
@@ -325,12 +365,7 @@ fn add(
     (table, columns): (&str, &[String]),
     (before, after): Rows,
 ) {
-    let row = after.as_ref().or(before.as_ref());
-    let part = |column: &String| match row.and_then(|row| row.get(column)) {
-        Some(Value::String(text)) => text.clone(),
-        other => other.map(Value::to_string).unwrap_or_default(),
-    };
-    let key = columns.iter().map(part).collect::<Vec<_>>().join("/");
+    let key = key_of(after.as_ref().or(before.as_ref()), columns);
     let same = |known: &&mut RowChange| {
         known.position == event.position && known.table == table && known.key == key
     };

@@ -1,9 +1,8 @@
 //! The one shape of every projection.
 use async_trait::async_trait;
 use cairn_event_log::Recorded;
-use sqlx::PgConnection;
 
-use super::ProjectError;
+use super::{Changes, ProjectError};
 
 /// Which events a projection reads. Types it does not name never reach it, so a type it has not heard of cannot break it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +43,8 @@ impl Interest {
 
 /// A fold of the log into tables.
 ///
-/// The same `project` serves the live view, a rebuild and a verification: it names its tables without a schema, and the
-/// engine decides which tables those are.
+/// It sees one event and says what that changes, row by row. The engine loads the rows that a batch names, does the changes in
+/// memory, and writes what came of them: to the live tables, to those of a rebuild or of a verification.
 #[async_trait]
 pub trait Projection: Send + Sync + 'static {
     /// `<context>/<view>`.
@@ -73,9 +72,9 @@ pub trait Projection: Send + Sync + 'static {
         false
     }
 
-    /// Folds one event, in the transaction that also moves the checkpoint.
+    /// Says what an event changes. The same event must always say the same: no clock, no chance, no look outside.
     ///
     /// # Errors
     /// [`ProjectError`]: the event is tried again, then parked if it is to blame.
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError>;
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError>;
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::actions::{self, Action, NewAction};
+use super::compare::{self, Against, ViewDiff};
 use super::follow::Follower;
 use super::parked::{self, Parked, Skip};
 use super::past::{self, PastError, RowChange, ViewAt};
@@ -302,6 +303,20 @@ impl Projector {
         range: (i64, i64),
     ) -> Result<Vec<RowChange>, PastError> {
         past::changes(&self.log, &**self.find(name)?, key, range).await
+    }
+
+    /// Holds the rows of a view against another generation of it, or against what this program folds up to a position: describes at most
+    /// `limit` rows that differ, each with the first event that makes it differ.
+    ///
+    /// # Errors
+    /// [`EngineError::NoGeneration`], [`EngineError::OtherShape`].
+    pub async fn compare(
+        &self,
+        name: &str,
+        against: Against,
+        limit: i64,
+    ) -> Result<ViewDiff, EngineError> {
+        compare::compare(&self.log, &**self.find(name)?, against, limit).await
     }
 
     /// Parked and skipped events, of one projection or of all.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::{self, Pace};
 use super::generation::{self, Building};
+use super::preflight::{self, Preflight};
 use super::swap;
 use super::verify::TableComparison;
 use super::{EngineError, Projection, checkpoint, scratch};
@@ -36,8 +37,11 @@ pub struct RebuildProgress {
 /// How to rebuild.
 #[derive(Clone)]
 pub struct Rebuild {
-    /// Events folded in one transaction.
+    /// Positions that each worker folds in one transaction, if it does not take seconds.
     pub batch: i64,
+    /// Rows that all workers together hold in memory at most before they write some and let go of them. This, not the length of the
+    /// log, bounds memory.
+    pub rows_max: usize,
     /// Connections that fold beside each other, where the view allows it.
     pub workers: usize,
     /// At most so many events per second; `None` is as many as there can be.
@@ -50,6 +54,10 @@ pub struct Rebuild {
     pub keep: Duration,
     /// Stops it between batches; what is built stays, and the next rebuild goes on with it.
     pub token: CancellationToken,
+    /// Told what does not decode before anything is folded.
+    pub preflight: Arc<dyn Fn(&Preflight) + Send + Sync>,
+    /// Stops when something does not decode; otherwise it is parked with what is about the same.
+    pub strict: bool,
     /// Told after every batch.
     pub progress: Arc<dyn Fn(RebuildProgress) + Send + Sync>,
 }
@@ -57,13 +65,16 @@ pub struct Rebuild {
 impl Default for Rebuild {
     fn default() -> Self {
         Self {
-            batch: 1_000,
+            batch: 1_000_000,
+            rows_max: 50_000,
             workers: 1,
             events_per_second_max: None,
             dry_run: false,
             anew: false,
             keep: KEEP,
             token: CancellationToken::new(),
+            preflight: Arc::new(|_| ()),
+            strict: false,
             progress: Arc::new(|_| ()),
         }
     }
@@ -90,6 +101,8 @@ pub struct Rebuilt {
     pub swapped: bool,
     /// Events parked by the rebuild.
     pub parked: u64,
+    /// What did not decode before it began.
+    pub preflight: Preflight,
 }
 
 pub(crate) async fn rebuild(
@@ -138,6 +151,7 @@ async fn build_and_swap(
     projection: &Arc<dyn Projection>,
     options: &Rebuild,
 ) -> Result<Rebuilt, EngineError> {
+    let preflight = look_ahead(log, &**projection, options).await?;
     let workers = if projection.splits_by_key() { options.workers.max(1) } else { 1 };
     let anew = options.anew || options.dry_run;
     let mut building = generation::open(log, &**projection, workers, anew).await?;
@@ -147,17 +161,37 @@ async fn build_and_swap(
     swap::settle(log, &**projection).await?;
     // What came while the tables were looked over is folded by all workers, and the little that is left under the lease.
     catch_up(log, projection, &mut building, &mut pace).await?;
+    building.hands.clear();
     let mut rebuilt = if options.dry_run {
         swap::compare(log, &**projection, &building, options).await?
     } else {
         swap::swap(log, &**projection, &building, options).await?
     };
-    rebuilt.resumed_from = resumed_from;
+    (rebuilt.resumed_from, rebuilt.preflight) = (resumed_from, preflight);
     pace.tell(rebuilt.position, rebuilt.position);
     let (name, position, rows) = (projection.name(), rebuilt.position, rebuilt.rows);
     let swapped = rebuilt.swapped;
     tracing::info!(projection = name, position, rows, swapped, "rebuilt");
     Ok(rebuilt)
+}
+
+/// What does not decode is told before the tables are touched.
+async fn look_ahead(
+    log: &EventLog,
+    projection: &dyn Projection,
+    options: &Rebuild,
+) -> Result<Preflight, EngineError> {
+    let range = (log.head().await?, &options.token);
+    let found = preflight::preflight(log, projection, range).await?;
+    (options.preflight)(&found);
+    match found.events.first() {
+        Some(first) if options.strict => Err(EngineError::Unreadable {
+            name: projection.name().to_owned(),
+            found: found.found,
+            position: first.position,
+        }),
+        Some(_) | None => Ok(found),
+    }
 }
 
 async fn catch_up(
@@ -173,8 +207,11 @@ async fn catch_up(
     } else {
         log.head().await?
     };
+    // A bridled rebuild takes a second's worth at a time.
+    let most = pace.options.events_per_second_max.map_or(i64::MAX, |most| i64::from(most.max(1)));
+    let batch = pace.options.batch.clamp(1, most);
     while building.position() < head {
-        build::step(log, projection, (building, head), pace.options.batch).await?;
+        build::step(log, projection, (building, head), (batch, pace.options.rows_max)).await?;
         pace.tell(building.position(), head);
         if pace.options.token.is_cancelled() {
             return Err(EngineError::Cancelled);

@@ -5,12 +5,13 @@
 use async_trait::async_trait;
 use cairn_event_log::EventLog;
 
-use super::advance::{Batch, Folded, Target, fold_in_tx};
+use super::advance::{Batch, Folded, Target, flush_in_tx, fold_in_tx, reached};
 use super::checkpoint::{self, Checkpoint};
 use super::room::{self, Room};
+use super::store::Store;
 use super::{EngineError, Projection};
 
-/// The rows of a generation, or one worker's share of them.
+/// The rows of a generation.
 pub(crate) struct Rows {
     pub log: EventLog,
     pub room: Room,
@@ -30,14 +31,16 @@ impl Target for Rows {
     async fn fold(
         &mut self,
         projection: &dyn Projection,
-        Batch { events, until }: Batch<'_>,
+        batch: Batch<'_>,
         park_first: Option<&str>,
     ) -> Result<Folded, EngineError> {
-        let next = Checkpoint { position: until, ..self.checkpoint };
+        let Batch { events, until } = batch;
         if events.is_empty() && self.room == Room::Live {
             let passed =
                 checkpoint::pass(self.log.pool(), &self.name, self.checkpoint, until).await?;
-            self.checkpoint = if passed { next } else { self.checkpoint };
+            if passed {
+                self.checkpoint.position = until;
+            }
             return Ok(if passed { Folded::Done } else { Folded::Elsewhere });
         }
         let mut tx = room::begin(self.log.pool(), self.room).await?;
@@ -45,11 +48,16 @@ impl Target for Rows {
             tx.rollback().await?;
             return Ok(Folded::Elsewhere);
         }
-        let folded = fold_in_tx(&mut tx, projection, events, park_first).await?;
-        let Folded::Done = folded else {
+        let mut store = Store::default();
+        let mut folded = fold_in_tx((&mut tx, &mut store), projection, events, park_first).await?;
+        if reached(&folded, batch).is_some() {
+            folded = flush_in_tx((&mut tx, &mut store), folded).await?;
+        }
+        let Some(position) = reached(&folded, batch) else {
             tx.rollback().await?;
             return Ok(folded);
         };
+        let next = Checkpoint { position, ..self.checkpoint };
         checkpoint::store_in_tx(&mut tx, &self.name, next).await?;
         tx.commit().await?;
         self.checkpoint = next;

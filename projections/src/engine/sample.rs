@@ -3,11 +3,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cairn_event_log::Recorded;
-use sqlx::PgConnection;
 
 use super::build::share_of;
 use super::projection::Interest;
-use super::{ProjectError, Projection};
+use super::{Changes, ProjectError, Projection};
 
 /// One of so many shares of the keys of a projection.
 pub(crate) struct Sample {
@@ -38,9 +37,9 @@ impl Projection for Sample {
         self.inner.key(event)
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         if share_of(&self.key(event), self.shares) == self.share {
-            self.inner.project(db, event).await
+            self.inner.project(event, changes).await
         } else {
             Ok(())
         }

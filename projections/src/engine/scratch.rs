@@ -1,13 +1,14 @@
 //! A second copy of a projection's tables, on a connection of its own.
 //!
-//! The copies are temporary tables. PostgreSQL looks for a name there first, so `project`, which names no schema, writes
+//! The copies are temporary tables. PostgreSQL looks for a name there first, so a fold, which names no schema, writes
 //! the copies on this connection and the live tables on every other one. When the connection ends, however it ends,
 //! they are gone.
 use async_trait::async_trait;
 use cairn_event_log::EventLog;
 use sqlx::{Connection, PgConnection};
 
-use super::advance::{Batch, Folded, Target, advance, fold_in_tx};
+use super::advance::{Batch, Folded, Target, advance, flush_in_tx, fold_in_tx, reached};
+use super::store::Store;
 use super::{EngineError, Projection};
 
 /// Folds to scratch copies, on a connection that has them.
@@ -51,18 +52,23 @@ impl Target for Scratch<'_> {
     async fn fold(
         &mut self,
         projection: &dyn Projection,
-        Batch { events, until }: Batch<'_>,
+        batch: Batch<'_>,
         park_first: Option<&str>,
     ) -> Result<Folded, EngineError> {
+        let Batch { events, until } = batch;
         if events.is_empty() {
             self.position = until;
             return Ok(Folded::Done);
         }
         let mut tx = self.db.begin().await?;
-        let folded = fold_in_tx(&mut tx, projection, events, park_first).await?;
-        if matches!(folded, Folded::Done) {
+        let mut store = Store::default();
+        let mut folded = fold_in_tx((&mut tx, &mut store), projection, events, park_first).await?;
+        if reached(&folded, batch).is_some() {
+            folded = flush_in_tx((&mut tx, &mut store), folded).await?;
+        }
+        if let Some(position) = reached(&folded, batch) {
             tx.commit().await?;
-            self.position = until;
+            self.position = position;
         } else {
             tx.rollback().await?;
         }

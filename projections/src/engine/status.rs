@@ -77,7 +77,7 @@ pub(crate) async fn status(
         position,
         head,
         lag_events: head - position,
-        lag_seconds: lag_seconds(log, position, head).await?,
+        lag_seconds: lag_seconds(log, position).await?,
         parked_keys: parked.keys,
         parked_events: parked.events,
         skipped_events: parked.skipped,
@@ -90,16 +90,14 @@ pub(crate) async fn status(
     })
 }
 
-async fn lag_seconds(log: &EventLog, position: i64, head: i64) -> Result<f64, EngineError> {
-    if position >= head {
-        return Ok(0.0);
-    }
-    let Some(next) = log.read(position, 1).await?.into_iter().next() else { return Ok(0.0) };
+/// Age of the first event that is yet to be folded.
+async fn lag_seconds(log: &EventLog, position: i64) -> Result<f64, EngineError> {
     let age = sqlx::query_scalar!(
-        r#"SELECT greatest(extract(epoch FROM now() - $1), 0)::float8 AS "age!""#,
-        At(next.recorded_at) as _,
+        r#"SELECT greatest(extract(epoch FROM now() - recorded_at), 0)::float8 AS "age!"
+           FROM events WHERE position = $1"#,
+        position + 1
     );
-    Ok(age.fetch_one(log.pool()).await?)
+    Ok(age.fetch_optional(log.pool()).await?.unwrap_or(0.0))
 }
 
 /// Publishes a status as gauges.

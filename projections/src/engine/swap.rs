@@ -6,11 +6,15 @@ use super::checkpoint::{self, Checkpoint};
 use super::digest::one_snapshot_in_tx;
 use super::exchange::exchange_in_tx;
 use super::generation::{self, Building, MADE_BY};
+use super::preflight::Preflight;
 use super::rebuild::{Rebuild, Rebuilt};
 use super::room::{self, Room};
 use super::scratch::Scratch;
 use super::verify::{Join, compare_in_tx};
 use super::{EngineError, Projection};
+
+/// Positions folded at once.
+const PAGE: i64 = 1_000;
 
 /// The planner knows the new tables before anybody waits for it.
 pub(crate) async fn settle(log: &EventLog, projection: &dyn Projection) -> Result<(), EngineError> {
@@ -34,7 +38,7 @@ pub(crate) async fn level_in_tx(
 ) -> Result<(), EngineError> {
     room::enter_in_tx(tx, room).await?;
     let mut scratch = Scratch { db: tx, position: from };
-    while scratch.step(log, projection, (to, options.batch)).await? {
+    while scratch.step(log, projection, (to, options.batch.min(PAGE))).await? {
         if options.token.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
@@ -77,6 +81,7 @@ pub(crate) async fn swap(
         tables: vec![],
         swapped: true,
         parked: exchanged.parked,
+        preflight: Preflight::default(),
     })
 }
 
@@ -184,5 +189,6 @@ pub(crate) async fn compare(
         tables,
         swapped: false,
         parked,
+        preflight: Preflight::default(),
     })
 }

@@ -108,17 +108,9 @@ pub(crate) async fn compare_in_tx(
     table: &str,
     (schema, join): (&str, Join),
 ) -> Result<TableComparison, sqlx::Error> {
-    let join = match join {
-        Join::Whole => "FULL",
-        Join::OfSample => "RIGHT",
-    };
     let keys = primary_key(db, table).await?;
-    let using = keys.join(", ");
     let key = keys.iter().map(|key| format!("'{key}', {key}")).collect::<Vec<_>>().join(", ");
-    let differing = format!(
-        "FROM public.{table} live {join} JOIN {schema}.{table} anew USING ({using})
-         WHERE to_jsonb(live) IS DISTINCT FROM to_jsonb(anew)"
-    );
+    let differing = differing(table, (schema, join), &keys);
     let count = format!("SELECT count(*) {differing}");
     let count = sqlx::query_scalar::<_, i64>(&count).fetch_one(&mut *db).await?;
     let examples = format!("SELECT jsonb_build_object({key})::text {differing} LIMIT {EXAMPLES}");
@@ -126,6 +118,19 @@ pub(crate) async fn compare_in_tx(
     let rows = format!("SELECT count(*) FROM public.{table}");
     let rows = sqlx::query_scalar::<_, i64>(&rows).fetch_one(&mut *db).await?;
     Ok(TableComparison { table: table.to_owned(), rows, differing: count, examples })
+}
+
+/// The rows of a live table and of the one of the same name in a schema that are not the same, as `live` and `anew`.
+pub(crate) fn differing(table: &str, (schema, join): (&str, Join), keys: &[String]) -> String {
+    let join = match join {
+        Join::Whole => "FULL",
+        Join::OfSample => "RIGHT",
+    };
+    let using = keys.join(", ");
+    format!(
+        "FROM public.{table} live {join} JOIN {schema}.{table} anew USING ({using})
+         WHERE to_jsonb(live) IS DISTINCT FROM to_jsonb(anew)"
+    )
 }
 
 /// Columns of the primary key of a table.

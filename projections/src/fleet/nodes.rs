@@ -5,15 +5,15 @@
 use async_trait::async_trait;
 use cairn_core::{Resources, Timestamp};
 use cairn_event_log::Recorded;
-use cairn_fleet::{Comparison, HostKey, NodeEvent, NodeFacts};
-use sqlx::PgConnection;
+use cairn_fleet::{HostKey, NodeEvent, NodeFacts};
 
 pub use super::nodes_query::{
     Filter, Node, Reservation, by_token_sha256, candidates, get, list, other_at, reservations,
 };
-use super::nodes_reservations::{quarantine, release, reserve};
-use crate::engine::{Interest, ProjectError, Projection};
-use crate::row::{Amounts, At, found, wire_name};
+use super::nodes_reservations::{ReservationRow, quarantine, reserve};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::{Amounts, At, wire_name};
 
 /// Name of this projection.
 pub const NAME: &str = "fleet/nodes";
@@ -41,167 +41,139 @@ impl Projection for Nodes {
         Interest::of(&[NodeEvent::TYPES])
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         use NodeEvent as E;
         let id = event.aggregate_id.as_str();
-        let to = |lifecycle| Change { lifecycle: Some(lifecycle), ..Change::default() };
         match event.decode()? {
             E::Invited { name, token_sha256, expires_at, at, .. } => {
-                let token = (token_sha256.as_str(), expires_at);
-                invite(db, (id, &name), token, (event.position, at)).await
+                let row = NodeRow {
+                    node_id: id.to_owned(),
+                    position: event.position,
+                    name,
+                    lifecycle: "invited".into(),
+                    policy: "schedulable".to_owned(),
+                    link: "never_seen".to_owned(),
+                    health: "ok".to_owned(),
+                    token_sha256: Some(token_sha256),
+                    token_expires_at: Some(At(expires_at)),
+                    invited_at: At(at),
+                    ..NodeRow::default()
+                };
+                changes.put((id.to_owned(),), |there| Ok(invited(row, there)));
             }
-            E::Enrolled { address, port, host_keys, facts, capacity, at, .. } => {
-                let enrolled = Enrolled { address, port, host_keys, facts, capacity, at };
-                enrol(db, id, enrolled).await
-            }
-            E::InvitationExpired { .. } => expire(db, id).await,
-            E::ProbePassed { at } => {
-                let (link, health) = (Some("online".to_owned()), Some("ok".to_owned()));
-                apply(db, id, Change { link, health, ready_at: Some(at), ..to("ready") }).await
-            }
-            E::ProbeFailed { reason, .. } => {
-                apply(db, id, Change { reason: Some(reason), ..Change::default() }).await
-            }
-            E::Quarantined { reason, .. } => {
-                apply(db, id, Change { reason: Some(reason), ..to("quarantined") }).await
-            }
-            E::PolicyChanged { policy, reason, .. } => {
-                let policy = Some(wire_name(&policy)?);
-                apply(db, id, Change { policy, reason: Some(reason), ..Change::default() }).await
-            }
-            E::LinkChanged { link, .. } => {
-                apply(db, id, Change { link: Some(wire_name(&link)?), ..Change::default() }).await
-            }
-            E::HealthChanged { health, reason, .. } => {
-                let health = Some(wire_name(&health)?);
-                apply(db, id, Change { health, reason: Some(reason), ..Change::default() }).await
-            }
-            E::HealthDoubted { .. } | E::OrphanRemoved { .. } => Ok(()),
-            E::InventoryCompared { comparison, at } => compared(db, id, &comparison, at).await,
             E::CapacityReserved { allocation_id, resources, uid, at } => {
-                reserve(db, id, (&allocation_id.to_string(), uid), (resources, at)).await
+                reserve(changes, id, (allocation_id.to_string(), uid), (resources, at));
             }
             E::CapacityReleased { allocation_id, .. } => {
-                release(db, id, &allocation_id.to_string()).await
+                changes.remove::<ReservationRow>((id.to_owned(), allocation_id.to_string()));
             }
             E::CapacityQuarantined { allocation_id, reason, .. } => {
-                quarantine(db, id, &allocation_id.to_string(), &reason).await
+                quarantine(changes, id, allocation_id.to_string(), reason);
             }
+            E::HealthDoubted { .. } | E::OrphanRemoved { .. } => {}
+            other => changes.change((id.to_owned(),), |row| apply(row, other)),
         }
+        Ok(())
+    }
+}
+
+row! {
+    /// A node with its axes.
+    pub(crate) struct NodeRow in "fleet_nodes" by (node_id: String) {
+        node_id: String,
+        position: i64,
+        name: String,
+        lifecycle: String,
+        policy: String,
+        link: String,
+        reason: Option<String>,
+        token_sha256: Option<String>,
+        token_expires_at: Option<At>,
+        address: Option<String>,
+        port: Option<i32>,
+        host_keys: Vec<HostKey>,
+        hostname: Option<String>,
+        os: Option<String>,
+        helper_version: Option<String>,
+        cgroup: Option<String>,
+        cpu_millis: i64,
+        memory_bytes: i64,
+        disk_bytes: i64,
+        pids_max: i64,
+        invited_at: At,
+        enrolled_at: Option<At>,
+        ready_at: Option<At>,
+        health: String,
+        compared_at: Option<At>,
+        missing_on_node: i64,
+        left_on_node: i64,
+        differs: i64,
     }
 }
 
 /// A node that is invited again keeps its policy and loses what it enrolled with only when it enrols anew.
-async fn invite(
-    db: &mut PgConnection,
-    (node_id, name): (&str, &str),
-    (token_sha256, expires_at): (&str, Timestamp),
-    (position, at): (i64, Timestamp),
-) -> Result<(), ProjectError> {
-    sqlx::query!(
-        "INSERT INTO fleet_nodes (node_id, position, name, lifecycle, policy, link, token_sha256,
-           token_expires_at, invited_at)
-         VALUES ($1, $2, $3, 'invited', 'schedulable', 'never_seen', $4, $5, $6)
-         ON CONFLICT (node_id) DO UPDATE SET name = excluded.name, lifecycle = 'invited',
-           token_sha256 = excluded.token_sha256, token_expires_at = excluded.token_expires_at,
-           invited_at = excluded.invited_at, reason = NULL",
-        node_id,
-        position,
-        name,
-        token_sha256,
-        At(expires_at) as _,
-        At(at) as _,
-    )
-    .execute(db)
-    .await?;
+fn invited(new: NodeRow, there: Option<NodeRow>) -> NodeRow {
+    let Some(there) = there else { return new };
+    NodeRow {
+        name: new.name,
+        lifecycle: new.lifecycle,
+        token_sha256: new.token_sha256,
+        token_expires_at: new.token_expires_at,
+        invited_at: new.invited_at,
+        reason: None,
+        ..there
+    }
+}
+
+fn apply(row: &mut NodeRow, event: NodeEvent) -> Result<(), ProjectError> {
+    use NodeEvent as E;
+    match event {
+        E::Enrolled { address, port, host_keys, facts, capacity, at, .. } => {
+            (row.address, row.port, row.host_keys) = (Some(address), Some(port.into()), host_keys);
+            enrol(row, facts, capacity, at);
+        }
+        E::InvitationExpired { .. } => {
+            (row.lifecycle, row.token_sha256) = ("expired".into(), None);
+            row.reason = Some("nobody enrolled in time".to_owned());
+        }
+        E::ProbePassed { at } => {
+            (row.lifecycle, row.ready_at) = ("ready".into(), Some(At(at)));
+            (row.link, row.health) = ("online".to_owned(), "ok".to_owned());
+        }
+        E::ProbeFailed { reason, .. } => row.reason = Some(reason),
+        E::Quarantined { reason, .. } => {
+            (row.lifecycle, row.reason) = ("quarantined".into(), Some(reason));
+        }
+        E::PolicyChanged { policy, reason, .. } => {
+            (row.policy, row.reason) = (wire_name(&policy)?, Some(reason));
+        }
+        E::LinkChanged { link, .. } => row.link = wire_name(&link)?,
+        E::HealthChanged { health, reason, .. } => {
+            (row.health, row.reason) = (wire_name(&health)?, Some(reason));
+        }
+        E::InventoryCompared { comparison, at } => {
+            row.compared_at = Some(At(at));
+            row.missing_on_node = i64::from(comparison.missing_on_node);
+            row.left_on_node = i64::from(comparison.left_on_node);
+            row.differs = i64::from(comparison.differs);
+        }
+        E::Invited { .. }
+        | E::HealthDoubted { .. }
+        | E::OrphanRemoved { .. }
+        | E::CapacityReserved { .. }
+        | E::CapacityReleased { .. }
+        | E::CapacityQuarantined { .. } => {}
+    }
     Ok(())
 }
 
-async fn expire(db: &mut PgConnection, id: &str) -> Result<(), ProjectError> {
-    let done = sqlx::query!(
-        "UPDATE fleet_nodes SET lifecycle = 'expired', token_sha256 = NULL,
-           reason = 'nobody enrolled in time' WHERE node_id = $1",
-        id,
-    );
-    found(&done.execute(db).await?, id)
-}
-
-struct Enrolled {
-    address: String,
-    port: u16,
-    host_keys: Vec<HostKey>,
-    facts: NodeFacts,
-    capacity: Resources,
-    at: Timestamp,
-}
-
-async fn enrol(db: &mut PgConnection, id: &str, node: Enrolled) -> Result<(), ProjectError> {
-    let capacity = Amounts::from(node.capacity);
-    let done = sqlx::query!(
-        "UPDATE fleet_nodes SET lifecycle = 'verifying', token_sha256 = NULL,
-           token_expires_at = NULL, reason = NULL, address = $2, port = $3, host_keys = $4,
-           hostname = $5, os = $6, helper_version = $7, cgroup = $8, cpu_millis = $9,
-           memory_bytes = $10, disk_bytes = $11, pids_max = $12, enrolled_at = $13
-         WHERE node_id = $1",
-        id,
-        node.address,
-        i32::from(node.port),
-        &node.host_keys,
-        node.facts.hostname,
-        node.facts.os,
-        node.facts.helper_version,
-        node.facts.cgroup,
-        capacity.cpu_millis,
-        capacity.memory_bytes,
-        capacity.disk_bytes,
-        capacity.pids_max,
-        At(node.at) as _,
-    );
-    found(&done.execute(db).await?, id)
-}
-
-async fn compared(
-    db: &mut PgConnection,
-    id: &str,
-    comparison: &Comparison,
-    at: Timestamp,
-) -> Result<(), ProjectError> {
-    let done = sqlx::query!(
-        "UPDATE fleet_nodes SET compared_at = $2, missing_on_node = $3, left_on_node = $4,
-           differs = $5 WHERE node_id = $1",
-        id,
-        At(at) as _,
-        i64::from(comparison.missing_on_node),
-        i64::from(comparison.left_on_node),
-        i64::from(comparison.differs),
-    );
-    found(&done.execute(db).await?, id)
-}
-
-/// Columns that an event sets; `None` leaves one as it is.
-#[derive(Default)]
-struct Change {
-    lifecycle: Option<&'static str>,
-    policy: Option<String>,
-    link: Option<String>,
-    health: Option<String>,
-    reason: Option<String>,
-    ready_at: Option<Timestamp>,
-}
-
-async fn apply(db: &mut PgConnection, id: &str, change: Change) -> Result<(), ProjectError> {
-    let done = sqlx::query!(
-        "UPDATE fleet_nodes SET lifecycle = coalesce($2, lifecycle), policy = coalesce($3, policy),
-           link = coalesce($4, link), reason = coalesce($5, reason),
-           ready_at = coalesce($6, ready_at), health = coalesce($7, health)
-         WHERE node_id = $1",
-        id,
-        change.lifecycle,
-        change.policy,
-        change.link,
-        change.reason,
-        change.ready_at.map(At) as _,
-        change.health,
-    );
-    found(&done.execute(db).await?, id)
+fn enrol(row: &mut NodeRow, facts: NodeFacts, capacity: Resources, at: Timestamp) {
+    let capacity = Amounts::from(capacity);
+    row.lifecycle = "verifying".into();
+    (row.token_sha256, row.token_expires_at, row.reason) = (None, None, None);
+    (row.hostname, row.os) = (Some(facts.hostname), Some(facts.os));
+    (row.helper_version, row.cgroup) = (Some(facts.helper_version), Some(facts.cgroup));
+    (row.cpu_millis, row.memory_bytes) = (capacity.cpu_millis, capacity.memory_bytes);
+    (row.disk_bytes, row.pids_max) = (capacity.disk_bytes, capacity.pids_max);
+    row.enrolled_at = Some(At(at));
 }

@@ -1,60 +1,55 @@
-//! What each event changes in the capacity set aside on a node.
+//! Capacity set aside on a node, and what each event changes in it.
 use cairn_core::{Resources, Timestamp};
-use sqlx::PgConnection;
 
-use crate::engine::ProjectError;
-use crate::row::{Amounts, At, found};
+use crate::engine::Changes;
+use crate::row;
+use crate::row::{Amounts, At};
 
-pub(super) async fn reserve(
-    db: &mut PgConnection,
+row! {
+    /// Capacity set aside for one allocation.
+    pub(crate) struct ReservationRow in "fleet_reservations" by (node_id: String, allocation_id: String) {
+        node_id: String,
+        allocation_id: String,
+        uid: i64,
+        status: String,
+        reason: Option<String>,
+        cpu_millis: i64,
+        memory_bytes: i64,
+        disk_bytes: i64,
+        pids_max: i64,
+        reserved_at: At,
+    }
+}
+
+pub(super) fn reserve(
+    changes: &mut Changes,
     node_id: &str,
-    (allocation_id, uid): (&str, u32),
+    (allocation_id, uid): (String, u32),
     (resources, at): (Resources, Timestamp),
-) -> Result<(), ProjectError> {
+) {
     let amounts = Amounts::from(resources);
-    sqlx::query!(
-        "INSERT INTO fleet_reservations (allocation_id, node_id, uid, status, cpu_millis,
-           memory_bytes, disk_bytes, pids_max, reserved_at)
-         VALUES ($1, $2, $3, 'held', $4, $5, $6, $7, $8)",
+    changes.insert(ReservationRow {
+        node_id: node_id.to_owned(),
         allocation_id,
-        node_id,
-        i64::from(uid),
-        amounts.cpu_millis,
-        amounts.memory_bytes,
-        amounts.disk_bytes,
-        amounts.pids_max,
-        At(at) as _,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+        uid: i64::from(uid),
+        status: "held".into(),
+        reason: None,
+        cpu_millis: amounts.cpu_millis,
+        memory_bytes: amounts.memory_bytes,
+        disk_bytes: amounts.disk_bytes,
+        pids_max: amounts.pids_max,
+        reserved_at: At(at),
+    });
 }
 
-pub(super) async fn release(
-    db: &mut PgConnection,
+pub(super) fn quarantine(
+    changes: &mut Changes,
     node_id: &str,
-    allocation_id: &str,
-) -> Result<(), ProjectError> {
-    let done = sqlx::query!(
-        "DELETE FROM fleet_reservations WHERE node_id = $1 AND allocation_id = $2",
-        node_id,
-        allocation_id
-    );
-    found(&done.execute(db).await?, allocation_id)
-}
-
-pub(super) async fn quarantine(
-    db: &mut PgConnection,
-    node_id: &str,
-    allocation_id: &str,
-    reason: &str,
-) -> Result<(), ProjectError> {
-    let done = sqlx::query!(
-        "UPDATE fleet_reservations SET status = 'quarantined', reason = $3
-         WHERE node_id = $1 AND allocation_id = $2",
-        node_id,
-        allocation_id,
-        reason,
-    );
-    found(&done.execute(db).await?, allocation_id)
+    allocation_id: String,
+    reason: String,
+) {
+    changes.change((node_id.to_owned(), allocation_id), |row: &mut ReservationRow| {
+        (row.status, row.reason) = ("quarantined".into(), Some(reason));
+        Ok(())
+    });
 }

@@ -6,10 +6,11 @@ use cairn_core::OrganisationId;
 use cairn_event_log::Recorded;
 use cairn_identity::ApiKeyEvent;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
-use crate::engine::{Interest, ProjectError, Projection};
-use crate::row::{At, Page, QueryError, before, fetch_limit, found, wire_name};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::{At, Page, QueryError, before, fetch_limit, wire_name};
 
 /// Name of this projection.
 pub const NAME: &str = "identity/api_keys";
@@ -52,35 +53,44 @@ impl Projection for ApiKeys {
         true
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         match event.decode()? {
             ApiKeyEvent::Created { key_id, organisation_id, role, name, secret_sha256, at } => {
-                sqlx::query!(
-                    "INSERT INTO identity_api_keys (key_id, position, organisation_id, role, name,
-                       secret_sha256, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                    key_id.to_string(),
-                    event.position,
-                    organisation_id.to_string(),
-                    wire_name(&role)?,
+                changes.insert(KeyRow {
+                    key_id: key_id.to_string(),
+                    position: event.position,
+                    organisation_id: organisation_id.to_string(),
+                    role: wire_name(&role)?,
                     name,
                     secret_sha256,
-                    At(at) as _,
-                )
-                .execute(db)
-                .await?;
-                Ok(())
+                    created_at: At(at),
+                    revoked_at: None,
+                    revoked_reason: None,
+                });
             }
             ApiKeyEvent::Revoked { reason, at } => {
-                let done = sqlx::query!(
-                    "UPDATE identity_api_keys SET revoked_at = $2, revoked_reason = $3
-                     WHERE key_id = $1",
-                    event.aggregate_id,
-                    At(at) as _,
-                    reason,
-                );
-                found(&done.execute(db).await?, &event.aggregate_id)
+                changes.change((event.aggregate_id.clone(),), move |key: &mut KeyRow| {
+                    (key.revoked_at, key.revoked_reason) = (Some(At(at)), Some(reason));
+                    Ok(())
+                });
             }
         }
+        Ok(())
+    }
+}
+
+row! {
+    /// A key and by what it is recognised.
+    pub(crate) struct KeyRow in "identity_api_keys" by (key_id: String) {
+        key_id: String,
+        position: i64,
+        organisation_id: String,
+        role: String,
+        name: String,
+        secret_sha256: String,
+        created_at: At,
+        revoked_at: Option<At>,
+        revoked_reason: Option<String>,
     }
 }
 

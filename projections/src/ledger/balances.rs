@@ -4,15 +4,15 @@
 //! One row of `ledger_wallet_holds` is one hold. The guarded balances that refuse an overdraft are not these: they are
 //! written with the events; these are folded from them, and the two must agree.
 use async_trait::async_trait;
-use cairn_core::{HoldId, Nanos, Timestamp};
+use cairn_core::{HoldId, Nanos};
 use cairn_event_log::Recorded;
 use cairn_ledger::WalletEvent;
-use sqlx::PgConnection;
 
 pub use super::balances_query::{Balance, Hold, get, list, open_holds};
 use super::wallet_of;
-use crate::engine::{Interest, ProjectError, Projection};
-use crate::row::{At, found};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::{At, add};
 
 /// Name of this projection.
 pub const NAME: &str = "ledger/balances";
@@ -38,122 +38,121 @@ impl Projection for Balances {
         true
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         use WalletEvent as E;
         let wallet = wallet_of(event)?;
+        let wallet = (wallet.0.to_owned(), wallet.1.to_owned());
         match event.decode()? {
-            E::ToppedUp { amount_nanos, .. } => credit(db, wallet, amount_nanos, event).await,
-            E::RefundReserved { amount_nanos, .. } => add(db, wallet, (-amount_nanos, 0, 0)).await,
-            E::RefundReturned { amount_nanos, .. } => add(db, wallet, (amount_nanos, 0, 0)).await,
-            E::OverrunRecorded { amount_nanos, .. } => add(db, wallet, (0, 0, amount_nanos)).await,
+            E::ToppedUp { amount_nanos, .. } => credit(changes, wallet, amount_nanos, event),
+            E::RefundReserved { amount_nanos, .. } => {
+                move_by(changes, wallet, (-amount_nanos, 0, 0))
+            }
+            E::RefundReturned { amount_nanos, .. } => {
+                move_by(changes, wallet, (amount_nanos, 0, 0))
+            }
+            E::OverrunRecorded { amount_nanos, .. } => {
+                move_by(changes, wallet, (0, 0, amount_nanos))
+            }
             E::HoldPlaced { hold_id, purpose, amount_nanos, expires_at } => {
-                place(db, wallet, (hold_id, &purpose, expires_at), event.position).await?;
-                change(db, hold_id, (amount_nanos, 0, 0), None).await?;
-                add(db, wallet, (0, amount_nanos, 0)).await
+                let (organisation_id, currency) = wallet.clone();
+                changes.insert(HoldRow {
+                    hold_id: hold_id.to_string(),
+                    organisation_id,
+                    currency,
+                    purpose,
+                    reserved_nanos: amount_nanos,
+                    captured_nanos: 0,
+                    released_nanos: 0,
+                    status: "open".into(),
+                    expires_at: At(expires_at),
+                    position: event.position,
+                });
+                move_by(changes, wallet, (0, amount_nanos, 0));
             }
             E::HoldExtended { hold_id, amount_nanos, expires_at } => {
-                change(db, hold_id, (amount_nanos, 0, 0), Some(("open", Some(expires_at)))).await?;
-                add(db, wallet, (0, amount_nanos, 0)).await
+                changes.change((hold_id.to_string(),), move |hold: &mut HoldRow| {
+                    (hold.status, hold.expires_at) = ("open".into(), At(expires_at));
+                    add(&mut hold.reserved_nanos, amount_nanos)
+                });
+                move_by(changes, wallet, (0, amount_nanos, 0));
             }
-            E::HoldExtensionRefused { .. } => Ok(()),
+            E::HoldExtensionRefused { .. } => {}
             E::UsageCaptured { hold_id, amount_nanos, .. } => {
-                change(db, hold_id, (0, amount_nanos, 0), None).await?;
-                add(db, wallet, (-amount_nanos, -amount_nanos, 0)).await
+                changes.change((hold_id.to_string(),), move |hold: &mut HoldRow| {
+                    add(&mut hold.captured_nanos, amount_nanos)
+                });
+                move_by(changes, wallet, (-amount_nanos, -amount_nanos, 0));
             }
             E::HoldReleased { hold_id, amount_nanos } => {
-                change(db, hold_id, (0, 0, amount_nanos), Some(("released", None))).await?;
-                add(db, wallet, (0, -amount_nanos, 0)).await
+                end(changes, hold_id, "released", amount_nanos);
+                move_by(changes, wallet, (0, -amount_nanos, 0));
             }
             E::HoldExpired { hold_id, amount_nanos } => {
-                change(db, hold_id, (0, 0, amount_nanos), Some(("expired", None))).await?;
-                add(db, wallet, (0, -amount_nanos, 0)).await
+                end(changes, hold_id, "expired", amount_nanos);
+                move_by(changes, wallet, (0, -amount_nanos, 0));
             }
         }
+        Ok(())
     }
 }
 
-async fn credit(
-    db: &mut PgConnection,
-    (organisation_id, currency): (&str, &str),
-    amount_nanos: Nanos,
-    event: &Recorded,
-) -> Result<(), ProjectError> {
-    sqlx::query!(
-        "INSERT INTO ledger_wallets AS w (organisation_id, currency, posted_nanos, held_nanos,
-           owed_nanos, opened_at, position)
-         VALUES ($1, $2, $3, 0, 0, $4, $5)
-         ON CONFLICT (organisation_id, currency)
-         DO UPDATE SET posted_nanos = w.posted_nanos + excluded.posted_nanos",
-        organisation_id,
-        currency,
-        amount_nanos,
-        At(event.recorded_at) as _,
-        event.position,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+row! {
+    /// What a wallet has.
+    pub(crate) struct WalletRow in "ledger_wallets" by (organisation_id: String, currency: String) {
+        organisation_id: String,
+        currency: String,
+        posted_nanos: Nanos,
+        held_nanos: Nanos,
+        owed_nanos: Nanos,
+        opened_at: At,
+        position: i64,
+    }
+}
+
+row! {
+    /// What is set aside of it for one purpose.
+    pub(crate) struct HoldRow in "ledger_wallet_holds" by (hold_id: String) {
+        hold_id: String,
+        organisation_id: String,
+        currency: String,
+        purpose: String,
+        reserved_nanos: Nanos,
+        captured_nanos: Nanos,
+        released_nanos: Nanos,
+        status: String,
+        expires_at: At,
+        position: i64,
+    }
+}
+
+type Wallet = (String, String);
+
+/// The first credit opens the wallet.
+fn credit(changes: &mut Changes, wallet: Wallet, amount_nanos: Nanos, event: &Recorded) {
+    let (organisation_id, currency) = wallet.clone();
+    let (opened_at, position) = (At(event.recorded_at), event.position);
+    changes.put(wallet, move |row: Option<WalletRow>| {
+        let new =
+            || WalletRow { organisation_id, currency, opened_at, position, ..WalletRow::default() };
+        let mut row = row.unwrap_or_else(new);
+        add(&mut row.posted_nanos, amount_nanos)?;
+        Ok(row)
+    });
 }
 
 /// Adds to what is posted, held and owed.
-async fn add(
-    db: &mut PgConnection,
-    (organisation_id, currency): (&str, &str),
-    (posted, held, owed): (Nanos, Nanos, Nanos),
-) -> Result<(), ProjectError> {
-    let done = sqlx::query!(
-        "UPDATE ledger_wallets SET posted_nanos = posted_nanos + $3, held_nanos = held_nanos + $4,
-           owed_nanos = owed_nanos + $5
-         WHERE organisation_id = $1 AND currency = $2",
-        organisation_id,
-        currency,
-        posted,
-        held,
-        owed,
-    );
-    found(&done.execute(db).await?, "the wallet")
+fn move_by(changes: &mut Changes, wallet: Wallet, (posted, held, owed): (Nanos, Nanos, Nanos)) {
+    changes.change(wallet, move |row: &mut WalletRow| {
+        add(&mut row.posted_nanos, posted)?;
+        add(&mut row.held_nanos, held)?;
+        add(&mut row.owed_nanos, owed)
+    });
 }
 
-async fn place(
-    db: &mut PgConnection,
-    (organisation_id, currency): (&str, &str),
-    (hold_id, purpose, expires_at): (HoldId, &str, Timestamp),
-    position: i64,
-) -> Result<(), ProjectError> {
-    sqlx::query!(
-        "INSERT INTO ledger_wallet_holds (hold_id, organisation_id, currency, purpose,
-           reserved_nanos, captured_nanos, released_nanos, status, expires_at, position)
-         VALUES ($1, $2, $3, $4, 0, 0, 0, 'open', $5, $6)",
-        hold_id.to_string(),
-        organisation_id,
-        currency,
-        purpose,
-        At(expires_at) as _,
-        position,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Adds to what a hold has reserved, captured and released; sets its status and expiry.
-async fn change(
-    db: &mut PgConnection,
-    hold_id: HoldId,
-    (reserved, captured, released): (Nanos, Nanos, Nanos),
-    status: Option<(&str, Option<Timestamp>)>,
-) -> Result<(), ProjectError> {
-    let done = sqlx::query!(
-        "UPDATE ledger_wallet_holds SET reserved_nanos = reserved_nanos + $2,
-           captured_nanos = captured_nanos + $3, released_nanos = released_nanos + $4,
-           status = coalesce($5, status), expires_at = coalesce($6, expires_at)
-         WHERE hold_id = $1",
-        hold_id.to_string(),
-        reserved,
-        captured,
-        released,
-        status.map(|(status, _)| status),
-        status.and_then(|(_, expires_at)| expires_at).map(At) as _,
-    );
-    found(&done.execute(db).await?, "the hold")
+/// A hold ends, and what it still had goes back.
+fn end(changes: &mut Changes, hold_id: HoldId, status: &'static str, amount_nanos: Nanos) {
+    changes.change((hold_id.to_string(),), move |hold: &mut HoldRow| {
+        hold.status = status.into();
+        add(&mut hold.released_nanos, amount_nanos)
+    });
 }

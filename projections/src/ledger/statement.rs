@@ -7,11 +7,12 @@ use cairn_core::{AllocationId, Currency, HoldId, JournalTransaction, Nanos, Orga
 use cairn_event_log::Recorded;
 use cairn_ledger::WalletEvent;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
 use super::wallet_of;
-use crate::engine::{Interest, ProjectError, Projection};
-use crate::row::{At, Page, QueryError, before, fetch_limit};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::{At, Page, QueryError, add, before, fetch_limit};
 
 /// Name of this projection.
 pub const NAME: &str = "ledger/statement";
@@ -100,29 +101,44 @@ impl Projection for Statement {
         true
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         let (organisation_id, currency) = wallet_of(event)?;
+        let wallet = (organisation_id.to_owned(), currency.to_owned());
         let Some(line) = movement(event.decode()?) else { return Ok(()) };
-        sqlx::query!(
-            "INSERT INTO ledger_statement_lines (position, organisation_id, currency, kind,
-               amount_nanos, owed_nanos, balance_nanos, reference, seconds, occurred_at)
-             SELECT $1, $2, $3, $4, $5, $6, $5 + coalesce((
-                 SELECT balance_nanos FROM ledger_statement_lines
-                 WHERE organisation_id = $2 AND currency = $3 ORDER BY position DESC LIMIT 1), 0),
-               $7, $8, $9",
-            event.position,
-            organisation_id,
-            currency,
-            line.journal.kind,
-            line.amount_nanos,
-            line.owed_nanos,
-            line.reference,
-            line.seconds,
-            At(line.journal.occurred_at) as _,
-        )
-        .execute(db)
-        .await?;
+        let row = LineRow {
+            position: event.position,
+            organisation_id: wallet.0.clone(),
+            currency: wallet.1.clone(),
+            kind: line.journal.kind,
+            amount_nanos: line.amount_nanos,
+            owed_nanos: line.owed_nanos,
+            balance_nanos: line.amount_nanos,
+            reference: line.reference,
+            seconds: line.seconds,
+            occurred_at: At(line.journal.occurred_at),
+        };
+        changes.append(wallet, move |last: Option<LineRow>| {
+            let mut row = row;
+            add(&mut row.balance_nanos, last.map_or(0, |last| last.balance_nanos))?;
+            Ok(row)
+        });
         Ok(())
+    }
+}
+
+row! {
+    /// A movement; the last one of a wallet has its balance.
+    pub(crate) struct LineRow in "ledger_statement_lines" last_of (organisation_id: String, currency: String) {
+        position: i64,
+        organisation_id: String,
+        currency: String,
+        kind: String,
+        amount_nanos: Nanos,
+        owed_nanos: Nanos,
+        balance_nanos: Nanos,
+        reference: String,
+        seconds: Option<i64>,
+        occurred_at: At,
     }
 }
 

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use cairn_core::{OrganisationId, Timestamp};
 use cairn_event_log::Recorded;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
-use crate::engine::{Interest, ProjectError, Projection};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
 use crate::row::{At, Page, QueryError, before, fetch_limit};
 
 /// Name of this projection.
@@ -75,28 +76,40 @@ impl Projection for Audit {
         true
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
-        sqlx::query!(
-            "INSERT INTO operations_audit_entries (position, recorded_at, organisation_id, actor,
-               origin, aggregate_type, aggregate_id, sequence, event_type, correlation_id,
-               causation_id, command_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-            event.position,
-            At(event.recorded_at) as _,
-            event.metadata.organisation_id,
-            event.metadata.actor,
-            event.metadata.origin,
-            event.aggregate_type,
-            event.aggregate_id,
-            event.sequence,
-            event.event_type,
-            event.metadata.correlation_id,
-            event.metadata.causation_id,
-            event.metadata.command_id,
-        )
-        .execute(db)
-        .await?;
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
+        changes.insert(EntryRow {
+            position: event.position,
+            recorded_at: At(event.recorded_at),
+            organisation_id: event.metadata.organisation_id.clone(),
+            actor: event.metadata.actor.clone(),
+            origin: event.metadata.origin.clone(),
+            aggregate_type: event.aggregate_type.clone(),
+            aggregate_id: event.aggregate_id.clone(),
+            sequence: event.sequence,
+            event_type: event.event_type.clone(),
+            correlation_id: event.metadata.correlation_id.clone(),
+            causation_id: event.metadata.causation_id.clone(),
+            command_id: event.metadata.command_id.clone(),
+        });
         Ok(())
+    }
+}
+
+row! {
+    /// An event without its payload.
+    pub(crate) struct EntryRow in "operations_audit_entries" by (position: i64) {
+        position: i64,
+        recorded_at: At,
+        organisation_id: Option<String>,
+        actor: String,
+        origin: Option<String>,
+        aggregate_type: String,
+        aggregate_id: String,
+        sequence: i64,
+        event_type: String,
+        correlation_id: String,
+        causation_id: Option<String>,
+        command_id: String,
     }
 }
 

@@ -2,14 +2,14 @@
 //!
 //! One row is one intent of a process manager that needed a person, as it stands after the last call or answer.
 use async_trait::async_trait;
-use cairn_core::Timestamp;
 use cairn_event_log::Recorded;
 use cairn_operations::InterventionEvent;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
-use crate::engine::{Interest, ProjectError, Projection};
-use crate::row::{At, Page, QueryError, before, fetch_limit, found, wire_name};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::{At, Page, QueryError, add, before, fetch_limit, wire_name};
 
 /// Name of this projection.
 pub const NAME: &str = "operations/interventions";
@@ -61,60 +61,56 @@ impl Projection for Interventions {
         true
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
-        let intent_id = event.aggregate_id.as_str();
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
+        let intent_id = event.aggregate_id.clone();
         match event.decode()? {
             InterventionEvent::Called { process, key, intent, error, at } => {
-                let call = Call { process, key, intent, error, at };
-                call_person(db, intent_id, call, event.position).await
+                let first = InterventionRow {
+                    intent_id: intent_id.clone(),
+                    position: event.position,
+                    process,
+                    process_key: key,
+                    intent,
+                    ..InterventionRow::default()
+                };
+                changes.put((intent_id,), move |row: Option<InterventionRow>| {
+                    let mut row = row.unwrap_or(first);
+                    (row.error, row.status, row.called_at) = (error, "waiting".into(), At(at));
+                    add(&mut row.calls, 1)?;
+                    Ok(row)
+                });
             }
             InterventionEvent::Resolved { verb, reason, at } => {
-                let done = sqlx::query!(
-                    "UPDATE operations_interventions SET status = 'resolved', verb = $2,
-                       reason = $3, resolved_by = $4, resolved_at = $5 WHERE intent_id = $1",
-                    intent_id,
-                    wire_name(&verb)?,
-                    reason,
-                    event.metadata.actor,
-                    At(at) as _,
-                );
-                found(&done.execute(db).await?, intent_id)
+                let (verb, actor) = (wire_name(&verb)?, event.metadata.actor.clone());
+                changes.change((intent_id,), move |row: &mut InterventionRow| {
+                    row.status = "resolved".into();
+                    (row.verb, row.reason) = (Some(verb), Some(reason));
+                    (row.resolved_by, row.resolved_at) = (Some(actor), Some(At(at)));
+                    Ok(())
+                });
             }
         }
+        Ok(())
     }
 }
 
-struct Call {
-    process: String,
-    key: String,
-    intent: String,
-    error: String,
-    at: Timestamp,
-}
-
-async fn call_person(
-    db: &mut PgConnection,
-    intent_id: &str,
-    call: Call,
-    position: i64,
-) -> Result<(), ProjectError> {
-    sqlx::query!(
-        "INSERT INTO operations_interventions AS i (intent_id, position, process, process_key,
-           intent, error, status, calls, called_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 1, $7)
-         ON CONFLICT (intent_id) DO UPDATE SET error = excluded.error, status = 'waiting',
-           calls = i.calls + 1, called_at = excluded.called_at",
-        intent_id,
-        position,
-        call.process,
-        call.key,
-        call.intent,
-        call.error,
-        At(call.at) as _,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+row! {
+    /// An intent that needed a person.
+    pub(crate) struct InterventionRow in "operations_interventions" by (intent_id: String) {
+        intent_id: String,
+        position: i64,
+        process: String,
+        process_key: String,
+        intent: String,
+        error: String,
+        status: String,
+        calls: i64,
+        called_at: At,
+        verb: Option<String>,
+        reason: Option<String>,
+        resolved_by: Option<String>,
+        resolved_at: Option<At>,
+    }
 }
 
 async fn select(

@@ -2,31 +2,20 @@
 //!
 //! One row is one payment as it stands.
 use async_trait::async_trait;
-use cairn_core::{Nanos, Timestamp};
+use cairn_core::Nanos;
 use cairn_event_log::Recorded;
 use cairn_payments::PaymentEvent;
-use sqlx::PgConnection;
 
 pub use super::payments_query::{Payment, by_provider_id, get, list};
-use crate::engine::{Interest, ProjectError, Projection};
-use crate::row::{At, found};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::At;
 
 /// Name of this projection.
 pub const NAME: &str = "payments/payments";
 
 /// The projection.
 pub struct Payments;
-
-/// Columns that an event sets; `None` leaves one as it is.
-#[derive(Default)]
-struct Change {
-    status: Option<&'static str>,
-    provider_id: Option<String>,
-    charge_id: Option<String>,
-    fee_nanos: Option<Nanos>,
-    failure: Option<(String, String)>,
-    ended_at: Option<Timestamp>,
-}
 
 #[async_trait]
 impl Projection for Payments {
@@ -46,81 +35,73 @@ impl Projection for Payments {
         true
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
-        use PaymentEvent as E;
-        let change = match event.decode()? {
-            requested @ E::Requested { .. } => return request(db, requested, event.position).await,
-            E::Submitted { provider_id, .. } => Change {
-                status: Some("pending"),
-                provider_id: Some(provider_id),
-                ..Change::default()
-            },
-            E::Succeeded { provider_id, charge_id, at, .. } => Change {
-                status: Some("succeeded"),
-                provider_id: Some(provider_id),
-                charge_id: Some(charge_id),
-                ended_at: Some(at),
-                ..Change::default()
-            },
-            E::Failed { code, message, at } => Change {
-                status: Some("failed"),
-                failure: Some((code, message)),
-                ended_at: Some(at),
-                ..Change::default()
-            },
-            E::FeeRecorded { fee_nanos, .. } => {
-                Change { fee_nanos: Some(fee_nanos), ..Change::default() }
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
+        match event.decode()? {
+            requested @ PaymentEvent::Requested { .. } => {
+                request(changes, requested, event.position)
             }
-        };
-        apply(db, &event.aggregate_id, change).await
+            other => changes.change((event.aggregate_id.clone(),), |row| apply(row, other)),
+        }
+        Ok(())
     }
 }
 
-async fn request(
-    db: &mut PgConnection,
-    event: PaymentEvent,
-    position: i64,
-) -> Result<(), ProjectError> {
+row! {
+    /// A payment as it stands.
+    pub(crate) struct PaymentRow in "payments_payments" by (payment_id: String) {
+        payment_id: String,
+        position: i64,
+        organisation_id: String,
+        currency: String,
+        amount_nanos: Nanos,
+        fee_nanos: Option<Nanos>,
+        status: String,
+        provider_id: Option<String>,
+        charge_id: Option<String>,
+        failure_code: Option<String>,
+        failure_message: Option<String>,
+        requested_at: At,
+        ended_at: Option<At>,
+    }
+}
+
+fn request(changes: &mut Changes, event: PaymentEvent, position: i64) {
     let PaymentEvent::Requested { payment_id, organisation_id, currency, amount_nanos, at, .. } =
         event
     else {
-        return Ok(());
+        return;
     };
-    sqlx::query!(
-        "INSERT INTO payments_payments (payment_id, position, organisation_id, currency,
-           amount_nanos, status, requested_at)
-         VALUES ($1, $2, $3, $4, $5, 'requested', $6)",
-        payment_id.to_string(),
+    changes.insert(PaymentRow {
+        payment_id: payment_id.to_string(),
         position,
-        organisation_id.to_string(),
-        currency.code(),
+        organisation_id: organisation_id.to_string(),
+        currency: currency.code().into(),
         amount_nanos,
-        At(at) as _,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+        status: "requested".into(),
+        requested_at: At(at),
+        ..PaymentRow::default()
+    });
 }
 
-/// A success clears an earlier failed attempt.
-async fn apply(db: &mut PgConnection, id: &str, change: Change) -> Result<(), ProjectError> {
-    let (code, message) = change.failure.unzip();
-    let done = sqlx::query!(
-        "UPDATE payments_payments SET status = coalesce($2, status),
-           provider_id = coalesce($3, provider_id), charge_id = coalesce($4, charge_id),
-           fee_nanos = coalesce($5, fee_nanos), ended_at = coalesce($8, ended_at),
-           failure_code = CASE WHEN $2 = 'succeeded' THEN NULL ELSE coalesce($6, failure_code) END,
-           failure_message =
-             CASE WHEN $2 = 'succeeded' THEN NULL ELSE coalesce($7, failure_message) END
-         WHERE payment_id = $1",
-        id,
-        change.status,
-        change.provider_id,
-        change.charge_id,
-        change.fee_nanos,
-        code,
-        message,
-        change.ended_at.map(At) as _,
-    );
-    found(&done.execute(db).await?, id)
+#[allow(clippy::unnecessary_wraps, reason = "the shape of a change")]
+fn apply(row: &mut PaymentRow, event: PaymentEvent) -> Result<(), ProjectError> {
+    use PaymentEvent as E;
+    match event {
+        E::Requested { .. } => {}
+        E::Submitted { provider_id, .. } => {
+            (row.status, row.provider_id) = ("pending".into(), Some(provider_id));
+        }
+        // A success clears an earlier failed attempt.
+        E::Succeeded { provider_id, charge_id, at, .. } => {
+            (row.status, row.ended_at) = ("succeeded".into(), Some(At(at)));
+            (row.provider_id, row.charge_id) = (Some(provider_id), Some(charge_id));
+            (row.failure_code, row.failure_message) = (None, None);
+        }
+        E::Failed { code, message, at } => {
+            (row.status, row.ended_at) = ("failed".into(), Some(At(at)));
+            (row.failure_code, row.failure_message) = (Some(code), Some(message));
+        }
+        E::FeeRecorded { fee_nanos, .. } => row.fee_nanos = Some(fee_nanos),
+    }
+    Ok(())
 }

@@ -2,14 +2,15 @@
 //!
 //! One row is one refund as it stands.
 use async_trait::async_trait;
-use cairn_core::{Nanos, OrganisationId, Timestamp};
+use cairn_core::{Nanos, OrganisationId};
 use cairn_event_log::Recorded;
 use cairn_payments::RefundEvent;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
-use crate::engine::{Interest, ProjectError, Projection};
-use crate::row::{At, Page, QueryError, before, fetch_limit, found};
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::{At, Page, QueryError, before, fetch_limit};
 
 /// Name of this projection.
 pub const NAME: &str = "payments/refunds";
@@ -48,14 +49,6 @@ pub struct Filter {
 /// The projection.
 pub struct Refunds;
 
-/// Columns that an event sets; `None` leaves one as it is.
-struct Change {
-    status: &'static str,
-    provider_id: Option<String>,
-    failure_code: Option<String>,
-    ended_at: Option<Timestamp>,
-}
-
 #[async_trait]
 impl Projection for Refunds {
     fn name(&self) -> &'static str {
@@ -74,26 +67,36 @@ impl Projection for Refunds {
         true
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
-        use RefundEvent as E;
-        let (status, provider_id, failure_code, ended_at) = match event.decode()? {
-            requested @ E::Requested { .. } => return request(db, requested, event.position).await,
-            E::Submitted { provider_id, .. } => ("pending", Some(provider_id), None, None),
-            E::Succeeded { provider_id, at, .. } => {
-                ("succeeded", Some(provider_id), None, Some(at))
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
+        match event.decode()? {
+            requested @ RefundEvent::Requested { .. } => {
+                request(changes, requested, event.position)
             }
-            E::Failed { code, at, .. } => ("failed", None, Some(code), Some(at)),
-        };
-        let change = Change { status, provider_id, failure_code, ended_at };
-        apply(db, &event.aggregate_id, change).await
+            other => changes.change((event.aggregate_id.clone(),), |row| apply(row, other)),
+        }
+        Ok(())
     }
 }
 
-async fn request(
-    db: &mut PgConnection,
-    event: RefundEvent,
-    position: i64,
-) -> Result<(), ProjectError> {
+row! {
+    /// A refund as it stands.
+    pub(crate) struct RefundRow in "payments_refunds" by (refund_id: String) {
+        refund_id: String,
+        position: i64,
+        payment_id: String,
+        organisation_id: String,
+        currency: String,
+        amount_nanos: Nanos,
+        status: String,
+        charge_id: String,
+        provider_id: Option<String>,
+        failure_code: Option<String>,
+        requested_at: At,
+        ended_at: Option<At>,
+    }
+}
+
+fn request(changes: &mut Changes, event: RefundEvent, position: i64) {
     let RefundEvent::Requested {
         refund_id,
         payment_id,
@@ -104,38 +107,40 @@ async fn request(
         at,
     } = event
     else {
-        return Ok(());
+        return;
     };
-    sqlx::query!(
-        "INSERT INTO payments_refunds (refund_id, position, payment_id, organisation_id, currency,
-           amount_nanos, status, charge_id, requested_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 'requested', $7, $8)",
-        refund_id.to_string(),
+    changes.insert(RefundRow {
+        refund_id: refund_id.to_string(),
         position,
-        payment_id.to_string(),
-        organisation_id.to_string(),
-        currency.code(),
+        payment_id: payment_id.to_string(),
+        organisation_id: organisation_id.to_string(),
+        currency: currency.code().into(),
         amount_nanos,
+        status: "requested".into(),
         charge_id,
-        At(at) as _,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+        requested_at: At(at),
+        ..RefundRow::default()
+    });
 }
 
-async fn apply(db: &mut PgConnection, id: &str, change: Change) -> Result<(), ProjectError> {
-    let done = sqlx::query!(
-        "UPDATE payments_refunds SET status = $2, provider_id = coalesce($3, provider_id),
-           failure_code = coalesce($4, failure_code), ended_at = coalesce($5, ended_at)
-         WHERE refund_id = $1",
-        id,
-        change.status,
-        change.provider_id,
-        change.failure_code,
-        change.ended_at.map(At) as _,
-    );
-    found(&done.execute(db).await?, id)
+#[allow(clippy::unnecessary_wraps, reason = "the shape of a change")]
+fn apply(row: &mut RefundRow, event: RefundEvent) -> Result<(), ProjectError> {
+    use RefundEvent as E;
+    match event {
+        E::Requested { .. } => {}
+        E::Submitted { provider_id, .. } => {
+            (row.status, row.provider_id) = ("pending".into(), Some(provider_id));
+        }
+        E::Succeeded { provider_id, at, .. } => {
+            (row.status, row.ended_at) = ("succeeded".into(), Some(At(at)));
+            row.provider_id = Some(provider_id);
+        }
+        E::Failed { code, at, .. } => {
+            (row.status, row.ended_at) = ("failed".into(), Some(At(at)));
+            row.failure_code = Some(code);
+        }
+    }
+    Ok(())
 }
 
 async fn select(

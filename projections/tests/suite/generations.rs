@@ -74,6 +74,24 @@ async fn any_number_of_workers_comes_to_the_same_rows(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn however_few_rows_a_rebuild_holds_in_memory_it_comes_to_the_same_rows(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.everything().await;
+    let projector = world.caught_up(all()).await;
+    for name in projector.names() {
+        let live = projector.digest(name).await.unwrap();
+        for (rows_max, workers, batch) in [(0, 1, 3), (2, 2, 7), (usize::MAX, 1, 3)] {
+            let keep = Duration::ZERO;
+            let options = Rebuild { rows_max, workers, batch, keep, ..Rebuild::default() };
+            let rebuilt = projector.rebuild(name, &options).await.unwrap();
+            assert_eq!(rebuilt.differing, 0, "{name} with {rows_max}");
+            assert_eq!(projector.digest(name).await.unwrap(), live, "{name} with {rows_max}");
+        }
+    }
+    world.close().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_dry_run_names_the_rows_that_differ_and_changes_none(pool: PgPool) {
     let world = World::new(pool).await;
     world.everything().await;

@@ -1,10 +1,12 @@
 //! The engine and the views against a real PostgreSQL, with events decided by the domain itself.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod compare;
 mod engine;
 mod generations;
 mod migrations;
 mod paging;
 mod poison;
+mod preflight;
 mod rebuild;
 mod stall;
 mod story;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_event_log::Recorded;
-use cairn_projections::engine::Interest;
+use cairn_projections::engine::{Changes, Interest};
 use cairn_projections::ledger::statement::{self, Statement};
 use cairn_projections::{ProjectError, Projection};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 use crate::world::{PATIENCE, Running, World, organisation, until};
@@ -35,13 +35,13 @@ impl Projection for Gated {
         Statement.interest()
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         if event.position == self.position
             && self.reached.fetch_add(1, Ordering::Relaxed) < self.waits
         {
             drop(self.gate.acquire().await);
         }
-        Statement.project(db, event).await
+        Statement.project(event, changes).await
     }
 }
 
@@ -86,7 +86,7 @@ async fn a_paused_holder_whose_lease_was_taken_over_writes_nothing(pool: PgPool)
     // As the server does with a transaction that stands idle for too long.
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE datname = current_database() AND state = 'idle in transaction'
-        AND query LIKE '%INSERT INTO ledger_statement_lines%'";
+        AND query LIKE '%FROM projection_parked%'";
     assert_eq!(sqlx::query_scalar::<_, i64>(end).fetch_one(&world.pool).await.unwrap(), 1);
     other.wait_for(20, PATIENCE).await.unwrap();
     let digest = other.digest(statement::NAME).await.unwrap();

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cairn_commands::replay::verify;
 use cairn_event_log::{EventLog, Recorded};
-use cairn_projections::engine::Interest;
+use cairn_projections::engine::{Changes, Interest};
 use cairn_projections::{ProjectError, Projection, Projector};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ pub async fn folded(projector: &Projector, position: i64) {
 }
 
 /// The digest of every view, in the order of their names.
-async fn digests(projector: &Projector) -> Vec<(&'static str, i64, u64, String)> {
+pub async fn digests(projector: &Projector) -> Vec<(&'static str, i64, u64, String)> {
     let mut digests = vec![];
     for name in projector.names() {
         let digest = projector.digest(name).await.unwrap();
@@ -40,7 +40,7 @@ async fn digests(projector: &Projector) -> Vec<(&'static str, i64, u64, String)>
 }
 
 /// Takes every view back to its beginning.
-async fn forget(pool: &PgPool) {
+pub async fn forget(pool: &PgPool) {
     for projection in cairn_projections::all() {
         let tables = projection.tables().join(", ");
         sqlx::query(&format!("TRUNCATE {tables}")).execute(pool).await.unwrap();
@@ -104,8 +104,8 @@ impl Projection for Fused {
         self.0.key(event)
     }
 
-    async fn project(&self, db: &mut PgConnection, event: &Recorded) -> Result<(), ProjectError> {
-        self.0.project(db, event).await?;
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
+        self.0.project(event, changes).await?;
         if self.1.left.fetch_sub(1, Ordering::SeqCst) <= 1 {
             self.1.burnt.store(true, Ordering::SeqCst);
             self.1.blown.notify_one();

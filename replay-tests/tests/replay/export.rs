@@ -16,10 +16,11 @@ use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
+use super::append::append;
 use super::determinism::folded;
 use super::events::{files, parts};
 use super::log::{golden_log, replayed};
-use super::story::{Told, append};
+use super::story::Told;
 
 type Declared =
     (&'static [(&'static str, u32)], fn(&str) -> Option<Text>, &'static [(&'static str, Text)]);

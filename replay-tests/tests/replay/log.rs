@@ -5,8 +5,9 @@ use cairn_event_log::EventLog;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
+use super::append::append;
 use super::events::golden;
-use super::story::{Told, append, story};
+use super::story::{Told, story};
 
 pub fn golden_log() -> Vec<Told> {
     let text = std::fs::read_to_string(golden("logs").join("story.ndjson")).unwrap();

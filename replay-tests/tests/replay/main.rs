@@ -1,5 +1,7 @@
 //! What we promised the past: old events decode, old logs fold to the same state, and a changed log is noticed.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
+mod append;
+mod archived;
 mod determinism;
 mod events;
 mod export;
@@ -9,3 +11,4 @@ mod state;
 mod story;
 mod story_people;
 mod tampering;
+mod what_if;

@@ -5,8 +5,9 @@ use cairn_event_log::EventLog;
 use cairn_ledger::wallet_id;
 use sqlx::PgPool;
 
+use super::append::append;
 use super::log::{golden_log, replayed};
-use super::story::{ORGANISATION, append};
+use super::story::ORGANISATION;
 
 #[sqlx::test(migrations = "../migrations")]
 async fn every_stream_folds_at_every_position(pool: PgPool) {

@@ -6,9 +6,9 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, Decider, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
-    Resources, StoredEvent, Subject, Timestamp,
+    Resources, Subject, Timestamp,
 };
-use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
+use cairn_event_log::NewEvent;
 use cairn_fleet::{
     Comparison, Finding, FindingKind, Link, LogSays, Node, NodeCommand, NodeFacts, Policy, Usage,
 };
@@ -62,12 +62,15 @@ impl Streams {
 struct Teller {
     streams: Streams,
     told: Vec<Told>,
+    decisions: Vec<usize>,
 }
 
 impl Teller {
     fn tell<A: Decider>(&mut self, id: &str, commands: impl IntoIterator<Item = A::Command>) {
         for command in commands {
-            for event in self.streams.state::<A>(id).decide(command).unwrap() {
+            let events = self.streams.state::<A>(id).decide(command).unwrap();
+            self.decisions.push(events.len());
+            for event in events {
                 let (sequence, new) = self.streams.add::<A>(id, &event);
                 self.told.push(Told {
                     aggregate_type: A::TYPE.to_owned(),
@@ -80,66 +83,6 @@ impl Teller {
             }
         }
     }
-}
-
-/// Appends told events, at most `batch` of one stream at a time, with what they write into the books.
-pub async fn append(log: &EventLog, told: &[Told], batch: usize) {
-    let mut streams = Streams::default();
-    let mut rest = told;
-    while let Some(first) = rest.first() {
-        let stream = |t: &&Told| {
-            (&t.aggregate_type, &t.aggregate_id) == (&first.aggregate_type, &first.aggregate_id)
-        };
-        let count = rest.iter().take(batch).take_while(stream).count();
-        let events = rest[..count].iter().map(|t| written(&mut streams, t)).collect();
-        let command_id =
-            format!("{}/{}/{}", first.aggregate_type, first.aggregate_id, first.sequence);
-        let request = AppendRequest {
-            command_id: command_id.clone(),
-            command_hash: [0; 32],
-            aggregate_type: static_type(&first.aggregate_type),
-            aggregate_id: first.aggregate_id.clone(),
-            expected_sequence: first.sequence - 1,
-            events,
-            outcome: Outcome::Accepted { result: serde_json::Value::Null },
-            metadata: Metadata { actor: "golden".to_owned(), command_id, ..Metadata::default() },
-        };
-        assert!(matches!(log.append(request).await.unwrap(), Appended::Done { .. }));
-        rest = &rest[count..];
-    }
-}
-
-macro_rules! for_aggregate {
-    ($name:expr, $run:ident, $($argument:expr),*) => {
-        match $name {
-            Allocation::TYPE => $run::<Allocation>($($argument),*),
-            ApiKey::TYPE => $run::<ApiKey>($($argument),*),
-            Erasure::TYPE => $run::<Erasure>($($argument),*),
-            Intervention::TYPE => $run::<Intervention>($($argument),*),
-            Node::TYPE => $run::<Node>($($argument),*),
-            Payment::TYPE => $run::<Payment>($($argument),*),
-            Refund::TYPE => $run::<Refund>($($argument),*),
-            Sku::TYPE => $run::<Sku>($($argument),*),
-            Wallet::TYPE => $run::<Wallet>($($argument),*),
-            other => panic!("no aggregate is a '{other}'"),
-        }
-    };
-}
-
-fn written(streams: &mut Streams, told: &Told) -> NewEvent {
-    fn of<A: Decider>(streams: &mut Streams, told: &Told) -> NewEvent {
-        let version = told.event_version.parse().unwrap();
-        let event = A::Event::from_stored(&told.event_type, version, &told.payload).unwrap();
-        streams.add::<A>(&told.aggregate_id, &event).1
-    }
-    for_aggregate!(told.aggregate_type.as_str(), of, streams, told)
-}
-
-fn static_type(name: &str) -> &'static str {
-    fn of<A: Decider>() -> &'static str {
-        A::TYPE
-    }
-    for_aggregate!(name, of,)
 }
 
 pub fn at(secs: i64) -> Timestamp {
@@ -157,6 +100,11 @@ pub fn text(text: &str) -> String {
 
 /// The story. It never changes what the golden files say; a new event is told at its end.
 pub fn story() -> Vec<Told> {
+    story_with_decisions().0
+}
+
+/// The story, and how many events each decision made of it.
+pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     let mut teller = Teller::default();
     teller.tell::<Sku>("small", sku());
     teller.tell::<ApiKey>(&ApiKeyId::from_bits(1).to_string(), api_key());
@@ -177,7 +125,7 @@ pub fn story() -> Vec<Told> {
     teller.tell::<Node>(&NodeId::from_bits(2).to_string(), late_node());
     let forgotten = Subject::organisation(OrganisationId::from_bits(9));
     teller.tell::<Erasure>(forgotten.as_str(), erasure(&forgotten));
-    teller.told
+    (teller.told, teller.decisions)
 }
 
 fn sku() -> [SkuCommand; 3] {

@@ -17,7 +17,7 @@ pub(super) async fn check(stage: &Stage, report: &mut Report) -> Result<(), CliE
     report.reconciliation = Some(reconcile(stage).await?);
     report.ledger = Some(ledger(stage).await?);
     let rebuilt = rebuild(&stage.parts).await?;
-    let verified = replay::verify(stage.parts.pool()).await?;
+    let verified = replay::verify(stage.parts.commands.executor.log()).await?;
     let (identical, differences) = (verified.identical, verified.differences_found);
     report.replay = Some(ReplayPart { identical, differences });
     let events = stage.parts.commands.executor.log().head().await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cairn_event_log::{AppendRequest, EventLog, Metadata, NewEvent, Outcome};
 use cairn_seal::PublicKeys;
-use cairn_sealer::{Published, Report, Scope, Sealer, SealerConfig, verify};
+use cairn_sealer::{Published, Report, Scope, Sealer, SealerConfig, StoreOptions, verify};
 use sqlx::PgPool;
 use tempfile::TempDir;
 
@@ -45,7 +45,7 @@ impl Stage {
     }
 
     pub async fn published(&self) -> Published {
-        Published::open(self.config().file.to_str().unwrap()).await.unwrap()
+        open(self.config().file.to_str().unwrap()).await
     }
 
     pub async fn verify(&self) -> Report {
@@ -75,7 +75,13 @@ pub fn config(place: &Path) -> SealerConfig {
         after: Duration::from_secs(3_600),
         file: place.join("published.ndjson"),
         url: None,
+        store: StoreOptions::default(),
     }
+}
+
+/// A published copy.
+pub async fn open(place: &str) -> Published {
+    Published::open(place, &StoreOptions::default()).await.unwrap()
 }
 
 pub fn scope() -> Scope {

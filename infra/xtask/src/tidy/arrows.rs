@@ -7,7 +7,7 @@ const IMPURE: [&str; 10] =
     ["tokio", "sqlx", "getrandom", "rand", "reqwest", "axum", "russh", "uuid", "chrono", "tracing"];
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    let manifests: Vec<_> = tree.files.iter().filter(|file| file.name() == "Cargo.toml").collect();
+    let manifests: Vec<_> = tree.manifests().collect();
     let mut findings: Vec<Finding> = manifests.iter().flat_map(|file| renames(file)).collect();
     let (top, rooms): (Vec<&File>, _) =
         manifests.into_iter().partition(|file| file.path == "Cargo.toml");
@@ -104,6 +104,9 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         }
         "infra/sealer" if !matches!(ours?, "event-log" | "seal") => {
             Some("the sealer knows the log and what a seal is")
+        }
+        "infra/archive" if !matches!(ours?, "event-log" | "seal" | "sealer") => {
+            Some("the archive knows the log and its seals")
         }
         "infra/xtask" if ours? != "cluster" => Some("xtask stays quick to compile"),
         "replay-tests" if ours? == "api" => Some("replay tests know everything but the api"),

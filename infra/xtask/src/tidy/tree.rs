@@ -56,6 +56,14 @@ impl Tree {
         self.files.iter().filter(|file| file.is_rust())
     }
 
+    /// The manifests of our workspace. A workspace of its own has its own rules.
+    pub fn manifests(&self) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(|file| {
+            let stranger = file.path != "Cargo.toml" && file.text.contains("\n[workspace]\n");
+            file.name() == "Cargo.toml" && !stranger
+        })
+    }
+
     pub fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = &'a File> {
         self.files.iter().filter(move |file| file.path.starts_with(folder))
     }
@@ -108,7 +116,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             findings.push(Finding::new("rooms", name, "no such room in docs/ARCHITECTURE.md"));
         }
     }
-    for file in tree.files.iter().filter(|file| file.name() == "Cargo.toml") {
+    for file in tree.manifests() {
         if file.path != "Cargo.toml" && !file.text.contains("[lints]\nworkspace = true") {
             findings.push(Finding::new("lints", &file.path, "must inherit the workspace's lints"));
         }

@@ -1,17 +1,25 @@
-//! `cairn-bench append`: how many commands a second the executor and the log take, beside stock postgres-es and plain INSERTs.
-//!
-//! Everything runs on one private, durable cluster in one run, with one ~350-byte event per command, so that the figures compare.
+//! `cairn-bench`: how fast Cairn is, beside what else there is, in one run on one private, durable cluster, so that figures compare.
+mod append;
+mod http;
+mod ledger;
 mod measure;
+mod mixed;
 mod note;
 mod plain;
+mod rebuild;
 mod report;
-mod rivals;
+mod stage;
+mod transfer;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_cluster::{Cluster, ClusterConfig};
+use cairn_cluster::Cluster;
 use clap::{Parser, ValueEnum};
+
+/// The server's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -19,12 +27,18 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Parser)]
 enum Bench {
     /// Appends commands.
-    Append(Append),
+    Append(Load),
+    /// Moves money.
+    Ledger(Ledger),
+    /// Folds balances and allocations anew.
+    Rebuild(rebuild::RebuildArgs),
+    /// Asks a server over HTTP, from another process.
+    Http(Http),
 }
 
 /// What to measure and for how long.
 #[derive(Debug, clap::Args)]
-struct Append {
+struct Load {
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -37,6 +51,29 @@ struct Append {
     /// Where the cluster is made, to be removed afterwards; a directory on the disk that you want to measure.
     #[arg(long)]
     directory: Option<PathBuf>,
+    /// Draws rates against callers into this file, as SVG.
+    #[arg(long)]
+    plot: Option<PathBuf>,
+}
+
+/// The same, beside other ledgers.
+#[derive(Debug, clap::Args)]
+struct Ledger {
+    #[command(flatten)]
+    load: Load,
+    /// The program that measures other ledgers, `replay-tests/peers`.
+    #[arg(long)]
+    peers: Option<PathBuf>,
+}
+
+/// The same, with a server.
+#[derive(Debug, clap::Args)]
+struct Http {
+    #[command(flatten)]
+    load: Load,
+    /// The program `cairn` that serves.
+    #[arg(long)]
+    server: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,25 +82,64 @@ enum Output {
     Json,
 }
 
+impl Load {
+    fn span(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    fn print(&self, report: &impl report::Report) -> Result<(), Failure> {
+        if let Some(file) = &self.plot {
+            std::fs::write(file, report::plot(report)?)?;
+        }
+        report::print(report, self.output == Output::Json)
+    }
+}
+
 fn main() -> Result<(), Failure> {
-    let Bench::Append(append) = Bench::parse();
-    let parent = append.directory.clone().unwrap_or_else(std::env::temp_dir);
-    let scratch = tempfile::Builder::new().prefix("cairn-bench-").tempdir_in(parent)?;
-    let cluster = Cluster::start(ClusterConfig {
-        directory: scratch.path().to_path_buf(),
-        durable: true,
-        settings: vec![
-            ("max_connections".to_owned(), "100".to_owned()),
-            ("shared_buffers".to_owned(), "256MB".to_owned()),
-            // As after hours of running: segments of the write-ahead log are there to be used again.
-            ("min_wal_size".to_owned(), "2GB".to_owned()),
-            ("max_wal_size".to_owned(), "4GB".to_owned()),
-        ],
-    })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let span = Duration::from_secs_f64(append.seconds);
-    let measured = runtime.block_on(rivals::run(&cluster, &append.callers, span));
-    drop(runtime);
+    match Bench::parse() {
+        Bench::Append(load) => {
+            let work =
+                async |cluster: &Cluster| append::run(cluster, &load.callers, load.span()).await;
+            load.print(&on_a_cluster(load.directory.as_ref(), work)?)
+        }
+        Bench::Ledger(Ledger { load, peers }) => {
+            let work = async |cluster: &Cluster| {
+                let mut measured = ledger::run(cluster, &load.callers, load.span()).await?;
+                if let Some(program) = &peers {
+                    measured.peers = Some(ledger::peers(cluster, program, &load)?);
+                }
+                Ok(measured)
+            };
+            load.print(&on_a_cluster(load.directory.as_ref(), work)?)
+        }
+        Bench::Rebuild(args) => {
+            let work = async |cluster: &Cluster| rebuild::run(cluster, &args).await;
+            let measured = on_a_cluster(args.directory.as_ref(), work)?;
+            if let Some(plot) = &args.plot {
+                rebuild::plot(&measured, plot)?;
+            }
+            report::print_rebuilds(&measured, args.output == Output::Json)
+        }
+        Bench::Http(Http { load, server }) => {
+            let house = http::House::build(&server, load.directory.as_ref())?;
+            let measured = runtime()?.block_on(http::run(&house, &load.callers, load.span()));
+            house.demolish();
+            load.print(&measured?)
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Measures on a private, durable cluster, which is gone afterwards.
+fn on_a_cluster<T>(
+    directory: Option<&PathBuf>,
+    work: impl AsyncFnOnce(&Cluster) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (cluster, _scratch) = stage::cluster(directory)?;
+    let measured = runtime()?.block_on(work(&cluster));
     cluster.remove();
-    report::print(&measured?, append.output == Output::Json)
+    measured
 }

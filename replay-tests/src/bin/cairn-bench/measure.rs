@@ -2,7 +2,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::Failure;
@@ -10,12 +10,13 @@ use crate::Failure;
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// What one cell of the table says.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Cell {
     pub callers: usize,
     pub per_second: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
+    pub p999_ms: f64,
     /// Done while it was counted.
     pub count: usize,
 }
@@ -59,11 +60,12 @@ where
     let count = latencies.len() * rows;
     #[allow(clippy::cast_precision_loss, reason = "counts of a few seconds")]
     let per_second = count as f64 / span.as_secs_f64();
-    let (p50_ms, p99_ms) = (percentile(&latencies, 50), percentile(&latencies, 99));
-    Ok(Cell { callers, per_second, p50_ms, p99_ms, count })
+    let [p50_ms, p99_ms, p999_ms] = [500, 990, 999].map(|rank| percentile(&latencies, rank));
+    Ok(Cell { callers, per_second, p50_ms, p99_ms, p999_ms, count })
 }
 
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+/// The latency that so many of a thousand are within.
+fn percentile(sorted: &[Duration], rank: usize) -> f64 {
+    let index = (sorted.len() * rank / 1_000).min(sorted.len().saturating_sub(1));
     sorted.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0)
 }

@@ -1,0 +1,234 @@
+//! From facts back to the wish that they answered.
+//!
+//! The log keeps what was decided, not what was asked. For most facts the command can be read from them and from the state before:
+//! then it is asked again. Where they do not say, there is no command, and what-if counts it.
+use cairn_catalog::{Sku, SkuCommand, SkuEvent};
+use cairn_compute::{Allocation, AllocationCommand, AllocationEvent};
+use cairn_core::Decider;
+use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
+use cairn_identity::{ApiKey, ApiKeyCommand, ApiKeyEvent};
+use cairn_operations::{Intervention, InterventionCommand, InterventionEvent};
+use cairn_payments::{Payment, PaymentCommand, PaymentEvent, Refund, RefundCommand, RefundEvent};
+
+/// A decider whose commands can be found again.
+pub(super) trait Inverse: Decider {
+    /// The command that decided these facts, in the state before them. None when they do not say.
+    fn command_of(&self, facts: &[Self::Event]) -> Option<Self::Command>;
+}
+
+impl Inverse for Sku {
+    fn command_of(&self, facts: &[SkuEvent]) -> Option<SkuCommand> {
+        let command = match facts.first()?.clone() {
+            SkuEvent::Defined { sku_id, resources, at } => {
+                SkuCommand::Define { sku_id, resources, at }
+            }
+            SkuEvent::Priced { price, at, .. } => SkuCommand::SetPrice {
+                currency: price.currency,
+                nanos_per_hour: price.nanos_per_hour,
+                effective_at: price.effective_at,
+                at,
+            },
+            SkuEvent::Retired { at, .. } => SkuCommand::Retire { at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for ApiKey {
+    fn command_of(&self, facts: &[ApiKeyEvent]) -> Option<ApiKeyCommand> {
+        let command = match facts.first()?.clone() {
+            ApiKeyEvent::Created { key_id, organisation_id, role, name, secret_sha256, at } => {
+                ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, at }
+            }
+            ApiKeyEvent::Revoked { reason, at } => ApiKeyCommand::Revoke { reason, at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Intervention {
+    fn command_of(&self, facts: &[InterventionEvent]) -> Option<InterventionCommand> {
+        let command = match facts.first()?.clone() {
+            InterventionEvent::Called { process, key, intent, error, at } => {
+                InterventionCommand::Call { process, key, intent, error, at }
+            }
+            InterventionEvent::Resolved { verb, reason, at } => {
+                InterventionCommand::Resolve { verb, reason, at }
+            }
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Payment {
+    /// Without a journal transaction nothing says when a fee was recorded, and nothing depends on it.
+    fn command_of(&self, facts: &[PaymentEvent]) -> Option<PaymentCommand> {
+        use PaymentCommand as C;
+        use PaymentEvent as E;
+        let command = match facts.first()?.clone() {
+            E::Requested {
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                payment_method,
+                at,
+            } => C::Request {
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                payment_method,
+                at,
+            },
+            E::Submitted { provider_id, at } => C::Submit { provider_id, at },
+            E::Succeeded { provider_id, charge_id, amount_nanos, at } => {
+                C::Succeed { provider_id, charge_id, amount_nanos, at }
+            }
+            E::Failed { code, message, at } => C::Fail { code, message, at },
+            E::FeeRecorded { balance_transaction_id, fee_nanos, journal } => {
+                let at = journal.map_or(self.requested_at, |journal| journal.occurred_at);
+                C::RecordFee { balance_transaction_id, fee_nanos, at }
+            }
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Refund {
+    fn command_of(&self, facts: &[RefundEvent]) -> Option<RefundCommand> {
+        use RefundCommand as C;
+        use RefundEvent as E;
+        let command = match facts.first()?.clone() {
+            E::Requested {
+                refund_id,
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                charge_id,
+                at,
+            } => C::Request {
+                refund_id,
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                charge_id,
+                at,
+            },
+            E::Submitted { provider_id, at } => C::Submit { provider_id, at },
+            E::Succeeded { provider_id, amount_nanos, at, .. } => {
+                C::Succeed { provider_id, amount_nanos, at }
+            }
+            E::Failed { code, at, .. } => C::Fail { code, at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Allocation {
+    /// What was metered and when a release was requested may have been moved to what the state allows; asked with what came of it,
+    /// the same must come of it.
+    fn command_of(&self, facts: &[AllocationEvent]) -> Option<AllocationCommand> {
+        use AllocationCommand as C;
+        use AllocationEvent as E;
+        let command = match facts.first()?.clone() {
+            E::Requested {
+                allocation_id,
+                organisation_id,
+                sku_id,
+                resources,
+                price,
+                ssh_public_key,
+                node_id,
+                at,
+            } => C::Request {
+                allocation_id,
+                organisation_id,
+                sku_id,
+                resources,
+                price,
+                ssh_public_key,
+                node_id,
+                at,
+            },
+            E::Reserved { placement, at } => C::ConfirmReserved { placement, at },
+            E::Rejected { code, message, at } => C::Reject { code, message, at },
+            E::ProvisioningStarted { login, at } => C::StartProvisioning { login, at },
+            E::StepCompleted { step, observed, at } => C::CompleteStep { step, observed, at },
+            E::ProvisioningFailed { step, code, message, at } => {
+                C::FailProvisioning { step, code, message, at }
+            }
+            E::Activated { proof, at } => C::Activate { proof, at },
+            E::Failed { at } => C::ConfirmFailed { at },
+            E::Metered { through, unproven_seconds, at } => {
+                C::Meter { through, unproven_seconds, at }
+            }
+            E::ReleaseRequested { reason, at } => C::RequestRelease { reason, at },
+            E::TeardownVerified { evidence, at } => C::VerifyTeardown { evidence, at },
+            E::Released { charged_nanos, at, .. } => C::ConfirmReleased { charged_nanos, at },
+            E::NeedsOperator { doing, message, at } => C::CallOperator { doing, message, at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Node {
+    /// A token is kept as a hash until it is used, so the one that was presented is the one that was waited for. What was in use on a
+    /// node is not in its facts.
+    fn command_of(&self, facts: &[NodeEvent]) -> Option<NodeCommand> {
+        use NodeCommand as C;
+        use NodeEvent as E;
+        let command = match facts.first()?.clone() {
+            E::Invited { node_id, name, token_sha256, expires_at, at } => {
+                C::Invite { node_id, name, token_sha256, expires_at, at }
+            }
+            E::InvitationExpired { at } => C::ExpireInvitation { at },
+            E::Enrolled {
+                address,
+                port,
+                host_keys,
+                facts,
+                capacity,
+                host_certificate_serial,
+                at,
+            } => {
+                let reserve = facts.total.minus(capacity)?;
+                let token_sha256 = self.token_sha256.clone()?;
+                C::Enrol {
+                    token_sha256,
+                    address,
+                    port,
+                    host_keys,
+                    facts,
+                    reserve,
+                    host_certificate_serial,
+                    at,
+                }
+            }
+            E::ProbePassed { at } => C::RecordProbe { failure: None, at },
+            E::ProbeFailed { reason, at } => C::RecordProbe { failure: Some(reason), at },
+            E::Quarantined { reason, at } => C::Quarantine { reason, at },
+            E::PolicyChanged { policy, reason, at } => C::SetPolicy { policy, reason, at },
+            // Nobody sees that a node is resyncing: it answers, and was offline.
+            E::LinkChanged { link: Link::Resyncing, at } => {
+                C::ObserveLink { link: Link::Online, at }
+            }
+            E::LinkChanged { link, at } => C::ObserveLink { link, at },
+            E::HealthDoubted { .. } | E::HealthChanged { .. } => return None,
+            E::InventoryCompared { comparison, at } => C::RecordInventory { comparison, at },
+            E::OrphanRemoved { allocation_id, evidence, at } => {
+                C::RecordOrphanRemoved { allocation_id, evidence, at }
+            }
+            E::CapacityReserved { allocation_id, resources, at, .. } => {
+                C::Reserve { allocation_id, resources, at }
+            }
+            E::CapacityReleased { allocation_id, at } => C::Release { allocation_id, at },
+            E::CapacityQuarantined { allocation_id, reason, at } => {
+                C::QuarantineCapacity { allocation_id, reason, at }
+            }
+        };
+        Some(command)
+    }
+}

@@ -1,0 +1,135 @@
+//! A wallet's facts back to the wish that they answered.
+//!
+//! Some commands sweep holds whose time is over before they do anything else, and the facts do not say at which instant: the earliest one
+//! that explains what was swept is taken. Everything else that a command says is in its facts or follows from them.
+use cairn_core::{HoldId, JournalTransaction, Timestamp};
+use cairn_ledger::{
+    CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand as Command,
+    WalletEvent as Event,
+};
+
+use super::inverse::Inverse;
+
+/// Before everything: no hold has run out of time yet.
+const NEVER: Timestamp = Timestamp::from_micros(i64::MIN);
+
+impl Inverse for Wallet {
+    fn command_of(&self, facts: &[Event]) -> Option<Command> {
+        let is_expiry = |fact: &&Event| matches!(fact, Event::HoldExpired { .. });
+        let (swept, rest) = facts.split_at(facts.iter().take_while(is_expiry).count());
+        let at = swept_at(self, swept);
+        Some(match rest.first().cloned() {
+            None | Some(Event::HoldExpired { .. }) => Command::SweepExpired { at },
+            Some(Event::ToppedUp {
+                organisation_id,
+                currency,
+                payment_id,
+                amount_nanos,
+                journal,
+            }) => {
+                let (charge_id, at) = (journal.source_id, journal.occurred_at);
+                let top_up =
+                    TopUp { organisation_id, currency, payment_id, amount_nanos, charge_id, at };
+                Command::TopUp(top_up)
+            }
+            Some(Event::HoldPlaced { hold_id, purpose, amount_nanos, expires_at }) => {
+                Command::PlaceHold(PlaceHold { hold_id, purpose, amount_nanos, expires_at, at })
+            }
+            Some(
+                Event::UsageCaptured { hold_id, .. }
+                | Event::OverrunRecorded { hold_id, .. }
+                | Event::HoldExtended { hold_id, .. }
+                | Event::HoldExtensionRefused { hold_id, .. },
+            ) => Command::CaptureHold(capture(self, hold_id, (rest, at))?),
+            Some(Event::HoldReleased { hold_id, .. }) => Command::ReleaseHold { hold_id },
+            Some(Event::RefundReserved {
+                refund_id,
+                payment_id,
+                amount_nanos,
+                reason,
+                journal,
+            }) => {
+                let at = journal.occurred_at;
+                Command::ReserveRefund(ReserveRefund {
+                    refund_id,
+                    payment_id,
+                    amount_nanos,
+                    reason,
+                    at,
+                })
+            }
+            Some(Event::RefundReturned { refund_id, journal, .. }) => {
+                Command::ReturnRefund { refund_id, at: journal.occurred_at }
+            }
+        })
+    }
+}
+
+/// When the last of these holds ran out.
+fn swept_at(wallet: &Wallet, expiries: &[Event]) -> Timestamp {
+    let ends = expiries.iter().filter_map(|fact| match fact {
+        Event::HoldExpired { hold_id, .. } => {
+            Some(wallet.holds.get(&hold_id.to_string())?.expires_at)
+        }
+        _ => None,
+    });
+    ends.max().unwrap_or(NEVER)
+}
+
+/// A capture has at most: an extension for the charge, the charge, its overrun, an extension to stay ahead, and what of that was refused.
+/// What it wanted to keep ahead is what it kept and what it was refused.
+fn capture(
+    wallet: &Wallet,
+    hold_id: HoldId,
+    (facts, swept_at): (&[Event], Timestamp),
+) -> Option<CaptureHold> {
+    let hold = wallet.holds.get(&hold_id.to_string())?;
+    let mut found = CaptureHold {
+        hold_id,
+        total_nanos: hold.captured_nanos + hold.overrun_nanos,
+        seconds: 0,
+        product: String::new(),
+        keep_nanos: 0,
+        expires_at: hold.expires_at,
+        at: swept_at,
+    };
+    let (mut left_nanos, mut ahead_nanos) = (hold.remaining_nanos(), None);
+    for (at, fact) in facts.iter().enumerate() {
+        match fact {
+            Event::HoldExtended { amount_nanos, expires_at, .. } => {
+                found.expires_at = *expires_at;
+                if matches!(facts.get(at + 1), Some(Event::UsageCaptured { .. })) {
+                    left_nanos += amount_nanos;
+                } else {
+                    ahead_nanos = Some(amount_nanos + ahead_nanos.unwrap_or(0));
+                }
+            }
+            Event::HoldExtensionRefused { wanted_nanos, .. } => {
+                ahead_nanos = Some(wanted_nanos + ahead_nanos.unwrap_or(0));
+            }
+            Event::UsageCaptured { amount_nanos, total_nanos, seconds, journal, .. } => {
+                left_nanos -= amount_nanos;
+                charged(&mut found, (*total_nanos, *seconds), journal)?;
+            }
+            Event::OverrunRecorded { total_nanos, seconds, journal, .. } => {
+                charged(&mut found, (*total_nanos, *seconds), journal)?;
+            }
+            _ => return None,
+        }
+    }
+    found.keep_nanos = ahead_nanos.map_or(0, |ahead| (left_nanos + ahead).max(1));
+    Some(found)
+}
+
+/// The product is in the income account that the charge went to.
+fn charged(
+    capture: &mut CaptureHold,
+    (total_nanos, seconds): (i64, i64),
+    journal: &JournalTransaction,
+) -> Option<()> {
+    let income = journal.postings.iter().find_map(|leg| leg.account.strip_prefix("usage:"))?;
+    capture.product = income.split(':').next()?.to_owned();
+    (capture.total_nanos, capture.seconds, capture.at) =
+        (total_nanos, seconds, journal.occurred_at);
+    Some(())
+}

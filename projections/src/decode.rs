@@ -1,0 +1,32 @@
+//! Any event by the name of its aggregate: whether it can be read.
+use cairn_catalog::Sku;
+use cairn_compute::Allocation;
+use cairn_core::Decider;
+use cairn_event_log::{LogError, Recorded};
+use cairn_fleet::Node;
+use cairn_identity::ApiKey;
+use cairn_ledger::Wallet;
+use cairn_operations::Intervention;
+use cairn_payments::{Payment, Refund};
+
+/// Whether an event is what its type and version say. Of a type of aggregate that this program does not know nothing can be said, and no
+/// view reads it.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
+    fn of<A: Decider>(event: &Recorded) -> Result<(), LogError> {
+        event.decode::<A::Event>().map(drop)
+    }
+    match event.aggregate_type.as_str() {
+        Allocation::TYPE => of::<Allocation>(event),
+        ApiKey::TYPE => of::<ApiKey>(event),
+        Intervention::TYPE => of::<Intervention>(event),
+        Node::TYPE => of::<Node>(event),
+        Payment::TYPE => of::<Payment>(event),
+        Refund::TYPE => of::<Refund>(event),
+        Sku::TYPE => of::<Sku>(event),
+        Wallet::TYPE => of::<Wallet>(event),
+        _ => event.check(),
+    }
+}

@@ -1,0 +1,87 @@
+//! Told events, appended to a real log.
+use cairn_catalog::Sku;
+use cairn_compute::Allocation;
+use cairn_core::{Decider, StoredEvent};
+use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
+use cairn_fleet::Node;
+use cairn_identity::{ApiKey, Erasure};
+use cairn_ledger::Wallet;
+use cairn_operations::Intervention;
+use cairn_payments::{Payment, Refund};
+
+use super::story::{Streams, Told};
+
+/// Appends told events, at most `batch` of one stream at a time, with what they write into the books.
+pub async fn append(log: &EventLog, told: &[Told], batch: usize) {
+    let mut streams = Streams::default();
+    let mut rest = told;
+    while let Some(first) = rest.first() {
+        let stream = |t: &&Told| {
+            (&t.aggregate_type, &t.aggregate_id) == (&first.aggregate_type, &first.aggregate_id)
+        };
+        let count = rest.iter().take(batch).take_while(stream).count();
+        append_one(log, &mut streams, &rest[..count]).await;
+        rest = &rest[count..];
+    }
+}
+
+/// Appends told events as they were decided: so many with each command.
+pub async fn append_decisions(log: &EventLog, told: &[Told], decisions: &[usize]) {
+    let mut streams = Streams::default();
+    let mut rest = told;
+    for &count in decisions.iter().filter(|&&count| count > 0) {
+        append_one(log, &mut streams, &rest[..count]).await;
+        rest = &rest[count..];
+    }
+    assert!(rest.is_empty(), "every event belongs to a decision");
+}
+
+async fn append_one(log: &EventLog, streams: &mut Streams, told: &[Told]) {
+    let first = &told[0];
+    let events = told.iter().map(|t| written(streams, t)).collect();
+    let command_id = format!("{}/{}/{}", first.aggregate_type, first.aggregate_id, first.sequence);
+    let request = AppendRequest {
+        command_id: command_id.clone(),
+        command_hash: [0; 32],
+        aggregate_type: static_type(&first.aggregate_type),
+        aggregate_id: first.aggregate_id.clone(),
+        expected_sequence: first.sequence - 1,
+        events,
+        outcome: Outcome::Accepted { result: serde_json::Value::Null },
+        metadata: Metadata { actor: "golden".to_owned(), command_id, ..Metadata::default() },
+    };
+    assert!(matches!(log.append(request).await.unwrap(), Appended::Done { .. }));
+}
+
+macro_rules! for_aggregate {
+    ($name:expr, $run:ident, $($argument:expr),*) => {
+        match $name {
+            Allocation::TYPE => $run::<Allocation>($($argument),*),
+            ApiKey::TYPE => $run::<ApiKey>($($argument),*),
+            Erasure::TYPE => $run::<Erasure>($($argument),*),
+            Intervention::TYPE => $run::<Intervention>($($argument),*),
+            Node::TYPE => $run::<Node>($($argument),*),
+            Payment::TYPE => $run::<Payment>($($argument),*),
+            Refund::TYPE => $run::<Refund>($($argument),*),
+            Sku::TYPE => $run::<Sku>($($argument),*),
+            Wallet::TYPE => $run::<Wallet>($($argument),*),
+            other => panic!("no aggregate is a '{other}'"),
+        }
+    };
+}
+
+fn written(streams: &mut Streams, told: &Told) -> NewEvent {
+    fn of<A: Decider>(streams: &mut Streams, told: &Told) -> NewEvent {
+        let version = told.event_version.parse().unwrap();
+        let event = A::Event::from_stored(&told.event_type, version, &told.payload).unwrap();
+        streams.add::<A>(&told.aggregate_id, &event).1
+    }
+    for_aggregate!(told.aggregate_type.as_str(), of, streams, told)
+}
+
+fn static_type(name: &str) -> &'static str {
+    fn of<A: Decider>() -> &'static str {
+        A::TYPE
+    }
+    for_aggregate!(name, of,)
+}
