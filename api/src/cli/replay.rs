@@ -2,9 +2,9 @@
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 
+use cairn_commands::Personal;
 use cairn_commands::ports::IdSource as _;
 use cairn_commands::replay::{self, At, Decisions, Masks, ReplayError, Slice};
-use cairn_commands::Personal;
 use cairn_event_log::EventLog;
 use cairn_projections::Projector;
 use cairn_projections::engine::{PastError, causes, net};

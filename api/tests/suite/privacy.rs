@@ -76,7 +76,8 @@ async fn what_is_erased_can_be_read_nowhere_and_everything_else_stands(
     let operator = stage.caller(Role::Operator).await;
     stage.open_shop(&operator).await;
     let ((ada, hers), (bob, his)) = (customer(&stage).await, customer(&stage).await);
-    let shell = Shell::new(&options).with("CAIRN_PRIVACY_KEY", stage.path(MASTER_KEY));
+    let shell =
+        Shell::new(&options).with("CAIRN_PRIVACY_KEY", stage.path(MASTER_KEY).to_string_lossy());
 
     // Stored as nobody can read it, read as it was said.
     let sealed = key_of(&hers, &stage).await;

@@ -185,7 +185,8 @@ impl Judge {
             let corrupt = |message| ReplayError::Corrupt { position: first.position, message };
             // Nobody knows any more what the command of an erased text said.
             let erased = facts.iter().any(|stone| has_erased(&stone.payload));
-            let again = if erased { Again::NotFound } else { folded.again(facts).map_err(corrupt)? };
+            let again =
+                if erased { Again::NotFound } else { folded.again(facts).map_err(corrupt)? };
             self.tally(facts, again);
         }
         for stone in facts {

@@ -39,7 +39,9 @@ async fn todays_story_is_decided_the_same_and_what_cannot_be_is_counted(pool: Pg
     let with_events = decisions.iter().filter(|&&events| events > 0).count();
     assert_eq!(usize::try_from(decided + not_decided).unwrap(), with_events, "one by one");
     for page in [1, 2, 7] {
-        let paged = what_if_in_pages((&pool, &Personal::default()), &Decisions::default(), page).await.unwrap();
+        let paged = what_if_in_pages((&pool, &Personal::default()), &Decisions::default(), page)
+            .await
+            .unwrap();
         assert_eq!(paged, found, "in pages of {page}");
     }
 }
