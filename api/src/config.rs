@@ -17,6 +17,7 @@
 //! | `CAIRN_ARCHIVE_URL` | a place in an object store that `cairn archive run` moves old events to, such as `s3://bucket/cairn` | nothing is archived |
 //! | `CAIRN_ARCHIVE_SEGMENT_EVENTS` | most events of one object there, 1 to 65,536 | 8,192 |
 //! | `AWS_…`, `GOOGLE_…`, `AZURE_…` | credentials and endpoints of object stores, as the vendors' own tools read them ([`STORE_VARIABLES`]) | what the machine itself is given |
+//! | `CAIRN_PRIVACY_KEY` | the file with the master key of personal data | `keys/privacy.key` in the data directory |
 //! | `CAIRN_KAFKA_BROKERS` | Kafka brokers that public events go to, `host:port` separated by commas | nothing is relayed |
 //! | `CAIRN_KAFKA_TOPIC` | the topic they go to | `cairn.events` |
 //! | `CAIRN_KAFKA_SOURCE` | names this Cairn in them | `/cairn` |
@@ -55,6 +56,8 @@ pub struct Config {
     pub stripe: Option<StripeConfig>,
     /// How the log is sealed.
     pub seal: SealerConfig,
+    /// The file with the master key of personal data.
+    pub privacy_key: PathBuf,
     /// Where old events go, or `None`.
     pub archive: Option<ArchiverConfig>,
     /// What the environment says of object stores.
@@ -99,7 +102,9 @@ impl Config {
     pub fn within(&self, data: &Path) -> Self {
         let (keys, file) = (data.join("keys"), data.join(SEAL_FILE));
         let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
-        Self { data: data.to_owned(), seal, archive: None, kafka: None, ..self.clone() }
+        let privacy_key = data.join(PRIVACY_KEY);
+        let (archive, kafka) = (None, None);
+        Self { data: data.to_owned(), seal, privacy_key, archive, kafka, ..self.clone() }
     }
 
     /// From any lookup.
@@ -136,6 +141,8 @@ impl Config {
         let store = StoreOptions::from_lookup(&lookup);
         Ok(Self {
             database_url: lookup("DATABASE_URL"),
+            privacy_key: lookup("CAIRN_PRIVACY_KEY")
+                .map_or_else(|| data.join(PRIVACY_KEY), PathBuf::from),
             seal: seal(&data, &lookup, &store)?,
             archive: archive(&lookup, &store)?,
             store,
@@ -160,6 +167,7 @@ impl Config {
 
 /// In the data directory.
 const SEAL_FILE: &str = "seal/published.ndjson";
+const PRIVACY_KEY: &str = "keys/privacy.key";
 
 fn seal(
     data: &Path,
@@ -283,11 +291,12 @@ mod tests {
             "CAIRN_SEAL_URL" => Some("file:///srv/seals".to_owned()),
             "CAIRN_ARCHIVE_URL" => Some("file:///srv/archive".to_owned()),
             "CAIRN_KAFKA_BROKERS" => Some("localhost:9092".to_owned()),
+            "CAIRN_PRIVACY_KEY" => Some("/etc/cairn/privacy.key".to_owned()),
             _ => None,
         });
         let own = config.unwrap().within(std::path::Path::new("/demo"));
         assert!(own.kafka.is_none() && own.seal.url.is_none() && own.archive.is_none());
-        for path in [&own.data, &own.seal.keys, &own.seal.file] {
+        for path in [&own.data, &own.seal.keys, &own.seal.file, &own.privacy_key] {
             assert!(path.starts_with("/demo"), "{path:?}");
         }
     }

@@ -6,12 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cairn_archive::SegmentReader;
 use cairn_commands::effects::Effects;
-use cairn_commands::ports::{Clock, NodeDirectory, NodePort, PaymentPort, PortError, TopicPort};
+use cairn_commands::ports::{
+    Clock, NodeDirectory, NodePort, PaymentPort, PersonalPort, PortError, TopicPort,
+};
 use cairn_commands::processes::{Runner, RunnerConfig};
 use cairn_commands::relay::{Relay, RelayConfig};
-use cairn_commands::{Commands, Executor};
+use cairn_commands::{Commands, Executor, Personal};
 use cairn_core::{NodeId, Resources};
 use cairn_event_log::EventLog;
+use cairn_privacy::{MasterError, MasterFile, SubjectKeys};
 use cairn_projections::{Projector, QueryError, fleet};
 use cairn_sealer::{Sealer, SealerConfig};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -36,6 +39,8 @@ use crate::system::{RandomIds, SystemClock};
 pub struct Platform {
     /// Holds the private cluster while it is used.
     pub database: Database,
+    /// The keys of subjects.
+    pub keys: Arc<SubjectKeys>,
     /// What acts.
     pub commands: Commands,
     /// What is seen.
@@ -51,6 +56,9 @@ pub enum OpenError {
     /// The log did not open.
     #[error(transparent)]
     Log(#[from] cairn_event_log::LogError),
+    /// Personal data could not be read or written.
+    #[error(transparent)]
+    Keys(#[from] MasterError),
 }
 
 impl Platform {
@@ -60,7 +68,7 @@ impl Platform {
     /// [`OpenError`].
     pub async fn open(config: &Config, migrate: bool) -> Result<Self, OpenError> {
         let database = Database::open(config).await?;
-        let platform = Self::over(database, config.pool_size, migrate).await?;
+        let platform = Self::over(database, config, migrate).await?;
         if let Some(archive) = &config.archive {
             let log = platform.commands.executor.log();
             let reader = SegmentReader::new(log.pool().clone(), archive.place.clone());
@@ -73,10 +81,22 @@ impl Platform {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn over(database: Database, pool: u32, migrate: bool) -> Result<Self, OpenError> {
+    pub async fn over(
+        database: Database,
+        config: &Config,
+        migrate: bool,
+    ) -> Result<Self, OpenError> {
         database.ensure_schema(migrate).await?;
-        let log = EventLog::connect(database.options.clone(), pool).await?;
-        Ok(Self { database, commands: commands(log.clone()), projector: projector(log) })
+        let log = EventLog::connect(database.options.clone(), config.pool_size).await?;
+        let file = MasterFile::at(config.privacy_key.clone());
+        let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await?);
+        let personal = personal(&keys);
+        Ok(Self {
+            database,
+            keys,
+            commands: commands(log.clone(), personal),
+            projector: projector(log),
+        })
     }
 
     /// Lets the views follow the log until the token is cancelled. Rows of an older version wait for a server.
@@ -100,11 +120,17 @@ impl Platform {
     }
 }
 
+/// What seals and opens personal data, over the keys of subjects.
+#[must_use]
+pub fn personal(keys: &Arc<SubjectKeys>) -> Personal {
+    Personal::from(Arc::clone(keys) as Arc<dyn PersonalPort>)
+}
+
 /// What acts, over a log.
 #[must_use]
-pub fn commands(log: EventLog) -> Commands {
+pub fn commands(log: EventLog, personal: Personal) -> Commands {
     Commands {
-        executor: Executor::new(log),
+        executor: Executor::sealing(log, personal),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds::default()),
     }

@@ -10,6 +10,7 @@ use metrics::counter;
 use tokio_util::task::TaskTracker;
 
 use crate::context::{CommandContext, ExecuteError, Executed};
+use crate::privacy::{Personal, SUBJECT_ERASED, Sealed};
 use crate::streams::{Known, Streams, Turn};
 
 /// Streams whose state is kept in memory.
@@ -18,7 +19,7 @@ const CACHED_STREAMS: usize = 20_000;
 const SNAPSHOT_EVERY: i64 = 256;
 /// What makes a snapshot: one made by another version of the code is not used, it may have folded otherwise.
 /// The number is that of the latest digest of the golden log, so it grows when a state gains a field or folds otherwise.
-pub const MADE_BY: &str = concat!("cairn-commands ", env!("CARGO_PKG_VERSION"), " states 3");
+pub const MADE_BY: &str = concat!("cairn-commands ", env!("CARGO_PKG_VERSION"), " states 4");
 /// How often a decision is made anew after a conflict or a lost connection.
 const ATTEMPTS: u32 = 16;
 /// How long a command tries to find out what became of it when the connection was lost.
@@ -35,28 +36,35 @@ pub struct Executor {
 #[derive(Debug)]
 struct Inner {
     log: EventLog,
+    personal: Personal,
     streams: Streams,
     tasks: TaskTracker,
 }
 
 impl Executor {
-    /// Over a log.
+    /// Over a log that holds nothing personal: every text is stored as it is.
     #[must_use]
     pub fn new(log: EventLog) -> Self {
-        Self::with_cache(log, CACHED_STREAMS)
+        Self::sealing(log, Personal::default())
     }
 
-    /// Over a log, with the states of about `streams` streams kept in memory.
+    /// Over a log in which personal texts are sealed.
     #[must_use]
-    pub fn with_cache(log: EventLog, streams: usize) -> Self {
-        let tasks = TaskTracker::new();
-        Self { inner: Arc::new(Inner { log, streams: Streams::new(streams), tasks }) }
+    pub fn sealing(log: EventLog, personal: Personal) -> Self {
+        let (tasks, streams) = (TaskTracker::new(), Streams::new(CACHED_STREAMS));
+        Self { inner: Arc::new(Inner { log, personal, streams, tasks }) }
     }
 
     /// The log.
     #[must_use]
     pub fn log(&self) -> &EventLog {
         &self.inner.log
+    }
+
+    /// What seals and opens personal texts.
+    #[must_use]
+    pub fn personal(&self) -> &Personal {
+        &self.inner.personal
     }
 
     /// Executes a command at most once, in a task of its own: a caller that goes away does not stop it.
@@ -113,7 +121,7 @@ impl Executor {
         done.unwrap_or_else(|error| Err(ExecuteError::Internal(format!("the task died: {error}"))))
     }
 
-    /// A stream's state now, and how many events it is the state after.
+    /// A stream's state now, and how many events it is the state after. Its personal texts are as they are stored.
     ///
     /// # Errors
     /// [`ExecuteError::Unavailable`], or [`ExecuteError::Internal`] when the log cannot be read.
@@ -267,7 +275,12 @@ where
             None => self.inner.load(&self.aggregate_id).await?,
         };
         let before = known.sequence;
-        let Decision { next, events, outcome } = self.decide(known)?;
+        let Decision { next, events, outcome } = self.decide(known).await?;
+        let mut metadata = self.context.metadata();
+        if !events.is_empty() {
+            let organisation_id = self.context.organisation_id;
+            self.inner.personal.seal_origin(organisation_id, &mut metadata).await?;
+        }
         let request = AppendRequest {
             command_id: self.context.command_id.clone(),
             command_hash: self.context.body_hash,
@@ -276,7 +289,7 @@ where
             expected_sequence: before,
             events,
             outcome: outcome.clone(),
-            metadata: self.context.metadata(),
+            metadata,
         };
         match self.inner.log.append(request).await? {
             Appended::Done { position, sequence } => {
@@ -290,7 +303,7 @@ where
         }
     }
 
-    fn decide(&self, known: Known<A>) -> Result<Decision<A>, LogError> {
+    async fn decide(&self, known: Known<A>) -> Result<Decision<A>, LogError> {
         let (command, result) = match &self.wish {
             Wish::Command(command, result) => (command.clone(), result.clone()),
             Wish::Refusal(refusal) => {
@@ -298,20 +311,31 @@ where
             }
         };
         let Known { mut state, mut sequence } = known;
-        let decided = match state.decide(command) {
-            Ok(decided) => decided,
-            Err(refusal) => {
-                let (code, message) = (refusal.code().to_owned(), refusal.to_string());
-                let outcome = Outcome::Refused { code, message };
-                return Ok(Decision { next: Known { state, sequence }, events: vec![], outcome });
-            }
+        let refused = |state, (code, message): (&str, String)| {
+            let outcome = Outcome::Refused { code: code.to_owned(), message };
+            Ok(Decision { next: Known { state, sequence }, events: vec![], outcome })
         };
-        let mut events = Vec::with_capacity(decided.len());
-        for event in decided {
+        let personal = &self.inner.personal;
+        let open = personal.opened(&mut state).await?;
+        let mut decided = match open.as_ref().unwrap_or(&state).decide(command) {
+            Ok(decided) => decided,
+            Err(refusal) => return refused(state, (refusal.code(), refusal.to_string())),
+        };
+        let encoded = decided.iter().map(|event| NewEvent::try_new(event, None));
+        let mut events = encoded.collect::<Result<Vec<_>, _>>()?;
+        let subject = || A::evolve_all(state.clone(), decided.iter().cloned()).subject();
+        match personal.seal::<A::Event>(subject, &mut events).await? {
+            Sealed::Untouched => {}
+            Sealed::Events(sealed) => decided = sealed,
+            Sealed::Refused => {
+                let why = "whose data this is was erased for ever, and nothing new is kept of it";
+                return refused(state, (SUBJECT_ERASED, why.to_owned()));
+            }
+        }
+        for (event, new) in decided.into_iter().zip(&mut events) {
             state = state.evolve(event.clone());
             sequence += 1;
-            let book = state.book_entry(&event);
-            events.push(NewEvent::try_new(&event, book)?);
+            new.book = state.book_entry(&event);
         }
         let outcome = Outcome::Accepted { result };
         Ok(Decision { next: Known { state, sequence }, events, outcome })

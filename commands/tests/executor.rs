@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use cairn_commands::{CommandContext, ExecuteError, Executed, Executor, MADE_BY};
 use cairn_core::{
-    Currency, Decider, HoldId, OrganisationId, PaymentId, Refusal, Timestamp, domain_event,
+    Currency, Decider, HoldId, OrganisationId, PaymentId, Refusal, Text, Texts, Timestamp,
+    domain_event,
 };
 use cairn_event_log::{AppendRequest, EventLog, NewEvent, Outcome};
 use cairn_ledger::{CaptureHold, PlaceHold, TopUp, Wallet, WalletCommand, wallet_id};
@@ -28,6 +29,10 @@ enum CounterEvent {
 domain_event!(CounterEvent {
     Counted => "counter.counted", 1;
 });
+
+impl Texts for CounterEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[];
+}
 
 /// Count by so much, but not beyond.
 #[derive(Debug, Clone, Copy)]

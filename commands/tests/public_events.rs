@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 27] = [
+const PRIVATE: [&str; 29] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -37,6 +37,8 @@ const PRIVATE: [&str; 27] = [
     "process.intervened",
     "process.needs_operator",
     "refund.submitted",
+    "subject.erased",
+    "subject.erasure_begun",
     "wallet.hold_extension_refused",
 ];
 

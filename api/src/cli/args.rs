@@ -11,6 +11,7 @@ pub use super::archive_args::ArchiveCommand;
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::output::Format;
+pub use super::privacy_args::{EraseArgs, PrivacyCommand};
 use super::projections_args::ProjectionsCommand;
 use crate::http::compute::without_comment;
 
@@ -76,6 +77,9 @@ pub enum Command {
     Archive(ArchiveCommand),
     /// The audit trail, and the seal that shows it is whole.
     Audit(AuditArgs),
+    /// Personal data: who can still be read, and the erasure of who wants to be forgotten.
+    #[command(subcommand)]
+    Privacy(PrivacyCommand),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
     /// The whole story, on real parts. It always has a private PostgreSQL of its own, whatever `DATABASE_URL` says.

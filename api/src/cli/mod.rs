@@ -21,6 +21,8 @@ mod nearest;
 mod nodes;
 mod once;
 mod pages;
+mod privacy;
+mod privacy_args;
 mod process;
 mod projections;
 mod relay;
@@ -56,6 +58,7 @@ async fn run(command: Command, config: &Config, output: Output) -> Result<(), Cl
         Command::Process(command) => process::run(config, command, output).await,
         Command::Archive(command) => archive::run(config, command, output).await,
         Command::Audit(args) => audit::run(config, args, output).await,
+        Command::Privacy(command) => privacy::run(config, command, output).await,
         Command::Doctor => doctor::run(config, output).await,
         Command::Demo(args) => demo::run(config, &args, output).await,
         Command::Completions { shell } => {

@@ -1,6 +1,10 @@
-//! The only place that writes to stdout and stderr: data on the one, talk on the other.
+//! The only place that writes to stdout and stderr: data on the one, talk on the other. Personal data is opened here: whoever has the
+//! machine has its keys.
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
+use cairn_commands::Personal;
+use cairn_core::personal::SEALED;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -16,6 +20,24 @@ pub enum Format {
     Table,
     /// For programs: one JSON document.
     Json,
+}
+
+/// What opens the personal data of this process's one command, as soon as it has a database.
+static KEYS: OnceLock<Personal> = OnceLock::new();
+
+/// From now on personal data is shown.
+pub(super) fn opens(personal: &Personal) {
+    let _ = KEYS.set(personal.clone());
+}
+
+/// Opens what is sealed. What is erased reads as `erased`.
+fn opened(mut value: Value) -> Result<Value, CliError> {
+    let Some(personal) = KEYS.get() else { return Ok(value) };
+    tokio::task::block_in_place(|| {
+        let opening = personal.open_in(&mut value, None);
+        tokio::runtime::Handle::current().block_on(opening)
+    })?;
+    Ok(value)
 }
 
 /// Prints one command's data and talk.
@@ -54,7 +76,7 @@ impl Output {
                 let mut table = new_table();
                 table.set_header(columns.iter().map(|column| title(column)));
                 for row in rows {
-                    let row = serde_json::to_value(row)?;
+                    let row = opened(serde_json::to_value(row)?)?;
                     table.add_row(columns.iter().map(|column| cell(row.get(column))));
                 }
                 self.data(&table.to_string());
@@ -72,7 +94,7 @@ impl Output {
             return self.json(thing);
         }
         let (mut table, mut lists) = (new_table(), vec![]);
-        if let Value::Object(members) = serde_json::to_value(thing)? {
+        if let Value::Object(members) = opened(serde_json::to_value(thing)?)? {
             for (name, value) in members {
                 match value {
                     Value::Object(inner) if !is_money(&inner) => {
@@ -111,7 +133,12 @@ impl Output {
     /// # Errors
     /// When it cannot be serialised.
     pub fn json_line<T: Serialize>(self, thing: &T) -> Result<(), CliError> {
-        self.data(&serde_json::to_string(thing)?);
+        let text = serde_json::to_string(thing)?;
+        self.data(&if text.contains(SEALED) {
+            serde_json::to_string(&opened(serde_json::from_str(&text)?)?)?
+        } else {
+            text
+        });
         Ok(())
     }
 
@@ -134,7 +161,12 @@ impl Output {
     }
 
     fn json<T: Serialize>(self, thing: &T) -> Result<(), CliError> {
-        self.data(&serde_json::to_string_pretty(thing)?);
+        let text = serde_json::to_string_pretty(thing)?;
+        self.data(&if text.contains(SEALED) {
+            serde_json::to_string_pretty(&opened(serde_json::from_str(&text)?)?)?
+        } else {
+            text
+        });
         Ok(())
     }
 

@@ -71,7 +71,7 @@ pub(super) async fn run(
     let command = match command {
         // Only looks, so nothing follows the log meanwhile.
         ProjectionsCommand::Diff(args) => {
-            return Session::read(config, async |log, views| {
+            return Session::read(config, async |log, views, _| {
                 projections_diff::run((&log, &views), args, output).await
             })
             .await;

@@ -2,6 +2,7 @@
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 
+use cairn_commands::Personal;
 use cairn_commands::ports::IdSource as _;
 use cairn_commands::replay::{self, At, Decisions, Masks, ReplayError, Slice};
 use cairn_event_log::EventLog;
@@ -60,7 +61,7 @@ pub(super) async fn run(
     command: ReplayCommand,
     output: Output,
 ) -> Result<(), CliError> {
-    Session::read(config, async |log, views| {
+    Session::read(config, async |log, views, personal| {
         let past = Past { log, views };
         match command {
             ReplayCommand::State { aggregate_type, aggregate_id, at } => {
@@ -83,7 +84,7 @@ pub(super) async fn run(
             }
             ReplayCommand::Export(args) => past.export(args, output).await,
             ReplayCommand::Verify => past.verify(output).await,
-            ReplayCommand::WhatIf(args) => past.what_if(args, output).await,
+            ReplayCommand::WhatIf(args) => past.what_if(args, &personal, output).await,
         }
     })
     .await
@@ -201,7 +202,12 @@ impl Past {
         Ok(())
     }
 
-    async fn what_if(&self, args: WhatIfArgs, output: Output) -> Result<(), CliError> {
+    async fn what_if(
+        &self,
+        args: WhatIfArgs,
+        personal: &Personal,
+        output: Output,
+    ) -> Result<(), CliError> {
         let WhatIfArgs { aggregate_type, from, to } = args;
         let to = to.unwrap_or_default();
         let last = replay::position(&self.log, to).await?;
@@ -211,7 +217,7 @@ impl Past {
         }
         let kind = aggregate_type.clone().unwrap_or_default();
         let wanted = Decisions { aggregate_type, from, to: At::Position(last) };
-        let found = replay::what_if(&self.log, &wanted).await;
+        let found = replay::what_if(&self.log, personal, &wanted).await;
         let found = self.stream((&kind, ""), found).await?;
         text::what_if(output, &found)?;
         if found.differences_found == 0 {

@@ -20,6 +20,7 @@ impl From<OpenError> for CliError {
         match error {
             OpenError::Database(error) => error.into(),
             OpenError::Log(error) => error.into(),
+            OpenError::Keys(error) => error.into(),
         }
     }
 }

@@ -1,17 +1,21 @@
 //! One command's stay in the platform: the database, the log, the views caught up, and who acts.
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_commands::{CommandContext, Commands};
+use cairn_commands::{CommandContext, Commands, Personal};
 use cairn_core::OrganisationId;
 use cairn_event_log::EventLog;
+use cairn_privacy::SubjectKeys;
 use cairn_projections::{EngineError, Projector};
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, PgPool};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{CliError, Exit};
+use super::output;
 use crate::config::Config;
 use crate::trace::Trace;
 use crate::wiring::Platform;
@@ -39,6 +43,7 @@ impl Session {
             return Err(no_data(config));
         }
         let platform = Platform::open(config, false).await?;
+        output::opens(platform.commands.executor.personal());
         Ok(Self { platform, stop: CancellationToken::new(), following: None })
     }
 
@@ -57,17 +62,18 @@ impl Session {
         ended
     }
 
-    /// Opens the platform for one command that only reads: it gets neither commands nor ports.
+    /// Opens the platform for one command that only reads: it gets neither commands nor ports but the keys of personal texts.
     pub async fn read<T, F>(
         config: &Config,
-        command: impl FnOnce(EventLog, Projector) -> F,
+        command: impl FnOnce(EventLog, Projector, Personal) -> F,
     ) -> Result<T, CliError>
     where
         F: Future<Output = Result<T, CliError>>,
     {
         let session = Self::open_quietly(config).await?;
-        let log = session.platform.commands.executor.log().clone();
-        let ended = command(log, session.platform.projector.clone()).await;
+        let executor = &session.platform.commands.executor;
+        let (log, personal) = (executor.log().clone(), executor.personal().clone());
+        let ended = command(log, session.platform.projector.clone(), personal).await;
         session.close().await;
         ended
     }
@@ -98,6 +104,9 @@ pub struct SessionParts {
     pub commands: Commands,
     /// What is seen.
     pub projector: Projector,
+    /// The keys of subjects.
+    pub keys: Arc<SubjectKeys>,
+    owner: PgConnectOptions,
     user: String,
     idempotency: Option<(String, [u8; 32])>,
 }
@@ -108,6 +117,8 @@ impl SessionParts {
         Self {
             commands: platform.commands.clone(),
             projector: platform.projector.clone(),
+            keys: Arc::clone(&platform.keys),
+            owner: platform.database.options.clone(),
             user: config.user.clone(),
             idempotency: config.idempotency.clone(),
         }
@@ -116,6 +127,11 @@ impl SessionParts {
     /// The pool that views are read from.
     pub fn pool(&self) -> &PgPool {
         self.commands.executor.log().pool()
+    }
+
+    /// A connection as the owner of the schema, who sees every table.
+    pub async fn owner(&self) -> Result<PgConnection, CliError> {
+        Ok(self.owner.clone().disable_statement_logging().connect().await?)
     }
 
     /// Waits until these views show everything that is in the log now.

@@ -1,7 +1,7 @@
 //! HTTP: routes by context, each documented in the same breath, so that `/openapi.json` cannot drift.
 //!
 //! A request passes, outermost first: its id, its count, its own task with a time limit, the guard, and then one handler of at most 15
-//! lines: extract, command or query, answer.
+//! lines: extract, command or query, answer. On its way out, what is personal in the answer is opened.
 pub mod answer;
 pub mod arrival;
 pub mod body;
@@ -15,6 +15,7 @@ pub mod identity;
 pub mod ledger;
 pub mod limits;
 pub mod money;
+pub mod opened;
 pub mod page;
 pub mod payments;
 pub mod reader;
@@ -63,6 +64,7 @@ pub fn service(api: Api) -> Router {
     let (router, document) = routes().split_for_parts();
     let guard = Guard { api: api.clone(), operations: Operations::of(&document) };
     router
+        .route_layer(from_fn_with_state(api.clone(), opened::open))
         .route_layer(from_fn_with_state(guard, guard::guard))
         .fallback(|| async { Problem::new("route_not_found", "see /openapi.json for every path") })
         .method_not_allowed_fallback(|| async {

@@ -117,6 +117,8 @@ codes! {
     unknown_intent NOT_FOUND false "There is no such intent";
     intent_not_skippable CONFLICT false "What the intent does cannot be taken as done";
     intent_not_waiting CONFLICT false "The intent does not wait for an operator";
+    erasure_not_begun CONFLICT false "The erasure was never begun";
+    subject_erased GONE false "Whose data this is was erased";
     reason_needed UNPROCESSABLE_ENTITY false "A reason is needed";
     id_reused CONFLICT false "The id belongs to something else";
 }

@@ -18,6 +18,7 @@ mod load;
 mod openapi;
 mod outage;
 mod patience;
+mod privacy;
 mod reader;
 mod rebuild;
 mod relay;

@@ -1,4 +1,5 @@
 //! A server on a database of its own, and callers with keys.
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use cairn_commands::{CommandContext, Commands};
 use cairn_core::{OrganisationId, Resources};
 use cairn_event_log::EventLog;
 use cairn_identity::Role;
+use cairn_privacy::{MasterFile, SubjectKeys};
 use cairn_projections::Projector;
 use cairn_sealer::{SealerConfig, StoreOptions};
 use cairn_ssh::{CertificateAuthority, ScriptedNodes};
@@ -28,6 +30,8 @@ use crate::contract;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const SSH_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB6NDJ3IX4iL9qqcEXRqPrgAwn0kQ0IJc6cj4vG6OQZ1 me@laptop";
+
+pub const MASTER_KEY: &str = "privacy.key";
 
 pub struct Stage {
     pub commands: Commands,
@@ -48,8 +52,11 @@ impl Stage {
     /// The same with limits of its own.
     pub async fn set_within(options: PgConnectOptions, limits: Limits) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        let (commands, projector) = (wiring::commands(log.clone()), wiring::projector(log));
         let directory = tempfile::tempdir().unwrap();
+        let file = MasterFile::at(directory.path().join(MASTER_KEY));
+        let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await.unwrap());
+        let commands = wiring::commands(log.clone(), wiring::personal(&keys));
+        let projector = wiring::projector(log);
         let authority = CertificateAuthority::open(&directory.path().join("keys")).unwrap();
         let payments = outside::simulated(directory.path()).await.unwrap();
         let nodes = Arc::new(ScriptedNodes::default());
@@ -170,6 +177,11 @@ impl Stage {
     /// What the server does now.
     pub const fn api(&self) -> &Api {
         &self.server.api
+    }
+
+    /// Where its keys and its seals are.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     /// Ends the server in order.

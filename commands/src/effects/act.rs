@@ -171,12 +171,14 @@ impl Act<'_> {
             "" => format!("t{}", placement.uid),
             named => named.to_owned(),
         };
+        // Whose key is erased keeps a tenant without one: it can be taken off its node, and not be put on it.
+        let opened = self.executor.personal().open(&allocation.ssh_public_key).await?;
         let tenant = Tenant {
             allocation_id,
             login,
             uid: placement.uid,
             resources: allocation.resources,
-            ssh_public_key: allocation.ssh_public_key.clone(),
+            ssh_public_key: opened.unwrap_or_default(),
         };
         Ok((target, tenant))
     }

@@ -7,6 +7,7 @@ use cairn_payments::{Payment, PaymentCommand, PaymentStatus};
 
 use crate::payments;
 use crate::ports::{NewPayment, PortError, ProviderPayment};
+use crate::privacy::SUBJECT_ERASED;
 
 use super::Act;
 use super::act::{failure, is_definite, is_verdict};
@@ -28,10 +29,21 @@ pub(super) async fn create_payment(
     let currency = payment.currency.ok_or_else(|| {
         PortError::permanent("unknown_payment", "the payment was never requested")
     })?;
+    let payment_method = match payment_method {
+        None => None,
+        Some(sealed) => match act.executor.personal().open(sealed).await? {
+            Some(open) => Some(open),
+            None => {
+                let why = "what it was to be paid with was erased with its owner's data";
+                let no = PortError::refused(SUBJECT_ERASED, why);
+                return conclude(act, payment_id, &payment, no).await;
+            }
+        },
+    };
     let new = NewPayment {
         payment_id,
         amount: Money::new(payment.amount_nanos, currency),
-        payment_method: payment_method.map(str::to_owned),
+        payment_method,
         // Of the payment alone: every copy of the log that knows it says the same, and nothing else ever does.
         idempotency_key: format!("create_payment:{payment_id}"),
     };

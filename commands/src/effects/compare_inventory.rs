@@ -91,5 +91,9 @@ async fn placed(
 }
 
 async fn load(executor: &Executor, id: AllocationId) -> Result<Allocation, PortError> {
-    executor.load::<Allocation>(&id.to_string()).await.map(|(state, _)| state).map_err(failure)
+    let (mut allocation, _) =
+        executor.load::<Allocation>(&id.to_string()).await.map_err(failure)?;
+    let opened = executor.personal().open(&allocation.ssh_public_key).await?;
+    allocation.ssh_public_key = opened.unwrap_or_default();
+    Ok(allocation)
 }

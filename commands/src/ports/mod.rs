@@ -1,6 +1,7 @@
 //! What commands, process managers and effects need of the outside, as traits. Adapters in `infra/` implement them.
 pub mod node;
 pub mod payments;
+pub mod personal;
 pub mod system;
 pub mod topic;
 
@@ -12,6 +13,7 @@ pub use payments::{
     NewPayment, NewRefund, PaymentPort, ProviderBalance, ProviderFee, ProviderOutcome,
     ProviderPayment, ProviderRefund, ProviderTransaction,
 };
+pub use personal::{Opened, PersonalPort, SubjectKey};
 pub use system::{Clock, IdSource};
 pub use topic::{BrokerHealth, Producer, Sent, TopicPort};
 

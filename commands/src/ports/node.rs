@@ -32,7 +32,7 @@ pub struct Tenant {
     pub uid: u32,
     /// Limits.
     pub resources: Resources,
-    /// The customer's own key.
+    /// The customer's own key; empty when it was erased.
     pub ssh_public_key: String,
 }
 

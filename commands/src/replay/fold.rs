@@ -1,9 +1,9 @@
 //! Any aggregate by its name: decode, check, fold.
 use cairn_catalog::Sku;
 use cairn_compute::Allocation;
-use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Text, Texts};
+use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Text, Texts};
 use cairn_fleet::Node;
-use cairn_identity::ApiKey;
+use cairn_identity::{ApiKey, Erasure};
 use cairn_ledger::Wallet;
 use cairn_operations::Intervention;
 use cairn_payments::{Payment, Refund};
@@ -14,32 +14,35 @@ use super::stones::Stone;
 use super::what_if::{Again, Refused};
 
 /// A stream while it is folded.
-pub(super) trait Fold: Send {
+pub(crate) trait Fold: Send {
     /// Adds the next fact and says what it writes into the books; an error names what is wrong with the stored event.
     fn add(&mut self, stone: &Stone) -> Result<Option<BookEntry>, String>;
     /// Decides the command of these facts again, in the state so far.
     fn again(&self, stones: &[Stone]) -> Result<Again, String>;
     /// The state so far.
     fn state(&self) -> serde_json::Value;
+    /// Whose are the personal texts in its facts.
+    fn subject(&self) -> Option<Subject>;
     /// The state, if this is a wallet.
     fn wallet(&self) -> Option<&Wallet>;
 }
 
 type Start = fn() -> Box<dyn Fold>;
 /// What the text at a path of an event's payload is.
-pub(super) type TextAt = fn(&str) -> Option<Text>;
+pub(crate) type TextAt = fn(&str) -> Option<Text>;
 
 /// An aggregate by its name.
-pub(super) struct Type {
+pub(crate) struct Type {
     pub name: &'static str,
     start: Start,
     pub text: TextAt,
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 8] = [
+pub(super) static TYPES: [Type; 9] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
+    entry::<Erasure>(),
     entry::<Intervention>(),
     entry::<Node>(),
     entry::<Payment>(),
@@ -48,18 +51,15 @@ pub(super) static TYPES: [Type; 8] = [
     entry::<Wallet>(),
 ];
 
-const fn entry<A: Inverse>() -> Type
-where
-    A::Event: Texts,
-{
+const fn entry<A: Inverse>() -> Type {
     Type { name: A::TYPE, start: || Box::new(Stream::<A>(A::default())), text: A::Event::text }
 }
 
-pub(super) fn find(aggregate_type: &str) -> Option<&'static Type> {
+pub(crate) fn find(aggregate_type: &str) -> Option<&'static Type> {
     TYPES.iter().find(|found| found.name == aggregate_type)
 }
 
-pub(super) fn start(aggregate_type: &str) -> Option<Box<dyn Fold>> {
+pub(crate) fn start(aggregate_type: &str) -> Option<Box<dyn Fold>> {
     find(aggregate_type).map(|found| (found.start)())
 }
 
@@ -111,6 +111,10 @@ impl<A: Inverse> Fold for Stream<A> {
 
     fn state(&self) -> serde_json::Value {
         serde_json::to_value(&self.0).unwrap_or_default()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.0.subject()
     }
 
     fn wallet(&self) -> Option<&Wallet> {

@@ -6,7 +6,7 @@ use cairn_catalog::{Sku, SkuCommand, SkuEvent};
 use cairn_compute::{Allocation, AllocationCommand, AllocationEvent};
 use cairn_core::Decider;
 use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
-use cairn_identity::{ApiKey, ApiKeyCommand, ApiKeyEvent};
+use cairn_identity::{ApiKey, ApiKeyCommand, ApiKeyEvent, Erasure, ErasureCommand, ErasureEvent};
 use cairn_operations::{Intervention, InterventionCommand, InterventionEvent};
 use cairn_payments::{Payment, PaymentCommand, PaymentEvent, Refund, RefundCommand, RefundEvent};
 
@@ -41,6 +41,18 @@ impl Inverse for ApiKey {
                 ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, at }
             }
             ApiKeyEvent::Revoked { reason, at } => ApiKeyCommand::Revoke { reason, at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Erasure {
+    fn command_of(&self, facts: &[ErasureEvent]) -> Option<ErasureCommand> {
+        let command = match facts.first()?.clone() {
+            ErasureEvent::Begun { subject, key_id, reason, at } => {
+                ErasureCommand::Begin { subject, key_id, reason, at }
+            }
+            ErasureEvent::Erased { searched, at, .. } => ErasureCommand::Complete { searched, at },
         };
         Some(command)
     }

@@ -2,7 +2,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cairn_core::Text;
-use cairn_core::texts::given_by_provider;
+use cairn_core::texts::{for_each, given_by_provider};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -27,26 +27,9 @@ impl Masks {
 
     /// Masks a payload, each text by what it is said to be; what nobody classified is taken for something said.
     pub(super) fn payload(&self, payload: &mut Value, text: TextAt) {
-        let Value::Object(members) = payload else { return };
-        for (name, value) in members.iter_mut().filter(|(name, _)| *name != "type") {
-            self.walk(name, value, text);
-        }
-    }
-
-    fn walk(&self, path: &str, value: &mut Value, text: TextAt) {
-        match value {
-            Value::String(said) => *said = self.mask(text(path).unwrap_or(Text::Said), said),
-            Value::Array(items) => {
-                let path = format!("{path}[]");
-                items.iter_mut().for_each(|item| self.walk(&path, item, text));
-            }
-            Value::Object(members) => {
-                for (name, value) in members {
-                    self.walk(&format!("{path}.{name}"), value, text);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
+        for_each(payload, &mut |path, said| {
+            *said = self.mask(text(path).unwrap_or(Text::Said), said);
+        });
     }
 
     fn mask(&self, text: Text, said: &str) -> String {
@@ -62,7 +45,7 @@ impl Masks {
                 }
                 None => said.to_owned(),
             },
-            Text::ProviderId => {
+            Text::ProviderId | Text::Instrument => {
                 let kind = said.split_once('_').map_or("id", |(kind, _)| kind);
                 format!("{kind}_{}", self.hex("provider", said, 8))
             }
@@ -79,7 +62,7 @@ impl Masks {
                 format!("ssh-ed25519 {}", STANDARD.encode(blob))
             }
             Text::Hash => self.hex("hash", said, 32),
-            Text::Said => format!("said {}", self.hex("said", said, 6)),
+            Text::Said | Text::Reported => format!("said {}", self.hex("said", said, 6)),
         }
     }
 
@@ -104,8 +87,16 @@ mod tests {
 
     use super::Masks;
 
-    const ALL: [Text; 6] =
-        [Text::Name, Text::Address, Text::PublicKey, Text::Hash, Text::ProviderId, Text::Said];
+    const ALL: [Text; 8] = [
+        Text::Name,
+        Text::Address,
+        Text::PublicKey,
+        Text::Hash,
+        Text::ProviderId,
+        Text::Instrument,
+        Text::Said,
+        Text::Reported,
+    ];
 
     #[test]
     fn the_same_text_has_the_same_mask_and_another_secret_another_one() {

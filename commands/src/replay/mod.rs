@@ -5,19 +5,19 @@
 //! - [`diff()`]`(log, "wallet", id, (from, to))`: what differs between two points, and which event did it.
 //! - [`export()`]`(log, &slice, &masks, write)`: whole streams as lines of a golden log, with what is personal masked.
 //! - [`verify()`]`(log)`: every stream of the whole log, compared with the books and the snapshots that were written live.
-//! - [`what_if()`]`(log, &decisions)`: every decision made again by today's code, and the ones that would be others.
+//! - [`what_if()`]`(log, personal, &decisions)`: every decision made again by today's code, and the ones that would be others.
 //!
 //! All only read, each in one read-only transaction of its own that sees one moment of the database.
 mod books;
 mod diff;
 mod export;
-mod fold;
+pub(crate) mod fold;
 mod inverse;
 mod inverse_ledger;
 mod mask;
 mod report;
 mod state;
-mod stones;
+pub(crate) mod stones;
 mod timeline;
 mod verify;
 mod what_if;

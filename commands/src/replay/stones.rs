@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::{At, ReplayError};
 
 /// One event of the log, undecoded.
-pub(super) struct Stone {
+pub(crate) struct Stone {
     pub position: i64,
     pub recorded_at: OffsetDateTime,
     pub aggregate_type: String,
@@ -69,7 +69,7 @@ pub(crate) fn instant(at: Timestamp) -> OffsetDateTime {
 }
 
 /// A transaction that sees one moment of the database and that the server holds to be read-only, and the way to the archive.
-pub(super) struct Reading {
+pub(crate) struct Reading {
     transaction: Transaction<'static, Postgres>,
     bulk: Bulk,
 }
@@ -96,7 +96,7 @@ impl DerefMut for Reading {
 }
 
 /// Begins to read. The server waits while a segment is on its way from the archive.
-pub(super) async fn reading(source: &impl LogSource) -> sqlx::Result<Reading> {
+pub(crate) async fn reading(source: &impl LogSource) -> sqlx::Result<Reading> {
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     let mut transaction = source.pool().begin_with(begin).await?;
     sqlx::query!("SELECT set_config('idle_in_transaction_session_timeout', '2min', true)")
@@ -106,7 +106,7 @@ pub(super) async fn reading(source: &impl LogSource) -> sqlx::Result<Reading> {
 }
 
 /// The last position at a point of the log.
-pub(super) async fn position(connection: &mut PgConnection, at: At) -> Result<i64, ReplayError> {
+pub(crate) async fn position(connection: &mut PgConnection, at: At) -> Result<i64, ReplayError> {
     let head = sqlx::query_scalar!("SELECT position FROM log_head").fetch_one(&mut *connection);
     let head = head.await?;
     let time = match at {
@@ -131,7 +131,7 @@ pub(super) async fn position(connection: &mut PgConnection, at: At) -> Result<i6
 }
 
 /// One stream up to a point.
-pub(super) async fn of_stream(
+pub(crate) async fn of_stream(
     reading: &mut Reading,
     (aggregate_type, aggregate_id): (&str, &str),
     at: At,
@@ -162,7 +162,7 @@ pub(super) async fn of_stream(
 }
 
 /// The next page of the whole log.
-pub(super) async fn page(
+pub(crate) async fn page(
     reading: &mut Reading,
     after: i64,
     limit: i64,

@@ -6,6 +6,7 @@
 //! Streams are read one after the other, so memory holds a page of events and the state of one stream.
 use std::collections::BTreeMap;
 
+use cairn_core::personal::ERASED;
 use cairn_event_log::LogSource;
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use super::fold::{self, Fold};
 use super::stones::{self, Place, Stone};
 use super::{At, ReplayError, types};
+use crate::Personal;
 
 const PAGE: i64 = 5_000;
 /// Most differences that are described; all are counted.
@@ -99,12 +101,16 @@ pub(super) enum Again {
     Refused(Refused),
 }
 
-/// Decides every command of the log again.
+/// Decides every command of the log again, with the texts opened that `personal` has the keys of.
 ///
 /// # Errors
 /// [`ReplayError`]; an event that does not decode ends it.
-pub async fn what_if(log: &impl LogSource, wanted: &Decisions) -> Result<WhatIf, ReplayError> {
-    what_if_in_pages(log, wanted, PAGE).await
+pub async fn what_if(
+    log: &impl LogSource,
+    personal: &Personal,
+    wanted: &Decisions,
+) -> Result<WhatIf, ReplayError> {
+    what_if_in_pages((log, personal), wanted, PAGE).await
 }
 
 /// Like [`what_if`], reading `page` events at a time; what is found does not depend on it.
@@ -112,7 +118,7 @@ pub async fn what_if(log: &impl LogSource, wanted: &Decisions) -> Result<WhatIf,
 /// # Errors
 /// As [`what_if`].
 pub async fn what_if_in_pages(
-    log: &impl LogSource,
+    (log, personal): (&impl LogSource, &Personal),
     wanted: &Decisions,
     page: i64,
 ) -> Result<WhatIf, ReplayError> {
@@ -128,7 +134,13 @@ pub async fn what_if_in_pages(
         let stones = stones::by_stream(&mut reading, &after, (of_type, to, page)).await?;
         let Some(last) = stones.last() else { break };
         after = last.place();
-        for stone in stones {
+        for mut stone in stones {
+            // What a command says is judged in the words that were said.
+            let sealed = personal.open_in(&mut stone.payload, None).await;
+            sealed.map_err(|error| ReplayError::Corrupt {
+                position: stone.position,
+                message: error.to_string(),
+            })?;
             if command.last().is_some_and(|last| !same_command(last, &stone)) {
                 judge.command(&std::mem::take(&mut command))?;
             }
@@ -138,6 +150,15 @@ pub async fn what_if_in_pages(
     judge.command(&command)?;
     reading.rollback().await?;
     Ok(judge.report(to))
+}
+
+fn has_erased(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == ERASED,
+        Value::Array(items) => items.iter().any(has_erased),
+        Value::Object(members) => members.values().any(has_erased),
+        _ => false,
+    }
 }
 
 fn same_command(one: &Stone, other: &Stone) -> bool {
@@ -162,7 +183,11 @@ impl Judge {
         let mut folded = self.folded(first)?;
         if first.position >= self.from {
             let corrupt = |message| ReplayError::Corrupt { position: first.position, message };
-            self.tally(facts, folded.again(facts).map_err(corrupt)?);
+            // Nobody knows any more what the command of an erased text said.
+            let erased = facts.iter().any(|stone| has_erased(&stone.payload));
+            let again =
+                if erased { Again::NotFound } else { folded.again(facts).map_err(corrupt)? };
+            self.tally(facts, again);
         }
         for stone in facts {
             let corrupt = |message| ReplayError::Corrupt { position: stone.position, message };

@@ -6,7 +6,7 @@
 //! earlier than what was metered; a step is recorded once; `released`, `failed` and `rejected` are final.
 use cairn_core::{
     AllocationId, Currency, Decider, HoldId, Nanos, NodeId, OrganisationId, Rate, Refusal,
-    Resources, Text, Texts, Timestamp, cqrs_aggregate, domain_event,
+    Resources, Subject, Text, Texts, Timestamp, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -168,15 +168,15 @@ impl Texts for AllocationEvent {
         ("placement.node_id", Text::Kept),
         ("placement.hold_id", Text::Kept),
         ("code", Text::Kept),
-        ("message", Text::Said),
+        ("message", Text::Reported),
         ("login", Text::Kept),
         ("step", Text::Kept),
-        ("observed", Text::Said),
-        ("proof", Text::Said),
+        ("observed", Text::Reported),
+        ("proof", Text::Reported),
         ("through", Text::Kept),
         ("reason", Text::Kept),
-        ("evidence", Text::Said),
-        ("doing", Text::Said),
+        ("evidence", Text::Reported),
+        ("doing", Text::Reported),
         ("at", Text::Kept),
     ];
 }
@@ -397,6 +397,14 @@ impl Decider for Allocation {
             AllocationEvent::NeedsOperator { .. } => self.needs_operator = true,
         }
         self
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.organisation_id.map(Subject::organisation)
+    }
+
+    fn personal(&mut self) -> Vec<&mut String> {
+        vec![&mut self.ssh_public_key]
     }
 }
 

@@ -2,7 +2,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::books::BookEntry;
-use crate::upcast::StoredEvent;
+use crate::personal::Subject;
+use crate::texts::Texts;
 
 /// Why a command was refused: a business answer, never a fault.
 pub trait Refusal: std::error::Error + Send + Sync + 'static {
@@ -17,9 +18,9 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
     /// Name of the aggregate in the log, for example `allocation`.
     const TYPE: &'static str;
     /// Wishes, in the imperative.
-    type Command: Send + 'static;
+    type Command: Send + Sync + 'static;
     /// Facts, in the past tense; their wire names and integer versions never change.
-    type Event: StoredEvent + 'static;
+    type Event: Texts + 'static;
     /// Refusals with stable codes.
     type Error: Refusal;
 
@@ -38,9 +39,27 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
         None
     }
 
+    /// Whose are the personal texts in the facts of this stream. `self` is the state right after them. Nobody's, unless it is said: then
+    /// they are stored as they are.
+    fn subject(&self) -> Option<Subject> {
+        None
+    }
+
+    /// The personal texts that are remembered to be compared in a decision. They are remembered as they are stored, and opened only for
+    /// the decision.
+    fn personal(&mut self) -> Vec<&mut String> {
+        vec![]
+    }
+
     /// The state after a history of facts.
     fn fold(events: impl IntoIterator<Item = Self::Event>) -> Self {
-        events.into_iter().fold(Self::default(), Self::evolve)
+        Self::default().evolve_all(events)
+    }
+
+    /// The state after some more facts.
+    #[must_use]
+    fn evolve_all(self, events: impl IntoIterator<Item = Self::Event>) -> Self {
+        events.into_iter().fold(self, Self::evolve)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod chart;
 pub mod decider;
 pub mod id;
 pub mod money;
+pub mod personal;
 pub mod resources;
 pub mod testing;
 pub mod texts;
@@ -20,6 +21,7 @@ pub use id::{
     AllocationId, ApiKeyId, HoldId, IdError, NodeId, OrganisationId, PaymentId, RefundId,
 };
 pub use money::{Currency, Money, MoneyError, Nanos, Rate};
+pub use personal::Subject;
 pub use resources::Resources;
 pub use texts::{Text, Texts};
 pub use time::Timestamp;

@@ -1,7 +1,10 @@
-//! What the texts in events are, for who makes a copy that may leave the house.
+//! What the texts in events are, for who stores them and for who makes a copy that may leave the house.
 //!
-//! Every event enum says of each text in its payloads whether it stays as it is or who it could tell something about. A text that nobody
-//! classified is masked.
+//! Every event enum says of each text in its payloads whether it stays as it is or who it could tell something about. What is personal is
+//! stored under the key of whose it is ([`crate::personal`]). In a copy everything but what is kept is masked, and so is a text that nobody
+//! classified.
+use serde_json::Value;
+
 use crate::StoredEvent;
 use crate::id::is_id;
 
@@ -20,10 +23,52 @@ pub enum Text {
     PublicKey,
     /// A hash in lower-case hex.
     Hash,
-    /// An id that a provider gave.
+    /// An id that a provider gave to a movement of money: the books need it for as long as the law wants books.
     ProviderId,
-    /// What a person or a program said.
+    /// What somebody pays with, as the provider names it.
+    Instrument,
+    /// What a person said in their own words.
     Said,
+    /// What a program reported.
+    Reported,
+}
+
+impl Text {
+    /// Whether it tells something about a person, so that it must be erasable.
+    #[must_use]
+    pub const fn is_personal(self) -> bool {
+        self.identifies() || matches!(self, Self::Said)
+    }
+
+    /// Whether it is somebody's own, and nothing can be done without it. Words can be left out.
+    #[must_use]
+    pub const fn identifies(self) -> bool {
+        matches!(self, Self::Name | Self::PublicKey | Self::Instrument)
+    }
+}
+
+/// Shows every text of a payload with its path ([`Texts::TEXTS`]). `type` is the wire name and no text.
+pub fn for_each(payload: &mut Value, visit: &mut impl FnMut(&str, &mut String)) {
+    let Value::Object(members) = payload else { return };
+    for (name, value) in members.iter_mut().filter(|(name, _)| *name != "type") {
+        walk(name, value, visit);
+    }
+}
+
+fn walk(path: &str, value: &mut Value, visit: &mut impl FnMut(&str, &mut String)) {
+    match value {
+        Value::String(said) => visit(path, said),
+        Value::Array(items) => {
+            let path = format!("{path}[]");
+            items.iter_mut().for_each(|item| walk(&path, item, visit));
+        }
+        Value::Object(members) => {
+            for (name, value) in members {
+                walk(&format!("{path}.{name}"), value, visit);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// An aggregate's events with the texts in their payloads.

@@ -116,8 +116,8 @@ impl Texts for NodeEvent {
         ("comparison.findings[].allocation_id", Text::Kept),
         ("comparison.findings[].kind", Text::Kept),
         ("comparison.findings[].log_says", Text::Kept),
-        ("comparison.findings[].what", Text::Said),
-        ("evidence", Text::Said),
+        ("comparison.findings[].what", Text::Reported),
+        ("evidence", Text::Reported),
         ("at", Text::Kept),
     ];
 }

@@ -2,7 +2,7 @@
 //!
 //! Lifecycle: `created → revoked`.
 use cairn_core::{
-    ApiKeyId, Decider, OrganisationId, Refusal, Text, Texts, Timestamp, cqrs_aggregate,
+    ApiKeyId, Decider, OrganisationId, Refusal, Subject, Text, Texts, Timestamp, cqrs_aggregate,
     domain_event,
 };
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,8 @@ impl Refusal for ApiKeyError {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ApiKey {
+    #[serde(default)]
+    pub organisation_id: Option<OrganisationId>,
     pub secret_sha256: Option<String>,
     pub revoked: bool,
 }
@@ -140,10 +142,17 @@ impl Decider for ApiKey {
 
     fn evolve(mut self, event: ApiKeyEvent) -> Self {
         match event {
-            ApiKeyEvent::Created { secret_sha256, .. } => self.secret_sha256 = Some(secret_sha256),
+            ApiKeyEvent::Created { organisation_id, secret_sha256, .. } => {
+                self.organisation_id = Some(organisation_id);
+                self.secret_sha256 = Some(secret_sha256);
+            }
             ApiKeyEvent::Revoked { .. } => self.revoked = true,
         }
         self
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.organisation_id.map(Subject::organisation)
     }
 }
 

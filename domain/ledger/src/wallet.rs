@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use cairn_core::money::format_nanos;
 use cairn_core::{
     BookEntry, Currency, Decider, HoldId, JournalTransaction, Nanos, OrganisationId, PaymentId,
-    RefundId, Refusal, Text, Texts, Timestamp, cqrs_aggregate, domain_event,
+    RefundId, Refusal, Subject, Text, Texts, Timestamp, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -392,6 +392,10 @@ impl Decider for Wallet {
             }
         }
         self
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.owner.map(|(organisation_id, _)| Subject::organisation(organisation_id))
     }
 
     fn book_entry(&self, event: &WalletEvent) -> Option<BookEntry> {

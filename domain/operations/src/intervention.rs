@@ -37,7 +37,7 @@ impl Texts for InterventionEvent {
         ("process", Text::Kept),
         ("key", Text::Kept),
         ("intent", Text::Kept),
-        ("error", Text::Said),
+        ("error", Text::Reported),
         ("verb", Text::Kept),
         ("reason", Text::Said),
         ("at", Text::Kept),

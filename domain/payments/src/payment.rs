@@ -5,7 +5,7 @@
 use cairn_core::money::format_nanos;
 use cairn_core::{
     BookEntry, Currency, Decider, JournalTransaction, Nanos, OrganisationId, PaymentId, Refusal,
-    Text, Texts, Timestamp, chart, cqrs_aggregate, domain_event,
+    Subject, Text, Texts, Timestamp, chart, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,12 +56,12 @@ impl Texts for PaymentEvent {
         ("payment_id", Text::Kept),
         ("organisation_id", Text::Kept),
         ("currency", Text::Kept),
-        ("payment_method", Text::ProviderId),
+        ("payment_method", Text::Instrument),
         ("provider_id", Text::ProviderId),
         ("charge_id", Text::ProviderId),
         ("balance_transaction_id", Text::ProviderId),
         ("code", Text::Kept),
-        ("message", Text::Said),
+        ("message", Text::Reported),
         ("at", Text::Kept),
     ];
 }
@@ -246,6 +246,10 @@ impl Decider for Payment {
             }
         }
         self
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.organisation_id.map(Subject::organisation)
     }
 
     fn book_entry(&self, event: &PaymentEvent) -> Option<BookEntry> {

@@ -91,9 +91,17 @@ pub fn tenant_to_wire(tenant: &Tenant) -> TenantArguments {
             disk_bytes: tenant.resources.disk_bytes,
             pids_max: tenant.resources.pids_max,
         },
-        ssh_public_key: tenant.ssh_public_key.clone(),
+        ssh_public_key: match tenant.ssh_public_key.as_str() {
+            "" => NOBODYS_KEY.to_owned(),
+            key => key.to_owned(),
+        },
     }
 }
+
+/// What the node is told where the tenant's key was erased. It only takes such a tenant off. Nobody
+/// has its private half: its bytes are the SHA-256 of `nobody's key`.
+const NOBODYS_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKivCW7/fquhuyrlTlVjLSxrn+uPbaTpuNb7j8EPHKCY";
 
 /// The helper's name of a step; `None` for the one that the control plane does itself.
 pub const fn step_to_wire(step: Step) -> Option<cairn_node::Step> {

@@ -139,6 +139,13 @@ impl Projector {
         found.ok_or_else(|| EngineError::Unknown(name.to_owned()))
     }
 
+    /// The projection that a table belongs to.
+    #[must_use]
+    pub fn of_table(&self, table: &str) -> Option<&'static str> {
+        let found = self.projections.iter().find(|known| known.tables().contains(&table));
+        found.map(|projection| projection.name())
+    }
+
     /// Names of all projections.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {

@@ -4,7 +4,7 @@ use cairn_compute::Allocation;
 use cairn_core::{Decider, StoredEvent};
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
 use cairn_fleet::Node;
-use cairn_identity::ApiKey;
+use cairn_identity::{ApiKey, Erasure};
 use cairn_ledger::Wallet;
 use cairn_operations::Intervention;
 use cairn_payments::{Payment, Refund};
@@ -58,6 +58,7 @@ macro_rules! for_aggregate {
         match $name {
             Allocation::TYPE => $run::<Allocation>($($argument),*),
             ApiKey::TYPE => $run::<ApiKey>($($argument),*),
+            Erasure::TYPE => $run::<Erasure>($($argument),*),
             Intervention::TYPE => $run::<Intervention>($($argument),*),
             Node::TYPE => $run::<Node>($($argument),*),
             Payment::TYPE => $run::<Payment>($($argument),*),

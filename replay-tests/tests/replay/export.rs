@@ -7,7 +7,7 @@ use cairn_compute::AllocationEvent;
 use cairn_core::{StoredEvent, Text, Texts};
 use cairn_event_log::EventLog;
 use cairn_fleet::NodeEvent;
-use cairn_identity::ApiKeyEvent;
+use cairn_identity::{ApiKeyEvent, ErasureEvent};
 use cairn_ledger::WalletEvent;
 use cairn_operations::InterventionEvent;
 use cairn_payments::{PaymentEvent, RefundEvent};
@@ -29,9 +29,10 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 8] = [
+const DECLARED: [Declared; 9] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
+    declared::<ErasureEvent>(),
     declared::<InterventionEvent>(),
     declared::<NodeEvent>(),
     declared::<PaymentEvent>(),

@@ -9,5 +9,6 @@ mod log;
 mod past;
 mod state;
 mod story;
+mod story_people;
 mod tampering;
 mod what_if;

@@ -6,19 +6,21 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, Decider, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
-    Resources, Timestamp,
+    Resources, Subject, Timestamp,
 };
 use cairn_event_log::NewEvent;
 use cairn_fleet::{
     Comparison, Finding, FindingKind, Link, LogSays, Node, NodeCommand, NodeFacts, Policy, Usage,
 };
-use cairn_identity::{ApiKey, ApiKeyCommand, Role};
+use cairn_identity::{ApiKey, ApiKeyCommand, Erasure, Role};
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
-use cairn_operations::{Intervention, InterventionCommand, Verb};
+use cairn_operations::Intervention;
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
+
+use super::story_people::{erasure, intervention};
 
 const UNIT: i64 = 1_000_000_000;
 pub const ORGANISATION: OrganisationId = OrganisationId::from_bits(1 << 80);
@@ -83,7 +85,7 @@ impl Teller {
     }
 }
 
-fn at(secs: i64) -> Timestamp {
+pub fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(1_790_000_000 + secs)
 }
 
@@ -92,7 +94,7 @@ fn resources(n: u32) -> Resources {
     Resources { cpu_millis: 250 * n, memory_bytes: bytes, disk_bytes: bytes, pids_max: 32 * n }
 }
 
-fn text(text: &str) -> String {
+pub fn text(text: &str) -> String {
     text.to_owned()
 }
 
@@ -121,6 +123,8 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<Intervention>("intent-1", intervention());
     teller.tell::<Sku>("small", [SkuCommand::Retire { at: at(900) }]);
     teller.tell::<Node>(&NodeId::from_bits(2).to_string(), late_node());
+    let forgotten = Subject::organisation(OrganisationId::from_bits(9));
+    teller.tell::<Erasure>(forgotten.as_str(), erasure(&forgotten));
     (teller.told, teller.decisions)
 }
 
@@ -434,15 +438,4 @@ fn failure() -> Vec<AllocationCommand> {
 fn rejection() -> [AllocationCommand; 2] {
     let (code, message) = (text("no_capacity"), text("no node has room"));
     [requested(3, None), AllocationCommand::Reject { code, message, at: at(6) }]
-}
-
-fn intervention() -> [InterventionCommand; 2] {
-    let call = InterventionCommand::Call {
-        process: text("rent_node"),
-        key: text("alloc_1"),
-        intent: text("teardown"),
-        error: text("timeout"),
-        at: at(15),
-    };
-    [call, InterventionCommand::Resolve { verb: Verb::Retry, reason: text("back"), at: at(16) }]
 }

@@ -1,4 +1,5 @@
 //! Every decision of a log made again: the same when the code is, and named when it is not.
+use cairn_commands::Personal;
 use cairn_commands::replay::{
     At, Decisions, OtherDecision, ReplayError, WhatIf, what_if, what_if_in_pages,
 };
@@ -11,7 +12,7 @@ use super::story::{Told, story_with_decisions};
 
 async fn again(pool: &PgPool, told: &[Told], decisions: &[usize]) -> WhatIf {
     append_decisions(&EventLog::over(pool.clone()), told, decisions).await;
-    what_if(pool, &Decisions::default()).await.unwrap()
+    what_if(pool, &Personal::default(), &Decisions::default()).await.unwrap()
 }
 
 fn of<'a>(found: &'a WhatIf, aggregate_type: &str) -> &'a OtherDecision {
@@ -38,7 +39,9 @@ async fn todays_story_is_decided_the_same_and_what_cannot_be_is_counted(pool: Pg
     let with_events = decisions.iter().filter(|&&events| events > 0).count();
     assert_eq!(usize::try_from(decided + not_decided).unwrap(), with_events, "one by one");
     for page in [1, 2, 7] {
-        let paged = what_if_in_pages(&pool, &Decisions::default(), page).await.unwrap();
+        let paged = what_if_in_pages((&pool, &Personal::default()), &Decisions::default(), page)
+            .await
+            .unwrap();
         assert_eq!(paged, found, "in pages of {page}");
     }
 }
@@ -73,13 +76,13 @@ async fn a_decision_that_todays_code_would_not_make_is_listed_with_both(pool: Pg
     assert_eq!(of(&found, "node").today[0]["uid"], 20_000);
     assert_eq!(found.differences[2].today[0]["uid"], 30_001);
     let only = Decisions { aggregate_type: Some("node".to_owned()), ..Decisions::default() };
-    let nodes = what_if(&pool, &only).await.unwrap();
+    let nodes = what_if(&pool, &Personal::default(), &only).await.unwrap();
     assert_eq!((nodes.differences_found, nodes.types.len()), (2, 1), "of one type");
     let last = Decisions { from: forged[3], to: At::Position(forged[3]), ..Decisions::default() };
-    let one = what_if(&pool, &last).await.unwrap();
+    let one = what_if(&pool, &Personal::default(), &last).await.unwrap();
     assert_eq!((one.differences_found, one.differences[0].position), (1, forged[3]), "a range");
     let none = Decisions { from: forged[3] + 1, ..Decisions::default() };
-    assert_eq!(what_if(&pool, &none).await.unwrap().differences_found, 0);
+    assert_eq!(what_if(&pool, &Personal::default(), &none).await.unwrap().differences_found, 0);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -110,9 +113,9 @@ async fn an_event_that_does_not_decode_is_named_and_an_unknown_type_is_refused(p
     let mut db = pool.acquire().await.unwrap();
     db.execute("ALTER TABLE events DISABLE TRIGGER ALL").await.unwrap();
     db.execute("UPDATE events SET payload = '{}' WHERE position = 2").await.unwrap();
-    let error = what_if(&pool, &Decisions::default()).await.unwrap_err();
+    let error = what_if(&pool, &Personal::default(), &Decisions::default()).await.unwrap_err();
     assert!(matches!(error, ReplayError::Corrupt { position: 2, .. }), "{error}");
     let wrong = Decisions { aggregate_type: Some("nodes".to_owned()), ..Decisions::default() };
-    let error = what_if(&pool, &wrong).await.unwrap_err();
+    let error = what_if(&pool, &Personal::default(), &wrong).await.unwrap_err();
     assert!(error.to_string().contains("'nodes' is no type of aggregate"), "{error}");
 }

@@ -60,7 +60,7 @@ impl Stage {
         let address = first.local_addr()?;
         output.say("starting a private PostgreSQL cluster and migrating it");
         let database = Database::private(&data).await?;
-        let platform = Platform::over(database, config.pool_size, true).await?;
+        let platform = Platform::over(database, &config.within(&data), true).await?;
         let machine = tokio::task::block_in_place(Machine::start)?;
         let payments = outside::simulated(&data).await?;
         let ssh_source_addresses = machine.source_addresses();

@@ -1,5 +1,5 @@
 //! The smallest aggregate there is: it takes notes. Both executors run the same one.
-use cairn_core::{Decider, Refusal, cqrs_aggregate, domain_event};
+use cairn_core::{Decider, Refusal, Text, Texts, cqrs_aggregate, domain_event};
 use serde::{Deserialize, Serialize};
 
 /// A note of about 350 bytes in all.
@@ -13,6 +13,10 @@ pub enum NoteEvent {
 domain_event!(NoteEvent {
     Taken => "note.taken", 1;
 });
+
+impl Texts for NoteEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[];
+}
 
 #[derive(Debug, Clone)]
 pub struct TakeNote {

@@ -1,5 +1,7 @@
 //! The smallest aggregate that moves money: a till, whose every fact is one journal transaction. The books alone guard it.
-use cairn_core::{BookEntry, Decider, JournalTransaction, Refusal, cqrs_aggregate, domain_event};
+use cairn_core::{
+    BookEntry, Decider, JournalTransaction, Refusal, Text, Texts, cqrs_aggregate, domain_event,
+};
 use serde::{Deserialize, Serialize};
 
 /// Money was moved.
@@ -13,6 +15,10 @@ pub enum TillEvent {
 domain_event!(TillEvent {
     Moved => "till.moved", 1;
 });
+
+impl Texts for TillEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[];
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("never")]

@@ -1,0 +1,12 @@
+//! The keys of subjects. Each subject has one; what is personal of it is sealed with it, and is lost with it.
+//!
+//! A key is 256 random bits, kept in `privacy_subject_keys` wrapped by a master key that is never in the database: it comes from a
+//! file. Both seal with AES-256-GCM-SIV (RFC 8452) and no nonce of their own, so that the same text is sealed alike and can be compared;
+//! that is what the mode is for.
+mod cipher;
+mod keys;
+mod master;
+mod table;
+
+pub use keys::{FORGOTTEN_AFTER, KeysStatus, SubjectKeys};
+pub use master::{MasterError, MasterFile};
