@@ -9,6 +9,7 @@ mod commands;
 mod contract;
 mod demo;
 mod enrolment;
+mod erased;
 mod foreign;
 mod hang_up;
 mod house;

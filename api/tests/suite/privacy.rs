@@ -14,7 +14,7 @@ const REASON: &str = "Ada Lovelace does not want it any more";
 const PLAIN_KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIP3uQw1AvVfe6sGGzZeQAz0PBvkJqIBufObnF6t8fVAp";
 
 /// Not the node's own.
-fn ssh_key() -> String {
+pub fn ssh_key() -> String {
     format!("ssh-ed25519 {PLAIN_KEY} ada@laptop")
 }
 

@@ -50,7 +50,7 @@ impl Stone {
 
 /// A place in the order of the streams; the first one is before all.
 #[derive(Default)]
-pub(super) struct Place {
+pub(crate) struct Place {
     aggregate_type: String,
     aggregate_id: String,
     sequence: i64,

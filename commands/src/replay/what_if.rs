@@ -90,7 +90,7 @@ pub struct Refused {
 }
 
 /// What today's code makes of a command.
-pub(super) enum Again {
+pub(crate) enum Again {
     /// The facts do not say what was asked.
     NotFound,
     /// The same facts.
