@@ -56,10 +56,7 @@ async fn what_waits_for_a_node_or_the_provider_fails_and_gives_back_what_it_held
     owner.top_up("20.00").await;
     let untouched = owner.get("/v1/balance").await.body;
     let simulator = stage.payments.simulator.as_ref().unwrap();
-    simulator.set_faults(Faults {
-        server_error: Chance::probability(1.0),
-        ..Faults::default()
-    });
+    simulator.set_faults(Faults { server_error: Chance::probability(1.0), ..Faults::default() });
     stage.nodes.fail(
         Call::Ensure(Step::Access),
         When::Before,

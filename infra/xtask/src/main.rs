@@ -4,6 +4,7 @@
 //! run needs no network. Data goes to stdout, talk to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks")]
 mod bench;
+mod broker;
 mod chaos;
 mod database;
 mod demo;
@@ -33,6 +34,7 @@ cargo xtask <command>
   lint                  fmt, clippy, doc, deny, machete, tidy
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
   bench [ARGS]          append, rebuild: rates beside the alternatives, --output json
+  broker                the relay against a broker of another make, over TCP (builds it: minutes)
   chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
   fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
                         its position, and is nothing found in clean ones?
@@ -60,6 +62,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "lint" => lint::lint(),
         "tidy" => tidy::tidy(rest.iter().any(|argument| argument == "--record")),
         "bench" => bench::bench(rest),
+        "broker" => broker::broker(rest),
         "chaos" => chaos::chaos(rest),
         "fuzz" => fuzz::fuzz(rest),
         "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),

@@ -7,6 +7,11 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 pub fn test(arguments: &[String]) -> Result<(), Failure> {
+    with(arguments, &[])
+}
+
+/// The same with more in the environment.
+pub fn with(arguments: &[String], environment: &[(&str, &OsStr)]) -> Result<(), Failure> {
     let nodes = variable("CAIRN_REQUIRE_NODES");
     let required = requires_nodes(nodes.as_deref(), setup::is_root());
     setup::require(&[&BUILD, &DATABASE, &CUSTOMER, &BOOKS, &PYTHON])?;
@@ -33,6 +38,7 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
     run.args(arguments);
     run.env("SQLX_OFFLINE", "true").env("DATABASE_URL", cluster.url(&database));
     run.env("CAIRN_REQUIRE_NODES", if required { "1" } else { "0" });
+    run.envs(environment.iter().copied());
     step("running every test", &mut run)
 }
 

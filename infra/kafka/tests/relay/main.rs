@@ -3,6 +3,7 @@
 mod faults;
 mod leading;
 mod stuck;
+mod tcp;
 mod world;
 
 use cairn_projections::{Projector, Rebuild};
