@@ -1,14 +1,19 @@
 //! Personal data is readable where it must be, and nowhere once it is erased.
 use std::fs;
 
-use cairn_commands::replay;
+use cairn_api::system::new_api_key;
+use cairn_api::wiring;
+use cairn_commands::identity::{CreateKey, create_key};
+use cairn_commands::{Personal, replay};
+use cairn_core::OrganisationId;
+use cairn_event_log::EventLog;
 use cairn_identity::Role;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::cli::Shell;
-use crate::support::{Caller, MASTER_KEY, Stage};
+use crate::support::{Caller, MASTER_KEY, Stage, context};
 
 const REASON: &str = "Ada Lovelace does not want it any more";
 const PLAIN_KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIP3uQw1AvVfe6sGGzZeQAz0PBvkJqIBufObnF6t8fVAp";
@@ -195,6 +200,42 @@ async fn keys_that_the_master_key_does_not_open_stop_the_start(
         let _ = fs::remove_file(&path);
     }
     assert!(!path.exists(), "a new key was made over keys that it does not open");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_the_archive_says_without_a_key_is_found(_: PgPoolOptions, options: PgConnectOptions) {
+    let shell = Shell::new(&options).with("CAIRN_SEAL_EVENTS", "1");
+    let archive = format!("file://{}/archive", shell.data().display());
+    let shell = shell.with("CAIRN_ARCHIVE_URL", archive);
+    // As it was before personal data was sealed.
+    let log = EventLog::connect(options, 2).await.unwrap();
+    let organisation_id = OrganisationId::from_bits(7);
+    let plain = CreateKey {
+        organisation_id,
+        role: Role::Owner,
+        name: "Ada Lovelace, Analytical Engines".to_owned(),
+        secret_sha256: new_api_key().unwrap().sha256(),
+    };
+    let commands = wiring::commands(log.clone(), Personal::default());
+    create_key(&commands, &context("test:before"), plain).await.unwrap();
+    let sealed = format!("keys create --role viewer --name ada --organisation {organisation_id}");
+    shell.json(&sealed).await;
+    shell.json("audit seal").await;
+    shell.json("archive run --older-than 0s --keep-events 0").await;
+
+    let erase = format!("privacy erase {organisation_id} --reason asked --yes --output json");
+    let found = shell.run(&erase).await;
+    assert_eq!(found.code(), 7, "{}", found.talk());
+    let place = "archive.payload (1 rows, the first at position 1)";
+    assert!(found.talk().contains(place), "{}", found.talk());
+    let report: Value = serde_json::from_str(&found.data()).unwrap();
+    assert_eq!(row(&report["tables"], "table", "archive")["rows"], 2, "{report}");
+    assert_eq!(report["key_destroyed"], false);
+    let all_the_same = shell.run(&format!("{erase} --despite-findings")).await;
+    let report: Value = serde_json::from_str(&all_the_same.data()).unwrap();
+    assert_eq!(report["key_destroyed"], true, "{report}");
+    assert!(all_the_same.talk().contains(place), "{}", all_the_same.talk());
+    log.pool().close().await;
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -126,17 +126,7 @@ impl Stage {
     }
 
     pub fn context(&self) -> CommandContext {
-        let command_id = format!("test:{:032x}", self.commands.ids.next());
-        CommandContext {
-            body_hash: [0; 32],
-            correlation_id: command_id.clone(),
-            command_id,
-            actor: "test".to_owned(),
-            organisation_id: None,
-            causation_id: None,
-            traceparent: None,
-            origin: None,
-        }
+        context(&format!("test:{:032x}", self.commands.ids.next()))
     }
 
     /// A SKU at 3.60 USD per hour, and a node that is ready.
@@ -192,6 +182,20 @@ impl Stage {
         }
         self.commands.executor.log().pool().close().await;
         drop(self.directory);
+    }
+}
+
+/// Of a command of nobody's.
+pub fn context(command_id: &str) -> CommandContext {
+    CommandContext {
+        command_id: command_id.to_owned(),
+        body_hash: [0; 32],
+        actor: "test".to_owned(),
+        organisation_id: None,
+        correlation_id: command_id.to_owned(),
+        causation_id: None,
+        traceparent: None,
+        origin: None,
     }
 }
 

@@ -94,11 +94,11 @@ pub async fn erase(
         begin(commands, context, &wish, &key).await?;
     }
     let mended = mend(log.pool(), &subject, &known).await?;
-    let mut looked = scan(owner, &subject, &known.canaries).await?;
+    let mut looked = scan(owner, &subject, &known.canaries).await?.with_archived(known.archived);
     let stop = looked.found_rows() > 0 && !wish.despite_findings && key.destroyed_at.is_none();
     if !stop && !before {
         destroy(port, &subject).await?;
-        looked = scan(owner, &subject, &known.canaries).await?;
+        looked = scan(owner, &subject, &known.canaries).await?.with_archived(known.archived);
         complete(commands, context, (&subject, &looked)).await?;
     }
     let (key_id, key_destroyed) = (key.key_id, !stop);

@@ -53,10 +53,10 @@ impl Canaries {
             Text::PublicKey => text.split(' ').nth(1).unwrap_or(text),
             _ => text,
         };
-        if text.is_empty() || text == ERASED || is_sealed(text) {
+        if !is_readable(text) {
             return;
         }
-        let strong = text.chars().count() >= STRONG_LEN && text.parse::<IpAddr>().is_err();
+        let strong = text.chars().count() >= STRONG_LEN && !is_address(text);
         if strong {
             self.strong.insert(text.to_owned());
         } else {
@@ -75,6 +75,29 @@ pub struct Known {
     pub provider_ids: Vec<String>,
     /// Its personal texts.
     pub canaries: Canaries,
+    /// What of it lies in the archive.
+    pub archived: Archived,
+}
+
+/// Events of a subject that the archive holds and no table does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Archived {
+    /// How many.
+    pub events: i64,
+    /// In how many of them a personal text can be read without a key.
+    pub readable: i64,
+    /// The position of the first of these.
+    pub first: Option<i64>,
+}
+
+impl Archived {
+    fn add(&mut self, stone: &Stone, readable: bool) {
+        self.events += i64::from(stone.segment.is_some());
+        if stone.segment.is_some() && readable {
+            self.readable += 1;
+            self.first = Some(self.first.map_or(stone.position, |first| first.min(stone.position)));
+        }
+    }
 }
 
 /// Reads everything that the log knows of a subject.
@@ -83,33 +106,55 @@ pub struct Known {
 /// When the log or the keys cannot be read.
 pub async fn known(
     log: &impl LogSource,
-    personal: &Personal,
+    personal_keys: &Personal,
     subject: &Subject,
 ) -> Result<Known, ReplayError> {
     let mut reading = stones::reading(log).await?;
     let mut known = Known::default();
+    let mut origins = origins(&mut reading, subject).await?;
     for stone in own_events(&mut reading, subject).await? {
-        let mut payload = stone.payload.clone();
-        open(personal, &mut payload).await?;
         let text_at = fold::find(&stone.aggregate_type).map(|found| found.text);
-        for_each(&mut payload, &mut |path, text| match text_at.and_then(|text| text(path)) {
+        let personal = |path: &str| text_at.and_then(|text| text(path));
+        let mut payload = stone.payload.clone();
+        let mut readable = false;
+        for_each(&mut payload, &mut |path, text| {
+            readable |= is_readable(text) && personal(path).is_some_and(Text::is_personal);
+        });
+        open(personal_keys, &mut payload).await?;
+        for_each(&mut payload, &mut |path, text| match personal(path) {
             Some(kind) if kind.is_personal() => known.canaries.add(path, kind, text),
             Some(Text::ProviderId) => known.provider_ids.push(text.clone()),
             _ => {}
         });
+        if stone.metadata["organisation_id"] == subject.id()
+            && let Some(origin) = stone.metadata["origin"].as_str()
+        {
+            readable |= is_address(origin);
+            origins.insert(origin.to_owned());
+        }
+        known.archived.add(&stone, readable);
         let stream = (stone.aggregate_type, stone.aggregate_id);
         if known.streams.last() != Some(&stream) {
             known.streams.push(stream);
         }
     }
-    for origin in origins(&mut reading, subject).await? {
+    for origin in origins {
         let mut origin = Value::String(origin);
-        open(personal, &mut origin).await?;
-        if let Some(text) = origin.as_str().filter(|text| text.parse::<IpAddr>().is_ok()) {
+        open(personal_keys, &mut origin).await?;
+        if let Some(text) = origin.as_str().filter(|text| is_address(text)) {
             known.canaries.add("origin", Text::Address, text);
         }
     }
     Ok(known)
+}
+
+/// Whether a text says something to who has no key.
+fn is_readable(text: &str) -> bool {
+    !text.is_empty() && text != ERASED && !is_sealed(text)
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
 }
 
 async fn open(personal: &Personal, value: &mut Value) -> Result<(), ReplayError> {
@@ -146,15 +191,15 @@ pub(super) async fn own_events(
     Ok(own)
 }
 
-/// From where the subject's requests came.
+/// From where the subject's requests came, by events that no archive holds.
 async fn origins(
     reading: &mut PgConnection,
     subject: &Subject,
-) -> Result<Vec<String>, ReplayError> {
+) -> Result<BTreeSet<String>, ReplayError> {
     let origins = sqlx::query_scalar!(
         r#"SELECT DISTINCT metadata ->> 'origin' AS "origin!" FROM events
            WHERE metadata ->> 'organisation_id' = $1 AND metadata ->> 'origin' IS NOT NULL"#,
         subject.id()
     );
-    Ok(origins.fetch_all(reading).await?)
+    Ok(origins.fetch_all(reading).await?.into_iter().collect())
 }

@@ -18,7 +18,7 @@ mod texts;
 
 pub use erase::{EraseError, Erased, Wish, erase};
 pub use export::{Export, ExportedEvent, export};
-pub use known::{Canaries, Known, known};
+pub use known::{Archived, Canaries, Known, known};
 pub use mend::{Mended, mend};
 pub use scan::{Found, Scan, ScannedTable, scan};
 pub(crate) use seal::Sealed;

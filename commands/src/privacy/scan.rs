@@ -5,7 +5,7 @@ use cairn_core::Subject;
 use serde::Serialize;
 use sqlx::{PgConnection, Row as _};
 
-use super::known::Canaries;
+use super::known::{Archived, Canaries};
 
 /// One table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,7 +29,7 @@ pub struct Found {
     pub column: String,
     /// In how many rows.
     pub rows: i64,
-    /// Where the first of them lies (`ctid`).
+    /// Where the first of them lies: `ctid`, or a position of the log.
     pub first: String,
 }
 
@@ -55,6 +55,24 @@ impl Scan {
     #[must_use]
     pub fn found_rows(&self) -> u64 {
         sum(self.tables.iter().map(|table| table.found))
+    }
+}
+
+impl Scan {
+    /// The same with what the archive holds: nothing of it is in a table.
+    #[must_use]
+    pub(super) fn with_archived(mut self, archived: Archived) -> Self {
+        let Archived { events: rows, readable: found, first } = archived;
+        if rows > 0 {
+            let table = "archive".to_owned();
+            self.tables.push(ScannedTable { table, rows, found, of_others: 0 });
+        }
+        if let Some(first) = first {
+            let (table, column) = ("archive".to_owned(), "payload".to_owned());
+            let first = format!("position {first}");
+            self.found.push(Found { table, column, rows: found, first });
+        }
+        self
     }
 }
 
