@@ -81,8 +81,8 @@ fn golden() -> Vec<Recorded> {
             sequence: 1,
             event_type: event_type.to_owned(),
             event_version: version.parse().unwrap(),
-            payload: serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap(),
-            metadata: Metadata { correlation_id: "req_1".to_owned(), ..Metadata::default() },
+            payload: fs::read_to_string(&path).unwrap().into(),
+            metadata: Metadata { correlation_id: "req_1".to_owned(), ..Metadata::default() }.into(),
             fault: None,
         });
     }

@@ -10,13 +10,13 @@ use cairn_operations::Intervention;
 use cairn_payments::{Payment, Refund};
 
 /// Whether an event is what its type and version say. Of a type of aggregate that this program does not know nothing can be said, and no
-/// view reads it.
+/// view reads it. What was read is kept with the event.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
     fn of<A: Decider>(event: &Recorded) -> Result<(), LogError> {
-        event.decode::<A::Event>().map(drop)
+        event.decoded::<A::Event>().map(drop)
     }
     match event.aggregate_type.as_str() {
         Allocation::TYPE => of::<Allocation>(event),

@@ -1,10 +1,11 @@
 //! `cairn projections`: read models.
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use cairn_projections::engine::{NewAction, Preflight, Skip, Unreadable};
-use cairn_projections::{EngineError, Rebuild, RebuildProgress, TableComparison};
-use indicatif::{ProgressBar, ProgressStyle};
+use cairn_projections::{EngineError, Rebuild, RebuildProgress, Rebuilt, TableComparison};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{CliError, Exit};
@@ -156,12 +157,15 @@ fn names(parts: &SessionParts, name: Option<String>) -> Vec<String> {
     name.map_or_else(all, |name| vec![name])
 }
 
+const COLUMNS: [&str; 7] =
+    ["name", "version", "position", "resumed_from", "rows", "differing", "parked"];
+
 async fn rebuild(parts: &SessionParts, args: RebuildArgs, output: Output) -> Result<(), CliError> {
     let (token, stops) = (CancellationToken::new(), Stops::new()?);
     let ended = token.clone();
     let waiting = stop_on_signal(stops, token.clone());
     let work = async {
-        let done = rebuild_each(parts, args, token, output).await;
+        let done = rebuild_some(parts, args, token, output).await;
         ended.cancel();
         done
     };
@@ -176,34 +180,89 @@ async fn stop_on_signal(mut stops: Stops, token: CancellationToken) {
     }
 }
 
-async fn rebuild_each(
+/// Connections that all views of one reading of the log take together.
+const CONNECTIONS: usize = 32;
+/// Rows that they hold in memory together.
+const ROWS: usize = 200_000;
+
+async fn rebuild_some(
     parts: &SessionParts,
     args: RebuildArgs,
     token: CancellationToken,
     output: Output,
 ) -> Result<(), CliError> {
-    let mut rebuilt = vec![];
-    for name in names(parts, args.name) {
-        let options = Rebuild {
-            workers: usize::from(args.workers),
-            events_per_second_max: args.rate.map(NonZeroU32::get),
-            dry_run: args.dry_run,
-            anew: args.restart,
-            keep: args.keep,
-            strict: args.strict,
-            preflight: Arc::new(move |found: &Preflight| say_unreadable(found, output)),
-            token: token.clone(),
-            progress: progress(&name, output),
-            ..Rebuild::default()
-        };
-        let done = parts.projector.rebuild(&name, &options).await?;
-        if done.swapped {
-            record(parts, ("rebuild", &name), None, &done).await?;
-        }
-        rebuilt.push(done);
+    let mut names = args.names.clone();
+    if args.all {
+        names.extend(parts.projector.names().into_iter().map(str::to_owned));
     }
-    let columns = ["name", "version", "position", "resumed_from", "rows", "differing", "parked"];
-    output.rows(&rebuilt, &columns)?;
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    // A view has a connection for each worker, and one that holds its lock.
+    let together = (CONNECTIONS / (usize::from(args.workers) + 1)).clamp(1, names.len().max(1));
+    let bars = MultiProgress::new();
+    let (mut rebuilt, mut failed): (Vec<Rebuilt>, Option<CliError>) = (vec![], None);
+    for names in names.chunks(together) {
+        let views = names.iter().map(|name| {
+            let options = options((&args, together), (name, &bars), &token, output);
+            (name.clone(), options)
+        });
+        let done = parts.projector.rebuild_all(views.collect()).await;
+        for (name, done) in names.iter().zip(done) {
+            match done {
+                Ok(done) => {
+                    if done.swapped {
+                        record(parts, ("rebuild", name), None, &done).await?;
+                    }
+                    rebuilt.push(done);
+                }
+                Err(error) => {
+                    let error = CliError::from(error);
+                    if seen.len() > 1 {
+                        output.say(&format!("{name}: {error}"));
+                    }
+                    failed = failed.or(Some(error));
+                }
+            }
+        }
+    }
+    finish(&rebuilt, failed, &args, output)
+}
+
+fn options(
+    (args, together): (&RebuildArgs, usize),
+    (name, bars): (&str, &MultiProgress),
+    token: &CancellationToken,
+    output: Output,
+) -> Rebuild {
+    let default = Rebuild::default();
+    Rebuild {
+        workers: usize::from(args.workers),
+        rows_max: default.rows_max.min(ROWS / together),
+        events_per_second_max: args.rate.map(NonZeroU32::get),
+        dry_run: args.dry_run,
+        anew: args.restart,
+        keep: args.keep,
+        strict: args.strict,
+        preflight: Arc::new(move |found: &Preflight| say_unreadable(found, output)),
+        token: token.clone(),
+        progress: progress(name, bars, output),
+        ..default
+    }
+}
+
+fn finish(
+    rebuilt: &[Rebuilt],
+    failed: Option<CliError>,
+    args: &RebuildArgs,
+    output: Output,
+) -> Result<(), CliError> {
+    if let Some(error) = failed {
+        if !rebuilt.is_empty() {
+            output.rows(rebuilt, &COLUMNS)?;
+        }
+        return Err(error);
+    }
+    output.rows(rebuilt, &COLUMNS)?;
     if args.dry_run && rebuilt.iter().any(|rebuilt| rebuilt.differing > 0) {
         let tables = rebuilt.iter().flat_map(|rebuilt| &rebuilt.tables);
         tables.filter(|table| table.differing > 0).for_each(|table| say_differences(table, output));
@@ -213,7 +272,7 @@ async fn rebuild_each(
     Ok(())
 }
 
-/// What does not decode, before anything is folded.
+/// What does not decode, before the first of it is folded.
 fn say_unreadable(found: &Preflight, output: Output) {
     for Unreadable { projection, position, event_type, key, error } in &found.events {
         output.say(&format!(
@@ -232,12 +291,16 @@ fn say_differences(table: &TableComparison, output: Output) {
 }
 
 /// A bar for people, and nothing for machines.
-fn progress(name: &str, output: Output) -> Arc<dyn Fn(RebuildProgress) + Send + Sync> {
+fn progress(
+    name: &str,
+    bars: &MultiProgress,
+    output: Output,
+) -> Arc<dyn Fn(RebuildProgress) + Send + Sync> {
     if !output.shows_progress() {
         return Arc::new(|_| ());
     }
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
-    let bar = ProgressBar::new(0);
+    let bar = bars.add(ProgressBar::new(0));
     let bar = if let Ok(style) = style { bar.with_style(style) } else { bar };
     let name = name.to_owned();
     Arc::new(move |at: RebuildProgress| {

@@ -14,7 +14,7 @@ use super::args::reason;
 pub enum ProjectionsCommand {
     /// Where each stands.
     Status,
-    /// Builds one anew from the log, beside the old one, and swaps.
+    /// Builds some anew from the log, beside the old ones, and swaps.
     Rebuild(RebuildArgs),
     /// Goes back to the rows that the last rebuild replaced, while they are kept.
     Rollback {
@@ -83,10 +83,10 @@ pub enum ParkedCommand {
 /// `projections rebuild`
 #[derive(Debug, Args)]
 pub struct RebuildArgs {
-    /// Its name.
+    /// Their names. The log is read once for all of them.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
-    pub name: Option<String>,
-    /// Every view, one after the other.
+    pub names: Vec<String>,
+    /// Every view.
     #[arg(long)]
     pub all: bool,
     /// Connections that fold beside each other, where a view can be split by key.

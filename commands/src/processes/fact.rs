@@ -53,7 +53,7 @@ impl Occurrence {
         Ok(Self {
             position: recorded.position,
             stream: recorded.aggregate_id.clone(),
-            metadata: recorded.metadata.clone(),
+            metadata: Metadata::clone(&recorded.metadata),
             fact,
         })
     }

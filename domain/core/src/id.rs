@@ -2,9 +2,24 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::wire;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// What each byte is worth as a digit; 32 and above is none.
+const DIGITS: [u8; 256] = digits();
+/// Digits of an id.
+const LENGTH: usize = 26;
+
+const fn digits() -> [u8; 256] {
+    let (mut digits, mut at) = ([u8::MAX; 256], 0_u8);
+    while (at as usize) < ALPHABET.len() {
+        digits[ALPHABET[at as usize] as usize] = at;
+        at += 1;
+    }
+    digits
+}
 
 /// The text is not an id of the kind asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,21 +33,21 @@ pub struct IdError {
 
 /// 128 bits as 26 characters of Crockford base 32, the form of a ULID.
 fn encode(bits: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use fmt::Write as _;
-    for place in (0..26).rev() {
+    let mut text = [0; LENGTH];
+    for (place, byte) in text.iter_mut().rev().enumerate() {
         let digit = usize::try_from((bits >> (place * 5)) & 31).unwrap_or_default();
-        f.write_char(char::from(ALPHABET[digit]))?;
+        *byte = ALPHABET[digit];
     }
-    Ok(())
+    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
 }
 
 fn decode(text: &str) -> Option<u128> {
-    if text.len() != 26 || text.as_bytes()[0] > b'7' {
+    if text.len() != LENGTH || text.as_bytes()[0] > b'7' {
         return None;
     }
     text.bytes().try_fold(0_u128, |bits, byte| {
-        let digit = ALPHABET.iter().position(|&c| c == byte)?;
-        Some((bits << 5) | u128::try_from(digit).ok()?)
+        let digit = DIGITS[usize::from(byte)];
+        (digit < 32).then(|| (bits << 5) | u128::from(digit))
     })
 }
 
@@ -90,7 +105,7 @@ macro_rules! ids {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+                wire::parsed(deserializer)
             }
         }
     )+

@@ -13,6 +13,7 @@ pub mod testing;
 pub mod texts;
 pub mod time;
 pub mod upcast;
+mod wire;
 
 pub use books::{BookEntry, HoldChange, JournalTransaction, Posting};
 pub use cqrs_es::DomainEvent;

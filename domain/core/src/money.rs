@@ -2,7 +2,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::wire;
 
 /// 10⁻⁹ of a currency's unit. 9,223,372,036 units fit.
 pub type Nanos = i64;
@@ -146,7 +148,7 @@ impl Serialize for Money {
 
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        wire::parsed(deserializer)
     }
 }
 

@@ -5,9 +5,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::OrganisationId;
+use crate::{OrganisationId, wire};
 
 /// Stands where a text was that nobody can open any more.
 pub const ERASED: &str = "erased";
@@ -70,7 +70,7 @@ impl Serialize for Subject {
 
 impl<'de> Deserialize<'de> for Subject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        wire::parsed(deserializer)
     }
 }
 

@@ -42,27 +42,58 @@ pub trait StoredEvent: DomainEvent {
     /// # Errors
     /// [`Unreadable`].
     fn from_stored(event_type: &str, version: u32, payload: &Value) -> Result<Self, Unreadable> {
-        let malformed = |error: serde_json::Error| Unreadable::Malformed(error.to_string());
-        let known = Self::CURRENT.iter().find(|(name, _)| *name == event_type);
-        let &(_, known) = known.ok_or_else(|| {
-            Unreadable::Malformed(format!("{event_type} is not an event of this aggregate"))
-        })?;
-        if version > known {
-            return Err(Unreadable::Newer { known });
+        if is_current::<Self>(event_type, version)? {
+            Self::deserialize(payload).map_err(malformed)
+        } else {
+            upcast(event_type, version, payload.clone())
         }
-        if version == known {
-            return Self::deserialize(payload).map_err(malformed);
-        }
-        let mut payload = payload.clone();
-        for from in version..known {
-            let step = |step: &&Upcast| step.event_type == event_type && step.from == from;
-            let step = Self::UPCASTS.iter().find(step).ok_or_else(|| {
-                Unreadable::Malformed(format!("{event_type} never had a version {from}"))
-            })?;
-            payload = (step.to_next)(payload);
-        }
-        Self::deserialize(payload).map_err(malformed)
     }
+
+    /// The same from its text. One of the current version, as nearly all are, is read straight into its type.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    fn from_text(event_type: &str, version: u32, payload: &str) -> Result<Self, Unreadable> {
+        if is_current::<Self>(event_type, version)? {
+            serde_json::from_str(payload).map_err(malformed)
+        } else {
+            upcast(event_type, version, serde_json::from_str(payload).map_err(malformed)?)
+        }
+    }
+}
+
+fn malformed(error: serde_json::Error) -> Unreadable {
+    Unreadable::Malformed(error.to_string())
+}
+
+/// The version of an event that this code writes.
+fn known<E: StoredEvent>(event_type: &str) -> Result<u32, Unreadable> {
+    let known = E::CURRENT.iter().find(|(name, _)| *name == event_type);
+    let known = known.map(|(_, version)| *version);
+    known.ok_or_else(|| {
+        Unreadable::Malformed(format!("{event_type} is not an event of this aggregate"))
+    })
+}
+
+/// Whether it is of that version, and not of an older one.
+fn is_current<E: StoredEvent>(event_type: &str, version: u32) -> Result<bool, Unreadable> {
+    let known = known::<E>(event_type)?;
+    if version > known { Err(Unreadable::Newer { known }) } else { Ok(version == known) }
+}
+
+fn upcast<E: StoredEvent>(
+    event_type: &str,
+    version: u32,
+    mut payload: Value,
+) -> Result<E, Unreadable> {
+    for from in version..known::<E>(event_type)? {
+        let step = |step: &&Upcast| step.event_type == event_type && step.from == from;
+        let step = E::UPCASTS.iter().find(step).ok_or_else(|| {
+            Unreadable::Malformed(format!("{event_type} never had a version {from}"))
+        })?;
+        payload = (step.to_next)(payload);
+    }
+    E::deserialize(payload).map_err(malformed)
 }
 
 /// Every version from 1 to the current one has exactly one step, and there is no other step. `domain_event!` evaluates it while

@@ -1,7 +1,6 @@
 //! Loads streams in groups: whatever is asked for while a read is under way is read together next, in one round trip.
 use std::time::{Duration, Instant};
 
-use sqlx::types::JsonValue;
 use sqlx::types::time::OffsetDateTime;
 use sqlx::{PgPool, pool};
 use tokio::sync::{mpsc, oneshot};
@@ -90,8 +89,8 @@ async fn load(session: &mut Session, wanted: &[Wanted]) -> Result<Vec<Vec<Row>>,
     let mut connection = session.connect().await?;
     let answer = sqlx::query!(
         r#"SELECT w.n AS "n!", e.position, e.recorded_at, e.aggregate_type, e.aggregate_id, e.sequence,
-                  e.event_type, e.event_version, e.payload AS "payload: JsonValue",
-                  e.metadata AS "metadata: JsonValue", e.segment
+                  e.event_type, e.event_version, e.payload::text AS "payload!",
+                  e.metadata::text AS "metadata!", e.segment
            FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
                     WITH ORDINALITY AS w (aggregate_type, aggregate_id, after, most, n)
            CROSS JOIN LATERAL (

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_core::Timestamp;
+use serde::de::IgnoredAny;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::types::JsonValue;
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -13,8 +14,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::appender::Appender;
 use crate::bulk::{Archive, Bulk, BulkyRow};
 use crate::loader::{Loader, Wanted};
-use crate::types::{AppendRequest, Appended, Metadata, Outcome, Recorded, StoredOutcome};
-use crate::{LogError, listener, pool};
+use crate::reader::Reader;
+use crate::types::{AppendRequest, Appended, Outcome, Recorded, StoredOutcome};
+use crate::{LogError, Told, listener, pool};
 
 /// A handle on the log; clones share one appender task. The task ends when the last clone is gone and its queue is empty.
 #[derive(Debug, Clone)]
@@ -198,8 +200,14 @@ impl EventLog {
         self.whole(self.inner.loader.load(wanted).await?).await
     }
 
+    /// A reader of long stretches, with a connection of its own.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.clone(), self.inner.limit)
+    }
+
     /// Events from rows, with the bulk of those that were archived.
-    async fn whole(&self, mut rows: Vec<Row>) -> Result<Vec<Recorded>, LogError> {
+    pub(crate) async fn whole(&self, mut rows: Vec<Row>) -> Result<Vec<Recorded>, LogError> {
         self.inner.bulk.make_whole(&mut rows).await?;
         rows.into_iter().map(Recorded::try_from).collect()
     }
@@ -212,7 +220,7 @@ impl EventLog {
         let rows = self.ask(sqlx::query_as!(
             Row,
             r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue", segment
+                      payload::text AS "payload!", metadata::text AS "metadata!", segment
                FROM events WHERE position > $1 ORDER BY position LIMIT $2"#,
             after_position,
             limit
@@ -288,7 +296,7 @@ async fn read_types(
     sqlx::query_as!(
         Row,
         r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                      payload AS "payload: JsonValue", metadata AS "metadata: JsonValue", segment
+                      payload::text AS "payload!", metadata::text AS "metadata!", segment
                FROM events WHERE position > $1 AND position <= $2 AND ($3::text[] IS NULL OR event_type = ANY ($3))
                ORDER BY position"#,
         after_position,
@@ -309,8 +317,8 @@ pub(crate) struct Row {
     pub(crate) sequence: i64,
     pub(crate) event_type: String,
     pub(crate) event_version: String,
-    pub(crate) payload: JsonValue,
-    pub(crate) metadata: JsonValue,
+    pub(crate) payload: String,
+    pub(crate) metadata: String,
     pub(crate) segment: Option<i64>,
 }
 
@@ -320,8 +328,10 @@ impl BulkyRow for Row {
     }
 
     fn refill(&mut self, payload: &str, metadata: &str) -> Result<(), serde_json::Error> {
-        self.payload = serde_json::from_str(payload)?;
-        self.metadata = serde_json::from_str(metadata)?;
+        for text in [payload, metadata] {
+            serde_json::from_str::<IgnoredAny>(text)?;
+        }
+        (self.payload, self.metadata) = (payload.to_owned(), metadata.to_owned());
         Ok(())
     }
 }
@@ -338,12 +348,12 @@ impl TryFrom<Row> for Recorded {
             fault = Some(format!("event version '{}'", row.event_version));
             0
         });
-        let metadata = serde_json::from_value(row.metadata).unwrap_or_else(|error| {
-            fault = Some(format!("metadata: {error}"));
-            Metadata::default()
-        });
         let micros = row.recorded_at.unix_timestamp_nanos() / 1_000;
         let micros = i64::try_from(micros).map_err(|_| corrupt("recorded_at".to_owned()))?;
+        let (metadata, wrong) = Told::checked(row.metadata);
+        if let Some(error) = wrong {
+            fault = Some(format!("metadata: {error}"));
+        }
         Ok(Self {
             position: row.position,
             recorded_at: Timestamp::from_micros(micros),
@@ -352,7 +362,7 @@ impl TryFrom<Row> for Recorded {
             sequence: row.sequence,
             event_type: row.event_type,
             event_version,
-            payload: row.payload,
+            payload: row.payload.into(),
             metadata,
             fault,
         })

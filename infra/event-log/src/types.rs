@@ -1,9 +1,11 @@
 //! What goes into the log and what comes out of it.
+use std::sync::Arc;
+
 use cairn_core::upcast::Unreadable;
 use cairn_core::{BookEntry, DomainEvent, StoredEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::LogError;
+use crate::{LogError, Payload, Told};
 
 /// Who caused an event, and by what. Serialised as a flat map of strings, which is what postgres-es reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,9 +48,9 @@ pub struct Recorded {
     /// Integer version of the wire name's payload.
     pub event_version: u32,
     /// The fact itself.
-    pub payload: serde_json::Value,
+    pub payload: Payload,
     /// Who caused it, and by what; empty when that cannot be read.
-    pub metadata: Metadata,
+    pub metadata: Told,
     /// What is wrong with its metadata or version, when something is: then it does not decode.
     pub fault: Option<String>,
 }
@@ -67,17 +69,32 @@ impl Recorded {
     ///
     /// # Errors
     /// [`LogError::Newer`] when a newer version wrote it; [`LogError::Corrupt`] when it is not one of `E`, or not [sound](Self::check).
-    pub fn decode<E: StoredEvent>(&self) -> Result<E, LogError> {
+    pub fn decode<E: StoredEvent + 'static>(&self) -> Result<E, LogError> {
         self.check()?;
+        if let Some(known) = self.payload.known::<E>() {
+            return Ok(E::clone(&known));
+        }
         let (position, version) = (self.position, self.event_version);
         let event_type = self.event_type.clone();
-        let event = E::from_stored(&self.event_type, version, &self.payload);
+        let event = E::from_text(&self.event_type, version, self.payload.text());
         event.map_err(|unreadable| match unreadable {
             Unreadable::Newer { known } => LogError::Newer { position, event_type, version, known },
             Unreadable::Malformed(why) => LogError::Corrupt(format!(
                 "position {position}: {event_type} version {version} does not decode: {why}"
             )),
         })
+    }
+
+    /// The same, kept with the event for all who read it after: several views of one log decode it once.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decoded<E: StoredEvent + 'static>(&self) -> Result<Arc<E>, LogError> {
+        self.check()?;
+        match self.payload.known::<E>() {
+            Some(known) => Ok(known),
+            None => Ok(self.payload.keep(self.decode::<E>()?)),
+        }
     }
 }
 

@@ -194,7 +194,7 @@ async fn killing_the_whole_database_under_load_loses_no_acknowledged_command() {
         let head = last.position;
         for (event, expected) in read.into_iter().zip(checkpoint + 1..) {
             assert_eq!(event.position, expected, "a gap");
-            let before = written.insert(event.metadata.command_id, event.position);
+            let before = written.insert(event.metadata.command_id.clone(), event.position);
             assert_eq!(before, None, "a command took effect twice");
         }
         checkpoint = head;

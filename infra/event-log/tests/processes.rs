@@ -117,7 +117,7 @@ async fn tail(log: &EventLog, until: impl Fn() -> Option<i64>) -> Vec<(i64, Stri
         }
         for (event, expected) in read.into_iter().zip(checkpoint + 1..) {
             assert_eq!(event.position, expected, "a gap or a step back");
-            seen.push((event.position, event.metadata.command_id));
+            seen.push((event.position, event.metadata.command_id.clone()));
         }
     }
 }

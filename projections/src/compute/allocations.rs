@@ -8,6 +8,7 @@ use cairn_core::{AllocationId, HoldId};
 use cairn_event_log::Recorded;
 use cairn_fleet::NodeEvent;
 use cairn_ledger::WalletEvent;
+use serde::Deserialize;
 
 use super::allocations_change::{AllocationRow, apply, requested_row};
 pub use super::allocations_query::{Allocation, Filter, get, list};
@@ -47,28 +48,30 @@ impl Projection for Allocations {
 
     /// A charge is about its allocation, so it waits when that allocation's events are parked.
     fn key(&self, event: &Recorded) -> String {
-        let hold = event.payload.get("hold_id").and_then(|id| id.as_str()).map(str::parse);
-        match hold {
-            Some(Ok(hold_id)) if CHARGES.contains(&event.event_type.as_str()) => {
-                format!("allocation/{}", allocation_of(hold_id))
-            }
-            _ => format!("{}/{}", event.aggregate_type, event.aggregate_id),
+        #[derive(Deserialize)]
+        struct Charge {
+            hold_id: HoldId,
+        }
+        let charges = CHARGES.contains(&event.event_type.as_str());
+        match charges.then(|| event.payload.read::<Charge>()) {
+            Some(Ok(Charge { hold_id })) => format!("allocation/{}", allocation_of(hold_id)),
+            Some(Err(_)) | None => format!("{}/{}", event.aggregate_type, event.aggregate_id),
         }
     }
 
     async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         match event.aggregate_type.as_str() {
-            "wallet" => charge(changes, event.decode()?),
+            "wallet" => charge(changes, &*event.decoded()?),
             "node" => keep_address(changes, &event.aggregate_id, event.decode()?),
-            _ => match event.decode()? {
-                requested @ AllocationEvent::Requested { .. } => {
-                    changes.insert(requested_row(requested, event.position)?);
-                }
-                other => {
+            _ => {
+                let happened = event.decoded()?;
+                if let AllocationEvent::Requested { .. } = *happened {
+                    changes.insert(requested_row(&happened, event.position)?);
+                } else {
                     let key = (event.aggregate_id.clone(),);
-                    changes.change(key, move |row: &mut AllocationRow| apply(row, other));
+                    changes.change(key, move |row: &mut AllocationRow| apply(row, &happened));
                 }
-            },
+            }
         }
         Ok(())
     }
@@ -84,8 +87,8 @@ row! {
 }
 
 /// A charge whose allocation is not known here changes nothing.
-fn charge(changes: &mut Changes, event: WalletEvent) {
-    let (hold_id, total, seconds, owed) = match event {
+fn charge(changes: &mut Changes, event: &WalletEvent) {
+    let (hold_id, total, seconds, owed) = match *event {
         WalletEvent::UsageCaptured { hold_id, total_nanos, seconds, .. } => {
             (hold_id, total_nanos, seconds, 0)
         }

@@ -46,7 +46,7 @@ row! {
     }
 }
 
-pub(super) fn apply(row: &mut AllocationRow, event: AllocationEvent) -> Result<(), ProjectError> {
+pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<(), ProjectError> {
     use AllocationEvent as E;
     match event {
         E::Requested { .. } => row.status = "requested".into(),
@@ -58,32 +58,32 @@ pub(super) fn apply(row: &mut AllocationRow, event: AllocationEvent) -> Result<(
         }
         E::Rejected { code, message, at } => {
             row.status = "rejected".into();
-            (row.failure_code, row.failure_message) = (Some(code), Some(message));
-            row.ended_at = Some(At(at));
+            (row.failure_code, row.failure_message) = (Some(code.clone()), Some(message.clone()));
+            row.ended_at = Some(At(*at));
         }
         E::ProvisioningStarted { login, .. } => {
             row.status = "provisioning".into();
-            row.login = Some(login);
+            row.login = Some(login.clone());
         }
         E::StepCompleted { step, .. } => row.steps_done.push(step.name().to_owned()),
         E::ProvisioningFailed { step, code, message, .. } => {
             row.status = "compensating".into();
             row.failed_step = Some(step.name().into());
-            (row.failure_code, row.failure_message) = (Some(code), Some(message));
+            (row.failure_code, row.failure_message) = (Some(code.clone()), Some(message.clone()));
         }
         E::Activated { proof, at } => {
             row.status = "active".into();
-            (row.proof, row.activated_at) = (Some(proof), Some(At(at)));
+            (row.proof, row.activated_at) = (Some(proof.clone()), Some(At(*at)));
         }
         E::Failed { at } => {
             row.status = "failed".into();
-            (row.ended_at, row.needs_operator) = (Some(At(at)), false);
+            (row.ended_at, row.needs_operator) = (Some(At(*at)), false);
         }
-        E::Metered { unproven_seconds, .. } => row.unproven_seconds = unproven_seconds,
+        E::Metered { unproven_seconds, .. } => row.unproven_seconds = *unproven_seconds,
         E::ReleaseRequested { reason, at } => {
             row.status = "releasing".into();
-            row.release_reason = Some(wire_name(&reason)?);
-            row.release_requested_at = Some(At(at));
+            row.release_reason = Some(wire_name(reason)?);
+            row.release_requested_at = Some(At(*at));
         }
         E::TeardownVerified { .. } => {
             row.status = "settling".into();
@@ -91,8 +91,8 @@ pub(super) fn apply(row: &mut AllocationRow, event: AllocationEvent) -> Result<(
         }
         E::Released { active_seconds, charged_nanos, at } => {
             row.status = "released".into();
-            (row.active_seconds, row.charged_nanos) = (Some(active_seconds), charged_nanos);
-            row.ended_at = Some(At(at));
+            (row.active_seconds, row.charged_nanos) = (Some(*active_seconds), *charged_nanos);
+            row.ended_at = Some(At(*at));
         }
         E::NeedsOperator { .. } => row.needs_operator = true,
     }
@@ -101,7 +101,7 @@ pub(super) fn apply(row: &mut AllocationRow, event: AllocationEvent) -> Result<(
 
 /// The first event makes the row.
 pub(super) fn requested_row(
-    event: AllocationEvent,
+    event: &AllocationEvent,
     position: i64,
 ) -> Result<AllocationRow, ProjectError> {
     let AllocationEvent::Requested {
@@ -117,13 +117,13 @@ pub(super) fn requested_row(
     else {
         return Err(ProjectError::Inconsistent("no request".to_owned()));
     };
-    let amounts = Amounts::from(resources);
+    let amounts = Amounts::from(*resources);
     Ok(AllocationRow {
         allocation_id: allocation_id.to_string(),
         position,
         organisation_id: organisation_id.to_string(),
         status: "requested".into(),
-        sku_id,
+        sku_id: sku_id.clone(),
         cpu_millis: amounts.cpu_millis,
         memory_bytes: amounts.memory_bytes,
         disk_bytes: amounts.disk_bytes,
@@ -131,9 +131,9 @@ pub(super) fn requested_row(
         price_version: i64::from(price.version),
         currency: price.currency.code().into(),
         nanos_per_hour: price.nanos_per_hour,
-        ssh_public_key,
+        ssh_public_key: ssh_public_key.clone(),
         wanted_node_id: node_id.map(|id| id.to_string()),
-        requested_at: At(at),
+        requested_at: At(*at),
         ..AllocationRow::default()
     })
 }

@@ -54,12 +54,12 @@ impl Projection for Timeline {
     }
 
     async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
-        let decoded: AllocationEvent = event.decode()?;
-        let owner = match &decoded {
+        let happened = event.decoded()?;
+        let owner = match &*happened {
             AllocationEvent::Requested { organisation_id, .. } => Some(organisation_id.to_string()),
             _ => None,
         };
-        let Some(told) = tell(decoded)? else { return Ok(()) };
+        let Some(told) = tell(&happened)? else { return Ok(()) };
         let row = EntryRow {
             position: event.position,
             allocation_id: event.aggregate_id.clone(),
@@ -100,26 +100,26 @@ struct Told {
 }
 
 /// What a customer reads of it. The meter's ticks are no news.
-fn tell(event: AllocationEvent) -> Result<Option<Told>, ProjectError> {
+fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
     use AllocationEvent as E;
     let (step, detail, at) = match event {
-        E::Requested { sku_id, at, .. } => (None, Some(sku_id), at),
+        E::Requested { sku_id, at, .. } => (None, Some(sku_id.clone()), at),
         E::Reserved { placement, at } => (None, Some(placement.node_id.to_string()), at),
         E::Rejected { code, message, at } => (None, Some(format!("{code}: {message}")), at),
-        E::ProvisioningStarted { login, at } => (None, Some(login), at),
-        E::StepCompleted { step, observed, at } => (Some(step.name()), Some(observed), at),
+        E::ProvisioningStarted { login, at } => (None, Some(login.clone()), at),
+        E::StepCompleted { step, observed, at } => (Some(step.name()), Some(observed.clone()), at),
         E::ProvisioningFailed { step, code, message, at } => {
             (Some(step.name()), Some(format!("{code}: {message}")), at)
         }
-        E::Activated { proof, at } => (None, Some(proof), at),
+        E::Activated { proof, at } => (None, Some(proof.clone()), at),
         E::Failed { at } => (None, None, at),
         E::Metered { .. } => return Ok(None),
-        E::ReleaseRequested { reason, at } => (None, Some(wire_name(&reason)?), at),
-        E::TeardownVerified { evidence, at } => (None, Some(evidence), at),
+        E::ReleaseRequested { reason, at } => (None, Some(wire_name(reason)?), at),
+        E::TeardownVerified { evidence, at } => (None, Some(evidence.clone()), at),
         E::Released { active_seconds, at, .. } => (None, Some(format!("{active_seconds} s")), at),
         E::NeedsOperator { doing, message, at } => (None, Some(format!("{doing}: {message}")), at),
     };
-    Ok(Some(Told { step, detail, at }))
+    Ok(Some(Told { step, detail, at: *at }))
 }
 
 /// What happened to one allocation, oldest first; empty when there is none, or to another organisation.

@@ -32,7 +32,7 @@ pub(crate) enum Folded {
 /// The events that a projection reads of a stretch of the log.
 #[derive(Clone, Copy)]
 pub(crate) struct Batch<'a> {
-    pub events: &'a [Recorded],
+    pub events: &'a [&'a Recorded],
     /// Last position of the stretch: where the checkpoint goes, even when no event of it is read.
     pub until: i64,
 }
@@ -97,12 +97,12 @@ enum Plan<'a> {
 pub(crate) async fn fold_in_tx(
     (db, store): (&mut PgConnection, &mut Store),
     projection: &dyn Projection,
-    events: &[Recorded],
+    events: &[&Recorded],
     park_first: Option<&str>,
 ) -> Result<Folded, EngineError> {
-    let mut waiting = parked::waiting_in_tx(db, projection.name(), events).await?;
+    let mut waiting = store.waiting_in_tx(db, projection.name(), events).await?;
     let (mut plans, mut stopped) = (Vec::with_capacity(events.len()), None);
-    for (index, event) in events.iter().enumerate() {
+    for (index, &event) in events.iter().enumerate() {
         if waiting.skipped.contains(&event.position) {
             continue;
         }
@@ -116,7 +116,7 @@ pub(crate) async fn fold_in_tx(
             }
         }
         match plan(projection, event).await {
-            Ok(changes) => {
+            Ok(mut changes) => {
                 changes.want(store);
                 plans.push((index, Plan::Fold(changes)));
             }
@@ -126,6 +126,7 @@ pub(crate) async fn fold_in_tx(
             }
         }
     }
+    store.still_waiting(waiting);
     store.load(db).await?;
     for (index, plan) in plans {
         match plan {
@@ -196,12 +197,23 @@ pub(crate) async fn flush_in_tx(
     (db, store): (&mut PgConnection, &mut Store),
     folded: Folded,
 ) -> Result<Folded, EngineError> {
-    match store.flush(db).await {
-        Ok(()) => Ok(folded),
-        Err(error) => match ProjectError::from(error) {
-            error if error.is_poison() => Ok(Folded::Refused { error: error.to_string() }),
-            ProjectError::Database(error) => Err(error.into()),
-            other => Ok(Folded::Refused { error: other.to_string() }),
-        },
+    judge(store.flush(db).await, folded)
+}
+
+/// The same of what the last loads did not ask for, which is then let go of.
+pub(crate) async fn shed_in_tx(
+    (db, store): (&mut PgConnection, &mut Store),
+    loads: u32,
+) -> Result<Folded, EngineError> {
+    judge(store.shed(db, loads).await, Folded::Done)
+}
+
+/// Rows that the database takes for wrong are refused; anything else that it says is a fault.
+fn judge(written: Result<(), sqlx::Error>, folded: Folded) -> Result<Folded, EngineError> {
+    let Err(error) = written else { return Ok(folded) };
+    match ProjectError::from(error) {
+        error if error.is_poison() => Ok(Folded::Refused { error: error.to_string() }),
+        ProjectError::Database(error) => Err(error.into()),
+        other => Ok(Folded::Refused { error: other.to_string() }),
     }
 }

@@ -1,21 +1,20 @@
-//! Folding a stretch of the log into the generation that is being built: one reads, several workers fold beside each other.
+//! Folding a stretch of the log into the generation that is being built: several workers fold beside each other.
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_event_log::{EventLog, Recorded};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::feed::Page;
 use super::generation::Building;
+use super::reading::Reading;
 use super::rebuild::{Rebuild, RebuildProgress};
-use super::worker::{Page, Worker};
+use super::worker::{Share, Worker};
 use super::{EngineError, Projection};
 
-/// Positions that are read at once.
-const PAGE: i64 = 500;
-/// Pages that are read ahead of a worker.
+/// Pages that are dealt ahead of a worker.
 const AHEAD: usize = 4;
 /// A stretch ends here at the latest, so that little is lost when the rebuild is killed, and whoever watches it sees it move.
 const STRETCH: Duration = Duration::from_secs(5);
@@ -23,7 +22,7 @@ const STRETCH: Duration = Duration::from_secs(5);
 /// Folds one more stretch. Each worker has its own keys, connection and checkpoint; whoever was ahead when an earlier rebuild
 /// was killed skips what it has.
 pub(crate) async fn step(
-    log: &EventLog,
+    reading: &mut Reading<'_>,
     projection: &Arc<dyn Projection>,
     (building, head): (&mut Building, i64),
     (batch, rows_max): (i64, usize),
@@ -32,24 +31,27 @@ pub(crate) async fn step(
     let until = head.min(after + batch * i64::try_from(building.workers.len()).unwrap_or(1));
     let rows_max = rows_max / building.workers.len().max(1);
     let careful = after < building.careful_until;
-    let (mut pages, mut work) = (vec![], JoinSet::new());
+    let (mut shares, mut work) = (vec![], JoinSet::new());
     let hands = std::mem::take(&mut building.hands);
     for (index, hand) in hands.into_iter().enumerate() {
-        let (page, rx) = mpsc::channel(AHEAD);
-        let (log, projection) = (log.clone(), Arc::clone(projection));
+        let (share, rx) = mpsc::channel(AHEAD);
+        let (log, projection) = (reading.log.clone(), Arc::clone(projection));
         let position = building.workers[index];
         let worker = Worker { log, projection, index, position, hand, rows_max, careful };
         work.spawn(async move { (index, worker.work(rx).await) });
-        pages.push(page);
+        shares.push(share);
     }
-    let mut reader = JoinSet::new();
-    let (log, projection) = (log.clone(), Arc::clone(projection));
-    reader.spawn(async move { read(&log, &*projection, (after, until), pages).await });
     let mut folded: Vec<_> = building.workers.iter().map(|_| None).collect();
-    while let Some(ended) = work.join_next().await {
-        let (index, worked) = ended.map_err(stopped)?;
-        folded[index] = Some(worked);
-    }
+    let deal = deal(reading, &**projection, (after, until), shares);
+    let gather = async {
+        while let Some(ended) = work.join_next().await {
+            let (index, worked) = ended.map_err(stopped)?;
+            folded[index] = Some(worked);
+        }
+        Ok::<_, EngineError>(())
+    };
+    let (dealt, gathered) = tokio::join!(deal, gather);
+    gathered?;
     for (position, worked) in building.workers.iter_mut().zip(folded.into_iter().flatten()) {
         let worked = worked?;
         *position = worked.position;
@@ -58,10 +60,7 @@ pub(crate) async fn step(
             building.careful_until = until;
         }
     }
-    match reader.join_next().await {
-        Some(read) => read.map_err(stopped)?,
-        None => Ok(()),
-    }
+    dealt
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape of map_err")]
@@ -69,40 +68,43 @@ fn stopped(error: JoinError) -> EngineError {
     EngineError::Stopped(error.to_string())
 }
 
-/// Reads a stretch page by page and gives each worker its share. A worker that is gone says itself why.
-async fn read(
-    log: &EventLog,
+/// Gives each worker its share of a stretch, page by page. A worker that is gone says itself why.
+async fn deal(
+    reading: &mut Reading<'_>,
     projection: &dyn Projection,
     (mut after, until): (i64, i64),
-    pages: Vec<mpsc::Sender<Page>>,
+    workers: Vec<mpsc::Sender<Share>>,
 ) -> Result<(), EngineError> {
-    let (types, since) = (projection.interest().types(), Instant::now());
+    let since = Instant::now();
     while after < until && since.elapsed() < STRETCH {
-        let until = until.min(after + PAGE);
-        let events = log.read_types((after, until), types.as_deref()).await?;
-        for (page, events) in pages.iter().zip(shares(projection, events, pages.len())) {
-            if page.send(Page { events, until }).await.is_err() {
+        let page = reading.page(projection, (after, until)).await?;
+        after = page.until.min(until);
+        let mine = shares(reading, projection, &page, workers.len());
+        for (worker, events) in workers.iter().zip(mine) {
+            let share = Share { page: Arc::clone(&page), events, until: after };
+            if worker.send(share).await.is_err() {
                 return Ok(());
             }
         }
-        after = until;
     }
     Ok(())
 }
 
 /// Events of one key go to one worker, in order. The same key has the same worker in every run of the same program.
 fn shares(
+    reading: &Reading<'_>,
     projection: &dyn Projection,
-    events: Vec<Recorded>,
+    page: &Page,
     workers: usize,
-) -> Vec<Vec<Recorded>> {
-    if workers <= 1 {
-        return vec![events];
-    }
-    let mut shares: Vec<Vec<Recorded>> = (0..workers).map(|_| vec![]).collect();
-    for event in events {
-        let share = share_of(&projection.key(&event), workers);
-        shares[share].push(event);
+) -> Vec<Vec<usize>> {
+    let mut shares = vec![vec![]; workers];
+    for (index, event) in page.events.iter().enumerate() {
+        if !reading.seat.wants(event) {
+            continue;
+        }
+        let alone = workers <= 1;
+        let share = if alone { 0 } else { share_of(&projection.key(event), workers) };
+        shares[share].push(index);
     }
     shares
 }

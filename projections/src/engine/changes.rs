@@ -12,9 +12,12 @@ pub struct Changes {
 impl Changes {
     /// Makes a row that must not be there yet.
     pub fn insert<R: Row>(&mut self, row: R) {
-        self.step(row.key(), |there: Option<R>| match there {
-            None => Ok(Some(row)),
-            Some(there) => Err(inconsistent::<R>(&there.key(), "is there already")),
+        self.step(row.key(), |key: &R::Key, there: &mut Option<R>| match there {
+            None => {
+                *there = Some(row);
+                Ok(())
+            }
+            Some(_) => Err(inconsistent::<R>(key, "is there already")),
         });
     }
 
@@ -24,9 +27,9 @@ impl Changes {
         key: R::Key,
         change: impl FnOnce(&mut R) -> Result<(), ProjectError> + Send + 'static,
     ) {
-        self.step(key.clone(), move |row: Option<R>| {
-            let mut row = row.ok_or_else(|| inconsistent::<R>(&key, "is not there"))?;
-            change(&mut row).map(|()| Some(row))
+        self.step(key, |key: &R::Key, row: &mut Option<R>| match row {
+            Some(row) => change(row),
+            None => Err(inconsistent::<R>(key, "is not there")),
         });
     }
 
@@ -36,10 +39,7 @@ impl Changes {
         key: R::Key,
         change: impl FnOnce(&mut R) -> Result<(), ProjectError> + Send + 'static,
     ) {
-        self.step(key, |row: Option<R>| {
-            let Some(mut row) = row else { return Ok(None) };
-            change(&mut row).map(|()| Some(row))
-        });
+        self.step(key, |_: &R::Key, row: &mut Option<R>| row.as_mut().map_or(Ok(()), change));
     }
 
     /// Makes a row, or another one of the one that is there.
@@ -48,14 +48,17 @@ impl Changes {
         key: R::Key,
         put: impl FnOnce(Option<R>) -> Result<R, ProjectError> + Send + 'static,
     ) {
-        self.step(key, |row: Option<R>| put(row).map(Some));
+        self.step(key, |_: &R::Key, row: &mut Option<R>| {
+            *row = Some(put(row.take())?);
+            Ok(())
+        });
     }
 
     /// Takes away a row that must be there.
     pub fn remove<R: Row>(&mut self, key: R::Key) {
-        self.step(key.clone(), move |row: Option<R>| match row {
-            Some(_) => Ok(None),
-            None => Err(inconsistent::<R>(&key, "is not there")),
+        self.step(key, |key: &R::Key, row: &mut Option<R>| match row.take() {
+            Some(_) => Ok(()),
+            None => Err(inconsistent::<R>(key, "is not there")),
         });
     }
 
@@ -72,14 +75,15 @@ impl Changes {
     fn step<R: Row>(
         &mut self,
         key: R::Key,
-        fold: impl FnOnce(Option<R>) -> Result<Option<R>, ProjectError> + Send + 'static,
+        fold: impl FnOnce(&R::Key, &mut Option<R>) -> Result<(), ProjectError> + Send + 'static,
     ) {
-        self.steps.push(Box::new(Change { key, fold, row: std::marker::PhantomData }));
+        let row = std::marker::PhantomData::<fn() -> R>;
+        self.steps.push(Box::new(Change { key, place: 0, fold, row }));
     }
 
     /// Tells the store which rows they need.
-    pub(crate) fn want(&self, store: &mut Store) {
-        self.steps.iter().for_each(|step| step.want(store));
+    pub(crate) fn want(&mut self, store: &mut Store) {
+        self.steps.iter_mut().for_each(|step| step.want(store));
     }
 
     /// Does them, or leaves every row as it was.
@@ -99,27 +103,29 @@ fn inconsistent<R: Row>(key: &R::Key, what: &str) -> ProjectError {
 }
 
 trait Step: Send {
-    fn want(&self, store: &mut Store);
+    fn want(&mut self, store: &mut Store);
     fn apply(self: Box<Self>, store: &mut Store) -> Result<(), ProjectError>;
 }
 
 struct Change<R: Row, F> {
     key: R::Key,
+    /// Where the row is, once it was asked for.
+    place: usize,
     fold: F,
     row: std::marker::PhantomData<fn() -> R>,
 }
 
 impl<R: Row, F> Step for Change<R, F>
 where
-    F: FnOnce(Option<R>) -> Result<Option<R>, ProjectError> + Send,
+    F: FnOnce(&R::Key, &mut Option<R>) -> Result<(), ProjectError> + Send,
 {
-    fn want(&self, store: &mut Store) {
-        store.table::<R>().want(&self.key);
+    fn want(&mut self, store: &mut Store) {
+        self.place = store.table::<R>().want(&self.key);
     }
 
     fn apply(self: Box<Self>, store: &mut Store) -> Result<(), ProjectError> {
-        let Self { key, fold, .. } = *self;
-        store.table::<R>().fold(&key, fold)
+        let Self { place, fold, .. } = *self;
+        store.table::<R>().fold(place, fold)
     }
 }
 
@@ -161,11 +167,11 @@ mod tests {
         let mut seen = None;
         let table = store.table::<Stone>();
         let key = (name.to_owned(),);
-        table.want(&key);
+        let place = table.want(&key);
         table
-            .fold(&key, |row| {
+            .fold(place, |_, row| {
                 seen = row.as_ref().map(|row| row.weight);
-                Ok(row)
+                Ok(())
             })
             .unwrap();
         seen

@@ -89,6 +89,7 @@ impl Follower {
             let after = live.checkpoint.position;
             let until = head.min(after + self.batch);
             let events = self.log.read_types((after, until), types.as_deref()).await?;
+            let events: Vec<_> = events.iter().collect();
             if !advance(&mut live, projection, Batch { events: &events, until }).await? {
                 return Ok(Caught::Busy);
             }
@@ -106,14 +107,15 @@ impl Follower {
             return Ok(());
         }
         let options = Rebuild { token: self.token.clone(), ..Rebuild::default() };
-        match rebuild::rebuild(&self.log, &self.projection, &options).await {
-            Ok(_) => Ok(()),
-            Err(EngineError::AlreadyRebuilding(_)) => {
-                self.rest(REBUILDING_PAUSE).await;
-                Ok(())
+        let views = vec![(Arc::clone(&self.projection), options)];
+        for rebuilt in rebuild::rebuild(&self.log, views).await {
+            match rebuilt {
+                Ok(_) => {}
+                Err(EngineError::AlreadyRebuilding(_)) => self.rest(REBUILDING_PAUSE).await,
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
+        Ok(())
     }
 
     async fn wait_for_growth(&mut self) {

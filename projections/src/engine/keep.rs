@@ -60,6 +60,7 @@ async fn follow(
         let after = rows.checkpoint.position;
         let until = head.min(after + batch);
         let events = log.read_types((after, until), types.as_deref()).await?;
+        let events: Vec<_> = events.iter().collect();
         if !advance(&mut rows, projection, Batch { events: &events, until }).await? {
             return Ok(());
         }

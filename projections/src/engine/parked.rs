@@ -50,13 +50,12 @@ pub(crate) struct Waiting {
     pub skipped: HashSet<i64>,
 }
 
+/// The keys that wait, and the positions between two, these included, that were skipped.
 pub(crate) async fn waiting_in_tx(
     db: &mut PgConnection,
     projection: &str,
-    events: &[Recorded],
+    (first, last): (i64, i64),
 ) -> Result<Waiting, EngineError> {
-    let first = events.first().map_or(0, |event| event.position);
-    let last = events.last().map_or(0, |event| event.position);
     let rows = sqlx::query!(
         "SELECT DISTINCT key, CASE WHEN skipped_at IS NULL THEN NULL ELSE position END AS skipped
          FROM projection_parked
@@ -163,7 +162,7 @@ async fn fold_one(
     projection: &dyn Projection,
     event: &Recorded,
 ) -> Result<(), ProjectError> {
-    let changes = plan(projection, event).await?;
+    let mut changes = plan(projection, event).await?;
     changes.want(store);
     store.load(db).await?;
     apply(changes, store)?;

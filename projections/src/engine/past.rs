@@ -244,7 +244,8 @@ impl Past<'_> {
 
     async fn fold(&mut self, events: &[Recorded], until: i64) -> Result<(), EngineError> {
         let mut scratch = Scratch { db: &mut *self.db, position: self.position };
-        advance(&mut scratch, self.projection, Batch { events, until }).await?;
+        let events: Vec<_> = events.iter().collect();
+        advance(&mut scratch, self.projection, Batch { events: &events, until }).await?;
         self.position = until;
         Ok(())
     }

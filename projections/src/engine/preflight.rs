@@ -1,4 +1,4 @@
-//! What of the log cannot be read, said before anybody folds it.
+//! What of the log cannot be read, said before anybody folds any of it.
 use cairn_event_log::{EventLog, Recorded};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -34,11 +34,12 @@ pub struct Preflight {
     pub events: Vec<Unreadable>,
 }
 
-/// Decodes every event that a projection reads, up to a position. A skipped one is known and is not listed again.
+/// Decodes every event that a projection reads after one position and up to another. A skipped one is known and is not listed again.
 pub(crate) async fn preflight(
     log: &EventLog,
     projection: &dyn Projection,
-    (until, token): (i64, &CancellationToken),
+    (mut position, until): (i64, i64),
+    token: &CancellationToken,
 ) -> Result<Preflight, EngineError> {
     let (name, types) = (projection.name(), projection.interest().types());
     let skipped = sqlx::query_scalar!(
@@ -46,7 +47,7 @@ pub(crate) async fn preflight(
         name
     );
     let skipped = skipped.fetch_all(log.pool()).await?;
-    let (mut position, mut found) = (0, Preflight::default());
+    let mut found = Preflight::default();
     while position < until {
         if token.is_cancelled() {
             return Err(EngineError::Cancelled);

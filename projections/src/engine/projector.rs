@@ -217,9 +217,27 @@ impl Projector {
     /// # Errors
     /// [`EngineError`]; the live view is then as it was.
     pub async fn rebuild(&self, name: &str, options: &Rebuild) -> Result<Rebuilt, EngineError> {
-        let rebuilt = rebuild::rebuild(&self.log, self.find(name)?, options).await?;
+        let mut done = self.rebuild_all(vec![(name.to_owned(), options.clone())]).await;
+        done.pop().unwrap_or_else(|| Err(EngineError::Unknown(name.to_owned())))
+    }
+
+    /// The same for some views beside each other: the log is read and decoded once for all of them. What becomes of each is answered
+    /// in the order in which they were named.
+    pub async fn rebuild_all(
+        &self,
+        views: Vec<(String, Rebuild)>,
+    ) -> Vec<Result<Rebuilt, EngineError>> {
+        let (mut found, mut unknown) = (vec![], vec![]);
+        for (index, (name, options)) in views.into_iter().enumerate() {
+            match self.find(&name) {
+                Ok(projection) => found.push((Arc::clone(projection), options)),
+                Err(error) => unknown.push((index, error)),
+            }
+        }
+        let mut done = rebuild::rebuild(&self.log, found).await;
+        unknown.into_iter().for_each(|(index, error)| done.insert(index, Err(error)));
         self.moved.send_modify(|batches| *batches = batches.wrapping_add(1));
-        Ok(rebuilt)
+        done
     }
 
     /// Goes back to the rows that the last rebuild replaced; those that were read until now are kept instead.

@@ -7,13 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_event_log::EventLog;
+use futures::future::join_all;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::build::{self, Pace};
+use super::feed::Feed;
 use super::generation::{self, Building};
-use super::preflight::{self, Preflight};
+use super::preflight::Preflight;
+use super::reading::{Reading, look_ahead};
 use super::swap;
 use super::verify::TableComparison;
 use super::{EngineError, Projection, checkpoint, scratch};
@@ -54,9 +58,9 @@ pub struct Rebuild {
     pub keep: Duration,
     /// Stops it between batches; what is built stays, and the next rebuild goes on with it.
     pub token: CancellationToken,
-    /// Told what does not decode before anything is folded.
+    /// Told what does not decode, before the first of it is folded; when all does, at the end.
     pub preflight: Arc<dyn Fn(&Preflight) + Send + Sync>,
-    /// Stops when something does not decode; otherwise it is parked with what is about the same.
+    /// Stops when something does not decode, before anything is folded; otherwise it is parked with what is about the same.
     pub strict: bool,
     /// Told after every batch.
     pub progress: Arc<dyn Fn(RebuildProgress) + Send + Sync>,
@@ -101,26 +105,95 @@ pub struct Rebuilt {
     pub swapped: bool,
     /// Events parked by the rebuild.
     pub parked: u64,
-    /// What did not decode before it began.
+    /// What did not decode.
     pub preflight: Preflight,
 }
 
+/// Folds views anew beside each other, by one reading of the log. What becomes of each is its own: one that fails holds up no other.
 pub(crate) async fn rebuild(
     log: &EventLog,
-    projection: &Arc<dyn Projection>,
+    views: Vec<(Arc<dyn Projection>, Rebuild)>,
+) -> Vec<Result<Rebuilt, EngineError>> {
+    let begun = views.iter().map(|(projection, options)| begin(log, &**projection, options));
+    let begun = join_all(begun).await;
+    let (mut feed, mut work) = (Feed::default(), JoinSet::new());
+    let mut done: Vec<_> = views.iter().map(|_| None).collect();
+    for (index, ((projection, options), begun)) in views.into_iter().zip(begun).enumerate() {
+        match begun {
+            Ok(begun) => {
+                let seat = feed.seat(log, &*projection, begun.building.position());
+                let log = log.clone();
+                work.spawn(async move {
+                    let (name, Begun { lock, building, told }) = (projection.name(), begun);
+                    let reading = Reading { log, seat, options: &options, told };
+                    let rebuilt = build_and_swap(&projection, reading, building).await;
+                    release(lock, name).await;
+                    (index, rebuilt)
+                });
+            }
+            Err(error) => done[index] = Some(Err(error)),
+        }
+    }
+    let reader = feed.begin(log);
+    let mut stopped = None;
+    while let Some(ended) = work.join_next().await {
+        match ended {
+            Ok((index, rebuilt)) => done[index] = Some(rebuilt),
+            Err(error) => stopped = Some(error.to_string()),
+        }
+    }
+    drop(reader);
+    let lost = || EngineError::Stopped(stopped.clone().unwrap_or_default());
+    done.into_iter().map(|done| done.unwrap_or_else(|| Err(lost()))).collect()
+}
+
+/// A rebuild that may go on: nobody else rebuilds the view, and there is a generation to fold into.
+struct Begun {
+    lock: PgConnection,
+    building: Building,
+    told: Option<Preflight>,
+}
+
+async fn begin(
+    log: &EventLog,
+    projection: &dyn Projection,
     options: &Rebuild,
-) -> Result<Rebuilt, EngineError> {
+) -> Result<Begun, EngineError> {
     let name = projection.name();
-    let stored = checkpoint::read_or_create(log.pool(), &**projection).await?;
+    let stored = checkpoint::read_or_create(log.pool(), projection).await?;
     let known = projection.version();
     if stored.version > known {
         return Err(EngineError::Newer { name: name.to_owned(), stored: stored.version, known });
     }
     let lock = claim(log, name).await?;
     tracing::info!(projection = name, version = known, "rebuild begins");
-    let rebuilt = build_and_swap(log, projection, options).await;
-    release(lock, name).await;
-    rebuilt
+    match open(log, projection, options).await {
+        Ok((building, told)) => Ok(Begun { lock, building, told }),
+        Err(error) => {
+            release(lock, name).await;
+            Err(error)
+        }
+    }
+}
+
+/// The generation to fold into. What does not decode is told before it is made when somebody would stop for it, and when some of the log
+/// was folded by a rebuild before.
+async fn open(
+    log: &EventLog,
+    projection: &dyn Projection,
+    options: &Rebuild,
+) -> Result<(Building, Option<Preflight>), EngineError> {
+    let mut told = None;
+    if options.strict {
+        told = Some(look_ahead(log, projection, 0, options).await?);
+    }
+    let workers = if projection.splits_by_key() { options.workers.max(1) } else { 1 };
+    let anew = options.anew || options.dry_run;
+    let building = generation::open(log, projection, workers, anew).await?;
+    if told.is_none() && building.resumed {
+        told = Some(look_ahead(log, projection, 0, options).await?);
+    }
+    Ok((building, told))
 }
 
 /// The lock ends with its connection, but the server may take a moment to notice.
@@ -147,25 +220,23 @@ pub(crate) async fn claim(log: &EventLog, name: &str) -> Result<PgConnection, En
 }
 
 async fn build_and_swap(
-    log: &EventLog,
     projection: &Arc<dyn Projection>,
-    options: &Rebuild,
+    mut reading: Reading<'_>,
+    mut building: Building,
 ) -> Result<Rebuilt, EngineError> {
-    let preflight = look_ahead(log, &**projection, options).await?;
-    let workers = if projection.splits_by_key() { options.workers.max(1) } else { 1 };
-    let anew = options.anew || options.dry_run;
-    let mut building = generation::open(log, &**projection, workers, anew).await?;
+    let (log, options) = (reading.log.clone(), reading.options);
     let resumed_from = building.resumed.then(|| building.position());
     let mut pace = Pace::begin(building.position(), options);
-    catch_up(log, projection, &mut building, &mut pace).await?;
-    swap::settle(log, &**projection).await?;
+    catch_up(&mut reading, projection, &mut building, &mut pace).await?;
+    swap::settle(&log, &**projection).await?;
     // What came while the tables were looked over is folded by all workers, and the little that is left under the lease.
-    catch_up(log, projection, &mut building, &mut pace).await?;
+    catch_up(&mut reading, projection, &mut building, &mut pace).await?;
     building.hands.clear();
+    let preflight = reading.done();
     let mut rebuilt = if options.dry_run {
-        swap::compare(log, &**projection, &building, options).await?
+        swap::compare(&log, &**projection, &building, options).await?
     } else {
-        swap::swap(log, &**projection, &building, options).await?
+        swap::swap(&log, &**projection, &building, options).await?
     };
     (rebuilt.resumed_from, rebuilt.preflight) = (resumed_from, preflight);
     pace.tell(rebuilt.position, rebuilt.position);
@@ -175,31 +246,13 @@ async fn build_and_swap(
     Ok(rebuilt)
 }
 
-/// What does not decode is told before the tables are touched.
-async fn look_ahead(
-    log: &EventLog,
-    projection: &dyn Projection,
-    options: &Rebuild,
-) -> Result<Preflight, EngineError> {
-    let range = (log.head().await?, &options.token);
-    let found = preflight::preflight(log, projection, range).await?;
-    (options.preflight)(&found);
-    match found.events.first() {
-        Some(first) if options.strict => Err(EngineError::Unreadable {
-            name: projection.name().to_owned(),
-            found: found.found,
-            position: first.position,
-        }),
-        Some(_) | None => Ok(found),
-    }
-}
-
 async fn catch_up(
-    log: &EventLog,
+    reading: &mut Reading<'_>,
     projection: &Arc<dyn Projection>,
     building: &mut Building,
     pace: &mut Pace<'_>,
 ) -> Result<(), EngineError> {
+    let log = &reading.log;
     let head = if pace.options.dry_run {
         // Compared at the place of the live rows, which only grows.
         let live = checkpoint::read(log.pool(), projection.name()).await?;
@@ -211,7 +264,7 @@ async fn catch_up(
     let most = pace.options.events_per_second_max.map_or(i64::MAX, |most| i64::from(most.max(1)));
     let batch = pace.options.batch.clamp(1, most);
     while building.position() < head {
-        build::step(log, projection, (building, head), (batch, pace.options.rows_max)).await?;
+        build::step(reading, projection, (building, head), (batch, pace.options.rows_max)).await?;
         pace.tell(building.position(), head);
         if pace.options.token.is_cancelled() {
             return Err(EngineError::Cancelled);

@@ -129,9 +129,20 @@ macro_rules! row {
         $($(#[$column_meta:meta])* $column:ident: $type:ty,)+
     }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
+        #[derive(Debug, PartialEq, Default, serde::Serialize)]
         $vis struct $name {
             $($(#[$column_meta])* pub $column: $type,)+
+        }
+
+        // Derived, it would take new memory for each text where the old has room.
+        impl Clone for $name {
+            fn clone(&self) -> Self {
+                Self { $($column: self.$column.clone(),)+ }
+            }
+
+            fn clone_from(&mut self, from: &Self) {
+                $(self.$column.clone_from(&from.$column);)+
+            }
         }
 
         impl $crate::engine::Row for $name {

@@ -90,6 +90,7 @@ impl Scratch<'_> {
         let until = last.min(self.position + size);
         let types = projection.interest().types();
         let events = log.read_types((self.position, until), types.as_deref()).await?;
+        let events: Vec<_> = events.iter().collect();
         advance(self, projection, Batch { events: &events, until }).await?;
         Ok(self.position < last)
     }

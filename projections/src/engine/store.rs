@@ -1,8 +1,11 @@
 //! Rows in memory: loaded together, folded one event after the other, written together.
 use std::any::{Any, TypeId};
 
+use cairn_event_log::Recorded;
 use sqlx::PgConnection;
 
+use super::EngineError;
+use super::parked::{Waiting, waiting_in_tx};
 use super::row::Row;
 use super::table::{AnyTable, Table};
 
@@ -18,6 +21,8 @@ pub(crate) struct Store {
     /// Whether new rows are written by COPY, which must not be cut short on a connection that others go on with.
     copies: bool,
     now: u32,
+    /// What must not be folded, when it is kept from batch to batch.
+    waiting: Option<Waiting>,
 }
 
 impl Store {
@@ -50,19 +55,52 @@ impl Store {
         Ok(())
     }
 
+    /// What of these events must not be folded. Where nobody else folds, it is read once.
+    pub(super) async fn waiting_in_tx(
+        &mut self,
+        db: &mut PgConnection,
+        projection: &str,
+        events: &[&Recorded],
+    ) -> Result<Waiting, EngineError> {
+        let position = |event: Option<&&Recorded>| event.map_or(0, |event| event.position);
+        match self.waiting.take() {
+            Some(waiting) => Ok(waiting),
+            None if self.copies => waiting_in_tx(db, projection, (0, i64::MAX)).await,
+            None => {
+                let range = (position(events.first()), position(events.last()));
+                waiting_in_tx(db, projection, range).await
+            }
+        }
+    }
+
+    /// Takes it back, with what was parked meanwhile.
+    pub(super) fn still_waiting(&mut self, waiting: Waiting) {
+        self.waiting = Some(waiting).filter(|_| self.copies);
+    }
+
     /// Writes what has changed, with at most three statements per table.
     pub(crate) async fn flush(&mut self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        for table in &mut self.tables {
-            table.flush(db, self.copies).await?;
-        }
+        self.flush_before(db, u32::MAX).await
+    }
+
+    /// Writes rows that the last loads did not ask for, and lets go of them. What is busy stays as it is.
+    pub(crate) async fn shed(
+        &mut self,
+        db: &mut PgConnection,
+        loads: u32,
+    ) -> Result<(), sqlx::Error> {
+        let since = self.now.saturating_sub(loads);
+        self.flush_before(db, since).await?;
+        self.whole = false;
+        self.tables.iter_mut().for_each(|table| table.shed(since));
         Ok(())
     }
 
-    /// Lets go of rows that the last loads did not ask for; all of them must be written.
-    pub(crate) fn shed(&mut self, loads: u32) {
-        self.whole = false;
-        let since = self.now.saturating_sub(loads);
-        self.tables.iter_mut().for_each(|table| table.shed(since));
+    async fn flush_before(&mut self, db: &mut PgConnection, since: u32) -> Result<(), sqlx::Error> {
+        for table in &mut self.tables {
+            table.flush(db, (self.copies, since)).await?;
+        }
+        Ok(())
     }
 
     /// What was done since the last time stays.

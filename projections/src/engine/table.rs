@@ -3,6 +3,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use foldhash::fast::RandomState;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, PgConnection};
 
@@ -17,13 +18,15 @@ pub(super) trait AnyTable: Send + Sync {
     fn as_any(&mut self) -> &mut dyn Any;
     fn rows(&self) -> usize;
     async fn load(&mut self, db: &mut PgConnection, now: u32) -> Result<(), sqlx::Error>;
-    async fn flush(&mut self, db: &mut PgConnection, copies: bool) -> Result<(), sqlx::Error>;
+    /// Writes rows that have changed and that nobody asked for since then.
+    async fn flush(&mut self, db: &mut PgConnection, how: (bool, u32)) -> Result<(), sqlx::Error>;
     fn shed(&mut self, since: u32);
     fn accept(&mut self);
     fn undo(&mut self);
 }
 
-struct Slot<R> {
+struct Slot<R: Row> {
+    key: R::Key,
     row: Option<R>,
     /// Whether the table has a row there.
     stored: bool,
@@ -33,16 +36,30 @@ struct Slot<R> {
     at: u32,
 }
 
+/// What a row was before the event under way.
+struct Before<R> {
+    slot: usize,
+    row: Option<Box<R>>,
+    /// Rows that were to be added then.
+    added: usize,
+}
+
+/// Rows that were let go of and whose memory the next copy takes.
+const SPARE: usize = 8;
+
 pub(super) struct Table<R: Row> {
-    slots: HashMap<R::Key, Slot<R>>,
-    /// Keys that are asked for and not read yet.
-    wanted: Vec<R::Key>,
-    /// Keys whose rows changed, in the order in which they first did.
-    dirty: Vec<R::Key>,
+    places: HashMap<R::Key, usize, RandomState>,
+    slots: Vec<Slot<R>>,
+    /// Slots that are asked for and not read yet.
+    wanted: Vec<usize>,
+    /// Slots whose rows changed, in the order in which they first did.
+    dirty: Vec<usize>,
     /// Rows to be added, where rows are only added.
     added: Vec<R>,
     /// What was there before the event under way, the last change last.
-    before: Vec<(R::Key, Option<R>)>,
+    before: Vec<Before<R>>,
+    #[allow(clippy::vec_box, reason = "a row is large, and goes back and forth")]
+    spare: Vec<Box<R>>,
     whole: bool,
     now: u32,
 }
@@ -50,45 +67,56 @@ pub(super) struct Table<R: Row> {
 impl<R: Row> Table<R> {
     pub(super) fn new(whole: bool) -> Self {
         Self {
-            slots: HashMap::new(),
+            places: HashMap::default(),
+            slots: vec![],
             wanted: vec![],
             dirty: vec![],
             added: vec![],
             before: vec![],
+            spare: vec![],
             whole,
             now: 0,
         }
     }
 
-    /// Asks for a row.
-    pub(super) fn want(&mut self, key: &R::Key) {
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.at = self.now;
-            return;
+    /// Asks for a row; answers its place, which is good until rows are let go of.
+    pub(super) fn want(&mut self, key: &R::Key) -> usize {
+        if let Some(&place) = self.places.get(key) {
+            self.slots[place].at = self.now;
+            return place;
         }
+        let place = self.slots.len();
         if !self.whole {
-            self.wanted.push(key.clone());
+            self.wanted.push(place);
         }
-        self.slots
-            .insert(key.clone(), Slot { row: None, stored: false, dirty: false, at: self.now });
+        self.places.insert(key.clone(), place);
+        let (key, at) = (key.clone(), self.now);
+        self.slots.push(Slot { key, row: None, stored: false, dirty: false, at });
+        place
     }
 
-    /// Folds one change into a row that was asked for.
+    /// Folds one change into the row at a place.
     pub(super) fn fold(
         &mut self,
-        key: &R::Key,
-        fold: impl FnOnce(Option<R>) -> Result<Option<R>, ProjectError>,
+        place: usize,
+        fold: impl FnOnce(&R::Key, &mut Option<R>) -> Result<(), ProjectError>,
     ) -> Result<(), ProjectError> {
-        let unasked = || ProjectError::Inconsistent(format!("{key:?} was not asked for"));
-        let slot = self.slots.get_mut(key).ok_or_else(unasked)?;
-        let after = fold(slot.row.clone())?;
+        let slot = &mut self.slots[place];
+        let row = match (&slot.row, self.spare.pop()) {
+            (Some(row), Some(mut spare)) => {
+                (*spare).clone_from(row);
+                Some(spare)
+            }
+            (row, _) => row.clone().map(Box::new),
+        };
+        self.before.push(Before { slot: place, row, added: self.added.len() });
+        fold(&slot.key, &mut slot.row)?;
         if R::APPENDS {
-            self.added.extend(after.clone());
+            self.added.extend(slot.row.clone());
         } else if !slot.dirty {
             slot.dirty = true;
-            self.dirty.push(key.clone());
+            self.dirty.push(place);
         }
-        self.before.push((key.clone(), std::mem::replace(&mut slot.row, after)));
         Ok(())
     }
 
@@ -98,13 +126,15 @@ impl<R: Row> Table<R> {
     }
 
     async fn read(&mut self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let keys = std::mem::take(&mut self.wanted);
+        let wanted = std::mem::take(&mut self.wanted);
+        let keys: Vec<_> = wanted.iter().map(|&place| self.slots[place].key.clone()).collect();
         let mut arguments = PgArguments::default();
         Key::bind(&keys, &mut arguments).map_err(sqlx::Error::Encode)?;
         let rows = sqlx::query_with(&select::<R>(), arguments).fetch_all(db).await?;
         for row in &rows {
             let row = R::decode(row)?;
-            if let Some(slot) = self.slots.get_mut(&row.key()) {
+            if let Some(&place) = self.places.get(&row.key()) {
+                let slot = &mut self.slots[place];
                 (slot.row, slot.stored) = (Some(row), true);
             }
         }
@@ -134,26 +164,35 @@ impl<R: Row> AnyTable for Table<R> {
         Ok(())
     }
 
-    async fn flush(&mut self, db: &mut PgConnection, copies: bool) -> Result<(), sqlx::Error> {
+    async fn flush(
+        &mut self,
+        db: &mut PgConnection,
+        (copies, idle_since): (bool, u32),
+    ) -> Result<(), sqlx::Error> {
         if R::APPENDS {
             let added = std::mem::take(&mut self.added);
             return insert(db, &added.iter().collect::<Vec<_>>(), copies).await;
         }
-        let (mut gone, mut new, mut changed) = (vec![], vec![], vec![]);
-        for key in std::mem::take(&mut self.dirty) {
-            let Some(slot) = self.slots.get_mut(&key) else { continue };
+        let (mut gone, mut new, mut changed, mut busy) = (vec![], vec![], vec![], vec![]);
+        for place in std::mem::take(&mut self.dirty) {
+            let slot = &mut self.slots[place];
+            if slot.at >= idle_since {
+                busy.push(place);
+                continue;
+            }
             slot.dirty = false;
             match (slot.row.is_some(), slot.stored) {
-                (false, true) => gone.push(key),
-                (true, false) => new.push(key),
-                (true, true) => changed.push(key),
+                (false, true) => gone.push(slot.key.clone()),
+                (true, false) => new.push(place),
+                (true, true) => changed.push(place),
                 (false, false) => continue,
             }
             slot.stored = slot.row.is_some();
         }
+        self.dirty = busy;
         delete::<R>(db, &gone).await?;
-        let rows = |keys: &[R::Key]| -> Vec<&R> {
-            keys.iter().filter_map(|key| self.slots.get(key)?.row.as_ref()).collect()
+        let rows = |places: &[usize]| -> Vec<&R> {
+            places.iter().filter_map(|&place| self.slots[place].row.as_ref()).collect()
         };
         update(db, &rows(&changed)).await?;
         insert(db, &rows(&new), copies).await
@@ -161,21 +200,23 @@ impl<R: Row> AnyTable for Table<R> {
 
     fn shed(&mut self, since: u32) {
         self.whole = false;
-        self.slots.retain(|_, slot| slot.at >= since);
+        self.slots.retain(|slot| slot.at >= since || slot.dirty);
+        self.places.clear();
+        let places = self.slots.iter().enumerate();
+        self.places.extend(places.map(|(place, slot)| (slot.key.clone(), place)));
+        self.dirty = (0..self.slots.len()).filter(|&place| self.slots[place].dirty).collect();
     }
 
     fn accept(&mut self) {
-        self.before.clear();
+        for before in self.before.drain(..) {
+            self.spare.extend(before.row.filter(|_| self.spare.len() < SPARE));
+        }
     }
 
     fn undo(&mut self) {
-        for (key, before) in self.before.drain(..).rev() {
-            if R::APPENDS {
-                self.added.pop();
-            }
-            if let Some(slot) = self.slots.get_mut(&key) {
-                slot.row = before;
-            }
+        for before in self.before.drain(..).rev() {
+            self.added.truncate(before.added);
+            self.slots[before.slot].row = before.row.map(|row| *row);
         }
     }
 }

@@ -6,20 +6,23 @@ use cairn_event_log::{EventLog, Recorded};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::mpsc;
 
-use super::advance::{Batch, Folded, Target, advance, flush_in_tx, fold_in_tx};
+use super::advance::{Batch, Folded, Target, advance, flush_in_tx, fold_in_tx, shed_in_tx};
 use super::checkpoint::{self, Checkpoint};
+use super::feed::Page;
 use super::room::{self, Room};
 use super::scratch::{self, Scratch};
 use super::store::Store;
 use super::{EngineError, Projection, generation};
 
 /// Rows that the last so many pages asked for are kept: what is busy stays so for a while.
-const KEPT_PAGES: u32 = 24;
+const KEPT_PAGES: u32 = 8;
 
 /// A worker's share of a page of the log.
-pub(crate) struct Page {
-    pub events: Vec<Recorded>,
-    /// Last position of the page.
+pub(crate) struct Share {
+    pub page: Arc<Page>,
+    /// Which of its events.
+    pub events: Vec<usize>,
+    /// Goes so far; some of the page may come after it.
     pub until: i64,
 }
 
@@ -63,7 +66,7 @@ pub(crate) struct Worked {
 impl Worker {
     pub(crate) async fn work(
         mut self,
-        mut pages: mpsc::Receiver<Page>,
+        mut pages: mpsc::Receiver<Share>,
     ) -> Result<Worked, EngineError> {
         let (projection, from) = (Arc::clone(&self.projection), self.position);
         let name = generation::worker(projection.name(), self.index);
@@ -79,8 +82,8 @@ impl Worker {
             return Err(EngineError::TakenOver(projection.name().to_owned()));
         }
         let mut folded = Folded::Done;
-        while let (Folded::Done, Some(page)) = (&folded, pages.recv().await) {
-            folded = self.fold(&mut tx, page).await?;
+        while let (Folded::Done, Some(share)) = (&folded, pages.recv().await) {
+            folded = self.fold(&mut tx, share).await?;
         }
         if matches!(folded, Folded::Done) {
             folded = flush_in_tx((&mut tx, &mut self.hand.store), folded).await?;
@@ -102,12 +105,15 @@ impl Worker {
         Ok(Worked { position: self.position, hand: self.hand, refused })
     }
 
-    async fn fold(&mut self, db: &mut PgConnection, page: Page) -> Result<Folded, EngineError> {
-        if page.until <= self.position {
+    async fn fold(&mut self, db: &mut PgConnection, share: Share) -> Result<Folded, EngineError> {
+        let Share { page, events, until } = share;
+        if until <= self.position {
             return Ok(Folded::Done);
         }
-        let first = page.events.partition_point(|event| event.position <= self.position);
-        let batch = Batch { events: &page.events[first..], until: page.until };
+        let events = events.into_iter().map(|index| &page.events[index]);
+        let new = |event: &&Recorded| event.position > self.position && event.position <= until;
+        let events: Vec<_> = events.filter(new).collect();
+        let batch = Batch { events: &events, until };
         if self.careful {
             let mut target = Scratch { db, position: self.position };
             advance(&mut target, &*self.projection, batch).await?;
@@ -116,13 +122,11 @@ impl Worker {
             let mut target = Buffered { db: &mut *db, store: &mut self.hand.store };
             advance(&mut target, &*self.projection, batch).await?;
         }
-        self.position = page.until;
+        self.position = until;
         if self.hand.store.rows() <= self.rows_max {
             return Ok(Folded::Done);
         }
-        let folded = flush_in_tx((db, &mut self.hand.store), Folded::Done).await?;
-        self.hand.store.shed(KEPT_PAGES);
-        Ok(folded)
+        shed_in_tx((db, &mut self.hand.store), KEPT_PAGES).await
     }
 }
 

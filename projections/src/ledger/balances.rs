@@ -42,7 +42,7 @@ impl Projection for Balances {
         use WalletEvent as E;
         let wallet = wallet_of(event)?;
         let wallet = (wallet.0.to_owned(), wallet.1.to_owned());
-        match event.decode()? {
+        match *event.decoded()? {
             E::ToppedUp { amount_nanos, .. } => credit(changes, wallet, amount_nanos, event),
             E::RefundReserved { amount_nanos, .. } => {
                 move_by(changes, wallet, (-amount_nanos, 0, 0))
@@ -53,13 +53,13 @@ impl Projection for Balances {
             E::OverrunRecorded { amount_nanos, .. } => {
                 move_by(changes, wallet, (0, 0, amount_nanos))
             }
-            E::HoldPlaced { hold_id, purpose, amount_nanos, expires_at } => {
+            E::HoldPlaced { hold_id, ref purpose, amount_nanos, expires_at } => {
                 let (organisation_id, currency) = wallet.clone();
                 changes.insert(HoldRow {
                     hold_id: hold_id.to_string(),
                     organisation_id,
                     currency,
-                    purpose,
+                    purpose: purpose.clone(),
                     reserved_nanos: amount_nanos,
                     captured_nanos: 0,
                     released_nanos: 0,

@@ -43,12 +43,12 @@ pub struct Line {
 /// The projection.
 pub struct Statement;
 
-struct Movement {
+struct Movement<'a> {
     amount_nanos: Nanos,
     owed_nanos: Nanos,
     reference: String,
     seconds: Option<i64>,
-    journal: JournalTransaction,
+    journal: &'a JournalTransaction,
 }
 
 /// A hold has the bits of the allocation that it pays for.
@@ -56,22 +56,22 @@ fn allocation_of(hold_id: HoldId) -> String {
     AllocationId::from_bits(hold_id.bits()).to_string()
 }
 
-fn movement(event: WalletEvent) -> Option<Movement> {
+fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
     use WalletEvent as E;
-    let (amount_nanos, owed_nanos, reference, seconds, journal) = match event {
-        E::ToppedUp { payment_id, amount_nanos, journal, .. } => {
+    let (amount_nanos, owed_nanos, reference, seconds, journal) = match *event {
+        E::ToppedUp { payment_id, amount_nanos, ref journal, .. } => {
             (amount_nanos, 0, payment_id.to_string(), None, journal)
         }
-        E::UsageCaptured { hold_id, amount_nanos, seconds, journal, .. } => {
+        E::UsageCaptured { hold_id, amount_nanos, seconds, ref journal, .. } => {
             (-amount_nanos, 0, allocation_of(hold_id), Some(seconds), journal)
         }
-        E::OverrunRecorded { hold_id, amount_nanos, seconds, journal, .. } => {
+        E::OverrunRecorded { hold_id, amount_nanos, seconds, ref journal, .. } => {
             (0, amount_nanos, allocation_of(hold_id), Some(seconds), journal)
         }
-        E::RefundReserved { refund_id, amount_nanos, journal, .. } => {
+        E::RefundReserved { refund_id, amount_nanos, ref journal, .. } => {
             (-amount_nanos, 0, refund_id.to_string(), None, journal)
         }
-        E::RefundReturned { refund_id, amount_nanos, journal } => {
+        E::RefundReturned { refund_id, amount_nanos, ref journal } => {
             (amount_nanos, 0, refund_id.to_string(), None, journal)
         }
         E::HoldPlaced { .. }
@@ -104,12 +104,13 @@ impl Projection for Statement {
     async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         let (organisation_id, currency) = wallet_of(event)?;
         let wallet = (organisation_id.to_owned(), currency.to_owned());
-        let Some(line) = movement(event.decode()?) else { return Ok(()) };
+        let happened = event.decoded()?;
+        let Some(line) = movement(&happened) else { return Ok(()) };
         let row = LineRow {
             position: event.position,
             organisation_id: wallet.0.clone(),
             currency: wallet.1.clone(),
-            kind: line.journal.kind,
+            kind: line.journal.kind.clone(),
             amount_nanos: line.amount_nanos,
             owed_nanos: line.owed_nanos,
             balance_nanos: line.amount_nanos,

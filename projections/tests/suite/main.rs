@@ -10,5 +10,6 @@ mod preflight;
 mod rebuild;
 mod stall;
 mod story;
+mod together;
 mod views;
 mod world;

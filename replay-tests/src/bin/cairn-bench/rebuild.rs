@@ -156,21 +156,20 @@ async fn rebuild(
     let reached = [Arc::new(OnceLock::new()), Arc::new(OnceLock::new())];
     forget_peak();
     let (first, second) = (options(&reached[0]), options(&reached[1]));
-    let both = tokio::try_join!(
-        projector.rebuild(balances::NAME, &first),
-        projector.rebuild(allocations::NAME, &second),
-    );
-    let (one, other) = both?;
+    let views = [(balances::NAME, first), (allocations::NAME, second)];
+    let views = views.into_iter().map(|(name, options)| (name.to_owned(), options));
+    let rebuilt = projector.rebuild_all(views.collect()).await;
+    let rebuilt = rebuilt.into_iter().collect::<Result<Vec<_>, _>>()?;
     let rebuild_seconds = started.elapsed().as_secs_f64();
     let peak_memory_bytes = peak();
-    for rebuilt in [&one, &other] {
+    for rebuilt in &rebuilt {
         if rebuilt.position != events || rebuilt.parked > 0 || rebuilt.rows == 0 {
             return Err(format!("not what was to be measured: {rebuilt:?}").into());
         }
     }
     let folded = reached.iter().filter_map(|reached| reached.get()).max();
     let fold_seconds = folded.ok_or("no end was told")?.as_secs_f64();
-    let rows = one.rows + other.rows;
+    let rows = rebuilt.iter().map(|rebuilt| rebuilt.rows).sum();
     Ok(Length { events, rows, scan_seconds, fold_seconds, rebuild_seconds, peak_memory_bytes })
 }
 
