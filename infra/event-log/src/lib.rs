@@ -7,6 +7,8 @@ mod appender;
 mod batch;
 mod books;
 mod bulk;
+mod carrier;
+mod contract;
 mod error;
 mod lane;
 mod listener;
@@ -21,6 +23,8 @@ mod snapshots;
 mod types;
 
 pub use bulk::{Archive, Bulk, BulkyRow, LogSource, Segment, SegmentError};
+pub use carrier::{Carried, Carrier};
+pub use contract::LogContract;
 pub use error::LogError;
 pub use log::EventLog;
 pub use schema::{APP_ROLE, MIGRATOR, as_app};
