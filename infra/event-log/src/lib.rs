@@ -7,6 +7,7 @@ mod appender;
 mod batch;
 mod books;
 mod bulk;
+mod carried;
 mod carrier;
 mod contract;
 mod error;
@@ -23,6 +24,7 @@ mod snapshots;
 mod types;
 
 pub use bulk::{Archive, Bulk, BulkyRow, LogSource, Segment, SegmentError};
+pub use carried::{CarrierStatus, ParkedStream};
 pub use carrier::{Carried, Carrier};
 pub use contract::LogContract;
 pub use error::LogError;

@@ -4,6 +4,7 @@
 //! makes. It makes the client's code run, over a real connection, where there is no server.
 mod book;
 mod faults;
+mod prompt;
 mod server;
 mod service;
 mod wire;

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::book::Book;
 use crate::faults::Faults;
+use crate::prompt::Prompt;
 use crate::service::Service;
 
 /// A running simulator. Its events outlive [`Simulator::stop`] in what [`Simulator::start_again`] makes of it.
@@ -116,8 +117,8 @@ async fn converse(stream: TcpStream, service: Service) {
     let ended = service.connection.clone();
     let _ = stream.set_nodelay(true);
     let calls = service_fn(move |request| service.clone().call(request));
-    let serving =
-        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), calls);
+    let serving = http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(Prompt(stream)), calls);
     tokio::select! {
         () = ended.cancelled() => {}
         // Whatever ended it, the client knows.

@@ -34,14 +34,13 @@ impl Connection {
 
     /// Replaces the client of that number, if the error says that it is of no use any more.
     pub(crate) fn give_up(&self, number: u64, error: &Error) {
-        let lost = matches!(
-            error,
-            Error::ServerError(_)
-                | Error::ConnectionClosed
-                | Error::GrpcConnectionError(_)
-                | Error::NotLeaderException(_)
-                | Error::DeadlineExceeded
-        );
+        // One node is found again by the client itself; of several, another one may lead by now.
+        let several = self.settings.hosts().len() > 1 || self.settings.is_dns_discovery_enabled();
+        let lost = match error {
+            Error::ConnectionClosed | Error::GrpcConnectionError(_) => true,
+            Error::ServerError(_) | Error::DeadlineExceeded => several,
+            _ => false,
+        };
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if lost && current.1 == number {
             match Client::new(self.settings.clone()) {
