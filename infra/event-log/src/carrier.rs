@@ -11,11 +11,11 @@ use crate::types::AppendRequest;
 /// Its positions are its own.
 #[async_trait]
 pub trait Carrier: LogContract {
-    /// Which log it holds. One that holds none yet holds `new` from now on.
+    /// Which log it holds. One that holds none yet holds `new` from now on, if there is one.
     ///
     /// # Errors
     /// [`LogError`] when it does not answer.
-    async fn identity(&self, new: &str) -> Result<String, LogError>;
+    async fn identity(&self, new: Option<&str>) -> Result<Option<String>, LogError>;
 
     /// All that was carried out after a position, in its order, and what comes; it does not end. After an error that time may heal,
     /// the next item is the next request.

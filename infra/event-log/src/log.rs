@@ -211,7 +211,7 @@ impl EventLog {
     ) -> Result<Vec<Recorded>, LogError> {
         if let Some(carrying) = self.carrying() {
             let stream = (aggregate_type, aggregate_id);
-            return carrying.load_some(stream, after_sequence, limit).await;
+            return carrying.carrier().load_some(stream, after_sequence, limit).await;
         }
         let wanted = Wanted {
             aggregate_type: aggregate_type.to_owned(),

@@ -10,7 +10,7 @@ use eventstore::{
 };
 use futures::stream::BoxStream;
 
-use crate::client::{Connection, reading, writing};
+use crate::client::{Connection, writing};
 use crate::wire::{Assembly, Found};
 use crate::{append, read, wire};
 
@@ -96,12 +96,14 @@ impl LogContract for EventStoreLog {
 
 #[async_trait]
 impl Carrier for EventStoreLog {
-    async fn identity(&self, new: &str) -> Result<String, LogError> {
+    async fn identity(&self, new: Option<&str>) -> Result<Option<String>, LogError> {
         let first = ReadStreamOptions::default().max_count(1);
-        // Of two who name it one wins, and both read his.
-        let none = AppendToStreamOptions::default().expected_revision(ExpectedRevision::NoStream);
-        let name = EventData::json("cairn.log", &new).map_err(wire::corrupt)?;
-        if read::events(&self.connection, wire::IDENTITY, &first).await?.is_empty() {
+        let mut named = read::events(&self.connection, wire::IDENTITY, &first).await?;
+        if let (true, Some(new)) = (named.is_empty(), new) {
+            // Of two who name it one wins, and both read his.
+            let none =
+                AppendToStreamOptions::default().expected_revision(ExpectedRevision::NoStream);
+            let name = EventData::json("cairn.log", &new).map_err(wire::corrupt)?;
             let append = async |client: eventstore::Client| {
                 client.append_to_stream(wire::IDENTITY, &none, name).await
             };
@@ -109,10 +111,9 @@ impl Carrier for EventStoreLog {
                 Ok(_) | Err(eventstore::Error::WrongExpectedVersion { .. }) => {}
                 Err(error) => return Err(writing(&error)),
             }
+            named = read::events(&self.connection, wire::IDENTITY, &first).await?;
         }
-        let events = read::events(&self.connection, wire::IDENTITY, &first).await?;
-        let name = events.first().ok_or(eventstore::Error::ResourceNotFound);
-        name.map_err(|error| reading(&error))?.as_json().map_err(wire::corrupt)
+        named.first().map(|name| name.as_json().map_err(wire::corrupt)).transpose()
     }
 
     fn carried(&self, after_position: i64) -> BoxStream<'static, Result<Carried, LogError>> {

@@ -181,7 +181,7 @@ async fn what_the_books_refuse_stops_its_stream_alone_until_they_take_it(pool: P
 async fn a_new_database_copies_the_whole_log(pool: PgPool) {
     let simulator = simulator().await;
     let cluster = EventStoreLog::connect(&simulator.url()).await.unwrap();
-    cluster.identity("there before").await.unwrap();
+    cluster.identity(Some("there before")).await.unwrap();
     for number in 0..20_i64 {
         let key = format!("n{number}");
         let asked = request("run", &key, "old", number, &[&key]);
@@ -203,9 +203,11 @@ async fn two_logs_are_never_mixed(pool: PgPool) {
     log.close().await;
     let log = EventLog::connect((*pool.connect_options()).clone(), 4).await.unwrap();
     let cluster = EventStoreLog::connect(&other.url()).await.unwrap();
-    cluster.identity("another").await.unwrap();
-    let mixed = log.carried_by(Arc::new(cluster)).await;
-    assert!(matches!(&mixed, Err(LogError::Carrier(why)) if why.contains("another")), "{mixed:?}");
+    for (name, said) in [(None, "has no log"), (Some("another"), "has log another")] {
+        cluster.identity(name).await.unwrap();
+        let mixed = log.carried_by(Arc::new(cluster.clone())).await;
+        assert!(matches!(&mixed, Err(LogError::Carrier(why)) if why.contains(said)), "{mixed:?}");
+    }
     log.close().await;
 }
 

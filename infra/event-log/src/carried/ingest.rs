@@ -15,7 +15,7 @@ use crate::{Carried, Carrier, LogError};
 /// Requests that are copied between two looks at the lease.
 const CHUNK: usize = 256;
 /// Without a sign of life for so long, another process takes over.
-const LEASE: Duration = Duration::from_secs(5);
+const LEASE: Duration = Duration::from_secs(3);
 const RENEW: Duration = Duration::from_secs(1);
 /// How long it waits for the lease, or after an error.
 const PAUSE: Duration = Duration::from_millis(500);

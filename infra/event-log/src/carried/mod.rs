@@ -9,7 +9,7 @@ mod wait;
 
 use std::sync::Arc;
 
-use crate::types::{AppendRequest, Appended, Recorded, StoredOutcome};
+use crate::types::{AppendRequest, Appended, StoredOutcome};
 use crate::{Carrier, EventLog, LogError};
 
 pub use place::{CarrierStatus, ParkedStream};
@@ -61,13 +61,9 @@ impl Carrying {
         }
     }
 
-    pub(crate) async fn load_some(
-        &self,
-        stream: (&str, &str),
-        after_sequence: i64,
-        limit: i64,
-    ) -> Result<Vec<Recorded>, LogError> {
-        self.carrier.load_some(stream, after_sequence, limit).await
+    /// Streams are as the carrier has them.
+    pub(crate) fn carrier(&self) -> &dyn Carrier {
+        self.carrier.as_ref()
     }
 
     async fn copied(

@@ -38,7 +38,7 @@ impl EventLog {
     pub async fn carrier_status(&self) -> Result<Option<CarrierStatus>, LogError> {
         let Some(mut status) = place::status(self).await? else { return Ok(None) };
         if let Some(carrying) = self.carrying() {
-            let behind = carrying.carrier.read(status.position, BEHIND_MAX).await?;
+            let behind = carrying.carrier().read(status.position, BEHIND_MAX).await?;
             status.behind = i64::try_from(behind.len()).ok();
         }
         Ok(Some(status))

@@ -68,12 +68,13 @@ pub(super) async fn agree(log: &EventLog, carrier: &dyn Carrier) -> Result<(), L
     let ours = log.ask(ours.fetch_one(log.pool())).await?;
     match ours.carrier {
         Some(known) => {
-            let name = carrier.identity(&known).await?;
-            if name == known {
+            let name = carrier.identity(None).await?;
+            if name.as_ref() == Some(&known) {
                 return Ok(());
             }
+            let name = name.map_or_else(|| "no log".to_owned(), |name| format!("log {name}"));
             Err(LogError::Carrier(format!(
-                "this database is the copy of log {known}, and the carrier has log {name}"
+                "this database is the copy of log {known}, and the carrier has {name}"
             )))
         }
         None if ours.head > 0 => Err(LogError::Carrier(format!(
@@ -81,13 +82,13 @@ pub(super) async fn agree(log: &EventLog, carrier: &dyn Carrier) -> Result<(), L
             ours.head
         ))),
         None => {
-            let name = carrier.identity(&ours.new).await?;
+            let name = carrier.identity(Some(&ours.new)).await?;
             let known = sqlx::query_scalar!(
                 "INSERT INTO log_carrier (carrier) VALUES ($1) ON CONFLICT (id) DO UPDATE SET updated_at = now() RETURNING carrier",
-                name
+                name.as_deref().unwrap_or(&ours.new)
             );
             match log.ask(known.fetch_one(log.pool())).await? {
-                known if known == name => Ok(()),
+                known if name.as_ref() == Some(&known) => Ok(()),
                 other => Err(LogError::Carrier(format!("another process named log {other}"))),
             }
         }
