@@ -3,6 +3,7 @@
 //! | variable | meaning | without it |
 //! |---|---|---|
 //! | `DATABASE_URL` | the PostgreSQL server to use | a private cluster under the data directory |
+//! | `CAIRN_LOG_URL` | a cluster of EventStoreDB that carries the log, such as `esdb://one,two,three:2113` | PostgreSQL carries it |
 //! | `CAIRN_DATA` | the data directory | `.cairn` |
 //! | `CAIRN_LISTEN` | addresses to listen on, separated by commas | `127.0.0.1:8080` |
 //! | `CAIRN_PUBLIC_URL` | how nodes and customers reach this server | `http://` and the first address that is not `0.0.0.0` or `[::]` |
@@ -44,6 +45,8 @@ const POOL_SIZE_MIN: u32 = 8;
 pub struct Config {
     /// The PostgreSQL server to use; `None` for the private cluster.
     pub database_url: Option<String>,
+    /// The cluster that carries the log; `None` when PostgreSQL does.
+    pub log_url: Option<LogUrl>,
     /// Data directory: cluster, keys.
     pub data: PathBuf,
     /// Addresses to listen on.
@@ -78,6 +81,24 @@ pub struct Config {
     pub user: String,
 }
 
+/// The address of what carries the log. It may hold a password and is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LogUrl(String);
+
+impl LogUrl {
+    /// For whoever connects.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for LogUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LogUrl(…)")
+    }
+}
+
 /// A variable that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{variable}='{value}' is not {expected}")]
@@ -103,8 +124,8 @@ impl Config {
         let (keys, file) = (data.join("keys"), data.join(SEAL_FILE));
         let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
         let privacy_key = data.join(PRIVACY_KEY);
-        let (archive, kafka) = (None, None);
-        Self { data: data.to_owned(), seal, privacy_key, archive, kafka, ..self.clone() }
+        let (archive, kafka, log_url) = (None, None, None);
+        Self { data: data.to_owned(), seal, privacy_key, archive, kafka, log_url, ..self.clone() }
     }
 
     /// From any lookup.
@@ -141,6 +162,7 @@ impl Config {
         let store = StoreOptions::from_lookup(&lookup);
         Ok(Self {
             database_url: lookup("DATABASE_URL"),
+            log_url: log_url(&lookup)?,
             privacy_key: lookup("CAIRN_PRIVACY_KEY")
                 .map_or_else(|| data.join(PRIVACY_KEY), PathBuf::from),
             seal: seal(&data, &lookup, &store)?,
@@ -190,6 +212,17 @@ fn seal(
         url,
         store: store.clone(),
     })
+}
+
+fn log_url(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<LogUrl>, ConfigError> {
+    let Some(url) = lookup("CAIRN_LOG_URL") else { return Ok(None) };
+    if cairn_eventstore::check_url(&url).is_ok() {
+        return Ok(Some(LogUrl(url)));
+    }
+    let scheme = url.split_once("://").map_or("…", |(scheme, _)| scheme);
+    let value = format!("{scheme}://…");
+    let expected = "an address such as esdb://user:password@one,two,three:2113 or esdb://localhost:2113?tls=false";
+    Err(ConfigError { variable: "CAIRN_LOG_URL", value, expected })
 }
 
 fn archive(
@@ -261,6 +294,25 @@ mod tests {
         assert_eq!(read(&[("CAIRN_KAFKA_TOPIC", "t")]).kafka, None);
         let kafka = read(&[("CAIRN_KAFKA_BROKERS", "k1:9092,k2:9092")]).kafka.unwrap();
         assert_eq!((&*kafka.brokers, &*kafka.topic), ("k1:9092,k2:9092", "cairn.events"));
+    }
+
+    #[test]
+    fn the_log_is_in_postgresql_unless_a_cluster_is_named_and_its_password_is_never_shown() {
+        let read = |url: &'static str| {
+            Config::from_lookup(|name| (name == "CAIRN_LOG_URL").then(|| url.to_owned()))
+        };
+        assert_eq!(Config::from_lookup(|_| None).unwrap().log_url, None);
+        for url in ["esdb://admin:hush@one,two:2113", "esdb+discover://admin:hush@cluster:2113"] {
+            let config = read(url).unwrap();
+            assert!(!format!("{config:?}").contains("hush"));
+            assert_eq!(config.log_url.as_ref().unwrap().expose(), url);
+            assert_eq!(config.within(std::path::Path::new("/demo")).log_url, None);
+        }
+        for url in ["http://admin:hush@one", "nowhere", "esdb://admin:hush@one?tls=perhaps"] {
+            let error = read(url).unwrap_err().to_string();
+            assert!(error.starts_with("CAIRN_LOG_URL='"), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ use cairn_commands::processes::{Runner, RunnerConfig};
 use cairn_commands::relay::{Relay, RelayConfig};
 use cairn_commands::{Commands, Executor, Personal};
 use cairn_core::{NodeId, Resources};
-use cairn_event_log::EventLog;
+use cairn_event_log::{EventLog, LogError};
+use cairn_eventstore::EventStoreLog;
 use cairn_privacy::{MasterError, MasterFile, SubjectKeys};
 use cairn_projections::{Projector, QueryError, fleet};
 use cairn_sealer::{Sealer, SealerConfig};
@@ -55,7 +56,7 @@ pub enum OpenError {
     Database(#[from] crate::database::DatabaseError),
     /// The log did not open.
     #[error(transparent)]
-    Log(#[from] cairn_event_log::LogError),
+    Log(#[from] LogError),
     /// Personal data could not be read or written.
     #[error(transparent)]
     Keys(#[from] MasterError),
@@ -88,6 +89,7 @@ impl Platform {
     ) -> Result<Self, OpenError> {
         database.ensure_schema(migrate).await?;
         let log = EventLog::connect(database.options.clone(), config.pool_size).await?;
+        carry(&log, config).await?;
         let file = MasterFile::at(config.privacy_key.clone());
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await?);
         let personal = personal(&keys);
@@ -115,8 +117,23 @@ impl Platform {
     /// Lets commands under way finish, and leaves the database.
     pub async fn close(self) {
         self.commands.executor.drain().await;
-        self.commands.executor.log().pool().close().await;
+        self.commands.executor.log().close().await;
         self.database.close().await;
+    }
+}
+
+/// Lets the log be carried by what the configuration names. A copy of a log is never written as if it were the log.
+async fn carry(log: &EventLog, config: &Config) -> Result<(), LogError> {
+    if let Some(url) = &config.log_url {
+        let cluster = EventStoreLog::connect(url.expose()).await?;
+        return log.carried_by(Arc::new(cluster)).await;
+    }
+    match log.carrier_status().await? {
+        None => Ok(()),
+        Some(status) => Err(LogError::Carrier(format!(
+            "this database is the copy of log {}, which a cluster carries: set CAIRN_LOG_URL to its address",
+            status.carrier
+        ))),
     }
 }
 

@@ -98,6 +98,7 @@ impl From<LogError> for ExecuteError {
             | LogError::Corrupt(_)
             | LogError::Newer { .. }
             | LogError::Segment { .. }
+            | LogError::Carrier(_)
             | LogError::Database(_)) => Self::Internal(fault.to_string()),
         }
     }

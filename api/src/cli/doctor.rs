@@ -88,10 +88,36 @@ async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
         finding("projections", projections(parts).await, false),
         finding("processes", processes(parts).await, false),
     ];
+    if let Some(carrier) = carrier(parts).await {
+        findings.insert(1, finding("carrier", carrier, false));
+    }
     if let Some(kafka) = &config.kafka {
         findings.push(finding("relay", relay(parts, &kafka.topic).await, false));
     }
     findings
+}
+
+/// How the copy of the log stands, when a cluster carries it.
+async fn carrier(parts: &SessionParts) -> Option<Result<String, String>> {
+    let status = match parts.commands.executor.log().carrier_status().await {
+        Ok(status) => status?,
+        Err(error) => return Some(Err(error.to_string())),
+    };
+    let behind = status.behind.unwrap_or_default();
+    let leader = status.leader.as_deref().unwrap_or("nobody");
+    let stands = format!("log {}, {leader} copies, {behind} events behind", status.carrier);
+    if !status.parked.is_empty() {
+        let parked = status.parked.iter().map(|parked| {
+            let (kind, id, by) = (&parked.aggregate_type, &parked.aggregate_id, &parked.refused_by);
+            format!("{kind} {id} before its event {} by {by}: {}", parked.sequence, parked.message)
+        });
+        let parked: Vec<_> = parked.collect();
+        return Some(Err(format!("{stands}; parked: {}", parked.join("; "))));
+    }
+    Some(match status.last_error {
+        Some(why) => Err(format!("{stands}: {why}")),
+        None => Ok(stands),
+    })
 }
 
 async fn relay(parts: &SessionParts, topic: &str) -> Result<String, String> {

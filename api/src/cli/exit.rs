@@ -112,6 +112,7 @@ impl From<LogError> for CliError {
             LogError::Segment { .. } => {
                 Self::new(Exit::Differs, "archive_differs", error.to_string())
             }
+            LogError::Carrier(_) => Self::new(Exit::Failure, "log_mismatch", error.to_string()),
             error => ExecuteError::from(error).into(),
         }
     }

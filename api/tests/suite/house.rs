@@ -20,6 +20,8 @@ const SECRET: &str = "whsec_house";
 /// A data directory, the provider, and now and then a server.
 pub struct House {
     pub simulator: Simulator,
+    /// Variables beyond those that every house has.
+    pub variables: Vec<(&'static str, String)>,
     data: TempDir,
     server: Option<Child>,
     base: String,
@@ -32,7 +34,7 @@ impl House {
             SimulatorConfig { webhook_secret: SECRET.to_owned(), ..SimulatorConfig::default() };
         let simulator = Simulator::start(config).await.unwrap();
         let data = tempfile::tempdir().unwrap();
-        Self { simulator, data, server: None, base: String::new() }
+        Self { simulator, variables: vec![], data, server: None, base: String::new() }
     }
 
     fn cairn(&self, line: &str) -> Command {
@@ -42,6 +44,7 @@ impl House {
         command.env("CAIRN_DATA", self.data.path()).env("CAIRN_LISTEN", "127.0.0.1:0");
         command.env("STRIPE_SECRET_KEY", "sk_test_house").env("STRIPE_WEBHOOK_SECRET", SECRET);
         command.env("STRIPE_API_BASE", &self.simulator.base_url);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -51,7 +51,11 @@ impl Stage {
 
     /// The same with limits of its own.
     pub async fn set_within(options: PgConnectOptions, limits: Limits) -> Self {
-        let log = EventLog::connect(options, 16).await.unwrap();
+        Self::over(EventLog::connect(options, 16).await.unwrap(), limits).await
+    }
+
+    /// The same over a log that is open.
+    pub async fn over(log: EventLog, limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = MasterFile::at(directory.path().join(MASTER_KEY));
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await.unwrap());
@@ -180,7 +184,7 @@ impl Stage {
         if let Some(simulator) = self.payments.simulator {
             simulator.shutdown().await;
         }
-        self.commands.executor.log().pool().close().await;
+        self.commands.executor.log().close().await;
         drop(self.directory);
     }
 }

@@ -83,10 +83,12 @@ pub struct HoldChange {
 }
 
 /// All that one event writes into the books.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BookEntry {
     /// The movement of money, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalTransaction>,
     /// The change of a hold, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldChange>,
 }

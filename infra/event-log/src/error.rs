@@ -45,6 +45,9 @@ pub enum LogError {
         /// What is wrong with it.
         why: String,
     },
+    /// The database and the system that is to carry the log do not have the same log. Nothing was written.
+    #[error("the log cannot be carried so: {0}")]
+    Carrier(String),
     /// Any other answer of the database, for example a missing table. Nothing was written.
     #[error("the database refused: {0}")]
     Database(String),
@@ -57,15 +60,22 @@ impl LogError {
         matches!(self, Self::Unavailable(_) | Self::InDoubt(_))
     }
 
+    /// As whoever asks sees it who wrote nothing himself.
+    pub(crate) fn not_in_doubt(self) -> Self {
+        match self {
+            Self::InDoubt(cause) => Self::Unavailable(cause),
+            other => other,
+        }
+    }
+
     /// Of a statement that only reads, or of getting a connection: nothing can be in doubt.
     #[must_use]
     pub fn reading(error: &Sqlx) -> Self {
-        match (error, Self::writing(error)) {
+        match (error, Self::writing(error).not_in_doubt()) {
             // A query that does not fit what it reads, or a value that cannot be sent: a fault of ours.
             (Sqlx::RowNotFound | Sqlx::TypeNotFound { .. } | Sqlx::Encode(_), _) => {
                 Self::Database(error.to_string())
             }
-            (_, Self::InDoubt(cause)) => Self::Unavailable(cause),
             (_, other) => other,
         }
     }

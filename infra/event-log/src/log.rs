@@ -1,5 +1,5 @@
 //! The log as its users see it.
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cairn_core::Timestamp;
@@ -10,9 +10,11 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use crate::appender::Appender;
 use crate::bulk::{Archive, Bulk, BulkyRow};
+use crate::carried::Carrying;
 use crate::loader::{Loader, Wanted};
 use crate::reader::Reader;
 use crate::types::{AppendRequest, Appended, Outcome, Recorded, StoredOutcome};
@@ -31,6 +33,8 @@ struct Inner {
     appender: Appender,
     loader: Loader,
     bulk: Bulk,
+    carrying: OnceLock<Carrying>,
+    copying: TaskTracker,
     grown: watch::Sender<i64>,
     listening: OnceCell<()>,
     stop: CancellationToken,
@@ -78,6 +82,8 @@ impl EventLog {
             appender,
             loader,
             bulk: Bulk::default(),
+            carrying: OnceLock::new(),
+            copying: TaskTracker::new(),
             grown,
             listening: OnceCell::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -121,6 +127,9 @@ impl EventLog {
         let command_id = request.command_id.clone();
         request.metadata.command_id.clone_from(&command_id);
         let command_hash = request.command_hash;
+        if let Some(carrying) = self.carrying() {
+            return carrying.append(self, request).await;
+        }
         match self.inner.appender.append(request).await? {
             Some(appended) => Ok(appended),
             None => self.repeated(&command_id, &command_hash).await,
@@ -128,7 +137,7 @@ impl EventLog {
     }
 
     async fn repeated(&self, command_id: &str, hash: &[u8; 32]) -> Result<Appended, LogError> {
-        match self.outcome(command_id).await? {
+        match self.copied_outcome(command_id).await? {
             Some((stored, first)) if first == *hash => Ok(Appended::Repeated(stored)),
             Some(_) => Ok(Appended::KeyReused),
             None => Err(LogError::Corrupt(format!("command {command_id} has no outcome"))),
@@ -140,6 +149,17 @@ impl EventLog {
     /// # Errors
     /// [`LogError::Unavailable`], or [`LogError::Corrupt`] when the outcome does not decode.
     pub async fn outcome(
+        &self,
+        command_id: &str,
+    ) -> Result<Option<(StoredOutcome, [u8; 32])>, LogError> {
+        match self.carrying() {
+            Some(carrying) => carrying.outcome(self, command_id).await,
+            None => self.copied_outcome(command_id).await,
+        }
+    }
+
+    /// The outcome that the database has.
+    pub(crate) async fn copied_outcome(
         &self,
         command_id: &str,
     ) -> Result<Option<(StoredOutcome, [u8; 32])>, LogError> {
@@ -191,6 +211,10 @@ impl EventLog {
         after_sequence: i64,
         limit: i64,
     ) -> Result<Vec<Recorded>, LogError> {
+        if let Some(carrying) = self.carrying() {
+            let stream = (aggregate_type, aggregate_id);
+            return carrying.carrier().load_some(stream, after_sequence, limit).await;
+        }
         let wanted = Wanted {
             aggregate_type: aggregate_type.to_owned(),
             aggregate_id: aggregate_id.to_owned(),
@@ -280,8 +304,41 @@ impl EventLog {
         receiver
     }
 
+    /// What carries the log, when it is not this database.
+    pub(crate) fn carrying(&self) -> Option<&Carrying> {
+        self.inner.carrying.get()
+    }
+
+    /// False when something carries it already.
+    pub(crate) fn carry(&self, carrying: Carrying) -> bool {
+        self.inner.carrying.set(carrying).is_ok()
+    }
+
+    pub(crate) fn limit(&self) -> Duration {
+        self.inner.limit
+    }
+
+    pub(crate) fn grown(&self) -> watch::Sender<i64> {
+        self.inner.grown.clone()
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        self.inner.appender.tasks()
+    }
+
+    pub(crate) fn copying(&self) -> &TaskTracker {
+        &self.inner.copying
+    }
+
+    pub(crate) fn stopped(&self) -> CancellationToken {
+        self.inner.stop.clone()
+    }
+
     /// Ends the batch under way, refuses what is still queued, and closes the pool.
     pub async fn close(&self) {
+        self.inner.stop.cancel();
+        self.inner.copying.close();
+        self.inner.copying.wait().await;
         self.inner.pool.close().await;
         self.inner.appender.tasks().close();
         self.inner.appender.tasks().wait().await;

@@ -97,10 +97,17 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         "projections" if is_domain(ours?) || ours? == "event-log" => None,
         "projections" => Some("projections know domain and the log"),
         "infra/event-log" if ours? != "core" => Some("the log knows core only"),
-        "infra/cluster" | "infra/node" | "infra/seal" | "infra/stripe-simulator"
+        "infra/cluster"
+        | "infra/eventstore-simulator"
+        | "infra/node"
+        | "infra/seal"
+        | "infra/stripe-simulator"
             if ours.is_some() =>
         {
             Some("stands alone: it knows nothing of Cairn's inside")
+        }
+        "infra/eventstore" if !matches!(ours?, "core" | "event-log") => {
+            Some("a carrier of the log knows the log only")
         }
         "infra/sealer" if !matches!(ours?, "event-log" | "seal") => {
             Some("the sealer knows the log and what a seal is")

@@ -1,0 +1,2 @@
+DROP TABLE log_parked;
+DROP TABLE log_carrier;
