@@ -5,6 +5,10 @@ use std::time::Duration;
 use cairn_event_log::LogError;
 use eventstore::{Client, ClientSettings, Error};
 
+/// How often a read that lost its connection is asked.
+const TRIES: usize = 3;
+/// In what the client says when nobody listens.
+const CONNECT: &str = "(Connect)";
 /// What a call may take before the server counts as gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,15 +54,22 @@ impl Connection {
         }
     }
 
-    /// A call that only reads. `None` when what is asked for does not exist.
+    /// A call that only reads. `None` when what is asked for does not exist. All calls share one connection: who loses it by
+    /// somebody else's fault asks again.
     pub(crate) async fn ask<T, F: Future<Output = eventstore::Result<T>>>(
         &self,
-        call: impl FnOnce(Client) -> F,
+        call: impl Fn(Client) -> F,
     ) -> Result<Option<T>, LogError> {
-        match self.call(call).await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(Error::ResourceNotFound) => Ok(None),
-            Err(error) => Err(reading(&error)),
+        let mut tries = TRIES;
+        loop {
+            match self.call(&call).await {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(Error::ResourceNotFound) => return Ok(None),
+                Err(Error::ServerError(cause)) if tries > 1 && !cause.contains(CONNECT) => {
+                    tries -= 1;
+                }
+                Err(error) => return Err(reading(&error)),
+            }
         }
     }
 
@@ -90,7 +101,7 @@ pub(crate) fn writing(error: &Error) -> LogError {
     let said = format!("EventStoreDB: {error}");
     match error {
         // It never arrived.
-        Error::ServerError(cause) if cause.contains("(Connect)") => LogError::Unavailable(said),
+        Error::ServerError(cause) if cause.contains(CONNECT) => LogError::Unavailable(said),
         Error::ConnectionClosed | Error::GrpcConnectionError(_) | Error::NotLeaderException(_) => {
             LogError::Unavailable(said)
         }

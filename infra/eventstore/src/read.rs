@@ -24,9 +24,8 @@ pub(crate) async fn events(
     stream: &str,
     options: &ReadStreamOptions,
 ) -> Result<Vec<RecordedEvent>, LogError> {
-    let (stream, options) = (stream.to_owned(), options.clone());
-    let read = connection.ask(|client| async move {
-        let (mut found, mut reading) = (vec![], client.read_stream(stream, &options).await?);
+    let read = connection.ask(async |client| {
+        let (mut found, mut reading) = (vec![], client.read_stream(stream, options).await?);
         while let Some(event) = reading.next().await? {
             found.extend(event.event);
         }
@@ -74,7 +73,7 @@ pub(crate) async fn all(
 async fn page(connection: &Connection, after: i64) -> Result<Vec<RecordedEvent>, LogError> {
     let from = place(after)?;
     let options = ReadAllOptions::default().position(from).max_count(PAGE);
-    let read = connection.ask(|client| async move {
+    let read = connection.ask(async |client| {
         let (mut found, mut reading) = (vec![], client.read_all(&options).await?);
         while let Some(event) = reading.next().await? {
             found.extend(event.event);
