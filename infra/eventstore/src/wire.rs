@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use cairn_core::{BookEntry, Timestamp};
 use cairn_event_log::{AppendRequest, LogError, Metadata, NewEvent, Outcome, Recorded};
 use eventstore::{EventData, RecordedEvent};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -269,7 +270,7 @@ impl Fact {
 
     /// As whoever reads the log sees it.
     pub(crate) fn recorded(self) -> Result<Recorded, LogError> {
-        let payload = serde_json::from_str(&self.payload).map_err(corrupt)?;
+        serde_json::from_str::<IgnoredAny>(&self.payload).map_err(corrupt)?;
         let parsed = self.around.version.parse();
         let fault = parsed.is_err().then(|| format!("event version '{}'", self.around.version));
         Ok(Recorded {
@@ -280,8 +281,8 @@ impl Fact {
             sequence: self.sequence,
             event_type: self.event_type,
             event_version: parsed.unwrap_or_default(),
-            payload,
-            metadata: self.around.metadata,
+            payload: self.payload.into(),
+            metadata: self.around.metadata.into(),
             fault,
         })
     }
