@@ -86,7 +86,7 @@ pub struct Told {
 impl Told {
     /// From its text, with what is wrong with it, if something is.
     pub(crate) fn checked(text: String) -> (Self, Option<serde_json::Error>) {
-        let wrong = serde_json::from_str::<Shape>(&text).err();
+        let wrong = serde_json::from_str::<shape::Metadata>(&text).err();
         (Self { text, read: OnceLock::new() }, wrong)
     }
 }
@@ -117,22 +117,27 @@ impl fmt::Debug for Told {
     }
 }
 
-/// Whether a text is a [`Metadata`], without making one.
-#[derive(Deserialize)]
-#[serde(rename = "Metadata")]
-#[allow(dead_code, reason = "only the shape is of interest")]
-struct Shape {
-    actor: Chars,
-    #[serde(default)]
-    organisation_id: Option<Chars>,
-    correlation_id: Chars,
-    #[serde(default)]
-    causation_id: Option<Chars>,
-    command_id: Chars,
-    #[serde(default)]
-    traceparent: Option<Chars>,
-    #[serde(default)]
-    origin: Option<Chars>,
+mod shape {
+    //! Whether a text is metadata, without making any: what is wrong is said in the same words.
+    use serde::Deserialize;
+
+    use super::Chars;
+
+    #[derive(Deserialize)]
+    #[allow(dead_code, reason = "only the shape is of interest")]
+    pub(super) struct Metadata {
+        actor: Chars,
+        #[serde(default)]
+        organisation_id: Option<Chars>,
+        correlation_id: Chars,
+        #[serde(default)]
+        causation_id: Option<Chars>,
+        command_id: Chars,
+        #[serde(default)]
+        traceparent: Option<Chars>,
+        #[serde(default)]
+        origin: Option<Chars>,
+    }
 }
 
 /// Some string.

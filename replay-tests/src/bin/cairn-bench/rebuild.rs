@@ -34,6 +34,9 @@ pub struct RebuildArgs {
     /// Workers of each view.
     #[arg(long, default_value_t = 1)]
     workers: usize,
+    /// Rows that each view holds in memory at most; fewer show with a short log what memory a long one needs.
+    #[arg(long, default_value_t = Rebuild::default().rows_max)]
+    rows: usize,
     /// Where a plot of time against length is written.
     #[arg(long)]
     pub plot: Option<PathBuf>,
@@ -63,6 +66,7 @@ pub struct Length {
 pub struct Rebuilds {
     pub server: String,
     pub workers: usize,
+    pub rows_max: usize,
     pub payload_bytes: f64,
     pub lengths: Vec<Length>,
 }
@@ -80,7 +84,7 @@ pub async fn run(cluster: &Cluster, args: &RebuildArgs) -> Result<Rebuilds, Fail
         say(&format!("{events} events"));
         let scan_seconds = scan(&owner, events).await?;
         let log = EventLog::connect(options.clone(), 8).await?;
-        let length = rebuild(&owner, &log, (events, scan_seconds), args.workers).await?;
+        let length = rebuild(&owner, &log, (events, scan_seconds), args).await?;
         log.close().await;
         lengths.push(length);
     }
@@ -88,7 +92,8 @@ pub async fn run(cluster: &Cluster, args: &RebuildArgs) -> Result<Rebuilds, Fail
     let payload_bytes = sqlx::query_scalar(bytes).fetch_one(&owner).await?;
     let server = sqlx::query_scalar("SHOW server_version").fetch_one(&owner).await?;
     owner.close().await;
-    Ok(Rebuilds { server, workers: args.workers, payload_bytes, lengths })
+    let (workers, rows_max) = (args.workers, args.rows);
+    Ok(Rebuilds { server, workers, rows_max, payload_bytes, lengths })
 }
 
 /// Makes the log longer. The events go straight into the table of this private cluster, as an append would have put them.
@@ -136,7 +141,7 @@ async fn rebuild(
     owner: &PgPool,
     log: &EventLog,
     (events, scan_seconds): (i64, f64),
-    workers: usize,
+    args: &RebuildArgs,
 ) -> Result<Length, Failure> {
     let views: [&dyn Projection; 2] = [&Balances, &Allocations];
     for table in views.iter().flat_map(|view| view.tables()).chain(&["projection_checkpoints"]) {
@@ -151,7 +156,8 @@ async fn rebuild(
                 reached.get_or_init(|| started.elapsed());
             }
         });
-        Rebuild { workers, anew: true, keep: Duration::ZERO, progress, ..Rebuild::default() }
+        let (workers, rows_max, keep) = (args.workers, args.rows, Duration::ZERO);
+        Rebuild { workers, rows_max, anew: true, keep, progress, ..Rebuild::default() }
     };
     let reached = [Arc::new(OnceLock::new()), Arc::new(OnceLock::new())];
     forget_peak();
