@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_event_log::Recorded;
@@ -164,5 +165,30 @@ async fn all_that_does_not_decode_is_told_before_the_first_of_it_is_folded(pool:
     assert_eq!((said[0].1, &said[0].2), (3, &listed));
     assert_eq!((done[0].as_ref().unwrap().parked, done[1].as_ref().unwrap().parked), (3, 0));
     assert_eq!(done[1].as_ref().unwrap().preflight, Preflight::default(), "it reads no top-ups");
+    world.close().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_reader_of_stretches_reads_what_a_query_reads_even_after_it_was_cut_short(pool: PgPool) {
+    let world = World::new(pool).await;
+    let head = world.everything().await;
+    let mut reader = world.log.reader();
+    let some = ["wallet.topped_up".to_owned(), "it's none".to_owned()];
+    for range in [(0, head), (3, 9), (head, head + 5)] {
+        for types in [None, Some(&some[..])] {
+            let read = world.log.read_types(range, types).await.unwrap();
+            assert_eq!(reader.read(range, types).await.unwrap(), read);
+            // Begun and dropped: the next answer is its own.
+            let mut cut = false;
+            for _ in 0..100 {
+                let read = reader.read((0, head), None);
+                cut = tokio::time::timeout(Duration::ZERO, read).await.is_err();
+                if cut {
+                    break;
+                }
+            }
+            assert!(cut, "it was never cut short");
+        }
+    }
     world.close().await;
 }
