@@ -1,5 +1,8 @@
-//! Reads a topic as it is now, from its beginning. Blocking: in a thread of its own.
-use std::collections::HashMap;
+//! Reads a topic from its beginning to where it ends now. Blocking: in a thread of its own.
+//!
+//! A partition ends where the broker that sends it has no more. What brokers answer when they are asked for the end of a partition
+//! may be of some time ago.
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use cairn_commands::ports::{PortError, Sent};
@@ -24,22 +27,18 @@ pub(crate) fn read(
     topic: &str,
     each: &Sender<Sent>,
 ) -> Result<(), PortError> {
-    let mut ends = assign(consumer, topic)?;
+    let mut open = assign(consumer, topic)?;
     let mut heard = Instant::now();
-    while !ends.is_empty() {
+    while !open.is_empty() {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
                 heard = Instant::now();
-                let (partition, next) = (message.partition(), message.offset() + 1);
                 // Nobody wants the rest.
                 if each.blocking_send(sent(&message)).is_err() {
                     return Ok(());
                 }
-                if ends.get(&partition).is_some_and(|end| next >= *end) {
-                    ends.remove(&partition);
-                }
             }
-            Some(Err(KafkaError::PartitionEOF(partition))) => drop(ends.remove(&partition)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),
             Some(Err(error)) => tracing::debug!(%error, topic, "reading goes on"),
             None => {}
         }
@@ -50,28 +49,22 @@ pub(crate) fn read(
     Ok(())
 }
 
-/// Takes every partition that holds something, from its beginning; answers where each ends.
-fn assign(consumer: &BaseConsumer<Context>, topic: &str) -> Result<HashMap<i32, i64>, PortError> {
+/// Takes every partition from its beginning, and answers which there are.
+fn assign(consumer: &BaseConsumer<Context>, topic: &str) -> Result<HashSet<i32>, PortError> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER).map_err(|e| error::broker(&e))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let partitions: Vec<i32> =
+    let partitions: HashSet<i32> =
         found.iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
     if partitions.is_empty() {
         return Err(PortError::transient("kafka", format!("the brokers have no topic {topic}")));
     }
-    let (mut ends, mut wanted) = (HashMap::new(), TopicPartitionList::new());
-    for partition in partitions {
-        let marks = consumer.fetch_watermarks(topic, partition, ANSWER);
-        let (low, high) = marks.map_err(|e| error::broker(&e))?;
-        if low < high {
-            ends.insert(partition, high);
-            wanted
-                .add_partition_offset(topic, partition, Offset::Offset(low))
-                .map_err(|e| error::broker(&e))?;
-        }
+    let mut wanted = TopicPartitionList::new();
+    for &partition in &partitions {
+        let added = wanted.add_partition_offset(topic, partition, Offset::Beginning);
+        added.map_err(|e| error::broker(&e))?;
     }
     consumer.assign(&wanted).map_err(|e| error::broker(&e))?;
-    Ok(ends)
+    Ok(partitions)
 }
 
 fn sent(message: &BorrowedMessage<'_>) -> Sent {
