@@ -16,6 +16,7 @@ use crate::problem::Problem;
 /// Opens what the caller may see. What is erased reads as `erased`.
 pub async fn open(State(api): State<Api>, request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().copied();
+    let is_wish = !request.method().is_safe();
     let response = next.run(request).await;
     let Some(caller) = caller.filter(|_| is_json(&response)) else { return response };
     let (mut parts, body) = response.into_parts();
@@ -31,7 +32,10 @@ pub async fn open(State(api): State<Api>, request: Request, next: Next) -> Respo
             parts.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(parts, Body::from(bytes))
         }
-        Err(problem) => problem.into_response(),
+        Err(error) => {
+            let is_done = is_wish && parts.status.is_success();
+            unopened(&error, is_done).into_response()
+        }
     }
 }
 
@@ -44,20 +48,47 @@ fn holds_sealed(bytes: &[u8]) -> bool {
     bytes.windows(SEALED.len()).any(|window| window == SEALED.as_bytes())
 }
 
-async fn opened(api: &Api, caller: &Caller, bytes: &Bytes) -> Result<Vec<u8>, Problem> {
-    let broken = |error: serde_json::Error| Problem::internal(&error.to_string());
+async fn opened(api: &Api, caller: &Caller, bytes: &Bytes) -> Result<Vec<u8>, PortError> {
+    let broken = |error: serde_json::Error| PortError::permanent("internal", error.to_string());
     let mut body: Value = serde_json::from_slice(bytes).map_err(broken)?;
     let own = caller.narrowed_to().map(Subject::organisation);
     let personal = api.commands.executor.personal();
-    personal.open_in(&mut body, own.as_ref()).await.map_err(unopened)?;
+    personal.open_in(&mut body, own.as_ref()).await?;
     serde_json::to_vec(&body).map_err(broken)
 }
 
-fn unopened(error: PortError) -> Problem {
+/// What is said instead of an answer that cannot be opened. A wish is carried out by then, and nobody may be told that nothing was done.
+fn unopened(error: &PortError, is_done: bool) -> Problem {
     match error.kind {
-        FailureKind::Transient => Problem::new("database_unavailable", error.message),
+        _ if is_done => {
+            tracing::error!(%error, "the answer to a wish cannot be opened");
+            let detail =
+                "its answer cannot be read now; the same Idempotency-Key will tell what happened";
+            Problem::new("outcome_in_doubt", detail)
+        }
+        FailureKind::Transient => Problem::new("database_unavailable", error.message.clone()),
         FailureKind::Permanent | FailureKind::Refused | FailureKind::Untrusted => {
             Problem::internal(&error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PortError, unopened};
+
+    #[test]
+    fn a_wish_that_was_carried_out_is_never_denied() {
+        let away = PortError::transient("keys_unavailable", "the database is away");
+        let broken = PortError::permanent("keys_unusable", "another master key");
+        for (error, is_done, code) in [
+            (&away, true, "outcome_in_doubt"),
+            (&broken, true, "outcome_in_doubt"),
+            (&away, false, "database_unavailable"),
+            (&broken, false, "internal"),
+        ] {
+            let said = serde_json::to_value(unopened(error, is_done).details()).unwrap();
+            assert_eq!(said["code"], code, "{error}");
         }
     }
 }
