@@ -195,7 +195,7 @@ async fn legs(
         "SELECT t.position, t.kind, t.source, t.source_id, t.reverses, p.currency, p.amount_nanos,
                 t.occurred_at, t.posted_at
          FROM ledger_accounts a
-         JOIN ledger_postings p ON p.account = a.code
+         JOIN ledger_postings p ON p.account = a.code AND NOT starts_with(p.account, 'wallet:')
          JOIN ledger_journal_transactions t ON t.position = p.position
          WHERE starts_with(a.code, 'stripe:')
            AND ((t.occurred_at >= $1 AND t.occurred_at < $2) OR t.reference = ANY($3) OR t.reverses = ANY($3))
@@ -259,7 +259,7 @@ async fn sums(connection: &mut PgConnection, period: &Period) -> Result<Sums, Fi
                   coalesce(sum(p.amount_nanos) FILTER (WHERE t.occurred_at < $1), 0)::bigint AS "before!",
                   coalesce(sum(p.amount_nanos) FILTER (WHERE t.occurred_at < $2), 0)::bigint AS "until!"
            FROM ledger_accounts a
-           JOIN ledger_postings p ON p.account = a.code
+           JOIN ledger_postings p ON p.account = a.code AND NOT starts_with(p.account, 'wallet:')
            JOIN ledger_journal_transactions t ON t.position = p.position
            WHERE starts_with(a.code, 'stripe:') GROUP BY p.currency"#,
         from,

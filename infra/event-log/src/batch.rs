@@ -142,7 +142,7 @@ pub(crate) async fn append(
     let columns = Columns::try_new(batch, &texts)?;
     let (events, Books { journal, legs, holds }) = (&columns.events, &columns.books);
     let answer = sqlx::query!(
-        r#"SELECT verdict AS "verdict!", head AS "head!"
+        r#"SELECT base AS "base!", verdicts
            FROM log_append($1, $2, $3, $4, $5, $6, $7,
                            $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
                            $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31,
@@ -187,18 +187,25 @@ pub(crate) async fn append(
         &holds.captured,
         &holds.released,
     )
-    // All of it: a fault of the commit speaks after the last row.
+    // All of it: a fault of the commit speaks after the row.
     .fetch_all(connection);
     let rows = session.in_time(answer).await.map_err(|error| LogError::writing(&error))?;
-    if rows.len() != batch.len() {
-        let (sent, got) = (batch.len(), rows.len());
+    let [answer] = rows.as_slice() else {
+        return Err(LogError::Corrupt(format!("a batch was answered {} times", rows.len())));
+    };
+    let said = answer.verdicts.as_deref();
+    if let Some(got) = said.map(<[_]>::len).filter(|got| *got != batch.len()) {
+        let sent = batch.len();
         return Err(LogError::Corrupt(format!("{sent} requests were answered {got} times")));
     }
-    let head = rows.last().map_or(0, |row| row.head);
-    let verdicts = rows.into_iter().zip(batch.iter().zip(&columns.counts));
-    let verdicts = verdicts.map(|(row, (request, count))| {
+    let mut head = answer.base;
+    let verdicts = batch.iter().zip(&columns.counts).enumerate().map(|(n, (request, count))| {
+        let said = said.map_or("done", |said| &said[n]);
+        if said == "done" {
+            head += i64::from(*count);
+        }
         let sequence = request.expected_sequence + i64::from(*count);
-        Verdict::of(&row.verdict, Appended::Done { position: row.head, sequence })
+        Verdict::of(said, Appended::Done { position: head, sequence })
     });
     Ok((verdicts.collect(), head))
 }

@@ -188,12 +188,12 @@ async fn the_application_writes_the_log_and_the_books_by_their_function_only(poo
     let false_head =
         "CREATE TEMPORARY TABLE log_head AS SELECT 77::bigint AS position, now() AS recorded_at";
     connection.execute(false_head).await.unwrap();
-    let append = r#"SELECT head FROM log_append(
+    let append = r#"SELECT base FROM log_append(
         '{by-hand}', '{thing}', '{b}', '{0}', '{0}', ARRAY[decode(repeat('07', 32), 'hex')], '{"{}"}',
         '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
         '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"#;
-    let head: i64 = sqlx::query_scalar(append).fetch_one(&mut *connection).await.unwrap();
-    assert_eq!(head, 1);
+    let base: i64 = sqlx::query_scalar(append).fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(base, 1);
     drop(connection.detach());
     log.close().await;
 }

@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor as _, PgPool};
 
 use crate::Failure;
+use crate::floor;
 use crate::measure::{Cell, measure};
 use crate::note::{self, Note, TakeNote};
 use crate::plain;
@@ -33,6 +34,8 @@ pub struct Measured {
     pub single_row_insert: Vec<Cell>,
     /// By one connection, and by two.
     pub unnest_256_insert: Vec<Cell>,
+    /// Cairn's own rows, by one connection that knows nothing.
+    pub own_rows_256_insert: Vec<Cell>,
 }
 
 pub async fn run(
@@ -54,6 +57,7 @@ pub async fn run(
         postgres_es: vec![],
         single_row_insert: vec![],
         unnest_256_insert: vec![],
+        own_rows_256_insert: vec![],
     };
     let stock = open_stock(cluster, "stock").await?;
     let rows = open_stock(cluster, "plain").await?;
@@ -73,6 +77,8 @@ pub async fn run(
         settle(&rows).await?;
         measured.unnest_256_insert.push(plain::unnest(&rows, writers, span).await?);
     }
+    say("Cairn's rows without Cairn");
+    measured.own_rows_256_insert.push(floor::rows(cluster, false, span).await?);
     executor.drain().await;
     log.close().await;
     stock.close().await;

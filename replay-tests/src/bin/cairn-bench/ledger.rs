@@ -18,7 +18,7 @@ use crate::measure::{Cell, measure};
 use crate::note::{self, Note, TakeNote};
 use crate::stage::{self, Settings, make_segments, open_cairn, say, settle};
 use crate::transfer::Till;
-use crate::{Failure, Load};
+use crate::{Failure, Load, floor};
 
 const CURRENCY: Currency = Currency::USD;
 const CENT: i64 = 10_000_000;
@@ -44,6 +44,8 @@ pub struct Measured {
     pub spread_100: Vec<Cell>,
     /// Top-ups of 1,000 wallets decided by the wallet's own code, whose streams the callers share.
     pub wallet_top_ups: Vec<Cell>,
+    /// The rows of such transfers, by one connection that knows nothing; counted in transfers.
+    pub own_rows_256_insert: Vec<Cell>,
     /// What the books say of themselves in the end.
     pub books: Books,
     /// Other ledgers on the same cluster, asked for the transfers of `hot_1000_wallets`.
@@ -93,6 +95,7 @@ pub async fn run(
         pairs: vec![],
         spread_100: vec![],
         wallet_top_ups: vec![],
+        own_rows_256_insert: vec![],
         books: Books { journal_transactions: 0, postings: 0, unbalanced: 0, wrong_balances: 0 },
         peers: None,
     };
@@ -105,6 +108,8 @@ pub async fn run(
         measured.spread_100.push(bench.tills(callers, "top_up", spread).await?);
         measured.wallet_top_ups.push(bench.top_ups(callers).await?);
     }
+    say("the rows of transfers without Cairn");
+    measured.own_rows_256_insert.push(floor::rows(cluster, true, span).await?);
     measured.books = books(&bench.owner).await?;
     bench.executor.drain().await;
     log.close().await;
@@ -140,8 +145,9 @@ async fn books(owner: &PgPool) -> Result<Books, Failure> {
     let (journal_transactions, postings, unbalanced, wrong_balances) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM ledger_journal_transactions), (SELECT count(*) FROM ledger_postings),
            (SELECT count(*) FROM (SELECT FROM ledger_postings GROUP BY currency HAVING sum(amount_nanos) <> 0) AS u),
-           (SELECT count(*) FROM ledger_balances b WHERE b.posted_nanos <> (
-              SELECT -coalesce(sum(p.amount_nanos), 0) FROM ledger_postings p WHERE p.account = b.account))",
+           (SELECT count(*) FROM ledger_balances b
+            LEFT JOIN (SELECT account, sum(amount_nanos) AS posted FROM ledger_postings GROUP BY account) AS p USING (account)
+            WHERE b.posted_nanos <> -coalesce(p.posted, 0))",
     )
     .fetch_one(owner)
     .await?;

@@ -1,5 +1,6 @@
 //! `cairn-bench`: how fast Cairn is, beside what else there is, in one run on one private, durable cluster, so that figures compare.
 mod append;
+mod floor;
 mod http;
 mod ledger;
 mod measure;

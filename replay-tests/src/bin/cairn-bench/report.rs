@@ -79,6 +79,7 @@ impl Report for append::Measured {
             ("postgres-es", &self.postgres_es),
             ("INSERT of one row", &self.single_row_insert),
             ("INSERT of 256 rows by UNNEST", &self.unnest_256_insert),
+            ("the same with Cairn's rows and indexes", &self.own_rows_256_insert),
         ]
     }
 
@@ -91,6 +92,7 @@ impl Report for append::Measured {
             "to_postgres_es": over(ours, rate(self.postgres_es.last())),
             "to_single_row_insert": over(ours, rate(self.single_row_insert.last())),
             "to_unnest_256_insert": over(ours, rate(self.unnest_256_insert.first())),
+            "to_own_rows_256_insert": over(ours, rate(self.own_rows_256_insert.first())),
             "p50_of_fewest_callers_to_single_row_insert": over(one(&self.cairn), one(&self.single_row_insert)),
             "aims": {
                 "to_postgres_es": 12.0, "to_unnest_256_insert": 0.75,
@@ -119,6 +121,7 @@ impl Report for ledger::Measured {
             ("pairs of 1,000 wallets", &self.pairs),
             ("100 wallets at once", &self.spread_100),
             ("top-ups by the wallet's own code", &self.wallet_top_ups),
+            ("rows of transfers, 256 an INSERT", &self.own_rows_256_insert),
         ];
         ours.into_iter().chain(peers).collect()
     }
@@ -132,6 +135,7 @@ impl Report for ledger::Measured {
         json!({
             "callers": last.map_or(0, |cell| cell.callers),
             "transfers_to_events": over(rate(last), event),
+            "transfers_to_own_rows": over(rate(last), rate(self.own_rows_256_insert.first())),
             "pairs_to_events": over(rate(self.pairs.last()), event),
             "top_ups_to_events": over(rate(self.wallet_top_ups.last()), event),
             "transfers_to_cala_ledger": over(rate(last), peer(|peers| &peers.cala_ledger)),
