@@ -193,14 +193,23 @@ pub(crate) async fn append(
     let [answer] = rows.as_slice() else {
         return Err(LogError::Corrupt(format!("a batch was answered {} times", rows.len())));
     };
-    let said = answer.verdicts.as_deref();
+    judged(batch, &columns.counts, answer.base, answer.verdicts.as_deref())
+}
+
+/// A verdict for each request, and the head of the log. Without words of the database all are done.
+fn judged(
+    batch: &[&AppendRequest],
+    counts: &[i32],
+    base: i64,
+    said: Option<&[String]>,
+) -> Result<(Vec<Verdict>, i64), LogError> {
     if let Some(got) = said.map(<[_]>::len).filter(|got| *got != batch.len()) {
         let sent = batch.len();
         return Err(LogError::Corrupt(format!("{sent} requests were answered {got} times")));
     }
-    let mut head = answer.base;
-    let verdicts = batch.iter().zip(&columns.counts).enumerate().map(|(n, (request, count))| {
-        let said = said.map_or("done", |said| &said[n]);
+    let mut head = base;
+    let verdicts = batch.iter().zip(counts).enumerate().map(|(number, (request, count))| {
+        let said = said.map_or("done", |said| &said[number]);
         if said == "done" {
             head += i64::from(*count);
         }
