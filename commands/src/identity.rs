@@ -1,5 +1,5 @@
 //! Commands of the identity context: API keys. A key is shown once and kept as a hash.
-use cairn_core::{ApiKeyId, OrganisationId};
+use cairn_core::{ApiKeyId, OrganisationId, Timestamp};
 use cairn_identity::{ApiKey, ApiKeyCommand, Role};
 use serde_json::json;
 
@@ -16,23 +16,59 @@ pub struct CreateKey {
     pub name: String,
     /// Lower-case hex SHA-256 of the whole key.
     pub secret_sha256: String,
+    /// From when on it opens nothing; it works until it is revoked when absent.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Creates a key. Answers `{"key_id", "organisation_id"}`.
 ///
 /// # Errors
-/// `key_name_invalid`.
+/// `key_name_invalid`, `key_expiry_invalid`.
 pub async fn create_key(
     commands: &Commands,
     context: &CommandContext,
     input: CreateKey,
 ) -> Result<Executed, ExecuteError> {
-    let CreateKey { organisation_id, role, name, secret_sha256 } = input;
+    let CreateKey { organisation_id, role, name, secret_sha256, expires_at } = input;
     let key_id = ApiKeyId::from_bits(commands.ids.next());
     let at = commands.clock.now();
-    let create = ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, at };
+    let create = ApiKeyCommand::Create {
+        key_id,
+        organisation_id,
+        role,
+        name,
+        secret_sha256,
+        expires_at,
+        at,
+    };
     let result = json!({ "key_id": key_id, "organisation_id": organisation_id });
     commands.executor.execute::<ApiKey>(&key_id.to_string(), create, context, result).await
+}
+
+/// A key that is to end by itself.
+#[derive(Debug, Clone)]
+pub struct ExpireKey {
+    /// Which.
+    pub key_id: ApiKeyId,
+    /// From when on it opens nothing.
+    pub expires_at: Timestamp,
+    /// The key that takes its place.
+    pub successor: Option<ApiKeyId>,
+}
+
+/// Sets when a key ends; an expiry only moves nearer.
+///
+/// # Errors
+/// `unknown_api_key`, `api_key_revoked`, `key_expiry_invalid`.
+pub async fn expire_key(
+    commands: &Commands,
+    context: &CommandContext,
+    input: ExpireKey,
+) -> Result<Executed, ExecuteError> {
+    let ExpireKey { key_id, expires_at, successor } = input;
+    let expire = ApiKeyCommand::SetExpiry { expires_at, successor, at: commands.clock.now() };
+    let result = json!({ "key_id": key_id });
+    commands.executor.execute::<ApiKey>(&key_id.to_string(), expire, context, result).await
 }
 
 /// A key to revoke.

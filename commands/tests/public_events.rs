@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 29] = [
+const PRIVATE: [&str; 30] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -18,6 +18,7 @@ const PRIVATE: [&str; 29] = [
     "allocation.step_completed",
     "allocation.teardown_verified",
     "api_key.created",
+    "api_key.expiry_set",
     "api_key.revoked",
     "node.capacity_quarantined",
     "node.capacity_released",

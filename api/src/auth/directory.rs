@@ -3,14 +3,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cairn_core::{ApiKeyId, OrganisationId};
+use cairn_core::{ApiKeyId, OrganisationId, Timestamp};
 use cairn_identity::Role;
+use cairn_projections::identity::{api_keys, uses};
 use sqlx::PgPool;
 
 use super::ApiKeySecret;
 use crate::problem::Problem;
 
-/// How long a revoked key may still work.
+/// How long a revoked key may still work, and how old what is known of an expiry may be.
 const MEMORY: Duration = Duration::from_secs(5);
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -23,6 +24,8 @@ pub struct KnownKey {
     pub organisation_id: OrganisationId,
     /// Its role.
     pub role: Role,
+    /// From when on it opens nothing.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Keys by the hash of their secret. Only found keys are remembered, so a new key works at once.
@@ -39,25 +42,42 @@ impl KeyDirectory {
         Self { pool, remembered: Arc::default() }
     }
 
-    /// The key of a secret, unless it is unknown or revoked.
+    /// The living key of a secret.
     ///
     /// # Errors
-    /// `database_unavailable`.
-    pub async fn find(&self, secret: &ApiKeySecret) -> Result<Option<KnownKey>, Problem> {
+    /// `unauthenticated` when it is unknown or revoked, `api_key_expired`, `database_unavailable`.
+    pub async fn find(&self, secret: &ApiKeySecret, now: Timestamp) -> Result<KnownKey, Problem> {
         let hash = secret.sha256();
-        if let Some(known) = self.recall(&hash) {
-            return Ok(Some(known));
+        let known = match self.recall(&hash) {
+            Some(known) => known,
+            None => self.look_up(hash).await?,
+        };
+        match known.expires_at.filter(|expires_at| *expires_at <= now) {
+            None => Ok(known),
+            Some(expired_at) => {
+                let detail = format!("{} expired at {expired_at}", known.key_id);
+                Err(Problem::new("api_key_expired", detail))
+            }
         }
-        let row = cairn_projections::identity::api_keys::find_by_sha256(&self.pool, &hash).await?;
-        let Some(row) = row else { return Ok(None) };
+    }
+
+    async fn look_up(&self, hash: String) -> Result<KnownKey, Problem> {
+        let row = api_keys::find_by_sha256(&self.pool, &hash).await?.ok_or_else(|| {
+            Problem::new("unauthenticated", "this API key is unknown or was revoked")
+        })?;
         let unreadable = |what: &str| Problem::internal(&format!("{} has no {what}", row.key_id));
         let known = KnownKey {
             key_id: row.key_id.parse().map_err(|_| unreadable("id"))?,
             organisation_id: row.organisation_id.parse().map_err(|_| unreadable("organisation"))?,
-            role: role(&row.role).ok_or_else(|| unreadable("role"))?,
+            role: role_of(&row.role).ok_or_else(|| unreadable("role"))?,
+            expires_at: row.expires_at.map(Timestamp::from),
         };
         self.remember(hash, known);
-        Ok(Some(known))
+        // It only informs: nobody is locked out because it could not be written.
+        if let Err(error) = uses::note(&self.pool, &row.key_id).await {
+            tracing::warn!(%error, key_id = row.key_id, "the use of a key was not noted");
+        }
+        Ok(known)
     }
 
     fn recall(&self, hash: &str) -> Option<KnownKey> {
@@ -76,6 +96,8 @@ impl KeyDirectory {
     }
 }
 
-fn role(name: &str) -> Option<Role> {
+/// The role of a name on the wire.
+#[must_use]
+pub fn role_of(name: &str) -> Option<Role> {
     serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
 }

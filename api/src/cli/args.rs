@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, NodeId, OrganisationId, Timestamp, money::parse_nanos,
@@ -12,7 +13,7 @@ pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::output::Format;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};
-use super::projections_args::ProjectionsCommand;
+use super::projections_args::{ProjectionsCommand, span};
 use crate::http::compute::without_comment;
 
 /// Rents out compute and never loses count.
@@ -155,6 +156,20 @@ pub enum KeysCommand {
         /// The organisation it is bound to; a new one when absent.
         #[arg(long)]
         organisation: Option<OrganisationId>,
+        /// For how long it works: 90s, 30m, 24h or 7d; until it is revoked when absent.
+        #[arg(long, value_parser = span)]
+        expires_in: Option<Duration>,
+    },
+    /// Makes a key that takes the place of another, and lets the old one work on for a while.
+    Rotate {
+        /// The old key's id (`key_…`).
+        key_id: ApiKeyId,
+        /// For how long both work: 90s, 30m, 24h or 7d; 0s ends the old key now.
+        #[arg(long, default_value = "24h", value_parser = span)]
+        overlap: Duration,
+        /// For how long the new key works; until it is revoked when absent.
+        #[arg(long, value_parser = span)]
+        expires_in: Option<Duration>,
     },
     /// Ends a key.
     Revoke {

@@ -1,9 +1,12 @@
 //! `cairn keys`: API keys.
-use cairn_commands::identity::{self, CreateKey, RevokeKey};
-use cairn_core::OrganisationId;
+use std::time::Duration;
+
+use cairn_commands::CommandContext;
+use cairn_commands::identity::{self, CreateKey, ExpireKey, RevokeKey};
+use cairn_core::{ApiKeyId, OrganisationId, Timestamp};
 use cairn_identity::Role;
 use cairn_projections::identity::api_keys;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::{KeysCommand, RoleArg};
 use super::exit::{CliError, Exit};
@@ -11,12 +14,21 @@ use super::output::Output;
 use super::pages::all_pages;
 use super::session::{Session, SessionParts};
 use crate::auth::ApiKeySecret;
+use crate::auth::directory::role_of;
 use crate::config::Config;
 use crate::http::guard::role_name;
 use crate::system::new_api_key;
 
-const COLUMNS: [&str; 6] =
-    ["key_id", "organisation_id", "role", "name", "created_at", "revoked_at"];
+const COLUMNS: [&str; 8] = [
+    "key_id",
+    "organisation_id",
+    "role",
+    "name",
+    "created_at",
+    "last_used_at",
+    "expires_at",
+    "revoked_at",
+];
 
 impl From<RoleArg> for Role {
     fn from(role: RoleArg) -> Self {
@@ -35,18 +47,12 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<(), CliError> {
     Session::run(config, async |parts| match command {
-        KeysCommand::Create { role, name, organisation } => {
-            let made = create(&parts, role.into(), name, organisation).await?;
-            if let Some(late) = &made.late {
-                output.say(&format!("warning: the key may not work yet: {late}"));
-            }
-            output.say("Keep the key: it is shown only now.");
-            output.one(&json!({
-                "key": made.secret.expose(),
-                "key_id": made.key_id,
-                "organisation_id": made.organisation_id,
-                "role": role_name(role.into()),
-            }))
+        KeysCommand::Create { role, name, organisation, expires_in } => {
+            let made = create(&parts, role.into(), name, (organisation, expires_in)).await?;
+            show(&made, role.into(), output, json!({}))
+        }
+        KeysCommand::Rotate { key_id, overlap, expires_in } => {
+            rotate(&parts, key_id, (overlap, expires_in), output).await
         }
         KeysCommand::Revoke { key_id, reason } => {
             let input = RevokeKey { key_id, reason };
@@ -68,10 +74,30 @@ pub(super) async fn run(
 /// A key that was just made.
 pub(super) struct Made {
     pub secret: ApiKeySecret,
-    pub key_id: String,
+    pub key_id: ApiKeyId,
     pub organisation_id: OrganisationId,
+    pub expires_at: Option<Timestamp>,
     /// Why the key may not work yet: it exists, but the view of keys does not show it.
     pub late: Option<CliError>,
+}
+
+/// Shows a key the only time it can be shown, with what else there is to say.
+fn show(made: &Made, role: Role, output: Output, more: Value) -> Result<(), CliError> {
+    if let Some(late) = &made.late {
+        output.say(&format!("warning: the key may not work yet: {late}"));
+    }
+    output.say("Keep the key: it is shown only now.");
+    let mut said = json!({
+        "key": made.secret.expose(),
+        "key_id": made.key_id,
+        "organisation_id": made.organisation_id,
+        "role": role_name(role),
+        "expires_at": made.expires_at,
+    });
+    if let (Value::Object(said), Value::Object(more)) = (&mut said, more) {
+        said.extend(more);
+    }
+    output.one(&said)
 }
 
 /// Makes a key, for a new organisation when none is named, and waits until it works, or until that takes too long.
@@ -79,18 +105,73 @@ pub(super) async fn create(
     parts: &SessionParts,
     role: Role,
     name: String,
-    organisation: Option<OrganisationId>,
+    (organisation, expires_in): (Option<OrganisationId>, Option<Duration>),
 ) -> Result<Made, CliError> {
-    let secret = new_api_key()?;
     let organisation_id =
         organisation.unwrap_or_else(|| OrganisationId::from_bits(parts.commands.ids.next()));
-    let input = CreateKey { organisation_id, role, name, secret_sha256: secret.sha256() };
     let context = parts.context(Some(organisation_id));
-    let done = identity::create_key(&parts.commands, &context, input).await?;
-    if done.replayed {
-        let message = format!("{} was made before, and shown only then", done.aggregate_id);
-        return Err(CliError::new(Exit::Refused, "shown_once", message));
-    }
+    let (made, replayed) = make(parts, &context, (organisation_id, role, name), expires_in).await?;
+    if replayed { Err(shown_once(made.key_id)) } else { Ok(made) }
+}
+
+async fn make(
+    parts: &SessionParts,
+    context: &CommandContext,
+    (organisation_id, role, name): (OrganisationId, Role, String),
+    expires_in: Option<Duration>,
+) -> Result<(Made, bool), CliError> {
+    let secret = new_api_key()?;
+    let expires_at = expires_in.map(|span| after(parts.commands.clock.now(), span));
+    let secret_sha256 = secret.sha256();
+    let input = CreateKey { organisation_id, role, name, secret_sha256, expires_at };
+    let done = identity::create_key(&parts.commands, context, input).await?;
+    let unreadable = |_| CliError::new(Exit::Failure, "internal", done.aggregate_id.clone());
+    let key_id = done.aggregate_id.parse().map_err(unreadable)?;
     let late = parts.reach(api_keys::NAME, done.position).await.err();
-    Ok(Made { secret, key_id: done.aggregate_id, organisation_id, late })
+    Ok((Made { secret, key_id, organisation_id, expires_at, late }, done.replayed))
+}
+
+fn shown_once(key_id: ApiKeyId) -> CliError {
+    let message = format!("{key_id} was made before, and shown only then");
+    CliError::new(Exit::Refused, "shown_once", message)
+}
+
+fn after(now: Timestamp, span: Duration) -> Timestamp {
+    now.plus_secs(i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// A new key like the old one, which ends after the overlap, or when it was to end anyway.
+async fn rotate(
+    parts: &SessionParts,
+    old: ApiKeyId,
+    (overlap, expires_in): (Duration, Option<Duration>),
+    output: Output,
+) -> Result<(), CliError> {
+    parts.catch_up(&[api_keys::NAME]).await?;
+    let unknown = || CliError::new(Exit::NotFound, "unknown_api_key", format!("{old} is no key"));
+    let row = api_keys::get(parts.pool(), None, &old.to_string()).await?.ok_or_else(unknown)?;
+    if row.revoked_at.is_some() {
+        let message = format!("{old} was revoked: make a new key");
+        return Err(CliError::new(Exit::Refused, "api_key_revoked", message));
+    }
+    let unreadable = || CliError::new(Exit::Failure, "internal", format!("{old} does not read"));
+    let organisation_id = row.organisation_id.parse().map_err(|_| unreadable())?;
+    let role = role_of(&row.role).ok_or_else(unreadable)?;
+    let context = parts.context(Some(organisation_id));
+    let like = (organisation_id, role, row.name);
+    let (made, replayed) = make(parts, &context, like, expires_in).await?;
+
+    let over = after(parts.commands.clock.now(), overlap);
+    let ends = row.expires_at.map_or(over, |known| Timestamp::from(known).min(over));
+    let expire = ExpireKey { key_id: old, expires_at: ends, successor: Some(made.key_id) };
+    let then = CommandContext { command_id: format!("{}:expire", context.command_id), ..context };
+    let expired = identity::expire_key(&parts.commands, &then, expire).await;
+    if replayed {
+        expired?;
+        return Err(shown_once(made.key_id));
+    }
+    let ends = expired.is_ok().then_some(ends);
+    show(&made, role, output, json!({ "replaces": old, "old_expires_at": ends }))?;
+    parts.reach(api_keys::NAME, expired?.position).await?;
+    Ok(())
 }

@@ -152,7 +152,7 @@ impl FromStr for Beside {
 }
 
 /// A length of time: a number and `s`, `m`, `h` or `d`.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is no length of time: 90s, 30m, 24h or 7d");
     let (split, unit) = text.char_indices().next_back().ok_or_else(wrong)?;
     let seconds = match unit {

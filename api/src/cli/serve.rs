@@ -128,8 +128,10 @@ async fn greet(parts: &SessionParts, output: Output) -> Result<(), CliError> {
         output.say("Keys were made before; `cairn keys create` makes more.");
         return Ok(());
     }
-    let operator = keys::create(parts, Role::Operator, "dev operator".to_owned(), None).await?;
-    let customer = keys::create(parts, Role::Owner, "dev customer".to_owned(), None).await?;
+    let operator =
+        keys::create(parts, Role::Operator, "dev operator".to_owned(), (None, None)).await?;
+    let customer =
+        keys::create(parts, Role::Owner, "dev customer".to_owned(), (None, None)).await?;
     output.one(&serde_json::json!({
         "operator_key": operator.secret.expose(),
         "customer_key": customer.secret.expose(),

@@ -108,10 +108,7 @@ async fn pass(api: &Api, request: &mut Request, operation: &str) -> Result<(), P
 
 async fn admit(api: &Api, headers: &HeaderMap, operation: &str) -> Result<Caller, Problem> {
     let secret = bearer(headers)?;
-    let key =
-        api.keys.find(&secret).await?.ok_or_else(|| {
-            Problem::new("unauthenticated", "this API key is unknown or was revoked")
-        })?;
+    let key = api.keys.find(&secret, api.commands.clock.now()).await?;
     let scope = table::rule(operation).map_or(Scope::None, |rule| rule.scope(key.role));
     if scope == Scope::None {
         let detail = format!("a key with the role {} may not do this", role_name(key.role));

@@ -34,6 +34,7 @@ macro_rules! codes {
 codes! {
     // who asks
     unauthenticated UNAUTHORIZED false "The API key is missing, unknown or revoked";
+    api_key_expired UNAUTHORIZED false "The API key has expired";
     api_key_malformed UNAUTHORIZED false "The API key is mistyped";
     forbidden FORBIDDEN false "The key's role may not do this";
     // what is asked
@@ -113,6 +114,8 @@ codes! {
     step_out_of_order CONFLICT false "A provisioning step came before its turn";
     // keys, processes, anything
     unknown_api_key NOT_FOUND false "There is no such API key";
+    api_key_revoked CONFLICT false "The API key was revoked";
+    key_expiry_invalid UNPROCESSABLE_ENTITY false "The API key cannot expire then";
     key_name_invalid UNPROCESSABLE_ENTITY false "The key's name is malformed";
     unknown_intent NOT_FOUND false "There is no such intent";
     intent_not_skippable CONFLICT false "What the intent does cannot be taken as done";

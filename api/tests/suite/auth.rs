@@ -3,7 +3,9 @@ use std::time::{Duration, Instant};
 
 use cairn_api::auth::{Scope, table};
 use cairn_api::http::guard::role_name;
-use cairn_commands::identity::{RevokeKey, revoke_key};
+use cairn_commands::identity::{
+    CreateKey, ExpireKey, RevokeKey, create_key, expire_key, revoke_key,
+};
 use cairn_identity::Role;
 use reqwest::Method;
 use serde_json::json;
@@ -116,5 +118,59 @@ async fn a_revoked_key_opens_no_more(_: PgPoolOptions, options: PgConnectOptions
         assert!(Instant::now() < deadline, "the key still opens");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    stage.strike().await;
+}
+
+/// Whether a key opens, until it does not.
+async fn opens_until(caller: &Caller, code: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = caller.get("/v1/whoami").await;
+        if found.status != 200 {
+            assert_eq!((found.status, found.code()), (401, code), "{}", found.body);
+            return;
+        }
+        assert!(Instant::now() < deadline, "the key still opens");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_expired_key_opens_no_more_and_is_told_so(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let who = customer.get("/v1/whoami").await;
+    assert_eq!(who.status, 200);
+    let key_id = who.text("/key_id").parse().unwrap();
+    let now = stage.commands.clock.now();
+    let end = ExpireKey { key_id, expires_at: now.plus_secs(1), successor: None };
+    expire_key(&stage.commands, &stage.context(), end).await.unwrap();
+    opens_until(&customer, "api_key_expired").await;
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_key_made_to_expire_works_until_then(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let customer = stage.caller(Role::Owner).await;
+    let (organisation_id, role) = (customer.organisation_id, Role::Viewer);
+    let secret = cairn_api::system::new_api_key().unwrap();
+    let made_to_end = |expires_at| CreateKey {
+        organisation_id,
+        role,
+        name: "short".to_owned(),
+        secret_sha256: secret.sha256(),
+        expires_at: Some(expires_at),
+    };
+    let now = stage.commands.clock.now();
+    let past = create_key(&stage.commands, &stage.context(), made_to_end(now)).await;
+    assert!(past.unwrap_err().to_string().contains("expiry"));
+    let made = made_to_end(now.plus_secs(3));
+    let made = create_key(&stage.commands, &stage.context(), made).await.unwrap();
+    stage.projector.wait_for(made.position, PATIENCE).await.unwrap();
+    let short = Caller { key: Some(secret.expose().to_owned()), ..customer.clone() };
+    assert_eq!(short.get("/v1/whoami").await.status, 200);
+    opens_until(&short, "api_key_expired").await;
+    assert_eq!(customer.get("/v1/whoami").await.status, 200, "the other key of the organisation");
     stage.strike().await;
 }

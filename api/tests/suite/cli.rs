@@ -120,6 +120,37 @@ async fn every_view_prints_json_and_a_table(_: PgPoolOptions, options: PgConnect
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_rotated_key_ends_after_its_overlap(_: PgPoolOptions, options: PgConnectOptions) {
+    let shell = Shell::new(&options);
+    let old = shell.json("keys create --role viewer --name shop --expires-in 7d").await;
+    let old_id = old["key_id"].as_str().unwrap();
+    let rotate = format!("keys rotate {old_id} --overlap 30m --idempotency-key r1");
+    let new = shell.json(&rotate).await;
+    assert_eq!((&new["replaces"], &new["role"]), (&old["key_id"], &old["role"]));
+    assert_eq!(new["organisation_id"], old["organisation_id"]);
+    assert_ne!(new["key"], old["key"]);
+    assert!(new["expires_at"].is_null() && new["old_expires_at"] != old["expires_at"]);
+    let again = shell.run(&rotate).await;
+    assert_eq!(again.code(), 3, "a key is shown once: {}", again.talk());
+
+    let keys = shell.json("keys list").await;
+    assert_eq!(keys.as_array().unwrap().len(), 2, "a repeat makes no third");
+    assert_eq!(keys[0]["key_id"], new["key_id"]);
+    assert_eq!(keys[1]["successor"], new["key_id"]);
+    assert_eq!(keys[1]["expires_at"], new["old_expires_at"]);
+    // What was to end anyway ends no later.
+    let longer = shell.json(&format!("keys rotate {old_id} --overlap 7d")).await;
+    assert_eq!(longer["old_expires_at"], new["old_expires_at"]);
+
+    shell.json(&format!("keys revoke {old_id} --reason lost")).await;
+    let revoked = shell.run(&format!("keys rotate {old_id}")).await;
+    assert_eq!(revoked.code(), 3, "{}", revoked.talk());
+    let none = "key_00000000000000000000000000";
+    assert_eq!(shell.run(&format!("keys rotate {none}")).await.code(), 4);
+    assert_eq!(shell.run(&format!("keys rotate {old_id} --overlap soon")).await.code(), 2);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn exit_codes_tell_what_happened(_: PgPoolOptions, options: PgConnectOptions) {
     let shell = Shell::new(&options);
     let made = shell.json("keys create --role operator --name ops").await;

@@ -108,6 +108,7 @@ impl Stage {
             role,
             name: "test".to_owned(),
             secret_sha256: secret.sha256(),
+            expires_at: None,
         };
         let made = create_key(&self.commands, &self.context(), input).await.unwrap();
         self.projector.wait_for(made.position, PATIENCE).await.unwrap();

@@ -38,7 +38,22 @@ impl Inverse for ApiKey {
     fn command_of(&self, facts: &[ApiKeyEvent]) -> Option<ApiKeyCommand> {
         let command = match facts.first()?.clone() {
             ApiKeyEvent::Created { key_id, organisation_id, role, name, secret_sha256, at } => {
-                ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, at }
+                let expires_at = facts.iter().find_map(|fact| match fact {
+                    ApiKeyEvent::ExpirySet { expires_at, .. } => Some(*expires_at),
+                    ApiKeyEvent::Created { .. } | ApiKeyEvent::Revoked { .. } => None,
+                });
+                ApiKeyCommand::Create {
+                    key_id,
+                    organisation_id,
+                    role,
+                    name,
+                    secret_sha256,
+                    expires_at,
+                    at,
+                }
+            }
+            ApiKeyEvent::ExpirySet { expires_at, successor, at } => {
+                ApiKeyCommand::SetExpiry { expires_at, successor, at }
             }
             ApiKeyEvent::Revoked { reason, at } => ApiKeyCommand::Revoke { reason, at },
         };

@@ -1,6 +1,7 @@
 //! An API key: shown once, kept as a hash, bound to an organisation and a role.
 //!
-//! Lifecycle: `created → revoked`.
+//! Lifecycle: `created → revoked`; what has an expiry opens nothing from then on. An expiry only moves nearer, so a key that was
+//! replaced works on beside its successor for a while and no longer.
 use cairn_core::{
     ApiKeyId, Decider, OrganisationId, Refusal, Subject, Text, Texts, Timestamp, cqrs_aggregate,
     domain_event,
@@ -36,12 +37,21 @@ pub enum ApiKeyEvent {
         secret_sha256: String,
         at: Timestamp,
     },
+    #[serde(rename = "api_key.expiry_set")]
+    ExpirySet {
+        /// From then on it opens nothing.
+        expires_at: Timestamp,
+        /// The key that takes its place, if it was replaced.
+        successor: Option<ApiKeyId>,
+        at: Timestamp,
+    },
     #[serde(rename = "api_key.revoked")]
     Revoked { reason: String, at: Timestamp },
 }
 
 domain_event!(ApiKeyEvent {
     Created => "api_key.created", 1;
+    ExpirySet => "api_key.expiry_set", 1;
     Revoked => "api_key.revoked", 1;
 });
 
@@ -52,6 +62,8 @@ impl Texts for ApiKeyEvent {
         ("role", Text::Kept),
         ("name", Text::Name),
         ("secret_sha256", Text::Hash),
+        ("expires_at", Text::Kept),
+        ("successor", Text::Kept),
         ("reason", Text::Said),
         ("at", Text::Kept),
     ];
@@ -67,6 +79,12 @@ pub enum ApiKeyCommand {
         role: Role,
         name: String,
         secret_sha256: String,
+        expires_at: Option<Timestamp>,
+        at: Timestamp,
+    },
+    SetExpiry {
+        expires_at: Timestamp,
+        successor: Option<ApiKeyId>,
         at: Timestamp,
     },
     Revoke {
@@ -83,6 +101,10 @@ pub enum ApiKeyError {
     Unknown,
     #[error("a key's name is 1 to 100 characters")]
     BadName,
+    #[error("a key is made with an expiry to come, and an expiry only moves nearer")]
+    BadExpiry,
+    #[error("the key was revoked")]
+    Revoked,
     #[error("the id was used before for something else")]
     IdReused,
 }
@@ -92,6 +114,8 @@ impl Refusal for ApiKeyError {
         match self {
             Self::Unknown => "unknown_api_key",
             Self::BadName => "key_name_invalid",
+            Self::BadExpiry => "key_expiry_invalid",
+            Self::Revoked => "api_key_revoked",
             Self::IdReused => "id_reused",
         }
     }
@@ -104,6 +128,8 @@ pub struct ApiKey {
     #[serde(default)]
     pub organisation_id: Option<OrganisationId>,
     pub secret_sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     pub revoked: bool,
 }
 
@@ -115,22 +141,37 @@ impl Decider for ApiKey {
 
     fn decide(&self, command: ApiKeyCommand) -> Result<Vec<ApiKeyEvent>, ApiKeyError> {
         match command {
-            ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, at } => {
+            ApiKeyCommand::Create {
+                key_id,
+                organisation_id,
+                role,
+                name,
+                secret_sha256,
+                expires_at,
+                at,
+            } => {
                 if name.is_empty() || name.chars().count() > 100 {
                     return Err(ApiKeyError::BadName);
                 }
-                match &self.secret_sha256 {
-                    None => Ok(vec![ApiKeyEvent::Created {
-                        key_id,
-                        organisation_id,
-                        role,
-                        name,
-                        secret_sha256,
-                        at,
-                    }]),
-                    Some(known) if *known == secret_sha256 => Ok(vec![]),
-                    Some(_) => Err(ApiKeyError::IdReused),
+                if expires_at.is_some_and(|expires_at| expires_at <= at) {
+                    return Err(ApiKeyError::BadExpiry);
                 }
+                match &self.secret_sha256 {
+                    Some(known) if *known == secret_sha256 => return Ok(vec![]),
+                    Some(_) => return Err(ApiKeyError::IdReused),
+                    None => {}
+                }
+                let created =
+                    ApiKeyEvent::Created { key_id, organisation_id, role, name, secret_sha256, at };
+                let expiry = expires_at.map(|expires_at| ApiKeyEvent::ExpirySet {
+                    expires_at,
+                    successor: None,
+                    at,
+                });
+                Ok([created].into_iter().chain(expiry).collect())
+            }
+            ApiKeyCommand::SetExpiry { expires_at, successor, at } => {
+                self.set_expiry(expires_at, successor, at)
             }
             ApiKeyCommand::Revoke { reason, at } => match (&self.secret_sha256, self.revoked) {
                 (None, _) => Err(ApiKeyError::Unknown),
@@ -146,6 +187,7 @@ impl Decider for ApiKey {
                 self.organisation_id = Some(organisation_id);
                 self.secret_sha256 = Some(secret_sha256);
             }
+            ApiKeyEvent::ExpirySet { expires_at, .. } => self.expires_at = Some(expires_at),
             ApiKeyEvent::Revoked { .. } => self.revoked = true,
         }
         self
@@ -153,6 +195,26 @@ impl Decider for ApiKey {
 
     fn subject(&self) -> Option<Subject> {
         self.organisation_id.map(Subject::organisation)
+    }
+}
+
+impl ApiKey {
+    fn set_expiry(
+        &self,
+        expires_at: Timestamp,
+        successor: Option<ApiKeyId>,
+        at: Timestamp,
+    ) -> Result<Vec<ApiKeyEvent>, ApiKeyError> {
+        match self {
+            Self { secret_sha256: None, .. } => Err(ApiKeyError::Unknown),
+            Self { revoked: true, .. } => Err(ApiKeyError::Revoked),
+            Self { expires_at: Some(known), .. } if *known == expires_at => Ok(vec![]),
+            Self { expires_at: Some(known), .. } if *known < expires_at => {
+                Err(ApiKeyError::BadExpiry)
+            }
+            _ if expires_at < at => Err(ApiKeyError::BadExpiry),
+            _ => Ok(vec![ApiKeyEvent::ExpirySet { expires_at, successor, at }]),
+        }
     }
 }
 

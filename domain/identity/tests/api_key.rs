@@ -13,8 +13,24 @@ fn create(name: &str, secret_sha256: &str) -> ApiKeyCommand {
         role: Role::Owner,
         name: name.to_owned(),
         secret_sha256: secret_sha256.to_owned(),
+        expires_at: None,
         at: AT,
     }
+}
+
+fn expiring(after: i64) -> ApiKeyCommand {
+    let ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, at, .. } =
+        create("ci", "aa")
+    else {
+        unreachable!()
+    };
+    let expires_at = Some(Timestamp::from_secs(1_000 + after));
+    ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, expires_at, at }
+}
+
+fn expire(after: i64) -> ApiKeyCommand {
+    let expires_at = Timestamp::from_secs(1_000 + after);
+    ApiKeyCommand::SetExpiry { expires_at, successor: Some(ApiKeyId::from_bits(9)), at: AT }
 }
 
 fn revoke() -> ApiKeyCommand {
@@ -58,4 +74,29 @@ fn a_name_is_1_to_100_characters() {
 fn an_id_is_one_key_and_an_unknown_one_cannot_be_revoked() {
     check(&[create("ci", "aa")], create("ci", "bb")).then_refused("id_reused");
     check(&[], revoke()).then_refused("unknown_api_key");
+}
+
+#[test]
+fn a_key_may_be_made_with_an_expiry_to_come() {
+    assert_eq!(check(&[], expiring(60)).events().len(), 2);
+    assert_eq!(fold([expiring(60)]).expires_at, Some(Timestamp::from_secs(1_060)));
+    check(&[expiring(60)], expiring(60)).then([]);
+    check(&[], expiring(0)).then_refused("key_expiry_invalid");
+    check(&[], expiring(-1)).then_refused("key_expiry_invalid");
+}
+
+#[test]
+fn an_expiry_only_moves_nearer() {
+    assert_eq!(check(&[create("ci", "aa")], expire(60)).events().len(), 1);
+    assert_eq!(check(&[create("ci", "aa"), expire(60)], expire(0)).events().len(), 1);
+    check(&[create("ci", "aa"), expire(60)], expire(60)).then([]);
+    check(&[create("ci", "aa"), expire(60)], expire(61)).then_refused("key_expiry_invalid");
+    check(&[expiring(60)], expire(61)).then_refused("key_expiry_invalid");
+    check(&[create("ci", "aa")], expire(-1)).then_refused("key_expiry_invalid");
+}
+
+#[test]
+fn what_is_revoked_or_unknown_cannot_expire() {
+    check(&[create("ci", "aa"), revoke()], expire(60)).then_refused("api_key_revoked");
+    check(&[], expire(60)).then_refused("unknown_api_key");
 }

@@ -27,6 +27,12 @@ pub struct ApiKey {
     pub role: String,
     pub name: String,
     pub created_at: At,
+    /// From when on it opens nothing.
+    pub expires_at: Option<At>,
+    /// The key that takes its place.
+    pub successor: Option<String>,
+    /// To the minute.
+    pub last_used_at: Option<At>,
     /// Since when it opens nothing.
     pub revoked_at: Option<At>,
     pub revoked_reason: Option<String>,
@@ -64,8 +70,17 @@ impl Projection for ApiKeys {
                     name,
                     secret_sha256,
                     created_at: At(at),
+                    expires_at: None,
+                    successor: None,
                     revoked_at: None,
                     revoked_reason: None,
+                });
+            }
+            ApiKeyEvent::ExpirySet { expires_at, successor, .. } => {
+                let successor = successor.map(|key_id| key_id.to_string());
+                changes.change((event.aggregate_id.clone(),), move |key: &mut KeyRow| {
+                    (key.expires_at, key.successor) = (Some(At(expires_at)), successor);
+                    Ok(())
                 });
             }
             ApiKeyEvent::Revoked { reason, at } => {
@@ -89,6 +104,8 @@ row! {
         name: String,
         secret_sha256: String,
         created_at: At,
+        expires_at: Option<At>,
+        successor: Option<String>,
         revoked_at: Option<At>,
         revoked_reason: Option<String>,
     }
@@ -103,8 +120,8 @@ async fn select(
     let rows = sqlx::query_as!(
         ApiKey,
         r#"SELECT key_id, position, organisation_id, role, name, created_at AS "created_at: At",
-             revoked_at AS "revoked_at: At", revoked_reason
-           FROM identity_api_keys
+             expires_at AS "expires_at: At", successor, used_at AS "last_used_at?: At", revoked_at AS "revoked_at: At", revoked_reason
+           FROM identity_api_keys LEFT JOIN identity_key_uses USING (key_id)
            WHERE ($1::text IS NULL OR key_id = $1) AND ($2::text IS NULL OR secret_sha256 = $2)
              AND ($3::text IS NULL OR organisation_id = $3) AND position < $4
            ORDER BY position DESC LIMIT $5"#,
@@ -117,7 +134,7 @@ async fn select(
     Ok(rows.fetch_all(pool).await?)
 }
 
-/// The key with this lower-case hex SHA-256, unless it is revoked.
+/// The key with this lower-case hex SHA-256, unless it is revoked. It may have expired.
 ///
 /// # Errors
 /// [`QueryError`].

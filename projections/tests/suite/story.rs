@@ -287,6 +287,7 @@ impl World {
             role: Role::Owner,
             name: "ci".to_owned(),
             secret_sha256: secret.to_owned(),
+            expires_at: None,
             at: self.now(),
         };
         self.run::<ApiKey>(&key_id.to_string(), create).await

@@ -125,6 +125,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<Node>(&NodeId::from_bits(2).to_string(), late_node());
     let forgotten = Subject::organisation(OrganisationId::from_bits(9));
     teller.tell::<Erasure>(forgotten.as_str(), erasure(&forgotten));
+    teller.tell::<ApiKey>(&ApiKeyId::from_bits(2).to_string(), replaced_api_key());
     (teller.told, teller.decisions)
 }
 
@@ -146,9 +147,24 @@ fn api_key() -> [ApiKeyCommand; 2] {
         role: Role::Owner,
         name: text("ci"),
         secret_sha256: "ab".repeat(32),
+        expires_at: None,
         at: at(0),
     };
     [create, ApiKeyCommand::Revoke { reason: text("leaked"), at: at(800) }]
+}
+
+fn replaced_api_key() -> [ApiKeyCommand; 2] {
+    let create = ApiKeyCommand::Create {
+        key_id: ApiKeyId::from_bits(2),
+        organisation_id: ORGANISATION,
+        role: Role::Viewer,
+        name: text("dashboard"),
+        secret_sha256: "ac".repeat(32),
+        expires_at: Some(at(90_000)),
+        at: at(910),
+    };
+    let successor = Some(ApiKeyId::from_bits(3));
+    [create, ApiKeyCommand::SetExpiry { expires_at: at(1_000), successor, at: at(920) }]
 }
 
 fn node() -> Vec<NodeCommand> {

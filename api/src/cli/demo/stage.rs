@@ -136,7 +136,7 @@ async fn make_keys(parts: &SessionParts) -> Result<Vec<(&'static str, String)>, 
     for (name, role) in
         [("operator", Role::Operator), ("customer", Role::Owner), ("finance", Role::Finance)]
     {
-        let key = keys::create(parts, role, format!("demo {name}"), None).await?;
+        let key = keys::create(parts, role, format!("demo {name}"), (None, None)).await?;
         made.push((name, key.secret.expose().to_owned()));
     }
     Ok(made)

@@ -1,0 +1,19 @@
+//! When a key was last used: written by whoever lets it in, read with the keys.
+use sqlx::PgPool;
+
+use crate::row::QueryError;
+
+/// Notes that a key is used now; within a minute of the last note it changes nothing.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn note(pool: &PgPool, key_id: &str) -> Result<(), QueryError> {
+    let noted = sqlx::query!(
+        "INSERT INTO identity_key_uses AS u (key_id, used_at) VALUES ($1, now())
+         ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at
+         WHERE u.used_at < excluded.used_at - interval '1 minute'",
+        key_id
+    );
+    noted.execute(pool).await?;
+    Ok(())
+}
