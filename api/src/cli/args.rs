@@ -28,6 +28,12 @@ pub struct Cli {
     /// Makes a command that changes something happen at most once: repeat it with the same key after an answer was lost or in doubt.
     #[arg(long, global = true, value_name = "KEY")]
     pub idempotency_key: Option<String>,
+    /// The file with settings; else `CAIRN_CONFIG`, `cairn.toml` or `/etc/cairn/cairn.toml`.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One setting, over what file and environment say; may be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = pair)]
+    pub set: Vec<(String, String)>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -411,6 +417,12 @@ pub struct IntentArgs {
 fn public_key(path: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
     Ok(without_comment(&text))
+}
+
+/// `key=value`
+fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.to_owned()));
+    pair.ok_or_else(|| "say it as KEY=VALUE".to_owned())
 }
 
 /// Something said.

@@ -2,14 +2,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::Shell;
 
-use super::args::Cli;
+use super::args::{Cli, Command};
 use super::exit::{CliError, Exit};
 use super::once::once;
 use super::output::{Format, Output};
 use super::run;
-use crate::config::Config;
+use crate::config::Sources;
 
 /// How long what still blocks may clear up after the command is over.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -36,12 +37,22 @@ pub fn main() -> ExitCode {
 }
 
 fn start(cli: Cli, output: Output) -> Result<(), CliError> {
+    if let Command::Completions { shell } = cli.command {
+        completions(shell, output);
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut config = Config::from_env().map_err(|error| CliError::usage(error.to_string()))?;
+    let mut config = Sources::of_process(cli.config, cli.set).read().config()?;
     config.idempotency = cli.idempotency_key.map(|key| once(key, &cli.command)).transpose()?;
     let ended = runtime.block_on(run(cli.command, &config, output));
     runtime.shutdown_timeout(FAREWELL);
     ended
+}
+
+fn completions(shell: Shell, output: Output) {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "cairn", &mut script);
+    output.raw(&String::from_utf8_lossy(&script));
 }
 
 /// Whether the words ask for JSON, when they cannot be parsed.
