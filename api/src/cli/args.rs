@@ -10,6 +10,7 @@ use clap_complete::Shell;
 pub use super::archive_args::ArchiveCommand;
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
+use super::config_args::ConfigCommand;
 use super::output::Format;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};
 use super::projections_args::ProjectionsCommand;
@@ -86,6 +87,9 @@ pub enum Command {
     /// Personal data: who can still be read, and the erasure of who wants to be forgotten.
     #[command(subcommand)]
     Privacy(PrivacyCommand),
+    /// What the settings are, and whether they are right.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
     /// The whole story, on real parts. It always has a private PostgreSQL of its own, whatever `DATABASE_URL` says.
@@ -420,7 +424,7 @@ fn public_key(path: &str) -> Result<String, String> {
 }
 
 /// `key=value`
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.to_owned()));
     pair.ok_or_else(|| "say it as KEY=VALUE".to_owned())
 }

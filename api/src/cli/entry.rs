@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
 
-use super::args::{Cli, Command};
+use super::args::{Cli, Command, pair};
+use super::config;
 use super::exit::{CliError, Exit};
 use super::once::once;
 use super::output::{Format, Output};
@@ -37,22 +38,37 @@ pub fn main() -> ExitCode {
 }
 
 fn start(cli: Cli, output: Output) -> Result<(), CliError> {
-    if let Command::Completions { shell } = cli.command {
-        completions(shell, output);
-        return Ok(());
-    }
+    let sources = Sources::of_process(cli.config, sets());
+    let command = match cli.command {
+        Command::Completions { shell } => return completions(shell, output),
+        Command::Config(command) => return config::run(command, &sources, output),
+        command => command,
+    };
+    let mut config = sources.read().config()?;
+    config.idempotency = cli.idempotency_key.map(|key| once(key, &command)).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut config = Sources::of_process(cli.config, cli.set).read().config()?;
-    config.idempotency = cli.idempotency_key.map(|key| once(key, &cli.command)).transpose()?;
-    let ended = runtime.block_on(run(cli.command, &config, output));
+    let ended = runtime.block_on(run(command, &config, output));
     runtime.shutdown_timeout(FAREWELL);
     ended
 }
 
-fn completions(shell: Shell, output: Output) {
+fn completions(shell: Shell, output: Output) -> Result<(), CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "cairn", &mut script);
     output.raw(&String::from_utf8_lossy(&script));
+    Ok(())
+}
+
+/// Every `--set`, in order. Of an option that may stand anywhere clap keeps what stands behind the last subcommand only.
+fn sets() -> Vec<(String, String)> {
+    let words: Vec<_> = std::env::args().collect();
+    let words = words.split(|word| word == "--").next().unwrap_or_default();
+    let pairs = words.iter().zip(words.iter().skip(1).map(Some).chain([None]));
+    let said = pairs.filter_map(|(word, next)| match word.strip_prefix("--set")? {
+        "" => next.map(String::as_str),
+        rest => rest.strip_prefix('='),
+    });
+    said.filter_map(|text| pair(text).ok()).collect()
 }
 
 /// Whether the words ask for JSON, when they cannot be parsed.

@@ -11,6 +11,8 @@ mod archive_args;
 mod args_replay;
 mod audit;
 mod audit_args;
+mod config;
+mod config_args;
 mod demo;
 mod doctor;
 mod entry;
@@ -59,7 +61,7 @@ async fn run(command: Command, config: &Config, output: Output) -> Result<(), Cl
         Command::Privacy(command) => privacy::run(config, command, output).await,
         Command::Doctor => doctor::run(config, output).await,
         Command::Demo(args) => demo::run(config, &args, output).await,
-        // Needs no configuration and has run before there was one.
-        Command::Completions { .. } => Ok(()),
+        // They need no configuration, and have run before there was one.
+        Command::Completions { .. } | Command::Config(_) => Ok(()),
     }
 }

@@ -12,13 +12,16 @@
 //! | `secret` | secrets in files of their own, and what is shown of a secret |
 //! | `origin` | where something was said, and what is wrong with it |
 //! | `typed` | settings as the program uses them |
+//! | `template`, `parity` | files to begin with, and whether two are said alike |
 //! | `show` | the settings as they are, and as a page of the guide lists them |
 mod file;
 mod origin;
+pub mod parity;
 mod secret;
 pub mod settings;
 mod show;
 mod sources;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod typed;

@@ -15,6 +15,7 @@ pub struct Shown {
     /// What it is, a secret masked; `None` when nobody says anything.
     pub value: Option<String>,
     /// Where that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
 }
 

@@ -59,6 +59,13 @@ pub(super) struct Said {
     pub origin: Origin,
 }
 
+impl Said {
+    /// Whether somebody said it.
+    pub fn is_explicit(&self) -> bool {
+        self.origin != Origin::Default
+    }
+}
+
 /// Where the layers of one process are. The file is read anew at each reading.
 #[derive(Default)]
 pub struct Sources {
@@ -93,8 +100,9 @@ impl Sources {
         Reading::of(layers, user, true)
     }
 
-    /// The file that is read.
-    fn file(&self) -> Option<PathBuf> {
+    /// The file that is read, if there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
         let named = self.file.clone().or_else(|| self.environment.get(CONFIG).map(PathBuf::from));
         named.or_else(|| file::PLACES.map(PathBuf::from).into_iter().find(|path| path.exists()))
     }

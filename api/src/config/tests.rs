@@ -1,4 +1,5 @@
 //! What a configuration comes to, and what is said of one that is wrong.
+mod files;
 mod layers;
 mod secrets;
 mod values;

@@ -12,9 +12,9 @@ use cairn_stripe::StripeConfig;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
-use super::origin::{ConfigErrors, Origin};
+use super::origin::ConfigErrors;
 use super::settings::{Kind, setting, settings};
-use super::sources::{Reading, Values};
+use super::sources::{Reading, Said, Values};
 
 /// All settings of one process.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ fn store(values: &mut Values) -> StoreOptions {
 
 fn logs(values: &mut Values) -> (String, String) {
     let key = "logging.filter";
-    let by_default = values.said.get(key).is_some_and(|said| said.origin == Origin::Default);
+    let by_default = !values.said.get(key).is_some_and(Said::is_explicit);
     let read = |text: &str| EnvFilter::builder().parse(text).map(|_| text.to_owned());
     let log = values.with(key, read).unwrap_or_default();
     let demo_log = if by_default { DEMO_LOG.to_owned() } else { log.clone() };
