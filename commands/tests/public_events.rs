@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 29] = [
+const PRIVATE: [&str; 30] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -19,6 +19,7 @@ const PRIVATE: [&str; 29] = [
     "allocation.teardown_verified",
     "api_key.created",
     "api_key.revoked",
+    "configuration.changed",
     "node.capacity_quarantined",
     "node.capacity_released",
     "node.capacity_reserved",

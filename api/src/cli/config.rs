@@ -86,6 +86,7 @@ struct Listed {
     variable: &'static str,
     kind: &'static str,
     secret: bool,
+    reloads: bool,
     default: Option<&'static str>,
     what: &'static str,
 }
@@ -96,9 +97,10 @@ fn list(output: Output) -> Result<(), CliError> {
         variable: setting.variable,
         kind: setting.kind.noun(),
         secret: setting.secret,
+        reloads: setting.reloads,
         default: setting.default,
         what: setting.help,
     });
     let rows: Vec<_> = rows.collect();
-    output.rows(&rows, &["key", "variable", "kind", "secret", "default", "what"])
+    output.rows(&rows, &["key", "variable", "kind", "secret", "reloads", "default", "what"])
 }

@@ -44,10 +44,11 @@ fn start(cli: Cli, output: Output) -> Result<(), CliError> {
         Command::Config(command) => return config::run(command, &sources, output),
         command => command,
     };
-    let mut config = sources.read().config()?;
+    let reading = sources.read();
+    let mut config = reading.config()?;
     config.idempotency = cli.idempotency_key.map(|key| once(key, &command)).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(run(command, &config, output));
+    let ended = runtime.block_on(run(command, &config, (&sources, reading), output));
     runtime.shutdown_timeout(FAREWELL);
     ended
 }

@@ -28,6 +28,7 @@ mod privacy_args;
 mod process;
 mod projections;
 mod relay;
+mod reload;
 mod replay;
 mod replay_text;
 mod seal;
@@ -39,11 +40,17 @@ use self::args::Command;
 pub use self::entry::main;
 use self::exit::CliError;
 use self::output::Output;
-use crate::config::Config;
+use crate::config::{Config, Reading, Sources};
 
-async fn run(command: Command, config: &Config, output: Output) -> Result<(), CliError> {
+/// `said` is where `config` was read from, and what was read.
+async fn run(
+    command: Command,
+    config: &Config,
+    said: (&Sources, Reading),
+    output: Output,
+) -> Result<(), CliError> {
     match command {
-        Command::Serve(args) => serve::serve(config, &args, output).await,
+        Command::Serve(args) => serve::serve(config, said, &args, output).await,
         Command::Dev => serve::dev(config, output).await,
         Command::Migrate(command) => migrate::run(config, command, output).await,
         Command::Keys(command) => keys::run(config, command, output).await,

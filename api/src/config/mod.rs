@@ -13,10 +13,12 @@
 //! | `origin` | where something was said, and what is wrong with it |
 //! | `typed` | settings as the program uses them |
 //! | `template`, `parity` | files to begin with, and whether two are said alike |
+//! | `reload` | what may change while a server runs |
 //! | `show` | the settings as they are, and as a page of the guide lists them |
 mod file;
 mod origin;
 pub mod parity;
+mod reload;
 mod secret;
 pub mod settings;
 mod show;
@@ -27,6 +29,7 @@ mod tests;
 mod typed;
 
 pub use self::origin::{ConfigErrors, Origin, Problem};
+pub use self::reload::{Change, Reload};
 pub use self::show::{Shown, guide};
 pub use self::sources::{Reading, Sources};
 pub use self::typed::{Config, SecretUrl};

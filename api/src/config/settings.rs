@@ -49,6 +49,8 @@ pub struct Setting {
     pub example: &'static str,
     /// Whether it is never shown, and may stand in a file of its own.
     pub secret: bool,
+    /// Whether it may change while a server runs.
+    pub reloads: bool,
     /// What it is.
     pub help: &'static str,
 }
@@ -61,7 +63,8 @@ impl Setting {
         };
         let (default, without, example) = (None, "", "");
         let key = Cow::Borrowed(key);
-        Self { key, variable, kind, default, without, expected, example, secret: false, help }
+        let (secret, reloads) = (false, false);
+        Self { key, variable, kind, default, without, expected, example, secret, reloads, help }
     }
 
     fn default(self, default: &'static str) -> Self {
@@ -82,6 +85,10 @@ impl Setting {
 
     fn secret(self) -> Self {
         Self { secret: true, ..self }
+    }
+
+    fn reloads(self) -> Self {
+        Self { reloads: true, ..self }
     }
 
     /// The name of a file that holds it, as the file calls it.
@@ -179,7 +186,8 @@ fn server() -> Vec<Setting> {
         .secret(),
         Setting::new("logging.filter", "CAIRN_LOG", Kind::Text, "what to log, as `tracing` filters")
             .expected("a filter such as info,cairn_commands=debug")
-            .default("info,sqlx=warn,russh=warn"),
+            .default("info,sqlx=warn,russh=warn")
+            .reloads(),
     ]
 }
 

@@ -50,8 +50,9 @@ pub fn guide() -> String {
     for setting in settings().iter().filter(|setting| !setting.is_vendors()) {
         let Setting { key, variable, help, without, .. } = setting;
         let secret = if setting.secret { "; a secret" } else { "" };
+        let reloads = if setting.reloads { "; may change while a server runs" } else { "" };
         let without = setting.default.map_or_else(|| (*without).to_owned(), |it| format!("`{it}`"));
-        let _ = writeln!(text, "| `{key}` | `{variable}` | {help}{secret} | {without} |");
+        let _ = writeln!(text, "| `{key}` | `{variable}` | {help}{secret}{reloads} | {without} |");
     }
     text
 }

@@ -160,6 +160,7 @@ fn flags(pairs: &[(String, String)]) -> Layer {
 }
 
 /// What all layers come to, and what is wrong with it.
+#[derive(Clone)]
 pub struct Reading {
     pub(super) said: BTreeMap<&'static str, Said>,
     problems: Vec<Problem>,

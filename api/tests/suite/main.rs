@@ -24,6 +24,7 @@ mod privacy;
 mod reader;
 mod rebuild;
 mod relay;
+mod reload;
 mod replay;
 mod seal;
 mod settled;

@@ -4,7 +4,7 @@ use std::path::Path;
 use super::Scene;
 use crate::config::settings::{Kind, settings};
 use crate::config::sources::Values;
-use crate::config::{Config, Reading, guide};
+use crate::config::{Change, Config, Reading, guide};
 
 #[test]
 fn a_later_layer_wins_and_its_place_is_known() {
@@ -116,4 +116,27 @@ fn every_default_and_every_example_is_what_it_must_be() {
 fn the_guide_lists_the_settings_as_they_are() {
     let page = include_str!("../../../../docs/guides/configuration.md");
     assert!(page.contains(&guide()), "put this into docs/guides/configuration.md:\n{}", guide());
+}
+
+#[test]
+fn of_a_later_reading_only_what_may_change_is_taken_up_and_the_rest_is_named() {
+    let text = |pool: u32, filter: &str| {
+        format!("[database]\npool_size = {pool}\n[logging]\nfilter = \"{filter}\"\n")
+    };
+    let scene = Scene::with_file(&text(16, "warn"));
+    let mut now = scene.read();
+    scene.file("cairn.toml", &text(20, "debug"), 0o600);
+    let later = scene.read();
+    let reload = now.reloaded(&later).unwrap();
+    let names = |changes: &[Change]| -> Vec<_> {
+        changes.iter().map(|it| format!("{} {} {}", it.key, it.from, it.to)).collect()
+    };
+    assert_eq!(names(&reload.changes), ["logging.filter warn debug"]);
+    assert_eq!(names(&reload.refused), ["database.pool_size 16 20"]);
+    assert!(reload.changes[0].said_in.ends_with("cairn.toml:4"));
+    now.take(&later, "logging.filter");
+    let again = now.reloaded(&later).unwrap();
+    assert_eq!((again.changes.len(), again.refused.len()), (0, 1), "what was refused stays so");
+    scene.file("cairn.toml", &text(7, "info"), 0o600);
+    assert!(now.reloaded(&scene.read()).is_err(), "of what is wrong nothing is taken up");
 }
