@@ -113,7 +113,8 @@ impl Sources {
         let variables = settings().iter().map(|setting| setting.variable).chain([CONFIG]);
         let known: Vec<_> = variables.chain(files.iter().map(String::as_str)).collect();
         let ours = self.environment.keys().map(String::as_str).filter(|it| it.starts_with(OURS));
-        let strangers = ours.filter(|name| !known.contains(name) && !OF_TOOLS.contains(name));
+        let is_somebodys = |name: &&str| OF_TOOLS.contains(name) || is_service_link(name);
+        let strangers = ours.filter(|name| !known.contains(name) && !is_somebodys(name));
         strangers
             .map(|name| {
                 let meant = did_you_mean(name, known.iter().copied());
@@ -122,6 +123,12 @@ impl Sources {
             })
             .collect()
     }
+}
+
+/// Whether Kubernetes tells of a service that is called `cairn` or `cairn-…`: `CAIRN_SERVICE_HOST`, `CAIRN_PORT_8080_TCP_ADDR`.
+fn is_service_link(name: &str) -> bool {
+    let contains = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT_"].iter().any(|it| name.contains(it));
+    contains || name.ends_with("_PORT")
 }
 
 /// What an environment says.

@@ -84,6 +84,16 @@ fn a_file_that_was_named_must_be_there() {
 }
 
 #[test]
+fn what_kubernetes_tells_of_a_service_of_this_name_is_no_stranger() {
+    let links = ["CAIRN_SERVICE_HOST", "CAIRN_API_SERVICE_PORT_HTTP", "CAIRN_PORT"];
+    for name in links.into_iter().chain(["CAIRN_PORT_8080_TCP", "CAIRN_PORT_8080_TCP_ADDR"]) {
+        assert!(Scene::with_file("").variable(name, "10.0.0.1").read().config().is_ok(), "{name}");
+        let known = settings().iter().any(|setting| setting.variable == name);
+        assert!(!known, "{name} is a setting");
+    }
+}
+
+#[test]
 fn every_setting_has_its_own_name_and_somebody_reads_it() {
     let mut names: Vec<_> = settings().iter().map(|it| it.key.to_string()).collect();
     names.extend(settings().iter().map(|it| it.variable.to_owned()));
