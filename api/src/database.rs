@@ -71,7 +71,7 @@ impl Database {
     /// [`DatabaseError`].
     pub async fn open(config: &Config) -> Result<Self, DatabaseError> {
         if let Some(url) = &config.database_url {
-            return Ok(Self { options: PgConnectOptions::from_str(url)?, cluster: None });
+            return Ok(Self { options: PgConnectOptions::from_str(url.expose())?, cluster: None });
         }
         Self::private(&config.data).await
     }

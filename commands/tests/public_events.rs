@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 30] = [
+const PRIVATE: [&str; 31] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -20,6 +20,7 @@ const PRIVATE: [&str; 30] = [
     "api_key.created",
     "api_key.expiry_set",
     "api_key.revoked",
+    "configuration.changed",
     "node.capacity_quarantined",
     "node.capacity_released",
     "node.capacity_reserved",

@@ -6,7 +6,7 @@ use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
 use cairn_identity::ApiKey;
 use cairn_ledger::Wallet;
-use cairn_operations::Intervention;
+use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 
 /// Whether an event is what its type and version say. Of a type of aggregate that this program does not know nothing can be said, and no
@@ -21,6 +21,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
     match event.aggregate_type.as_str() {
         Allocation::TYPE => of::<Allocation>(event),
         ApiKey::TYPE => of::<ApiKey>(event),
+        Configuration::TYPE => of::<Configuration>(event),
         Intervention::TYPE => of::<Intervention>(event),
         Node::TYPE => of::<Node>(event),
         Payment::TYPE => of::<Payment>(event),

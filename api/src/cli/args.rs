@@ -11,6 +11,7 @@ use clap_complete::Shell;
 pub use super::archive_args::ArchiveCommand;
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
+use super::config_args::ConfigCommand;
 use super::output::Format;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};
 use super::projections_args::{ProjectionsCommand, span};
@@ -29,6 +30,12 @@ pub struct Cli {
     /// Makes a command that changes something happen at most once: repeat it with the same key after an answer was lost or in doubt.
     #[arg(long, global = true, value_name = "KEY")]
     pub idempotency_key: Option<String>,
+    /// The file with settings; else `CAIRN_CONFIG`, `cairn.toml` or `/etc/cairn/cairn.toml`.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One setting, over what file and environment say; may be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = pair)]
+    pub set: Vec<(String, String)>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -81,6 +88,9 @@ pub enum Command {
     /// Personal data: who can still be read, and the erasure of who wants to be forgotten.
     #[command(subcommand)]
     Privacy(PrivacyCommand),
+    /// What the settings are, and whether they are right.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
     /// The whole story, on real parts. It always has a private PostgreSQL of its own, whatever `DATABASE_URL` says.
@@ -426,6 +436,12 @@ pub struct IntentArgs {
 fn public_key(path: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
     Ok(without_comment(&text))
+}
+
+/// `key=value`
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.to_owned()));
+    pair.ok_or_else(|| "say it as KEY=VALUE".to_owned())
 }
 
 /// Something said.

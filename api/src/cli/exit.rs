@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | failed for another reason |
-//! | 2 | wrong usage: unknown command, option, or malformed id |
+//! | 2 | wrong usage: unknown command, option, or malformed id; a configuration that is wrong |
 //! | 3 | refused: a business rule says no; the code says which |
 //! | 4 | not found |
 //! | 5 | unavailable: the database or another part cannot be reached; try again |
@@ -17,6 +17,8 @@ use cairn_commands::ports::{FailureKind, PortError};
 use cairn_event_log::LogError;
 use cairn_projections::QueryError;
 use serde::Serialize;
+
+use crate::config::ConfigErrors;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -135,6 +137,12 @@ impl From<PortError> for CliError {
             FailureKind::Permanent | FailureKind::Untrusted => Exit::Failure,
         };
         Self::new(exit, &error.code, error.message)
+    }
+}
+
+impl From<ConfigErrors> for CliError {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::new(Exit::Usage, "config_invalid", errors.to_string())
     }
 }
 

@@ -11,13 +11,15 @@ mod archive_args;
 mod args_replay;
 mod audit;
 mod audit_args;
+mod config;
+mod config_args;
 mod demo;
 mod doctor;
 mod entry;
 mod finance;
 mod keys;
 mod migrate;
-mod nearest;
+pub(crate) mod nearest;
 mod nodes;
 mod once;
 mod pages;
@@ -26,6 +28,7 @@ mod privacy_args;
 mod process;
 mod projections;
 mod relay;
+mod reload;
 mod replay;
 mod replay_text;
 mod seal;
@@ -33,17 +36,21 @@ mod serve;
 mod session;
 mod skus;
 
-use clap::CommandFactory as _;
-
-use self::args::{Cli, Command};
+use self::args::Command;
 pub use self::entry::main;
 use self::exit::CliError;
 use self::output::Output;
-use crate::config::Config;
+use crate::config::{Config, Reading, Sources};
 
-async fn run(command: Command, config: &Config, output: Output) -> Result<(), CliError> {
+/// `said` is where `config` was read from, and what was read.
+async fn run(
+    command: Command,
+    config: &Config,
+    said: (&Sources, Reading),
+    output: Output,
+) -> Result<(), CliError> {
     match command {
-        Command::Serve(args) => serve::serve(config, &args, output).await,
+        Command::Serve(args) => serve::serve(config, said, &args, output).await,
         Command::Dev => serve::dev(config, output).await,
         Command::Migrate(command) => migrate::run(config, command, output).await,
         Command::Keys(command) => keys::run(config, command, output).await,
@@ -61,11 +68,7 @@ async fn run(command: Command, config: &Config, output: Output) -> Result<(), Cl
         Command::Privacy(command) => privacy::run(config, command, output).await,
         Command::Doctor => doctor::run(config, output).await,
         Command::Demo(args) => demo::run(config, &args, output).await,
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "cairn", &mut script);
-            output.raw(&String::from_utf8_lossy(&script));
-            Ok(())
-        }
+        // They need no configuration, and have run before there was one.
+        Command::Completions { .. } | Command::Config(_) => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ const OFFERED: usize = 3;
 const ALIKE: f64 = 0.7;
 
 /// `: did you mean …?`, or nothing when no name is like it.
-pub(super) fn did_you_mean<'a>(said: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn did_you_mean<'a>(said: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let alike = |name: &'a str| (strsim::jaro_winkler(said, name), name);
     let mut names: Vec<_> =
         names.into_iter().map(alike).filter(|(like, _)| *like > ALIKE).collect();

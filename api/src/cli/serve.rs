@@ -9,8 +9,9 @@ use super::args::ServeArgs;
 use super::exit::{CliError, Exit};
 use super::keys;
 use super::output::Output;
+use super::reload::{LogFilter, Reloads};
 use super::session::SessionParts;
-use crate::config::Config;
+use crate::config::{Config, Reading, Sources};
 use crate::http::server::bind;
 use crate::outside::{self, OutsideError, Payments};
 use crate::wiring::{OpenError, Platform, Server};
@@ -37,33 +38,41 @@ impl From<OutsideError> for CliError {
 
 pub(super) async fn serve(
     config: &Config,
+    (sources, reading): (&Sources, Reading),
     args: &ServeArgs,
     output: Output,
 ) -> Result<(), CliError> {
-    log_to_stderr(&config.log);
-    run(config, args.dev, output, async |_, _| Ok(())).await
+    let filter = log_to_stderr(&config.log);
+    let reloads = Reloads::new(sources, reading, filter)?;
+    run((config, args.dev), Some(reloads), output, async |_, _| Ok(())).await
 }
 
+/// Ends with its terminal: there SIGHUP means that nobody is left.
 pub(super) async fn dev(config: &Config, output: Output) -> Result<(), CliError> {
-    log_to_stderr(&config.log);
-    run(config, true, output, greet).await
+    let _ = log_to_stderr(&config.log);
+    run((config, true), None, output, greet).await
 }
 
 /// Writes logs to stderr: lines for a person, JSON for everything else.
-pub(super) fn log_to_stderr(filter: &str) {
+pub(super) fn log_to_stderr(filter: &str) -> LogFilter {
     use std::io::IsTerminal as _;
     let filter = tracing_subscriber::EnvFilter::new(filter);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _ = if std::io::stderr().is_terminal() {
-        builder.try_init()
-    } else {
-        builder.json().flatten_event(true).try_init()
-    };
+    if std::io::stderr().is_terminal() {
+        let builder = builder.with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        return LogFilter::new(move |filter| handle.reload(filter));
+    }
+    let builder = builder.json().flatten_event(true).with_filter_reloading();
+    let handle = builder.reload_handle();
+    let _ = builder.try_init();
+    LogFilter::new(move |filter| handle.reload(filter))
 }
 
 async fn run(
-    config: &Config,
-    dev: bool,
+    (config, dev): (&Config, bool),
+    reloads: Option<Reloads<'_>>,
     output: Output,
     greet: impl AsyncFnOnce(&SessionParts, Output) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
@@ -77,11 +86,20 @@ async fn run(
     let parts = SessionParts::new(&open.platform, config);
     let greeted = stops.until(greet(&parts, output)).await.and_then(|greeted| greeted);
     if greeted.is_ok() {
-        stops.wait().await;
+        wait(&mut stops, reloads, &parts).await;
         output.say("stopping: what has begun is finished first; once more, and it is not");
     }
     stops.until(open.close(config)).await?;
     greeted
+}
+
+/// Until it shall stop. A reload that is under way then is left: what it told the log of is done at the next start anyway.
+async fn wait(stops: &mut Stops, reloads: Option<Reloads<'_>>, parts: &SessionParts) {
+    let Some(mut reloads) = reloads else { return stops.wait().await };
+    tokio::select! {
+        () = stops.wait() => {}
+        () = reloads.follow(parts) => {}
+    }
 }
 
 /// A server and all that it stands on.

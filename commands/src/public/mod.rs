@@ -18,7 +18,7 @@ use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, Erasure};
 use cairn_ledger::Wallet;
-use cairn_operations::Intervention;
+use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 
 use self::envelope::Said;
@@ -36,8 +36,8 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         Refund::TYPE => payments::publish_refund(&recorded.aggregate_id, recorded.decode()?),
         Sku::TYPE => catalog::publish(recorded.decode()?),
         Node::TYPE => fleet::publish(recorded.decode()?),
-        // Who may do what, who was forgotten, and what operators do about processes, is nobody else's business.
-        ApiKey::TYPE | Erasure::TYPE | Intervention::TYPE => Ok(None),
+        // Who may do what, who was forgotten, and what operators do about servers and processes, is nobody else's business.
+        ApiKey::TYPE | Configuration::TYPE | Erasure::TYPE | Intervention::TYPE => Ok(None),
         other => Err(format!("'{other}' is no aggregate that this version knows")),
     };
     let corrupt = |why| LogError::Corrupt(format!("position {}: {why}", recorded.position));

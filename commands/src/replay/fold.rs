@@ -5,7 +5,7 @@ use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Tex
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, Erasure};
 use cairn_ledger::Wallet;
-use cairn_operations::Intervention;
+use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 use serde_json::Value;
 
@@ -39,9 +39,10 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 9] = [
+pub(super) static TYPES: [Type; 10] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
+    entry::<Configuration>(),
     entry::<Erasure>(),
     entry::<Intervention>(),
     entry::<Node>(),

@@ -7,7 +7,10 @@ use cairn_compute::{Allocation, AllocationCommand, AllocationEvent};
 use cairn_core::Decider;
 use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
 use cairn_identity::{ApiKey, ApiKeyCommand, ApiKeyEvent, Erasure, ErasureCommand, ErasureEvent};
-use cairn_operations::{Intervention, InterventionCommand, InterventionEvent};
+use cairn_operations::{
+    Configuration, ConfigurationCommand, ConfigurationEvent, Intervention, InterventionCommand,
+    InterventionEvent,
+};
 use cairn_payments::{Payment, PaymentCommand, PaymentEvent, Refund, RefundCommand, RefundEvent};
 
 /// A decider whose commands can be found again.
@@ -68,6 +71,17 @@ impl Inverse for Erasure {
                 ErasureCommand::Begin { subject, key_id, reason, at }
             }
             ErasureEvent::Erased { searched, at, .. } => ErasureCommand::Complete { searched, at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Configuration {
+    fn command_of(&self, facts: &[ConfigurationEvent]) -> Option<ConfigurationCommand> {
+        let command = match facts.first()?.clone() {
+            ConfigurationEvent::Changed { setting, from, to, said_in, at } => {
+                ConfigurationCommand::Change { setting, from, to, said_in, at }
+            }
         };
         Some(command)
     }

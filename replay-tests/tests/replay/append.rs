@@ -6,7 +6,7 @@ use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Out
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, Erasure};
 use cairn_ledger::Wallet;
-use cairn_operations::Intervention;
+use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 
 use super::story::{Streams, Told};
@@ -58,6 +58,7 @@ macro_rules! for_aggregate {
         match $name {
             Allocation::TYPE => $run::<Allocation>($($argument),*),
             ApiKey::TYPE => $run::<ApiKey>($($argument),*),
+            Configuration::TYPE => $run::<Configuration>($($argument),*),
             Erasure::TYPE => $run::<Erasure>($($argument),*),
             Intervention::TYPE => $run::<Intervention>($($argument),*),
             Node::TYPE => $run::<Node>($($argument),*),

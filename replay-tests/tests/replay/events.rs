@@ -8,7 +8,7 @@ use cairn_core::StoredEvent;
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, ErasureEvent};
 use cairn_ledger::WalletEvent;
-use cairn_operations::InterventionEvent;
+use cairn_operations::{ConfigurationEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
 use serde_json::Value;
 
@@ -31,10 +31,11 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 9] {
+fn kinds() -> [Kind; 10] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
+        (ConfigurationEvent::TYPES, again::<ConfigurationEvent>),
         (ErasureEvent::TYPES, again::<ErasureEvent>),
         (InterventionEvent::TYPES, again::<InterventionEvent>),
         (NodeEvent::TYPES, again::<NodeEvent>),

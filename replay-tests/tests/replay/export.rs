@@ -9,7 +9,7 @@ use cairn_event_log::EventLog;
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, ErasureEvent};
 use cairn_ledger::WalletEvent;
-use cairn_operations::InterventionEvent;
+use cairn_operations::{ConfigurationEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
 use cairn_projections::Projector;
 use serde_json::Value;
@@ -29,9 +29,10 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 9] = [
+const DECLARED: [Declared; 10] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
+    declared::<ConfigurationEvent>(),
     declared::<ErasureEvent>(),
     declared::<InterventionEvent>(),
     declared::<NodeEvent>(),

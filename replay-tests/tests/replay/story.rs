@@ -16,11 +16,11 @@ use cairn_identity::{ApiKey, ApiKeyCommand, Erasure, Role};
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
-use cairn_operations::Intervention;
+use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
-use super::story_people::{erasure, intervention};
+use super::story_people::{configuration, erasure, intervention};
 
 const UNIT: i64 = 1_000_000_000;
 pub const ORGANISATION: OrganisationId = OrganisationId::from_bits(1 << 80);
@@ -126,6 +126,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     let forgotten = Subject::organisation(OrganisationId::from_bits(9));
     teller.tell::<Erasure>(forgotten.as_str(), erasure(&forgotten));
     teller.tell::<ApiKey>(&ApiKeyId::from_bits(2).to_string(), replaced_api_key());
+    teller.tell::<Configuration>("cairn-1", configuration());
     (teller.told, teller.decisions)
 }
 

@@ -1,7 +1,7 @@
 //! What people do in the story beside renting and paying.
 use cairn_core::Subject;
 use cairn_identity::{ErasureCommand, Searched};
-use cairn_operations::{InterventionCommand, Verb};
+use cairn_operations::{ConfigurationCommand, InterventionCommand, Verb};
 
 use super::story::{at, text};
 
@@ -25,4 +25,15 @@ pub fn erasure(subject: &Subject) -> [ErasureCommand; 2] {
     };
     let searched = Searched { texts: 7, tables: 44, rows: 1_234, found: 0 };
     [begin, ErasureCommand::Complete { searched, at: at(953) }]
+}
+
+pub fn configuration() -> [ConfigurationCommand; 1] {
+    let change = ConfigurationCommand::Change {
+        setting: text("logging.filter"),
+        from: text("info"),
+        to: text("debug"),
+        said_in: text("/etc/cairn/cairn.toml:7"),
+        at: at(960),
+    };
+    [change]
 }

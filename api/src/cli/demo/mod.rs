@@ -21,7 +21,7 @@ use super::serve::{Stops, log_to_stderr};
 use crate::config::Config;
 
 pub(super) async fn run(config: &Config, args: &DemoArgs, output: Output) -> Result<(), CliError> {
-    log_to_stderr(&config.demo_log);
+    let _ = log_to_stderr(&config.demo_log);
     let mut stops = Stops::new()?;
     let mut report = Report::default();
     let home = match tokio::task::block_in_place(|| Home::take(config, args)) {

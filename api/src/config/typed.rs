@@ -1,0 +1,219 @@
+//! Settings as the program uses them.
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cairn_archive::ArchiverConfig;
+use cairn_kafka::KafkaConfig;
+use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
+use cairn_ssh::SourceAddress;
+use cairn_stripe::StripeConfig;
+use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::EnvFilter;
+
+use super::origin::ConfigErrors;
+use super::settings::{Kind, setting, settings};
+use super::sources::{Reading, Said, Values};
+
+/// All settings of one process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The PostgreSQL server to use; `None` for the private cluster.
+    pub database_url: Option<SecretUrl>,
+    /// The cluster that carries the log; `None` when PostgreSQL does.
+    pub log_url: Option<SecretUrl>,
+    /// Data directory: cluster, keys.
+    pub data: PathBuf,
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// How nodes and customers reach this server.
+    pub public_url: Option<String>,
+    /// Addresses that nodes see this server connect from; logins work from nowhere else. Empty: not known.
+    pub ssh_source_addresses: Vec<SourceAddress>,
+    /// Real Stripe, or `None`.
+    pub stripe: Option<StripeConfig>,
+    /// How the log is sealed.
+    pub seal: SealerConfig,
+    /// The file with the master key of personal data.
+    pub privacy_key: PathBuf,
+    /// Where old events go, or `None`.
+    pub archive: Option<ArchiverConfig>,
+    /// What the environment says of object stores.
+    pub store: StoreOptions,
+    /// Where public events go, or `None`.
+    pub kafka: Option<KafkaConfig>,
+    /// Names this Cairn in public events.
+    pub event_source: String,
+    /// Connections to the database.
+    pub pool_size: u32,
+    /// Log filter.
+    pub log: String,
+    /// Log filter of the demo, which tells its own story.
+    pub demo_log: String,
+    /// The key of one command line and the hash of its words; a new one each time when absent.
+    pub idempotency: Option<(String, [u8; 32])>,
+    /// Who runs this command, for the audit trail.
+    pub user: String,
+}
+
+/// An address that may hold a password, and is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    /// For whoever connects.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretUrl(…)")
+    }
+}
+
+impl Config {
+    /// The same for another log, with its data in a directory of its own: nothing of it is sealed, kept or told anywhere else.
+    #[must_use]
+    pub fn within(&self, data: &Path) -> Self {
+        let (keys, file) = (data.join("keys"), data.join(SEAL_FILE));
+        let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
+        let privacy_key = data.join(PRIVACY_KEY);
+        let (archive, kafka, log_url) = (None, None, None);
+        Self { data: data.to_owned(), seal, privacy_key, archive, kafka, log_url, ..self.clone() }
+    }
+
+    /// From an environment alone.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] names everything that is wrong.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        Reading::of_lookup(lookup).config()
+    }
+
+    /// Takes every value; what is wrong is told to `values`, and then this is of no use.
+    pub(super) fn read(values: &mut Values, user: Option<String>) -> Self {
+        let data = values.path("data.directory").unwrap_or_default();
+        let store = store(values);
+        let (log, demo_log) = logs(values);
+        Self {
+            database_url: database_url(values),
+            log_url: values.with("event_log.url", |url| {
+                cairn_eventstore::check_url(url).map(|()| SecretUrl(url.to_owned()))
+            }),
+            privacy_key: values.path("privacy.key_path").unwrap_or_else(|| data.join(PRIVACY_KEY)),
+            seal: seal(values, &data, &store),
+            archive: archive(values, &store),
+            listen: listen(values),
+            public_url: values.with("server.public_url", web_address),
+            ssh_source_addresses: values.list("nodes.ssh_source_addresses"),
+            stripe: stripe(values),
+            kafka: kafka(values),
+            event_source: values.text("kafka.source").unwrap_or_default(),
+            pool_size: number(values, "database.pool_size"),
+            store,
+            data,
+            log,
+            demo_log,
+            idempotency: None,
+            user: user.unwrap_or_else(|| "unknown".to_owned()),
+        }
+    }
+}
+
+/// In the data directory.
+const SEAL_FILE: &str = "seal/published.ndjson";
+const PRIVACY_KEY: &str = "keys/privacy.key";
+/// What a demo logs unless somebody says otherwise: it tells its own story.
+const DEMO_LOG: &str = "error";
+
+/// What is said of object stores, by the vendors' names.
+fn store(values: &mut Values) -> StoreOptions {
+    let mut said = BTreeMap::new();
+    for setting in settings().iter().filter(|setting| setting.is_vendors()) {
+        // Of a secret in a file that stays closed it is known that there is one.
+        let closed = values.said.get(&*setting.key).is_some_and(|said| said.text.is_none());
+        let text = values.text(&setting.key).or_else(|| closed.then(|| "closed".to_owned()));
+        said.extend(text.map(|text| (setting.variable, text)));
+    }
+    StoreOptions::from_lookup(|name| said.get(name).cloned())
+}
+
+fn logs(values: &mut Values) -> (String, String) {
+    let key = "logging.filter";
+    let by_default = !values.said.get(key).is_some_and(Said::is_explicit);
+    let read = |text: &str| EnvFilter::builder().parse(text).map(|_| text.to_owned());
+    let log = values.with(key, read).unwrap_or_default();
+    let demo_log = if by_default { DEMO_LOG.to_owned() } else { log.clone() };
+    (log, demo_log)
+}
+
+fn database_url(values: &mut Values) -> Option<SecretUrl> {
+    values.with("database.url", |url| {
+        let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+        let opens = known && url.parse::<PgConnectOptions>().is_ok();
+        opens.then(|| SecretUrl(url.to_owned())).ok_or(())
+    })
+}
+
+/// At least one: a list of nothing is a problem too.
+fn listen(values: &mut Values) -> Vec<SocketAddr> {
+    let key = "server.listen";
+    let said = values.said.get(key).cloned();
+    let (before, listen) = (values.problems.len(), values.list(key));
+    if let Some(said) = said.filter(|_| listen.is_empty() && values.problems.len() == before) {
+        values.said.insert(key, said);
+        let _ = values.with(key, |_| Err::<(), _>(()));
+    }
+    listen
+}
+
+fn web_address(text: &str) -> Result<String, ()> {
+    let parsed = text.parse::<reqwest::Url>().map_err(drop)?;
+    let web = matches!(parsed.scheme(), "http" | "https") && parsed.has_host();
+    web.then(|| text.to_owned()).ok_or(())
+}
+
+fn stripe(values: &mut Values) -> Option<StripeConfig> {
+    let secret_key = values.text("stripe.secret_key");
+    let webhook_secrets = values.list("stripe.webhook_secrets");
+    let api_base = values.with("stripe.api_base", web_address);
+    Some(StripeConfig { secret_key: secret_key?, webhook_secrets, api_base })
+}
+
+fn kafka(values: &mut Values) -> Option<KafkaConfig> {
+    let brokers = values.text("kafka.brokers");
+    let topic = values.text("kafka.topic").unwrap_or_default();
+    Some(KafkaConfig { brokers: brokers?, topic })
+}
+
+fn seal(values: &mut Values, data: &Path, store: &StoreOptions) -> SealerConfig {
+    let address = |url: &str| PublishedObjects::open(url, store).map(|_| url.to_owned());
+    SealerConfig {
+        keys: data.join("keys"),
+        events_max: number(values, "seal.events_max"),
+        after: Duration::from_secs(number(values, "seal.seconds_max").into()),
+        file: values.path("seal.file").unwrap_or_else(|| data.join(SEAL_FILE)),
+        url: values.with("seal.url", address),
+        store: store.clone(),
+    }
+}
+
+fn archive(values: &mut Values, store: &StoreOptions) -> Option<ArchiverConfig> {
+    let segment_events = number(values, "archive.segment_events_max");
+    let place = values.with("archive.url", |url| Place::open(url, store))?;
+    Some(ArchiverConfig { place, segment_events })
+}
+
+/// A number within the bounds that the table of settings has.
+fn number(values: &mut Values, key: &str) -> u32 {
+    let (least, most) = match setting(key).map(|setting| setting.kind) {
+        Some(Kind::Number(least, most)) => (least, most),
+        _ => (0, u32::MAX),
+    };
+    let read = |text: &str| text.parse().ok().filter(|it| (least..=most).contains(it)).ok_or(());
+    values.with(key, read).unwrap_or(least)
+}
