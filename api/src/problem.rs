@@ -82,6 +82,7 @@ pub enum Missing {
     Refund,
     Allocation,
     Node,
+    Sku,
     Organisation,
     Page,
 }
@@ -106,6 +107,7 @@ impl Problem {
             Missing::Refund => ("unknown_refund", "refund"),
             Missing::Allocation => ("unknown_allocation", "allocation"),
             Missing::Node => ("unknown_node", "node"),
+            Missing::Sku => ("unknown_sku", "SKU"),
             Missing::Organisation => ("not_found", "organisation"),
             Missing::Page => ("not_found", "page"),
         };

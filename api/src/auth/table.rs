@@ -60,6 +60,7 @@ rules! {
     get_balance            Own  Own  None All;
     get_statement          Own  Own  None All;
     list_skus              All  All  All  All;
+    get_sku                All  All  All  All;
     define_sku             None None All  None;
     set_sku_price          None None All  None;
     retire_sku             None None All  None;

@@ -1,10 +1,11 @@
-//! Answers to mutating requests: what the first outcome was, where the thing is, and the position of the log.
+//! Answers to mutating requests: what the first outcome was, where the thing is, its version, and the position of the log.
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cairn_commands::Executed;
 use serde::Serialize;
 
+use super::conditions::Version;
 use super::reader::POSITION;
 
 /// A carried-out command.
@@ -13,6 +14,7 @@ pub struct Done<T> {
     status: StatusCode,
     location: Option<String>,
     position: i64,
+    version: Option<Version>,
     replayed: bool,
     body: T,
 }
@@ -34,9 +36,16 @@ impl<T: Serialize> Done<T> {
             status: StatusCode::OK,
             location: None,
             position: executed.position,
+            version: Some(Version(executed.sequence)),
             replayed: executed.replayed,
             body,
         }
+    }
+
+    /// What is answered about is not what the command was for: its version says nothing.
+    #[must_use]
+    pub fn without_version(self) -> Self {
+        Self { version: None, ..self }
     }
 }
 
@@ -47,6 +56,9 @@ impl<T: Serialize> IntoResponse for Done<T> {
         headers.insert(POSITION, HeaderValue::from(self.position));
         if let Some(location) = self.location.and_then(|l| HeaderValue::from_str(&l).ok()) {
             headers.insert(header::LOCATION, location);
+        }
+        if let Some(tag) = self.version.and_then(Version::tag) {
+            headers.insert(header::ETAG, tag);
         }
         if self.replayed {
             headers.insert("idempotency-replayed", HeaderValue::from_static("true"));

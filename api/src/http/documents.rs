@@ -6,7 +6,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, Required};
@@ -14,6 +14,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::conditions;
 use super::state::Api;
 use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
 
@@ -50,6 +51,12 @@ impl Modify for Security {
 pub fn describe_whole(document: &mut utoipa::openapi::OpenApi) {
     describe_problems(document);
     for item in document.paths.paths.values_mut() {
+        if let Some(read) = &mut item.get {
+            conditions::describe_read(read);
+        }
+        if let Some(change) = &mut item.post {
+            conditions::describe_change(change);
+        }
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             describe_headers(operation);
         }
@@ -69,10 +76,7 @@ fn describe_headers(operation: &mut Operation) {
     parameters.push(header_parameter("X-Request-Id", REQUEST_ID, Type::String));
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        let mut add = |name: &str, text: &str, kind| {
-            let header = HeaderBuilder::new().schema(Object::with_type(kind));
-            response.headers.insert(name.to_owned(), header.description(Some(text)).build());
-        };
+        let mut add = |name: &str, text: &str, kind| add_header(response, name, (text, kind));
         add("X-Request-Id", "Names this request in the server's log", Type::String);
         let told = guarded && (waits || IDEMPOTENT.contains(&status.as_str()));
         if told && status.starts_with('2') {
@@ -89,7 +93,14 @@ const MIN_POSITION: &str = "The same as `min_position`, which goes before it";
 const REQUEST_ID: &str = "Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; \
     a new one is made when it is absent or another";
 
-fn header_parameter(name: &str, text: &str, kind: Type) -> Parameter {
+/// Says of a response that it has a header.
+pub fn add_header(response: &mut Response, name: &str, (text, kind): (&str, Type)) {
+    let header = HeaderBuilder::new().schema(Object::with_type(kind));
+    response.headers.insert(name.to_owned(), header.description(Some(text)).build());
+}
+
+/// A header of a request that need not come.
+pub fn header_parameter(name: &str, text: &str, kind: Type) -> Parameter {
     let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
     let parameter = parameter.required(Required::False).description(Some(text));
     parameter.schema(Some(Object::with_type(kind))).build()

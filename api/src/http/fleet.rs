@@ -111,7 +111,7 @@ async fn get_node(
     let at = reader.reach(&api, view::NAME).await?;
     let row = view::get(api.pool(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Node))?;
-    Ok(at.saw(row.into()))
+    at.saw_one::<cairn_fleet::Node, _>(&api, (&id, row.into())).await
 }
 
 /// Lets a node in that presents a valid token, pins its host keys, and answers with the keys it is to trust.
@@ -193,7 +193,7 @@ async fn set_policy(
         let detail = format!("a reason is 1 to {REASON_MAX} characters");
         return Err(Problem::new("reason_needed", detail));
     }
-    let input = SetPolicy { node_id: node_id(id)?, policy, reason };
+    let input = SetPolicy { node_id: node_id(id)?, policy, reason, expected: wish.expected };
     let done = fleet::set_policy(&api.commands, &wish.context, input).await?;
     Ok(Done::ok(&done, NodeDone { node_id: id.to_owned(), policy: policy_name(policy) }))
 }

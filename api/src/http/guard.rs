@@ -68,6 +68,7 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
     let Some(operation) = operation else {
         return Problem::new("route_not_found", "there is no such operation").into_response();
     };
+    request.extensions_mut().insert(Operation(Arc::clone(&operation)));
     let mut response = match pass(&guard.api, &mut request, &operation).await {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

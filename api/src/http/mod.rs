@@ -1,12 +1,14 @@
 //! HTTP: routes by context, each documented in the same breath, so that `/openapi.json` cannot drift.
 //!
 //! A request passes, outermost first: its id, its count, its own task with a time limit, the guard, and then one handler of at most 15
-//! lines: extract, command or query, answer. On its way out, what is personal in the answer is opened.
+//! lines: extract, command or query, answer. On its way out, what is personal in the answer is opened,
+//! and the answer gets its tag.
 pub mod answer;
 pub mod arrival;
 pub mod body;
 pub mod catalog;
 pub mod compute;
+pub mod conditions;
 pub mod documents;
 pub mod fleet;
 pub mod guard;
@@ -65,6 +67,7 @@ pub fn service(api: Api) -> Router {
     let guard = Guard { api: api.clone(), operations: Operations::of(&document) };
     router
         .route_layer(from_fn_with_state(api.clone(), opened::open))
+        .route_layer(from_fn(conditions::tag))
         .route_layer(from_fn_with_state(guard, guard::guard))
         .fallback(|| async { Problem::new("route_not_found", "see /openapi.json for every path") })
         .method_not_allowed_fallback(|| async {

@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use super::conditions::Version;
 use super::fleet::Enrolments;
 use super::limits::Limits;
 use crate::auth::KeyDirectory;
@@ -99,6 +100,14 @@ impl Views {
     #[must_use]
     pub const fn projector(&self) -> &Projector {
         &self.projector
+    }
+
+    /// How many events a stream had at a position.
+    ///
+    /// # Errors
+    /// `database_unavailable`.
+    pub async fn version(&self, stream: (&str, &str), position: i64) -> Result<Version, Problem> {
+        Ok(Version(self.log.sequence_at(stream, position).await?))
     }
 
     /// Waits until a view is at `wanted`; answers the position that it has reached.

@@ -48,6 +48,9 @@ codes! {
     body_too_large PAYLOAD_TOO_LARGE false "The body is too large";
     body_timeout REQUEST_TIMEOUT true "The body did not arrive in time";
     content_type_unsupported UNSUPPORTED_MEDIA_TYPE false "The body must be application/json";
+    precondition_required PRECONDITION_REQUIRED false "This needs an If-Match header";
+    precondition_invalid BAD_REQUEST false "The If-Match header is malformed";
+    precondition_failed PRECONDITION_FAILED false "It has changed since it was seen";
     query_invalid BAD_REQUEST false "A query parameter is wrong";
     cursor_invalid BAD_REQUEST false "The cursor was not given out by this list";
     position_unknown BAD_REQUEST false "The log has not reached that position";

@@ -141,7 +141,8 @@ impl Stage {
         let sku = json!({ "sku_id": "small", "resources": resources });
         assert_eq!(operator.post("/v1/skus", &sku).await.status, 201);
         let price = json!({ "amount": "3.60", "currency": "USD" });
-        assert_eq!(operator.post("/v1/skus/small/prices", &price).await.status, 200);
+        let priced = operator.post_upon("*", "/v1/skus/small/prices", &price).await;
+        assert_eq!(priced.status, 200, "{}", priced.body);
         let invited = operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
         assert_eq!(invited.status, 201, "{}", invited.body);
         let enrolled = self.nobody().post("/v1/nodes/enrol", &self.enrolment(&invited.body)).await;
@@ -261,6 +262,13 @@ impl Caller {
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         let key = new_api_key().unwrap();
         self.post_as(&key.sha256(), path, body).await
+    }
+
+    /// Posts under a new key, on what was seen.
+    pub async fn post_upon(&self, tag: &str, path: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path).header("if-match", tag);
+        let key = new_api_key().unwrap().sha256();
+        answer(request.header("idempotency-key", key).json(body)).await
     }
 
     /// Posts under this key.

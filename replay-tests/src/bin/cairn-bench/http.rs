@@ -185,7 +185,9 @@ async fn open(house: &House) -> Result<Vec<Caller>, Failure> {
     let sku = json!({ "sku_id": "small", "resources": resources });
     operator.post("/v1/skus", "sku", &sku).await?;
     let price = json!({ "amount": "0.36", "currency": "USD" });
-    operator.post("/v1/skus/small/prices", "price", &price).await?;
+    let priced = operator.request(Method::POST, "/v1/skus/small/prices");
+    let priced = priced.header("idempotency-key", "price").header("if-match", "*");
+    answer(priced.json(&price)).await?;
     let mut shop = vec![];
     for _ in 0..ORGANISATIONS {
         let mut caller = house.caller("owner")?;
