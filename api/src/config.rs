@@ -7,6 +7,8 @@
 //! | `CAIRN_DATA` | the data directory | `.cairn` |
 //! | `CAIRN_LISTEN` | addresses to listen on, separated by commas | `127.0.0.1:8080` |
 //! | `CAIRN_PUBLIC_URL` | how nodes and customers reach this server | `http://` and the first address that is not `0.0.0.0` or `[::]` |
+//! | `CAIRN_RATE_LIMITS` | how often anybody may ask, such as `read=1000/60,deploy=30/60` (requests/seconds), or `off` | [`Rates`] |
+//! | `CAIRN_TRUSTED_PROXIES` | addresses and networks of proxies whose `X-Forwarded-For` is believed, separated by commas | nobody's is |
 //! | `CAIRN_SSH_SOURCE_ADDRESSES` | addresses and networks that nodes see this server connect from, separated by commas | logins to nodes work from anywhere |
 //! | `STRIPE_SECRET_KEY` | Stripe's secret key | `serve --dev` starts the simulator |
 //! | `STRIPE_WEBHOOK_SECRET` | webhook secrets, separated by commas (rotation) | the simulator's own |
@@ -24,7 +26,7 @@
 //! | `CAIRN_KAFKA_SOURCE` | names this Cairn in them | `/cairn` |
 //! | `CAIRN_LOG` | what to log, as `tracing` filters | `info` |
 //! | `CAIRN_POOL_SIZE` | connections to the database, at least 8 | 16 |
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +37,9 @@ use cairn_sealer::STORE_VARIABLES;
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
+use ipnet::IpNet;
+
+use crate::quota::Rates;
 
 /// A server keeps four connections busy for itself (two that append, one that loads, one that listens); requests, views and
 /// process managers share the rest, and with none of those left they would wait for each other.
@@ -55,6 +60,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Addresses that nodes see this server connect from; logins work from nowhere else. Empty: not known.
     pub ssh_source_addresses: Vec<SourceAddress>,
+    /// How often anybody may ask.
+    pub rates: Rates,
+    /// Proxies that are believed about who came to them.
+    pub trusted_proxies: Vec<IpNet>,
     /// Real Stripe, or `None`.
     pub stripe: Option<StripeConfig>,
     /// How the log is sealed.
@@ -172,6 +181,8 @@ impl Config {
             listen,
             public_url: lookup("CAIRN_PUBLIC_URL"),
             ssh_source_addresses,
+            rates: parse("CAIRN_RATE_LIMITS", &or("CAIRN_RATE_LIMITS", ""), RATES)?,
+            trusted_proxies: trusted_proxies(&or("CAIRN_TRUSTED_PROXIES", ""))?,
             stripe,
             kafka: lookup("CAIRN_KAFKA_BROKERS").map(|brokers| KafkaConfig {
                 brokers,
@@ -190,6 +201,17 @@ impl Config {
 /// In the data directory.
 const SEAL_FILE: &str = "seal/published.ndjson";
 const PRIVACY_KEY: &str = "keys/privacy.key";
+
+const RATES: &str = "such as read=1000/60,deploy=30/60, or off; the names are address, failures, open, webhook, read, change and deploy";
+
+fn trusted_proxies(value: &str) -> Result<Vec<IpNet>, ConfigError> {
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let network = |part: &str| match part.parse::<IpAddr>() {
+        Ok(address) => Ok(IpNet::from(address)),
+        Err(_) => parse("CAIRN_TRUSTED_PROXIES", part, "such as 192.0.2.7 or 10.0.0.0/8"),
+    };
+    parts.map(network).collect()
+}
 
 fn seal(
     data: &Path,

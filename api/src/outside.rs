@@ -160,6 +160,8 @@ pub fn outside(
         seal: config.seal.clone(),
         relay: relay(config),
         limits: Limits::default(),
+        rates: config.rates,
+        proxies: config.trusted_proxies.clone(),
     })
 }
 

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use cairn_commands::Executed;
 use serde::Serialize;
 
-use super::conditions::Version;
+use super::edge::conditions::Version;
 use super::reader::POSITION;
 
 /// A carried-out command.

@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::conditions;
+use super::edge::{conditions, rate};
 use super::state::Api;
 use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
 
@@ -53,9 +53,11 @@ pub fn describe_whole(document: &mut utoipa::openapi::OpenApi) {
     for item in document.paths.paths.values_mut() {
         if let Some(read) = &mut item.get {
             conditions::describe_read(read);
+            rate::describe(read, true);
         }
         if let Some(change) = &mut item.post {
             conditions::describe_change(change);
+            rate::describe(change, false);
         }
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             describe_headers(operation);

@@ -1,10 +1,10 @@
 //! The fleet: inviting, enrolling and steering nodes.
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use cairn_commands::fleet::{EnrolNode, InviteNode, SetPolicy};
 use cairn_commands::{CommandContext, fleet};
 use cairn_core::{NodeId, Resources};
@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use super::answer::Done;
 use super::body;
+use super::edge::client::Client;
 use super::page::Page;
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::request_id::RequestId;
@@ -226,8 +227,7 @@ impl<S: Send + Sync> FromRequest<S> for Enrolment {
         let (parts, stream) = request.into_parts();
         let bytes = body::read(stream, body::BODY_MAX).await?;
         let (enrol, value) = body::parse::<EnrolRequest>(&parts.headers, &bytes)?;
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let peer = Client::of(&parts.extensions).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let applicant = Applicant::try_from_request(&enrol, peer)
             .map_err(|error| Problem::new(error.code(), error.to_string()))?;
         let request_id = parts.extensions.get::<RequestId>().map(RequestId::to_string);

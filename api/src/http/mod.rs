@@ -8,8 +8,8 @@ pub mod arrival;
 pub mod body;
 pub mod catalog;
 pub mod compute;
-pub mod conditions;
 pub mod documents;
+pub mod edge;
 pub mod fleet;
 pub mod guard;
 pub mod health;
@@ -67,7 +67,7 @@ pub fn service(api: Api) -> Router {
     let guard = Guard { api: api.clone(), operations: Operations::of(&document) };
     router
         .route_layer(from_fn_with_state(api.clone(), opened::open))
-        .route_layer(from_fn(conditions::tag))
+        .route_layer(from_fn(edge::conditions::tag))
         .route_layer(from_fn_with_state(guard, guard::guard))
         .fallback(|| async { Problem::new("route_not_found", "see /openapi.json for every path") })
         .method_not_allowed_fallback(|| async {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use super::conditions::Version;
+use super::edge::conditions::Version;
 use super::page::PageRequest;
 use super::state::Api;
 use crate::auth::Caller;

@@ -7,16 +7,18 @@ use std::time::Duration;
 use cairn_commands::Commands;
 use cairn_commands::ports::PaymentPort;
 use cairn_projections::{Projector, WaitError};
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use super::conditions::Version;
+use super::edge::conditions::Version;
 use super::fleet::Enrolments;
 use super::limits::Limits;
 use crate::auth::KeyDirectory;
 use crate::problem::Problem;
+use crate::quota::Quotas;
 
 /// The parts of the API.
 pub struct Parts {
@@ -42,6 +44,10 @@ pub struct Parts {
     pub public_url: String,
     /// How long anybody waits.
     pub limits: Limits,
+    /// How often anybody may ask.
+    pub quotas: Quotas,
+    /// Proxies that are believed about who came to them.
+    pub proxies: Vec<IpNet>,
 }
 
 /// The API; clones share it.

@@ -1,13 +1,12 @@
 //! What a mutating request carries: who asks, once and for all under which key, for what.
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, FromRequest, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use cairn_commands::{CommandContext, Expected};
 use serde::de::DeserializeOwned;
 
 use super::body;
-use super::conditions::{self, Condition};
+use super::edge::client::Client;
+use super::edge::conditions::{self, Condition};
 use super::guard::Operation;
 use super::request_id::RequestId;
 use crate::auth::Caller;
@@ -79,5 +78,5 @@ fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
 
 /// The address the request came from.
 pub fn origin(extensions: &axum::http::Extensions) -> Option<String> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_string())
+    Client::of(extensions).map(|address| address.to_string())
 }

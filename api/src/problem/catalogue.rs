@@ -35,6 +35,7 @@ codes! {
     // who asks
     unauthenticated UNAUTHORIZED false "The API key is missing, unknown or revoked";
     api_key_malformed UNAUTHORIZED false "The API key is mistyped";
+    rate_limited TOO_MANY_REQUESTS true "Asked too often";
     forbidden FORBIDDEN false "The key's role may not do this";
     // what is asked
     not_found NOT_FOUND false "There is no such thing here";

@@ -21,6 +21,7 @@ mod openapi;
 mod outage;
 mod patience;
 mod privacy;
+mod rates;
 mod reader;
 mod rebuild;
 mod relay;

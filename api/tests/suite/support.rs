@@ -8,6 +8,7 @@ use cairn_api::http::limits::Limits;
 use cairn_api::http::server::bind;
 use cairn_api::http::state::Api;
 use cairn_api::outside::{self, Payments};
+use cairn_api::quota::Rates;
 use cairn_api::system::new_api_key;
 use cairn_api::wiring::{self, Outside, Server};
 use cairn_commands::identity::{CreateKey, create_key};
@@ -54,8 +55,18 @@ impl Stage {
         Self::over(EventLog::connect(options, 16).await.unwrap(), limits).await
     }
 
+    /// The same with policies that somebody reaches.
+    pub async fn set_counting(options: PgConnectOptions, rates: Rates) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        Self::with(log, Limits::default(), rates).await
+    }
+
     /// The same over a log that is open.
     pub async fn over(log: EventLog, limits: Limits) -> Self {
+        Self::with(log, limits, Rates::generous()).await
+    }
+
+    async fn with(log: EventLog, limits: Limits, rates: Rates) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = MasterFile::at(directory.path().join(MASTER_KEY));
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await.unwrap());
@@ -87,6 +98,8 @@ impl Stage {
             },
             relay: None,
             limits,
+            rates,
+            proxies: vec!["127.0.0.1/32".parse().unwrap()],
         };
         let parts = (commands.clone(), projector.clone());
         let server = Server::start(parts, outside, listeners).unwrap();

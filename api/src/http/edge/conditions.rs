@@ -16,8 +16,8 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{RefOr, Required};
 
-use super::documents::{add_header, header_parameter};
 use crate::auth::Caller;
+use crate::http::documents::{add_header, header_parameter};
 use crate::problem::Problem;
 
 /// Bytes of the digest that stand in a tag.
@@ -172,7 +172,7 @@ pub async fn tag(request: Request, next: Next) -> Response {
 fn matches(had: &HeaderValue, tag: &str) -> bool {
     let text = had.to_str().unwrap_or_default();
     let same = |had: &&str| had.trim_start_matches("W/") == tag;
-    text.trim() == "*" || tags(text).is_some_and(|had| had.iter().any(|had| same(&had)))
+    text.trim() == "*" || tags(text).is_some_and(|had| had.iter().any(same))
 }
 
 /// Says what `tag` does for an operation that reads.
