@@ -8,6 +8,7 @@
 //! | `CAIRN_LISTEN` | addresses to listen on, separated by commas | `127.0.0.1:8080` |
 //! | `CAIRN_PUBLIC_URL` | how nodes and customers reach this server | `http://` and the first address that is not `0.0.0.0` or `[::]` |
 //! | `CAIRN_RATE_LIMITS` | how often anybody may ask, such as `read=1000/60,deploy=30/60` (requests/seconds), or `off` | [`Rates`] |
+//! | `CAIRN_CORS_ORIGINS` | origins whose pages may ask from a browser, such as `https://console.example.org`, separated by commas | none |
 //! | `CAIRN_TRUSTED_PROXIES` | addresses and networks of proxies whose `X-Forwarded-For` is believed, separated by commas | nobody's is |
 //! | `CAIRN_SSH_SOURCE_ADDRESSES` | addresses and networks that nodes see this server connect from, separated by commas | logins to nodes work from anywhere |
 //! | `STRIPE_SECRET_KEY` | Stripe's secret key | `serve --dev` starts the simulator |
@@ -39,6 +40,7 @@ use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
 use ipnet::IpNet;
 
+use crate::http::edge::headers::Origins;
 use crate::quota::Rates;
 
 /// A server keeps four connections busy for itself (two that append, one that loads, one that listens); requests, views and
@@ -62,6 +64,8 @@ pub struct Config {
     pub ssh_source_addresses: Vec<SourceAddress>,
     /// How often anybody may ask.
     pub rates: Rates,
+    /// Origins whose pages may ask.
+    pub cors_origins: Origins,
     /// Proxies that are believed about who came to them.
     pub trusted_proxies: Vec<IpNet>,
     /// Real Stripe, or `None`.
@@ -182,6 +186,7 @@ impl Config {
             public_url: lookup("CAIRN_PUBLIC_URL"),
             ssh_source_addresses,
             rates: parse("CAIRN_RATE_LIMITS", &or("CAIRN_RATE_LIMITS", ""), RATES)?,
+            cors_origins: cors_origins(&or("CAIRN_CORS_ORIGINS", ""))?,
             trusted_proxies: trusted_proxies(&or("CAIRN_TRUSTED_PROXIES", ""))?,
             stripe,
             kafka: lookup("CAIRN_KAFKA_BROKERS").map(|brokers| KafkaConfig {
@@ -203,6 +208,21 @@ const SEAL_FILE: &str = "seal/published.ndjson";
 const PRIVACY_KEY: &str = "keys/privacy.key";
 
 const RATES: &str = "such as read=1000/60,deploy=30/60, or off; the names are address, failures, open, webhook, read, change and deploy";
+
+/// Scheme, host and port, as a browser sends them; `*` and `null` are everybody and nobody in particular, and are refused.
+fn cors_origins(value: &str) -> Result<Origins, ConfigError> {
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let origin = |part: &str| {
+        let found = reqwest::Url::parse(part).ok().map(|url| url.origin().ascii_serialization());
+        let exact = found.filter(|origin| origin == part && part.starts_with("http"));
+        exact.and_then(|origin| origin.parse().ok()).ok_or_else(|| ConfigError {
+            variable: "CAIRN_CORS_ORIGINS",
+            value: part.to_owned(),
+            expected: "an origin such as https://console.example.org",
+        })
+    };
+    parts.map(origin).collect::<Result<_, _>>().map(Origins)
+}
 
 fn trusted_proxies(value: &str) -> Result<Vec<IpNet>, ConfigError> {
     let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
@@ -334,6 +354,29 @@ mod tests {
             let error = read(url).unwrap_err().to_string();
             assert!(error.starts_with("CAIRN_LOG_URL='"), "{error}");
             assert!(!error.contains("hush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn who_may_ask_and_who_is_believed_is_read_exactly() {
+        let read = |name: &'static str, value: &'static str| {
+            Config::from_lookup(|asked| (asked == name).then(|| value.to_owned()))
+        };
+        let origins =
+            read("CAIRN_CORS_ORIGINS", "https://a.example, http://localhost:5173").unwrap();
+        assert_eq!(origins.cors_origins.0, ["https://a.example", "http://localhost:5173"]);
+        let proxies = read("CAIRN_TRUSTED_PROXIES", "192.0.2.7, 10.0.0.0/8, fd00::/8").unwrap();
+        assert_eq!(proxies.trusted_proxies.len(), 3);
+        for (name, wrong) in [
+            ("CAIRN_CORS_ORIGINS", "*"),
+            ("CAIRN_CORS_ORIGINS", "null"),
+            ("CAIRN_CORS_ORIGINS", "https://a.example/"),
+            ("CAIRN_CORS_ORIGINS", "a.example"),
+            ("CAIRN_TRUSTED_PROXIES", "everybody"),
+            ("CAIRN_RATE_LIMITS", "read=fast"),
+        ] {
+            let said = read(name, wrong).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("{name}='{wrong}' is not ")), "{said}");
         }
     }
 

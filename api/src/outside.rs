@@ -161,6 +161,7 @@ pub fn outside(
         relay: relay(config),
         limits: Limits::default(),
         rates: config.rates,
+        origins: config.cors_origins.clone(),
         proxies: config.trusted_proxies.clone(),
     })
 }

@@ -83,6 +83,7 @@ pub enum Missing {
     Allocation,
     Node,
     Sku,
+    Command,
     Organisation,
     Page,
 }
@@ -107,6 +108,7 @@ impl Problem {
             Missing::Refund => ("unknown_refund", "refund"),
             Missing::Allocation => ("unknown_allocation", "allocation"),
             Missing::Node => ("unknown_node", "node"),
+            Missing::Command => ("unknown_command", "command: nothing has happened under this key"),
             Missing::Sku => ("unknown_sku", "SKU"),
             Missing::Organisation => ("not_found", "organisation"),
             Missing::Page => ("not_found", "page"),

@@ -31,6 +31,7 @@ use crate::auth::KeyDirectory;
 use crate::config::Config;
 use crate::database::Database;
 use crate::http;
+use crate::http::edge::headers::Origins;
 use crate::http::fleet::Enrolments;
 use crate::http::limits::Limits;
 use crate::http::state::{Api, Parts, Views};
@@ -183,6 +184,8 @@ pub struct Outside {
     pub limits: Limits,
     /// How often anybody may ask.
     pub rates: Rates,
+    /// Whose pages may ask.
+    pub origins: Origins,
     /// Proxies that are believed about who came to them.
     pub proxies: Vec<IpNet>,
 }
@@ -268,6 +271,7 @@ fn api((commands, projector): (Commands, Projector), outside: Outside, bell: Arc
     Api::new(Parts {
         keys: KeyDirectory::new(log.pool().clone()),
         quotas: Quotas::new(log.pool().clone(), outside.rates),
+        origins: outside.origins,
         proxies: outside.proxies,
         views: Views::new(log, projector),
         commands,

@@ -76,6 +76,7 @@ rules! {
     get_allocation         Own  Own  All  None;
     release_allocation     Own  None All  None;
     get_allocation_steps   Own  Own  All  None;
+    get_command            Own  Own  Own  Own;
     get_whoami             Own  Own  Own  Own;
 }
 

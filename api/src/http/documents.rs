@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::edge::{conditions, rate};
+use super::edge::{conditions, dated, rate};
 use super::state::Api;
 use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
 
@@ -66,6 +66,7 @@ pub fn describe_whole(document: &mut utoipa::openapi::OpenApi) {
 }
 
 fn describe_headers(operation: &mut Operation) {
+    dated::describe(dated::LEAVING, operation);
     let guarded = operation.security.is_some();
     let parameters = operation.parameters.get_or_insert_default();
     let waits = parameters.iter().any(|parameter| parameter.name == "min_position");
@@ -75,10 +76,12 @@ fn describe_headers(operation: &mut Operation) {
     if waits {
         parameters.push(header_parameter("Cairn-Min-Position", MIN_POSITION, Type::Integer));
     }
+    parameters.push(header_parameter("Cairn-Version", VERSION, Type::String));
     parameters.push(header_parameter("X-Request-Id", REQUEST_ID, Type::String));
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         let mut add = |name: &str, text: &str, kind| add_header(response, name, (text, kind));
+        add("Cairn-Version", "Version of the API that answers", Type::String);
         add("X-Request-Id", "Names this request in the server's log", Type::String);
         let told = guarded && (waits || IDEMPOTENT.contains(&status.as_str()));
         if told && status.starts_with('2') {
@@ -92,6 +95,7 @@ const IDEMPOTENT: [&str; 2] = ["201", "202"];
 const IDEMPOTENCY_KEY: &str = "1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome \
     under a key stands for ever, refusals by business rules included. Keys are the organisation's own.";
 const MIN_POSITION: &str = "The same as `min_position`, which goes before it";
+const VERSION: &str = "Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none";
 const REQUEST_ID: &str = "Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; \
     a new one is made when it is absent or another";
 

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
 
 use super::edge::client::Client;
+use super::edge::dated;
 use super::edge::rate::Standings;
 use super::state::Api;
 use crate::auth::directory::KnownKey;
@@ -79,6 +80,7 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
         Err(problem) => problem.into_response(),
     };
     standings.tell(response.headers_mut());
+    dated::tell(dated::LEAVING, &operation, response.headers_mut());
     response.extensions_mut().insert(Operation(operation));
     response
 }
@@ -111,6 +113,7 @@ async fn pass(
     operation: &str,
     standings: &mut Standings,
 ) -> Result<(), Problem> {
+    dated::check(request.headers())?;
     let client = Client::find(request.extensions(), request.headers(), &api.proxies);
     let address = client.as_ref().map(Client::subject).unwrap_or_default();
     if let Some(client) = client {

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use super::edge::conditions::Version;
+use super::edge::headers::Origins;
 use super::fleet::Enrolments;
 use super::limits::Limits;
 use crate::auth::KeyDirectory;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub limits: Limits,
     /// How often anybody may ask.
     pub quotas: Quotas,
+    /// Whose pages may ask.
+    pub origins: Origins,
     /// Proxies that are believed about who came to them.
     pub proxies: Vec<IpNet>,
 }

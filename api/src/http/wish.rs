@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use cairn_commands::{CommandContext, Expected};
 use serde::de::DeserializeOwned;
 
+use super::answer::command_id;
 use super::body;
 use super::edge::client::Client;
 use super::edge::conditions::{self, Condition};
@@ -45,7 +46,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
         let (wish, value) = body::parse::<T>(&parts.headers, &bytes)?;
         let request_id = parts.extensions.get::<RequestId>().map(RequestId::to_string);
         let context = CommandContext {
-            command_id: format!("http:{}:{key}", caller.organisation_id),
+            command_id: command_id(&caller, &key),
             body_hash: conditions::bound(
                 body::wish_hash(&parts.method, parts.uri.path(), &value),
                 &expected,

@@ -52,6 +52,8 @@ codes! {
     precondition_required PRECONDITION_REQUIRED false "This needs an If-Match header";
     precondition_invalid BAD_REQUEST false "The If-Match header is malformed";
     precondition_failed PRECONDITION_FAILED false "It has changed since it was seen";
+    version_unknown BAD_REQUEST false "There is no such version of this API";
+    unknown_command NOT_FOUND false "Nothing has happened under this key";
     query_invalid BAD_REQUEST false "A query parameter is wrong";
     cursor_invalid BAD_REQUEST false "The cursor was not given out by this list";
     position_unknown BAD_REQUEST false "The log has not reached that position";

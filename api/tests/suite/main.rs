@@ -3,6 +3,7 @@
 mod archive;
 mod auth;
 mod bad_input;
+mod breaking;
 mod chaos;
 mod cli;
 mod commands;
@@ -13,6 +14,7 @@ mod enrolment;
 mod erased;
 mod foreign;
 mod hang_up;
+mod headers;
 mod house;
 mod idempotency;
 mod killed;

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cairn_api::http::edge::headers::Origins;
 use cairn_api::http::fleet::Enrolments;
 use cairn_api::http::limits::Limits;
 use cairn_api::http::server::bind;
@@ -21,6 +22,7 @@ use cairn_privacy::{MasterFile, SubjectKeys};
 use cairn_projections::Projector;
 use cairn_sealer::{SealerConfig, StoreOptions};
 use cairn_ssh::{CertificateAuthority, ScriptedNodes};
+use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
@@ -31,6 +33,9 @@ use crate::contract;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const SSH_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB6NDJ3IX4iL9qqcEXRqPrgAwn0kQ0IJc6cj4vG6OQZ1 me@laptop";
+
+/// Whose pages may ask.
+pub const CONSOLE: &str = "https://console.example.org";
 
 pub const MASTER_KEY: &str = "privacy.key";
 
@@ -99,6 +104,7 @@ impl Stage {
             relay: None,
             limits,
             rates,
+            origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
         };
         let parts = (commands.clone(), projector.clone());
