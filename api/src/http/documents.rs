@@ -50,19 +50,30 @@ impl Modify for Security {
 /// Says of every operation what holds for all of them: headers both ways, and that it answers with a problem when something is wrong.
 pub fn describe_whole(document: &mut utoipa::openapi::OpenApi) {
     describe_problems(document);
-    for item in document.paths.paths.values_mut() {
-        if let Some(read) = &mut item.get {
-            conditions::describe_read(read);
-            rate::describe(read, true);
+    for (is_read, operation) in operations(document) {
+        match is_read {
+            true => conditions::describe_read(operation),
+            false => conditions::describe_change(operation),
         }
-        if let Some(change) = &mut item.post {
-            conditions::describe_change(change);
-            rate::describe(change, false);
-        }
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            describe_headers(operation);
-        }
+        rate::describe(operation, is_read);
+        describe_headers(operation);
     }
+}
+
+/// Every operation, and whether it reads.
+fn operations(
+    document: &mut utoipa::openapi::OpenApi,
+) -> impl Iterator<Item = (bool, &mut Operation)> {
+    document.paths.paths.values_mut().flat_map(|item| {
+        let all = [
+            (true, &mut item.get),
+            (false, &mut item.post),
+            (false, &mut item.put),
+            (false, &mut item.patch),
+            (false, &mut item.delete),
+        ];
+        all.into_iter().filter_map(|(is_read, found)| Some((is_read, found.as_mut()?)))
+    })
 }
 
 fn describe_headers(operation: &mut Operation) {
@@ -119,14 +130,12 @@ fn describe_problems(document: &mut utoipa::openapi::OpenApi) {
         let response = ResponseBuilder::new().description(description);
         response.content("application/problem+json", content).build()
     };
-    for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            let responses = &mut operation.responses.responses;
-            let refused = problem("Refused; `code` says why, and its page what to do");
-            let unable = problem("Not able to now; nothing happened unless `in_doubt`");
-            responses.insert("4XX".to_owned(), refused.into());
-            responses.insert("5XX".to_owned(), unable.into());
-        }
+    for (_, operation) in operations(document) {
+        let responses = &mut operation.responses.responses;
+        let refused = problem("Refused; `code` says why, and its page what to do");
+        let unable = problem("Not able to now; nothing happened unless `in_doubt`");
+        responses.insert("4XX".to_owned(), refused.into());
+        responses.insert("5XX".to_owned(), unable.into());
     }
 }
 

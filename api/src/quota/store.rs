@@ -1,5 +1,5 @@
 //! Windows that all processes share, and the leases that this one has of them.
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
@@ -15,6 +15,8 @@ use super::table::{Policy, Rates};
 const REMEMBERED: usize = 50_000;
 /// A database that is slower than this does not keep anybody from asking it something else.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// After an answer that did not come, nobody waits for the next one so long.
+const BLIND: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// Names a window without saying whose it is.
@@ -27,13 +29,16 @@ pub struct Quotas {
     pub rates: Rates,
     pool: PgPool,
     leases: Arc<Cache<Bucket, Arc<Mutex<Option<Lease>>>>>,
+    /// Until when the database is not asked.
+    blind: Arc<std::sync::Mutex<Option<Instant>>>,
 }
 
 impl Quotas {
     /// Over the database of all processes.
     #[must_use]
     pub fn new(pool: PgPool, rates: Rates) -> Self {
-        Self { rates, pool, leases: Arc::new(Cache::new(REMEMBERED)) }
+        let leases = Arc::new(Cache::new(REMEMBERED));
+        Self { rates, pool, leases, blind: Arc::default() }
     }
 
     /// Counts one request of a subject. `None`: the database does not say, and so nobody is refused.
@@ -45,14 +50,22 @@ impl Quotas {
         if let Some(stand) = lease.as_mut().and_then(|lease| lease.take(Instant::now())) {
             return Some(stand);
         }
+        if self.blind().is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
         let taken = tokio::time::timeout(PATIENCE, self.share(policy, &bucket)).await;
         match taken.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(share) => lease.insert(share).take(Instant::now()),
             Err(error) => {
                 tracing::warn!(%error, policy = policy.name, "requests are not counted");
+                *self.blind() = Some(Instant::now() + BLIND);
                 None
             }
         }
+    }
+
+    fn blind(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.blind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How a subject stands of which this process knows that nothing is left; counts nothing.

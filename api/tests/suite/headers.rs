@@ -102,6 +102,11 @@ async fn what_is_long_is_sent_in_fewer_bytes(_: PgPoolOptions, options: PgConnec
         position = made.header("cairn-position").to_owned();
     }
     let list = format!("/v1/top-ups?min_position={position}");
+    // The provider waits for the customer: nothing changes from here on.
+    let pending = |list: &serde_json::Value| {
+        list["items"].as_array().unwrap().iter().all(|item| item["status"] == "pending")
+    };
+    owner.until(&list, pending).await;
     let plain = owner.get(&list).await;
     let fetch = async |tag: Option<&str>| {
         let request = owner.request(Method::GET, &list).header("accept-encoding", "gzip");

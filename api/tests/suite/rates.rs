@@ -102,6 +102,18 @@ async fn a_window_that_is_over_is_begun_anew_and_swept(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn whom_the_database_does_not_count_is_not_refused(pool: PgPool) {
+    let rates = rates("read=1/86400");
+    let quotas = Quotas::new(pool.clone(), rates);
+    let granted =
+        async |subject: &str| quotas.take(rates.read, subject).await.map(|stand| stand.is_granted);
+    assert_eq!((granted("one").await, granted("one").await), (Some(true), Some(false)));
+    pool.close().await;
+    assert_eq!((granted("other").await, granted("other").await), (None, None));
+    assert_eq!(granted("one").await, Some(false), "what is known needs no database");
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn an_address_is_counted_as_our_proxies_tell_it(_: PgPoolOptions, options: PgConnectOptions) {
     let rates = rates("open=5/86400,failures=3/86400,address=30/86400");
     let stage = Stage::set_counting(options, rates).await;

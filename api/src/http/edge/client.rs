@@ -1,11 +1,14 @@
 //! The address of whoever asks. What a proxy says of it counts only if the proxy is one of ours.
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Once;
 
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Said once: strangers may write the header as often as they like.
+static STRANGER: Once = Once::new();
 
 /// The address a request came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +21,11 @@ impl Client {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
         let is_ours = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
         if !is_ours(&peer) {
+            if headers.contains_key(FORWARDED_FOR) {
+                STRANGER.call_once(|| {
+                    tracing::warn!(%peer, "what it says of who came to it is not believed: is it a proxy for CAIRN_TRUSTED_PROXIES?");
+                });
+            }
             return Some(Self(peer));
         }
         let values = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());

@@ -111,7 +111,14 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers(names(SENT))
         .expose_headers(names(READ))
         .max_age(PREFLIGHT)
