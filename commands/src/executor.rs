@@ -86,8 +86,8 @@ impl Executor {
         self.execute_upon::<A>(stream, command, context, result).await
     }
 
-    /// The same, but only on what the caller has seen of the stream; else it is refused. Both are decided on the state that the log
-    /// has when the command is, and what is appended is appended to that state alone.
+    /// The same, but only on what the caller has seen of the stream; else it is refused. The condition is judged where the command is
+    /// decided: what is appended is appended to that very state, and a refusal is held against the log.
     ///
     /// # Errors
     /// As [`Executor::execute`], or a refusal with the code [`crate::PRECONDITION_FAILED`], stored like any other.
@@ -248,12 +248,6 @@ enum Wish<C> {
     Refusal(Outcome),
 }
 
-impl<C> Wish<C> {
-    const fn is_conditional(&self) -> bool {
-        matches!(self, Self::Command { expected, .. } if expected.is_conditional())
-    }
-}
-
 /// One command on its way.
 struct Job<A: Decider> {
     inner: Arc<Inner>,
@@ -296,16 +290,19 @@ where
 
     /// Decides and appends once. None: others changed the stream, so decide anew.
     async fn attempt(&mut self, turn: &mut Turn<'_>) -> Result<Option<Settled>, LogError> {
-        let known = match turn.take::<A>() {
-            // Another process may have added events: a condition is held against the log, not against memory.
-            Some(known) if self.wish.is_conditional() => {
-                self.inner.catch_up(&self.aggregate_id, known).await?
-            }
-            Some(known) => known,
-            None => self.inner.load(&self.aggregate_id).await?,
+        let (known, is_remembered) = match turn.take::<A>() {
+            Some(known) => (known, true),
+            None => (self.inner.load(&self.aggregate_id).await?, false),
         };
-        let before = known.sequence;
-        let Decision { next, events, outcome } = self.decide(known).await?;
+        let mut before = known.sequence;
+        let mut decision = self.decide(known).await?;
+        // The log holds what is appended against the stream, which another process may have added to. Who appends nothing looks.
+        if is_remembered && decision.events.is_empty() {
+            let known = self.inner.catch_up(&self.aggregate_id, decision.next).await?;
+            before = known.sequence;
+            decision = self.decide(known).await?;
+        }
+        let Decision { next, events, outcome } = decision;
         let mut metadata = self.context.metadata();
         if !events.is_empty() {
             let organisation_id = self.context.organisation_id;

@@ -14,11 +14,6 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Whether anything is expected at all.
-    pub(crate) const fn is_conditional(&self) -> bool {
-        matches!(self, Self::OneOf(_))
-    }
-
     /// Why a command is not carried out on a stream of so many events. What is not there at all is for its aggregate to refuse.
     pub(crate) fn refusal(&self, sequence: i64) -> Option<(&'static str, String)> {
         match self {

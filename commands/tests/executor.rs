@@ -156,6 +156,20 @@ async fn what_a_handler_refused_stays_refused(pool: PgPool) {
     close(executor).await;
 }
 
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn nothing_is_refused_or_taken_as_done_for_what_only_memory_has(pool: PgPool) {
+    let (executor, other) = (open(&pool).await, open(&pool).await);
+    count(&executor, "fill", (5, 5)).await.unwrap();
+    count(&other, "empty", (-5, 5)).await.unwrap();
+    // In this one's memory it is still full.
+    let refilled = count(&executor, "refill", (5, 5)).await.unwrap();
+    assert_eq!((refilled.sequence, refilled.replayed), (3, false));
+    count(&other, "more", (-1, 5)).await.unwrap();
+    assert_eq!(count(&executor, "nothing", (0, 5)).await.unwrap().sequence, 4);
+    close(executor).await;
+    close(other).await;
+}
+
 async fn count_upon(
     executor: &Executor,
     (command_id, by): (&str, i64),
@@ -193,7 +207,7 @@ async fn a_condition_is_held_against_the_log_and_not_against_memory(pool: PgPool
     let (executor, other) = (open(&pool).await, open(&pool).await);
     count(&executor, "here", (1, 9)).await.unwrap();
     count(&other, "elsewhere", (1, 9)).await.unwrap();
-    // In memory there is one event; neither command makes another, so no append would notice.
+    // In memory there is one event; neither command makes another.
     assert!(is_stale(&count_upon(&executor, ("old", 0), 1).await));
     let fresh = count_upon(&executor, ("fresh", 0), 2).await.unwrap();
     assert_eq!((fresh.sequence, fresh.replayed), (2, false));
