@@ -11,6 +11,7 @@ pub mod inbox;
 pub mod nodes;
 pub mod outside;
 pub mod problem;
+pub mod quota;
 pub mod system;
 pub mod trace;
 pub mod wiring;

@@ -160,6 +160,9 @@ pub fn outside(
         seal: config.seal.clone(),
         relay: relay(config),
         limits: Limits::default(),
+        rates: config.rates,
+        origins: config.cors_origins.clone(),
+        proxies: config.trusted_proxies.clone(),
     })
 }
 

@@ -82,6 +82,8 @@ pub enum Missing {
     Refund,
     Allocation,
     Node,
+    Sku,
+    Command,
     Organisation,
     Page,
 }
@@ -106,6 +108,8 @@ impl Problem {
             Missing::Refund => ("unknown_refund", "refund"),
             Missing::Allocation => ("unknown_allocation", "allocation"),
             Missing::Node => ("unknown_node", "node"),
+            Missing::Command => ("unknown_command", "command: nothing has happened under this key"),
+            Missing::Sku => ("unknown_sku", "SKU"),
             Missing::Organisation => ("not_found", "organisation"),
             Missing::Page => ("not_found", "page"),
         };

@@ -18,6 +18,7 @@ use cairn_eventstore::EventStoreLog;
 use cairn_privacy::{MasterError, MasterFile, SubjectKeys};
 use cairn_projections::{Projector, QueryError, fleet};
 use cairn_sealer::{Sealer, SealerConfig};
+use ipnet::IpNet;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -30,10 +31,12 @@ use crate::auth::KeyDirectory;
 use crate::config::Config;
 use crate::database::Database;
 use crate::http;
+use crate::http::edge::headers::Origins;
 use crate::http::fleet::Enrolments;
 use crate::http::limits::Limits;
 use crate::http::state::{Api, Parts, Views};
 use crate::inbox::Inbox;
+use crate::quota::{Quotas, Rates};
 use crate::system::{RandomIds, SystemClock};
 
 /// Everything that needs no outside: the database, what acts and what is seen.
@@ -179,6 +182,12 @@ pub struct Outside {
     pub relay: Option<(Arc<dyn TopicPort>, RelayConfig)>,
     /// How long anybody waits.
     pub limits: Limits,
+    /// How often anybody may ask.
+    pub rates: Rates,
+    /// Whose pages may ask.
+    pub origins: Origins,
+    /// Proxies that are believed about who came to them.
+    pub proxies: Vec<IpNet>,
 }
 
 /// A running server: HTTP, views, processes, the webhook inbox, the sealer.
@@ -229,6 +238,7 @@ impl Server {
         });
         let (service, token) = (http::service(api.clone()), stop.clone());
         tasks.spawn(http::server::serve(listeners, service, (api.limits, token)));
+        tasks.spawn(api.quotas.clone().sweep(stop.clone()));
         tasks.spawn(upkeep(api.metrics.clone(), stop.clone()));
         Ok(Self { addresses, api, stop, tasks })
     }
@@ -260,6 +270,9 @@ fn api((commands, projector): (Commands, Projector), outside: Outside, bell: Arc
     let log = commands.executor.log().clone();
     Api::new(Parts {
         keys: KeyDirectory::new(log.pool().clone()),
+        quotas: Quotas::new(log.pool().clone(), outside.rates),
+        origins: outside.origins,
+        proxies: outside.proxies,
         views: Views::new(log, projector),
         commands,
         payments: outside.payments,

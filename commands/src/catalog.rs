@@ -4,7 +4,7 @@ use cairn_core::{Money, Resources, Timestamp};
 use serde_json::json;
 
 use crate::answers::sku_form;
-use crate::{CommandContext, Commands, ExecuteError, Executed};
+use crate::{CommandContext, Commands, ExecuteError, Executed, Expected};
 
 /// Something to sell.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub async fn define_sku(
     let DefineSku { sku_id, resources } = input;
     let stream = sku_id.clone();
     let define = SkuCommand::Define { sku_id, resources, at: commands.clock.now() };
-    send(commands, context, (&stream, define)).await
+    send(commands, context, (&stream, Expected::Anything), define).await
 }
 
 /// A price to set.
@@ -39,12 +39,14 @@ pub struct SetPrice {
     pub per_hour: Money,
     /// From when on new rentals pay it; at once when absent.
     pub effective_at: Option<Timestamp>,
+    /// What was seen of it.
+    pub expected: Expected,
 }
 
 /// Sets a new version of a price. Rentals keep the version they began with.
 ///
 /// # Errors
-/// `unknown_sku`, `sku_retired`, `price_invalid`.
+/// `unknown_sku`, `sku_retired`, `price_invalid`, `precondition_failed`.
 pub async fn set_price(
     commands: &Commands,
     context: &CommandContext,
@@ -58,28 +60,29 @@ pub async fn set_price(
         effective_at: input.effective_at.unwrap_or(at),
         at,
     };
-    send(commands, context, (&input.sku_id, set)).await
+    send(commands, context, (&input.sku_id, input.expected), set).await
 }
 
 /// Takes a SKU off sale; running rentals go on.
 ///
 /// # Errors
-/// `unknown_sku`.
+/// `unknown_sku`, `precondition_failed`.
 pub async fn retire_sku(
     commands: &Commands,
     context: &CommandContext,
-    sku_id: &str,
+    (sku_id, expected): (&str, Expected),
 ) -> Result<Executed, ExecuteError> {
     sku_form(sku_id)?;
     let retire = SkuCommand::Retire { at: commands.clock.now() };
-    send(commands, context, (sku_id, retire)).await
+    send(commands, context, (sku_id, expected), retire).await
 }
 
 async fn send(
     commands: &Commands,
     context: &CommandContext,
-    (sku_id, command): (&str, SkuCommand),
+    stream: (&str, Expected),
+    command: SkuCommand,
 ) -> Result<Executed, ExecuteError> {
-    let result = json!({ "sku_id": sku_id });
-    commands.executor.execute::<Sku>(sku_id, command, context, result).await
+    let result = json!({ "sku_id": stream.0 });
+    commands.executor.execute_upon::<Sku>(stream, command, context, result).await
 }

@@ -5,7 +5,7 @@ use cairn_core::{AllocationId, Currency, NodeId, OrganisationId, Refusal};
 use serde_json::{Value, json};
 
 use crate::answers::{first_answer, sku_form};
-use crate::{CommandContext, Commands, ExecuteError, Executed};
+use crate::{CommandContext, Commands, ExecuteError, Executed, Expected};
 
 /// A wish to rent.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ pub async fn request_allocation(
 }
 
 /// A wish to stop renting.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RequestRelease {
     /// Who asks; `None` for an operator, who may release anything.
     pub organisation_id: Option<OrganisationId>,
@@ -80,12 +80,14 @@ pub struct RequestRelease {
     pub allocation_id: AllocationId,
     /// Why.
     pub reason: ReleaseReason,
+    /// What was seen of it.
+    pub expected: Expected,
 }
 
 /// Stops the meter at once. `release_node` goes on.
 ///
 /// # Errors
-/// `unknown_allocation`, also when it is somebody else's; `allocation_in_wrong_state`.
+/// `unknown_allocation`, also when it is somebody else's; `allocation_in_wrong_state`, `precondition_failed`.
 pub async fn request_release(
     commands: &Commands,
     context: &CommandContext,
@@ -99,5 +101,6 @@ pub async fn request_release(
     }
     let release =
         AllocationCommand::RequestRelease { reason: input.reason, at: commands.clock.now() };
-    commands.executor.execute::<Allocation>(&stream, release, context, Value::Null).await
+    let stream = (stream.as_str(), input.expected);
+    commands.executor.execute_upon::<Allocation>(stream, release, context, Value::Null).await
 }

@@ -10,6 +10,7 @@ use metrics::counter;
 use tokio_util::task::TaskTracker;
 
 use crate::context::{CommandContext, ExecuteError, Executed};
+use crate::expected::Expected;
 use crate::privacy::{Personal, SUBJECT_ERASED, Sealed};
 use crate::streams::{Known, Streams, Turn};
 
@@ -81,7 +82,26 @@ impl Executor {
     where
         A::Command: Clone,
     {
-        self.run::<A>(aggregate_id, Wish::Command(command, result), context).await
+        let stream = (aggregate_id, Expected::Anything);
+        self.execute_upon::<A>(stream, command, context, result).await
+    }
+
+    /// The same, but only on what the caller has seen of the stream; else it is refused. The condition is judged where the command is
+    /// decided: what is appended is appended to that very state, and a refusal is held against the log.
+    ///
+    /// # Errors
+    /// As [`Executor::execute`], or a refusal with the code [`crate::PRECONDITION_FAILED`], stored like any other.
+    pub async fn execute_upon<A: Decider>(
+        &self,
+        (aggregate_id, expected): (&str, Expected),
+        command: A::Command,
+        context: &CommandContext,
+        result: serde_json::Value,
+    ) -> Result<Executed, ExecuteError>
+    where
+        A::Command: Clone,
+    {
+        self.run::<A>(aggregate_id, Wish::Command { command, result, expected }, context).await
     }
 
     /// Refuses a command before its aggregate is asked, because of what its handler found elsewhere. The refusal is stored under
@@ -222,8 +242,8 @@ struct Decision<A> {
 
 /// What is to be settled under a command id.
 enum Wish<C> {
-    /// A command for the aggregate, and what to answer when it is accepted.
-    Command(C, serde_json::Value),
+    /// A command for the aggregate, what to answer when it is accepted, and on what it may be carried out.
+    Command { command: C, result: serde_json::Value, expected: Expected },
     /// A refusal that is already certain.
     Refusal(Outcome),
 }
@@ -270,12 +290,19 @@ where
 
     /// Decides and appends once. None: others changed the stream, so decide anew.
     async fn attempt(&mut self, turn: &mut Turn<'_>) -> Result<Option<Settled>, LogError> {
-        let known = match turn.take::<A>() {
-            Some(known) => known,
-            None => self.inner.load(&self.aggregate_id).await?,
+        let (known, is_remembered) = match turn.take::<A>() {
+            Some(known) => (known, true),
+            None => (self.inner.load(&self.aggregate_id).await?, false),
         };
-        let before = known.sequence;
-        let Decision { next, events, outcome } = self.decide(known).await?;
+        let mut before = known.sequence;
+        let mut decision = self.decide(known).await?;
+        // The log holds what is appended against the stream, which another process may have added to. Who appends nothing looks.
+        if is_remembered && decision.events.is_empty() {
+            let known = self.inner.catch_up(&self.aggregate_id, decision.next).await?;
+            before = known.sequence;
+            decision = self.decide(known).await?;
+        }
+        let Decision { next, events, outcome } = decision;
         let mut metadata = self.context.metadata();
         if !events.is_empty() {
             let organisation_id = self.context.organisation_id;
@@ -304,8 +331,10 @@ where
     }
 
     async fn decide(&self, known: Known<A>) -> Result<Decision<A>, LogError> {
-        let (command, result) = match &self.wish {
-            Wish::Command(command, result) => (command.clone(), result.clone()),
+        let (command, result, expected) = match &self.wish {
+            Wish::Command { command, result, expected } => {
+                (command.clone(), result.clone(), expected)
+            }
             Wish::Refusal(refusal) => {
                 return Ok(Decision { next: known, events: vec![], outcome: refusal.clone() });
             }
@@ -315,6 +344,9 @@ where
             let outcome = Outcome::Refused { code: code.to_owned(), message };
             Ok(Decision { next: Known { state, sequence }, events: vec![], outcome })
         };
+        if let Some(refusal) = expected.refusal(sequence) {
+            return refused(state, refusal);
+        }
         let personal = &self.inner.personal;
         let open = personal.opened(&mut state).await?;
         let mut decided = match open.as_ref().unwrap_or(&state).decide(command) {

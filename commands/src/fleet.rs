@@ -5,7 +5,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::answers::{first_answer, refused};
-use crate::{CommandContext, Commands, ExecuteError, Executed};
+use crate::{CommandContext, Commands, ExecuteError, Executed, Expected};
 
 /// How long an enrolment token is good for.
 const TOKEN_SECONDS: i64 = 30 * 60;
@@ -151,19 +151,23 @@ pub struct SetPolicy {
     pub policy: Policy,
     /// Why.
     pub reason: String,
+    /// What was seen of it.
+    pub expected: Expected,
 }
 
 /// Cordons, uncordons, drains or retires a node.
 ///
 /// # Errors
-/// `unknown_node`, `node_in_use`, `node_retired`.
+/// `unknown_node`, `node_in_use`, `node_retired`, `precondition_failed`.
 pub async fn set_policy(
     commands: &Commands,
     context: &CommandContext,
     input: SetPolicy,
 ) -> Result<Executed, ExecuteError> {
-    let SetPolicy { node_id, policy, reason } = input;
+    let SetPolicy { node_id, policy, reason, expected } = input;
+    let stream = node_id.to_string();
     let set = NodeCommand::SetPolicy { policy, reason, at: commands.clock.now() };
     let result = json!({ "node_id": node_id });
-    commands.executor.execute::<Node>(&node_id.to_string(), set, context, result).await
+    let stream = (stream.as_str(), expected);
+    commands.executor.execute_upon::<Node>(stream, set, context, result).await
 }

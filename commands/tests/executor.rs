@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 use std::time::{Duration, Instant};
 
-use cairn_commands::{CommandContext, ExecuteError, Executed, Executor, MADE_BY};
+use cairn_commands::{
+    CommandContext, ExecuteError, Executed, Executor, Expected, MADE_BY, PRECONDITION_FAILED,
+};
 use cairn_core::{
     Currency, Decider, HoldId, OrganisationId, PaymentId, Refusal, Text, Texts, Timestamp,
     domain_event,
 };
 use cairn_event_log::{AppendRequest, EventLog, NewEvent, Outcome};
 use cairn_ledger::{CaptureHold, PlaceHold, TopUp, Wallet, WalletCommand, wallet_id};
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgPool;
@@ -150,6 +153,80 @@ async fn what_a_handler_refused_stays_refused(pool: PgPool) {
     let command = count(&executor, "k", (1, 9)).await.unwrap_err();
     assert!(matches!(command, ExecuteError::Refused { replayed: true, .. }), "{command:?}");
     assert_eq!(executor.log().head().await.unwrap(), 0);
+    close(executor).await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn nothing_is_refused_or_taken_as_done_for_what_only_memory_has(pool: PgPool) {
+    let (executor, other) = (open(&pool).await, open(&pool).await);
+    count(&executor, "fill", (5, 5)).await.unwrap();
+    count(&other, "empty", (-5, 5)).await.unwrap();
+    // In this one's memory it is still full.
+    let refilled = count(&executor, "refill", (5, 5)).await.unwrap();
+    assert_eq!((refilled.sequence, refilled.replayed), (3, false));
+    count(&other, "more", (-1, 5)).await.unwrap();
+    assert_eq!(count(&executor, "nothing", (0, 5)).await.unwrap().sequence, 4);
+    close(executor).await;
+    close(other).await;
+}
+
+async fn count_upon(
+    executor: &Executor,
+    (command_id, by): (&str, i64),
+    seen: i64,
+) -> Result<Executed, ExecuteError> {
+    let (command, context) = (Count { by, limit: 1_000 }, context(command_id));
+    let stream = ("c", Expected::OneOf(vec![seen]));
+    executor.execute_upon::<Counter>(stream, command, &context, json!({})).await
+}
+
+fn is_stale(answer: &Result<Executed, ExecuteError>) -> bool {
+    matches!(answer, Err(ExecuteError::Refused { code, .. }) if code == PRECONDITION_FAILED)
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn of_all_who_saw_the_same_one_changes_it_and_the_others_are_refused(pool: PgPool) {
+    let executors = [open(&pool).await, open(&pool).await];
+    count(&executors[0], "first", (1, 1)).await.unwrap();
+    for seen in 1..=20 {
+        let ids: Vec<String> = (0..6).map(|number| format!("{seen}:{number}")).collect();
+        let wishes = ids.iter().enumerate();
+        let wishes = wishes.map(|(n, id)| count_upon(&executors[n % 2], (id, 1), seen));
+        let answers = join_all(wishes).await;
+        let done: Vec<_> = answers.iter().flatten().collect();
+        assert_eq!((done.len(), done[0].sequence), (1, seen + 1));
+        assert_eq!(answers.iter().filter(|answer| is_stale(answer)).count(), 5, "{answers:?}");
+    }
+    for executor in executors {
+        close(executor).await;
+    }
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_condition_is_held_against_the_log_and_not_against_memory(pool: PgPool) {
+    let (executor, other) = (open(&pool).await, open(&pool).await);
+    count(&executor, "here", (1, 9)).await.unwrap();
+    count(&other, "elsewhere", (1, 9)).await.unwrap();
+    // In memory there is one event; neither command makes another.
+    assert!(is_stale(&count_upon(&executor, ("old", 0), 1).await));
+    let fresh = count_upon(&executor, ("fresh", 0), 2).await.unwrap();
+    assert_eq!((fresh.sequence, fresh.replayed), (2, false));
+    close(executor).await;
+    close(other).await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn the_first_outcome_upon_a_condition_stands(pool: PgPool) {
+    let executor = open(&pool).await;
+    count(&executor, "first", (1, 9)).await.unwrap();
+    let done = count_upon(&executor, ("done", 1), 1).await.unwrap();
+    let again = count_upon(&executor, ("done", 1), 1).await.unwrap();
+    assert_eq!(again, Executed { replayed: true, ..done });
+    for replayed in [false, true] {
+        let refused = count_upon(&executor, ("late", 1), 1).await;
+        let is_replay = matches!(refused, Err(ExecuteError::Refused { replayed: r, .. }) if r);
+        assert_eq!((is_stale(&refused), is_replay), (true, replayed));
+    }
     close(executor).await;
 }
 

@@ -6,7 +6,7 @@ mod support;
 use std::str::FromStr;
 
 use cairn_cluster::{Cluster, ClusterConfig};
-use cairn_commands::compute;
+use cairn_commands::{Expected, compute};
 use cairn_compute::{Allocation, AllocationStatus, ReleaseReason};
 use cairn_core::AllocationId;
 use cairn_event_log::MIGRATOR;
@@ -90,6 +90,7 @@ async fn a_story_through_four_outages_happens_once() {
 
 async fn release(harness: &Harness, allocation_id: AllocationId) {
     let reason = ReleaseReason::Customer;
-    let request = compute::RequestRelease { organisation_id: None, allocation_id, reason };
+    let (organisation_id, expected) = (None, Expected::Anything);
+    let request = compute::RequestRelease { organisation_id, allocation_id, reason, expected };
     compute::request_release(&harness.commands, &harness.context(), request).await.unwrap();
 }

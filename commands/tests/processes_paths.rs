@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use cairn_commands::processes::operator;
-use cairn_commands::{ExecuteError, fleet, payments};
+use cairn_commands::{ExecuteError, Expected, fleet, payments};
 use cairn_compute::{Allocation, AllocationStatus, Step};
 use cairn_core::NodeId;
 use cairn_fleet::{Health, Link, Node, NodeLifecycle, Policy, ReservationStatus, Usage};
@@ -287,7 +287,10 @@ async fn a_drained_node_empties_itself_and_can_retire(_: PgPoolOptions, db: Opti
     let rentals =
         [rent(&mut harness, organisation_id).await, rent(&mut harness, organisation_id).await];
     let node_id = harness.node_id;
-    let set = |policy| fleet::SetPolicy { node_id, policy, reason: "old".to_owned() };
+    let set = |policy| {
+        let (reason, expected) = ("old".to_owned(), Expected::Anything);
+        fleet::SetPolicy { node_id, policy, reason, expected }
+    };
     let context = harness.context();
     fleet::set_policy(&harness.commands, &context, set(Policy::Draining)).await.unwrap();
     harness.run_for(3_500).await;

@@ -60,6 +60,7 @@ rules! {
     get_balance            Own  Own  None All;
     get_statement          Own  Own  None All;
     list_skus              All  All  All  All;
+    get_sku                All  All  All  All;
     define_sku             None None All  None;
     set_sku_price          None None All  None;
     retire_sku             None None All  None;
@@ -75,6 +76,7 @@ rules! {
     get_allocation         Own  Own  All  None;
     release_allocation     Own  None All  None;
     get_allocation_steps   Own  Own  All  None;
+    get_command            Own  Own  Own  Own;
     get_whoami             Own  Own  Own  Own;
 }
 

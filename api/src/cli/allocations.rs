@@ -1,4 +1,5 @@
 //! `cairn allocations`: rentals.
+use cairn_commands::Expected;
 use cairn_commands::compute::{self, RequestAllocation, RequestRelease};
 use cairn_compute::ReleaseReason;
 use cairn_core::AllocationId;
@@ -61,6 +62,7 @@ pub(super) async fn run(
                 organisation_id: None,
                 allocation_id,
                 reason: ReleaseReason::Operator,
+                expected: Expected::Anything,
             };
             let context = parts.context(None);
             let done = compute::request_release(&parts.commands, &context, input).await?;

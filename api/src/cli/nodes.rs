@@ -1,4 +1,5 @@
 //! `cairn nodes`: machines.
+use cairn_commands::Expected;
 use cairn_commands::effects;
 use cairn_commands::fleet::{self, InviteNode, SetPolicy};
 use cairn_commands::ports::NodePort;
@@ -154,7 +155,7 @@ async fn steer(
     output: Output,
 ) -> Result<(), CliError> {
     let PolicyArgs { node_id, reason } = args;
-    let input = SetPolicy { node_id, policy, reason };
+    let input = SetPolicy { node_id, policy, reason, expected: Expected::Anything };
     let done = fleet::set_policy(&parts.commands, &parts.context(None), input).await?;
     output.one(&json!({ "node_id": node_id, "policy": policy, "position": done.position }))
 }

@@ -1,4 +1,5 @@
 //! `cairn skus`: what is for sale.
+use cairn_commands::Expected;
 use cairn_commands::catalog::{self, DefineSku, SetPrice};
 use cairn_core::{Money, Resources};
 use cairn_projections::catalog::skus as view;
@@ -41,10 +42,14 @@ async fn change(parts: &SessionParts, command: SkusCommand) -> Result<(String, i
         }
         SkusCommand::Price { sku_id, currency, per_hour } => {
             let per_hour = Money::new(per_hour, currency);
-            let input = SetPrice { sku_id, per_hour, effective_at: None };
+            let expected = Expected::Anything;
+            let input = SetPrice { sku_id, per_hour, effective_at: None, expected };
             catalog::set_price(commands, &context, input).await?
         }
-        SkusCommand::Retire { sku_id } => catalog::retire_sku(commands, &context, &sku_id).await?,
+        SkusCommand::Retire { sku_id } => {
+            let sku = (&*sku_id, Expected::Anything);
+            catalog::retire_sku(commands, &context, sku).await?
+        }
         SkusCommand::List => return Err(CliError::usage("nothing to change")),
     };
     Ok((done.aggregate_id, done.position))

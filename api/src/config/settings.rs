@@ -136,6 +136,8 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 const STORE: &str =
     "such as s3://bucket/path or file:///srv/path, with all of its store's credentials or none";
 
+const RATES: &str = "such as read=1000/60,deploy=30/60, or off; the names are address, failures, open, webhook, read, change and deploy";
+
 fn server() -> Vec<Setting> {
     vec![
         Setting::new("server.listen", "CAIRN_LISTEN", Kind::List, "addresses to listen on")
@@ -150,6 +152,33 @@ fn server() -> Vec<Setting> {
         .expected("an address such as https://cairn.example")
         .without("`http://` and the first address to listen on that is not `0.0.0.0` or `[::]`")
         .example("https://cairn.example"),
+        Setting::new(
+            "server.trusted_proxies",
+            "CAIRN_TRUSTED_PROXIES",
+            Kind::List,
+            "addresses and networks of proxies whose `X-Forwarded-For` is believed",
+        )
+        .expected("such as 192.0.2.7 or 10.0.0.0/8")
+        .without("nobody's is")
+        .example("10.0.0.0/8"),
+        Setting::new(
+            "server.rate_limits",
+            "CAIRN_RATE_LIMITS",
+            Kind::Text,
+            "how often anybody may ask, in requests/seconds, or `off`",
+        )
+        .expected(RATES)
+        .without("see the guide to the API")
+        .example("read=2000/60,deploy=30/60"),
+        Setting::new(
+            "server.cors_origins",
+            "CAIRN_CORS_ORIGINS",
+            Kind::List,
+            "origins whose pages may ask from a browser",
+        )
+        .expected("an origin such as https://console.example.org")
+        .without("none")
+        .example("https://console.example.org"),
         Setting::new(
             "data.directory",
             "CAIRN_DATA",

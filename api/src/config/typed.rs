@@ -1,20 +1,25 @@
 //! Settings as the program uses them.
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use cairn_archive::ArchiverConfig;
 use cairn_kafka::KafkaConfig;
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
+use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
 use super::origin::ConfigErrors;
 use super::settings::{Kind, setting, settings};
 use super::sources::{Reading, Said, Values};
+use crate::http::edge::headers::Origins;
+use crate::quota::Rates;
 
 /// All settings of one process.
 #[derive(Debug, Clone)]
@@ -31,6 +36,12 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Addresses that nodes see this server connect from; logins work from nowhere else. Empty: not known.
     pub ssh_source_addresses: Vec<SourceAddress>,
+    /// How often anybody may ask.
+    pub rates: Rates,
+    /// Origins whose pages may ask.
+    pub cors_origins: Origins,
+    /// Proxies that are believed about who came to them.
+    pub trusted_proxies: Vec<IpNet>,
     /// Real Stripe, or `None`.
     pub stripe: Option<StripeConfig>,
     /// How the log is sealed.
@@ -110,6 +121,9 @@ impl Config {
             listen: listen(values),
             public_url: values.with("server.public_url", web_address),
             ssh_source_addresses: values.list("nodes.ssh_source_addresses"),
+            rates: values.with("server.rate_limits", str::parse).unwrap_or_default(),
+            cors_origins: cors_origins(values),
+            trusted_proxies: trusted_proxies(values),
             stripe: stripe(values),
             kafka: kafka(values),
             event_source: values.text("kafka.source").unwrap_or_default(),
@@ -175,6 +189,42 @@ fn web_address(text: &str) -> Result<String, ()> {
     let parsed = text.parse::<reqwest::Url>().map_err(drop)?;
     let web = matches!(parsed.scheme(), "http" | "https") && parsed.has_host();
     web.then(|| text.to_owned()).ok_or(())
+}
+
+/// Scheme, host and port, as a browser sends them; `*` and `null` are everybody and nobody in particular, and are refused.
+struct WebOrigin(HeaderValue);
+
+impl FromStr for WebOrigin {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let found = text.parse::<reqwest::Url>().map_err(drop)?.origin().ascii_serialization();
+        let exact = found == text && text.starts_with("http");
+        let value = exact.then(|| text.parse().ok()).flatten();
+        value.map(Self).ok_or(())
+    }
+}
+
+fn cors_origins(values: &mut Values) -> Origins {
+    let origins = values.list("server.cors_origins").into_iter();
+    Origins(origins.map(|WebOrigin(value)| value).collect())
+}
+
+/// A network, or one address.
+struct Network(IpNet);
+
+impl FromStr for Network {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        address.or_else(|_| text.parse()).map(Self).map_err(drop)
+    }
+}
+
+fn trusted_proxies(values: &mut Values) -> Vec<IpNet> {
+    let networks = values.list("server.trusted_proxies").into_iter();
+    networks.map(|Network(network)| network).collect()
 }
 
 fn stripe(values: &mut Values) -> Option<StripeConfig> {

@@ -10,16 +10,17 @@ use utoipa_axum::routes;
 use super::answer::Done;
 use super::money;
 use super::page::Page;
-use super::reader::{ListQuery, Reader, Seen};
+use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
 use super::wish::Wish;
-use crate::problem::Problem;
+use crate::problem::{Missing, Problem};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list_skus, define_sku))
+        .routes(routes!(get_sku))
         .routes(routes!(set_sku_price))
         .routes(routes!(retire_sku))
 }
@@ -38,6 +39,21 @@ async fn list_skus(
     Ok(at.saw(Page::of(rows, Sku::from)))
 }
 
+/// One SKU, also when it is sold no longer.
+#[utoipa::path(get, path = "/v1/skus/{sku_id}", operation_id = "get_sku", tag = "catalog",
+    params(("sku_id" = String, Path, description = "The SKU"), OneQuery), security(("api_key" = [])),
+    responses((status = 200, description = "As it stands", body = Sku)))]
+async fn get_sku(
+    State(api): State<Api>,
+    reader: Reader<OneQuery>,
+    Path(id): Path<String>,
+) -> Result<Seen<Sku>, Problem> {
+    let at = reader.reach(&api, sku_view::NAME).await?;
+    let row = sku_view::get(api.pool(), &id).await?;
+    let row = row.ok_or_else(|| Problem::missing(Missing::Sku))?;
+    at.saw_one::<cairn_catalog::Sku, _>(&api, (&id, row.into())).await
+}
+
 /// Defines a SKU. Its resources never change.
 #[utoipa::path(post, path = "/v1/skus", operation_id = "define_sku", tag = "catalog",
     request_body = SkuBody, security(("api_key" = [])),
@@ -47,7 +63,7 @@ async fn define_sku(State(api): State<Api>, wish: Wish<SkuBody>) -> Result<Done<
     let sku_id = wish.body.sku_id;
     let input = DefineSku { sku_id: sku_id.clone(), resources: wish.body.resources.into() };
     let done = catalog::define_sku(&api.commands, &wish.context, input).await?;
-    Ok(Done::created(&done, "/v1/skus".to_owned(), SkuDone { sku_id }))
+    Ok(Done::created(&done, format!("/v1/skus/{sku_id}"), SkuDone { sku_id }))
 }
 
 /// Sets the price of rentals that begin from now on. Running ones keep theirs.
@@ -64,7 +80,8 @@ async fn set_sku_price(
     wish: Wish<PriceBody>,
 ) -> Result<Done<SkuDone>, Problem> {
     let price = money::parse(&wish.body.amount, &wish.body.currency).map_err(Problem::invalid)?;
-    let input = SetPrice { sku_id: sku_id.clone(), per_hour: price, effective_at: None };
+    let (per_hour, expected) = (price, wish.expected);
+    let input = SetPrice { sku_id: sku_id.clone(), per_hour, effective_at: None, expected };
     let done = catalog::set_price(&api.commands, &wish.context, input).await?;
     Ok(Done::ok(&done, SkuDone { sku_id }))
 }
@@ -82,7 +99,8 @@ async fn retire_sku(
     Path(sku_id): Path<String>,
     wish: Wish<Nothing>,
 ) -> Result<Done<SkuDone>, Problem> {
-    let done = catalog::retire_sku(&api.commands, &wish.context, &sku_id).await?;
+    let sku = (&*sku_id, wish.expected);
+    let done = catalog::retire_sku(&api.commands, &wish.context, sku).await?;
     Ok(Done::ok(&done, SkuDone { sku_id }))
 }
 

@@ -1,7 +1,7 @@
 //! Compute: rentals, from the request to the release.
 use axum::extract::{Path, State};
 use cairn_commands::compute::{self, RequestAllocation, RequestRelease};
-use cairn_compute::ReleaseReason;
+use cairn_compute::{Allocation as Rental, ReleaseReason};
 use cairn_core::NodeId;
 use cairn_projections::compute::{allocations as view, timeline};
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ async fn get_allocation(
     if let Some(ssh) = &mut shown.ssh {
         ssh.known_hosts = api.enrolments.authority.known_hosts_line().ok();
     }
-    Ok(at.saw(shown))
+    at.saw_one::<Rental, _>(&api, (&id, shown)).await
 }
 
 /// Ends a rental. The meter stops at once; everything on the node is taken away.
@@ -97,7 +97,8 @@ async fn release_allocation(
         Some(_) => ReleaseReason::Customer,
         None => ReleaseReason::Operator,
     };
-    let input = RequestRelease { organisation_id, allocation_id, reason };
+    let expected = wish.expected;
+    let input = RequestRelease { organisation_id, allocation_id, reason, expected };
     let done = compute::request_release(&api.commands, &wish.context, input).await?;
     let body = AllocationDone::of(&id, "releasing");
     Ok(Done::accepted(&done, format!("/v1/allocations/{id}"), body))

@@ -6,7 +6,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, Required};
@@ -14,6 +14,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::edge::{conditions, dated, rate};
 use super::state::Api;
 use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
 
@@ -49,14 +50,34 @@ impl Modify for Security {
 /// Says of every operation what holds for all of them: headers both ways, and that it answers with a problem when something is wrong.
 pub fn describe_whole(document: &mut utoipa::openapi::OpenApi) {
     describe_problems(document);
-    for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            describe_headers(operation);
+    for (is_read, operation) in operations(document) {
+        match is_read {
+            true => conditions::describe_read(operation),
+            false => conditions::describe_change(operation),
         }
+        rate::describe(operation, is_read);
+        describe_headers(operation);
     }
 }
 
+/// Every operation, and whether it reads.
+fn operations(
+    document: &mut utoipa::openapi::OpenApi,
+) -> impl Iterator<Item = (bool, &mut Operation)> {
+    document.paths.paths.values_mut().flat_map(|item| {
+        let all = [
+            (true, &mut item.get),
+            (false, &mut item.post),
+            (false, &mut item.put),
+            (false, &mut item.patch),
+            (false, &mut item.delete),
+        ];
+        all.into_iter().filter_map(|(is_read, found)| Some((is_read, found.as_mut()?)))
+    })
+}
+
 fn describe_headers(operation: &mut Operation) {
+    dated::describe(dated::LEAVING, operation);
     let guarded = operation.security.is_some();
     let parameters = operation.parameters.get_or_insert_default();
     let waits = parameters.iter().any(|parameter| parameter.name == "min_position");
@@ -66,13 +87,12 @@ fn describe_headers(operation: &mut Operation) {
     if waits {
         parameters.push(header_parameter("Cairn-Min-Position", MIN_POSITION, Type::Integer));
     }
+    parameters.push(header_parameter("Cairn-Version", VERSION, Type::String));
     parameters.push(header_parameter("X-Request-Id", REQUEST_ID, Type::String));
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        let mut add = |name: &str, text: &str, kind| {
-            let header = HeaderBuilder::new().schema(Object::with_type(kind));
-            response.headers.insert(name.to_owned(), header.description(Some(text)).build());
-        };
+        let mut add = |name: &str, text: &str, kind| add_header(response, name, (text, kind));
+        add("Cairn-Version", "Version of the API that answers", Type::String);
         add("X-Request-Id", "Names this request in the server's log", Type::String);
         let told = guarded && (waits || IDEMPOTENT.contains(&status.as_str()));
         if told && status.starts_with('2') {
@@ -86,10 +106,18 @@ const IDEMPOTENT: [&str; 2] = ["201", "202"];
 const IDEMPOTENCY_KEY: &str = "1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome \
     under a key stands for ever, refusals by business rules included. Keys are the organisation's own.";
 const MIN_POSITION: &str = "The same as `min_position`, which goes before it";
+const VERSION: &str = "Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none";
 const REQUEST_ID: &str = "Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; \
     a new one is made when it is absent or another";
 
-fn header_parameter(name: &str, text: &str, kind: Type) -> Parameter {
+/// Says of a response that it has a header.
+pub fn add_header(response: &mut Response, name: &str, (text, kind): (&str, Type)) {
+    let header = HeaderBuilder::new().schema(Object::with_type(kind));
+    response.headers.insert(name.to_owned(), header.description(Some(text)).build());
+}
+
+/// A header of a request that need not come.
+pub fn header_parameter(name: &str, text: &str, kind: Type) -> Parameter {
     let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
     let parameter = parameter.required(Required::False).description(Some(text));
     parameter.schema(Some(Object::with_type(kind))).build()
@@ -102,14 +130,12 @@ fn describe_problems(document: &mut utoipa::openapi::OpenApi) {
         let response = ResponseBuilder::new().description(description);
         response.content("application/problem+json", content).build()
     };
-    for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            let responses = &mut operation.responses.responses;
-            let refused = problem("Refused; `code` says why, and its page what to do");
-            let unable = problem("Not able to now; nothing happened unless `in_doubt`");
-            responses.insert("4XX".to_owned(), refused.into());
-            responses.insert("5XX".to_owned(), unable.into());
-        }
+    for (_, operation) in operations(document) {
+        let responses = &mut operation.responses.responses;
+        let refused = problem("Refused; `code` says why, and its page what to do");
+        let unable = problem("Not able to now; nothing happened unless `in_doubt`");
+        responses.insert("4XX".to_owned(), refused.into());
+        responses.insert("5XX".to_owned(), unable.into());
     }
 }
 

@@ -1,10 +1,10 @@
 //! The fleet: inviting, enrolling and steering nodes.
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use cairn_commands::fleet::{EnrolNode, InviteNode, SetPolicy};
 use cairn_commands::{CommandContext, fleet};
 use cairn_core::{NodeId, Resources};
@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use super::answer::Done;
 use super::body;
+use super::edge::client::Client;
 use super::page::Page;
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::request_id::RequestId;
@@ -111,7 +112,7 @@ async fn get_node(
     let at = reader.reach(&api, view::NAME).await?;
     let row = view::get(api.pool(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Node))?;
-    Ok(at.saw(row.into()))
+    at.saw_one::<cairn_fleet::Node, _>(&api, (&id, row.into())).await
 }
 
 /// Lets a node in that presents a valid token, pins its host keys, and answers with the keys it is to trust.
@@ -193,7 +194,7 @@ async fn set_policy(
         let detail = format!("a reason is 1 to {REASON_MAX} characters");
         return Err(Problem::new("reason_needed", detail));
     }
-    let input = SetPolicy { node_id: node_id(id)?, policy, reason };
+    let input = SetPolicy { node_id: node_id(id)?, policy, reason, expected: wish.expected };
     let done = fleet::set_policy(&api.commands, &wish.context, input).await?;
     Ok(Done::ok(&done, NodeDone { node_id: id.to_owned(), policy: policy_name(policy) }))
 }
@@ -226,8 +227,7 @@ impl<S: Send + Sync> FromRequest<S> for Enrolment {
         let (parts, stream) = request.into_parts();
         let bytes = body::read(stream, body::BODY_MAX).await?;
         let (enrol, value) = body::parse::<EnrolRequest>(&parts.headers, &bytes)?;
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let peer = Client::of(&parts.extensions).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let applicant = Applicant::try_from_request(&enrol, peer)
             .map_err(|error| Problem::new(error.code(), error.to_string()))?;
         let request_id = parts.extensions.get::<RequestId>().map(RequestId::to_string);

@@ -1,4 +1,4 @@
-//! The guard in front of every route: which operation this is, who asks, and whether the table lets them.
+//! The guard in front of every route: which operation this is, who asks, how often, and whether the table lets them.
 //!
 //! Authorisation happens here and nowhere else, before a byte of the body is read. What the table does not name is refused.
 use std::collections::HashMap;
@@ -10,9 +10,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
 
+use super::edge::client::Client;
+use super::edge::dated;
+use super::edge::rate::Standings;
 use super::state::Api;
+use crate::auth::directory::KnownKey;
 use crate::auth::{ApiKeySecret, Caller, Scope, table};
 use crate::problem::Problem;
+use crate::quota::table::class;
 
 /// Name of the operation that a request asks for.
 #[derive(Debug, Clone)]
@@ -68,10 +73,14 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
     let Some(operation) = operation else {
         return Problem::new("route_not_found", "there is no such operation").into_response();
     };
-    let mut response = match pass(&guard.api, &mut request, &operation).await {
+    request.extensions_mut().insert(Operation(Arc::clone(&operation)));
+    let mut standings = Standings::default();
+    let mut response = match pass(&guard.api, &mut request, &operation, &mut standings).await {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
+    standings.tell(response.headers_mut());
+    dated::tell(dated::LEAVING, &operation, response.headers_mut());
     response.extensions_mut().insert(Operation(operation));
     response
 }
@@ -98,17 +107,57 @@ fn is_text(encoded: &str) -> bool {
     !bytes.contains(&0) && String::from_utf8(bytes).is_ok()
 }
 
-async fn pass(api: &Api, request: &mut Request, operation: &str) -> Result<(), Problem> {
-    if !table::is_public(operation) {
-        let caller = admit(api, request.headers(), operation).await?;
-        request.extensions_mut().insert(caller);
+async fn pass(
+    api: &Api,
+    request: &mut Request,
+    operation: &str,
+    standings: &mut Standings,
+) -> Result<(), Problem> {
+    dated::check(request.headers())?;
+    let client = Client::find(request.extensions(), request.headers(), &api.proxies);
+    let address = client.as_ref().map(Client::subject).unwrap_or_default();
+    if let Some(client) = client {
+        request.extensions_mut().insert(client);
     }
+    let is_open = table::is_public(operation);
+    let policy = api.quotas.rates.of(class(operation, is_open, request.method().is_safe()));
+    if policy.is_some() {
+        standings.count(&api.quotas, api.quotas.rates.address, &address).await?;
+    }
+    if let Some((policy, false)) = policy {
+        standings.count(&api.quotas, policy, &address).await?;
+    }
+    if is_open {
+        return Ok(());
+    }
+    let key = identify(api, request.headers(), (&address, standings)).await?;
+    if let Some((policy, true)) = policy {
+        standings.count(&api.quotas, policy, &key.key_id.to_string()).await?;
+    }
+    request.extensions_mut().insert(admit(key, operation)?);
     Ok(())
 }
 
-async fn admit(api: &Api, headers: &HeaderMap, operation: &str) -> Result<Caller, Problem> {
-    let secret = bearer(headers)?;
-    let key = api.keys.find(&secret, api.commands.clock.now()).await?;
+/// Finds the key. Whoever shows too many that are none is refused with whatever key, until the window ends.
+async fn identify(
+    api: &Api,
+    headers: &HeaderMap,
+    (address, standings): (&str, &mut Standings),
+) -> Result<KnownKey, Problem> {
+    let failures = api.quotas.rates.failures;
+    standings.refuse_spent(&api.quotas, failures, address).await?;
+    let token = bearer(headers)?;
+    let found = match ApiKeySecret::parse(token) {
+        Ok(secret) => api.keys.find(&secret, api.commands.clock.now()).await,
+        Err(error) => Err(Problem::new("api_key_malformed", error.to_string())),
+    };
+    if found.is_err() {
+        standings.count(&api.quotas, failures, address).await?;
+    }
+    found
+}
+
+fn admit(key: KnownKey, operation: &str) -> Result<Caller, Problem> {
     let scope = table::rule(operation).map_or(Scope::None, |rule| rule.scope(key.role));
     if scope == Scope::None {
         let detail = format!("a key with the role {} may not do this", role_name(key.role));
@@ -130,7 +179,7 @@ pub const fn role_name(role: cairn_identity::Role) -> &'static str {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<ApiKeySecret, Problem> {
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let missing =
         || Problem::new("unauthenticated", "send an API key as Authorization: Bearer cairn_live_…");
     let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
@@ -139,8 +188,7 @@ fn bearer(headers: &HeaderMap) -> Result<ApiKeySecret, Problem> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing());
     }
-    ApiKeySecret::parse(token.trim())
-        .map_err(|error| Problem::new("api_key_malformed", error.to_string()))
+    Ok(token.trim())
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! HTTP: routes by context, each documented in the same breath, so that `/openapi.json` cannot drift.
 //!
 //! A request passes, outermost first: its id, its count, its own task with a time limit, the guard, and then one handler of at most 15
-//! lines: extract, command or query, answer. On its way out, what is personal in the answer is opened.
+//! lines: extract, command or query, answer. On its way out, what is personal in the answer is opened,
+//! and the answer gets its tag.
 pub mod answer;
 pub mod arrival;
 pub mod body;
 pub mod catalog;
 pub mod compute;
 pub mod documents;
+pub mod edge;
 pub mod fleet;
 pub mod guard;
 pub mod health;
@@ -21,21 +23,19 @@ pub mod payments;
 pub mod reader;
 pub mod request_id;
 pub mod server;
+mod service;
 pub mod shapes;
 pub mod state;
 pub mod supervise;
 pub mod webhooks;
 pub mod wish;
 
-use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use self::guard::{Guard, Operations};
+pub use self::service::service;
 use self::state::Api;
-use crate::problem::Problem;
 
 /// Every route, with its documentation.
 fn routes() -> OpenApiRouter<Api> {
@@ -46,6 +46,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(fleet::routes())
         .merge(compute::routes())
         .merge(identity::routes())
+        .merge(answer::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(documents::routes());
@@ -57,21 +58,4 @@ fn routes() -> OpenApiRouter<Api> {
 #[must_use]
 pub fn openapi() -> OpenApi {
     routes().into_openapi()
-}
-
-/// The whole service.
-pub fn service(api: Api) -> Router {
-    let (router, document) = routes().split_for_parts();
-    let guard = Guard { api: api.clone(), operations: Operations::of(&document) };
-    router
-        .route_layer(from_fn_with_state(api.clone(), opened::open))
-        .route_layer(from_fn_with_state(guard, guard::guard))
-        .fallback(|| async { Problem::new("route_not_found", "see /openapi.json for every path") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new("method_not_allowed", "see /openapi.json for the methods of this path")
-        })
-        .layer(from_fn_with_state(api.clone(), supervise::supervise))
-        .layer(from_fn(supervise::measure))
-        .layer(from_fn_with_state(api.clone(), request_id::name_request))
-        .with_state(api)
 }

@@ -70,7 +70,7 @@ async fn get_top_up(
     let at = reader.reach(&api, payment_view::NAME).await?;
     let row = payment_view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Payment))?;
-    Ok(at.saw(row.into()))
+    at.saw_one::<Payment, _>(&api, (&id, row.into())).await
 }
 
 /// What the customer's browser needs to confirm a top-up at the provider. Never stored.
@@ -104,7 +104,8 @@ async fn create_refund(
     let input = wish.body.input(&wish.caller)?;
     let done = payments::request_refund(&api.commands, &wish.context, input).await?;
     let body = RefundRequested::of(&done.result);
-    Ok(Done::created(&done, format!("/v1/refunds/{}", body.refund_id), body))
+    let location = format!("/v1/refunds/{}", body.refund_id);
+    Ok(Done::created(&done, location, body).without_version())
 }
 
 /// Refunds, newest first.
@@ -135,7 +136,7 @@ async fn get_refund(
     let at = reader.reach(&api, refund_view::NAME).await?;
     let row = refund_view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Refund))?;
-    Ok(at.saw(row.into()))
+    at.saw_one::<cairn_payments::Refund, _>(&api, (&id, row.into())).await
 }
 
 /// A payment as the log has it, if it is the caller's.

@@ -6,10 +6,12 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use cairn_core::Decider;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
+use super::edge::conditions::Version;
 use super::page::PageRequest;
 use super::state::Api;
 use crate::auth::Caller;
@@ -146,7 +148,20 @@ pub struct Reached(i64);
 impl Reached {
     /// An answer as of the position.
     pub const fn saw<T: Serialize>(self, body: T) -> Seen<T> {
-        Seen { body, position: self.0 }
+        Seen { body, position: self.0, version: None }
+    }
+
+    /// An answer about one thing, which is at least as new as the version it is told by: the rows were read after the position.
+    ///
+    /// # Errors
+    /// `database_unavailable`.
+    pub async fn saw_one<A: Decider, T: Serialize>(
+        self,
+        api: &Api,
+        (id, body): (&str, T),
+    ) -> Result<Seen<T>, Problem> {
+        let version = api.views.version((A::TYPE, id), self.0).await?;
+        Ok(Seen { version: Some(version), ..self.saw(body) })
     }
 }
 
@@ -155,11 +170,16 @@ impl Reached {
 pub struct Seen<T> {
     body: T,
     position: i64,
+    version: Option<Version>,
 }
 
 impl<T: Serialize> IntoResponse for Seen<T> {
     fn into_response(self) -> Response {
         let position = HeaderValue::from(self.position);
-        ([(POSITION, position)], Json(self.body)).into_response()
+        let mut response = ([(POSITION, position)], Json(self.body)).into_response();
+        if let Some(version) = self.version {
+            response.extensions_mut().insert(version);
+        }
+        response
     }
 }

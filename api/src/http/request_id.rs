@@ -2,7 +2,7 @@
 use std::fmt;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -27,6 +27,16 @@ fn is_harmless(id: &str) -> bool {
     (8..=64).contains(&id.len()) && id.bytes().all(allowed)
 }
 
+/// What was told about the request besides the problem itself.
+fn keep(mut told: HeaderMap, headers: &mut HeaderMap) {
+    told.remove(header::CONTENT_LENGTH);
+    for (name, value) in &told {
+        if !headers.contains_key(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+}
+
 /// Gives the request its id and its trace, and every problem on its way out the same one.
 pub async fn name_request(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
@@ -41,7 +51,9 @@ pub async fn name_request(State(api): State<Api>, mut request: Request, next: Ne
         problem.request_id = Some(id.clone());
         let replayed = response.headers_mut().remove("idempotency-replayed").is_some();
         problem.replayed = replayed;
+        let told = std::mem::take(response.headers_mut());
         response = problem.into_response();
+        keep(told, response.headers_mut());
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);

@@ -7,15 +7,19 @@ use std::time::Duration;
 use cairn_commands::Commands;
 use cairn_commands::ports::PaymentPort;
 use cairn_projections::{Projector, WaitError};
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use super::edge::conditions::Version;
+use super::edge::headers::Origins;
 use super::fleet::Enrolments;
 use super::limits::Limits;
 use crate::auth::KeyDirectory;
 use crate::problem::Problem;
+use crate::quota::Quotas;
 
 /// The parts of the API.
 pub struct Parts {
@@ -41,6 +45,12 @@ pub struct Parts {
     pub public_url: String,
     /// How long anybody waits.
     pub limits: Limits,
+    /// How often anybody may ask.
+    pub quotas: Quotas,
+    /// Whose pages may ask.
+    pub origins: Origins,
+    /// Proxies that are believed about who came to them.
+    pub proxies: Vec<IpNet>,
 }
 
 /// The API; clones share it.
@@ -99,6 +109,14 @@ impl Views {
     #[must_use]
     pub const fn projector(&self) -> &Projector {
         &self.projector
+    }
+
+    /// How many events a stream had at a position.
+    ///
+    /// # Errors
+    /// `database_unavailable`.
+    pub async fn version(&self, stream: (&str, &str), position: i64) -> Result<Version, Problem> {
+        Ok(Version(self.log.sequence_at(stream, position).await?))
     }
 
     /// Waits until a view is at `wanted`; answers the position that it has reached.

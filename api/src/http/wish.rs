@@ -1,12 +1,14 @@
 //! What a mutating request carries: who asks, once and for all under which key, for what.
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, FromRequest, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use cairn_commands::CommandContext;
+use cairn_commands::{CommandContext, Expected};
 use serde::de::DeserializeOwned;
 
+use super::answer::command_id;
 use super::body;
+use super::edge::client::Client;
+use super::edge::conditions::{self, Condition};
+use super::guard::Operation;
 use super::request_id::RequestId;
 use crate::auth::Caller;
 use crate::problem::Problem;
@@ -21,6 +23,8 @@ pub struct Wish<T> {
     pub caller: Caller,
     /// Identity of the command.
     pub context: CommandContext,
+    /// What it was seen as.
+    pub expected: Expected,
     /// What for.
     pub body: T,
 }
@@ -35,12 +39,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
             .get::<Caller>()
             .ok_or_else(|| Problem::new("unauthenticated", "no caller"))?;
         let key = idempotency_key(&parts.headers)?.to_owned();
+        let operation = parts.extensions.get::<Operation>();
+        let condition = operation.map_or(Condition::None, |o| conditions::condition(&o.0));
+        let expected = conditions::expected(&parts.headers, condition)?;
         let bytes = body::read(body, body::BODY_MAX).await?;
         let (wish, value) = body::parse::<T>(&parts.headers, &bytes)?;
         let request_id = parts.extensions.get::<RequestId>().map(RequestId::to_string);
         let context = CommandContext {
-            command_id: format!("http:{}:{key}", caller.organisation_id),
-            body_hash: body::wish_hash(&parts.method, parts.uri.path(), &value),
+            command_id: command_id(&caller, &key),
+            body_hash: conditions::bound(
+                body::wish_hash(&parts.method, parts.uri.path(), &value),
+                &expected,
+            ),
             actor: caller.actor(),
             organisation_id: Some(caller.organisation_id),
             correlation_id: request_id.unwrap_or_default(),
@@ -48,7 +58,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
             traceparent: parts.extensions.get::<Trace>().map(Trace::traceparent),
             origin: origin(&parts.extensions),
         };
-        Ok(Self { caller, context, body: wish })
+        Ok(Self { caller, context, expected, body: wish })
     }
 }
 
@@ -69,5 +79,5 @@ fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
 
 /// The address the request came from.
 pub fn origin(extensions: &axum::http::Extensions) -> Option<String> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_string())
+    Client::of(extensions).map(|address| address.to_string())
 }

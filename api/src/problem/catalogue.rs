@@ -36,6 +36,7 @@ codes! {
     unauthenticated UNAUTHORIZED false "The API key is missing, unknown or revoked";
     api_key_expired UNAUTHORIZED false "The API key has expired";
     api_key_malformed UNAUTHORIZED false "The API key is mistyped";
+    rate_limited TOO_MANY_REQUESTS true "Asked too often";
     forbidden FORBIDDEN false "The key's role may not do this";
     // what is asked
     not_found NOT_FOUND false "There is no such thing here";
@@ -49,6 +50,11 @@ codes! {
     body_too_large PAYLOAD_TOO_LARGE false "The body is too large";
     body_timeout REQUEST_TIMEOUT true "The body did not arrive in time";
     content_type_unsupported UNSUPPORTED_MEDIA_TYPE false "The body must be application/json";
+    precondition_required PRECONDITION_REQUIRED false "This needs an If-Match header";
+    precondition_invalid BAD_REQUEST false "The If-Match header is malformed";
+    precondition_failed PRECONDITION_FAILED false "It has changed since it was seen";
+    version_unknown BAD_REQUEST false "There is no such version of this API";
+    unknown_command NOT_FOUND false "Nothing has happened under this key";
     query_invalid BAD_REQUEST false "A query parameter is wrong";
     cursor_invalid BAD_REQUEST false "The cursor was not given out by this list";
     position_unknown BAD_REQUEST false "The log has not reached that position";

@@ -163,7 +163,7 @@ async fn what_the_database_cannot_hold_never_reaches_it(
     expect(&operator.post(&cordon, &json!({ "reason": long })).await, 422, "reason_needed");
     expect(&operator.post("/v1/skus/a%00/retire", &json!({})).await, 404, "route_not_found");
     let endless = format!("/v1/skus/{}/prices", &long[..6_000]);
-    expect(&operator.post(&endless, &price).await, 404, "unknown_sku");
+    expect(&operator.post_upon("*", &endless, &price).await, 404, "unknown_sku");
     stage.strike().await;
 }
 
@@ -209,9 +209,11 @@ async fn a_sku_that_cannot_be_is_unknown_and_leaves_no_trace(
         let refused = customer.post_as("absurd", "/v1/allocations", &rent(sku)).await;
         expect(&refused, 404, "unknown_sku");
     }
-    expect(&operator.post_as("absurd", "/v1/skus/BAD/prices", &price).await, 404, "unknown_sku");
-    let retired = operator.post_as("absurd", "/v1/skus/BAD/retire", &json!({})).await;
-    expect(&retired, 404, "unknown_sku");
+    for (path, body) in [("/v1/skus/BAD/prices", &price), ("/v1/skus/BAD/retire", &json!({}))] {
+        let request = operator.request(Method::POST, path).header("if-match", "*");
+        let absurd = answer(request.header("idempotency-key", "absurd").json(body)).await;
+        expect(&absurd, 404, "unknown_sku");
+    }
     let meant = customer.post_as("absurd", "/v1/allocations", &rent("small")).await;
     assert_eq!(meant.status, 201, "the key was not used up: {}", meant.body);
     stage.strike().await;

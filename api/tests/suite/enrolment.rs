@@ -103,7 +103,8 @@ async fn two_nodes_never_share_an_address(_: PgPoolOptions, options: PgConnectOp
     assert_eq!(nobody.post(ROUTE, &corrected).await.status, 200, "the token is as good as before");
 
     let wish = json!({ "reason": "sold" });
-    assert_eq!(operator.post(&format!("{path}/retire"), &wish).await.status, 200);
+    let retired = operator.post_upon("*", &format!("{path}/retire"), &wish).await;
+    assert_eq!(retired.status, 200, "{}", retired.body);
     operator.until(&path, |node| node["policy"] == "retired").await;
     let third = stage.enrolment(&invite(&operator, "n3").await.body);
     assert_eq!(nobody.post(ROUTE, &third).await.status, 200, "a retired node has no address");

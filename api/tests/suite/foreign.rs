@@ -19,7 +19,7 @@ async fn whole(caller: &Caller, method: Method, path: &str, body: Option<&Value>
     let mut headers: Vec<_> = response
         .headers()
         .iter()
-        .filter(|(name, _)| *name != "date")
+        .filter(|(name, _)| *name != "date" && *name != "ratelimit")
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
         .collect();
     headers.sort();

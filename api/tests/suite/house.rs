@@ -41,6 +41,7 @@ impl House {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
         command.args(line.split_whitespace()).env_clear();
         command.env("PATH", env!("PATH")).env("USER", "tester").env("CAIRN_LOG", "warn");
+        command.env("CAIRN_RATE_LIMITS", "off");
         command.env("CAIRN_DATA", self.data.path()).env("CAIRN_LISTEN", "127.0.0.1:0");
         command.env("STRIPE_SECRET_KEY", "sk_test_house").env("STRIPE_WEBHOOK_SECRET", SECRET);
         command.env("STRIPE_API_BASE", &self.simulator.base_url);

@@ -61,3 +61,29 @@ async fn many_at_once_have_one_effect(_: PgPoolOptions, options: PgConnectOption
     assert_eq!(all.body["items"].as_array().unwrap().len(), 1);
     stage.strike().await;
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn whoever_lost_the_answer_can_ask_whether_it_happened(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let (owner, stranger) = (stage.caller(Role::Owner).await, stage.caller(Role::Owner).await);
+    let before = owner.get("/v1/commands/pay%2F1").await;
+    assert_eq!((before.status, before.code()), (404, "unknown_command"));
+    let wish = |amount: &str| json!({ "amount": amount, "currency": "USD" });
+    let made = owner.post_as("pay/1", "/v1/top-ups", &wish("5.00")).await;
+    let happened = owner.get("/v1/commands/pay%2F1").await;
+    assert_eq!(happened.body["outcome"], "accepted");
+    assert_eq!(happened.text("/key"), "pay/1");
+    assert_eq!(happened.body["id"], made.body["top_up_id"]);
+    assert_eq!(happened.body["position"].to_string(), made.header("cairn-position"));
+    owner.post_as("low", "/v1/top-ups", &wish("0.01")).await;
+    let refused = owner.get("/v1/commands/low").await;
+    assert_eq!(refused.body["outcome"], "refused");
+    assert_eq!(refused.text("/code"), "amount_out_of_range");
+    assert_eq!(stranger.get("/v1/commands/low").await.code(), "unknown_command");
+    owner.post_as("bad", "/v1/top-ups", &json!({})).await;
+    assert_eq!(owner.get("/v1/commands/bad").await.status, 404, "the key is as new");
+    stage.strike().await;
+}

@@ -223,6 +223,7 @@ pub async fn open_shop(operator: &Caller) {
     assert_eq!(sku.status, 201, "{}", sku.body);
     let price = json!({ "amount": "0.36", "currency": "USD" });
     let request = operator.request(Method::POST, "/v1/skus/small/prices");
-    let priced = request.header("idempotency-key", "price").json(&price);
+    let request = request.header("idempotency-key", "price").header("if-match", "*");
+    let priced = request.json(&price);
     assert_eq!(answer(priced).await.status, 200);
 }

@@ -3,11 +3,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cairn_api::http::edge::headers::Origins;
 use cairn_api::http::fleet::Enrolments;
 use cairn_api::http::limits::Limits;
 use cairn_api::http::server::bind;
 use cairn_api::http::state::Api;
 use cairn_api::outside::{self, Payments};
+use cairn_api::quota::Rates;
 use cairn_api::system::new_api_key;
 use cairn_api::wiring::{self, Outside, Server};
 use cairn_commands::identity::{CreateKey, create_key};
@@ -20,6 +22,7 @@ use cairn_privacy::{MasterFile, SubjectKeys};
 use cairn_projections::Projector;
 use cairn_sealer::{SealerConfig, StoreOptions};
 use cairn_ssh::{CertificateAuthority, ScriptedNodes};
+use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
@@ -30,6 +33,9 @@ use crate::contract;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const SSH_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB6NDJ3IX4iL9qqcEXRqPrgAwn0kQ0IJc6cj4vG6OQZ1 me@laptop";
+
+/// Whose pages may ask.
+pub const CONSOLE: &str = "https://console.example.org";
 
 pub const MASTER_KEY: &str = "privacy.key";
 
@@ -54,8 +60,18 @@ impl Stage {
         Self::over(EventLog::connect(options, 16).await.unwrap(), limits).await
     }
 
+    /// The same with policies that somebody reaches.
+    pub async fn set_counting(options: PgConnectOptions, rates: Rates) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        Self::with(log, Limits::default(), rates).await
+    }
+
     /// The same over a log that is open.
     pub async fn over(log: EventLog, limits: Limits) -> Self {
+        Self::with(log, limits, Rates::generous()).await
+    }
+
+    async fn with(log: EventLog, limits: Limits, rates: Rates) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = MasterFile::at(directory.path().join(MASTER_KEY));
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await.unwrap());
@@ -87,6 +103,9 @@ impl Stage {
             },
             relay: None,
             limits,
+            rates,
+            origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
+            proxies: vec!["127.0.0.1/32".parse().unwrap()],
         };
         let parts = (commands.clone(), projector.clone());
         let server = Server::start(parts, outside, listeners).unwrap();
@@ -142,7 +161,8 @@ impl Stage {
         let sku = json!({ "sku_id": "small", "resources": resources });
         assert_eq!(operator.post("/v1/skus", &sku).await.status, 201);
         let price = json!({ "amount": "3.60", "currency": "USD" });
-        assert_eq!(operator.post("/v1/skus/small/prices", &price).await.status, 200);
+        let priced = operator.post_upon("*", "/v1/skus/small/prices", &price).await;
+        assert_eq!(priced.status, 200, "{}", priced.body);
         let invited = operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
         assert_eq!(invited.status, 201, "{}", invited.body);
         let enrolled = self.nobody().post("/v1/nodes/enrol", &self.enrolment(&invited.body)).await;
@@ -262,6 +282,13 @@ impl Caller {
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         let key = new_api_key().unwrap();
         self.post_as(&key.sha256(), path, body).await
+    }
+
+    /// Posts under a new key, on what was seen.
+    pub async fn post_upon(&self, tag: &str, path: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path).header("if-match", tag);
+        let key = new_api_key().unwrap().sha256();
+        answer(request.header("idempotency-key", key).json(body)).await
     }
 
     /// Posts under this key.

@@ -159,7 +159,7 @@ async fn a_cordoned_node_takes_nothing_new_and_a_busy_one_is_not_retired(
     let node = operator.get("/v1/nodes").await.text("/items/0/node_id");
     let steer = async |verb: &str| {
         let wish = json!({ "reason": "maintenance" });
-        operator.post(&format!("/v1/nodes/{node}/{verb}"), &wish).await
+        operator.post_upon("*", &format!("/v1/nodes/{node}/{verb}"), &wish).await
     };
     let path = customer.post("/v1/allocations", &rental()).await.header("location").to_owned();
     customer.until(&path, |a| a["status"] == "active").await;

@@ -8,7 +8,7 @@ use cairn_commands::ports::{Clock, NodeDirectory, NodePort, PaymentPort};
 use cairn_commands::processes::operator::{self, Decision};
 use cairn_commands::processes::{Runner, RunnerConfig, Settings};
 use cairn_commands::{
-    CommandContext, Commands, Effects, ExecuteError, Executed, Executor, catalog, fleet,
+    CommandContext, Commands, Effects, ExecuteError, Executed, Executor, Expected, catalog, fleet,
 };
 use cairn_compute::Allocation;
 use cairn_core::{Currency, Decider, Money, NodeId, OrganisationId, Resources, Timestamp};
@@ -311,7 +311,8 @@ impl Harness {
         let sku = catalog::DefineSku { sku_id: SKU.to_owned(), resources: resources() };
         catalog::define_sku(&self.commands, &define, sku).await.unwrap();
         let per_hour = Money::new(PER_HOUR, Currency::USD);
-        let set = catalog::SetPrice { sku_id: SKU.to_owned(), per_hour, effective_at: None };
+        let (sku_id, expected) = (SKU.to_owned(), Expected::Anything);
+        let set = catalog::SetPrice { sku_id, per_hour, effective_at: None, expected };
         catalog::set_price(&self.commands, &price, set).await.unwrap();
         self.node_id = self.enrol("node-1").await;
         self.directory.0.lock().unwrap().push(self.node_id);

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_commands::{compute, fleet, payments};
+use cairn_commands::{Expected, compute, fleet, payments};
 use cairn_compute::{Allocation, AllocationStatus, ReleaseReason, Step};
 use cairn_core::{AllocationId, Currency, HoldId, OrganisationId, PaymentId};
 use cairn_fleet::{Link, Node, NodeLifecycle, Policy};
@@ -241,6 +241,7 @@ impl Run<'_> {
             organisation_id: Some(self.organisation_id),
             allocation_id,
             reason: ReleaseReason::Customer,
+            expected: Expected::Anything,
         };
         let context = self.harness.context();
         compute::request_release(&self.harness.commands, &context, request).await.unwrap();
@@ -258,7 +259,8 @@ impl Run<'_> {
 
     async fn set_policy(&self, policy: Policy) {
         let node_id = self.harness.node_id;
-        let set = fleet::SetPolicy { node_id, policy, reason: "test".to_owned() };
+        let (reason, expected) = ("test".to_owned(), Expected::Anything);
+        let set = fleet::SetPolicy { node_id, policy, reason, expected };
         let context = self.harness.context();
         fleet::set_policy(&self.harness.commands, &context, set).await.unwrap();
     }

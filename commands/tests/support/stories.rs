@@ -1,5 +1,5 @@
 //! The usual steps of a story, each driven to its end.
-use cairn_commands::{compute, payments};
+use cairn_commands::{Expected, compute, payments};
 use cairn_compute::ReleaseReason;
 use cairn_core::{AllocationId, Currency, NodeId, OrganisationId};
 use cairn_ledger::{Wallet, wallet_id};
@@ -50,6 +50,7 @@ pub async fn ask_for_release(harness: &Harness, allocation_id: AllocationId) {
         organisation_id: None,
         allocation_id,
         reason: ReleaseReason::Operator,
+        expected: Expected::Anything,
     };
     compute::request_release(&harness.commands, &harness.context(), request).await.unwrap();
 }

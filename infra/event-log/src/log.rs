@@ -280,6 +280,25 @@ impl EventLog {
         self.whole(rows.map_err(|error| LogError::reading(&error))?).await
     }
 
+    /// How many events a stream had at a position of the log, as far as it is copied here.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`].
+    pub async fn sequence_at(
+        &self,
+        (aggregate_type, aggregate_id): (&str, &str),
+        position: i64,
+    ) -> Result<i64, LogError> {
+        let last = sqlx::query_scalar!(
+            "SELECT sequence FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND position <= $3
+             ORDER BY sequence DESC LIMIT 1",
+            aggregate_type,
+            aggregate_id,
+            position
+        );
+        Ok(self.ask(last.fetch_optional(self.pool())).await?.unwrap_or(0))
+    }
+
     /// Position of the last event; 0 when there is none.
     ///
     /// # Errors

@@ -29,10 +29,23 @@ impl Client {
 
     /// Posts with a new idempotency key; anything but success is an error.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.send(path, self.wish(path).json(body)).await
+    }
+
+    /// The same, on what was seen of the thing.
+    pub(super) async fn post_upon(
+        &self,
+        tag: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, CliError> {
+        self.send(path, self.wish(path).header("if-match", tag).json(body)).await
+    }
+
+    fn wish(&self, path: &str) -> reqwest::RequestBuilder {
         let wish = self.wishes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let request = self.http.post(format!("{}{path}", self.base));
-        let request = request.header("idempotency-key", format!("demo-{wish}"));
-        self.send(path, request.json(body)).await
+        request.header("idempotency-key", format!("demo-{wish}"))
     }
 
     /// Reads; anything but success is an error.

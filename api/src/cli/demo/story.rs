@@ -42,7 +42,7 @@ async fn sell(stage: &Stage) -> Result<(), CliError> {
     let sku = json!({ "sku_id": "small", "resources": resources });
     stage.operator.post("/v1/skus", &sku).await?;
     let price = json!({ "amount": PER_HOUR, "currency": CURRENCY });
-    stage.operator.post("/v1/skus/small/prices", &price).await?;
+    stage.operator.post_upon("*", "/v1/skus/small/prices", &price).await?;
     stage.say(&format!("the operator sells 'small' at {PER_HOUR} {CURRENCY} per 3,600 s"));
     Ok(())
 }

@@ -40,6 +40,28 @@ fn the_log_is_in_postgresql_unless_a_cluster_is_named_and_its_password_is_never_
 }
 
 #[test]
+fn who_may_ask_and_who_is_believed_is_read_exactly() {
+    let read = |name: &'static str, value: &'static str| {
+        Config::from_lookup(|asked| (asked == name).then(|| value.to_owned()))
+    };
+    let origins = read("CAIRN_CORS_ORIGINS", "https://a.example, http://localhost:5173").unwrap();
+    assert_eq!(origins.cors_origins.0, ["https://a.example", "http://localhost:5173"]);
+    let proxies = read("CAIRN_TRUSTED_PROXIES", "192.0.2.7, 10.0.0.0/8, fd00::/8").unwrap();
+    assert_eq!(proxies.trusted_proxies.len(), 3);
+    for (name, wrong) in [
+        ("CAIRN_CORS_ORIGINS", "*"),
+        ("CAIRN_CORS_ORIGINS", "null"),
+        ("CAIRN_CORS_ORIGINS", "https://a.example/"),
+        ("CAIRN_CORS_ORIGINS", "a.example"),
+        ("CAIRN_TRUSTED_PROXIES", "everybody"),
+        ("CAIRN_RATE_LIMITS", "read=fast"),
+    ] {
+        let said = read(name, wrong).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("{name}='{wrong}' is not ")), "{said}");
+    }
+}
+
+#[test]
 fn a_wrong_value_is_named() {
     let error = Config::from_lookup(|name| (name == "CAIRN_LISTEN").then(|| "here".to_owned()))
         .unwrap_err();

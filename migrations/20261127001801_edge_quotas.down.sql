@@ -1,0 +1,2 @@
+DROP TABLE edge_quotas;
+DROP FUNCTION edge_share;
