@@ -122,7 +122,7 @@ pub const OBJECT_STORE: &str = "object_store.";
 /// All settings, section by section.
 pub fn settings() -> &'static [Setting] {
     static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
-        let ours = server().into_iter().chain(outside()).chain(kept());
+        let ours = server().into_iter().chain(data()).chain(outside()).chain(kept());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
     });
     &SETTINGS
@@ -179,6 +179,11 @@ fn server() -> Vec<Setting> {
         .expected("an origin such as https://console.example.org")
         .without("none")
         .example("https://console.example.org"),
+    ]
+}
+
+fn data() -> Vec<Setting> {
+    vec![
         Setting::new(
             "data.directory",
             "CAIRN_DATA",
