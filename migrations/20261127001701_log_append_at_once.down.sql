@@ -1,6 +1,9 @@
 DROP FUNCTION log_append(text[], text[], text[], bigint[], int[], bytea[], text[], int[], int[], text[], text[], text[], bigint[], text[], text[], text[], text[], bytea[], text[], int[], text[], text[], text[], text[], timestamptz[], text[], int[], smallint[], text[], text[], bigint[], int[], text[], text[], text[], timestamptz[], bigint[], bigint[], bigint[]);
 DROP FUNCTION log_place(bigint, text[], int[], int[], int[]);
 DROP FUNCTION log_judge(text[], text[], text[], bigint[]);
+DROP TRIGGER only_grows ON log_head;
+CREATE TRIGGER only_grows BEFORE UPDATE ON log_head FOR EACH ROW EXECUTE FUNCTION log_head_only_grows();
+ALTER TABLE log_head ENABLE ALWAYS TRIGGER only_grows;
 
 -- Appends a batch of requests in one round trip. One lock per batch, not per command; a request that is stale or known fails alone.
 --

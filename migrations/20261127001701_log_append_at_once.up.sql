@@ -5,6 +5,12 @@
 
 DROP FUNCTION log_append(text[], text[], text[], bigint[], int[], bytea[], text[], int[], int[], text[], text[], text[], bigint[], text[], text[], text[], text[], bytea[], text[], int[], text[], text[], text[], text[], timestamptz[], text[], int[], smallint[], text[], text[], bigint[], int[], text[], text[], text[], timestamptz[], bigint[], bigint[], bigint[]);
 
+-- The head's rule is looked at where the row is written, and its function is called when it is broken.
+DROP TRIGGER only_grows ON log_head;
+CREATE TRIGGER only_grows BEFORE UPDATE ON log_head FOR EACH ROW
+    WHEN (NEW.position < OLD.position) EXECUTE FUNCTION log_head_only_grows();
+ALTER TABLE log_head ENABLE ALWAYS TRIGGER only_grows;
+
 -- Judges each request of a batch by looking it up: `done`, `known` (the command id was executed before) or `stale`.
 CREATE FUNCTION log_judge(in_command_ids text[], in_types text[], in_ids text[], in_expected bigint[])
 RETURNS text[] LANGUAGE sql STABLE AS $$
@@ -72,17 +78,19 @@ DECLARE
 BEGIN
     SELECT position, greatest(clock_timestamp(), recorded_at) INTO base, at_time FROM log_head FOR UPDATE;
 
-    IF 0 = ANY (in_counts) AND EXISTS (
-        SELECT FROM unnest(in_command_ids, in_types, in_ids, in_expected, in_counts)
-            AS r (command_id, aggregate_type, aggregate_id, expected, count)
-        WHERE count = 0 AND (
-            (SELECT true FROM events e WHERE e.command_id COLLATE "C" = r.command_id AND e.outcome IS NOT NULL)
-            OR CASE WHEN expected > 0 THEN (
-                SELECT true FROM events e
-                WHERE e.aggregate_type = r.aggregate_type AND e.aggregate_id = r.aggregate_id AND e.sequence = expected
-            ) ELSE true END IS NULL)
-    ) THEN
-        verdicts := log_judge(in_command_ids, in_types, in_ids, in_expected);
+    IF 0 = ANY (in_counts) THEN
+        IF EXISTS (
+            SELECT FROM unnest(in_command_ids, in_types, in_ids, in_expected, in_counts)
+                AS r (command_id, aggregate_type, aggregate_id, expected, count)
+            WHERE count = 0 AND (
+                (SELECT true FROM events e WHERE e.command_id COLLATE "C" = r.command_id AND e.outcome IS NOT NULL)
+                OR CASE WHEN expected > 0 THEN (
+                    SELECT true FROM events e
+                    WHERE e.aggregate_type = r.aggregate_type AND e.aggregate_id = r.aggregate_id AND e.sequence = expected
+                ) ELSE true END IS NULL)
+        ) THEN
+            verdicts := log_judge(in_command_ids, in_types, in_ids, in_expected);
+        END IF;
     END IF;
     LOOP
         IF verdicts IS NOT NULL THEN
