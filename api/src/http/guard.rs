@@ -138,6 +138,9 @@ async fn pass(
     Ok(())
 }
 
+/// What is said of keys that are none.
+const GUESSES: [&str; 2] = ["unauthenticated", "api_key_malformed"];
+
 /// Finds the key. Whoever shows too many that are none is refused with whatever key, until the window ends.
 async fn identify(
     api: &Api,
@@ -151,7 +154,8 @@ async fn identify(
         Ok(secret) => api.keys.find(&secret, api.commands.clock.now()).await,
         Err(error) => Err(Problem::new("api_key_malformed", error.to_string())),
     };
-    if found.is_err() {
+    // Whoever holds a key that has expired guesses nothing, and a database that is silent says nothing of the key.
+    if found.as_ref().is_err_and(|problem| GUESSES.contains(&problem.code.name)) {
         standings.count(&api.quotas, failures, address).await?;
     }
     found

@@ -1,18 +1,21 @@
 //! Whoever asks too often is told so, over all processes together, and told beforehand how it stands.
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use cairn_api::quota::{Quotas, Rates};
+use cairn_api::system::new_api_key;
+use cairn_commands::identity::{ExpireKey, expire_key};
 use cairn_core::OrganisationId;
 use cairn_identity::Role;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Executor as _, PgPool};
 
 use crate::cli::Shell;
-use crate::support::{Answer, Caller, Stage, answer};
+use crate::support::{Answer, Caller, PATIENCE, Stage, answer};
 
 /// Windows of a day: none ends while a test runs.
 fn rates(text: &str) -> Rates {
@@ -142,6 +145,39 @@ async fn an_address_is_counted_as_our_proxies_tell_it(_: PgPoolOptions, options:
         assert_eq!(from(&owner, "203.0.113.4", "/v1/balance").await.status, 200);
     }
     expect_limited(&from(&owner, "203.0.113.4", "/v1/balance").await, "address");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_no_guess_locks_nobody_out(_: PgPoolOptions, options: PgConnectOptions) {
+    let rates = rates("failures=2/86400");
+    let owned = PgPool::connect_with(options.clone()).await.unwrap();
+    let stage = Stage::set_counting(options, rates).await;
+    let (late, owner) = (stage.caller(Role::Owner).await, stage.caller(Role::Owner).await);
+    let key_id = late.get("/v1/whoami").await.text("/key_id").parse().unwrap();
+    let now = stage.commands.clock.now();
+    let end = ExpireKey { key_id, expires_at: now.plus_secs(1), successor: None };
+    expire_key(&stage.commands, &stage.context(), end).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while late.get("/v1/whoami").await.status == 200 {
+        assert!(Instant::now() < deadline, "the key still opens");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for _ in 0..5 {
+        assert_eq!(late.get("/v1/whoami").await.code(), "api_key_expired");
+    }
+    assert_eq!(owner.get("/v1/whoami").await.status, 200);
+
+    // Neither does a database that does not say whose a key is.
+    let unknown = Caller { key: Some(new_api_key().unwrap().expose().to_owned()), ..owner.clone() };
+    owned.execute("ALTER TABLE identity_key_uses RENAME TO away").await.unwrap();
+    for _ in 0..5 {
+        let found = unknown.get("/v1/whoami").await;
+        assert!(found.status >= 500, "{}", found.body);
+    }
+    owned.execute("ALTER TABLE away RENAME TO identity_key_uses").await.unwrap();
+    assert_eq!(owner.get("/v1/whoami").await.status, 200);
+    assert_eq!(unknown.get("/v1/whoami").await.code(), "unauthenticated");
     stage.strike().await;
 }
 
