@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use cairn_commands::CommandContext;
 use cairn_commands::identity::{self, CreateKey, ExpireKey, RevokeKey};
+use cairn_commands::privacy::SUBJECT_ERASED;
 use cairn_core::{ApiKeyId, OrganisationId, Timestamp};
 use cairn_identity::Role;
 use cairn_projections::identity::api_keys;
@@ -158,7 +159,12 @@ async fn rotate(
     let organisation_id = row.organisation_id.parse().map_err(|_| unreadable())?;
     let role = role_of(&row.role).ok_or_else(unreadable)?;
     let context = parts.context(Some(organisation_id));
-    let like = (organisation_id, role, row.name);
+    // The view has the name as it is stored: sealed.
+    let name = parts.commands.executor.personal().open(&row.name).await?.ok_or_else(|| {
+        let message = format!("whose {old} was is erased, and nothing new is kept of it");
+        CliError::new(Exit::Refused, SUBJECT_ERASED, message)
+    })?;
+    let like = (organisation_id, role, name);
     let (made, replayed) = make(parts, &context, like, expires_in).await?;
 
     let over = after(parts.commands.clock.now(), overlap);
