@@ -3,10 +3,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cairn_commands::ports::{PaymentPort, PortError, TopicPort};
+use cairn_commands::ports::{MailPort, NoMail, PaymentPort, PortError, TopicPort};
 use cairn_commands::processes::RunnerConfig;
 use cairn_commands::relay::RelayConfig;
 use cairn_kafka::KafkaTopic;
+use cairn_mail::Mailer;
 use cairn_stripe::{StripeConfig, StripePayments};
 use cairn_stripe_simulator::{Simulator, SimulatorConfig};
 
@@ -153,6 +154,7 @@ pub fn outside(
     Ok(Outside {
         node: nodes.port,
         payments: Arc::clone(&payments.port),
+        mail: mail(config)?,
         webhook_secrets: payments.webhook_secrets.clone(),
         enrolments: nodes.enrolments,
         public_url: public_url(config, address)?,
@@ -164,6 +166,20 @@ pub fn outside(
         origins: config.cors_origins.clone(),
         proxies: config.trusted_proxies.clone(),
     })
+}
+
+/// How e-mail leaves; nothing does where nobody has said how.
+fn mail(config: &Config) -> Result<Arc<dyn MailPort>, OutsideError> {
+    match config.mail.clone() {
+        Some(mail) => Ok(Arc::new(Mailer::try_new(mail)?)),
+        None => Ok(Arc::new(NoMail)),
+    }
+}
+
+/// E-mail that stays in a folder of a data directory, as in development.
+#[must_use]
+pub fn kept_mail(data: &Path) -> Arc<dyn MailPort> {
+    Arc::new(Mailer::within(data))
 }
 
 /// The topic that public events go to, when brokers are named.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use cairn_archive::SegmentReader;
 use cairn_commands::effects::Effects;
 use cairn_commands::ports::{
-    Clock, NodeDirectory, NodePort, PaymentPort, PersonalPort, PortError, TopicPort,
+    Clock, MailPort, NodeDirectory, NodePort, PaymentPort, PersonalPort, PortError, TopicPort,
 };
 use cairn_commands::processes::{Runner, RunnerConfig};
 use cairn_commands::relay::{Relay, RelayConfig};
@@ -168,6 +168,8 @@ pub struct Outside {
     pub node: Arc<dyn NodePort>,
     /// The payment provider.
     pub payments: Arc<dyn PaymentPort>,
+    /// E-mail.
+    pub mail: Arc<dyn MailPort>,
     /// Secrets that may sign webhooks.
     pub webhook_secrets: Vec<String>,
     /// How nodes are let in.
@@ -261,6 +263,7 @@ fn effects(commands: &Commands, outside: &Outside) -> Effects {
     Effects {
         node: Arc::clone(&outside.node),
         payments: Arc::clone(&outside.payments),
+        mail: Arc::clone(&outside.mail),
         directory: Arc::new(ViewDirectory { pool }),
         clock: Arc::clone(&commands.clock),
     }

@@ -119,7 +119,10 @@ async fn open(config: &Config, dev: bool) -> Result<Open, CliError> {
     let address = listeners.first().map(tokio::net::TcpListener::local_addr).transpose()?;
     let platform = Platform::open(config, dev).await?;
     let payments = outside::payments(config, dev).await?;
-    let outside = outside::outside(config, &payments, address)?;
+    let mut outside = outside::outside(config, &payments, address)?;
+    if dev && config.mail.is_none() {
+        outside.mail = outside::kept_mail(&config.data);
+    }
     let url = outside.public_url.clone();
     let parts = (platform.commands.clone(), platform.projector.clone());
     let server = Server::start(parts, outside, listeners)?;

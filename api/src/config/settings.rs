@@ -136,6 +136,8 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 const STORE: &str =
     "such as s3://bucket/path or file:///srv/path, with all of its store's credentials or none";
 
+const MAIL: &str = "an address such as smtp://user:password@mail.example.org (STARTTLS is demanded), smtps://mail.example.org or file:///srv/mail";
+
 const RATES: &str = "such as read=1000/60,deploy=30/60, or off; the names are address, failures, open, webhook, read, change and deploy";
 
 fn server() -> Vec<Setting> {
@@ -262,6 +264,27 @@ fn outside() -> Vec<Setting> {
         .expected("an address such as http://127.0.0.1:12111")
         .without("Stripe itself")
         .example("http://127.0.0.1:12111"),
+        Setting::new(
+            "mail.url",
+            "CAIRN_MAIL_URL",
+            Kind::Text,
+            "the server that e-mail is handed to, or a folder that it is kept in",
+        )
+        .expected(MAIL)
+        .without("no e-mail leaves; `cairn dev` keeps it in `mail` in the data directory")
+        .example("smtp://cairn:password@mail.example.org")
+        .secret(),
+        Setting::new("mail.from", "CAIRN_MAIL_FROM", Kind::Text, "whom e-mail comes from")
+            .expected("an address such as Cairn <cairn@example.org>")
+            .default("Cairn <cairn@localhost>"),
+        Setting::new(
+            "mail.ca_path",
+            "CAIRN_MAIL_CA",
+            Kind::Path,
+            "certificates, in PEM, that vouch for the mail server beside the public ones",
+        )
+        .without("only the public ones do")
+        .example("/etc/cairn/mail-ca.pem"),
         Setting::new(
             "kafka.brokers",
             "CAIRN_KAFKA_BROKERS",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use cairn_archive::ArchiverConfig;
 use cairn_kafka::KafkaConfig;
+use cairn_mail::{MailConfig, Sender};
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
@@ -44,6 +45,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Real Stripe, or `None`.
     pub stripe: Option<StripeConfig>,
+    /// How e-mail leaves, or `None`.
+    pub mail: Option<MailConfig>,
     /// How the log is sealed.
     pub seal: SealerConfig,
     /// The file with the master key of personal data.
@@ -94,7 +97,8 @@ impl Config {
         let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
         let privacy_key = data.join(PRIVACY_KEY);
         let (archive, kafka, log_url) = (None, None, None);
-        Self { data: data.to_owned(), seal, privacy_key, archive, kafka, log_url, ..self.clone() }
+        let (data, mail) = (data.to_owned(), Some(MailConfig::within(data)));
+        Self { data, seal, privacy_key, archive, kafka, log_url, mail, ..self.clone() }
     }
 
     /// From an environment alone.
@@ -125,6 +129,7 @@ impl Config {
             cors_origins: cors_origins(values),
             trusted_proxies: trusted_proxies(values),
             stripe: stripe(values),
+            mail: mail(values),
             kafka: kafka(values),
             event_source: values.text("kafka.source").unwrap_or_default(),
             pool_size: number(values, "database.pool_size"),
@@ -232,6 +237,13 @@ fn stripe(values: &mut Values) -> Option<StripeConfig> {
     let webhook_secrets = values.list("stripe.webhook_secrets");
     let api_base = values.with("stripe.api_base", web_address);
     Some(StripeConfig { secret_key: secret_key?, webhook_secrets, api_base })
+}
+
+fn mail(values: &mut Values) -> Option<MailConfig> {
+    let ca = values.path("mail.ca_path");
+    let from = values.with("mail.from", str::parse::<Sender>);
+    let place = values.with("mail.url", str::parse);
+    Some(MailConfig { place: place?, from: from?, ca })
 }
 
 fn kafka(values: &mut Values) -> Option<KafkaConfig> {

@@ -86,6 +86,7 @@ impl Stage {
         let outside = Outside {
             node: Arc::clone(&nodes) as _,
             payments: Arc::clone(&payments.port),
+            mail: outside::kept_mail(directory.path()),
             webhook_secrets: payments.webhook_secrets.clone(),
             enrolments: Enrolments {
                 authority: Arc::new(authority),

@@ -13,7 +13,7 @@ mod tear_down;
 
 use std::sync::Arc;
 
-use crate::ports::{Clock, NodeDirectory, NodePort, PaymentPort};
+use crate::ports::{Clock, MailPort, NodeDirectory, NodePort, PaymentPort};
 
 pub(crate) use act::{Act, Origin};
 pub use compare_inventory::drift;
@@ -26,6 +26,8 @@ pub struct Effects {
     pub node: Arc<dyn NodePort>,
     /// The payment provider.
     pub payments: Arc<dyn PaymentPort>,
+    /// E-mail.
+    pub mail: Arc<dyn MailPort>,
     /// Which nodes may be tried.
     pub directory: Arc<dyn NodeDirectory>,
     /// Time.

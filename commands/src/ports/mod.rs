@@ -1,10 +1,12 @@
 //! What commands, process managers and effects need of the outside, as traits. Adapters in `infra/` implement them.
+pub mod mail;
 pub mod node;
 pub mod payments;
 pub mod personal;
 pub mod system;
 pub mod topic;
 
+pub use mail::{Mail, MailPort, NoMail};
 pub use node::{
     HeldThere, IntentKey, Inventory, NodeDirectory, NodePort, NodeTarget, ProbeReport, StepReport,
     TeardownReport, Tenant,

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cairn_commands::ports::{Clock, NodeDirectory, NodePort, PaymentPort};
+use cairn_commands::ports::{Clock, NoMail, NodeDirectory, NodePort, PaymentPort};
 use cairn_commands::processes::operator::{self, Decision};
 use cairn_commands::processes::{Runner, RunnerConfig, Settings};
 use cairn_commands::{
@@ -262,6 +262,7 @@ impl Harness {
         Effects {
             node: Arc::new(Faulty { inner: self.world.nodes(), faults: faults() }),
             payments: Arc::new(Faulty { inner: self.world.payments(), faults: faults() }),
+            mail: Arc::new(NoMail),
             directory: Arc::new(Faulty {
                 inner: Arc::clone(&self.directory) as Arc<dyn NodeDirectory>,
                 faults: faults(),
