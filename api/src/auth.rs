@@ -1,23 +1,53 @@
-//! Who asks: API keys, the callers they make, and the table of what each role may do.
+//! Who asks: API keys and sessions, the callers they make, and the table of what each role may do.
 pub mod directory;
-pub mod key;
+pub mod one_time;
+pub mod password;
+pub mod secret;
 pub mod table;
 
-use cairn_core::{ApiKeyId, OrganisationId};
+use cairn_core::{ApiKeyId, GrantId, OrganisationId, SessionId, UserId};
 use cairn_identity::Role;
 
-pub use directory::KeyDirectory;
-pub use key::{ApiKeySecret, MalformedKey};
+pub use directory::Directory;
+pub use secret::{ApiKeySecret, Malformed, Secret};
 pub use table::Scope;
 
-/// Whoever holds a valid key, within one operation.
+/// Who stands behind a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// A program, by its key.
+    Key(ApiKeyId),
+    /// A person, by a session.
+    Person(Person),
+    /// The platform's support, by a key, as long as a customer lets it look.
+    Support(ApiKeyId, GrantId),
+}
+
+/// A person who is signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub user_id: UserId,
+    /// Where.
+    pub session_id: SessionId,
+}
+
+impl Person {
+    /// Name in the audit trail.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        self.user_id.to_string()
+    }
+}
+
+/// Whoever may ask, within one operation, for one organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
-    /// The key.
-    pub key_id: ApiKeyId,
-    /// The organisation it is bound to.
+    /// Who.
+    pub who: Who,
+    /// The organisation that is acted for.
     pub organisation_id: OrganisationId,
-    /// Its role.
+    /// The role there.
     pub role: Role,
     /// How far it sees in this operation.
     pub scope: Scope,
@@ -27,7 +57,11 @@ impl Caller {
     /// Name in the audit trail.
     #[must_use]
     pub fn actor(&self) -> String {
-        self.key_id.to_string()
+        match self.who {
+            Who::Key(key_id) => key_id.to_string(),
+            Who::Person(person) => person.actor(),
+            Who::Support(key_id, grant_id) => format!("{key_id} under {grant_id}"),
+        }
     }
 
     /// The organisation that views are narrowed to; `None` sees all.

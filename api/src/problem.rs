@@ -85,6 +85,7 @@ pub enum Missing {
     Sku,
     Command,
     Organisation,
+    Key,
     Page,
 }
 
@@ -111,6 +112,7 @@ impl Problem {
             Missing::Command => ("unknown_command", "command: nothing has happened under this key"),
             Missing::Sku => ("unknown_sku", "SKU"),
             Missing::Organisation => ("not_found", "organisation"),
+            Missing::Key => ("unknown_api_key", "API key"),
             Missing::Page => ("not_found", "page"),
         };
         Self::new(code, format!("there is no such {name}"))
@@ -132,6 +134,12 @@ impl Problem {
             .collect::<Vec<_>>()
             .join("; ");
         Self { errors, ..Self::new("body_invalid", detail) }
+    }
+
+    /// With what is wrong with single members.
+    #[must_use]
+    pub fn with_errors(self, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..self }
     }
 
     /// As it goes over the wire.

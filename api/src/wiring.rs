@@ -27,7 +27,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::KeyDirectory;
+use crate::auth::Directory;
+use crate::auth::password::Passwords;
 use crate::config::Config;
 use crate::database::Database;
 use crate::http;
@@ -227,7 +228,9 @@ impl Server {
             let log = commands.executor.log().clone();
             tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
         }
-        let api = api((commands, projector.clone()), outside, bell);
+        let passwords =
+            Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
+        let api = api((commands, projector.clone()), outside, (bell, passwords));
         let token = stop.clone();
         tasks.spawn(async move { projector.run(token).await });
         tasks.spawn(inbox.run(stop.clone()));
@@ -269,10 +272,15 @@ fn effects(commands: &Commands, outside: &Outside) -> Effects {
     }
 }
 
-fn api((commands, projector): (Commands, Projector), outside: Outside, bell: Arc<Notify>) -> Api {
+fn api(
+    (commands, projector): (Commands, Projector),
+    outside: Outside,
+    (bell, passwords): (Arc<Notify>, Passwords),
+) -> Api {
     let log = commands.executor.log().clone();
     Api::new(Parts {
-        keys: KeyDirectory::new(log.pool().clone()),
+        directory: Directory::new(log.pool().clone()),
+        passwords,
         quotas: Quotas::new(log.pool().clone(), outside.rates),
         origins: outside.origins,
         proxies: outside.proxies,

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_core::{Decider, Refusal};
+use cairn_core::{Decider, Refusal, Subject};
 use cairn_event_log::{
     AppendRequest, Appended, EventLog, LogError, NewEvent, Outcome, Snapshot, StoredOutcome,
 };
@@ -305,8 +305,9 @@ where
         let Decision { next, events, outcome } = decision;
         let mut metadata = self.context.metadata();
         if !events.is_empty() {
-            let organisation_id = self.context.organisation_id;
-            self.inner.personal.seal_origin(organisation_id, &mut metadata).await?;
+            let organisation = self.context.organisation_id.map(Subject::organisation);
+            let subject = organisation.or_else(|| next.state.subject());
+            self.inner.personal.seal_origin(subject, &mut metadata).await?;
         }
         let request = AppendRequest {
             command_id: self.context.command_id.clone(),

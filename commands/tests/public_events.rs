@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 31] = [
+const PRIVATE: [&str; 57] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -42,6 +42,32 @@ const PRIVATE: [&str; 31] = [
     "subject.erased",
     "subject.erasure_begun",
     "wallet.hold_extension_refused",
+    "email_address.claimed",
+    "email_address.released",
+    "organisation.founded",
+    "organisation.renamed",
+    "organisation.member_invited",
+    "organisation.invitation_revoked",
+    "organisation.member_joined",
+    "organisation.role_changed",
+    "organisation.member_left",
+    "organisation.support_granted",
+    "organisation.grant_ended",
+    "organisation.suspended",
+    "organisation.resumed",
+    "user.registered",
+    "user.link_requested",
+    "user.reminded",
+    "user.email_verified",
+    "user.password_set",
+    "user.totp_begun",
+    "user.totp_confirmed",
+    "user.totp_removed",
+    "user.signed_in",
+    "user.session_renewed",
+    "user.sign_in_failed",
+    "user.session_ended",
+    "user.closed",
 ];
 
 /// What must never leave, as the golden events have it.

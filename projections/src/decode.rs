@@ -4,7 +4,7 @@ use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
-use cairn_identity::ApiKey;
+use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
 use cairn_ledger::Wallet;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
@@ -22,11 +22,14 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         Allocation::TYPE => of::<Allocation>(event),
         ApiKey::TYPE => of::<ApiKey>(event),
         Configuration::TYPE => of::<Configuration>(event),
+        EmailAddress::TYPE => of::<EmailAddress>(event),
         Intervention::TYPE => of::<Intervention>(event),
         Node::TYPE => of::<Node>(event),
+        Organisation::TYPE => of::<Organisation>(event),
         Payment::TYPE => of::<Payment>(event),
         Refund::TYPE => of::<Refund>(event),
         Sku::TYPE => of::<Sku>(event),
+        User::TYPE => of::<User>(event),
         Wallet::TYPE => of::<Wallet>(event),
         _ => event.check(),
     }

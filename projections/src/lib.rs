@@ -23,6 +23,8 @@ pub use row::{At, Page, QueryError};
 pub fn all() -> Vec<Box<dyn Projection>> {
     vec![
         Box::new(identity::api_keys::ApiKeys),
+        Box::new(identity::people::People),
+        Box::new(identity::organisations::Organisations),
         Box::new(catalog::skus::Skus),
         Box::new(ledger::balances::Balances),
         Box::new(ledger::statement::Statement),

@@ -1,22 +1,27 @@
-//! Finds the key that a caller presents, and remembers it for a few seconds.
+//! Finds the key or the session that a caller presents, and remembers it for a few seconds.
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cairn_core::{ApiKeyId, OrganisationId, Timestamp};
+use cairn_core::{ApiKeyId, GrantId, OrganisationId, Timestamp, UserId};
 use cairn_identity::Role;
-use cairn_projections::identity::{api_keys, uses};
+use cairn_projections::At;
+use cairn_projections::identity::{api_keys, organisations_query, people_query, uses};
 use sqlx::PgPool;
 
-use super::ApiKeySecret;
+use super::secret::Session;
+use super::{ApiKeySecret, Person, Secret};
 use crate::problem::Problem;
 
-/// How long a revoked key may still work, and how old what is known of an expiry may be.
+/// How long what is over may still work, and how old what is known of an expiry may be.
 const MEMORY: Duration = Duration::from_secs(5);
 const REMEMBERED_MAX: usize = 10_000;
+/// A session that nobody used for so long is over.
+const IDLE_SECS: i64 = 24 * 3_600;
 
 /// A valid key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct KnownKey {
     /// The key.
     pub key_id: ApiKeyId,
@@ -24,33 +29,90 @@ pub struct KnownKey {
     pub organisation_id: OrganisationId,
     /// Its role.
     pub role: Role,
+    /// What of its role it may do; all of it when there is none.
+    pub scopes: Arc<[String]>,
+    /// Whether its organisation is suspended.
+    pub suspended: bool,
     /// From when on it opens nothing.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Keys by the hash of their secret. Only found keys are remembered, so a new key works at once.
+/// A session that is open.
 #[derive(Debug, Clone)]
-pub struct KeyDirectory {
-    pool: PgPool,
-    remembered: Arc<Mutex<HashMap<String, (Instant, KnownKey)>>>,
+pub struct KnownSession {
+    /// Who, and where.
+    pub person: Person,
+    /// What they belong to, the oldest first.
+    pub memberships: Arc<[Membership]>,
+    /// From when on it opens nothing, unless it is used before.
+    pub ends_at: Timestamp,
 }
 
-impl KeyDirectory {
-    /// Over the identity context's view.
+/// An organisation that a person belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    /// Which.
+    pub organisation_id: OrganisationId,
+    /// As what.
+    pub role: Role,
+    /// Whether it is suspended.
+    pub suspended: bool,
+}
+
+/// What was found a moment ago.
+#[derive(Debug)]
+struct Memory<K, V>(Mutex<HashMap<K, (Instant, V)>>);
+
+impl<K: Eq + Hash, V: Clone> Memory<K, V> {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    fn recall(&self, key: &K) -> Option<V> {
+        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.get(key).filter(|(at, _)| at.elapsed() < MEMORY).map(|(_, known)| known.clone())
+    }
+
+    fn remember(&self, key: K, known: V) {
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.retain(|_, (at, _)| at.elapsed() < MEMORY);
+        }
+        if remembered.len() < REMEMBERED_MAX {
+            remembered.insert(key, (Instant::now(), known));
+        }
+    }
+
+    fn forget(&self, is: impl Fn(&V) -> bool) {
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.retain(|_, (_, known)| !is(known));
+    }
+}
+
+/// Keys and sessions by the hash of their secrets. Only what is found is remembered, so what is new works at once.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    pool: PgPool,
+    keys: Arc<Memory<String, KnownKey>>,
+    sessions: Arc<Memory<String, KnownSession>>,
+}
+
+impl Directory {
+    /// Over the identity context's views.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, remembered: Arc::default() }
+        Self { pool, keys: Arc::new(Memory::new()), sessions: Arc::new(Memory::new()) }
     }
 
     /// The living key of a secret.
     ///
     /// # Errors
     /// `unauthenticated` when it is unknown or revoked, `api_key_expired`, `database_unavailable`.
-    pub async fn find(&self, secret: &ApiKeySecret, now: Timestamp) -> Result<KnownKey, Problem> {
+    pub async fn key(&self, secret: &ApiKeySecret, now: Timestamp) -> Result<KnownKey, Problem> {
         let hash = secret.sha256();
-        let known = match self.recall(&hash) {
+        let known = match self.keys.recall(&hash) {
             Some(known) => known,
-            None => self.look_up(hash).await?,
+            None => self.look_up_key(hash).await?,
         };
         match known.expires_at.filter(|expires_at| *expires_at <= now) {
             None => Ok(known),
@@ -61,18 +123,19 @@ impl KeyDirectory {
         }
     }
 
-    async fn look_up(&self, hash: String) -> Result<KnownKey, Problem> {
+    async fn look_up_key(&self, hash: String) -> Result<KnownKey, Problem> {
         let row = api_keys::find_by_sha256(&self.pool, &hash).await?.ok_or_else(|| {
             Problem::new("unauthenticated", "this API key is unknown or was revoked")
         })?;
-        let unreadable = |what: &str| Problem::internal(&format!("{} has no {what}", row.key_id));
         let known = KnownKey {
-            key_id: row.key_id.parse().map_err(|_| unreadable("id"))?,
-            organisation_id: row.organisation_id.parse().map_err(|_| unreadable("organisation"))?,
-            role: role_of(&row.role).ok_or_else(|| unreadable("role"))?,
+            key_id: read(&row.key_id, "key")?,
+            organisation_id: read(&row.organisation_id, "organisation")?,
+            role: role_of(&row.role)?,
+            scopes: row.scopes.into(),
+            suspended: row.suspended,
             expires_at: row.expires_at.map(Timestamp::from),
         };
-        self.remember(hash, known);
+        self.keys.remember(hash, known.clone());
         // It only informs: nobody is locked out because it could not be written.
         if let Err(error) = uses::note(&self.pool, &row.key_id).await {
             tracing::warn!(%error, key_id = row.key_id, "the use of a key was not noted");
@@ -80,24 +143,85 @@ impl KeyDirectory {
         Ok(known)
     }
 
-    fn recall(&self, hash: &str) -> Option<KnownKey> {
-        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.get(hash).filter(|(at, _)| at.elapsed() < MEMORY).map(|(_, known)| *known)
+    /// The open session of a secret.
+    ///
+    /// # Errors
+    /// `unauthenticated` when it is unknown or over, `database_unavailable`.
+    pub async fn session(
+        &self,
+        secret: &Secret<Session>,
+        now: Timestamp,
+    ) -> Result<KnownSession, Problem> {
+        let hash = secret.sha256();
+        let known = match self.sessions.recall(&hash) {
+            Some(known) => Some(known),
+            None => self.look_up_session(hash, now).await?,
+        };
+        let open = known.filter(|known| now < known.ends_at);
+        open.ok_or_else(|| Problem::new("unauthenticated", "this session is over: sign in"))
     }
 
-    fn remember(&self, hash: String, known: KnownKey) {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED_MAX {
-            remembered.retain(|_, (at, _)| at.elapsed() < MEMORY);
+    async fn look_up_session(
+        &self,
+        hash: String,
+        now: Timestamp,
+    ) -> Result<Option<KnownSession>, Problem> {
+        let Some(row) = people_query::session(&self.pool, &hash).await? else { return Ok(None) };
+        let rows = organisations_query::memberships(&self.pool, &row.user_id).await?;
+        let memberships = rows.into_iter().map(|row| {
+            Ok::<_, Problem>(Membership {
+                organisation_id: read(&row.organisation_id, "organisation")?,
+                role: role_of(&row.role)?,
+                suspended: row.suspended,
+            })
+        });
+        let used = Timestamp::from(row.last_used_at.unwrap_or(row.opened_at));
+        let known = KnownSession {
+            person: Person {
+                user_id: read(&row.user_id, "user")?,
+                session_id: read(&row.session_id, "session")?,
+            },
+            memberships: memberships.collect::<Result<_, _>>()?,
+            ends_at: Timestamp::from(row.ends_at).min(used.plus_secs(IDLE_SECS)),
+        };
+        self.sessions.remember(hash, known.clone());
+        // One that was left alone for too long is not made young again by the attempt to use it.
+        if now < known.ends_at
+            && let Err(error) = uses::note_session(&self.pool, &row.session_id).await
+        {
+            tracing::warn!(%error, session_id = row.session_id, "the use of a session was not noted");
         }
-        if remembered.len() < REMEMBERED_MAX {
-            remembered.insert(hash, (Instant::now(), known));
-        }
+        Ok(Some(known))
+    }
+
+    /// Looks anew at the sessions of a person: they are over, or belong elsewhere now.
+    pub fn forget(&self, user_id: UserId) {
+        self.sessions.forget(|known| known.person.user_id == user_id);
+    }
+
+    /// Looks anew at a key.
+    pub fn forget_key(&self, key_id: ApiKeyId) {
+        self.keys.forget(|known| known.key_id == key_id);
+    }
+
+    /// The grant under which support may look into an organisation now.
+    ///
+    /// # Errors
+    /// `database_unavailable`.
+    pub async fn grant(
+        &self,
+        organisation_id: OrganisationId,
+        now: Timestamp,
+    ) -> Result<Option<GrantId>, Problem> {
+        let found = organisations_query::granted(&self.pool, organisation_id, At(now)).await?;
+        found.map(|id| read(&id, "grant")).transpose()
     }
 }
 
-/// The role of a name on the wire.
-#[must_use]
-pub fn role_of(name: &str) -> Option<Role> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
+fn read<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::internal(&format!("'{text}' is no {what}")))
+}
+
+fn role_of(name: &str) -> Result<Role, Problem> {
+    Role::named(name).ok_or_else(|| Problem::internal(&format!("'{name}' is no role")))
 }

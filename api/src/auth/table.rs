@@ -12,75 +12,87 @@ pub enum Scope {
     All,
 }
 
+/// How far each role sees in one operation, in the order of [`Role::ALL`].
+type Scopes = [Scope; Role::ALL.len()];
+
 /// One row: what each role may do of one operation of the OpenAPI document.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
     /// `operationId`.
     pub operation: &'static str,
-    owner: Scope,
-    viewer: Scope,
-    operator: Scope,
-    finance: Scope,
+    scopes: Scopes,
 }
 
 impl Rule {
     /// How far a role sees.
     #[must_use]
-    pub const fn scope(&self, role: Role) -> Scope {
-        match role {
-            Role::Owner => self.owner,
-            Role::Viewer => self.viewer,
-            Role::Operator => self.operator,
-            Role::Finance => self.finance,
-        }
+    pub fn scope(&self, role: Role) -> Scope {
+        let at = Role::ALL.iter().position(|known| *known == role);
+        at.map_or(Scope::None, |at| self.scopes[at])
     }
 }
 
 macro_rules! rules {
-    ($($operation:ident $owner:ident $viewer:ident $operator:ident $finance:ident;)+) => {
-        /// The table: operation, then owner, viewer, operator, finance.
+    ($($operation:ident $($scope:ident)+;)+) => {
+        /// The table: operation, then the roles in the order of [`Role::ALL`].
         pub const RULES: &[Rule] = &[$(Rule {
             operation: stringify!($operation),
-            owner: Scope::$owner,
-            viewer: Scope::$viewer,
-            operator: Scope::$operator,
-            finance: Scope::$finance,
+            scopes: [$(Scope::$scope),+],
         },)+];
     };
 }
 
 rules! {
-    create_top_up          Own  None None None;
-    list_top_ups           Own  Own  None All;
-    get_top_up             Own  Own  None All;
-    get_top_up_secret      Own  None None None;
-    create_refund          Own  None None None;
-    list_refunds           Own  Own  None All;
-    get_refund             Own  Own  None All;
-    get_balance            Own  Own  None All;
-    get_statement          Own  Own  None All;
-    list_skus              All  All  All  All;
-    get_sku                All  All  All  All;
-    define_sku             None None All  None;
-    set_sku_price          None None All  None;
-    retire_sku             None None All  None;
-    invite_node            None None All  None;
-    list_nodes             None None All  None;
-    get_node               None None All  None;
-    cordon_node            None None All  None;
-    uncordon_node          None None All  None;
-    drain_node             None None All  None;
-    retire_node            None None All  None;
-    request_allocation     Own  None None None;
-    list_allocations       Own  Own  All  None;
-    get_allocation         Own  Own  All  None;
-    release_allocation     Own  None All  None;
-    get_allocation_steps   Own  Own  All  None;
-    get_command            Own  Own  Own  Own;
-    get_whoami             Own  Own  Own  Own;
+    //                     own: owner admin finance developer viewer   platform: operator finance support engineer
+    create_top_up          Own  Own  Own  None None   None None None None;
+    list_top_ups           Own  Own  Own  Own  Own    None All  None None;
+    get_top_up             Own  Own  Own  Own  Own    None All  None None;
+    get_top_up_secret      Own  Own  Own  None None   None None None None;
+    create_refund          Own  Own  Own  None None   None None None None;
+    list_refunds           Own  Own  Own  Own  Own    None All  None None;
+    get_refund             Own  Own  Own  Own  Own    None All  None None;
+    get_balance            Own  Own  Own  Own  Own    None All  None None;
+    get_statement          Own  Own  Own  Own  Own    None All  None None;
+    list_skus              All  All  All  All  All    All  All  All  All;
+    get_sku                All  All  All  All  All    All  All  All  All;
+    define_sku             None None None None None   All  None None None;
+    set_sku_price          None None None None None   All  None None None;
+    retire_sku             None None None None None   All  None None None;
+    invite_node            None None None None None   All  None None None;
+    list_nodes             None None None None None   All  None None All;
+    get_node               None None None None None   All  None None All;
+    cordon_node            None None None None None   All  None None None;
+    uncordon_node          None None None None None   All  None None None;
+    drain_node             None None None None None   All  None None None;
+    retire_node            None None None None None   All  None None None;
+    request_allocation     Own  Own  None Own  None   None None None None;
+    list_allocations       Own  Own  Own  Own  Own    All  None None All;
+    get_allocation         Own  Own  Own  Own  Own    All  None None All;
+    release_allocation     Own  Own  None Own  None   All  None None None;
+    get_allocation_steps   Own  Own  Own  Own  Own    All  None None All;
+    get_command            Own  Own  Own  Own  Own    Own  Own  Own  Own;
+    get_whoami             Own  Own  Own  Own  Own    Own  Own  Own  Own;
+    create_key             Own  Own  None None None   None None None None;
+    list_keys              Own  Own  None Own  None   None None None None;
+    get_key                Own  Own  None Own  None   None None None None;
+    rotate_key             Own  Own  None None None   None None None None;
+    revoke_key             Own  Own  None None None   None None None None;
+    get_organisation       Own  Own  Own  Own  Own    None None None None;
+    rename_organisation    Own  Own  None None None   None None None None;
+    list_members           Own  Own  Own  Own  Own    None None None None;
+    change_member_role     Own  Own  None None None   None None None None;
+    remove_member          Own  Own  None None None   None None None None;
+    invite_member          Own  Own  None None None   None None None None;
+    list_invitations       Own  Own  None None None   None None None None;
+    revoke_invitation      Own  Own  None None None   None None None None;
+    grant_support          Own  Own  None None None   None None None None;
+    list_support_grants    Own  Own  Own  Own  Own    None None None None;
+    end_support_grant      Own  Own  None None None   None None None None;
+    suspend_organisation   None None None None None   All  None None None;
+    resume_organisation    None None None None None   All  None None None;
 }
 
-/// Operations that need no API key, each with what guards it instead.
+/// Operations that need no API key and no session, each with what guards it instead.
 pub const PUBLIC: &[(&str, &str)] = &[
     ("enrol_node", "the one-time token in the body"),
     ("receive_stripe_webhook", "Stripe's signature over the raw body"),
@@ -89,7 +101,58 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("get_metrics", "counts without tenants"),
     ("get_openapi", "this document"),
     ("get_error_page", "documentation"),
+    ("register_user", "answers alike whoever has the address, and the code goes to it"),
+    ("resend_code", "answers alike whoever has the address, and the code goes to it"),
+    ("request_password_reset", "answers alike whoever has the address, and the code goes to it"),
+    ("verify_email", "the code that was sent to the address"),
+    ("reset_password", "the code that was sent to the address"),
+    ("sign_in", "the password, and a one-time password when it is in use"),
 ];
+
+/// Operations of a person on themselves: any session, whatever they belong to, and no API key.
+pub const PERSONAL: &[&str] = &[
+    "get_session",
+    "sign_out",
+    "list_sessions",
+    "end_session",
+    "change_password",
+    "renew_session",
+    "begin_totp",
+    "confirm_totp",
+    "remove_totp",
+    "found_organisation",
+    "list_organisations",
+    "leave_organisation",
+    "accept_invitation",
+];
+
+/// Personal operations that carry or make a secret: they have no `Idempotency-Key`, because nothing of them may be kept.
+pub const UNKEYED: &[&str] =
+    &["sign_out", "renew_session", "change_password", "begin_totp", "confirm_totp", "remove_totp"];
+
+/// Changes that a suspended organisation may still ask for: what brings it back, and what ends what costs. It reads everything.
+pub const WHILE_SUSPENDED: &[&str] =
+    &["create_top_up", "release_allocation", "revoke_key", "end_support_grant"];
+
+/// What scopes of keys are made of, as `compute:read` or `compute:write`: the tags of the OpenAPI document.
+pub const CONTEXTS: &[&str] =
+    &["payments", "ledger", "catalog", "fleet", "compute", "identity", "commands"];
+
+/// Whether scopes let a caller do something of a context. Who has none may do all.
+#[must_use]
+pub fn scopes_allow(scopes: &[String], (context, is_read): (&str, bool)) -> bool {
+    let verb = if is_read { "read" } else { "write" };
+    let fits = |scope: &String| scope.split_once(':') == Some((context, verb));
+    scopes.is_empty() || scopes.iter().any(fits)
+}
+
+/// Whether a text is a scope.
+#[must_use]
+pub fn is_scope(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(context, verb)| {
+        CONTEXTS.contains(&context) && matches!(verb, "read" | "write")
+    })
+}
 
 /// The row of an operation.
 #[must_use]
@@ -97,8 +160,64 @@ pub fn rule(operation: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.operation == operation)
 }
 
-/// Whether an operation needs no API key.
+/// Whether an operation needs neither API key nor session.
 #[must_use]
 pub fn is_public(operation: &str) -> bool {
     PUBLIC.iter().any(|(name, _)| *name == operation)
+}
+
+/// Whether an operation is a person's own.
+#[must_use]
+pub fn is_personal(operation: &str) -> bool {
+    PERSONAL.contains(&operation)
+}
+
+/// The whole table as text: what `cairn access matrix` prints, and what was agreed.
+#[must_use]
+pub fn matrix() -> String {
+    let mut lines = vec![];
+    let heads = Role::ALL.map(|role| format!("{:17}", role.name()));
+    lines.push(format!("{:24}{}", "operation", heads.concat()));
+    for rule in RULES {
+        let cells = Role::ALL.map(|role| {
+            let said = match rule.scope(role) {
+                Scope::None => "-",
+                Scope::Own => "own",
+                Scope::All => "all",
+            };
+            format!("{said:17}")
+        });
+        lines.push(format!("{:24}{}", rule.operation, cells.concat()));
+    }
+    for operation in PERSONAL {
+        lines.push(format!("{operation:24}any signed-in person, on themselves"));
+    }
+    for (operation, guard) in PUBLIC {
+        lines.push(format!("{operation:24}open: {guard}"));
+    }
+    let lines = lines.iter().map(|line| line.trim_end());
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WHILE_SUSPENDED, is_scope, rule, scopes_allow};
+
+    #[test]
+    fn scopes_narrow_and_none_do_not() {
+        let scopes = ["compute:read".to_owned(), "ledger:read".to_owned()];
+        assert!(scopes_allow(&scopes, ("compute", true)));
+        assert!(!scopes_allow(&scopes, ("compute", false)));
+        assert!(!scopes_allow(&scopes, ("payments", true)));
+        assert!(scopes_allow(&[], ("payments", false)));
+        assert!(is_scope("compute:write"));
+        for wrong in ["compute", "compute:admin", "machines:read", ":read", ""] {
+            assert!(!is_scope(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_while_suspended_is_an_operation() {
+        assert!(WHILE_SUSPENDED.iter().all(|operation| rule(operation).is_some()));
+    }
 }

@@ -91,6 +91,9 @@ pub enum Command {
     /// What the settings are, and whether they are right.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Who may do what.
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
     /// The whole story, on real parts. It always has a private PostgreSQL of its own, whatever `DATABASE_URL` says.
@@ -139,17 +142,35 @@ pub enum MigrateCommand {
     Status,
 }
 
+/// `access`
+#[derive(Debug, Subcommand)]
+pub enum AccessCommand {
+    /// Prints the table of roles and operations that every request is held against.
+    Matrix,
+}
+
 /// A role on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum RoleArg {
     /// A customer: everything of its own organisation.
     Owner,
+    /// A customer: everything but what makes owners.
+    Admin,
+    /// A customer: the money of its own organisation.
+    Finance,
+    /// A customer: the machines of its own organisation.
+    Developer,
     /// A customer: reads its own organisation.
     Viewer,
     /// Platform: nodes, SKUs, processes, every allocation.
-    Operator,
+    PlatformOperator,
     /// Platform: the books; reads only.
-    Finance,
+    PlatformFinance,
+    /// Platform: looks into organisations that allow it.
+    PlatformSupport,
+    /// Platform: nodes, allocations and processes; reads only.
+    PlatformEngineer,
 }
 
 /// `keys`

@@ -6,11 +6,11 @@ use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
 
 use super::args::{Cli, Command, pair};
-use super::config;
 use super::exit::{CliError, Exit};
 use super::once::once;
 use super::output::{Format, Output};
 use super::run;
+use super::{access, config};
 use crate::config::Sources;
 
 /// How long what still blocks may clear up after the command is over.
@@ -42,6 +42,7 @@ fn start(cli: Cli, output: Output) -> Result<(), CliError> {
     let command = match cli.command {
         Command::Completions { shell } => return completions(shell, output),
         Command::Config(command) => return config::run(command, &sources, output),
+        Command::Access(command) => return access::run(command, output),
         command => command,
     };
     let reading = sources.read();

@@ -1,8 +1,8 @@
 //! `cairn keys`: API keys.
 use std::time::Duration;
 
-use cairn_commands::CommandContext;
-use cairn_commands::identity::{self, CreateKey, ExpireKey, RevokeKey};
+use cairn_commands::Executed;
+use cairn_commands::identity::{self, CreateKey, RevokeKey, RotateKey};
 use cairn_commands::privacy::SUBJECT_ERASED;
 use cairn_core::{ApiKeyId, OrganisationId, Timestamp};
 use cairn_identity::Role;
@@ -15,9 +15,7 @@ use super::output::Output;
 use super::pages::all_pages;
 use super::session::{Session, SessionParts};
 use crate::auth::ApiKeySecret;
-use crate::auth::directory::role_of;
 use crate::config::Config;
-use crate::http::guard::role_name;
 use crate::system::new_api_key;
 
 const COLUMNS: [&str; 8] = [
@@ -35,9 +33,14 @@ impl From<RoleArg> for Role {
     fn from(role: RoleArg) -> Self {
         match role {
             RoleArg::Owner => Self::Owner,
-            RoleArg::Viewer => Self::Viewer,
-            RoleArg::Operator => Self::Operator,
+            RoleArg::Admin => Self::Admin,
             RoleArg::Finance => Self::Finance,
+            RoleArg::Developer => Self::Developer,
+            RoleArg::Viewer => Self::Viewer,
+            RoleArg::PlatformOperator => Self::PlatformOperator,
+            RoleArg::PlatformFinance => Self::PlatformFinance,
+            RoleArg::PlatformSupport => Self::PlatformSupport,
+            RoleArg::PlatformEngineer => Self::PlatformEngineer,
         }
     }
 }
@@ -92,7 +95,7 @@ fn show(made: &Made, role: Role, output: Output, more: Value) -> Result<(), CliE
         "key": made.secret.expose(),
         "key_id": made.key_id,
         "organisation_id": made.organisation_id,
-        "role": role_name(role),
+        "role": role.name(),
         "expires_at": made.expires_at,
     });
     if let (Value::Object(said), Value::Object(more)) = (&mut said, more) {
@@ -111,25 +114,39 @@ pub(super) async fn create(
     let organisation_id =
         organisation.unwrap_or_else(|| OrganisationId::from_bits(parts.commands.ids.next()));
     let context = parts.context(Some(organisation_id));
-    let (made, replayed) = make(parts, &context, (organisation_id, role, name), expires_in).await?;
-    if replayed { Err(shown_once(made.key_id)) } else { Ok(made) }
+    let (secret, key) = new_key(parts, (organisation_id, role, vec![]), name, expires_in)?;
+    let done = identity::create_key(&parts.commands, &context, key.clone()).await?;
+    made(parts, (secret, &key), &done).await
 }
 
-async fn make(
+/// A secret, and the key that it is to be.
+fn new_key(
     parts: &SessionParts,
-    context: &CommandContext,
-    (organisation_id, role, name): (OrganisationId, Role, String),
+    (organisation_id, role, scopes): (OrganisationId, Role, Vec<String>),
+    name: String,
     expires_in: Option<Duration>,
-) -> Result<(Made, bool), CliError> {
+) -> Result<(ApiKeySecret, CreateKey), CliError> {
     let secret = new_api_key()?;
     let expires_at = expires_in.map(|span| after(parts.commands.clock.now(), span));
     let secret_sha256 = secret.sha256();
-    let input = CreateKey { organisation_id, role, name, secret_sha256, expires_at };
-    let done = identity::create_key(&parts.commands, context, input).await?;
+    let key = CreateKey { organisation_id, role, scopes, name, secret_sha256, expires_at };
+    Ok((secret, key))
+}
+
+/// What was made, seen or not.
+async fn made(
+    parts: &SessionParts,
+    (secret, key): (ApiKeySecret, &CreateKey),
+    done: &Executed,
+) -> Result<Made, CliError> {
     let unreadable = |_| CliError::new(Exit::Failure, "internal", done.aggregate_id.clone());
     let key_id = done.aggregate_id.parse().map_err(unreadable)?;
+    if done.replayed {
+        return Err(shown_once(key_id));
+    }
     let late = parts.reach(api_keys::NAME, done.position).await.err();
-    Ok((Made { secret, key_id, organisation_id, expires_at, late }, done.replayed))
+    let (organisation_id, expires_at) = (key.organisation_id, key.expires_at);
+    Ok(Made { secret, key_id, organisation_id, expires_at, late })
 }
 
 fn shown_once(key_id: ApiKeyId) -> CliError {
@@ -157,27 +174,26 @@ async fn rotate(
     }
     let unreadable = || CliError::new(Exit::Failure, "internal", format!("{old} does not read"));
     let organisation_id = row.organisation_id.parse().map_err(|_| unreadable())?;
-    let role = role_of(&row.role).ok_or_else(unreadable)?;
+    let role = Role::named(&row.role).ok_or_else(unreadable)?;
     let context = parts.context(Some(organisation_id));
     // The view has the name as it is stored: sealed.
     let name = parts.commands.executor.personal().open(&row.name).await?.ok_or_else(|| {
         let message = format!("whose {old} was is erased, and nothing new is kept of it");
         CliError::new(Exit::Refused, SUBJECT_ERASED, message)
     })?;
-    let like = (organisation_id, role, name);
-    let (made, replayed) = make(parts, &context, like, expires_in).await?;
-
+    let like = (organisation_id, role, row.scopes);
+    let (secret, successor) = new_key(parts, like, name, expires_in)?;
     let over = after(parts.commands.clock.now(), overlap);
-    let ends = row.expires_at.map_or(over, |known| Timestamp::from(known).min(over));
-    let expire = ExpireKey { key_id: old, expires_at: ends, successor: Some(made.key_id) };
-    let then = CommandContext { command_id: format!("{}:expire", context.command_id), ..context };
-    let expired = identity::expire_key(&parts.commands, &then, expire).await;
-    if replayed {
-        expired?;
-        return Err(shown_once(made.key_id));
+    let ends_at = row.expires_at.map_or(over, |known| Timestamp::from(known).min(over));
+    let input = RotateKey { key_id: old, successor: successor.clone(), ends_at };
+    let rotated = identity::rotate_key(&parts.commands, &context, input).await?;
+    if rotated.made.replayed {
+        rotated.ended?;
+        return made(parts, (secret, &successor), &rotated.made).await.map(drop);
     }
-    let ends = expired.is_ok().then_some(ends);
-    show(&made, role, output, json!({ "replaces": old, "old_expires_at": ends }))?;
-    parts.reach(api_keys::NAME, expired?.position).await?;
+    let made = made(parts, (secret, &successor), &rotated.made).await?;
+    let ends_at = rotated.ended.is_ok().then_some(ends_at);
+    show(&made, role, output, json!({ "replaces": old, "old_expires_at": ends_at }))?;
+    parts.reach(api_keys::NAME, rotated.ended?.position).await?;
     Ok(())
 }

@@ -5,6 +5,7 @@ pub mod output;
 pub mod projections_args;
 mod projections_diff;
 
+mod access;
 mod allocations;
 mod archive;
 mod archive_args;
@@ -69,6 +70,6 @@ async fn run(
         Command::Doctor => doctor::run(config, output).await,
         Command::Demo(args) => demo::run(config, &args, output).await,
         // They need no configuration, and have run before there was one.
-        Command::Completions { .. } | Command::Config(_) => Ok(()),
+        Command::Completions { .. } | Command::Config(_) | Command::Access(_) => Ok(()),
     }
 }

@@ -150,7 +150,8 @@ async fn greet(parts: &SessionParts, output: Output) -> Result<(), CliError> {
         return Ok(());
     }
     let operator =
-        keys::create(parts, Role::Operator, "dev operator".to_owned(), (None, None)).await?;
+        keys::create(parts, Role::PlatformOperator, "dev operator".to_owned(), (None, None))
+            .await?;
     let customer =
         keys::create(parts, Role::Owner, "dev customer".to_owned(), (None, None)).await?;
     output.one(&serde_json::json!({

@@ -26,7 +26,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 /// Whether what was asked under an `Idempotency-Key` happened. 404 says that nothing has yet: what is still on its way may.
 #[utoipa::path(get, path = "/v1/commands/{key}", operation_id = "get_command", tag = "commands",
     params(("key" = String, Path, description = "The Idempotency-Key, percent-encoded")),
-    security(("api_key" = [])),
+    security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "Its first outcome, which stands", body = CommandOutcome)))]
 async fn get_command(
     State(api): State<Api>,

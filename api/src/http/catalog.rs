@@ -27,7 +27,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// What is for sale, with the prices that a rental would begin with now.
 #[utoipa::path(get, path = "/v1/skus", operation_id = "list_skus", tag = "catalog",
-    params(ListQuery), security(("api_key" = [])),
+    params(ListQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One page", body = Page<Sku>)))]
 async fn list_skus(
     State(api): State<Api>,
@@ -41,7 +41,7 @@ async fn list_skus(
 
 /// One SKU, also when it is sold no longer.
 #[utoipa::path(get, path = "/v1/skus/{sku_id}", operation_id = "get_sku", tag = "catalog",
-    params(("sku_id" = String, Path, description = "The SKU"), OneQuery), security(("api_key" = [])),
+    params(("sku_id" = String, Path, description = "The SKU"), OneQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "As it stands", body = Sku)))]
 async fn get_sku(
     State(api): State<Api>,
@@ -56,7 +56,7 @@ async fn get_sku(
 
 /// Defines a SKU. Its resources never change.
 #[utoipa::path(post, path = "/v1/skus", operation_id = "define_sku", tag = "catalog",
-    request_body = SkuBody, security(("api_key" = [])),
+    request_body = SkuBody, security(("api_key" = []), ("session" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses((status = 201, description = "Defined", body = SkuDone)))]
 async fn define_sku(State(api): State<Api>, wish: Wish<SkuBody>) -> Result<Done<SkuDone>, Problem> {
@@ -68,7 +68,7 @@ async fn define_sku(State(api): State<Api>, wish: Wish<SkuBody>) -> Result<Done<
 
 /// Sets the price of rentals that begin from now on. Running ones keep theirs.
 #[utoipa::path(post, path = "/v1/skus/{sku_id}/prices", operation_id = "set_sku_price", tag = "catalog",
-    request_body = PriceBody, security(("api_key" = [])),
+    request_body = PriceBody, security(("api_key" = []), ("session" = [])),
     params(
         ("sku_id" = String, Path, description = "The SKU"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),
@@ -88,7 +88,7 @@ async fn set_sku_price(
 
 /// Sells a SKU no longer. Running rentals keep it.
 #[utoipa::path(post, path = "/v1/skus/{sku_id}/retire", operation_id = "retire_sku", tag = "catalog",
-    request_body = Option<Nothing>, security(("api_key" = [])),
+    request_body = Option<Nothing>, security(("api_key" = []), ("session" = [])),
     params(
         ("sku_id" = String, Path, description = "The SKU"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),

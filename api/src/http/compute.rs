@@ -30,7 +30,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// Rents. The answer comes at once; `Location` shows how it goes.
 #[utoipa::path(post, path = "/v1/allocations", operation_id = "request_allocation", tag = "compute",
-    request_body = AllocationBody, security(("api_key" = [])),
+    request_body = AllocationBody, security(("api_key" = []), ("session" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses((status = 201, description = "Capacity and funds will be set aside", body = AllocationDone)))]
 async fn request_allocation(
@@ -45,7 +45,7 @@ async fn request_allocation(
 
 /// Rentals, newest first.
 #[utoipa::path(get, path = "/v1/allocations", operation_id = "list_allocations", tag = "compute",
-    params(ListQuery), security(("api_key" = [])),
+    params(ListQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One page", body = Page<Allocation>)))]
 async fn list_allocations(
     State(api): State<Api>,
@@ -61,7 +61,7 @@ async fn list_allocations(
 
 /// One rental.
 #[utoipa::path(get, path = "/v1/allocations/{allocation_id}", operation_id = "get_allocation", tag = "compute",
-    params(("allocation_id" = String, Path, description = "`alloc_…`"), OneQuery), security(("api_key" = [])),
+    params(("allocation_id" = String, Path, description = "`alloc_…`"), OneQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "As it stands", body = Allocation)))]
 async fn get_allocation(
     State(api): State<Api>,
@@ -80,7 +80,7 @@ async fn get_allocation(
 
 /// Ends a rental. The meter stops at once; everything on the node is taken away.
 #[utoipa::path(post, path = "/v1/allocations/{allocation_id}/release", operation_id = "release_allocation",
-    tag = "compute", request_body = Option<Nothing>, security(("api_key" = [])),
+    tag = "compute", request_body = Option<Nothing>, security(("api_key" = []), ("session" = [])),
     params(
         ("allocation_id" = String, Path, description = "`alloc_…`"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),
@@ -106,7 +106,7 @@ async fn release_allocation(
 
 /// What happened to a rental, step by step.
 #[utoipa::path(get, path = "/v1/allocations/{allocation_id}/timeline", operation_id = "get_allocation_steps",
-    tag = "compute", security(("api_key" = [])),
+    tag = "compute", security(("api_key" = []), ("session" = [])),
     params(("allocation_id" = String, Path, description = "`alloc_…`"), OneQuery),
     responses((status = 200, description = "In the order it happened", body = Timeline)))]
 async fn get_allocation_steps(

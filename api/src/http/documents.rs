@@ -8,13 +8,13 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::Type;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, Required};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::edge::{conditions, dated, rate};
+use super::edge::{conditions, dated, rate, session};
 use super::state::Api;
 use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
 
@@ -24,7 +24,7 @@ use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
     info(
         title = "Cairn",
         description = "Rents out compute and never loses count. Amounts are decimal strings; times are RFC 3339 in UTC; \
-            ids are prefixed and time-ordered. Every POST needs an Idempotency-Key. Problems are RFC 9457.",
+            ids are prefixed and time-ordered. A POST needs an Idempotency-Key, but for those that carry a password or a code. Problems are RFC 9457.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     components(schemas(ProblemDetails)),
@@ -44,6 +44,10 @@ impl Modify for Security {
             .build();
         let components = document.components.get_or_insert_with(Default::default);
         components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
+        let about = "A session, as POST /v1/sessions sets it. A change also carries X-CSRF-Token, and whoever belongs to \
+            several organisations names one in Cairn-Organisation.";
+        let cookie = ApiKeyValue::with_description(session::COOKIE, about);
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }
 

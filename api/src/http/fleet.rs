@@ -70,7 +70,7 @@ impl Enrolments {
 
 /// Invites a node. The token in the answer is shown once and good for 30 minutes.
 #[utoipa::path(post, path = "/v1/nodes", operation_id = "invite_node", tag = "fleet",
-    request_body = InviteBody, security(("api_key" = [])),
+    request_body = InviteBody, security(("api_key" = []), ("session" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses((status = 201, description = "Run `command` on the node", body = Invitation)))]
 async fn invite_node(
@@ -88,7 +88,7 @@ async fn invite_node(
 
 /// Nodes, the last invited first.
 #[utoipa::path(get, path = "/v1/nodes", operation_id = "list_nodes", tag = "fleet",
-    params(ListQuery), security(("api_key" = [])),
+    params(ListQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One page", body = Page<Node>)))]
 async fn list_nodes(
     State(api): State<Api>,
@@ -102,7 +102,7 @@ async fn list_nodes(
 
 /// One node.
 #[utoipa::path(get, path = "/v1/nodes/{node_id}", operation_id = "get_node", tag = "fleet",
-    params(("node_id" = String, Path, description = "`node_…`"), OneQuery), security(("api_key" = [])),
+    params(("node_id" = String, Path, description = "`node_…`"), OneQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "As it stands", body = Node)))]
 async fn get_node(
     State(api): State<Api>,
@@ -150,7 +150,7 @@ macro_rules! policy_route {
     ($(#[$doc:meta])* $name:ident, $operation:literal, $path:literal, $policy:expr) => {
         $(#[$doc])*
         #[utoipa::path(post, path = $path, operation_id = $operation, tag = "fleet",
-            request_body = ReasonBody, security(("api_key" = [])),
+            request_body = ReasonBody, security(("api_key" = []), ("session" = [])),
             params(
                 ("node_id" = String, Path, description = "`node_…`"),
                 ("Idempotency-Key" = String, Header, description = "Once per wish"),

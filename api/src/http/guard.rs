@@ -1,6 +1,6 @@
 //! The guard in front of every route: which operation this is, who asks, how often, and whether the table lets them.
 //!
-//! Authorisation happens here and nowhere else, before a byte of the body is read. What the table does not name is refused.
+//! Authorisation happens here and in `admit`, and nowhere else, before a byte of the body is read. What the table does not name is refused.
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,12 +10,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
 
+use super::admit::{self, Wanted};
 use super::edge::client::Client;
 use super::edge::dated;
 use super::edge::rate::Standings;
+use super::edge::session;
 use super::state::Api;
-use crate::auth::directory::KnownKey;
-use crate::auth::{ApiKeySecret, Caller, Scope, table};
+use crate::auth::directory::{KnownKey, KnownSession};
+use crate::auth::{ApiKeySecret, table};
 use crate::problem::Problem;
 use crate::quota::table::class;
 
@@ -23,9 +25,12 @@ use crate::quota::table::class;
 #[derive(Debug, Clone)]
 pub struct Operation(pub Arc<str>);
 
+/// An operation and the tag it stands under, which is its context.
+type Known = (Arc<str>, Arc<str>);
+
 /// Operations by method and path, as the OpenAPI document has them.
 #[derive(Debug, Clone, Default)]
-pub struct Operations(Arc<HashMap<(Method, String), Arc<str>>>);
+pub struct Operations(Arc<HashMap<(Method, String), Known>>);
 
 impl Operations {
     /// Of a document.
@@ -40,15 +45,17 @@ impl Operations {
                 (Method::PATCH, &item.patch),
                 (Method::DELETE, &item.delete),
             ] {
-                if let Some(id) = operation.as_ref().and_then(|o| o.operation_id.as_deref()) {
-                    found.insert((method, path.clone()), Arc::from(id));
-                }
+                let Some(operation) = operation else { continue };
+                let Some(id) = operation.operation_id.as_deref() else { continue };
+                let tag = operation.tags.as_ref().and_then(|tags| tags.first());
+                let tag = tag.map_or("", String::as_str);
+                found.insert((method, path.clone()), (Arc::from(id), Arc::from(tag)));
             }
         }
         Self(Arc::new(found))
     }
 
-    fn find(&self, method: &Method, path: &str) -> Option<Arc<str>> {
+    fn find(&self, method: &Method, path: &str) -> Option<Known> {
         let method = if method == Method::HEAD { Method::GET } else { method.clone() };
         self.0.get(&(method, path.to_owned())).cloned()
     }
@@ -63,22 +70,23 @@ pub struct Guard {
     pub operations: Operations,
 }
 
-/// Lets a request pass, with its [`Caller`], or answers with a problem.
+/// Lets a request pass, with its caller, or answers with a problem.
 pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     if let Some(problem) = unspeakable(request.uri()) {
         return problem.into_response();
     }
     let path = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
     let operation = path.and_then(|path| guard.operations.find(request.method(), &path));
-    let Some(operation) = operation else {
+    let Some((operation, context)) = operation else {
         return Problem::new("route_not_found", "there is no such operation").into_response();
     };
     request.extensions_mut().insert(Operation(Arc::clone(&operation)));
     let mut standings = Standings::default();
-    let mut response = match pass(&guard.api, &mut request, &operation, &mut standings).await {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    };
+    let mut response =
+        match pass(&guard.api, &mut request, (&operation, &context), &mut standings).await {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        };
     standings.tell(response.headers_mut());
     dated::tell(dated::LEAVING, &operation, response.headers_mut());
     response.extensions_mut().insert(Operation(operation));
@@ -110,7 +118,7 @@ fn is_text(encoded: &str) -> bool {
 async fn pass(
     api: &Api,
     request: &mut Request,
-    operation: &str,
+    (operation, context): (&str, &str),
     standings: &mut Standings,
 ) -> Result<(), Problem> {
     dated::check(request.headers())?;
@@ -119,8 +127,8 @@ async fn pass(
     if let Some(client) = client {
         request.extensions_mut().insert(client);
     }
-    let is_open = table::is_public(operation);
-    let policy = api.quotas.rates.of(class(operation, is_open, request.method().is_safe()));
+    let (is_open, is_read) = (table::is_public(operation), request.method().is_safe());
+    let policy = api.quotas.rates.of(class(operation, is_open, is_read));
     if policy.is_some() {
         standings.count(&api.quotas, api.quotas.rates.address, &address).await?;
     }
@@ -130,29 +138,73 @@ async fn pass(
     if is_open {
         return Ok(());
     }
-    let key = identify(api, request.headers(), (&address, standings)).await?;
+    let asker = identify(api, (request.headers(), is_read), (&address, standings)).await?;
     if let Some((policy, true)) = policy {
-        standings.count(&api.quotas, policy, &key.key_id.to_string()).await?;
+        standings.count(&api.quotas, policy, &asker.subject()).await?;
     }
-    request.extensions_mut().insert(admit(key, operation)?);
+    let wanted = Wanted { operation, context, is_read };
+    match asker {
+        Asker::Key(key) => {
+            let caller = admit::key(api, &key, &wanted, request.headers()).await?;
+            request.extensions_mut().insert(caller);
+        }
+        Asker::Session(session) => {
+            request.extensions_mut().insert(session.person);
+            if !table::is_personal(operation) {
+                let caller = admit::person(&session, &wanted, request.headers())?;
+                request.extensions_mut().insert(caller);
+            }
+        }
+    }
     Ok(())
 }
 
-/// What is said of keys that are none.
+/// Who asks, before it is known whether they may.
+enum Asker {
+    Key(KnownKey),
+    Session(KnownSession),
+}
+
+impl Asker {
+    /// Whom a policy counts.
+    fn subject(&self) -> String {
+        match self {
+            Self::Key(key) => key.key_id.to_string(),
+            Self::Session(session) => session.person.user_id.to_string(),
+        }
+    }
+}
+
+/// What is said of keys and sessions that are none.
 const GUESSES: [&str; 2] = ["unauthenticated", "api_key_malformed"];
 
-/// Finds the key. Whoever shows too many that are none is refused with whatever key, until the window ends.
+/// Finds the key or the session. Whoever shows too many that are none is refused with whatever they have, until the window ends.
 async fn identify(
     api: &Api,
-    headers: &HeaderMap,
+    (headers, is_read): (&HeaderMap, bool),
     (address, standings): (&str, &mut Standings),
-) -> Result<KnownKey, Problem> {
+) -> Result<Asker, Problem> {
     let failures = api.quotas.rates.failures;
     standings.refuse_spent(&api.quotas, failures, address).await?;
-    let token = bearer(headers)?;
-    let found = match ApiKeySecret::parse(token) {
-        Ok(secret) => api.keys.find(&secret, api.commands.clock.now()).await,
-        Err(error) => Err(Problem::new("api_key_malformed", error.to_string())),
+    let now = api.commands.clock.now();
+    let cookie = session::cookie(headers);
+    let found = match (headers.get(header::AUTHORIZATION), cookie) {
+        (None, Some(secret)) => match secret {
+            Ok(secret) => match api.directory.session(&secret, now).await {
+                Ok(session) => {
+                    if !is_read {
+                        session::check(&secret, headers, &api.origins)?;
+                    }
+                    Ok(Asker::Session(session))
+                }
+                Err(problem) => Err(problem),
+            },
+            Err(error) => Err(Problem::new("unauthenticated", error.to_string())),
+        },
+        _ => match ApiKeySecret::parse(bearer(headers)?) {
+            Ok(secret) => api.directory.key(&secret, now).await.map(Asker::Key),
+            Err(error) => Err(Problem::new("api_key_malformed", error.to_string())),
+        },
     };
     // Whoever holds a key that has expired guesses nothing, and a database that is silent says nothing of the key.
     if found.as_ref().is_err_and(|problem| GUESSES.contains(&problem.code.name)) {
@@ -161,31 +213,11 @@ async fn identify(
     found
 }
 
-fn admit(key: KnownKey, operation: &str) -> Result<Caller, Problem> {
-    let scope = table::rule(operation).map_or(Scope::None, |rule| rule.scope(key.role));
-    if scope == Scope::None {
-        let detail = format!("a key with the role {} may not do this", role_name(key.role));
-        return Err(Problem::new("forbidden", detail));
-    }
-    let (key_id, organisation_id, role) = (key.key_id, key.organisation_id, key.role);
-    Ok(Caller { key_id, organisation_id, role, scope })
-}
-
-/// Name of a role on the wire.
-#[must_use]
-pub const fn role_name(role: cairn_identity::Role) -> &'static str {
-    use cairn_identity::Role;
-    match role {
-        Role::Owner => "owner",
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
-        Role::Finance => "finance",
-    }
-}
-
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
-    let missing =
-        || Problem::new("unauthenticated", "send an API key as Authorization: Bearer cairn_live_…");
+    let missing = || {
+        let detail = "send an API key as Authorization: Bearer cairn_live_…, or sign in";
+        Problem::new("unauthenticated", detail)
+    };
     let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
     let text = value.to_str().map_err(|_| missing())?;
     let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;

@@ -20,7 +20,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// What an organisation has, per currency.
 #[utoipa::path(get, path = "/v1/balance", operation_id = "get_balance", tag = "ledger",
-    params(BooksQuery), security(("api_key" = [])),
+    params(BooksQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One wallet per currency", body = Page<Wallet>)))]
 async fn get_balance(
     State(api): State<Api>,
@@ -35,7 +35,7 @@ async fn get_balance(
 
 /// Every movement of the wallets, newest first.
 #[utoipa::path(get, path = "/v1/statement", operation_id = "get_statement", tag = "ledger",
-    params(BooksQuery), security(("api_key" = [])),
+    params(BooksQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One page", body = Page<StatementLine>)))]
 async fn get_statement(
     State(api): State<Api>,

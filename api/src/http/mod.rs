@@ -3,6 +3,7 @@
 //! A request passes, outermost first: its id, its count, its own task with a time limit, the guard, and then one handler of at most 15
 //! lines: extract, command or query, answer. On its way out, what is personal in the answer is opened,
 //! and the answer gets its tag.
+pub mod admit;
 pub mod answer;
 pub mod arrival;
 pub mod body;
@@ -18,6 +19,7 @@ pub mod ledger;
 pub mod limits;
 pub mod money;
 pub mod opened;
+pub mod own;
 pub mod page;
 pub mod payments;
 pub mod reader;
@@ -46,6 +48,13 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(fleet::routes())
         .merge(compute::routes())
         .merge(identity::routes())
+        .merge(identity::people::routes())
+        .merge(identity::sessions::routes())
+        .merge(identity::factors::routes())
+        .merge(identity::organisations::routes())
+        .merge(identity::members::routes())
+        .merge(identity::support::routes())
+        .merge(identity::keys::routes())
         .merge(answer::routes())
         .merge(webhooks::routes())
         .merge(health::routes())

@@ -57,8 +57,8 @@ async fn opened(api: &Api, caller: &Caller, bytes: &Bytes) -> Result<Vec<u8>, Po
     serde_json::to_vec(&body).map_err(broken)
 }
 
-/// What is said instead of an answer that cannot be opened. A wish is carried out by then, and nobody may be told that nothing was done.
-fn unopened(error: &PortError, is_done: bool) -> Problem {
+/// What is said instead of something that cannot be opened. A wish is carried out by then, and nobody may be told that nothing was done.
+pub fn unopened(error: &PortError, is_done: bool) -> Problem {
     match error.kind {
         _ if is_done => {
             tracing::error!(%error, "the answer to a wish cannot be opened");

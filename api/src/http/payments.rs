@@ -30,7 +30,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// Pays money in.
 #[utoipa::path(post, path = "/v1/top-ups", operation_id = "create_top_up", tag = "payments",
-    request_body = TopUpBody, security(("api_key" = [])),
+    request_body = TopUpBody, security(("api_key" = []), ("session" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses((status = 201, description = "The provider will be asked", body = TopUpRequested)))]
 async fn create_top_up(
@@ -45,7 +45,7 @@ async fn create_top_up(
 
 /// Top-ups, newest first.
 #[utoipa::path(get, path = "/v1/top-ups", operation_id = "list_top_ups", tag = "payments",
-    params(ListQuery), security(("api_key" = [])),
+    params(ListQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One page", body = Page<TopUp>)))]
 async fn list_top_ups(
     State(api): State<Api>,
@@ -60,7 +60,7 @@ async fn list_top_ups(
 
 /// One top-up.
 #[utoipa::path(get, path = "/v1/top-ups/{top_up_id}", operation_id = "get_top_up", tag = "payments",
-    params(("top_up_id" = String, Path, description = "`pay_…`"), OneQuery), security(("api_key" = [])),
+    params(("top_up_id" = String, Path, description = "`pay_…`"), OneQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "As it stands", body = TopUp)))]
 async fn get_top_up(
     State(api): State<Api>,
@@ -75,7 +75,7 @@ async fn get_top_up(
 
 /// What the customer's browser needs to confirm a top-up at the provider. Never stored.
 #[utoipa::path(get, path = "/v1/top-ups/{top_up_id}/client-secret", operation_id = "get_top_up_secret",
-    tag = "payments", security(("api_key" = [])),
+    tag = "payments", security(("api_key" = []), ("session" = [])),
     params(("top_up_id" = String, Path, description = "`pay_…`"), OneQuery),
     responses((status = 200, description = "The secret", body = ClientSecret)))]
 async fn get_top_up_secret(
@@ -94,7 +94,7 @@ async fn get_top_up_secret(
 
 /// Gives money back to the card it came from. The wallet is reduced at once; a failed refund returns it.
 #[utoipa::path(post, path = "/v1/refunds", operation_id = "create_refund", tag = "payments",
-    request_body = RefundBody, security(("api_key" = [])),
+    request_body = RefundBody, security(("api_key" = []), ("session" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses((status = 201, description = "The provider will be asked", body = RefundRequested)))]
 async fn create_refund(
@@ -110,7 +110,7 @@ async fn create_refund(
 
 /// Refunds, newest first.
 #[utoipa::path(get, path = "/v1/refunds", operation_id = "list_refunds", tag = "payments",
-    params(ListQuery), security(("api_key" = [])),
+    params(ListQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One page", body = Page<Refund>)))]
 async fn list_refunds(
     State(api): State<Api>,
@@ -126,7 +126,7 @@ async fn list_refunds(
 
 /// One refund.
 #[utoipa::path(get, path = "/v1/refunds/{refund_id}", operation_id = "get_refund", tag = "payments",
-    params(("refund_id" = String, Path, description = "`refund_…`"), OneQuery), security(("api_key" = [])),
+    params(("refund_id" = String, Path, description = "`refund_…`"), OneQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "As it stands", body = Refund)))]
 async fn get_refund(
     State(api): State<Api>,

@@ -17,7 +17,8 @@ use super::edge::conditions::Version;
 use super::edge::headers::Origins;
 use super::fleet::Enrolments;
 use super::limits::Limits;
-use crate::auth::KeyDirectory;
+use crate::auth::Directory;
+use crate::auth::password::Passwords;
 use crate::problem::Problem;
 use crate::quota::Quotas;
 
@@ -28,7 +29,9 @@ pub struct Parts {
     /// What is seen.
     pub views: Views,
     /// Who may ask.
-    pub keys: KeyDirectory,
+    pub directory: Directory,
+    /// Hashes and compares passwords.
+    pub passwords: Passwords,
     /// The payment provider, for what is never stored.
     pub payments: Arc<dyn PaymentPort>,
     /// Secrets that may sign webhooks.

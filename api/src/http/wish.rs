@@ -63,7 +63,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
 }
 
 /// The key that makes this request happen at most once.
-fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
     let Some(value) = headers.get("idempotency-key") else {
         let detail = "send a new random Idempotency-Key with every POST, and the same one on retry";
         return Err(Problem::new("idempotency_key_missing", detail));

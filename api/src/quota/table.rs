@@ -20,6 +20,8 @@ pub enum Class {
     Watched,
     /// Without a key: counted by address.
     Open,
+    /// Proves who somebody is: counted by address, each operation by itself.
+    SignIn,
     /// Of a provider, who says more at once than anybody: counted by address.
     Webhook,
     /// Reads, by key.
@@ -36,6 +38,12 @@ const SPECIAL: &[(&str, Class)] = &[
     ("get_readiness", Class::Watched),
     ("get_metrics", Class::Watched),
     ("receive_stripe_webhook", Class::Webhook),
+    ("register_user", Class::SignIn),
+    ("resend_code", Class::SignIn),
+    ("request_password_reset", Class::SignIn),
+    ("verify_email", Class::SignIn),
+    ("reset_password", Class::SignIn),
+    ("sign_in", Class::SignIn),
     ("request_allocation", Class::Deploy),
     ("release_allocation", Class::Deploy),
 ];
@@ -60,6 +68,8 @@ pub struct Rates {
     pub failures: Policy,
     /// [`Class::Open`].
     pub open: Policy,
+    /// [`Class::SignIn`].
+    pub sign_in: Policy,
     /// [`Class::Webhook`].
     pub webhook: Policy,
     /// [`Class::Read`].
@@ -77,6 +87,7 @@ impl Default for Rates {
             address: policy("address", 6_000, 60),
             failures: policy("failures", 20, 900),
             open: policy("open", 60, 60),
+            sign_in: policy("sign_in", 10, 900),
             webhook: policy("webhook", 1_000, 60),
             read: policy("read", 1_000, 60),
             change: policy("change", 300, 60),
@@ -100,6 +111,7 @@ impl Rates {
         match class {
             Class::Watched => None,
             Class::Open => Some((self.open, false)),
+            Class::SignIn => Some((self.sign_in, false)),
             Class::Webhook => Some((self.webhook, false)),
             Class::Read => Some((self.read, true)),
             Class::Change => Some((self.change, true)),
@@ -107,9 +119,9 @@ impl Rates {
         }
     }
 
-    fn all(&mut self) -> [&mut Policy; 7] {
-        let Self { address, failures, open, webhook, read, change, deploy } = self;
-        [address, failures, open, webhook, read, change, deploy]
+    fn all(&mut self) -> [&mut Policy; 8] {
+        let Self { address, failures, open, sign_in, webhook, read, change, deploy } = self;
+        [address, failures, open, sign_in, webhook, read, change, deploy]
     }
 }
 

@@ -62,7 +62,7 @@ async fn a_customer_pays_rents_and_is_charged_while_the_cluster_hangs_up(
     let stage = Stage::over(log.clone(), Limits::default()).await;
     cluster.faults.hang_up_now_and_then(9);
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     customer.top_up("20.00").await;
 
@@ -99,7 +99,7 @@ async fn a_server_that_is_killed_while_the_cluster_hangs_up_loses_and_doubles_no
     let mut house = House::build().await;
     house.variables.push(("CAIRN_LOG_URL", cluster.url()));
     house.open().await;
-    load::open_shop(&house.caller("operator").await).await;
+    load::open_shop(&house.caller("platform_operator").await).await;
     let customer = house.caller("owner").await;
     let (mut wishes, mut tally) = (vec![], Tally::default());
     for (round, enough) in ROUNDS.into_iter().enumerate() {

@@ -92,7 +92,7 @@ async fn every_wrong_member_is_pointed_at(_: PgPoolOptions, options: PgConnectOp
 async fn what_the_business_refuses_has_its_own_code(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     let rent = |sku: &str, currency: &str, key: &str| json!({ "sku_id": sku, "currency": currency, "ssh_public_key": key });
     let top_up = |amount: &str| json!({ "amount": amount, "currency": "USD" });
@@ -150,7 +150,7 @@ async fn what_the_database_cannot_hold_never_reaches_it(
 ) {
     let stage = Stage::set(options).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     let invited = operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
     let cordon = format!("/v1/nodes/{}/cordon", invited.text("/node_id"));
     let long = "x".repeat(60_000);
@@ -173,7 +173,7 @@ async fn a_name_that_is_no_text_names_nothing_on_any_route(
     options: PgConnectOptions,
 ) {
     let stage = Stage::set(options).await;
-    let roles = [Role::Owner, Role::Operator];
+    let roles = [Role::Owner, Role::PlatformOperator];
     let (owner, operator) = (stage.caller(roles[0]).await, stage.caller(roles[1]).await);
     let named: Vec<_> = operations().into_iter().filter(|o| o.path.contains('{')).collect();
     assert!(named.len() > 8);
@@ -201,7 +201,7 @@ async fn a_sku_that_cannot_be_is_unknown_and_leaves_no_trace(
 ) {
     let stage = Stage::set(options).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     let rent = |sku: &str| json!({ "sku_id": sku, "currency": "USD", "ssh_public_key": SSH_KEY });
     let (long, price) = ("x".repeat(50_000), json!({ "amount": "1", "currency": "USD" }));

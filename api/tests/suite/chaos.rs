@@ -77,7 +77,7 @@ impl Storm {
     async fn gather(seed: u64) -> Self {
         let mut house = House::build().await;
         house.open().await;
-        load::open_shop(&house.caller("operator").await).await;
+        load::open_shop(&house.caller("platform_operator").await).await;
         let customer = house.caller("owner").await;
         let (wishes, tally, bit) = (vec![], Tally::default(), BTreeMap::new());
         Self { house, customer, whim: Whim(seed), wishes, tally, bit, round: 0 }

@@ -156,7 +156,7 @@ async fn a_rotated_key_ends_after_its_overlap(_: PgPoolOptions, options: PgConne
 #[sqlx::test(migrations = "../migrations")]
 async fn exit_codes_tell_what_happened(_: PgPoolOptions, options: PgConnectOptions) {
     let shell = Shell::new(&options);
-    let made = shell.json("keys create --role operator --name ops").await;
+    let made = shell.json("keys create --role platform_operator --name ops").await;
     let key_id = made["key_id"].as_str().unwrap();
     shell.json(&format!("keys revoke {key_id} --reason lost")).await;
     let none = "00000000000000000000000000";
@@ -293,7 +293,7 @@ async fn what_happened_is_not_taken_back_unless_told_to(
     options: PgConnectOptions,
 ) {
     let shell = Shell::new(&options);
-    shell.json("keys create --role operator --name ops").await;
+    shell.json("keys create --role platform_operator --name ops").await;
     let refused = shell.run("migrate down").await;
     assert_eq!(refused.code(), 3, "{}", refused.talk());
     assert!(refused.talk().contains("--destroy"), "{}", refused.talk());

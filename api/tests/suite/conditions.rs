@@ -43,7 +43,7 @@ async fn who_has_the_answer_is_told_so_until_it_changes(
 ) {
     let stage = Stage::set(options).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     let defined = define(&operator).await;
     let path = "/v1/skus/small";
     assert_eq!((defined.header("etag"), defined.header("location")), ("\"1\"", path));
@@ -81,7 +81,8 @@ async fn an_answer_that_other_streams_add_to_is_never_taken_for_the_same(
     options: PgConnectOptions,
 ) {
     let stage = Stage::set(options).await;
-    let (operator, owner) = (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+    let (operator, owner) =
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     owner.top_up("20.00").await;
     let wish = json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": SSH_KEY });
@@ -109,7 +110,7 @@ async fn an_answer_that_other_streams_add_to_is_never_taken_for_the_same(
 #[sqlx::test(migrations = "../migrations")]
 async fn what_cannot_be_taken_back_is_not_done_unseen(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let operator = stage.caller(Role::Operator).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
     assert_eq!(define(&operator).await.status, 201);
     let invited = operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
     let node = format!("/v1/nodes/{}", invited.text("/node_id"));
@@ -145,7 +146,7 @@ async fn what_cannot_be_taken_back_is_not_done_unseen(_: PgPoolOptions, options:
 #[sqlx::test(migrations = "../migrations")]
 async fn of_all_who_saw_one_price_one_replaces_it(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let operator = stage.caller(Role::Operator).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
     assert_eq!(define(&operator).await.status, 201);
     let path = "/v1/skus/small/prices";
     for seen in 1..=5 {
@@ -164,7 +165,7 @@ async fn of_all_who_saw_one_price_one_replaces_it(_: PgPoolOptions, options: PgC
 #[sqlx::test(migrations = "../migrations")]
 async fn a_condition_is_part_of_the_wish(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let operator = stage.caller(Role::Operator).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
     assert_eq!(define(&operator).await.status, 201);
     let ask = async |key: &str, tag: &str| {
         let request = operator.request(Method::POST, "/v1/skus/small/prices");

@@ -33,7 +33,7 @@ async fn a_token_that_is_not_good_leaves_nothing_behind(
     options: PgConnectOptions,
 ) {
     let stage = Stage::set(options).await;
-    let (operator, nobody) = (stage.caller(Role::Operator).await, stage.nobody());
+    let (operator, nobody) = (stage.caller(Role::PlatformOperator).await, stage.nobody());
     let invited = invite(&operator, "n1").await;
     let node = format!("/v1/nodes/{}", invited.text("/node_id"));
     operator.until(&node, |node| node["lifecycle"] == "invited").await;
@@ -60,7 +60,7 @@ async fn a_repeat_is_signed_only_for_a_node_that_is_trusted(
     options: PgConnectOptions,
 ) {
     let stage = Stage::set(options).await;
-    let (operator, nobody) = (stage.caller(Role::Operator).await, stage.nobody());
+    let (operator, nobody) = (stage.caller(Role::PlatformOperator).await, stage.nobody());
     let invited = invite(&operator, "n1").await;
     let enrolment = stage.enrolment(&invited.body);
     assert_eq!(nobody.post(ROUTE, &enrolment).await.status, 200);
@@ -86,7 +86,7 @@ async fn a_repeat_is_signed_only_for_a_node_that_is_trusted(
 #[sqlx::test(migrations = "../migrations")]
 async fn two_nodes_never_share_an_address(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let (operator, nobody) = (stage.caller(Role::Operator).await, stage.nobody());
+    let (operator, nobody) = (stage.caller(Role::PlatformOperator).await, stage.nobody());
     let first = invite(&operator, "n1").await;
     assert_eq!(nobody.post(ROUTE, &stage.enrolment(&first.body)).await.status, 200);
     let path = format!("/v1/nodes/{}", first.text("/node_id"));

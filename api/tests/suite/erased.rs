@@ -50,7 +50,7 @@ async fn what_waits_for_a_node_or_the_provider_fails_and_gives_back_what_it_held
     options: PgConnectOptions,
 ) {
     let stage = Stage::set(options.clone()).await;
-    let operator = stage.caller(Role::Operator).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
     stage.open_shop(&operator).await;
     let owner = stage.caller(Role::Owner).await;
     owner.top_up("20.00").await;
@@ -96,7 +96,7 @@ async fn what_runs_is_not_taken_for_drift_and_can_be_released(
     options: PgConnectOptions,
 ) {
     let stage = Stage::set(options.clone()).await;
-    let operator = stage.caller(Role::Operator).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
     stage.open_shop(&operator).await;
     let owner = stage.caller(Role::Owner).await;
     owner.top_up("20.00").await;

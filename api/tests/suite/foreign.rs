@@ -34,7 +34,7 @@ async fn a_foreign_id_answers_byte_for_byte_as_a_missing_one(
 ) {
     let stage = Stage::set(options).await;
     let (operator, owner, stranger) = (
-        stage.caller(Role::Operator).await,
+        stage.caller(Role::PlatformOperator).await,
         stage.caller(Role::Owner).await,
         stage.caller(Role::Owner).await,
     );
@@ -82,7 +82,8 @@ async fn a_foreign_id_answers_byte_for_byte_as_a_missing_one(
 #[sqlx::test(migrations = "../migrations")]
 async fn finance_reads_every_book_and_writes_none(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let (finance, owner) = (stage.caller(Role::Finance).await, stage.caller(Role::Owner).await);
+    let (finance, owner) =
+        (stage.caller(Role::PlatformFinance).await, stage.caller(Role::Owner).await);
     let top_up = owner.top_up("20.00").await;
     let whose = format!("organisation_id={}", owner.organisation_id);
     for path in ["/v1/balance", "/v1/statement"] {
@@ -110,7 +111,7 @@ async fn a_view_that_is_folded_anew_is_served_and_holds_up_no_other(
 ) {
     let stage = Stage::set(options.clone()).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
     operator.until("/v1/nodes", |nodes| nodes["items"][0]["name"] == "n1").await;
     // Somebody else has begun to fold it anew, and takes a while.

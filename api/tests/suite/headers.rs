@@ -73,7 +73,7 @@ async fn only_pages_that_are_named_may_read(_: PgPoolOptions, options: PgConnect
     assert_eq!(header(&asked, "access-control-allow-origin"), CONSOLE);
     let allowed = header(&asked, "access-control-allow-headers");
     assert!(allowed.contains("idempotency-key") && allowed.contains("if-match"), "{allowed}");
-    assert_eq!(header(&asked, "access-control-allow-credentials"), "");
+    assert_eq!(header(&asked, "access-control-allow-credentials"), "true");
     for stranger in ["https://evil.example", "null", "https://console.example.org.evil.example"] {
         let asked = preflight(&owner, stranger).await;
         assert_eq!(header(&asked, "access-control-allow-origin"), "", "{stranger}");

@@ -11,7 +11,7 @@ const ROUNDS: [usize; 3] = [40, 55, 47];
 async fn a_server_that_is_killed_under_load_loses_and_doubles_nothing() {
     let mut house = House::build().await;
     house.open().await;
-    load::open_shop(&house.caller("operator").await).await;
+    load::open_shop(&house.caller("platform_operator").await).await;
     let customer = house.caller("owner").await;
     let (mut wishes, mut tally) = (vec![], Tally::default());
     for (round, enough) in ROUNDS.into_iter().enumerate() {
@@ -33,7 +33,7 @@ async fn a_server_that_is_killed_under_load_loses_and_doubles_nothing() {
 async fn a_database_that_is_killed_under_load_loses_and_doubles_nothing() {
     let mut house = House::build().await;
     house.open().await;
-    load::open_shop(&house.caller("operator").await).await;
+    load::open_shop(&house.caller("platform_operator").await).await;
     let customer = house.caller("owner").await;
     let (mut wishes, mut tally) = (vec![], Tally::default());
     for (round, enough) in ROUNDS.into_iter().enumerate() {

@@ -78,7 +78,7 @@ async fn what_is_erased_can_be_read_nowhere_and_everything_else_stands(
 ) {
     let pool = PgPool::connect_with(options.clone()).await.unwrap();
     let stage = Stage::set(options.clone()).await;
-    let operator = stage.caller(Role::Operator).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
     stage.open_shop(&operator).await;
     let ((ada, hers), (bob, his)) = (customer(&stage).await, customer(&stage).await);
     let shell =
@@ -211,6 +211,7 @@ async fn what_the_archive_says_without_a_key_is_found(_: PgPoolOptions, options:
     let organisation_id = OrganisationId::from_bits(7);
     let plain = CreateKey {
         organisation_id,
+        scopes: vec![],
         role: Role::Owner,
         name: "Ada Lovelace, Analytical Engines".to_owned(),
         secret_sha256: new_api_key().unwrap().sha256(),

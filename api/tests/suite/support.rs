@@ -126,6 +126,7 @@ impl Stage {
         let input = CreateKey {
             organisation_id,
             role,
+            scopes: vec![],
             name: "test".to_owned(),
             secret_sha256: secret.sha256(),
             expires_at: None,

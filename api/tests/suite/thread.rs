@@ -19,7 +19,7 @@ async fn a_customer_pays_rents_releases_and_gets_the_rest_back(
 ) {
     let stage = Stage::set(options).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     let nodes = operator.get("/v1/nodes").await;
     assert_eq!(nodes.text("/items/0/health"), "ok");
@@ -66,7 +66,7 @@ async fn a_failed_step_leaves_no_trace_and_costs_nothing(
 ) {
     let stage = Stage::set(options).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     customer.top_up("10.00").await;
     let error = PortError::permanent("step_failed", "by script");
@@ -90,7 +90,7 @@ async fn an_unreachable_node_fails_the_rental_and_says_why(
 ) {
     let stage = Stage::set(options).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     let broke = customer.post("/v1/allocations", &rental()).await;
     let path = broke.header("location").to_owned();
@@ -110,7 +110,7 @@ async fn an_unreachable_node_fails_the_rental_and_says_why(
 #[sqlx::test(migrations = "../migrations")]
 async fn an_invitation_lets_one_node_in_once(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let (operator, nobody) = (stage.caller(Role::Operator).await, stage.nobody());
+    let (operator, nobody) = (stage.caller(Role::PlatformOperator).await, stage.nobody());
     let invited = operator.post_as("n1", "/v1/nodes", &json!({ "name": "n1" })).await;
     let enrolment = stage.enrolment(&invited.body);
     let again = operator.post_as("n1", "/v1/nodes", &json!({ "name": "n1" })).await;
@@ -153,7 +153,7 @@ async fn a_cordoned_node_takes_nothing_new_and_a_busy_one_is_not_retired(
 ) {
     let stage = Stage::set(options).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     customer.top_up("20.00").await;
     let node = operator.get("/v1/nodes").await.text("/items/0/node_id");

@@ -43,7 +43,7 @@ async fn a_trace_goes_from_the_request_into_every_event_it_leads_to(
 ) {
     let stage = Stage::set(options).await;
     let (operator, customer) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     customer.top_up("10.00").await;
     let rental = json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": SSH_KEY });
@@ -72,7 +72,7 @@ async fn a_request_without_a_trace_begins_one_and_so_does_whoever_enrols(
     options: PgConnectOptions,
 ) {
     let stage = Stage::set(options).await;
-    let operator = stage.caller(Role::Operator).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
     let mut begun = BTreeSet::new();
     for (address, traceparent) in [("192.0.2.7", None), ("192.0.2.8", Some("00-not-a-trace-01"))] {
         let invited = post(&operator, "/v1/nodes", &json!({ "name": "n1" }), traceparent).await;

@@ -9,6 +9,7 @@ mod pay_refund;
 mod perform;
 mod probe_node;
 mod reserve_capacity;
+mod send_mail;
 mod tear_down;
 
 use std::sync::Arc;

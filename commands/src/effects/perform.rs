@@ -6,7 +6,7 @@ use crate::processes::Effect;
 
 use super::{
     Act, charge_usage, collect_payment, compare_inventory, ensure_step, hold_funds, pay_refund,
-    probe_node, reserve_capacity, tear_down,
+    probe_node, reserve_capacity, send_mail, tear_down,
 };
 
 /// Carries one effect out.
@@ -50,6 +50,7 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::CompareInventory { node_id } => {
             compare_inventory::compare_inventory(act, *node_id).await
         }
+        Effect::SendMail { letter, until } => send_mail::send_mail(act, letter, *until).await,
     }
 }
 
@@ -85,6 +86,7 @@ pub(crate) async fn assume_done(
         | Effect::RetrieveRefund { .. }
         | Effect::ProbeNode { .. }
         | Effect::WatchNode { .. }
-        | Effect::CompareInventory { .. } => Ok(()),
+        | Effect::CompareInventory { .. }
+        | Effect::SendMail { .. } => Ok(()),
     }
 }

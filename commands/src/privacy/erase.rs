@@ -80,6 +80,10 @@ pub async fn erase(
     wish: Wish,
 ) -> Result<Erased, EraseError> {
     let subject = wish.subject.clone();
+    // Nobody's data: without its key nobody would be found any more.
+    if subject == Subject::directory() {
+        return Err(EraseError::Unknown(subject));
+    }
     let log = commands.executor.log();
     let personal = commands.executor.personal();
     let port = personal.port()?;

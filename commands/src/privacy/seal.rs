@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use cairn_core::personal::ERASED;
 use cairn_core::texts::for_each;
-use cairn_core::{Decider, OrganisationId, Subject, Text, Texts};
+use cairn_core::{Decider, Subject, Text, Texts};
 use cairn_event_log::{LogError, Metadata, NewEvent};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::texts::{is_sealed, texts_of};
 use crate::ports::{FailureKind, Opened, PersonalPort, PortError};
@@ -144,16 +145,27 @@ impl Personal {
         Ok(Sealed::Events(events))
     }
 
-    /// Seals what the metadata of an event tells about who asked: their address.
+    /// What a text is found by that nobody may read: the same for the same text, and nothing to who has not the key of the directory.
+    ///
+    /// # Errors
+    /// When the keys cannot be reached.
+    pub async fn index(&self, text: &str) -> Result<String, PortError> {
+        let sealed = self.port()?.seal(&Subject::directory(), vec![text.to_owned()]).await?;
+        let sealed = sealed.and_then(|mut texts| texts.pop());
+        let lost =
+            || PortError::permanent("no_directory", "the key of the directory was destroyed");
+        Ok(hex::encode(Sha256::digest(sealed.ok_or_else(lost)?)))
+    }
+
+    /// Seals what the metadata of an event tells about who asked: their address. Whose it is comes with it.
     pub(crate) async fn seal_origin(
         &self,
-        organisation_id: Option<OrganisationId>,
+        subject: Option<Subject>,
         metadata: &mut Metadata,
     ) -> Result<(), LogError> {
         let is_address = |origin: &&mut String| origin.parse::<IpAddr>().is_ok();
-        let (Some(port), Some(organisation_id)) = (&self.0, organisation_id) else { return Ok(()) };
+        let (Some(port), Some(subject)) = (&self.0, subject) else { return Ok(()) };
         let Some(origin) = metadata.origin.as_mut().filter(is_address) else { return Ok(()) };
-        let subject = Subject::organisation(organisation_id);
         let sealed = port.seal(&subject, vec![origin.clone()]).await;
         let sealed = sealed.map_err(|error| unsealed(&error))?.and_then(|mut texts| texts.pop());
         *origin = sealed.unwrap_or_else(|| ERASED.to_owned());

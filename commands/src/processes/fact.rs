@@ -3,6 +3,7 @@ use cairn_compute::{Allocation, AllocationEvent};
 use cairn_core::{AllocationId, Decider, HoldId};
 use cairn_event_log::{LogError, Metadata, Recorded};
 use cairn_fleet::{Node, NodeEvent};
+use cairn_identity::{Organisation, OrganisationEvent, User, UserEvent};
 use cairn_ledger::{Wallet, WalletEvent};
 use cairn_operations::{Intervention, InterventionEvent};
 use cairn_payments::{Payment, PaymentEvent, Refund, RefundEvent};
@@ -29,6 +30,8 @@ pub enum Fact {
     Wallet(WalletEvent),
     Payment(PaymentEvent),
     Refund(RefundEvent),
+    User(UserEvent),
+    Organisation(OrganisationEvent),
     /// Read by the runtime itself.
     Intervention(InterventionEvent),
     /// No process manager reads it.
@@ -47,6 +50,8 @@ impl Occurrence {
             Wallet::TYPE => Fact::Wallet(recorded.decode()?),
             Payment::TYPE => Fact::Payment(recorded.decode()?),
             Refund::TYPE => Fact::Refund(recorded.decode()?),
+            User::TYPE => Fact::User(recorded.decode()?),
+            Organisation::TYPE => Fact::Organisation(recorded.decode()?),
             Intervention::TYPE => Fact::Intervention(recorded.decode()?),
             _ => Fact::Other,
         };

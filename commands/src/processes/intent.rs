@@ -2,8 +2,9 @@
 use cairn_compute::{Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, Currency, HoldId, Nanos, NodeId, OrganisationId, PaymentId, RefundId, Resources,
-    Timestamp,
+    Timestamp, UserId,
 };
+use cairn_identity::{LinkPurpose, Role};
 use serde::{Deserialize, Serialize};
 
 /// One wish of a process manager. Its id, derived from where it was born, is the idempotency key all the way down.
@@ -340,6 +341,11 @@ pub enum Effect {
     CompareInventory {
         node_id: NodeId,
     },
+    /// Hands a letter to the mail server, as long as it is worth it.
+    SendMail {
+        letter: Letter,
+        until: Timestamp,
+    },
 }
 
 names!(Effect {
@@ -358,6 +364,7 @@ names!(Effect {
     ProbeNode => "probe_node",
     WatchNode => "watch_node",
     CompareInventory => "compare_inventory",
+    SendMail => "send_mail",
 });
 
 impl Effect {
@@ -378,6 +385,7 @@ impl Effect {
             | Self::HoldFunds(_)
             | Self::EnsureStep { .. }
             | Self::CreatePayment { .. }
+            | Self::SendMail { .. }
             | Self::RequestRefund { .. }
             | Self::CreateRefund { .. }
             | Self::ProbeNode { .. } => false,
@@ -403,6 +411,30 @@ impl Effect {
             Self::ProbeNode { node_id }
             | Self::WatchNode { node_id, .. }
             | Self::CompareInventory { node_id } => node_id.to_string(),
+            Self::SendMail { letter, .. } => letter.subject(),
+        }
+    }
+}
+
+/// What somebody is written. Addresses and codes are as they are stored, sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "letter", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Letter {
+    /// A code to the address of an account.
+    Code { user_id: UserId, purpose: LinkPurpose, token: String },
+    /// Somebody registered the address again.
+    Reminder { user_id: UserId },
+    /// A code to an address that is invited.
+    Invitation { organisation_id: OrganisationId, email: String, role: Role, token: String },
+}
+
+impl Letter {
+    /// Whoever it is about.
+    fn subject(&self) -> String {
+        match self {
+            Self::Code { user_id, .. } | Self::Reminder { user_id } => user_id.to_string(),
+            Self::Invitation { organisation_id, .. } => organisation_id.to_string(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
+//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited` | the letter handed over |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
 pub mod drain_node;
 pub mod drift;
@@ -22,6 +23,7 @@ pub mod refund_payment;
 pub mod release_node;
 pub mod rent_node;
 pub mod runner;
+pub mod send_mail;
 pub mod top_up;
 pub mod verify_node;
 
@@ -34,7 +36,7 @@ mod work;
 
 pub use fact::{Fact, Occurrence};
 pub use gate::{Gate, Leased, OpenGate, Verdict};
-pub use intent::{Action, Command, Effect, Intent, Timer};
+pub use intent::{Action, Command, Effect, Intent, Letter, Timer};
 pub use manager::{Alarm, AnyManager, Awoken, Erased, ProcessManager, Settings, Status};
 pub use runner::{Runner, RunnerConfig, RunnerError};
 
@@ -51,5 +53,6 @@ pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
         Arc::new(Erased::<drain_node::DrainNode>::new()),
         Arc::new(Erased::<expire_hold::ExpireHold>::new()),
         Arc::new(Erased::<verify_node::VerifyNode>::new()),
+        Arc::new(Erased::<send_mail::SendMail>::new()),
     ]
 }

@@ -16,7 +16,7 @@ use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
-use cairn_identity::{ApiKey, Erasure};
+use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::Wallet;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
@@ -37,7 +37,13 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         Sku::TYPE => catalog::publish(recorded.decode()?),
         Node::TYPE => fleet::publish(recorded.decode()?),
         // Who may do what, who was forgotten, and what operators do about servers and processes, is nobody else's business.
-        ApiKey::TYPE | Configuration::TYPE | Erasure::TYPE | Intervention::TYPE => Ok(None),
+        ApiKey::TYPE
+        | Configuration::TYPE
+        | EmailAddress::TYPE
+        | Erasure::TYPE
+        | Intervention::TYPE
+        | Organisation::TYPE
+        | User::TYPE => Ok(None),
         other => Err(format!("'{other}' is no aggregate that this version knows")),
     };
     let corrupt = |why| LogError::Corrupt(format!("position {}: {why}", recorded.position));

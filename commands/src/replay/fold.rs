@@ -3,7 +3,7 @@ use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Text, Texts};
 use cairn_fleet::Node;
-use cairn_identity::{ApiKey, Erasure};
+use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::Wallet;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
@@ -39,16 +39,19 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 10] = [
+pub(super) static TYPES: [Type; 13] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<Configuration>(),
+    entry::<EmailAddress>(),
     entry::<Erasure>(),
     entry::<Intervention>(),
     entry::<Node>(),
+    entry::<Organisation>(),
     entry::<Payment>(),
     entry::<Refund>(),
     entry::<Sku>(),
+    entry::<User>(),
     entry::<Wallet>(),
 ];
 

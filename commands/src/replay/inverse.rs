@@ -6,7 +6,6 @@ use cairn_catalog::{Sku, SkuCommand, SkuEvent};
 use cairn_compute::{Allocation, AllocationCommand, AllocationEvent};
 use cairn_core::Decider;
 use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
-use cairn_identity::{ApiKey, ApiKeyCommand, ApiKeyEvent, Erasure, ErasureCommand, ErasureEvent};
 use cairn_operations::{
     Configuration, ConfigurationCommand, ConfigurationEvent, Intervention, InterventionCommand,
     InterventionEvent,
@@ -32,45 +31,6 @@ impl Inverse for Sku {
                 at,
             },
             SkuEvent::Retired { at, .. } => SkuCommand::Retire { at },
-        };
-        Some(command)
-    }
-}
-
-impl Inverse for ApiKey {
-    fn command_of(&self, facts: &[ApiKeyEvent]) -> Option<ApiKeyCommand> {
-        let command = match facts.first()?.clone() {
-            ApiKeyEvent::Created { key_id, organisation_id, role, name, secret_sha256, at } => {
-                let expires_at = facts.iter().find_map(|fact| match fact {
-                    ApiKeyEvent::ExpirySet { expires_at, .. } => Some(*expires_at),
-                    ApiKeyEvent::Created { .. } | ApiKeyEvent::Revoked { .. } => None,
-                });
-                ApiKeyCommand::Create {
-                    key_id,
-                    organisation_id,
-                    role,
-                    name,
-                    secret_sha256,
-                    expires_at,
-                    at,
-                }
-            }
-            ApiKeyEvent::ExpirySet { expires_at, successor, at } => {
-                ApiKeyCommand::SetExpiry { expires_at, successor, at }
-            }
-            ApiKeyEvent::Revoked { reason, at } => ApiKeyCommand::Revoke { reason, at },
-        };
-        Some(command)
-    }
-}
-
-impl Inverse for Erasure {
-    fn command_of(&self, facts: &[ErasureEvent]) -> Option<ErasureCommand> {
-        let command = match facts.first()?.clone() {
-            ErasureEvent::Begun { subject, key_id, reason, at } => {
-                ErasureCommand::Begin { subject, key_id, reason, at }
-            }
-            ErasureEvent::Erased { searched, at, .. } => ErasureCommand::Complete { searched, at },
         };
         Some(command)
     }

@@ -61,7 +61,7 @@ impl Masks {
                 blob.extend(self.hash("key", said));
                 format!("ssh-ed25519 {}", STANDARD.encode(blob))
             }
-            Text::Hash => self.hex("hash", said, 32),
+            Text::Hash | Text::Credential => self.hex("hash", said, 32),
             Text::Said | Text::Reported => format!("said {}", self.hex("said", said, 6)),
         }
     }

@@ -135,6 +135,14 @@ ids! {
     PaymentId = "pay";
     /// A refund of a payment.
     RefundId = "refund";
+    /// A person who signs in.
+    UserId = "user";
+    /// A person's session in one browser or terminal.
+    SessionId = "sess";
+    /// An invitation into an organisation.
+    InvitationId = "inv";
+    /// A customer's leave for support to look.
+    GrantId = "grant";
 }
 
 #[cfg(test)]

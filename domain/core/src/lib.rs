@@ -19,7 +19,8 @@ pub use books::{BookEntry, HoldChange, JournalTransaction, Posting};
 pub use cqrs_es::DomainEvent;
 pub use decider::{Decider, Refusal};
 pub use id::{
-    AllocationId, ApiKeyId, HoldId, IdError, NodeId, OrganisationId, PaymentId, RefundId,
+    AllocationId, ApiKeyId, GrantId, HoldId, IdError, InvitationId, NodeId, OrganisationId,
+    PaymentId, RefundId, SessionId, UserId,
 };
 pub use money::{Currency, Money, MoneyError, Nanos, Rate};
 pub use personal::Subject;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{OrganisationId, wire};
+use crate::{OrganisationId, UserId, wire};
 
 /// Stands where a text was that nobody can open any more.
 pub const ERASED: &str = "erased";
@@ -16,14 +16,18 @@ pub const ERASED: &str = "erased";
 pub const SEALED: &str = "personal:1:";
 
 const ORGANISATION: &str = "organisation/";
+const USER: &str = "user/";
+const DIRECTORY: &str = "directory/addresses";
 
-/// Whose data it is. So far an organisation: `organisation/org_…`.
+/// Whose data it is: an organisation's, `organisation/org_…`, or a person's, `user/user_…`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(String);
 
 /// The text names no subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no subject: an organisation is one, org_ and 26 characters of base 32")]
+#[error(
+    "'{0}' is no subject: an organisation is one (org_ and 26 characters of base 32) and a person (user_ and 26 characters)"
+)]
 pub struct NoSubject(String);
 
 impl Subject {
@@ -31,6 +35,18 @@ impl Subject {
     #[must_use]
     pub fn organisation(id: OrganisationId) -> Self {
         Self(format!("{ORGANISATION}{id}"))
+    }
+
+    /// A person.
+    #[must_use]
+    pub fn user(id: UserId) -> Self {
+        Self(format!("{USER}{id}"))
+    }
+
+    /// Nobody: the key that addresses are found by. The same address is sealed alike with it, so that it is found and not read.
+    #[must_use]
+    pub fn directory() -> Self {
+        Self(DIRECTORY.to_owned())
     }
 
     /// Its id, kind first.
@@ -55,10 +71,15 @@ impl fmt::Display for Subject {
 impl FromStr for Subject {
     type Err = NoSubject;
 
-    /// `organisation/org_…`, or the organisation's id alone.
+    /// `organisation/org_…`, `user/user_…`, or the id alone.
     fn from_str(text: &str) -> Result<Self, NoSubject> {
-        let id = text.strip_prefix(ORGANISATION).unwrap_or(text);
-        id.parse().map(Self::organisation).map_err(|_| NoSubject(text.to_owned()))
+        if text == DIRECTORY {
+            return Ok(Self::directory());
+        }
+        let organisation = text.strip_prefix(ORGANISATION).unwrap_or(text).parse();
+        let user = || text.strip_prefix(USER).unwrap_or(text).parse().map(Self::user);
+        let found = organisation.map(Self::organisation).or_else(|_| user());
+        found.map_err(|_| NoSubject(text.to_owned()))
     }
 }
 
@@ -83,7 +104,7 @@ pub fn sealed(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::{Subject, sealed};
-    use crate::OrganisationId;
+    use crate::{OrganisationId, UserId};
 
     #[test]
     fn a_subject_is_read_with_and_without_its_kind() {
@@ -98,6 +119,9 @@ mod tests {
         ] {
             assert!(wrong.parse::<Subject>().is_err(), "{wrong}");
         }
+        let person = Subject::user(UserId::from_bits(7));
+        assert_eq!(person.as_str().parse(), Ok(person.clone()));
+        assert_eq!(person.id().parse(), Ok(person));
     }
 
     #[test]

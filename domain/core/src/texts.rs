@@ -27,6 +27,8 @@ pub enum Text {
     ProviderId,
     /// What somebody pays with, as the provider names it.
     Instrument,
+    /// What somebody proves with who they are: the hash of a password, a secret shared with a device, a token sent by mail.
+    Credential,
     /// What a person said in their own words.
     Said,
     /// What a program reported.
@@ -43,7 +45,7 @@ impl Text {
     /// Whether it is somebody's own, and nothing can be done without it. Words can be left out.
     #[must_use]
     pub const fn identifies(self) -> bool {
-        matches!(self, Self::Name | Self::PublicKey | Self::Instrument)
+        matches!(self, Self::Name | Self::PublicKey | Self::Instrument | Self::Credential)
     }
 }
 

@@ -2,25 +2,15 @@
 //!
 //! Lifecycle: `created → revoked`; what has an expiry opens nothing from then on. An expiry only moves nearer, so a key that was
 //! replaced works on beside its successor for a while and no longer.
+use cairn_core::upcast::Upcast;
 use cairn_core::{
     ApiKeyId, Decider, OrganisationId, Refusal, Subject, Text, Texts, Timestamp, cqrs_aggregate,
     domain_event,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// What the holder of a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// A customer: everything of its own organisation.
-    Owner,
-    /// A customer: reads its own organisation.
-    Viewer,
-    /// Platform: nodes, SKUs, processes, every allocation.
-    Operator,
-    /// Platform: the books, reconciliation, exports; reads only.
-    Finance,
-}
+use crate::Role;
 
 /// What has happened to a key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +22,8 @@ pub enum ApiKeyEvent {
         key_id: ApiKeyId,
         organisation_id: OrganisationId,
         role: Role,
+        /// What of its role it may do, as `compute:read`; all of it when there is none.
+        scopes: Vec<String>,
         name: String,
         /// Lower-case hex SHA-256 of the whole key.
         secret_sha256: String,
@@ -50,16 +42,30 @@ pub enum ApiKeyEvent {
 }
 
 domain_event!(ApiKeyEvent {
-    Created => "api_key.created", 1;
+    Created => "api_key.created", 2;
     ExpirySet => "api_key.expiry_set", 1;
     Revoked => "api_key.revoked", 1;
-});
+} upcasts [Upcast { event_type: "api_key.created", from: 1, to_next: with_scopes }]);
+
+/// A key of version 1 may do all of its role, and only the platform had people for operations and finance.
+fn with_scopes(mut payload: Value) -> Value {
+    if let Value::Object(members) = &mut payload {
+        members.insert("scopes".to_owned(), Value::Array(vec![]));
+        if let Some(Value::String(role)) = members.get_mut("role")
+            && matches!(role.as_str(), "operator" | "finance")
+        {
+            role.insert_str(0, "platform_");
+        }
+    }
+    payload
+}
 
 impl Texts for ApiKeyEvent {
     const TEXTS: &'static [(&'static str, Text)] = &[
         ("key_id", Text::Kept),
         ("organisation_id", Text::Kept),
         ("role", Text::Kept),
+        ("scopes[]", Text::Kept),
         ("name", Text::Name),
         ("secret_sha256", Text::Hash),
         ("expires_at", Text::Kept),
@@ -77,6 +83,7 @@ pub enum ApiKeyCommand {
         key_id: ApiKeyId,
         organisation_id: OrganisationId,
         role: Role,
+        scopes: Vec<String>,
         name: String,
         secret_sha256: String,
         expires_at: Option<Timestamp>,
@@ -145,6 +152,7 @@ impl Decider for ApiKey {
                 key_id,
                 organisation_id,
                 role,
+                scopes,
                 name,
                 secret_sha256,
                 expires_at,
@@ -161,8 +169,15 @@ impl Decider for ApiKey {
                     Some(_) => return Err(ApiKeyError::IdReused),
                     None => {}
                 }
-                let created =
-                    ApiKeyEvent::Created { key_id, organisation_id, role, name, secret_sha256, at };
+                let created = ApiKeyEvent::Created {
+                    key_id,
+                    organisation_id,
+                    role,
+                    scopes,
+                    name,
+                    secret_sha256,
+                    at,
+                };
                 let expiry = expires_at.map(|expires_at| ApiKeyEvent::ExpirySet {
                     expires_at,
                     successor: None,

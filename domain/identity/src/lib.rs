@@ -1,7 +1,20 @@
-//! The identity context. So far: API keys, each bound to an organisation and a role, and the erasure of whoever wants to be forgotten.
+//! The identity context: people and how they sign in, organisations and who belongs to them, API keys, and the erasure of whoever wants
+//! to be forgotten.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod api_key;
+pub mod email_address;
 pub mod erasure;
+pub mod organisation;
+pub mod role;
+pub mod user;
 
-pub use api_key::{ApiKey, ApiKeyCommand, ApiKeyError, ApiKeyEvent, Role};
+pub use api_key::{ApiKey, ApiKeyCommand, ApiKeyError, ApiKeyEvent};
+pub use email_address::{EmailAddress, EmailAddressCommand, EmailAddressError, EmailAddressEvent};
 pub use erasure::{Erasure, ErasureCommand, ErasureError, ErasureEvent, Searched};
+pub use organisation::{
+    Invite, Organisation, OrganisationCommand, OrganisationError, OrganisationEvent,
+};
+pub use role::Role;
+pub use user::{
+    EndReason, Factor, LinkPurpose, Proof, SignIn, User, UserCommand, UserError, UserEvent,
+};

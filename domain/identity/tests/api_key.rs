@@ -11,6 +11,7 @@ fn create(name: &str, secret_sha256: &str) -> ApiKeyCommand {
         key_id: ApiKeyId::from_bits(1),
         organisation_id: OrganisationId::from_bits(2),
         role: Role::Owner,
+        scopes: vec![],
         name: name.to_owned(),
         secret_sha256: secret_sha256.to_owned(),
         expires_at: None,
@@ -19,13 +20,30 @@ fn create(name: &str, secret_sha256: &str) -> ApiKeyCommand {
 }
 
 fn expiring(after: i64) -> ApiKeyCommand {
-    let ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, at, .. } =
-        create("ci", "aa")
+    let ApiKeyCommand::Create {
+        key_id,
+        organisation_id,
+        role,
+        scopes,
+        name,
+        secret_sha256,
+        at,
+        ..
+    } = create("ci", "aa")
     else {
         unreachable!()
     };
     let expires_at = Some(Timestamp::from_secs(1_000 + after));
-    ApiKeyCommand::Create { key_id, organisation_id, role, name, secret_sha256, expires_at, at }
+    ApiKeyCommand::Create {
+        key_id,
+        organisation_id,
+        role,
+        scopes,
+        name,
+        secret_sha256,
+        expires_at,
+        at,
+    }
 }
 
 fn expire(after: i64) -> ApiKeyCommand {

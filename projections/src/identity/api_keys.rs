@@ -23,8 +23,12 @@ pub struct ApiKey {
     /// Where in the log it was created.
     pub position: i64,
     pub organisation_id: String,
-    /// `owner`, `viewer`, `operator` or `finance`.
+    /// `owner`, `admin`, `finance`, `developer`, `viewer`, or one of the platform's, as `platform_operator`.
     pub role: String,
+    /// What of its role it may do, as `compute:read`; all of it when there is none.
+    pub scopes: Vec<String>,
+    /// Whether its organisation is suspended.
+    pub suspended: bool,
     pub name: String,
     pub created_at: At,
     /// From when on it opens nothing.
@@ -61,12 +65,21 @@ impl Projection for ApiKeys {
 
     async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
         match event.decode()? {
-            ApiKeyEvent::Created { key_id, organisation_id, role, name, secret_sha256, at } => {
+            ApiKeyEvent::Created {
+                key_id,
+                organisation_id,
+                role,
+                scopes,
+                name,
+                secret_sha256,
+                at,
+            } => {
                 changes.insert(KeyRow {
                     key_id: key_id.to_string(),
                     position: event.position,
                     organisation_id: organisation_id.to_string(),
                     role: wire_name(&role)?,
+                    scopes,
                     name,
                     secret_sha256,
                     created_at: At(at),
@@ -101,6 +114,7 @@ row! {
         position: i64,
         organisation_id: String,
         role: String,
+        scopes: Vec<String>,
         name: String,
         secret_sha256: String,
         created_at: At,
@@ -119,12 +133,14 @@ async fn select(
 ) -> Result<Vec<ApiKey>, QueryError> {
     let rows = sqlx::query_as!(
         ApiKey,
-        r#"SELECT key_id, position, organisation_id, role, name, created_at AS "created_at: At",
+        r#"SELECT key_id, k.position, organisation_id, role, scopes, suspended_at IS NOT NULL AS "suspended!",
+             k.name, created_at AS "created_at: At",
              expires_at AS "expires_at: At", successor, used_at AS "last_used_at?: At", revoked_at AS "revoked_at: At", revoked_reason
-           FROM identity_api_keys LEFT JOIN identity_key_uses USING (key_id)
+           FROM identity_api_keys k LEFT JOIN identity_key_uses USING (key_id)
+             LEFT JOIN identity_organisations USING (organisation_id)
            WHERE ($1::text IS NULL OR key_id = $1) AND ($2::text IS NULL OR secret_sha256 = $2)
-             AND ($3::text IS NULL OR organisation_id = $3) AND position < $4
-           ORDER BY position DESC LIMIT $5"#,
+             AND ($3::text IS NULL OR organisation_id = $3) AND k.position < $4
+           ORDER BY k.position DESC LIMIT $5"#,
         key_id,
         secret_sha256,
         organisation.map(|id| id.to_string()),

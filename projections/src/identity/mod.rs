@@ -1,3 +1,7 @@
-//! Views of who may ask.
+//! Views of the identity context.
 pub mod api_keys;
+pub mod organisations;
+pub mod organisations_query;
+pub mod people;
+pub mod people_query;
 pub mod uses;

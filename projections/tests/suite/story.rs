@@ -285,6 +285,7 @@ impl World {
             key_id,
             organisation_id: owner,
             role: Role::Owner,
+            scopes: vec![],
             name: "ci".to_owned(),
             secret_sha256: secret.to_owned(),
             expires_at: None,

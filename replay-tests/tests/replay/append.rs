@@ -4,7 +4,7 @@ use cairn_compute::Allocation;
 use cairn_core::{Decider, StoredEvent};
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
 use cairn_fleet::Node;
-use cairn_identity::{ApiKey, Erasure};
+use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::Wallet;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
@@ -59,12 +59,15 @@ macro_rules! for_aggregate {
             Allocation::TYPE => $run::<Allocation>($($argument),*),
             ApiKey::TYPE => $run::<ApiKey>($($argument),*),
             Configuration::TYPE => $run::<Configuration>($($argument),*),
+            EmailAddress::TYPE => $run::<EmailAddress>($($argument),*),
             Erasure::TYPE => $run::<Erasure>($($argument),*),
             Intervention::TYPE => $run::<Intervention>($($argument),*),
             Node::TYPE => $run::<Node>($($argument),*),
+            Organisation::TYPE => $run::<Organisation>($($argument),*),
             Payment::TYPE => $run::<Payment>($($argument),*),
             Refund::TYPE => $run::<Refund>($($argument),*),
             Sku::TYPE => $run::<Sku>($($argument),*),
+            User::TYPE => $run::<User>($($argument),*),
             Wallet::TYPE => $run::<Wallet>($($argument),*),
             other => panic!("no aggregate is a '{other}'"),
         }

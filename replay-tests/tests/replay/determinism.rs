@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::log::replayed;
+use super::log::{replayed, retold};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const INTERRUPTIONS: usize = 50;
@@ -51,7 +51,7 @@ pub async fn forget(pool: &PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn neither_batches_nor_workers_show_in_a_view(pool: PgPool) {
-    let report = replayed(&pool).await;
+    let report = retold(&pool).await;
     let views = || Projector::new(EventLog::over(pool.clone()), cairn_projections::all());
     folded(&views(), report.events).await;
     let expected = digests(&views()).await;

@@ -6,7 +6,7 @@ use cairn_catalog::SkuEvent;
 use cairn_compute::AllocationEvent;
 use cairn_core::StoredEvent;
 use cairn_fleet::NodeEvent;
-use cairn_identity::{ApiKeyEvent, ErasureEvent};
+use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::WalletEvent;
 use cairn_operations::{ConfigurationEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
@@ -31,17 +31,20 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 10] {
+fn kinds() -> [Kind; 13] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
         (ConfigurationEvent::TYPES, again::<ConfigurationEvent>),
+        (EmailAddressEvent::TYPES, again::<EmailAddressEvent>),
         (ErasureEvent::TYPES, again::<ErasureEvent>),
         (InterventionEvent::TYPES, again::<InterventionEvent>),
         (NodeEvent::TYPES, again::<NodeEvent>),
+        (OrganisationEvent::TYPES, again::<OrganisationEvent>),
         (PaymentEvent::TYPES, again::<PaymentEvent>),
         (RefundEvent::TYPES, again::<RefundEvent>),
         (SkuEvent::TYPES, again::<SkuEvent>),
+        (UserEvent::TYPES, again::<UserEvent>),
         (WalletEvent::TYPES, again::<WalletEvent>),
     ]
 }

@@ -7,7 +7,7 @@ use cairn_compute::AllocationEvent;
 use cairn_core::{StoredEvent, Text, Texts};
 use cairn_event_log::EventLog;
 use cairn_fleet::NodeEvent;
-use cairn_identity::{ApiKeyEvent, ErasureEvent};
+use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::WalletEvent;
 use cairn_operations::{ConfigurationEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
@@ -29,16 +29,19 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 10] = [
+const DECLARED: [Declared; 13] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<ConfigurationEvent>(),
+    declared::<EmailAddressEvent>(),
     declared::<ErasureEvent>(),
     declared::<InterventionEvent>(),
     declared::<NodeEvent>(),
+    declared::<OrganisationEvent>(),
     declared::<PaymentEvent>(),
     declared::<RefundEvent>(),
     declared::<SkuEvent>(),
+    declared::<UserEvent>(),
     declared::<WalletEvent>(),
 ];
 

@@ -24,8 +24,17 @@ fn recorded() -> (u32, String) {
 }
 
 pub async fn replayed(pool: &PgPool) -> VerifyReport {
+    verified(pool, &golden_log()).await
+}
+
+/// Today's story, which has every event that there is.
+pub async fn retold(pool: &PgPool) -> VerifyReport {
+    verified(pool, &story()).await
+}
+
+async fn verified(pool: &PgPool, told: &[Told]) -> VerifyReport {
     let log = EventLog::over(pool.clone());
-    append(&log, &golden_log(), 1_000).await;
+    append(&log, told, 1_000).await;
     let report = verify(pool).await.unwrap();
     assert!(report.identical, "{:?}", report.differences);
     report
@@ -53,7 +62,11 @@ fn snapshots_are_made_anew_when_a_state_changes() {
 fn the_story_is_still_told_as_it_was() {
     // From its eighth event on the wallet is older than the decision that extends a hold by what there is. Facts stay as they were
     // told; what they fold to is still held against the digest.
-    let as_decided = |told: &Told| told.aggregate_type != "wallet" || told.sequence < 8;
+    // The first key was told in version 1 of its event; what it reads as is held against its golden file.
+    let as_decided = |told: &Told| {
+        (told.aggregate_type != "wallet" || told.sequence < 8)
+            && told.event_type != "api_key.created"
+    };
     let mut kept = golden_log();
     kept.retain(as_decided);
     let mut told = story();

@@ -9,6 +9,7 @@ mod log;
 mod past;
 mod state;
 mod story;
+mod story_identity;
 mod story_people;
 mod tampering;
 mod what_if;

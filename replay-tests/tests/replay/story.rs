@@ -6,13 +6,13 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, Decider, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
-    Resources, Subject, Timestamp,
+    Resources, Subject, Timestamp, UserId,
 };
 use cairn_event_log::NewEvent;
 use cairn_fleet::{
     Comparison, Finding, FindingKind, Link, LogSays, Node, NodeCommand, NodeFacts, Policy, Usage,
 };
-use cairn_identity::{ApiKey, ApiKeyCommand, Erasure, Role};
+use cairn_identity::{ApiKey, ApiKeyCommand, EmailAddress, Erasure, Organisation, Role, User};
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
@@ -20,6 +20,7 @@ use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
+use super::story_identity::{address, organisation, person};
 use super::story_people::{configuration, erasure, intervention};
 
 const UNIT: i64 = 1_000_000_000;
@@ -127,6 +128,9 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<Erasure>(forgotten.as_str(), erasure(&forgotten));
     teller.tell::<ApiKey>(&ApiKeyId::from_bits(2).to_string(), replaced_api_key());
     teller.tell::<Configuration>("cairn-1", configuration());
+    teller.tell::<User>(&UserId::from_bits(1).to_string(), person());
+    teller.tell::<EmailAddress>(&"e1".repeat(32), address());
+    teller.tell::<Organisation>(&OrganisationId::from_bits(5).to_string(), organisation());
     (teller.told, teller.decisions)
 }
 
@@ -146,6 +150,7 @@ fn api_key() -> [ApiKeyCommand; 2] {
         key_id: ApiKeyId::from_bits(1),
         organisation_id: ORGANISATION,
         role: Role::Owner,
+        scopes: vec![],
         name: text("ci"),
         secret_sha256: "ab".repeat(32),
         expires_at: None,
@@ -159,6 +164,7 @@ fn replaced_api_key() -> [ApiKeyCommand; 2] {
         key_id: ApiKeyId::from_bits(2),
         organisation_id: ORGANISATION,
         role: Role::Viewer,
+        scopes: vec![text("compute:read")],
         name: text("dashboard"),
         secret_sha256: "ac".repeat(32),
         expires_at: Some(at(90_000)),

@@ -133,9 +133,11 @@ fn brisk(runner: RunnerConfig) -> RunnerConfig {
 
 async fn make_keys(parts: &SessionParts) -> Result<Vec<(&'static str, String)>, CliError> {
     let mut made = vec![];
-    for (name, role) in
-        [("operator", Role::Operator), ("customer", Role::Owner), ("finance", Role::Finance)]
-    {
+    for (name, role) in [
+        ("operator", Role::PlatformOperator),
+        ("customer", Role::Owner),
+        ("finance", Role::PlatformFinance),
+    ] {
         let key = keys::create(parts, role, format!("demo {name}"), (None, None)).await?;
         made.push((name, key.secret.expose().to_owned()));
     }

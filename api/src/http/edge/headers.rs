@@ -38,13 +38,16 @@ const ALWAYS: &[(&str, &str)] = &[
 /// What a page of another origin may send.
 const SENT: &[&str] = &[
     "authorization",
+    "cairn-act-for",
     "cairn-min-position",
+    "cairn-organisation",
     "cairn-version",
     "content-type",
     "idempotency-key",
     "if-match",
     "if-none-match",
     "traceparent",
+    "x-csrf-token",
     "x-request-id",
 ];
 
@@ -121,6 +124,8 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
         ])
         .allow_headers(names(SENT))
         .expose_headers(names(READ))
+        // Only what is on the list is told so; cookies of other sites come with nothing, see `session`.
+        .allow_credentials(true)
         .max_age(PREFLIGHT)
 }
 

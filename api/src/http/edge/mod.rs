@@ -5,3 +5,4 @@ pub mod conditions;
 pub mod dated;
 pub mod headers;
 pub mod rate;
+pub mod session;

@@ -179,7 +179,7 @@ pub async fn run(house: &House, callers: &[usize], span: Duration) -> Result<Mea
 }
 
 async fn open(house: &House) -> Result<Vec<Caller>, Failure> {
-    let operator = house.caller("operator")?;
+    let operator = house.caller("platform_operator")?;
     let resources = json!({
         "cpu_millis": 500, "memory_bytes": 64 << 20, "disk_bytes": 64 << 20, "pids_max": 64
     });

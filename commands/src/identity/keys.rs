@@ -1,4 +1,4 @@
-//! Commands of the identity context: API keys. A key is shown once and kept as a hash.
+//! API keys. A key is shown once and kept as a hash.
 use cairn_core::{ApiKeyId, OrganisationId, Timestamp};
 use cairn_identity::{ApiKey, ApiKeyCommand, Role};
 use serde_json::json;
@@ -12,6 +12,8 @@ pub struct CreateKey {
     pub organisation_id: OrganisationId,
     /// What its holder may do.
     pub role: Role,
+    /// What of it, as `compute:read`; all of it when there is none.
+    pub scopes: Vec<String>,
     /// What it is called.
     pub name: String,
     /// Lower-case hex SHA-256 of the whole key.
@@ -29,13 +31,14 @@ pub async fn create_key(
     context: &CommandContext,
     input: CreateKey,
 ) -> Result<Executed, ExecuteError> {
-    let CreateKey { organisation_id, role, name, secret_sha256, expires_at } = input;
+    let CreateKey { organisation_id, role, scopes, name, secret_sha256, expires_at } = input;
     let key_id = ApiKeyId::from_bits(commands.ids.next());
     let at = commands.clock.now();
     let create = ApiKeyCommand::Create {
         key_id,
         organisation_id,
         role,
+        scopes,
         name,
         secret_sha256,
         expires_at,
@@ -69,6 +72,44 @@ pub async fn expire_key(
     let expire = ApiKeyCommand::SetExpiry { expires_at, successor, at: commands.clock.now() };
     let result = json!({ "key_id": key_id });
     commands.executor.execute::<ApiKey>(&key_id.to_string(), expire, context, result).await
+}
+
+/// A key to replace by one that is like it.
+#[derive(Debug, Clone)]
+pub struct RotateKey {
+    /// Which.
+    pub key_id: ApiKeyId,
+    /// The new one.
+    pub successor: CreateKey,
+    /// From when on the old one opens nothing.
+    pub ends_at: Timestamp,
+}
+
+/// What became of a rotation.
+#[derive(Debug)]
+pub struct Rotated {
+    /// The new key.
+    pub made: Executed,
+    /// The end of the old one; it may have failed when the new key is there.
+    pub ended: Result<Executed, ExecuteError>,
+}
+
+/// Makes a key that takes the place of another, which works on until its end.
+///
+/// # Errors
+/// Those of [`create_key`].
+pub async fn rotate_key(
+    commands: &Commands,
+    context: &CommandContext,
+    input: RotateKey,
+) -> Result<Rotated, ExecuteError> {
+    let RotateKey { key_id, successor, ends_at: expires_at } = input;
+    let made = create_key(commands, context, successor).await?;
+    let successor = made.aggregate_id.parse().ok();
+    let then =
+        CommandContext { command_id: format!("{}:expire", context.command_id), ..context.clone() };
+    let ended = expire_key(commands, &then, ExpireKey { key_id, expires_at, successor }).await;
+    Ok(Rotated { made, ended })
 }
 
 /// A key to revoke.

@@ -1,0 +1,120 @@
+//! Whether whoever asks may do what they ask for, and for which organisation: the table, scopes of keys, memberships of people, grants
+//! to support, suspension.
+use axum::http::{HeaderMap, HeaderName};
+use cairn_core::OrganisationId;
+use cairn_identity::Role;
+
+use super::state::Api;
+use crate::auth::directory::{KnownKey, KnownSession, Membership};
+use crate::auth::{Caller, Scope, Who, table};
+use crate::problem::Problem;
+
+/// Names the organisation that a person acts for.
+pub const ORGANISATION: HeaderName = HeaderName::from_static("cairn-organisation");
+/// Names the organisation that support looks into.
+pub const ACT_FOR: HeaderName = HeaderName::from_static("cairn-act-for");
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// `operationId`.
+    pub operation: &'a str,
+    /// Its tag.
+    pub context: &'a str,
+    /// Whether it changes nothing.
+    pub is_read: bool,
+}
+
+/// The caller that a key makes.
+///
+/// # Errors
+/// `forbidden`, `scope_missing`, `grant_missing`, `organisation_suspended`, `organisation_header_invalid`.
+pub async fn key(
+    api: &Api,
+    key: &KnownKey,
+    wanted: &Wanted<'_>,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
+    if table::is_personal(wanted.operation) {
+        let detail = "this is a person's own: sign in instead of sending a key";
+        return Err(Problem::new("forbidden", detail));
+    }
+    if !table::scopes_allow(&key.scopes, (wanted.context, wanted.is_read)) {
+        let detail = format!("the key has only the scopes {}", key.scopes.join(", "));
+        return Err(Problem::new("scope_missing", detail));
+    }
+    let Some(organisation_id) = named(headers, &ACT_FOR)? else {
+        let own = (key.organisation_id, key.role);
+        return admit(Who::Key(key.key_id), own, key.suspended, wanted);
+    };
+    let refused =
+        || Problem::new("grant_missing", "no customer of that name lets support look now");
+    if key.role != Role::PlatformSupport {
+        return Err(refused());
+    }
+    let grant = api.directory.grant(organisation_id, api.commands.clock.now()).await?;
+    let who = Who::Support(key.key_id, grant.ok_or_else(refused)?);
+    admit(who, (organisation_id, Role::Viewer), false, wanted)
+}
+
+/// The caller that a session makes, for the organisation that the request names, or the only one there is.
+///
+/// # Errors
+/// `forbidden`, `organisation_needed`, `organisation_suspended`, `organisation_header_invalid`.
+pub fn person(
+    session: &KnownSession,
+    wanted: &Wanted<'_>,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
+    let who = Who::Person(session.person);
+    let Membership { organisation_id, role, suspended } = match named(headers, &ORGANISATION)? {
+        Some(wanted) => {
+            let own = session.memberships.iter().find(|m| m.organisation_id == wanted);
+            let refused = || Problem::new("forbidden", "you do not belong to that organisation");
+            *own.ok_or_else(refused)?
+        }
+        None => match &*session.memberships {
+            [only] => *only,
+            [] => {
+                let detail =
+                    "you belong to no organisation yet: found one, or accept an invitation";
+                return Err(Problem::new("organisation_needed", detail));
+            }
+            _ => {
+                let detail = "you belong to several: name one in the header Cairn-Organisation";
+                return Err(Problem::new("organisation_needed", detail));
+            }
+        },
+    };
+    admit(who, (organisation_id, role), suspended, wanted)
+}
+
+fn admit(
+    who: Who,
+    (organisation_id, role): (OrganisationId, Role),
+    suspended: bool,
+    wanted: &Wanted<'_>,
+) -> Result<Caller, Problem> {
+    let scope = table::rule(wanted.operation).map_or(Scope::None, |rule| rule.scope(role));
+    if scope == Scope::None {
+        let detail = format!("the role {} may not do this", role.name());
+        return Err(Problem::new("forbidden", detail));
+    }
+    let goes_on = wanted.is_read || table::WHILE_SUSPENDED.contains(&wanted.operation);
+    if suspended && !goes_on {
+        let detail =
+            "it reads, pays in and releases what it has, and nothing else until it is resumed";
+        return Err(Problem::new("organisation_suspended", detail));
+    }
+    Ok(Caller { who, organisation_id, role, scope })
+}
+
+fn named(headers: &HeaderMap, name: &HeaderName) -> Result<Option<OrganisationId>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let found = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let wrong = || {
+        let detail = format!("{name} is an organisation's id: org_ and 26 characters");
+        Problem::new("organisation_header_invalid", detail)
+    };
+    found.map(Some).ok_or_else(wrong)
+}

@@ -1,0 +1,284 @@
+//! API keys of the organisation that is acted for: each is shown once.
+use axum::extract::{Path, State};
+use cairn_commands::identity::{self, CreateKey, RevokeKey, RotateKey, keys::Rotated};
+use cairn_core::{ApiKeyId, Timestamp};
+use cairn_identity::Role;
+use cairn_projections::identity::api_keys;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::super::answer::Done;
+use super::super::page::Page;
+use super::super::reader::{ListQuery, OneQuery, Reader, Seen};
+use super::super::state::Api;
+use super::super::wish::Wish;
+use super::{open, role, seen};
+use crate::auth::secret::ApiKey as ApiKeyPurpose;
+use crate::auth::{Caller, Secret, table};
+use crate::problem::{FieldError, Missing, Problem};
+
+/// How long an old key works on beside its successor when nothing is said: a day.
+const OVERLAP_SECS: i64 = 24 * 3_600;
+
+/// Routes of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list_keys, create_key))
+        .routes(routes!(get_key))
+        .routes(routes!(rotate_key))
+        .routes(routes!(revoke_key))
+}
+
+/// A key to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyBody {
+    /// How people tell it apart: 1 to 100 characters.
+    #[schema(example = "ci")]
+    name: String,
+    /// What its holder may do; not more than one's own role.
+    #[schema(example = "developer")]
+    role: String,
+    /// What of it, as `compute:read` or `payments:write`; all of it when absent.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// For how many seconds it works; until it is revoked when absent.
+    expires_in_seconds: Option<u32>,
+}
+
+/// How a key is replaced.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateBody {
+    /// For how many seconds the old key works on; a day when absent.
+    overlap_seconds: Option<u32>,
+    /// For how many seconds the new key works; until it is revoked when absent.
+    expires_in_seconds: Option<u32>,
+}
+
+/// Why a key is revoked.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeBody {
+    /// For the audit trail.
+    #[schema(example = "leaked")]
+    reason: String,
+}
+
+/// A key that was made.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyMade {
+    /// `key_…`
+    key_id: String,
+    /// The key itself. Shown only now: absent when the same wish is repeated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// When the key that it replaces ends, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_expires_at: Option<String>,
+}
+
+/// Which key it was.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyDone {
+    /// `key_…`
+    key_id: String,
+}
+
+/// A key, without what it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Key {
+    /// `key_…`
+    key_id: String,
+    /// How people tell it apart.
+    name: String,
+    /// What its holder may do.
+    role: String,
+    /// What of it; all of it when there is none.
+    scopes: Vec<String>,
+    /// RFC 3339.
+    created_at: String,
+    /// RFC 3339, to the minute; absent when it was never used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<String>,
+    /// RFC 3339; absent when it works until it is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    /// The key that takes its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    successor: Option<String>,
+    /// RFC 3339; absent while it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<String>,
+}
+
+impl From<api_keys::ApiKey> for Key {
+    fn from(row: api_keys::ApiKey) -> Self {
+        let text = |at: Option<cairn_projections::At>| at.map(|at| Timestamp::from(at).to_string());
+        Self {
+            key_id: row.key_id,
+            name: row.name,
+            role: row.role,
+            scopes: row.scopes,
+            created_at: Timestamp::from(row.created_at).to_string(),
+            last_used_at: text(row.last_used_at),
+            expires_at: text(row.expires_at),
+            successor: row.successor,
+            revoked_at: text(row.revoked_at),
+        }
+    }
+}
+
+/// The organisation's keys.
+#[utoipa::path(get, path = "/v1/keys", operation_id = "list_keys", tag = "identity",
+    params(ListQuery), security(("api_key" = []), ("session" = [])),
+    responses((status = 200, description = "One page, newest first", body = Page<Key>)))]
+async fn list_keys(
+    State(api): State<Api>,
+    reader: Reader<ListQuery>,
+) -> Result<Seen<Page<Key>>, Problem> {
+    let page = reader.query.page()?;
+    let at = reader.reach(&api, api_keys::NAME).await?;
+    let own = Some(reader.caller.organisation_id);
+    let rows = api_keys::list(api.pool(), own, page.after, page.limit).await?;
+    Ok(at.saw(Page::of(rows, Key::from)))
+}
+
+/// One key.
+#[utoipa::path(get, path = "/v1/keys/{key_id}", operation_id = "get_key", tag = "identity",
+    params(("key_id" = String, Path, description = "`key_…`"), OneQuery),
+    security(("api_key" = []), ("session" = [])),
+    responses((status = 200, description = "As it stands", body = Key)))]
+async fn get_key(
+    State(api): State<Api>,
+    reader: Reader<OneQuery>,
+    Path(id): Path<String>,
+) -> Result<Seen<Key>, Problem> {
+    let at = reader.reach(&api, api_keys::NAME).await?;
+    let row = own_key(&api, &reader.caller, &id).await?;
+    at.saw_one::<cairn_identity::ApiKey, _>(&api, (&id, row.into())).await
+}
+
+async fn own_key(api: &Api, caller: &Caller, id: &str) -> Result<api_keys::ApiKey, Problem> {
+    let row = api_keys::get(api.pool(), Some(caller.organisation_id), id).await?;
+    row.ok_or_else(|| Problem::missing(Missing::Key))
+}
+
+/// Makes a key.
+#[utoipa::path(post, path = "/v1/keys", operation_id = "create_key", tag = "identity",
+    request_body = KeyBody, security(("api_key" = []), ("session" = [])),
+    params(("Idempotency-Key" = String, Header, description = "Once per wish")),
+    responses((status = 201, description = "Made; the key is shown only now", body = KeyMade)))]
+async fn create_key(State(api): State<Api>, wish: Wish<KeyBody>) -> Result<Done<KeyMade>, Problem> {
+    let KeyBody { name, role: wanted, scopes, expires_in_seconds } = wish.body;
+    let wanted = given(&wish.caller, role(&wanted)?)?;
+    if let Some(at) = scopes.iter().position(|scope| !table::is_scope(scope)) {
+        let known = table::CONTEXTS.join(", ");
+        let detail = format!("a scope is one of {known}, then :read or :write");
+        let pointer = format!("/scopes/{at}");
+        return Err(Problem::invalid(vec![FieldError::new(&pointer, "body_invalid", detail)]));
+    }
+    let secret = super::new_secret::<ApiKeyPurpose>()?;
+    let input = CreateKey {
+        organisation_id: wish.caller.organisation_id,
+        role: wanted,
+        scopes,
+        name,
+        secret_sha256: secret.sha256(),
+        expires_at: expires_in_seconds.map(|span| after(&api, i64::from(span))),
+    };
+    let done = identity::create_key(&api.commands, &wish.context, input).await?;
+    seen(&api, api_keys::NAME, done.position).await;
+    let (key_id, key) = (done.aggregate_id.clone(), shown(&secret, done.replayed));
+    let location = format!("/v1/keys/{key_id}");
+    Ok(Done::created(&done, location, KeyMade { key_id, key, old_expires_at: None }))
+}
+
+/// A key is made once, and shown once.
+fn shown(secret: &Secret<ApiKeyPurpose>, replayed: bool) -> Option<String> {
+    (!replayed).then(|| secret.expose().to_owned())
+}
+
+fn after(api: &Api, seconds: i64) -> Timestamp {
+    api.commands.clock.now().plus_secs(seconds)
+}
+
+/// A role that the caller may give to a key.
+fn given(caller: &Caller, wanted: Role) -> Result<Role, Problem> {
+    if caller.role.may_give(wanted) {
+        return Ok(wanted);
+    }
+    let detail = format!("the role {} gives no key the role {}", caller.role.name(), wanted.name());
+    Err(Problem::new("role_too_high", detail))
+}
+
+/// Makes a key like another, which works on for a while.
+#[utoipa::path(post, path = "/v1/keys/{key_id}/rotate", operation_id = "rotate_key", tag = "identity",
+    request_body = RotateBody, security(("api_key" = []), ("session" = [])),
+    params(
+        ("key_id" = String, Path, description = "`key_…`"),
+        ("Idempotency-Key" = String, Header, description = "Once per wish"),
+    ),
+    responses((status = 201, description = "Made; the key is shown only now", body = KeyMade)))]
+async fn rotate_key(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    wish: Wish<RotateBody>,
+) -> Result<Done<KeyMade>, Problem> {
+    let old = own_key(&api, &wish.caller, &id).await?;
+    if old.revoked_at.is_some() {
+        return Err(Problem::new("api_key_revoked", "it was revoked: make a new key"));
+    }
+    let known = Role::named(&old.role).ok_or_else(|| Problem::internal("a key has no role"))?;
+    let secret = super::new_secret::<ApiKeyPurpose>()?;
+    let erased = || Problem::new("subject_erased", "whose it was is erased");
+    let successor = CreateKey {
+        organisation_id: wish.caller.organisation_id,
+        role: given(&wish.caller, known)?,
+        scopes: old.scopes,
+        name: open(&api, &old.name).await?.ok_or_else(erased)?,
+        secret_sha256: secret.sha256(),
+        expires_at: wish.body.expires_in_seconds.map(|span| after(&api, i64::from(span))),
+    };
+    let over = after(&api, wish.body.overlap_seconds.map_or(OVERLAP_SECS, i64::from));
+    let ends_at = old.expires_at.map_or(over, |known| Timestamp::from(known).min(over));
+    let key_id = parse(&id)?;
+    let input = RotateKey { key_id, successor, ends_at };
+    let Rotated { made, ended } = identity::rotate_key(&api.commands, &wish.context, input).await?;
+    let ended = ended?;
+    seen(&api, api_keys::NAME, ended.position.max(made.position)).await;
+    api.directory.forget_key(key_id);
+    let (key_id, key) = (made.aggregate_id.clone(), shown(&secret, made.replayed));
+    let old_expires_at = (!made.replayed).then(|| ends_at.to_string());
+    let location = format!("/v1/keys/{key_id}");
+    Ok(Done::created(&made, location, KeyMade { key_id, key, old_expires_at }))
+}
+
+/// Revokes a key, for ever.
+#[utoipa::path(post, path = "/v1/keys/{key_id}/revoke", operation_id = "revoke_key", tag = "identity",
+    request_body = RevokeBody, security(("api_key" = []), ("session" = [])),
+    params(
+        ("key_id" = String, Path, description = "`key_…`"),
+        ("Idempotency-Key" = String, Header, description = "Once per wish"),
+    ),
+    responses((status = 200, description = "It opens nothing", body = KeyDone)))]
+async fn revoke_key(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    wish: Wish<RevokeBody>,
+) -> Result<Done<KeyDone>, Problem> {
+    own_key(&api, &wish.caller, &id).await?;
+    let key_id = parse(&id)?;
+    let input = RevokeKey { key_id, reason: wish.body.reason };
+    let done = identity::revoke_key(&api.commands, &wish.context, input).await?;
+    seen(&api, api_keys::NAME, done.position).await;
+    api.directory.forget_key(key_id);
+    Ok(Done::ok(&done, KeyDone { key_id: id }))
+}
+
+/// What is no id names nothing.
+fn parse(id: &str) -> Result<ApiKeyId, Problem> {
+    id.parse().map_err(|_| Problem::missing(Missing::Key))
+}

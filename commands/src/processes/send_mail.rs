@@ -1,0 +1,84 @@
+//! Mail to people: codes that prove an address, invitations, and a word when somebody registers an address again.
+//!
+//! | event | intent | compensation |
+//! |---|---|---|
+//! | `user.link_requested` | `send_mail`, until the code is over | none: a code that does not arrive is asked for again |
+//! | `user.reminded` | `send_mail` | none |
+//! | `organisation.member_invited` | `send_mail`, until the invitation is over | none: the next invitation ends it |
+use cairn_core::Timestamp;
+use cairn_identity::{OrganisationEvent, UserEvent};
+use serde::{Deserialize, Serialize};
+
+use super::fact::{Fact, Occurrence};
+use super::intent::{Effect, Intent, Letter};
+use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
+
+/// How long a word that has no end of its own is worth sending.
+const REMINDER_SECS: i64 = 24 * 3_600;
+
+/// The process manager.
+#[derive(Debug)]
+pub struct SendMail;
+
+/// Each letter is a process of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Position of the event that asked for it.
+    pub asked_at: i64,
+}
+
+/// The letter that an event asks for, and until when it is worth sending.
+fn letter(happened: &Occurrence) -> Option<(Letter, Timestamp)> {
+    match &happened.fact {
+        Fact::User(UserEvent::LinkRequested { purpose, token, expires_at, .. }) => {
+            let user_id = happened.stream.parse().ok()?;
+            let token = token.clone();
+            Some((Letter::Code { user_id, purpose: *purpose, token }, *expires_at))
+        }
+        Fact::User(UserEvent::Reminded { at }) => {
+            let user_id = happened.stream.parse().ok()?;
+            Some((Letter::Reminder { user_id }, at.plus_secs(REMINDER_SECS)))
+        }
+        Fact::Organisation(OrganisationEvent::MemberInvited {
+            email,
+            role,
+            token,
+            expires_at,
+            ..
+        }) => {
+            let organisation_id = happened.stream.parse().ok()?;
+            let (email, token, role) = (email.clone(), token.clone(), *role);
+            Some((Letter::Invitation { organisation_id, email, role, token }, *expires_at))
+        }
+        _ => None,
+    }
+}
+
+impl ProcessManager for SendMail {
+    const NAME: &'static str = "send_mail";
+    const READS: &'static [&'static str] = &["user", "organisation"];
+    type State = State;
+
+    fn correlate(happened: &Occurrence) -> Option<String> {
+        letter(happened).map(|_| format!("{}/{}", happened.stream, happened.position))
+    }
+
+    fn evolve(_: State, happened: &Occurrence) -> State {
+        State { asked_at: happened.position }
+    }
+
+    fn react(_: &State, happened: &Occurrence, _: &Settings) -> Vec<Intent> {
+        let letter = letter(happened);
+        let send = letter
+            .map(|(letter, until)| Intent::effect(Effect::SendMail { letter, until }, Some(until)));
+        send.into_iter().collect()
+    }
+
+    fn due(_: &State, _: Alarm, _: &Settings) -> Awoken {
+        Awoken::default()
+    }
+
+    fn status(_: &State) -> Status {
+        Status::Done
+    }
+}

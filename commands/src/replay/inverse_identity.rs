@@ -1,0 +1,194 @@
+//! From facts about people, organisations and keys back to the wishes that they answered.
+use cairn_identity::{
+    ApiKey, ApiKeyCommand, ApiKeyEvent, EmailAddress, EmailAddressCommand, EmailAddressEvent,
+    Erasure, ErasureCommand, ErasureEvent, Invite, LinkPurpose, Organisation, OrganisationCommand,
+    OrganisationEvent, Proof, Role, SignIn, User, UserCommand, UserEvent,
+};
+
+use super::inverse::Inverse;
+
+impl Inverse for ApiKey {
+    fn command_of(&self, facts: &[ApiKeyEvent]) -> Option<ApiKeyCommand> {
+        let command = match facts.first()?.clone() {
+            ApiKeyEvent::Created {
+                key_id,
+                organisation_id,
+                role,
+                scopes,
+                name,
+                secret_sha256,
+                at,
+            } => {
+                let expires_at = facts.iter().find_map(|fact| match fact {
+                    ApiKeyEvent::ExpirySet { expires_at, .. } => Some(*expires_at),
+                    ApiKeyEvent::Created { .. } | ApiKeyEvent::Revoked { .. } => None,
+                });
+                ApiKeyCommand::Create {
+                    key_id,
+                    organisation_id,
+                    role,
+                    scopes,
+                    name,
+                    secret_sha256,
+                    expires_at,
+                    at,
+                }
+            }
+            ApiKeyEvent::ExpirySet { expires_at, successor, at } => {
+                ApiKeyCommand::SetExpiry { expires_at, successor, at }
+            }
+            ApiKeyEvent::Revoked { reason, at } => ApiKeyCommand::Revoke { reason, at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Erasure {
+    fn command_of(&self, facts: &[ErasureEvent]) -> Option<ErasureCommand> {
+        let command = match facts.first()?.clone() {
+            ErasureEvent::Begun { subject, key_id, reason, at } => {
+                ErasureCommand::Begin { subject, key_id, reason, at }
+            }
+            ErasureEvent::Erased { searched, at, .. } => ErasureCommand::Complete { searched, at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for User {
+    /// Whoever proved something is not in the facts; what they proved it against is in the state.
+    fn command_of(&self, facts: &[UserEvent]) -> Option<UserCommand> {
+        use UserCommand as C;
+        use UserEvent as E;
+        let sent = |purpose: LinkPurpose| {
+            let link = self.links.iter().find(|link| link.purpose == purpose);
+            link.map(|link| link.token_sha256.clone())
+        };
+        let command = match facts.last()?.clone() {
+            E::Registered { user_id, email, email_index, name, password, at } => {
+                C::Register { user_id, email, email_index, name, password, at }
+            }
+            E::LinkRequested { purpose, token, token_sha256, expires_at, at } => {
+                C::RequestLink { purpose, token, token_sha256, expires_at, at }
+            }
+            E::Reminded { at } => C::Remind { at },
+            E::EmailVerified { at } => {
+                C::VerifyEmail { token_sha256: sent(LinkPurpose::VerifyEmail)?, at }
+            }
+            E::PasswordSet { password, at } => {
+                let proof = match facts.len() {
+                    1 => Proof::OldPassword,
+                    _ => Proof::Link(sent(LinkPurpose::ResetPassword)?),
+                };
+                C::SetPassword { password, proof, renewed: None, at }
+            }
+            E::SessionRenewed { session_id, secret_sha256, at, .. } => match facts {
+                [E::PasswordSet { password, .. }, _] => C::SetPassword {
+                    password: password.clone(),
+                    proof: Proof::OldPassword,
+                    renewed: Some((session_id, secret_sha256)),
+                    at,
+                },
+                _ => C::RenewSession { session_id, secret_sha256, at },
+            },
+            E::TotpBegun { secret, at } => C::BeginTotp { secret, at },
+            E::TotpConfirmed { step, recovery_sha256, at } => {
+                C::ConfirmTotp { step, recovery_sha256, at }
+            }
+            E::TotpRemoved { at } => C::RemoveTotp { at },
+            E::SignedIn {
+                session_id,
+                secret_sha256,
+                factor,
+                step,
+                recovery_sha256,
+                ends_at,
+                at,
+            } => C::SignIn(SignIn {
+                session_id,
+                secret_sha256,
+                password: self.password.clone(),
+                factor,
+                recovery_sha256,
+                step,
+                ends_at,
+                at,
+            }),
+            E::SignInFailed { at } => C::FailSignIn { at },
+            E::SessionEnded { session_id, why, at } => C::EndSession { session_id, why, at },
+            E::Closed { reason, at } => C::Close { reason, at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for EmailAddress {
+    fn command_of(&self, facts: &[EmailAddressEvent]) -> Option<EmailAddressCommand> {
+        let command = match facts.first()?.clone() {
+            EmailAddressEvent::Claimed { user_id, at } => {
+                EmailAddressCommand::Claim { user_id, at }
+            }
+            EmailAddressEvent::Released { user_id, at } => {
+                EmailAddressCommand::Release { user_id, at }
+            }
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Organisation {
+    /// Who asked is not in the facts, only that they might: an owner may all of it.
+    fn command_of(&self, facts: &[OrganisationEvent]) -> Option<OrganisationCommand> {
+        use OrganisationCommand as C;
+        use OrganisationEvent as E;
+        if let [E::Founded { organisation_id, name, at }, E::MemberJoined { user_id, .. }] = facts {
+            let (organisation_id, owner) = (*organisation_id, *user_id);
+            return Some(C::Found { organisation_id, name: name.clone(), owner, at: *at });
+        }
+        let command = match facts.last()?.clone() {
+            E::Founded { .. } => return None,
+            E::Renamed { name, at } => C::Rename { name, at },
+            E::MemberInvited {
+                invitation_id,
+                email,
+                email_index,
+                role,
+                token,
+                token_sha256,
+                expires_at,
+                at,
+            } => {
+                let invite = Invite {
+                    invitation_id,
+                    email,
+                    email_index,
+                    role,
+                    token,
+                    token_sha256,
+                    expires_at,
+                };
+                C::Invite { invite, by: Role::Owner, at }
+            }
+            E::InvitationRevoked { invitation_id, at } => C::RevokeInvitation { invitation_id, at },
+            E::MemberJoined { user_id, invitation_id, at, .. } => {
+                let invitation = self
+                    .invitations
+                    .iter()
+                    .find(|known| Some(known.invitation_id) == invitation_id)?;
+                let token_sha256 = invitation.token_sha256.clone();
+                C::Join { token_sha256, user_id, email_index: invitation.email_index.clone(), at }
+            }
+            E::RoleChanged { user_id, role, at } => {
+                C::ChangeRole { user_id, role, by: Role::Owner, at }
+            }
+            E::MemberLeft { user_id, at } => C::Remove { user_id, by: None, at },
+            E::SupportGranted { grant_id, reason, expires_at, at } => {
+                C::GrantSupport { grant_id, reason, expires_at, at }
+            }
+            E::GrantEnded { grant_id, at } => C::EndGrant { grant_id, at },
+            E::Suspended { reason, at } => C::Suspend { reason, at },
+            E::Resumed { reason, at } => C::Resume { reason, at },
+        };
+        Some(command)
+    }
+}

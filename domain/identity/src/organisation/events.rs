@@ -1,0 +1,87 @@
+//! What happens to an organisation.
+use cairn_core::{
+    GrantId, InvitationId, OrganisationId, Text, Texts, Timestamp, UserId, domain_event,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Role;
+
+/// What has happened to an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[allow(missing_docs)]
+pub enum OrganisationEvent {
+    #[serde(rename = "organisation.founded")]
+    Founded { organisation_id: OrganisationId, name: String, at: Timestamp },
+    #[serde(rename = "organisation.renamed")]
+    Renamed { name: String, at: Timestamp },
+    /// A code is to be sent to the address.
+    #[serde(rename = "organisation.member_invited")]
+    MemberInvited {
+        invitation_id: InvitationId,
+        email: String,
+        /// What the address is found by.
+        email_index: String,
+        role: Role,
+        token: String,
+        token_sha256: String,
+        expires_at: Timestamp,
+        at: Timestamp,
+    },
+    #[serde(rename = "organisation.invitation_revoked")]
+    InvitationRevoked { invitation_id: InvitationId, at: Timestamp },
+    #[serde(rename = "organisation.member_joined")]
+    MemberJoined {
+        user_id: UserId,
+        role: Role,
+        /// None is needed by who founds it.
+        invitation_id: Option<InvitationId>,
+        at: Timestamp,
+    },
+    #[serde(rename = "organisation.role_changed")]
+    RoleChanged { user_id: UserId, role: Role, at: Timestamp },
+    #[serde(rename = "organisation.member_left")]
+    MemberLeft { user_id: UserId, at: Timestamp },
+    /// The platform's support may look.
+    #[serde(rename = "organisation.support_granted")]
+    SupportGranted { grant_id: GrantId, reason: String, expires_at: Timestamp, at: Timestamp },
+    #[serde(rename = "organisation.grant_ended")]
+    GrantEnded { grant_id: GrantId, at: Timestamp },
+    /// It changes nothing any more but its balance.
+    #[serde(rename = "organisation.suspended")]
+    Suspended { reason: String, at: Timestamp },
+    #[serde(rename = "organisation.resumed")]
+    Resumed { reason: String, at: Timestamp },
+}
+
+domain_event!(OrganisationEvent {
+    Founded => "organisation.founded", 1;
+    Renamed => "organisation.renamed", 1;
+    MemberInvited => "organisation.member_invited", 1;
+    InvitationRevoked => "organisation.invitation_revoked", 1;
+    MemberJoined => "organisation.member_joined", 1;
+    RoleChanged => "organisation.role_changed", 1;
+    MemberLeft => "organisation.member_left", 1;
+    SupportGranted => "organisation.support_granted", 1;
+    GrantEnded => "organisation.grant_ended", 1;
+    Suspended => "organisation.suspended", 1;
+    Resumed => "organisation.resumed", 1;
+});
+
+impl Texts for OrganisationEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("organisation_id", Text::Kept),
+        ("name", Text::Name),
+        ("invitation_id", Text::Kept),
+        ("email", Text::Name),
+        ("email_index", Text::Hash),
+        ("role", Text::Kept),
+        ("token", Text::Credential),
+        ("token_sha256", Text::Hash),
+        ("user_id", Text::Kept),
+        ("grant_id", Text::Kept),
+        ("reason", Text::Said),
+        ("expires_at", Text::Kept),
+        ("at", Text::Kept),
+    ];
+}

@@ -1,0 +1,150 @@
+//! What happens to a person.
+use cairn_core::{SessionId, Text, Texts, Timestamp, UserId, domain_event};
+use serde::{Deserialize, Serialize};
+
+/// What a code that is sent to somebody's address is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkPurpose {
+    /// That the address is theirs.
+    VerifyEmail,
+    /// A new password.
+    ResetPassword,
+}
+
+/// What somebody signed in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Factor {
+    /// The password alone.
+    Password,
+    /// Password and one-time password.
+    OneTimePassword,
+    /// Password and one of the codes for when the device is lost.
+    RecoveryCode,
+}
+
+/// Why a session ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The person left.
+    SignedOut,
+    /// The person ended it from elsewhere.
+    Revoked,
+    /// Too many were open.
+    Displaced,
+}
+
+/// What has happened to a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[allow(missing_docs)]
+pub enum UserEvent {
+    #[serde(rename = "user.registered")]
+    Registered {
+        user_id: UserId,
+        email: String,
+        /// What the address is found by.
+        email_index: String,
+        name: String,
+        /// The hash of the password, as a PHC string.
+        password: String,
+        at: Timestamp,
+    },
+    /// A code is to be sent to the person's address.
+    #[serde(rename = "user.link_requested")]
+    LinkRequested {
+        purpose: LinkPurpose,
+        token: String,
+        token_sha256: String,
+        expires_at: Timestamp,
+        at: Timestamp,
+    },
+    /// Somebody tried to register the address again; its owner is told.
+    #[serde(rename = "user.reminded")]
+    Reminded { at: Timestamp },
+    #[serde(rename = "user.email_verified")]
+    EmailVerified { at: Timestamp },
+    /// Every session is over.
+    #[serde(rename = "user.password_set")]
+    PasswordSet { password: String, at: Timestamp },
+    #[serde(rename = "user.totp_begun")]
+    TotpBegun { secret: String, at: Timestamp },
+    #[serde(rename = "user.totp_confirmed")]
+    TotpConfirmed {
+        /// The step of the one-time password that proved it.
+        step: u64,
+        /// Of the codes for when the device is lost.
+        recovery_sha256: Vec<String>,
+        at: Timestamp,
+    },
+    #[serde(rename = "user.totp_removed")]
+    TotpRemoved { at: Timestamp },
+    #[serde(rename = "user.signed_in")]
+    SignedIn {
+        session_id: SessionId,
+        secret_sha256: String,
+        factor: Factor,
+        /// The step of the one-time password, which none before it works after.
+        step: Option<u64>,
+        /// Of the recovery code that was used up.
+        recovery_sha256: Option<String>,
+        ends_at: Timestamp,
+        at: Timestamp,
+    },
+    #[serde(rename = "user.sign_in_failed")]
+    SignInFailed { at: Timestamp },
+    /// It goes on under another secret.
+    #[serde(rename = "user.session_renewed")]
+    SessionRenewed {
+        session_id: SessionId,
+        secret_sha256: String,
+        ends_at: Timestamp,
+        at: Timestamp,
+    },
+    #[serde(rename = "user.session_ended")]
+    SessionEnded { session_id: SessionId, why: EndReason, at: Timestamp },
+    #[serde(rename = "user.closed")]
+    Closed { reason: String, at: Timestamp },
+}
+
+domain_event!(UserEvent {
+    Registered => "user.registered", 1;
+    LinkRequested => "user.link_requested", 1;
+    Reminded => "user.reminded", 1;
+    EmailVerified => "user.email_verified", 1;
+    PasswordSet => "user.password_set", 1;
+    TotpBegun => "user.totp_begun", 1;
+    TotpConfirmed => "user.totp_confirmed", 1;
+    TotpRemoved => "user.totp_removed", 1;
+    SignedIn => "user.signed_in", 1;
+    SignInFailed => "user.sign_in_failed", 1;
+    SessionRenewed => "user.session_renewed", 1;
+    SessionEnded => "user.session_ended", 1;
+    Closed => "user.closed", 1;
+});
+
+impl Texts for UserEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("user_id", Text::Kept),
+        ("email", Text::Name),
+        ("email_index", Text::Hash),
+        ("name", Text::Name),
+        ("password", Text::Credential),
+        ("purpose", Text::Kept),
+        ("token", Text::Credential),
+        ("token_sha256", Text::Hash),
+        ("secret", Text::Credential),
+        ("recovery_sha256", Text::Hash),
+        ("recovery_sha256[]", Text::Hash),
+        ("session_id", Text::Kept),
+        ("secret_sha256", Text::Hash),
+        ("factor", Text::Kept),
+        ("why", Text::Kept),
+        ("reason", Text::Said),
+        ("expires_at", Text::Kept),
+        ("ends_at", Text::Kept),
+        ("at", Text::Kept),
+    ];
+}

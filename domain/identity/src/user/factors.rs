@@ -1,0 +1,161 @@
+//! How a person proves who they are: decisions about passwords, one-time passwords and sessions.
+use cairn_core::{SessionId, Timestamp};
+
+use super::{
+    EndReason, FAILURES_MAX, LOCKED_SECS, Link, LinkPurpose, Proof, SESSIONS_MAX, Session, SignIn,
+    Totp, User, UserError, UserEvent,
+};
+
+impl User {
+    pub(super) fn register(&self, registered: UserEvent) -> Result<Vec<UserEvent>, UserError> {
+        let UserEvent::Registered { name, email_index, .. } = &registered else {
+            return Ok(vec![]);
+        };
+        match name.chars().count() {
+            1..=100 => {}
+            _ => return Err(UserError::BadName),
+        }
+        match self.user_id {
+            None => Ok(vec![registered]),
+            Some(_) if self.email_index == *email_index => Ok(vec![]),
+            Some(_) => Err(UserError::IdReused),
+        }
+    }
+
+    /// The link of a purpose with this hash, if it still works.
+    pub(super) fn link(
+        &self,
+        purpose: LinkPurpose,
+        token_sha256: &str,
+        at: Timestamp,
+    ) -> Result<&Link, UserError> {
+        let fits = |link: &&Link| {
+            link.purpose == purpose && link.token_sha256 == token_sha256 && at < link.expires_at
+        };
+        self.links.iter().find(fits).ok_or(UserError::LinkInvalid)
+    }
+
+    /// Whoever got the code has the address, so it is verified as well.
+    pub(super) fn set_password(
+        &self,
+        (password, renewed): (String, Option<(SessionId, String)>),
+        proof: &Proof,
+        at: Timestamp,
+    ) -> Result<Vec<UserEvent>, UserError> {
+        let verified = match proof {
+            Proof::OldPassword => None,
+            Proof::Link(token_sha256) => {
+                self.link(LinkPurpose::ResetPassword, token_sha256, at)?;
+                (!self.verified).then_some(UserEvent::EmailVerified { at })
+            }
+        };
+        let renewed = renewed.map(|renewed| self.renew(renewed, at)).transpose()?;
+        let set = UserEvent::PasswordSet { password, at };
+        Ok(verified.into_iter().chain([set]).chain(renewed).collect())
+    }
+
+    /// A session under another secret; its time stays.
+    pub(super) fn renew(
+        &self,
+        (session_id, secret_sha256): (SessionId, String),
+        at: Timestamp,
+    ) -> Result<UserEvent, UserError> {
+        let fits = |session: &&Session| session.session_id == session_id && at < session.ends_at;
+        let known = self.sessions.iter().find(fits).ok_or(UserError::UnknownSession)?;
+        let ends_at = known.ends_at;
+        Ok(UserEvent::SessionRenewed { session_id, secret_sha256, ends_at, at })
+    }
+
+    pub(super) fn begin_totp(
+        &self,
+        secret: String,
+        at: Timestamp,
+    ) -> Result<Vec<UserEvent>, UserError> {
+        match self.totp {
+            Totp::On { .. } => Err(UserError::TotpInUse),
+            Totp::Off | Totp::Begun { .. } => Ok(vec![UserEvent::TotpBegun { secret, at }]),
+        }
+    }
+
+    pub(super) fn confirm_totp(
+        &self,
+        step: u64,
+        recovery_sha256: Vec<String>,
+        at: Timestamp,
+    ) -> Result<Vec<UserEvent>, UserError> {
+        match self.totp {
+            Totp::Begun { .. } => Ok(vec![UserEvent::TotpConfirmed { step, recovery_sha256, at }]),
+            Totp::On { .. } => Err(UserError::TotpInUse),
+            Totp::Off => Err(UserError::TotpNotBegun),
+        }
+    }
+
+    /// Until when nobody gets in with a password.
+    #[must_use]
+    pub fn locked(&self, at: Timestamp) -> bool {
+        let recent = self.failed_at.is_some_and(|last| at.secs_since(last) <= LOCKED_SECS);
+        self.failures >= FAILURES_MAX && recent
+    }
+
+    pub(super) fn sign_in(&self, sign_in: SignIn) -> Result<Vec<UserEvent>, UserError> {
+        let SignIn {
+            session_id,
+            secret_sha256,
+            password,
+            factor,
+            recovery_sha256,
+            step,
+            ends_at,
+            at,
+        } = sign_in;
+        if self.sessions.iter().any(|session| session.session_id == session_id) {
+            return Ok(vec![]);
+        }
+        if self.locked(at) {
+            return Err(UserError::Locked);
+        }
+        if password != self.password {
+            return Err(UserError::PasswordChanged);
+        }
+        if !self.verified {
+            return Err(UserError::EmailUnverified);
+        }
+        self.second_factor(step, recovery_sha256.as_deref())?;
+        let open = self.sessions.iter().filter(|session| session.ends_at > at);
+        let surplus = (open.clone().count() + 1).saturating_sub(SESSIONS_MAX);
+        let displaced = open.take(surplus).map(|session| UserEvent::SessionEnded {
+            session_id: session.session_id,
+            why: EndReason::Displaced,
+            at,
+        });
+        let signed_in = UserEvent::SignedIn {
+            session_id,
+            secret_sha256,
+            factor,
+            step,
+            recovery_sha256,
+            ends_at,
+            at,
+        };
+        Ok(displaced.chain([signed_in]).collect())
+    }
+
+    fn second_factor(&self, step: Option<u64>, recovery: Option<&str>) -> Result<(), UserError> {
+        let Totp::On { last_step, recovery_sha256, .. } = &self.totp else { return Ok(()) };
+        match (step, recovery) {
+            (Some(step), _) if step > *last_step => Ok(()),
+            (Some(_), _) => Err(UserError::CodeUsed),
+            (None, Some(code)) if recovery_sha256.iter().any(|known| known == code) => Ok(()),
+            (None, Some(_)) => Err(UserError::CodeUsed),
+            (None, None) => Err(UserError::CodeNeeded),
+        }
+    }
+
+    /// No one-time password works twice, nor one from before it.
+    pub(super) fn use_up(&mut self, step: Option<u64>, recovery: Option<&str>) {
+        if let Totp::On { last_step, recovery_sha256, .. } = &mut self.totp {
+            *last_step = step.unwrap_or(*last_step);
+            recovery_sha256.retain(|known| Some(known.as_str()) != recovery);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The rules of an organisation.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+use cairn_core::testing::decide_both_ways;
+use cairn_core::{Decider, GrantId, InvitationId, OrganisationId, Timestamp, UserId};
+use cairn_identity::organisation::GRANT_MAX_SECS;
+use cairn_identity::{
+    EmailAddress, EmailAddressCommand, EmailAddressError, Invite, Organisation,
+    OrganisationCommand, OrganisationError, OrganisationEvent, Role,
+};
+
+const OWNER: UserId = UserId::from_bits(1);
+const OTHER: UserId = UserId::from_bits(2);
+
+const fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(1_000_000 + secs)
+}
+
+fn after(
+    mut organisation: Organisation,
+    commands: impl IntoIterator<Item = OrganisationCommand>,
+) -> Organisation {
+    for command in commands {
+        let events = decide_both_ways(organisation.clone(), command).events();
+        organisation = organisation.evolve_all(events);
+    }
+    organisation
+}
+
+fn found() -> OrganisationCommand {
+    let organisation_id = OrganisationId::from_bits(5);
+    OrganisationCommand::Found { organisation_id, name: "E".to_owned(), owner: OWNER, at: at(0) }
+}
+
+fn founded() -> Organisation {
+    after(Organisation::default(), [found()])
+}
+
+fn invite(number: u128, role: Role, by: Role) -> OrganisationCommand {
+    let invite = Invite {
+        invitation_id: InvitationId::from_bits(number),
+        email: "grace@example.org".to_owned(),
+        email_index: "e2".to_owned(),
+        role,
+        token: "t".to_owned(),
+        token_sha256: format!("h{number}"),
+        expires_at: at(100),
+    };
+    OrganisationCommand::Invite { invite, by, at: at(1) }
+}
+
+fn join(hash: &str, index: &str, when: i64) -> OrganisationCommand {
+    OrganisationCommand::Join {
+        token_sha256: hash.to_owned(),
+        user_id: OTHER,
+        email_index: index.to_owned(),
+        at: at(when),
+    }
+}
+
+fn joined(role: Role) -> Organisation {
+    after(founded(), [invite(1, role, Role::Owner), join("h1", "e2", 2)])
+}
+
+fn refusal(organisation: &Organisation, command: OrganisationCommand) -> OrganisationError {
+    organisation.decide(command).unwrap_err()
+}
+
+fn change(user_id: UserId, role: Role, by: Role) -> OrganisationCommand {
+    OrganisationCommand::ChangeRole { user_id, role, by, at: at(3) }
+}
+
+fn remove(user_id: UserId, by: Option<Role>) -> OrganisationCommand {
+    OrganisationCommand::Remove { user_id, by, at: at(3) }
+}
+
+#[test]
+fn whoever_founds_it_owns_it() {
+    assert_eq!(founded().role_of(OWNER), Some(Role::Owner));
+    assert_eq!(founded().decide(found()), Ok(vec![]), "a repeat");
+    let unnamed = OrganisationCommand::Rename { name: String::new(), at: at(1) };
+    assert_eq!(refusal(&founded(), unnamed), OrganisationError::BadName);
+    let unknown = refusal(&Organisation::default(), invite(1, Role::Viewer, Role::Owner));
+    assert_eq!(unknown, OrganisationError::Unknown);
+}
+
+#[test]
+fn an_invitation_works_once_for_its_address_until_it_is_over() {
+    let invited = after(founded(), [invite(1, Role::Developer, Role::Owner)]);
+    assert_eq!(refusal(&invited, join("h1", "e2", 100)), OrganisationError::UnknownInvitation);
+    assert_eq!(refusal(&invited, join("h1", "e3", 2)), OrganisationError::InvitedOtherwise);
+    let joined = after(invited.clone(), [join("h1", "e2", 2)]);
+    assert_eq!(joined.role_of(OTHER), Some(Role::Developer));
+    assert_eq!(refusal(&joined, join("h1", "e2", 3)), OrganisationError::UnknownInvitation);
+    let again = after(invited, [invite(2, Role::Viewer, Role::Owner)]);
+    assert_eq!(refusal(&again, join("h1", "e2", 2)), OrganisationError::UnknownInvitation);
+    let member = after(joined, [invite(3, Role::Viewer, Role::Owner)]);
+    assert_eq!(refusal(&member, join("h3", "e2", 4)), OrganisationError::MemberAlready);
+}
+
+#[test]
+fn nobody_gives_or_takes_more_than_they_have() {
+    for by in [Role::Finance, Role::Developer, Role::Viewer, Role::PlatformOperator] {
+        let refused = refusal(&founded(), invite(1, Role::Viewer, by));
+        assert_eq!(refused, OrganisationError::RoleTooHigh, "{by:?}");
+    }
+    let refused = refusal(&founded(), invite(1, Role::Owner, Role::Admin));
+    assert_eq!(refused, OrganisationError::RoleTooHigh);
+    let refused = refusal(&founded(), invite(1, Role::PlatformOperator, Role::Owner));
+    assert_eq!(refused, OrganisationError::RoleTooHigh);
+    let two_owners = joined(Role::Owner);
+    for taken in [change(OTHER, Role::Viewer, Role::Admin), remove(OTHER, Some(Role::Admin))] {
+        assert_eq!(refusal(&two_owners, taken), OrganisationError::RoleTooHigh);
+    }
+    let raised = change(OTHER, Role::Owner, Role::Admin);
+    assert_eq!(refusal(&joined(Role::Admin), raised), OrganisationError::RoleTooHigh);
+}
+
+#[test]
+fn there_is_always_an_owner() {
+    let alone = joined(Role::Admin);
+    assert_eq!(refusal(&alone, remove(OWNER, None)), OrganisationError::LastOwner);
+    let lowered = change(OWNER, Role::Viewer, Role::Owner);
+    assert_eq!(refusal(&alone, lowered.clone()), OrganisationError::LastOwner);
+    let two = after(alone, [change(OTHER, Role::Owner, Role::Owner)]);
+    assert!(two.decide(lowered).is_ok());
+    assert!(two.decide(remove(OWNER, None)).is_ok());
+    let stranger = remove(UserId::from_bits(9), None);
+    assert_eq!(refusal(&two, stranger), OrganisationError::UnknownMember);
+}
+
+#[test]
+fn support_looks_for_a_while_and_until_it_is_ended() {
+    let grant = |seconds: i64, reason: &str| OrganisationCommand::GrantSupport {
+        grant_id: GrantId::from_bits(1),
+        reason: reason.to_owned(),
+        expires_at: at(5 + seconds),
+        at: at(5),
+    };
+    for seconds in [0, -1, GRANT_MAX_SECS + 1] {
+        assert_eq!(refusal(&founded(), grant(seconds, "why")), OrganisationError::BadGrant);
+    }
+    assert_eq!(refusal(&founded(), grant(60, "")), OrganisationError::ReasonNeeded);
+    let granted = after(founded(), [grant(GRANT_MAX_SECS, "why")]);
+    let end = OrganisationCommand::EndGrant { grant_id: GrantId::from_bits(1), at: at(6) };
+    let ended = after(granted, [end.clone()]);
+    assert_eq!(refusal(&ended, end), OrganisationError::UnknownGrant);
+}
+
+#[test]
+fn suspending_twice_is_suspending_once() {
+    let suspend = OrganisationCommand::Suspend { reason: "unpaid".to_owned(), at: at(5) };
+    let resume = OrganisationCommand::Resume { reason: "paid".to_owned(), at: at(6) };
+    assert_eq!(founded().decide(resume.clone()), Ok(vec![]));
+    let suspended = after(founded(), [suspend.clone()]);
+    assert_eq!(suspended.decide(suspend), Ok(vec![]));
+    let resumed = suspended.decide(resume).unwrap();
+    assert!(matches!(&*resumed, [OrganisationEvent::Resumed { .. }]));
+}
+
+#[test]
+fn an_address_is_one_persons_at_a_time() {
+    let claim = |user_id| EmailAddressCommand::Claim { user_id, at: at(1) };
+    let owned = EmailAddress::fold(EmailAddress::default().decide(claim(OWNER)).unwrap());
+    assert_eq!(owned.decide(claim(OWNER)), Ok(vec![]));
+    assert_eq!(owned.decide(claim(OTHER)), Err(EmailAddressError::Taken));
+    let release = |user_id| EmailAddressCommand::Release { user_id, at: at(2) };
+    assert_eq!(owned.decide(release(OTHER)), Ok(vec![]), "not theirs to release");
+    let free = owned.clone().evolve_all(owned.decide(release(OWNER)).unwrap());
+    assert!(free.decide(claim(OTHER)).is_ok());
+}

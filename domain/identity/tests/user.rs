@@ -1,0 +1,184 @@
+//! The rules of a person.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+use cairn_core::testing::decide_both_ways;
+use cairn_core::{Decider, SessionId, Timestamp, UserId};
+use cairn_identity::user::{FAILURES_MAX, LOCKED_SECS, SESSIONS_MAX};
+use cairn_identity::{
+    EndReason, Factor, LinkPurpose, Proof, SignIn, User, UserCommand, UserError, UserEvent,
+};
+
+const fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(1_000_000 + secs)
+}
+
+fn register() -> UserCommand {
+    UserCommand::Register {
+        user_id: UserId::from_bits(1),
+        email: "ada@example.org".to_owned(),
+        email_index: "e1".to_owned(),
+        name: "Ada".to_owned(),
+        password: "old".to_owned(),
+        at: at(0),
+    }
+}
+
+fn link(purpose: LinkPurpose, hash: &str) -> UserCommand {
+    let (token, token_sha256) = ("t".to_owned(), hash.to_owned());
+    UserCommand::RequestLink { purpose, token, token_sha256, expires_at: at(100), at: at(0) }
+}
+
+fn verify(hash: &str, when: i64) -> UserCommand {
+    UserCommand::VerifyEmail { token_sha256: hash.to_owned(), at: at(when) }
+}
+
+fn signing_in(number: u128, when: i64) -> SignIn {
+    SignIn {
+        session_id: SessionId::from_bits(number),
+        secret_sha256: format!("s{number}"),
+        password: "old".to_owned(),
+        factor: Factor::Password,
+        recovery_sha256: None,
+        step: None,
+        ends_at: at(when + 1_000),
+        at: at(when),
+    }
+}
+
+fn set(password: &str, proof: Proof) -> UserCommand {
+    UserCommand::SetPassword { password: password.to_owned(), proof, renewed: None, at: at(50) }
+}
+
+/// Decides, and goes on from there.
+fn after(mut user: User, commands: impl IntoIterator<Item = UserCommand>) -> User {
+    for command in commands {
+        let events = decide_both_ways(user.clone(), command).events();
+        user = user.evolve_all(events);
+    }
+    user
+}
+
+fn verified() -> User {
+    let link = link(LinkPurpose::VerifyEmail, "h1");
+    after(User::default(), [register(), link, verify("h1", 1)])
+}
+
+fn refusal(user: &User, command: UserCommand) -> UserError {
+    user.decide(command).unwrap_err()
+}
+
+#[test]
+fn only_a_verified_address_signs_in() {
+    let unverified = after(User::default(), [register()]);
+    let refused = refusal(&unverified, UserCommand::SignIn(signing_in(1, 2)));
+    assert_eq!(refused, UserError::EmailUnverified);
+    let signed_in = after(verified(), [UserCommand::SignIn(signing_in(1, 2))]);
+    assert_eq!(signed_in.sessions.len(), 1);
+    assert_eq!(refusal(&User::default(), verify("h1", 1)), UserError::Unknown);
+}
+
+#[test]
+fn a_code_works_once_until_it_is_over_and_for_one_purpose() {
+    let sent = after(User::default(), [register(), link(LinkPurpose::VerifyEmail, "h1")]);
+    assert_eq!(refusal(&sent, verify("h1", 100)), UserError::LinkInvalid, "it is over");
+    assert_eq!(refusal(&sent, verify("h2", 1)), UserError::LinkInvalid);
+    let reset = set("new", Proof::Link("h1".to_owned()));
+    assert_eq!(refusal(&sent, reset), UserError::LinkInvalid, "another purpose");
+    let used = after(sent.clone(), [verify("h1", 1)]);
+    assert_eq!(refusal(&used, verify("h1", 2)), UserError::LinkInvalid);
+    let newer = after(sent, [link(LinkPurpose::VerifyEmail, "h3")]);
+    assert_eq!(refusal(&newer, verify("h1", 1)), UserError::LinkInvalid, "a newer one was sent");
+}
+
+#[test]
+fn a_new_password_ends_every_session_but_the_one_that_goes_on() {
+    let sessions = [1, 2].map(|number| UserCommand::SignIn(signing_in(number, 2)));
+    let user = after(verified(), sessions);
+    assert_eq!(after(user.clone(), [set("new", Proof::OldPassword)]).sessions, []);
+    let kept = UserCommand::SetPassword {
+        password: "new".to_owned(),
+        proof: Proof::OldPassword,
+        renewed: Some((SessionId::from_bits(2), "s3".to_owned())),
+        at: at(50),
+    };
+    let kept = after(user.clone(), [kept]);
+    let ids: Vec<_> = kept.sessions.iter().map(|session| session.session_id).collect();
+    assert_eq!(ids, [SessionId::from_bits(2)]);
+    // Whoever had checked the old one meanwhile does not get in with it.
+    let late = refusal(&kept, UserCommand::SignIn(signing_in(9, 60)));
+    assert_eq!(late, UserError::PasswordChanged);
+    let sent = after(user, [link(LinkPurpose::ResetPassword, "h2")]);
+    let reset = after(sent, [set("new", Proof::Link("h2".to_owned()))]);
+    assert_eq!((reset.sessions.len(), reset.password.as_str()), (0, "new"));
+}
+
+#[test]
+fn who_resets_a_password_has_the_address() {
+    let commands = [register(), link(LinkPurpose::ResetPassword, "h2")];
+    let reset = set("new", Proof::Link("h2".to_owned()));
+    assert!(after(after(User::default(), commands), [reset]).verified);
+}
+
+#[test]
+fn failures_in_a_row_lock_for_a_while() {
+    let failures = |count: u32| {
+        (0..count).map(|number| UserCommand::FailSignIn { at: at(10 + i64::from(number)) })
+    };
+    let right = |when| UserCommand::SignIn(signing_in(1, when));
+    assert!(after(verified(), failures(FAILURES_MAX - 1)).decide(right(30)).is_ok());
+    let locked = after(verified(), failures(FAILURES_MAX));
+    assert_eq!(refusal(&locked, right(30)), UserError::Locked, "also with the right password");
+    let last = 10 + i64::from(FAILURES_MAX) - 1;
+    assert_eq!(refusal(&locked, right(last + LOCKED_SECS)), UserError::Locked);
+    assert!(locked.decide(right(last + LOCKED_SECS + 1)).is_ok());
+    let spread = (0..i64::from(FAILURES_MAX))
+        .map(|number| UserCommand::FailSignIn { at: at(number * (LOCKED_SECS + 1)) });
+    assert_eq!(after(verified(), spread).failures, 1, "they were not in a row");
+}
+
+#[test]
+fn one_time_passwords_work_once_and_forwards() {
+    let codes = vec!["r1".to_owned(), "r2".to_owned()];
+    let begin = UserCommand::BeginTotp { secret: "s".to_owned(), at: at(2) };
+    let confirm =
+        |step| UserCommand::ConfirmTotp { step, recovery_sha256: codes.clone(), at: at(3) };
+    assert_eq!(refusal(&verified(), confirm(7)), UserError::TotpNotBegun);
+    let begun = after(verified(), [begin.clone()]);
+    assert!(begun.decide(UserCommand::SignIn(signing_in(1, 4))).is_ok(), "not demanded yet");
+    let user = after(begun, [confirm(7)]);
+    assert_eq!(refusal(&user, begin), UserError::TotpInUse);
+    let with = |number, step, code: Option<&str>| {
+        let recovery_sha256 = code.map(str::to_owned);
+        UserCommand::SignIn(SignIn { step, recovery_sha256, ..signing_in(number, 5) })
+    };
+    assert_eq!(refusal(&user, with(1, None, None)), UserError::CodeNeeded);
+    assert_eq!(refusal(&user, with(1, Some(7), None)), UserError::CodeUsed, "it confirmed");
+    let user = after(user, [with(1, Some(9), None)]);
+    assert_eq!(refusal(&user, with(2, Some(9), None)), UserError::CodeUsed);
+    assert_eq!(refusal(&user, with(2, Some(8), None)), UserError::CodeUsed);
+    let user = after(user, [with(2, None, Some("r1"))]);
+    assert_eq!(refusal(&user, with(3, None, Some("r1"))), UserError::CodeUsed);
+    let user = after(user, [UserCommand::RemoveTotp { at: at(6) }]);
+    assert!(user.decide(with(3, None, None)).is_ok());
+}
+
+#[test]
+fn sessions_are_bounded_and_the_oldest_makes_room() {
+    let many = (0..SESSIONS_MAX).map(|n| UserCommand::SignIn(signing_in(n as u128, n as i64)));
+    let full = after(verified(), many);
+    let one_more = full.decide(UserCommand::SignIn(signing_in(900, 200))).unwrap();
+    let [UserEvent::SessionEnded { session_id, why, .. }, UserEvent::SignedIn { .. }] = &*one_more
+    else {
+        panic!("{one_more:?}")
+    };
+    assert_eq!((*session_id, *why), (SessionId::from_bits(0), EndReason::Displaced));
+}
+
+#[test]
+fn a_closed_account_opens_nothing() {
+    let open = after(verified(), [UserCommand::SignIn(signing_in(1, 2))]);
+    let close = UserCommand::Close { reason: "gone".to_owned(), at: at(9) };
+    let closed = after(open, [close.clone()]);
+    assert_eq!(closed.sessions, []);
+    assert_eq!(closed.decide(close), Ok(vec![]));
+    assert_eq!(refusal(&closed, UserCommand::SignIn(signing_in(2, 10))), UserError::Closed);
+}

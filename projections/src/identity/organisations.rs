@@ -1,0 +1,180 @@
+//! Organisations, members, invitations and grants to support: asked whenever somebody acts for an organisation.
+use async_trait::async_trait;
+use cairn_event_log::Recorded;
+use cairn_identity::OrganisationEvent;
+
+use crate::engine::{Changes, Interest, ProjectError, Projection};
+use crate::row;
+use crate::row::{At, wire_name};
+
+/// Name of this projection.
+pub const NAME: &str = "identity/organisations";
+
+/// The projection.
+pub struct Organisations;
+
+#[async_trait]
+impl Projection for Organisations {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["identity_organisations", "identity_members", "identity_invitations", "identity_grants"]
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::of(&[OrganisationEvent::TYPES])
+    }
+
+    fn splits_by_key(&self) -> bool {
+        true
+    }
+
+    async fn project(&self, event: &Recorded, changes: &mut Changes) -> Result<(), ProjectError> {
+        use OrganisationEvent as E;
+        let (organisation_id, position) = (event.aggregate_id.clone(), event.position);
+        match event.decode()? {
+            E::Founded { name, at, .. } => changes.insert(OrganisationRow {
+                organisation_id,
+                position,
+                name,
+                founded_at: At(at),
+                suspended_at: None,
+                suspended_reason: None,
+            }),
+            E::MemberInvited {
+                invitation_id, email, role, token_sha256, expires_at, at, ..
+            } => {
+                changes.insert(InvitationRow {
+                    invitation_id: invitation_id.to_string(),
+                    position,
+                    organisation_id,
+                    email,
+                    role: wire_name(&role)?,
+                    token_sha256,
+                    status: "open".to_owned(),
+                    invited_at: At(at),
+                    expires_at: At(expires_at),
+                });
+            }
+            E::InvitationRevoked { invitation_id, .. } => {
+                settle(changes, invitation_id.to_string(), "revoked");
+            }
+            E::MemberJoined { user_id, role, invitation_id, at } => {
+                if let Some(invitation_id) = invitation_id {
+                    settle(changes, invitation_id.to_string(), "accepted");
+                }
+                changes.insert(MemberRow {
+                    organisation_id,
+                    user_id: user_id.to_string(),
+                    position,
+                    role: wire_name(&role)?,
+                    joined_at: At(at),
+                });
+            }
+            E::RoleChanged { user_id, role, .. } => {
+                let (key, role) = ((organisation_id, user_id.to_string()), wire_name(&role)?);
+                changes.change(key, move |member: &mut MemberRow| {
+                    member.role = role;
+                    Ok(())
+                });
+            }
+            E::MemberLeft { user_id, .. } => {
+                changes.remove::<MemberRow>((organisation_id, user_id.to_string()));
+            }
+            E::SupportGranted { grant_id, reason, expires_at, at } => changes.insert(GrantRow {
+                grant_id: grant_id.to_string(),
+                position,
+                organisation_id,
+                reason,
+                granted_at: At(at),
+                expires_at: At(expires_at),
+                ended_at: None,
+            }),
+            E::GrantEnded { grant_id, at } => {
+                changes.change((grant_id.to_string(),), move |grant: &mut GrantRow| {
+                    grant.ended_at = Some(At(at));
+                    Ok(())
+                });
+            }
+            E::Renamed { name, .. } => change(changes, organisation_id, |row| row.name = name),
+            E::Suspended { reason, at } => change(changes, organisation_id, move |row| {
+                (row.suspended_at, row.suspended_reason) = (Some(At(at)), Some(reason));
+            }),
+            E::Resumed { .. } => change(changes, organisation_id, |row| {
+                (row.suspended_at, row.suspended_reason) = (None, None);
+            }),
+        }
+        Ok(())
+    }
+}
+
+fn change(
+    changes: &mut Changes,
+    organisation_id: String,
+    change: impl FnOnce(&mut OrganisationRow) + Send + 'static,
+) {
+    changes.change((organisation_id,), move |row: &mut OrganisationRow| {
+        change(row);
+        Ok(())
+    });
+}
+
+fn settle(changes: &mut Changes, invitation_id: String, status: &'static str) {
+    changes.change((invitation_id,), move |row: &mut InvitationRow| {
+        row.status = status.to_owned();
+        Ok(())
+    });
+}
+
+row! {
+    /// An organisation.
+    pub(crate) struct OrganisationRow in "identity_organisations" by (organisation_id: String) {
+        organisation_id: String,
+        position: i64,
+        name: String,
+        founded_at: At,
+        suspended_at: Option<At>,
+        suspended_reason: Option<String>,
+    }
+}
+
+row! {
+    /// Somebody in an organisation.
+    pub(crate) struct MemberRow in "identity_members" by (organisation_id: String, user_id: String) {
+        organisation_id: String,
+        user_id: String,
+        position: i64,
+        role: String,
+        joined_at: At,
+    }
+}
+
+row! {
+    /// An invitation.
+    pub(crate) struct InvitationRow in "identity_invitations" by (invitation_id: String) {
+        invitation_id: String,
+        position: i64,
+        organisation_id: String,
+        email: String,
+        role: String,
+        token_sha256: String,
+        status: String,
+        invited_at: At,
+        expires_at: At,
+    }
+}
+
+row! {
+    /// A grant to support.
+    pub(crate) struct GrantRow in "identity_grants" by (grant_id: String) {
+        grant_id: String,
+        position: i64,
+        organisation_id: String,
+        reason: String,
+        granted_at: At,
+        expires_at: At,
+        ended_at: Option<At>,
+    }
+}

@@ -1,0 +1,119 @@
+//! Questions about people, codes and sessions.
+use serde::Serialize;
+use sqlx::PgPool;
+
+use crate::row::{At, QueryError};
+
+/// A person, with what is personal as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct User {
+    pub user_id: String,
+    pub email: String,
+    pub email_index: String,
+    pub name: String,
+    /// PHC string.
+    pub password: String,
+    /// `off`, `begun` or `on`.
+    pub totp: String,
+    pub totp_secret: Option<String>,
+    pub registered_at: At,
+    pub verified_at: Option<At>,
+}
+
+/// A person by what an address is found by: who has it, else who registered it last. Who closed their account is not found.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn by_email(pool: &PgPool, email_index: &str) -> Result<Option<User>, QueryError> {
+    let row = sqlx::query_as!(
+        User,
+        r#"SELECT user_id, email, email_index, name, password, totp, totp_secret,
+             registered_at AS "registered_at: At", verified_at AS "verified_at: At"
+           FROM identity_users WHERE email_index = $1 AND closed_at IS NULL
+           ORDER BY verified_at IS NULL, position DESC LIMIT 1"#,
+        email_index,
+    );
+    Ok(row.fetch_optional(pool).await?)
+}
+
+/// A person by id.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn user(pool: &PgPool, user_id: &str) -> Result<Option<User>, QueryError> {
+    let row = sqlx::query_as!(
+        User,
+        r#"SELECT user_id, email, email_index, name, password, totp, totp_secret,
+             registered_at AS "registered_at: At", verified_at AS "verified_at: At"
+           FROM identity_users WHERE user_id = $1 AND closed_at IS NULL"#,
+        user_id,
+    );
+    Ok(row.fetch_optional(pool).await?)
+}
+
+/// Whose code this is, by its hash; it may be used or over.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn by_code(
+    pool: &PgPool,
+    (token_sha256, purpose): (&str, &str),
+) -> Result<Option<User>, QueryError> {
+    let found = sqlx::query_scalar!(
+        "SELECT user_id FROM identity_links WHERE token_sha256 = $1 AND purpose = $2",
+        token_sha256,
+        purpose,
+    );
+    match found.fetch_optional(pool).await? {
+        Some(user_id) => user(pool, &user_id).await,
+        None => Ok(None),
+    }
+}
+
+/// A session that was not ended; it may be over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Session {
+    pub session_id: String,
+    pub user_id: String,
+    /// `password`, `one_time_password` or `recovery_code`.
+    pub factor: String,
+    pub opened_at: At,
+    pub ends_at: At,
+    /// To the minute.
+    pub last_used_at: Option<At>,
+}
+
+/// The session of a secret with this lower-case hex SHA-256.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn session(pool: &PgPool, secret_sha256: &str) -> Result<Option<Session>, QueryError> {
+    let row = sqlx::query_as!(
+        Session,
+        r#"SELECT session_id, s.user_id, factor, opened_at AS "opened_at: At", ends_at AS "ends_at: At",
+             used_at AS "last_used_at?: At"
+           FROM identity_sessions s JOIN identity_users u USING (user_id) LEFT JOIN identity_session_uses USING (session_id)
+           WHERE secret_sha256 = $1 AND ended_at IS NULL AND s.position > u.sessions_from"#,
+        secret_sha256,
+    );
+    Ok(row.fetch_optional(pool).await?)
+}
+
+/// The sessions of a person that were not ended, newest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn sessions(pool: &PgPool, user_id: &str) -> Result<Vec<Session>, QueryError> {
+    let rows = sqlx::query_as!(
+        Session,
+        r#"SELECT session_id, s.user_id, factor, opened_at AS "opened_at: At", ends_at AS "ends_at: At",
+             used_at AS "last_used_at?: At"
+           FROM identity_sessions s JOIN identity_users u USING (user_id) LEFT JOIN identity_session_uses USING (session_id)
+           WHERE s.user_id = $1 AND ended_at IS NULL AND s.position > u.sessions_from AND ends_at > now()
+           ORDER BY s.position DESC"#,
+        user_id,
+    );
+    Ok(rows.fetch_all(pool).await?)
+}

@@ -1,0 +1,136 @@
+//! A person and their organisation in the story.
+use cairn_core::{GrantId, InvitationId, OrganisationId, SessionId, UserId};
+use cairn_identity::{
+    EmailAddressCommand, EndReason, Factor, Invite, LinkPurpose, OrganisationCommand, Proof, Role,
+    SignIn, UserCommand,
+};
+
+use super::story::{at, text};
+
+const PERSON: UserId = UserId::from_bits(1);
+const INVITED: UserId = UserId::from_bits(2);
+
+fn link(purpose: LinkPurpose, token: &str, when: i64) -> UserCommand {
+    UserCommand::RequestLink {
+        purpose,
+        token: text(token),
+        token_sha256: token.repeat(4),
+        expires_at: at(when + 3_600),
+        at: at(when),
+    }
+}
+
+fn sign_in(number: u128, step: Option<u64>, when: i64) -> UserCommand {
+    let factor = if step.is_some() { Factor::OneTimePassword } else { Factor::Password };
+    UserCommand::SignIn(SignIn {
+        session_id: SessionId::from_bits(number),
+        secret_sha256: "5e".repeat(32),
+        password: text("$argon2id$old"),
+        factor,
+        recovery_sha256: None,
+        step,
+        ends_at: at(when + 90_000),
+        at: at(when),
+    })
+}
+
+pub fn person() -> Vec<UserCommand> {
+    let register = UserCommand::Register {
+        user_id: PERSON,
+        email: text("ada@example.org"),
+        email_index: "e1".repeat(32),
+        name: text("Ada"),
+        password: text("$argon2id$old"),
+        at: at(1_000),
+    };
+    let session_id = SessionId::from_bits(2);
+    vec![
+        register,
+        link(LinkPurpose::VerifyEmail, "cairn_code_1", 1_001),
+        UserCommand::VerifyEmail { token_sha256: "cairn_code_1".repeat(4), at: at(1_002) },
+        UserCommand::Remind { at: at(1_003) },
+        sign_in(1, None, 1_004),
+        UserCommand::BeginTotp { secret: text("GEZDGNBV"), at: at(1_005) },
+        UserCommand::ConfirmTotp { step: 7, recovery_sha256: vec!["7c".repeat(32)], at: at(1_006) },
+        UserCommand::FailSignIn { at: at(1_007) },
+        sign_in(2, Some(8), 1_008),
+        UserCommand::SignIn(SignIn {
+            session_id: SessionId::from_bits(3),
+            secret_sha256: "61".repeat(32),
+            password: text("$argon2id$old"),
+            factor: Factor::RecoveryCode,
+            recovery_sha256: Some("7c".repeat(32)),
+            step: None,
+            ends_at: at(90_000),
+            at: at(1_008),
+        }),
+        UserCommand::RenewSession { session_id, secret_sha256: "5f".repeat(32), at: at(1_009) },
+        UserCommand::EndSession {
+            session_id: SessionId::from_bits(1),
+            why: EndReason::Revoked,
+            at: at(1_010),
+        },
+        UserCommand::RemoveTotp { at: at(1_011) },
+        UserCommand::SetPassword {
+            password: text("$argon2id$new"),
+            proof: Proof::OldPassword,
+            renewed: Some((session_id, "60".repeat(32))),
+            at: at(1_012),
+        },
+        link(LinkPurpose::ResetPassword, "cairn_code_2", 1_013),
+        UserCommand::Close { reason: text("moves away"), at: at(1_014) },
+    ]
+}
+
+pub fn address() -> [EmailAddressCommand; 2] {
+    [
+        EmailAddressCommand::Claim { user_id: PERSON, at: at(1_002) },
+        EmailAddressCommand::Release { user_id: PERSON, at: at(1_014) },
+    ]
+}
+
+fn invite(number: u128, when: i64) -> OrganisationCommand {
+    let invite = Invite {
+        invitation_id: InvitationId::from_bits(number),
+        email: text("grace@example.org"),
+        email_index: "e2".repeat(32),
+        role: Role::Developer,
+        token: text("cairn_code_3"),
+        token_sha256: "cairn_code_3".repeat(4),
+        expires_at: at(when + 3_600),
+    };
+    OrganisationCommand::Invite { invite, by: Role::Owner, at: at(when) }
+}
+
+pub fn organisation() -> Vec<OrganisationCommand> {
+    let organisation_id = OrganisationId::from_bits(5);
+    let (name, grant_id) = (text("Engines"), GrantId::from_bits(1));
+    vec![
+        OrganisationCommand::Found { organisation_id, name, owner: PERSON, at: at(1_020) },
+        OrganisationCommand::Rename { name: text("Analytical Engines"), at: at(1_021) },
+        invite(1, 1_022),
+        invite(2, 1_023),
+        OrganisationCommand::Join {
+            token_sha256: "cairn_code_3".repeat(4),
+            user_id: INVITED,
+            email_index: "e2".repeat(32),
+            at: at(1_024),
+        },
+        OrganisationCommand::ChangeRole {
+            user_id: INVITED,
+            role: Role::Admin,
+            by: Role::Owner,
+            at: at(1_025),
+        },
+        OrganisationCommand::GrantSupport {
+            grant_id,
+            reason: text("it does not start"),
+            expires_at: at(5_000),
+            at: at(1_026),
+        },
+        OrganisationCommand::EndGrant { grant_id, at: at(1_027) },
+        OrganisationCommand::Suspend { reason: text("unpaid"), at: at(1_028) },
+        OrganisationCommand::Resume { reason: text("paid"), at: at(1_029) },
+        OrganisationCommand::Remove { user_id: INVITED, by: Some(Role::Owner), at: at(1_030) },
+    ]
+}
