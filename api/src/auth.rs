@@ -2,6 +2,7 @@
 pub mod directory;
 pub mod key;
 pub mod table;
+pub mod ticket;
 
 use cairn_core::{ApiKeyId, OrganisationId};
 use cairn_identity::Role;

@@ -158,7 +158,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
         set(header::CONTENT_TYPE, "application/problem+json");
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        // Whoever counts requests says for how long.
+        let waits = self.code.retryable && self.code.name != "rate_limited";
+        if waits && status != StatusCode::REQUEST_TIMEOUT {
             set(header::RETRY_AFTER, "1");
         }
         if status == StatusCode::UNAUTHORIZED {

@@ -36,6 +36,7 @@ use crate::http::fleet::Enrolments;
 use crate::http::limits::Limits;
 use crate::http::state::{Api, Parts, Views};
 use crate::inbox::Inbox;
+use crate::live::{Hub, Pace};
 use crate::quota::{Quotas, Rates};
 use crate::system::{RandomIds, SystemClock};
 
@@ -180,6 +181,10 @@ pub struct Outside {
     pub seal: SealerConfig,
     /// Where public events go, and how; `None` when nobody is told.
     pub relay: Option<(Arc<dyn TopicPort>, RelayConfig)>,
+    /// Names this Cairn in public events.
+    pub event_source: String,
+    /// How those who hold a stream of events open are kept.
+    pub pace: Pace,
     /// How long anybody waits.
     pub limits: Limits,
     /// How often anybody may ask.
@@ -239,6 +244,7 @@ impl Server {
         let (service, token) = (http::service(api.clone()), stop.clone());
         tasks.spawn(http::server::serve(listeners, service, (api.limits, token)));
         tasks.spawn(api.quotas.clone().sweep(stop.clone()));
+        tasks.spawn(api.live.clone().run(stop.clone()));
         tasks.spawn(upkeep(api.metrics.clone(), stop.clone()));
         Ok(Self { addresses, api, stop, tasks })
     }
@@ -269,6 +275,7 @@ fn effects(commands: &Commands, outside: &Outside) -> Effects {
 fn api((commands, projector): (Commands, Projector), outside: Outside, bell: Arc<Notify>) -> Api {
     let log = commands.executor.log().clone();
     Api::new(Parts {
+        live: Hub::new(log.clone(), outside.event_source, outside.pace),
         keys: KeyDirectory::new(log.pool().clone()),
         quotas: Quotas::new(log.pool().clone(), outside.rates),
         origins: outside.origins,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use cairn_core::{ApiKeyId, OrganisationId, Timestamp};
 use cairn_identity::Role;
+use cairn_projections::identity::api_keys::ApiKey;
 use cairn_projections::identity::{api_keys, uses};
 use sqlx::PgPool;
 
@@ -52,26 +53,25 @@ impl KeyDirectory {
             Some(known) => known,
             None => self.look_up(hash).await?,
         };
-        match known.expires_at.filter(|expires_at| *expires_at <= now) {
-            None => Ok(known),
-            Some(expired_at) => {
-                let detail = format!("{} expired at {expired_at}", known.key_id);
-                Err(Problem::new("api_key_expired", detail))
-            }
-        }
+        unexpired(known, now)
+    }
+
+    /// The living key of this id: of one who has shown it before.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub async fn named(&self, key_id: &str, now: Timestamp) -> Result<KnownKey, Problem> {
+        let row = api_keys::get(&self.pool, None, key_id).await?;
+        let row = row.filter(|row| row.revoked_at.is_none());
+        let row = row.ok_or_else(|| Problem::new("unauthenticated", "this API key was revoked"))?;
+        unexpired(known(&row)?, now)
     }
 
     async fn look_up(&self, hash: String) -> Result<KnownKey, Problem> {
         let row = api_keys::find_by_sha256(&self.pool, &hash).await?.ok_or_else(|| {
             Problem::new("unauthenticated", "this API key is unknown or was revoked")
         })?;
-        let unreadable = |what: &str| Problem::internal(&format!("{} has no {what}", row.key_id));
-        let known = KnownKey {
-            key_id: row.key_id.parse().map_err(|_| unreadable("id"))?,
-            organisation_id: row.organisation_id.parse().map_err(|_| unreadable("organisation"))?,
-            role: role_of(&row.role).ok_or_else(|| unreadable("role"))?,
-            expires_at: row.expires_at.map(Timestamp::from),
-        };
+        let known = known(&row)?;
         self.remember(hash, known);
         // It only informs: nobody is locked out because it could not be written.
         if let Err(error) = uses::note(&self.pool, &row.key_id).await {
@@ -92,6 +92,26 @@ impl KeyDirectory {
         }
         if remembered.len() < REMEMBERED_MAX {
             remembered.insert(hash, (Instant::now(), known));
+        }
+    }
+}
+
+fn known(row: &ApiKey) -> Result<KnownKey, Problem> {
+    let unreadable = |what: &str| Problem::internal(&format!("{} has no {what}", row.key_id));
+    Ok(KnownKey {
+        key_id: row.key_id.parse().map_err(|_| unreadable("id"))?,
+        organisation_id: row.organisation_id.parse().map_err(|_| unreadable("organisation"))?,
+        role: role_of(&row.role).ok_or_else(|| unreadable("role"))?,
+        expires_at: row.expires_at.map(Timestamp::from),
+    })
+}
+
+fn unexpired(known: KnownKey, now: Timestamp) -> Result<KnownKey, Problem> {
+    match known.expires_at.filter(|expires_at| *expires_at <= now) {
+        None => Ok(known),
+        Some(expired_at) => {
+            let detail = format!("{} expired at {expired_at}", known.key_id);
+            Err(Problem::new("api_key_expired", detail))
         }
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 const PREFIX: &str = "cairn_live_";
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-const RANDOM_CHARACTERS: usize = 40;
+pub(super) const RANDOM_CHARACTERS: usize = 40;
 const CHECKSUM_CHARACTERS: usize = 6;
 
 /// A whole key. Shown once, never stored.
@@ -32,18 +32,30 @@ fn letter(bits: u8) -> char {
     char::from(ALPHABET[usize::from(bits & 31)])
 }
 
-fn checksum(body: &str) -> String {
-    let digest = Sha256::digest([PREFIX.as_bytes(), body.as_bytes()].concat());
+fn checksum(prefix: &str, body: &str) -> String {
+    let digest = Sha256::digest([prefix.as_bytes(), body.as_bytes()].concat());
     digest.iter().take(CHECKSUM_CHARACTERS).map(|byte| letter(*byte)).collect()
+}
+
+/// A secret of these random bytes, with its prefix and its checksum.
+pub(super) fn spelt(prefix: &str, random: &[u8; RANDOM_CHARACTERS]) -> String {
+    let body: String = random.iter().map(|byte| letter(*byte)).collect();
+    let checksum = checksum(prefix, &body);
+    format!("{prefix}{body}{checksum}")
+}
+
+/// Whether a text is a secret of this prefix, without a character wrong or missing.
+pub(super) fn is_whole(prefix: &str, text: &str) -> bool {
+    let rest = text.strip_prefix(prefix).and_then(|rest| rest.split_at_checked(RANDOM_CHARACTERS));
+    let known = |body: &str| body.bytes().all(|byte| ALPHABET.contains(&byte));
+    rest.is_some_and(|(body, given)| known(body) && given == checksum(prefix, body))
 }
 
 impl ApiKeySecret {
     /// A key of these random bytes.
     #[must_use]
     pub fn from_random(random: &[u8; RANDOM_CHARACTERS]) -> Self {
-        let body: String = random.iter().map(|byte| letter(*byte)).collect();
-        let checksum = checksum(&body);
-        Self(format!("{PREFIX}{body}{checksum}"))
+        Self(spelt(PREFIX, random))
     }
 
     /// Reads a key as somebody typed it.
@@ -51,10 +63,7 @@ impl ApiKeySecret {
     /// # Errors
     /// [`MalformedKey`] when prefix, length, alphabet or checksum is wrong.
     pub fn parse(text: &str) -> Result<Self, MalformedKey> {
-        let rest = text.strip_prefix(PREFIX).ok_or(MalformedKey)?;
-        let (body, given) = rest.split_at_checked(RANDOM_CHARACTERS).ok_or(MalformedKey)?;
-        let known = body.bytes().all(|byte| ALPHABET.contains(&byte));
-        if known && given == checksum(body) { Ok(Self(text.to_owned())) } else { Err(MalformedKey) }
+        if is_whole(PREFIX, text) { Ok(Self(text.to_owned())) } else { Err(MalformedKey) }
     }
 
     /// Lower-case hex SHA-256 of the whole key: what is stored and looked up.

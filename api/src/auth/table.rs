@@ -78,12 +78,15 @@ rules! {
     get_allocation_steps   Own  Own  All  None;
     get_command            Own  Own  Own  Own;
     get_whoami             Own  Own  Own  Own;
+    create_ticket          Own  Own  Own  Own;
+    stream_events          Own  Own  Own  Own;
 }
 
 /// Operations that need no API key, each with what guards it instead.
 pub const PUBLIC: &[(&str, &str)] = &[
     ("enrol_node", "the one-time token in the body"),
     ("receive_stripe_webhook", "Stripe's signature over the raw body"),
+    ("open_notifications", "the one-time ticket in its first message"),
     ("get_liveness", "says only that the process runs"),
     ("get_readiness", "names parts, no data"),
     ("get_metrics", "counts without tenants"),

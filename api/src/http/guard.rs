@@ -161,7 +161,11 @@ async fn identify(
     found
 }
 
-fn admit(key: KnownKey, operation: &str) -> Result<Caller, Problem> {
+/// Whoever holds a key, within an operation.
+///
+/// # Errors
+/// `forbidden`.
+pub fn admit(key: KnownKey, operation: &str) -> Result<Caller, Problem> {
     let scope = table::rule(operation).map_or(Scope::None, |rule| rule.scope(key.role));
     if scope == Scope::None {
         let detail = format!("a key with the role {} may not do this", role_name(key.role));

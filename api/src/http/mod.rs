@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod compute;
 pub mod documents;
 pub mod edge;
+pub mod events;
 pub mod fleet;
 pub mod guard;
 pub mod health;
@@ -17,6 +18,7 @@ pub mod identity;
 pub mod ledger;
 pub mod limits;
 pub mod money;
+pub mod notifications;
 pub mod opened;
 pub mod page;
 pub mod payments;
@@ -27,6 +29,7 @@ mod service;
 pub mod shapes;
 pub mod state;
 pub mod supervise;
+pub mod tickets;
 pub mod webhooks;
 pub mod wish;
 
@@ -47,6 +50,9 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(compute::routes())
         .merge(identity::routes())
         .merge(answer::routes())
+        .merge(tickets::routes())
+        .merge(events::routes())
+        .merge(notifications::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(documents::routes());

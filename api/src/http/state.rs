@@ -18,6 +18,7 @@ use super::edge::headers::Origins;
 use super::fleet::Enrolments;
 use super::limits::Limits;
 use crate::auth::KeyDirectory;
+use crate::live::Hub;
 use crate::problem::Problem;
 use crate::quota::Quotas;
 
@@ -29,6 +30,8 @@ pub struct Parts {
     pub views: Views,
     /// Who may ask.
     pub keys: KeyDirectory,
+    /// Who holds a stream of events open.
+    pub live: Hub,
     /// The payment provider, for what is never stored.
     pub payments: Arc<dyn PaymentPort>,
     /// Secrets that may sign webhooks.
