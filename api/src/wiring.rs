@@ -33,6 +33,7 @@ use crate::database::Database;
 use crate::http;
 use crate::http::edge::headers::Origins;
 use crate::http::fleet::Enrolments;
+use crate::http::flight::InFlight;
 use crate::http::limits::Limits;
 use crate::http::state::{Api, Parts, Views};
 use crate::inbox::Inbox;
@@ -211,7 +212,7 @@ impl Server {
     /// # Errors
     /// When a listener has no address.
     pub fn start(
-        (commands, projector): (Commands, Projector),
+        (commands, projector, master): (Commands, Projector, Arc<SubjectKeys>),
         outside: Outside,
         listeners: Vec<TcpListener>,
     ) -> std::io::Result<Self> {
@@ -230,7 +231,7 @@ impl Server {
             let log = commands.executor.log().clone();
             tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
         }
-        let api = api((commands, projector.clone()), outside, bell);
+        let api = api((commands, projector.clone(), master), outside, bell);
         let token = stop.clone();
         tasks.spawn(async move { projector.run(token).await });
         tasks.spawn(inbox.run(stop.clone()));
@@ -272,9 +273,15 @@ fn effects(commands: &Commands, outside: &Outside) -> Effects {
     }
 }
 
-fn api((commands, projector): (Commands, Projector), outside: Outside, bell: Arc<Notify>) -> Api {
+fn api(
+    (commands, projector, master): (Commands, Projector, Arc<SubjectKeys>),
+    outside: Outside,
+    bell: Arc<Notify>,
+) -> Api {
     let log = commands.executor.log().clone();
     Api::new(Parts {
+        master,
+        in_flight: InFlight::default(),
         live: Hub::new(log.clone(), outside.event_source, outside.pace),
         keys: KeyDirectory::new(log.pool().clone()),
         quotas: Quotas::new(log.pool().clone(), outside.rates),

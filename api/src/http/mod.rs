@@ -12,6 +12,7 @@ pub mod documents;
 pub mod edge;
 pub mod events;
 pub mod fleet;
+pub mod flight;
 pub mod guard;
 pub mod health;
 pub mod identity;

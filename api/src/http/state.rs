@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cairn_commands::Commands;
 use cairn_commands::ports::PaymentPort;
+use cairn_privacy::SubjectKeys;
 use cairn_projections::{Projector, WaitError};
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::edge::conditions::Version;
 use super::edge::headers::Origins;
 use super::fleet::Enrolments;
+use super::flight::InFlight;
 use super::limits::Limits;
 use crate::auth::KeyDirectory;
 use crate::live::Hub;
@@ -30,6 +32,10 @@ pub struct Parts {
     pub views: Views,
     /// Who may ask.
     pub keys: KeyDirectory,
+    /// The master key, which marks what is given out and comes back.
+    pub master: Arc<SubjectKeys>,
+    /// Wishes on their way.
+    pub in_flight: InFlight,
     /// Who holds a stream of events open.
     pub live: Hub,
     /// The payment provider, for what is never stored.

@@ -74,6 +74,7 @@ codes! {
     database_unavailable SERVICE_UNAVAILABLE true "The database cannot be reached";
     outcome_in_doubt SERVICE_UNAVAILABLE true "It is not known whether this happened";
     provider_unavailable SERVICE_UNAVAILABLE true "The payment provider cannot be reached";
+    command_in_flight CONFLICT true "It is being carried out";
     conflict CONFLICT true "Others changed the same thing at the same time";
     timeout SERVICE_UNAVAILABLE true "The answer took too long";
     shutting_down SERVICE_UNAVAILABLE true "This server is stopping";

@@ -116,7 +116,7 @@ impl Stage {
             origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
         };
-        let parts = (commands.clone(), projector.clone());
+        let parts = (commands.clone(), projector.clone(), keys);
         let server = Server::start(parts, outside, listeners).unwrap();
         payments.deliver_to(&base);
         Self { commands, projector, nodes, payments, base, server, directory }
@@ -304,6 +304,19 @@ impl Caller {
     pub async fn post_as(&self, key: &str, path: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, path).header("idempotency-key", key);
         answer(request.json(body)).await
+    }
+
+    /// Posts under this key until the first one with it is answered.
+    pub async fn post_again(&self, key: &str, path: &str, body: &Value) -> Answer {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.post_as(key, path, body).await;
+            if answer.code() != "command_in_flight" {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{key} never lands");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Reads until it is as wanted.
