@@ -85,6 +85,7 @@ pub enum Missing {
     Sku,
     Command,
     Organisation,
+    Notice,
     Page,
 }
 
@@ -111,6 +112,7 @@ impl Problem {
             Missing::Command => ("unknown_command", "command: nothing has happened under this key"),
             Missing::Sku => ("unknown_sku", "SKU"),
             Missing::Organisation => ("not_found", "organisation"),
+            Missing::Notice => ("not_found", "notice"),
             Missing::Page => ("not_found", "page"),
         };
         Self::new(code, format!("there is no such {name}"))

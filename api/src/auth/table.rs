@@ -80,6 +80,9 @@ rules! {
     get_whoami             Own  Own  Own  Own;
     create_ticket          Own  Own  Own  Own;
     stream_events          Own  Own  Own  Own;
+    list_inbox             Own  Own  Own  Own;
+    read_inbox_notice      Own  Own  Own  Own;
+    read_inbox             Own  Own  Own  Own;
 }
 
 /// Operations that need no API key, each with what guards it instead.

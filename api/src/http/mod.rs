@@ -16,6 +16,7 @@ pub mod flight;
 pub mod guard;
 pub mod health;
 pub mod identity;
+pub mod inbox;
 pub mod ledger;
 pub mod limits;
 pub mod money;
@@ -54,6 +55,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(tickets::routes())
         .merge(events::routes())
         .merge(notifications::routes())
+        .merge(inbox::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(documents::routes());

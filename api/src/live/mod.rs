@@ -14,4 +14,4 @@ mod watch;
 pub use frame::Frame;
 pub use hub::{Hub, Pace};
 pub use reader::{Item, Reader};
-pub use stream::{Stream, Sub};
+pub use stream::{Sight, Stream, Sub};

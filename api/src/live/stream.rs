@@ -50,11 +50,18 @@ pub struct Sight {
 
 impl Sight {
     /// Of a caller.
+    #[must_use]
     pub fn of(caller: &Caller) -> Self {
         let scope =
             |operation| table::rule(operation).map_or(Scope::None, |r| r.scope(caller.role));
         let families = READS.iter().map(|(family, reads)| (*family, scope(reads))).collect();
         Self { own: caller.organisation_id, families }
+    }
+
+    /// The families they see anything of.
+    pub fn families(&self) -> impl Iterator<Item = &'static str> {
+        let seen = self.families.iter().filter(|(_, scope)| *scope != Scope::None);
+        seen.map(|(family, _)| *family)
     }
 
     fn scope(&self, family: &str) -> Scope {

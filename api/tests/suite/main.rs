@@ -19,6 +19,7 @@ mod hang_up;
 mod headers;
 mod house;
 mod idempotency;
+mod inbox;
 mod killed;
 mod listen;
 mod load;
