@@ -193,30 +193,42 @@ async fn who_does_not_keep_up_is_told_that_something_is_lost(
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn it_ends_when_nobody_is_there_or_may_be(_: PgPoolOptions, options: PgConnectOptions) {
-    let (heartbeat, recheck) = (Duration::from_millis(100), Duration::from_millis(100));
-    let stage = Stage::set_streaming(options, Pace { heartbeat, recheck, ..Pace::default() }).await;
+async fn who_does_not_answer_is_not_there(_: PgPoolOptions, options: PgConnectOptions) {
+    let pace = Pace { heartbeat: Duration::from_millis(100), ..Pace::default() };
+    let stage = Stage::set_streaming(options, pace).await;
     let (owner, other) = (stage.caller(Role::Owner).await, stage.caller(Role::Owner).await);
-    // Whoever answers stays, whoever does not is gone after two heartbeats.
-    let mut alive = Socket::greeted(&owner, json!([])).await;
     let silent = Socket::greeted(&other, json!([])).await;
+    let mut alive = Socket::greeted(&owner, json!([])).await;
+    // Whoever answers stays for many heartbeats, whoever does not is gone after two.
     let mut pings = 0;
     while stage.api().live.readers() == 2 || pings < 5 {
         let message = alive.0.next().await.expect("it closed").unwrap();
         pings += usize::from(message.is_ping());
         alive.0.flush().await.unwrap();
     }
-    drop(silent);
     assert_eq!(stage.api().live.readers(), 1);
-    alive.0.send(Message::Ping(vec![7].into())).await.unwrap();
-    while alive.0.next().await.unwrap().unwrap() != Message::Pong(vec![7].into()) {}
-    alive.say(&json!({ "type": "ping" })).await;
-    assert_eq!(alive.next().await.unwrap()["type"], "pong");
+    drop((silent, alive));
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn it_answers_and_ends_when_nobody_may_read_any_more(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let pace = Pace { recheck: Duration::from_millis(100), ..Pace::default() };
+    let stage = Stage::set_streaming(options, pace).await;
+    let (owner, other) = (stage.caller(Role::Owner).await, stage.caller(Role::Owner).await);
+    let mut socket = Socket::greeted(&owner, json!([])).await;
+    socket.0.send(Message::Ping(vec![7].into())).await.unwrap();
+    while socket.0.next().await.unwrap().unwrap() != Message::Pong(vec![7].into()) {}
+    socket.say(&json!({ "type": "ping" })).await;
+    assert_eq!(socket.next().await.unwrap()["type"], "pong");
     let key_id = owner.get("/v1/whoami").await.text("/key_id").parse().unwrap();
     let input = RevokeKey { key_id, reason: "lost".to_owned() };
     revoke_key(&stage.commands, &stage.context(), input).await.unwrap();
-    assert_eq!(alive.next().await.unwrap()["code"], "unauthenticated");
-    assert_eq!(alive.next().await, None);
+    assert_eq!(socket.next().await.unwrap()["code"], "unauthenticated");
+    assert_eq!(socket.next().await, None);
     becomes("nobody is there", || stage.api().live.readers() == 0).await;
     let mut last = Socket::greeted(&other, json!([])).await;
     let ((), ()) = tokio::join!(stage.strike(), async {
