@@ -95,6 +95,9 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("get_metrics", "counts without tenants"),
     ("get_openapi", "this document"),
     ("get_error_page", "documentation"),
+    ("get_docs", "documentation"),
+    ("get_docs_page", "documentation"),
+    ("get_docs_file", "documentation"),
 ];
 
 /// The row of an operation.

@@ -32,6 +32,7 @@ pub mod shapes;
 pub mod state;
 pub mod supervise;
 pub mod tickets;
+pub mod viewer;
 pub mod webhooks;
 pub mod wish;
 
@@ -58,7 +59,8 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(inbox::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
-        .merge(documents::routes());
+        .merge(documents::routes())
+        .merge(viewer::routes());
     documents::describe_whole(router.get_openapi_mut());
     router
 }

@@ -40,5 +40,6 @@ mod signals;
 mod support;
 mod thread;
 mod tracing;
+mod viewer;
 mod views;
 mod webhooks;
