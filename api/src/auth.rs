@@ -3,13 +3,16 @@ pub mod directory;
 pub mod one_time;
 pub mod password;
 pub mod secret;
+pub mod standing;
 pub mod table;
+pub mod ticket;
 
 use cairn_core::{ApiKeyId, GrantId, OrganisationId, SessionId, UserId};
 use cairn_identity::Role;
 
 pub use directory::Directory;
 pub use secret::{ApiKeySecret, Malformed, Secret};
+pub use standing::Standing;
 pub use table::Scope;
 
 /// Who stands behind a request.

@@ -8,6 +8,7 @@ pub mod config;
 pub mod database;
 pub mod http;
 pub mod inbox;
+pub mod live;
 pub mod nodes;
 pub mod outside;
 pub mod problem;

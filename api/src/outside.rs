@@ -13,6 +13,7 @@ use cairn_stripe_simulator::{Simulator, SimulatorConfig};
 
 use crate::config::Config;
 use crate::http::limits::Limits;
+use crate::live::Pace;
 use crate::nodes;
 use crate::system::{self, new_api_key};
 use crate::wiring::Outside;
@@ -161,6 +162,8 @@ pub fn outside(
         runner: RunnerConfig::new(process_name()),
         seal: config.seal.clone(),
         relay: relay(config),
+        event_source: config.event_source.clone(),
+        pace: Pace::default(),
         limits: Limits::default(),
         rates: config.rates,
         origins: config.cors_origins.clone(),

@@ -86,6 +86,7 @@ pub enum Missing {
     Command,
     Organisation,
     Key,
+    Notice,
     Page,
 }
 
@@ -113,6 +114,7 @@ impl Problem {
             Missing::Sku => ("unknown_sku", "SKU"),
             Missing::Organisation => ("not_found", "organisation"),
             Missing::Key => ("unknown_api_key", "API key"),
+            Missing::Notice => ("not_found", "notice"),
             Missing::Page => ("not_found", "page"),
         };
         Self::new(code, format!("there is no such {name}"))
@@ -166,7 +168,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
         set(header::CONTENT_TYPE, "application/problem+json");
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        // Whoever counts requests says for how long.
+        let waits = self.code.retryable && self.code.name != "rate_limited";
+        if waits && status != StatusCode::REQUEST_TIMEOUT {
             set(header::RETRY_AFTER, "1");
         }
         if status == StatusCode::UNAUTHORIZED {

@@ -6,6 +6,7 @@ use cairn_commands::ports::{Clock, IdSource};
 use cairn_core::{Timestamp, id::time_ordered};
 
 use crate::auth::ApiKeySecret;
+use crate::auth::ticket::Ticket;
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,6 +44,14 @@ impl IdSource for RandomIds {
 /// When the operating system has none.
 pub fn new_api_key() -> std::io::Result<ApiKeySecret> {
     Ok(ApiKeySecret::from_random(&random::<40>()?))
+}
+
+/// A new ticket of the operating system's randomness.
+///
+/// # Errors
+/// When the operating system has none.
+pub fn new_ticket() -> std::io::Result<Ticket> {
+    Ok(Ticket::from_random(&random::<40>()?))
 }
 
 /// Random bytes of the operating system's.

@@ -34,9 +34,11 @@ use crate::database::Database;
 use crate::http;
 use crate::http::edge::headers::Origins;
 use crate::http::fleet::Enrolments;
+use crate::http::flight::InFlight;
 use crate::http::limits::Limits;
 use crate::http::state::{Api, Parts, Views};
 use crate::inbox::Inbox;
+use crate::live::{Hub, Pace};
 use crate::quota::{Quotas, Rates};
 use crate::system::{RandomIds, SystemClock};
 
@@ -183,6 +185,10 @@ pub struct Outside {
     pub seal: SealerConfig,
     /// Where public events go, and how; `None` when nobody is told.
     pub relay: Option<(Arc<dyn TopicPort>, RelayConfig)>,
+    /// Names this Cairn in public events.
+    pub event_source: String,
+    /// How those who hold a stream of events open are kept.
+    pub pace: Pace,
     /// How long anybody waits.
     pub limits: Limits,
     /// How often anybody may ask.
@@ -209,7 +215,7 @@ impl Server {
     /// # Errors
     /// When a listener has no address.
     pub fn start(
-        (commands, projector): (Commands, Projector),
+        (commands, projector, master): (Commands, Projector, Arc<SubjectKeys>),
         outside: Outside,
         listeners: Vec<TcpListener>,
     ) -> std::io::Result<Self> {
@@ -230,7 +236,7 @@ impl Server {
         }
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
-        let api = api((commands, projector.clone()), outside, (bell, passwords));
+        let api = api((commands, projector.clone(), master), outside, (bell, passwords));
         let token = stop.clone();
         tasks.spawn(async move { projector.run(token).await });
         tasks.spawn(inbox.run(stop.clone()));
@@ -244,6 +250,7 @@ impl Server {
         let (service, token) = (http::service(api.clone()), stop.clone());
         tasks.spawn(http::server::serve(listeners, service, (api.limits, token)));
         tasks.spawn(api.quotas.clone().sweep(stop.clone()));
+        tasks.spawn(api.live.clone().run(stop.clone()));
         tasks.spawn(upkeep(api.metrics.clone(), stop.clone()));
         Ok(Self { addresses, api, stop, tasks })
     }
@@ -273,12 +280,15 @@ fn effects(commands: &Commands, outside: &Outside) -> Effects {
 }
 
 fn api(
-    (commands, projector): (Commands, Projector),
+    (commands, projector, master): (Commands, Projector, Arc<SubjectKeys>),
     outside: Outside,
     (bell, passwords): (Arc<Notify>, Passwords),
 ) -> Api {
     let log = commands.executor.log().clone();
     Api::new(Parts {
+        master,
+        in_flight: InFlight::default(),
+        live: Hub::new(log.clone(), outside.event_source, outside.pace),
         directory: Directory::new(log.pool().clone()),
         passwords,
         quotas: Quotas::new(log.pool().clone(), outside.rates),

@@ -35,5 +35,6 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(compute::timeline::Timeline),
         Box::new(operations::audit::Audit),
         Box::new(operations::interventions::Interventions),
+        Box::new(operations::inbox::Inbox),
     ]
 }

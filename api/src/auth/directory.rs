@@ -4,7 +4,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cairn_core::{ApiKeyId, GrantId, OrganisationId, Timestamp, UserId};
+use cairn_core::{ApiKeyId, GrantId, OrganisationId, SessionId, Timestamp, UserId};
 use cairn_identity::Role;
 use cairn_projections::At;
 use cairn_projections::identity::{api_keys, organisations_query, people_query, uses};
@@ -114,31 +114,42 @@ impl Directory {
             Some(known) => known,
             None => self.look_up_key(hash).await?,
         };
-        match known.expires_at.filter(|expires_at| *expires_at <= now) {
-            None => Ok(known),
-            Some(expired_at) => {
-                let detail = format!("{} expired at {expired_at}", known.key_id);
-                Err(Problem::new("api_key_expired", detail))
-            }
-        }
+        unexpired(known, now)
+    }
+
+    /// The living key of this id: of one who has shown it before.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key).
+    pub async fn key_named(&self, id: ApiKeyId, now: Timestamp) -> Result<KnownKey, Problem> {
+        let row = api_keys::get(&self.pool, None, &id.to_string()).await?;
+        let row = row.filter(|row| row.revoked_at.is_none());
+        let row = row.ok_or_else(|| Problem::new("unauthenticated", "this API key was revoked"))?;
+        unexpired(known(row)?, now)
+    }
+
+    /// The open session of this id: of one who has shown it before.
+    ///
+    /// # Errors
+    /// As [`session`](Self::session).
+    pub async fn session_named(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<KnownSession, Problem> {
+        let row = people_query::session_by_id(&self.pool, &id.to_string()).await?;
+        open(self.known_session(row).await?, now)
     }
 
     async fn look_up_key(&self, hash: String) -> Result<KnownKey, Problem> {
         let row = api_keys::find_by_sha256(&self.pool, &hash).await?.ok_or_else(|| {
             Problem::new("unauthenticated", "this API key is unknown or was revoked")
         })?;
-        let known = KnownKey {
-            key_id: read(&row.key_id, "key")?,
-            organisation_id: read(&row.organisation_id, "organisation")?,
-            role: role_of(&row.role)?,
-            scopes: row.scopes.into(),
-            suspended: row.suspended,
-            expires_at: row.expires_at.map(Timestamp::from),
-        };
+        let known = known(row)?;
         self.keys.remember(hash, known.clone());
         // It only informs: nobody is locked out because it could not be written.
-        if let Err(error) = uses::note(&self.pool, &row.key_id).await {
-            tracing::warn!(%error, key_id = row.key_id, "the use of a key was not noted");
+        if let Err(error) = uses::note(&self.pool, &known.key_id.to_string()).await {
+            tracing::warn!(%error, key_id = %known.key_id, "the use of a key was not noted");
         }
         Ok(known)
     }
@@ -157,8 +168,7 @@ impl Directory {
             Some(known) => Some(known),
             None => self.look_up_session(hash, now).await?,
         };
-        let open = known.filter(|known| now < known.ends_at);
-        open.ok_or_else(|| Problem::new("unauthenticated", "this session is over: sign in"))
+        open(known, now)
     }
 
     async fn look_up_session(
@@ -166,7 +176,24 @@ impl Directory {
         hash: String,
         now: Timestamp,
     ) -> Result<Option<KnownSession>, Problem> {
-        let Some(row) = people_query::session(&self.pool, &hash).await? else { return Ok(None) };
+        let row = people_query::session(&self.pool, &hash).await?;
+        let Some(known) = self.known_session(row).await? else { return Ok(None) };
+        self.sessions.remember(hash, known.clone());
+        // One that was left alone for too long is not made young again by the attempt to use it.
+        let session_id = known.person.session_id;
+        if now < known.ends_at
+            && let Err(error) = uses::note_session(&self.pool, &session_id.to_string()).await
+        {
+            tracing::warn!(%error, %session_id, "the use of a session was not noted");
+        }
+        Ok(Some(known))
+    }
+
+    async fn known_session(
+        &self,
+        row: Option<people_query::Session>,
+    ) -> Result<Option<KnownSession>, Problem> {
+        let Some(row) = row else { return Ok(None) };
         let rows = organisations_query::memberships(&self.pool, &row.user_id).await?;
         let memberships = rows.into_iter().map(|row| {
             Ok::<_, Problem>(Membership {
@@ -176,22 +203,14 @@ impl Directory {
             })
         });
         let used = Timestamp::from(row.last_used_at.unwrap_or(row.opened_at));
-        let known = KnownSession {
+        Ok(Some(KnownSession {
             person: Person {
                 user_id: read(&row.user_id, "user")?,
                 session_id: read(&row.session_id, "session")?,
             },
             memberships: memberships.collect::<Result<_, _>>()?,
             ends_at: Timestamp::from(row.ends_at).min(used.plus_secs(IDLE_SECS)),
-        };
-        self.sessions.remember(hash, known.clone());
-        // One that was left alone for too long is not made young again by the attempt to use it.
-        if now < known.ends_at
-            && let Err(error) = uses::note_session(&self.pool, &row.session_id).await
-        {
-            tracing::warn!(%error, session_id = row.session_id, "the use of a session was not noted");
-        }
-        Ok(Some(known))
+        }))
     }
 
     /// Looks anew at the sessions of a person: they are over, or belong elsewhere now.
@@ -216,6 +235,32 @@ impl Directory {
         let found = organisations_query::granted(&self.pool, organisation_id, At(now)).await?;
         found.map(|id| read(&id, "grant")).transpose()
     }
+}
+
+fn known(row: api_keys::ApiKey) -> Result<KnownKey, Problem> {
+    Ok(KnownKey {
+        key_id: read(&row.key_id, "key")?,
+        organisation_id: read(&row.organisation_id, "organisation")?,
+        role: role_of(&row.role)?,
+        scopes: row.scopes.into(),
+        suspended: row.suspended,
+        expires_at: row.expires_at.map(Timestamp::from),
+    })
+}
+
+fn unexpired(known: KnownKey, now: Timestamp) -> Result<KnownKey, Problem> {
+    match known.expires_at.filter(|expires_at| *expires_at <= now) {
+        None => Ok(known),
+        Some(expired_at) => {
+            let detail = format!("{} expired at {expired_at}", known.key_id);
+            Err(Problem::new("api_key_expired", detail))
+        }
+    }
+}
+
+fn open(known: Option<KnownSession>, now: Timestamp) -> Result<KnownSession, Problem> {
+    let open = known.filter(|known| now < known.ends_at);
+    open.ok_or_else(|| Problem::new("unauthenticated", "this session is over: sign in"))
 }
 
 fn read<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {

@@ -39,6 +39,8 @@ purposes! {
     Session = "cairn_session_", "a session";
     /// Was sent to an address, which its holder so proves to have.
     Code = "cairn_code_", "a code that was sent";
+    /// Opens one thing once, within seconds.
+    Ticket = "cairn_ticket_", "a ticket";
     /// Opens one account when the device with the one-time passwords is lost.
     Recovery = "cairn_recovery_", "a recovery code";
 }
@@ -104,6 +106,12 @@ impl<P: Purpose> Secret<P> {
     #[must_use]
     pub fn sha256(&self) -> String {
         hex::encode(Sha256::digest(self.0.as_bytes()))
+    }
+
+    /// The same as bytes.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
     }
 
     /// Another secret that only who has this one can have: what a page proves with that it is not a stranger's.

@@ -72,6 +72,11 @@ rules! {
     get_allocation_steps   Own  Own  Own  Own  Own    All  None None All;
     get_command            Own  Own  Own  Own  Own    Own  Own  Own  Own;
     get_whoami             Own  Own  Own  Own  Own    Own  Own  Own  Own;
+    create_ticket          Own  Own  Own  Own  Own    Own  Own  Own  Own;
+    stream_events          Own  Own  Own  Own  Own    Own  Own  Own  Own;
+    list_inbox             Own  Own  Own  Own  Own    Own  Own  Own  Own;
+    read_inbox_notice      Own  Own  Own  Own  Own    Own  Own  Own  Own;
+    read_inbox             Own  Own  Own  Own  Own    Own  Own  Own  Own;
     create_key             Own  Own  None None None   None None None None;
     list_keys              Own  Own  None Own  None   None None None None;
     get_key                Own  Own  None Own  None   None None None None;
@@ -96,6 +101,7 @@ rules! {
 pub const PUBLIC: &[(&str, &str)] = &[
     ("enrol_node", "the one-time token in the body"),
     ("receive_stripe_webhook", "Stripe's signature over the raw body"),
+    ("open_notifications", "the one-time ticket in its first message"),
     ("get_liveness", "says only that the process runs"),
     ("get_readiness", "names parts, no data"),
     ("get_metrics", "counts without tenants"),
@@ -107,6 +113,9 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("verify_email", "the code that was sent to the address"),
     ("reset_password", "the code that was sent to the address"),
     ("sign_in", "the password, and a one-time password when it is in use"),
+    ("get_docs", "documentation"),
+    ("get_docs_page", "documentation"),
+    ("get_docs_file", "documentation"),
 ];
 
 /// Operations of a person on themselves: any session, whatever they belong to, and no API key.
@@ -126,17 +135,28 @@ pub const PERSONAL: &[&str] = &[
     "accept_invitation",
 ];
 
-/// Personal operations that carry or make a secret: they have no `Idempotency-Key`, because nothing of them may be kept.
-pub const UNKEYED: &[&str] =
-    &["sign_out", "renew_session", "change_password", "begin_totp", "confirm_totp", "remove_totp"];
+/// Guarded changes without an `Idempotency-Key`: personal ones that carry or make a secret, of which nothing may be kept; a ticket, of
+/// which each request makes another; and what is read, however often it is said.
+pub const UNKEYED: &[&str] = &[
+    "sign_out",
+    "renew_session",
+    "change_password",
+    "begin_totp",
+    "confirm_totp",
+    "remove_totp",
+    "create_ticket",
+    "read_inbox_notice",
+    "read_inbox",
+];
 
 /// Changes that a suspended organisation may still ask for: what brings it back, and what ends what costs. It reads everything.
 pub const WHILE_SUSPENDED: &[&str] =
     &["create_top_up", "release_allocation", "revoke_key", "end_support_grant"];
 
 /// What scopes of keys are made of, as `compute:read` or `compute:write`: the tags of the OpenAPI document.
-pub const CONTEXTS: &[&str] =
-    &["payments", "ledger", "catalog", "fleet", "compute", "identity", "commands"];
+pub const CONTEXTS: &[&str] = &[
+    "payments", "ledger", "catalog", "fleet", "compute", "identity", "commands", "events", "inbox",
+];
 
 /// Whether scopes let a caller do something of a context. Who has none may do all.
 #[must_use]

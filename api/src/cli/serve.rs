@@ -1,4 +1,6 @@
 //! `cairn serve` and `cairn dev`: the server.
+use std::sync::Arc;
+
 use cairn_identity::Role;
 use cairn_projections::identity::api_keys;
 use tokio::signal::unix::{SignalKind, signal};
@@ -124,7 +126,8 @@ async fn open(config: &Config, dev: bool) -> Result<Open, CliError> {
         outside.mail = outside::kept_mail(&config.data);
     }
     let url = outside.public_url.clone();
-    let parts = (platform.commands.clone(), platform.projector.clone());
+    let keys = Arc::clone(&platform.keys);
+    let parts = (platform.commands.clone(), platform.projector.clone(), keys);
     let server = Server::start(parts, outside, listeners)?;
     let unguarded = CancellationToken::new();
     let guarding = platform.guard_database(unguarded.clone());

@@ -6,7 +6,7 @@ use cairn_identity::Role;
 
 use super::state::Api;
 use crate::auth::directory::{KnownKey, KnownSession, Membership};
-use crate::auth::{Caller, Scope, Who, table};
+use crate::auth::{Caller, Person, Scope, Standing, Who, table};
 use crate::problem::Problem;
 
 /// Names the organisation that a person acts for.
@@ -28,12 +28,12 @@ pub struct Wanted<'a> {
 /// The caller that a key makes.
 ///
 /// # Errors
-/// `forbidden`, `scope_missing`, `grant_missing`, `organisation_suspended`, `organisation_header_invalid`.
+/// `forbidden`, `scope_missing`, `grant_missing`, `organisation_suspended`.
 pub async fn key(
     api: &Api,
     key: &KnownKey,
     wanted: &Wanted<'_>,
-    headers: &HeaderMap,
+    act_for: Option<OrganisationId>,
 ) -> Result<Caller, Problem> {
     if table::is_personal(wanted.operation) {
         let detail = "this is a person's own: sign in instead of sending a key";
@@ -43,7 +43,7 @@ pub async fn key(
         let detail = format!("the key has only the scopes {}", key.scopes.join(", "));
         return Err(Problem::new("scope_missing", detail));
     }
-    let Some(organisation_id) = named(headers, &ACT_FOR)? else {
+    let Some(organisation_id) = act_for else {
         let own = (key.organisation_id, key.role);
         return admit(Who::Key(key.key_id), own, key.suspended, wanted);
     };
@@ -60,14 +60,14 @@ pub async fn key(
 /// The caller that a session makes, for the organisation that the request names, or the only one there is.
 ///
 /// # Errors
-/// `forbidden`, `organisation_needed`, `organisation_suspended`, `organisation_header_invalid`.
+/// `forbidden`, `organisation_needed`, `organisation_suspended`.
 pub fn person(
     session: &KnownSession,
     wanted: &Wanted<'_>,
-    headers: &HeaderMap,
+    organisation: Option<OrganisationId>,
 ) -> Result<Caller, Problem> {
     let who = Who::Person(session.person);
-    let Membership { organisation_id, role, suspended } = match named(headers, &ORGANISATION)? {
+    let Membership { organisation_id, role, suspended } = match organisation {
         Some(wanted) => {
             let own = session.memberships.iter().find(|m| m.organisation_id == wanted);
             let refused = || Problem::new("forbidden", "you do not belong to that organisation");
@@ -87,6 +87,22 @@ pub fn person(
         },
     };
     admit(who, (organisation_id, role), suspended, wanted)
+}
+
+/// Whoever came in before, if they still may.
+///
+/// # Errors
+/// Those of [`key`] and [`person`], and of keys and sessions that are over.
+pub async fn again(api: &Api, standing: &Standing, wanted: &Wanted<'_>) -> Result<Caller, Problem> {
+    let (now, organisation) = (api.commands.clock.now(), standing.organisation_id);
+    match standing.who {
+        Who::Key(id) | Who::Support(id, _) => {
+            key(api, &api.directory.key_named(id, now).await?, wanted, organisation).await
+        }
+        Who::Person(Person { session_id, .. }) => {
+            person(&api.directory.session_named(session_id, now).await?, wanted, organisation)
+        }
+    }
 }
 
 fn admit(
@@ -109,7 +125,11 @@ fn admit(
     Ok(Caller { who, organisation_id, role, scope })
 }
 
-fn named(headers: &HeaderMap, name: &HeaderName) -> Result<Option<OrganisationId>, Problem> {
+/// The organisation that a header names.
+///
+/// # Errors
+/// `organisation_header_invalid`.
+pub fn named(headers: &HeaderMap, name: &HeaderName) -> Result<Option<OrganisationId>, Problem> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let found = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     let wrong = || {

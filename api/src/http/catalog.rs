@@ -33,10 +33,10 @@ async fn list_skus(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Sku>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, sku_view::NAME).await?;
     let rows = sku_view::list(api.pool(), false, page.after, page.limit).await?;
-    Ok(at.saw(Page::of(rows, Sku::from)))
+    Ok(at.saw(reader.shown(rows, Sku::from)?))
 }
 
 /// One SKU, also when it is sold no longer.

@@ -51,12 +51,12 @@ async fn list_allocations(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Allocation>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
     let filter = view::Filter { organisation, ..view::Filter::default() };
     let rows = view::list(api.pool(), filter, page.after, page.limit).await?;
-    Ok(at.saw(Page::of(rows, Allocation::from)))
+    Ok(at.saw(reader.shown(rows, Allocation::from)?))
 }
 
 /// One rental.

@@ -84,6 +84,7 @@ fn describe_headers(operation: &mut Operation) {
     dated::describe(dated::LEAVING, operation);
     let guarded = operation.security.is_some();
     let parameters = operation.parameters.get_or_insert_default();
+    let is_wish = parameters.iter().any(|parameter| parameter.name == "Idempotency-Key");
     let waits = parameters.iter().any(|parameter| parameter.name == "min_position");
     for parameter in parameters.iter_mut().filter(|p| p.name == "Idempotency-Key") {
         parameter.description = Some(IDEMPOTENCY_KEY.to_owned());
@@ -98,7 +99,7 @@ fn describe_headers(operation: &mut Operation) {
         let mut add = |name: &str, text: &str, kind| add_header(response, name, (text, kind));
         add("Cairn-Version", "Version of the API that answers", Type::String);
         add("X-Request-Id", "Names this request in the server's log", Type::String);
-        let told = guarded && (waits || IDEMPOTENT.contains(&status.as_str()));
+        let told = guarded && (waits || is_wish && IDEMPOTENT.contains(&status.as_str()));
         if told && status.starts_with('2') {
             add("Cairn-Position", "Place in the log that the answer is as new as", Type::Integer);
         }

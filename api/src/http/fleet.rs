@@ -94,10 +94,10 @@ async fn list_nodes(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Node>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let rows = view::list(api.pool(), view::Filter::default(), page.after, page.limit).await?;
-    Ok(at.saw(Page::of(rows, Node::from)))
+    Ok(at.saw(reader.shown(rows, Node::from)?))
 }
 
 /// One node.

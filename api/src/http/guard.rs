@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
 
-use super::admit::{self, Wanted};
+use super::admit::{self, ACT_FOR, ORGANISATION, Wanted, named};
 use super::edge::client::Client;
 use super::edge::dated;
 use super::edge::rate::Standings;
@@ -145,13 +145,15 @@ async fn pass(
     let wanted = Wanted { operation, context, is_read };
     match asker {
         Asker::Key(key) => {
-            let caller = admit::key(api, &key, &wanted, request.headers()).await?;
+            let caller =
+                admit::key(api, &key, &wanted, named(request.headers(), &ACT_FOR)?).await?;
             request.extensions_mut().insert(caller);
         }
         Asker::Session(session) => {
             request.extensions_mut().insert(session.person);
             if !table::is_personal(operation) {
-                let caller = admit::person(&session, &wanted, request.headers())?;
+                let caller =
+                    admit::person(&session, &wanted, named(request.headers(), &ORGANISATION)?)?;
                 request.extensions_mut().insert(caller);
             }
         }

@@ -26,11 +26,11 @@ async fn get_balance(
     State(api): State<Api>,
     reader: Reader<BooksQuery>,
 ) -> Result<Seen<Page<Wallet>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, balances::NAME).await?;
     let (whose, currency) = (Some(whose(&reader)?), currency(&reader)?);
     let rows = balances::list(api.pool(), whose, currency, page.after, page.limit).await?;
-    Ok(at.saw(Page::of(rows, Wallet::from)))
+    Ok(at.saw(reader.shown(rows, Wallet::from)?))
 }
 
 /// Every movement of the wallets, newest first.
@@ -41,11 +41,11 @@ async fn get_statement(
     State(api): State<Api>,
     reader: Reader<BooksQuery>,
 ) -> Result<Seen<Page<StatementLine>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, statement::NAME).await?;
     let (whose, currency) = (whose(&reader)?, currency(&reader)?);
     let rows = statement::list(api.pool(), whose, currency, page.after, page.limit).await?;
-    Ok(at.saw(Page::of(rows, StatementLine::from)))
+    Ok(at.saw(reader.shown(rows, StatementLine::from)?))
 }
 
 /// Whose books: the caller's, or those of the organisation asked for. A foreign one looks like one without books.

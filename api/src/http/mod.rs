@@ -11,13 +11,17 @@ pub mod catalog;
 pub mod compute;
 pub mod documents;
 pub mod edge;
+pub mod events;
 pub mod fleet;
+pub mod flight;
 pub mod guard;
 pub mod health;
 pub mod identity;
+pub mod inbox;
 pub mod ledger;
 pub mod limits;
 pub mod money;
+pub mod notifications;
 pub mod opened;
 pub mod own;
 pub mod page;
@@ -29,6 +33,8 @@ mod service;
 pub mod shapes;
 pub mod state;
 pub mod supervise;
+pub mod tickets;
+pub mod viewer;
 pub mod webhooks;
 pub mod wish;
 
@@ -56,9 +62,14 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(identity::support::routes())
         .merge(identity::keys::routes())
         .merge(answer::routes())
+        .merge(tickets::routes())
+        .merge(events::routes())
+        .merge(notifications::routes())
+        .merge(inbox::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
-        .merge(documents::routes());
+        .merge(documents::routes())
+        .merge(viewer::routes());
     documents::describe_whole(router.get_openapi_mut());
     router
 }

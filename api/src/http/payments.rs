@@ -51,11 +51,11 @@ async fn list_top_ups(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<TopUp>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, payment_view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
     let rows = payment_view::list(api.pool(), organisation, page.after, page.limit).await?;
-    Ok(at.saw(Page::of(rows, TopUp::from)))
+    Ok(at.saw(reader.shown(rows, TopUp::from)?))
 }
 
 /// One top-up.
@@ -116,12 +116,12 @@ async fn list_refunds(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Refund>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, refund_view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
     let filter = refund_view::Filter { organisation, payment_id: None };
     let rows = refund_view::list(api.pool(), filter, page.after, page.limit).await?;
-    Ok(at.saw(Page::of(rows, Refund::from)))
+    Ok(at.saw(reader.shown(rows, Refund::from)?))
 }
 
 /// One refund.

@@ -1,4 +1,5 @@
 //! What a reading request carries: who asks, and from which position of the log on the answer must be.
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::edge::conditions::Version;
-use super::page::PageRequest;
+use super::guard::Operation;
+use super::page::{Cursors, Page, PageRequest};
 use super::state::Api;
 use crate::auth::Caller;
 use crate::problem::Problem;
@@ -65,36 +67,51 @@ pub struct BooksQuery {
 pub trait AsksPosition {
     /// The position asked for.
     fn min_position(&self) -> Option<i64>;
-}
 
-macro_rules! asks_position {
-    ($($query:ty),+) => {$(
-        impl AsksPosition for $query {
-            fn min_position(&self) -> Option<i64> {
-                self.min_position
-            }
-        }
-    )+};
-}
-asks_position!(OneQuery, ListQuery, BooksQuery);
-
-impl ListQuery {
-    /// The page it asks for.
-    ///
-    /// # Errors
-    /// `cursor_invalid` or `query_invalid`.
-    pub fn page(&self) -> Result<PageRequest, Problem> {
-        PageRequest::parse(self.cursor.as_deref(), self.limit)
+    /// What narrows a list besides: a cursor is of one list.
+    fn filter(&self) -> String {
+        String::new()
     }
 }
 
-impl BooksQuery {
-    /// The page it asks for.
-    ///
-    /// # Errors
-    /// `cursor_invalid` or `query_invalid`.
-    pub fn page(&self) -> Result<PageRequest, Problem> {
-        PageRequest::parse(self.cursor.as_deref(), self.limit)
+/// A query of a list.
+pub trait AsksPage {
+    /// Cursor and limit.
+    fn page(&self) -> (Option<&str>, Option<i64>);
+}
+
+impl AsksPosition for OneQuery {
+    fn min_position(&self) -> Option<i64> {
+        self.min_position
+    }
+}
+
+impl AsksPosition for ListQuery {
+    fn min_position(&self) -> Option<i64> {
+        self.min_position
+    }
+}
+
+impl AsksPosition for BooksQuery {
+    fn min_position(&self) -> Option<i64> {
+        self.min_position
+    }
+
+    fn filter(&self) -> String {
+        let said = |text: &Option<String>| text.clone().unwrap_or_default();
+        format!("{}\0{}", said(&self.organisation_id), said(&self.currency))
+    }
+}
+
+impl AsksPage for ListQuery {
+    fn page(&self) -> (Option<&str>, Option<i64>) {
+        (self.cursor.as_deref(), self.limit)
+    }
+}
+
+impl AsksPage for BooksQuery {
+    fn page(&self) -> (Option<&str>, Option<i64>) {
+        (self.cursor.as_deref(), self.limit)
     }
 }
 
@@ -105,14 +122,15 @@ pub struct Reader<Q> {
     pub caller: Caller,
     /// What exactly.
     pub query: Q,
+    cursors: Cursors,
     /// The position that the answer must show.
     wanted: Option<i64>,
 }
 
-impl<Q: DeserializeOwned + AsksPosition + Send, S: Send + Sync> FromRequestParts<S> for Reader<Q> {
+impl<Q: DeserializeOwned + AsksPosition + Send> FromRequestParts<Api> for Reader<Q> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let caller = *parts
             .extensions
             .get::<Caller>()
@@ -121,7 +139,10 @@ impl<Q: DeserializeOwned + AsksPosition + Send, S: Send + Sync> FromRequestParts
             .await
             .map_err(|error| Problem::new("query_invalid", error.body_text()))?;
         let wanted = query.min_position().map(Ok).or_else(|| from_header(parts)).transpose()?;
-        Ok(Self { caller, query, wanted })
+        let list = parts.extensions.get::<Operation>().map_or("", |operation| &*operation.0);
+        let whose = caller.organisation_id.to_string();
+        let cursors = Cursors::new(Arc::clone(&api.master), (list, &whose, &query.filter()));
+        Ok(Self { caller, query, cursors, wanted })
     }
 }
 
@@ -138,6 +159,29 @@ impl<Q> Reader<Q> {
     /// `position_unknown`, `position_not_reached` or `database_unavailable`.
     pub async fn reach(&self, api: &Api, view: &'static str) -> Result<Reached, Problem> {
         api.views.reach(view, self.wanted, PATIENCE).await.map(Reached)
+    }
+}
+
+impl<Q: AsksPage> Reader<Q> {
+    /// The page that is asked for.
+    ///
+    /// # Errors
+    /// `cursor_invalid` or `query_invalid`.
+    pub fn page(&self) -> Result<PageRequest, Problem> {
+        let (cursor, limit) = self.query.page();
+        self.cursors.request(cursor, limit)
+    }
+
+    /// The page that is answered.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn shown<R, T>(
+        &self,
+        rows: cairn_projections::Page<R>,
+        show: impl Fn(R) -> T,
+    ) -> Result<Page<T>, Problem> {
+        self.cursors.page(rows, show)
     }
 }
 

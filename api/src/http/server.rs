@@ -6,9 +6,9 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
@@ -54,8 +54,8 @@ pub async fn serve(
 /// One listener and its connections.
 async fn door(listener: TcpListener, service: Router, (limits, stop): (Limits, CancellationToken)) {
     let (mut connections, graceful) = (JoinSet::new(), GracefulShutdown::new());
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.head);
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -77,8 +77,9 @@ async fn door(listener: TcpListener, service: Router, (limits, stop): (Limits, C
             request.extensions_mut().insert(ConnectInfo(peer));
             app.call(request)
         });
-        let connection = http.serve_connection(TokioIo::new(stream), named);
-        let watched = graceful.watch(connection);
+        // A WebSocket begins as a request, and then has the connection to itself.
+        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), named);
+        let watched = graceful.watch(connection.into_owned());
         connections.spawn(async move {
             if let Err(error) = watched.await {
                 tracing::debug!(%error, %peer, "a connection broke");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cairn_commands::Commands;
 use cairn_commands::ports::PaymentPort;
+use cairn_privacy::SubjectKeys;
 use cairn_projections::{Projector, WaitError};
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -16,9 +17,11 @@ use tokio_util::task::TaskTracker;
 use super::edge::conditions::Version;
 use super::edge::headers::Origins;
 use super::fleet::Enrolments;
+use super::flight::InFlight;
 use super::limits::Limits;
 use crate::auth::Directory;
 use crate::auth::password::Passwords;
+use crate::live::Hub;
 use crate::problem::Problem;
 use crate::quota::Quotas;
 
@@ -32,6 +35,12 @@ pub struct Parts {
     pub directory: Directory,
     /// Hashes and compares passwords.
     pub passwords: Passwords,
+    /// The master key, which marks what is given out and comes back.
+    pub master: Arc<SubjectKeys>,
+    /// Wishes on their way.
+    pub in_flight: InFlight,
+    /// Who holds a stream of events open.
+    pub live: Hub,
     /// The payment provider, for what is never stored.
     pub payments: Arc<dyn PaymentPort>,
     /// Secrets that may sign webhooks.

@@ -8,8 +8,10 @@ use super::answer::command_id;
 use super::body;
 use super::edge::client::Client;
 use super::edge::conditions::{self, Condition};
+use super::flight::Flight;
 use super::guard::Operation;
 use super::request_id::RequestId;
+use super::state::Api;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::trace::Trace;
@@ -27,12 +29,14 @@ pub struct Wish<T> {
     pub expected: Expected,
     /// What for.
     pub body: T,
+    /// Held until it is answered.
+    pub flight: Flight,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
+impl<T: DeserializeOwned> FromRequest<Api> for Wish<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = *parts
             .extensions
@@ -58,7 +62,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
             traceparent: parts.extensions.get::<Trace>().map(Trace::traceparent),
             origin: origin(&parts.extensions),
         };
-        Ok(Self { caller, context, expected, body: wish })
+        let flight = api.in_flight.begin(&context.command_id)?;
+        Ok(Self { caller, context, expected, body: wish, flight })
     }
 }
 

@@ -36,6 +36,8 @@ codes! {
     unauthenticated UNAUTHORIZED false "The API key is missing, unknown or revoked";
     api_key_expired UNAUTHORIZED false "The API key has expired";
     api_key_malformed UNAUTHORIZED false "The API key is mistyped";
+    ticket_invalid UNAUTHORIZED false "The ticket is unknown, used or over";
+    origin_refused FORBIDDEN false "Pages of this origin may not do this";
     rate_limited TOO_MANY_REQUESTS true "Asked too often";
     forbidden FORBIDDEN false "The key's role may not do this";
     csrf_token_invalid FORBIDDEN false "The change does not prove that it comes from our own page";
@@ -87,6 +89,10 @@ codes! {
     precondition_required PRECONDITION_REQUIRED false "This needs an If-Match header";
     precondition_invalid BAD_REQUEST false "The If-Match header is malformed";
     precondition_failed PRECONDITION_FAILED false "It has changed since it was seen";
+    upgrade_required UPGRADE_REQUIRED false "This is a WebSocket";
+    subprotocol_missing BAD_REQUEST false "The WebSocket's subprotocol is missing";
+    hello_invalid BAD_REQUEST false "The WebSocket's client said what it may not";
+    too_many_streams TOO_MANY_REQUESTS true "Too many streams are open";
     version_unknown BAD_REQUEST false "There is no such version of this API";
     unknown_command NOT_FOUND false "Nothing has happened under this key";
     query_invalid BAD_REQUEST false "A query parameter is wrong";
@@ -102,6 +108,7 @@ codes! {
     database_unavailable SERVICE_UNAVAILABLE true "The database cannot be reached";
     outcome_in_doubt SERVICE_UNAVAILABLE true "It is not known whether this happened";
     provider_unavailable SERVICE_UNAVAILABLE true "The payment provider cannot be reached";
+    command_in_flight CONFLICT true "It is being carried out";
     conflict CONFLICT true "Others changed the same thing at the same time";
     timeout SERVICE_UNAVAILABLE true "The answer took too long";
     shutting_down SERVICE_UNAVAILABLE true "This server is stopping";

@@ -129,7 +129,9 @@ async fn addresses_and_queries_are_checked(_: PgPoolOptions, options: PgConnectO
     let stage = Stage::set(options).await;
     let customer = stage.caller(Role::Owner).await;
     expect(&customer.get("/v1/nothing").await, 404, "route_not_found");
-    expect(&customer.get("/v1/top-ups?limit=0").await, 400, "query_invalid");
+    for limit in ["0", "201"] {
+        expect(&customer.get(&format!("/v1/top-ups?limit={limit}")).await, 400, "query_invalid");
+    }
     expect(&customer.get("/v1/top-ups?limit=many").await, 400, "query_invalid");
     expect(&customer.get("/v1/top-ups?page=2").await, 400, "query_invalid");
     expect(&customer.get("/v1/top-ups?cursor=zzz").await, 400, "cursor_invalid");
@@ -245,5 +247,44 @@ async fn a_list_is_paged_without_gaps(_: PgPoolOptions, options: PgConnectOption
     }
     made.reverse();
     assert_eq!(seen, made);
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_cursor_leads_nowhere_but_where_it_was_given_out(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let (owner, stranger) = (stage.caller(Role::Owner).await, stage.caller(Role::Owner).await);
+    let colleague = stage.caller_of(Role::Viewer, owner.organisation_id).await;
+    for _ in 0..3 {
+        owner.top_up("5.00").await;
+    }
+    let first = owner.get("/v1/statement?limit=1&currency=USD").await;
+    let cursor = first.text("/next_cursor");
+    let at = |path: &str, cursor: &str| format!("{path}?limit=1&currency=USD&cursor={cursor}");
+    let second = owner.get(&at("/v1/statement", &cursor)).await;
+    assert_eq!(second.status, 200, "{}", second.body);
+    assert_ne!(second.body["items"], first.body["items"]);
+    let theirs = colleague.get(&at("/v1/statement", &cursor)).await;
+    assert_eq!(theirs.body["items"], second.body["items"], "it is the organisation's");
+    let expect_none = |answer: Answer, what: &str| {
+        assert_eq!((answer.status, answer.code()), (400, "cursor_invalid"), "{what}");
+    };
+    expect_none(stranger.get(&at("/v1/statement", &cursor)).await, "another organisation");
+    expect_none(owner.get(&at("/v1/balance", &cursor)).await, "another list");
+    let other = format!("/v1/statement?limit=1&currency=EUR&cursor={cursor}");
+    expect_none(owner.get(&other).await, "the same list, narrowed otherwise");
+    expect_none(owner.get(&format!("/v1/top-ups?cursor={cursor}")).await, "another list");
+    for place in 0..cursor.len() {
+        let mut forged = cursor.clone().into_bytes();
+        forged[place] = if forged[place] == b'A' { b'B' } else { b'A' };
+        let forged = String::from_utf8(forged).unwrap();
+        expect_none(owner.get(&at("/v1/statement", &forged)).await, &forged);
+    }
+    for made_up in ["", "MTpw", "AAAAAAAAAAAAAAAAAAAAAA", "____"] {
+        expect_none(owner.get(&at("/v1/statement", made_up)).await, made_up);
+    }
     stage.strike().await;
 }

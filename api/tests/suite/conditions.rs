@@ -205,6 +205,7 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
     assert_eq!(with(false), honoured);
     for operation in operations() {
         let reads = operation.method == Method::GET && operation.body["security"].is_array();
+        let reads = reads && operation.id != "stream_events";
         let says = operation.body["responses"].get("304").is_some();
         assert_eq!(reads, says, "{}", operation.id);
     }

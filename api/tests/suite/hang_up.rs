@@ -67,7 +67,7 @@ async fn a_wish_happens_once_whoever_waits_for_the_answer(
     let keys = tokio::task::spawn_blocking(move || crowd(&caller)).await.unwrap();
     assert_eq!(keys.len(), ALL);
     let wish = body();
-    let again = stream::iter(&keys).map(|(key, _)| customer.post_as(key, "/v1/top-ups", &wish));
+    let again = stream::iter(&keys).map(|(key, _)| customer.post_again(key, "/v1/top-ups", &wish));
     let again: Vec<_> = again.buffered(8).collect().await;
     let (mut ids, mut outlived) = (BTreeSet::new(), 0);
     for ((key, whole), answer) in keys.iter().zip(&again) {

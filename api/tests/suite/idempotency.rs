@@ -3,6 +3,7 @@ use cairn_identity::Role;
 use futures::future::join_all;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::support::Stage;
 
@@ -51,14 +52,51 @@ async fn many_at_once_have_one_effect(_: PgPoolOptions, options: PgConnectOption
     let customer = stage.caller(Role::Owner).await;
     let wish = json!({ "amount": "5.00", "currency": "USD", "payment_method": "pm_card_visa" });
     let answers = join_all((0..10).map(|_| customer.post_as("same", "/v1/top-ups", &wish))).await;
-    let fresh = answers.iter().filter(|a| a.header("idempotency-replayed").is_empty()).count();
+    let (made, waits): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 201);
+    let fresh = made.iter().filter(|a| a.header("idempotency-replayed").is_empty()).count();
     assert_eq!(fresh, 1);
-    for answer in &answers {
-        assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
+    for answer in &waits {
+        assert_eq!((answer.status, answer.code()), (409, "command_in_flight"));
+        assert_eq!((answer.header("retry-after"), &answer.body["retryable"]), ("1", &json!(true)));
+    }
+    let again = customer.post_as("same", "/v1/top-ups", &wish).await;
+    for answer in made.into_iter().chain([&again]) {
+        assert_eq!((answer.status, &answer.body), (201, &again.body));
     }
     customer.until("/v1/balance", |b| b["items"][0]["posted"] == "5.00").await;
     let all = customer.get("/v1/top-ups").await;
     assert_eq!(all.body["items"].as_array().unwrap().len(), 1);
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_on_its_way_is_said_to_be_and_once_it_has_landed_it_is_answered(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options.clone()).await;
+    let customer = stage.caller(Role::Owner).await;
+    let wish = json!({ "amount": "5.00", "currency": "USD" });
+    let mut barred = options.connect().await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE events IN SHARE MODE").execute(&mut barred).await.unwrap();
+    let hindered = customer.post_as("slow", "/v1/top-ups", &wish);
+    let meanwhile = async {
+        // A request that comes before the first one has begun would be the first.
+        while stage.api().in_flight.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let again = customer.post_as("slow", "/v1/top-ups", &wish).await;
+        assert_eq!((again.status, again.code()), (409, "command_in_flight"));
+        let other = json!({ "amount": "6.00", "currency": "USD" });
+        let other = customer.post_as("slow", "/v1/top-ups", &other).await;
+        assert_eq!(other.code(), "command_in_flight", "another body is not looked at yet");
+        barred.close().await.unwrap();
+    };
+    let (made, ()) = tokio::join!(hindered, meanwhile);
+    assert_eq!(made.status, 201, "{}", made.body);
+    let again = customer.post_as("slow", "/v1/top-ups", &wish).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (201, "true"));
+    assert_eq!(stage.api().in_flight.count(), 0);
     stage.strike().await;
 }
 

@@ -8,6 +8,7 @@ use cairn_api::http::fleet::Enrolments;
 use cairn_api::http::limits::Limits;
 use cairn_api::http::server::bind;
 use cairn_api::http::state::Api;
+use cairn_api::live::Pace;
 use cairn_api::outside::{self, Payments};
 use cairn_api::quota::Rates;
 use cairn_api::system::new_api_key;
@@ -63,15 +64,21 @@ impl Stage {
     /// The same with policies that somebody reaches.
     pub async fn set_counting(options: PgConnectOptions, rates: Rates) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, Limits::default(), rates).await
+        Self::with(log, (Limits::default(), rates, Pace::default())).await
     }
 
     /// The same over a log that is open.
     pub async fn over(log: EventLog, limits: Limits) -> Self {
-        Self::with(log, limits, Rates::generous()).await
+        Self::with(log, (limits, Rates::generous(), Pace::default())).await
     }
 
-    async fn with(log: EventLog, limits: Limits, rates: Rates) -> Self {
+    /// The same with streams that are kept otherwise.
+    pub async fn set_streaming(options: PgConnectOptions, pace: Pace) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        Self::with(log, (Limits::default(), Rates::generous(), pace)).await
+    }
+
+    async fn with(log: EventLog, (limits, rates, pace): (Limits, Rates, Pace)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = MasterFile::at(directory.path().join(MASTER_KEY));
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await.unwrap());
@@ -103,12 +110,14 @@ impl Stage {
                 store: StoreOptions::default(),
             },
             relay: None,
+            event_source: "/test".to_owned(),
+            pace,
             limits,
             rates,
             origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
         };
-        let parts = (commands.clone(), projector.clone());
+        let parts = (commands.clone(), projector.clone(), keys);
         let server = Server::start(parts, outside, listeners).unwrap();
         payments.deliver_to(&base);
         Self { commands, projector, nodes, payments, base, server, directory }
@@ -299,6 +308,19 @@ impl Caller {
         answer(request.json(body)).await
     }
 
+    /// Posts under this key until the first one with it is answered.
+    pub async fn post_again(&self, key: &str, path: &str, body: &Value) -> Answer {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.post_as(key, path, body).await;
+            if answer.code() != "command_in_flight" {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{key} never lands");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Reads until it is as wanted.
     pub async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
@@ -339,7 +361,9 @@ pub async fn answer(request: RequestBuilder) -> Answer {
     let (method, path) = (request.method().clone(), request.url().path().to_owned());
     let response = client.execute(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response.text().await.unwrap();
+    // A stream has no end; whoever wants to hear it reads it piece by piece.
+    let is_stream = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+    let text = if is_stream { String::new() } else { response.text().await.unwrap() };
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     let answer = Answer { status, headers, body };
     contract::check(&method, &path, &answer);

@@ -8,6 +8,7 @@ mod compute;
 mod envelope;
 mod fleet;
 mod ledger;
+mod owner;
 mod payments;
 mod shapes;
 
@@ -23,6 +24,7 @@ use cairn_payments::{Payment, Refund};
 
 use self::envelope::Said;
 pub use self::envelope::{PublicEvent, PublicType};
+pub use self::owner::owner;
 
 /// The public event of a fact, or `None` when it is private. `source` names this Cairn among others.
 ///

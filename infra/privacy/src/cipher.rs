@@ -2,6 +2,7 @@
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 
 /// Bytes of a key.
 pub const KEY_LEN: usize = 32;
@@ -10,6 +11,8 @@ pub const KEY_LEN: usize = 32;
 pub struct Cipher {
     key: LessSafeKey,
     id: String,
+    /// What keys for other purposes are derived from.
+    derivation: Prk,
 }
 
 impl std::fmt::Debug for Cipher {
@@ -35,7 +38,13 @@ impl Cipher {
     /// Of secret bytes.
     pub fn new(secret: &[u8]) -> Result<Self, Unspecified> {
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, secret)?);
-        Ok(Self { key, id: fingerprint(secret) })
+        let derivation = Salt::new(HKDF_SHA256, b"cairn derived keys").extract(secret);
+        Ok(Self { key, id: fingerprint(secret), derivation })
+    }
+
+    /// What keys for other purposes are derived from (HKDF, RFC 5869): no key tells anything about another one.
+    pub fn derivation(&self) -> &Prk {
+        &self.derivation
     }
 
     /// Its fingerprint.

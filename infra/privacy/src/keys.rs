@@ -144,7 +144,7 @@ impl SubjectKeys {
         Ok((master.id().to_owned(), wrapped))
     }
 
-    fn current(&self) -> Result<Arc<Cipher>, MasterError> {
+    pub(crate) fn current(&self) -> Result<Arc<Cipher>, MasterError> {
         let masters = self.masters.lock().unwrap_or_else(PoisonError::into_inner);
         masters.first().cloned().ok_or(MasterError::Cipher)
     }
@@ -154,7 +154,12 @@ impl SubjectKeys {
         masters.iter().find(|master| master.id() == id).cloned()
     }
 
-    fn reread(&self) -> Result<(), MasterError> {
+    /// Every master key in use, the first one first.
+    pub(crate) fn all(&self) -> Vec<Arc<Cipher>> {
+        self.masters.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn reread(&self) -> Result<(), MasterError> {
         let read = self.file.read()?.into_iter().map(Arc::new).collect();
         *self.masters.lock().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())

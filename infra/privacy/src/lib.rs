@@ -5,8 +5,10 @@
 //! that is what the mode is for.
 mod cipher;
 mod keys;
+mod marks;
 mod master;
 mod table;
 
 pub use keys::{FORGOTTEN_AFTER, KeysStatus, SubjectKeys};
+pub use marks::{MARK_LEN, Mark};
 pub use master::{MasterError, MasterFile};

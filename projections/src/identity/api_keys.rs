@@ -162,6 +162,23 @@ pub async fn find_by_sha256(
     Ok(rows.into_iter().find(|key| key.revoked_at.is_none()))
 }
 
+/// Those of these keys that open something now, each with its role.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn living(
+    pool: &PgPool,
+    key_ids: &[String],
+) -> Result<Vec<(String, String)>, QueryError> {
+    let rows = sqlx::query!(
+        "SELECT key_id, role FROM identity_api_keys
+         WHERE key_id = ANY($1) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+        key_ids
+    );
+    let rows = rows.fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|row| (row.key_id, row.role)).collect())
+}
+
 /// One key; to another organisation it does not exist.
 ///
 /// # Errors

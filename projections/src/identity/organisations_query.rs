@@ -189,3 +189,16 @@ pub async fn granted(
     );
     Ok(found.fetch_optional(pool).await?)
 }
+
+/// Which of these grants still hold.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn living_grants(pool: &PgPool, ids: &[String]) -> Result<Vec<String>, QueryError> {
+    let found = sqlx::query_scalar!(
+        "SELECT grant_id FROM identity_grants
+         WHERE grant_id = ANY($1) AND ended_at IS NULL AND expires_at > now()",
+        ids,
+    );
+    Ok(found.fetch_all(pool).await?)
+}

@@ -117,3 +117,41 @@ pub async fn sessions(pool: &PgPool, user_id: &str) -> Result<Vec<Session>, Quer
     );
     Ok(rows.fetch_all(pool).await?)
 }
+
+/// An open session, by its id.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn session_by_id(pool: &PgPool, id: &str) -> Result<Option<Session>, QueryError> {
+    let row = sqlx::query_as!(
+        Session,
+        r#"SELECT session_id, s.user_id, factor, opened_at AS "opened_at: At", ends_at AS "ends_at: At",
+             used_at AS "last_used_at?: At"
+           FROM identity_sessions s JOIN identity_users u USING (user_id) LEFT JOIN identity_session_uses USING (session_id)
+           WHERE session_id = $1 AND ended_at IS NULL AND s.position > u.sessions_from"#,
+        id,
+    );
+    Ok(row.fetch_optional(pool).await?)
+}
+
+/// Which of these sessions are open for whom of these organisations, and in which role: session, organisation, role.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn living(
+    pool: &PgPool,
+    sessions: &[String],
+    organisations: &[String],
+) -> Result<Vec<(String, String, String)>, QueryError> {
+    let rows = sqlx::query!(
+        r#"SELECT s.session_id, m.organisation_id, role
+           FROM unnest($1::text[], $2::text[]) AS asked (session_id, organisation_id)
+             JOIN identity_sessions s USING (session_id) JOIN identity_users u USING (user_id)
+             JOIN identity_members m USING (organisation_id, user_id)
+           WHERE ended_at IS NULL AND ends_at > now() AND s.position > u.sessions_from"#,
+        sessions,
+        organisations,
+    );
+    let rows = rows.fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|row| (row.session_id, row.organisation_id, row.role)).collect())
+}

@@ -1,3 +1,5 @@
 //! Views of who did what, and of what waits for a person.
 pub mod audit;
+pub mod inbox;
+pub mod inbox_reads;
 pub mod interventions;

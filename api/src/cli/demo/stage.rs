@@ -1,6 +1,7 @@
 //! The stage: a platform with a server that listens, a simulator, a node, and three people with keys.
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cairn_commands::processes::{RunnerConfig, Settings};
 use cairn_identity::Role;
@@ -69,7 +70,8 @@ impl Stage {
         outside.node = machine.port().unwrap_or(outside.node);
         outside.runner = brisk(outside.runner);
         let parts = SessionParts::new(&platform, config);
-        let together = (platform.commands.clone(), platform.projector.clone());
+        let master = Arc::clone(&platform.keys);
+        let together = (platform.commands.clone(), platform.projector.clone(), master);
         let server = Server::start(together, outside, listeners)?;
         let unguarded = CancellationToken::new();
         let guarding = platform.guard_database(unguarded.clone());

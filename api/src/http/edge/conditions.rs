@@ -145,7 +145,7 @@ pub async fn tag(request: Request, next: Next) -> Response {
     let read = request.method().is_safe() && is_known;
     let had = request.headers().get(header::IF_NONE_MATCH).cloned();
     let response = next.run(request).await;
-    if !read || response.status() != StatusCode::OK {
+    if !read || response.status() != StatusCode::OK || is_stream(response.headers()) {
         return response;
     }
     let version = response.extensions().get::<Version>().copied();
@@ -170,6 +170,20 @@ pub async fn tag(request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
+/// Whether an answer has no end, so that nothing can be said of the whole of it.
+fn is_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == STREAM)
+}
+
+fn streams(operation: &Operation) -> bool {
+    operation.responses.responses.values().any(|response| match response {
+        RefOr::T(response) => response.content.contains_key(STREAM),
+        RefOr::Ref(_) => false,
+    })
+}
+
+const STREAM: &str = "text/event-stream";
+
 /// Whether `If-None-Match` names this tag, weakly: what a proxy has made weak is still the same answer.
 fn matches(had: &HeaderValue, tag: &str) -> bool {
     let text = had.to_str().unwrap_or_default();
@@ -180,7 +194,7 @@ fn matches(had: &HeaderValue, tag: &str) -> bool {
 
 /// Says what `tag` does for an operation that reads.
 pub fn describe_read(operation: &mut Operation) {
-    if operation.security.is_none() {
+    if operation.security.is_none() || streams(operation) {
         return;
     }
     let parameters = operation.parameters.get_or_insert_default();

@@ -139,11 +139,11 @@ async fn list_keys(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Key>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, api_keys::NAME).await?;
     let own = Some(reader.caller.organisation_id);
     let rows = api_keys::list(api.pool(), own, page.after, page.limit).await?;
-    Ok(at.saw(Page::of(rows, Key::from)))
+    Ok(at.saw(reader.shown(rows, Key::from)?))
 }
 
 /// One key.

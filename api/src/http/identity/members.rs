@@ -117,7 +117,7 @@ async fn list_members(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Member>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let own = reader.caller.organisation_id;
     let mut rows = query::members(api.pool(), own, page.after, page.limit).await?;
@@ -126,13 +126,13 @@ async fn list_members(
         row.email = open(&api, &row.email).await?.unwrap_or_default();
         row.name = open(&api, &row.name).await?.unwrap_or_default();
     }
-    Ok(at.saw(Page::of(rows, |row| Member {
+    Ok(at.saw(reader.shown(rows, |row| Member {
         user_id: row.user_id,
         email: row.email,
         name: row.name,
         role: row.role,
         joined_at: Timestamp::from(row.joined_at).to_string(),
-    })))
+    })?))
 }
 
 /// Gives a member another role, which is not more than one's own.
@@ -211,12 +211,12 @@ async fn list_invitations(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Invitation>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let own = reader.caller.organisation_id;
     let rows = query::invitations(api.pool(), own, page.after, page.limit).await?;
     let now = api.commands.clock.now();
-    Ok(at.saw(Page::of(rows, |row| {
+    Ok(at.saw(reader.shown(rows, |row| {
         let is_over = row.status == "open" && Timestamp::from(row.expires_at) <= now;
         Invitation {
             invitation_id: row.invitation_id,
@@ -226,7 +226,7 @@ async fn list_invitations(
             invited_at: Timestamp::from(row.invited_at).to_string(),
             expires_at: Timestamp::from(row.expires_at).to_string(),
         }
-    })))
+    })?))
 }
 
 /// Takes an invitation back.

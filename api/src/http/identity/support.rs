@@ -86,17 +86,17 @@ async fn list_support_grants(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
 ) -> Result<Seen<Page<Grant>>, Problem> {
-    let page = reader.query.page()?;
+    let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let own = reader.caller.organisation_id;
     let rows = query::grants(api.pool(), own, page.after, page.limit).await?;
-    Ok(at.saw(Page::of(rows, |row| Grant {
+    Ok(at.saw(reader.shown(rows, |row| Grant {
         grant_id: row.grant_id,
         reason: row.reason,
         granted_at: Timestamp::from(row.granted_at).to_string(),
         expires_at: Timestamp::from(row.expires_at).to_string(),
         ended_at: row.ended_at.map(|at| Timestamp::from(at).to_string()),
-    })))
+    })?))
 }
 
 /// Ends a grant at once.

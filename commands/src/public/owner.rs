@@ -1,0 +1,32 @@
+//! Whose a stream is: the organisation that its first fact names, for what public events tell of.
+use cairn_compute::{Allocation, AllocationEvent};
+use cairn_core::{Decider, OrganisationId};
+use cairn_event_log::{LogError, Recorded};
+use cairn_ledger::Wallet;
+use cairn_payments::{Payment, PaymentEvent, Refund, RefundEvent};
+
+/// The organisation that owns a stream, by the first fact of it. `None`: it is the platform's, or nobody hears of it in public.
+///
+/// # Errors
+/// [`LogError`] when the fact cannot be read.
+pub fn owner(first: &Recorded) -> Result<Option<OrganisationId>, LogError> {
+    Ok(match first.aggregate_type.as_str() {
+        Allocation::TYPE => match first.decode()? {
+            AllocationEvent::Requested { organisation_id, .. } => Some(organisation_id),
+            _ => None,
+        },
+        Payment::TYPE => match first.decode()? {
+            PaymentEvent::Requested { organisation_id, .. } => Some(organisation_id),
+            _ => None,
+        },
+        Refund::TYPE => match first.decode()? {
+            RefundEvent::Requested { organisation_id, .. } => Some(organisation_id),
+            _ => None,
+        },
+        // A wallet is called after its owner and its currency.
+        Wallet::TYPE => {
+            first.aggregate_id.split_once(':').and_then(|(owner, _)| owner.parse().ok())
+        }
+        _ => None,
+    })
+}
