@@ -86,6 +86,7 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("receive_stripe_webhook", "Stripe's signature over the raw body"),
     ("get_liveness", "says only that the process runs"),
     ("get_readiness", "names parts, no data"),
+    ("get_startup", "names parts, no data"),
     ("get_metrics", "counts without tenants"),
     ("get_openapi", "this document"),
     ("get_error_page", "documentation"),

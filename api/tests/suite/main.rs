@@ -20,6 +20,7 @@ mod house;
 mod idempotency;
 mod killed;
 mod load;
+mod monitoring;
 mod openapi;
 mod outage;
 mod patience;

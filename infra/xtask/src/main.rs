@@ -10,6 +10,7 @@ mod database;
 mod demo;
 mod fuzz;
 mod lint;
+mod monitoring;
 mod prepare;
 mod run;
 mod setup;
@@ -31,13 +32,14 @@ cargo xtask <command>
                         private PostgreSQL, whatever DATABASE_URL says
   test [ARGS]           runs every test on a private PostgreSQL; ARGS go to cargo test. Root must
                         be able to run real nodes, or say CAIRN_REQUIRE_NODES=0 to skip them
-  lint                  fmt, clippy, doc, deny, machete, tidy
+  lint                  fmt, tidy, machete, deny, monitoring, clippy, doc
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
   bench [ARGS]          append, rebuild: rates beside the alternatives, --output json
   broker                the relay against a broker of another make, over TCP (builds it: minutes)
   chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
   fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
                         its position, and is nothing found in clean ones?
+  dashboards [--check]  rewrites the dashboards of infra/deploy/grafana from panels.txt (--check: only compares)
   sqlx-prepare [--check]  rewrites .sqlx/ from the migrations (--check: only compares)
 ";
 
@@ -65,6 +67,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "broker" => broker::broker(rest),
         "chaos" => chaos::chaos(rest),
         "fuzz" => fuzz::fuzz(rest),
+        "dashboards" => monitoring::dashboards(rest.iter().any(|argument| argument == "--check")),
         "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");
