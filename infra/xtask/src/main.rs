@@ -6,10 +6,12 @@
 mod bench;
 mod broker;
 mod chaos;
+mod client;
 mod database;
 mod demo;
 mod fuzz;
 mod lint;
+mod live;
 mod monitoring;
 mod prepare;
 mod run;
@@ -39,6 +41,8 @@ cargo xtask <command>
   chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
   fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
                         its position, and is nothing found in clean ones?
+  client [--check]      makes the TypeScript client of docs/openapi.json (--check: compares, type-checks, and
+                        runs its example against a live server)
   dashboards [--check]  rewrites the dashboards of infra/deploy/grafana from panels.txt (--check: only compares)
   sqlx-prepare [--check]  rewrites .sqlx/ from the migrations (--check: only compares)
 ";
@@ -67,6 +71,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "broker" => broker::broker(rest),
         "chaos" => chaos::chaos(rest),
         "fuzz" => fuzz::fuzz(rest),
+        "client" => client::client(rest.iter().any(|argument| argument == "--check")),
         "dashboards" => monitoring::dashboards(rest.iter().any(|argument| argument == "--check")),
         "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),
         "" | "help" | "--help" | "-h" => {
