@@ -15,6 +15,7 @@ mod live;
 mod monitoring;
 mod prepare;
 mod run;
+mod schemathesis;
 mod setup;
 mod test;
 mod tidy;
@@ -39,10 +40,12 @@ cargo xtask <command>
   bench [ARGS]          append, rebuild: rates beside the alternatives, --output json
   broker                the relay against a broker of another make, over TCP (builds it: minutes)
   chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
+  fuzz TARGET [ARGS]    event|upcast|cursor|token|webhook|verb|all (--seconds N --seed N): mutated input is read
   fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
                         its position, and is nothing found in clean ones?
   client [--check]      makes the TypeScript client of docs/openapi.json (--check: compares, type-checks, and
                         runs its example against a live server)
+  schemathesis [ARGS]   --requests N --seed S: asks a live server whatever its document allows, and more
   dashboards [--check]  rewrites the dashboards of infra/deploy/grafana from panels.txt (--check: only compares)
   sqlx-prepare [--check]  rewrites .sqlx/ from the migrations (--check: only compares)
 ";
@@ -72,6 +75,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "chaos" => chaos::chaos(rest),
         "fuzz" => fuzz::fuzz(rest),
         "client" => client::client(rest.iter().any(|argument| argument == "--check")),
+        "schemathesis" => schemathesis::schemathesis(rest),
         "dashboards" => monitoring::dashboards(rest.iter().any(|argument| argument == "--check")),
         "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),
         "" | "help" | "--help" | "-h" => {

@@ -4,4 +4,5 @@ pub mod client;
 pub mod conditions;
 pub mod dated;
 pub mod headers;
+pub mod precise;
 pub mod rate;

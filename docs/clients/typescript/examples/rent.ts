@@ -16,7 +16,7 @@ const cairn = createCairn({ baseUrl: setting("CAIRN_URL"), apiKey: setting("CAIR
 // Pay in. The key is made once, so that a lost answer can be asked for again without paying twice.
 const wish = {
   params: { header: once() },
-  body: { amount: "5.00", currency: "USD", payment_method: "pm_card_visa" },
+  body: { amount: "5.00", currency: "USD" as const, payment_method: "pm_card_visa" },
 };
 const { top_up_id } = unwrap(await cairn.POST("/v1/top-ups", wish));
 const again = unwrap(await cairn.POST("/v1/top-ups", wish));

@@ -590,8 +590,9 @@ export interface components {
             /**
              * @description The wallet that pays.
              * @example USD
+             * @enum {string}
              */
-            currency: string;
+            currency: "CHF" | "EUR" | "GBP" | "USD";
             /** @description A node asked for by id; any when absent. */
             node_id?: string | null;
             /**
@@ -1028,8 +1029,9 @@ export interface components {
             /**
              * @description CHF, EUR, GBP or USD.
              * @example USD
+             * @enum {string}
              */
-            currency: string;
+            currency: "CHF" | "EUR" | "GBP" | "USD";
         };
         /** @description What went wrong, as `application/problem+json`. */
         Problem: {
@@ -1101,8 +1103,9 @@ export interface components {
             /**
              * @description The top-up's currency.
              * @example USD
+             * @enum {string|null}
              */
-            currency?: string | null;
+            currency?: "CHF" | "EUR" | "GBP" | "USD" | null;
             /** @description Why, for the statement. */
             reason?: string | null;
             /** @description The top-up to refund, `pay_…`. */
@@ -1263,8 +1266,9 @@ export interface components {
             /**
              * @description CHF, EUR, GBP or USD.
              * @example USD
+             * @enum {string}
              */
-            currency: string;
+            currency: "CHF" | "EUR" | "GBP" | "USD";
             /**
              * @description The provider's payment method to confirm with at once; without it the customer confirms with the client secret.
              * @example pm_card_visa
@@ -1316,7 +1320,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -1397,7 +1401,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -1450,7 +1454,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -1505,7 +1509,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -1583,7 +1587,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -1651,7 +1655,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -1727,10 +1731,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -1831,7 +1835,7 @@ export interface operations {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -1921,10 +1925,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2030,7 +2034,7 @@ export interface operations {
                 /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
                 "If-Match"?: string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2042,7 +2046,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": null | components["schemas"]["Nothing"];
+                "application/json": components["schemas"]["Nothing"];
             };
         };
         responses: {
@@ -2123,10 +2127,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2233,17 +2237,17 @@ export interface operations {
                 /** @description Items per page, 1 to 200, 50 when absent. */
                 limit?: number;
                 /** @description ISO 4217 code. */
-                currency?: string;
+                currency?: "CHF" | "EUR" | "GBP" | "USD";
                 /** @description Another organisation, for those who may see it. */
                 organisation_id?: string;
             };
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2344,7 +2348,7 @@ export interface operations {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2452,10 +2456,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2556,7 +2560,7 @@ export interface operations {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2642,7 +2646,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2728,10 +2732,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2837,7 +2841,7 @@ export interface operations {
                 /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
                 "If-Match"?: string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -2928,7 +2932,7 @@ export interface operations {
                 /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
                 "If-Match"?: string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3019,7 +3023,7 @@ export interface operations {
                 /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. It must come: 428 without it. */
                 "If-Match": string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3110,7 +3114,7 @@ export interface operations {
                 /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
                 "If-Match"?: string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3205,10 +3209,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3309,7 +3313,7 @@ export interface operations {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3397,10 +3401,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3510,10 +3514,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3614,7 +3618,7 @@ export interface operations {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3704,10 +3708,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3813,7 +3817,7 @@ export interface operations {
                 /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. It must come: 428 without it. */
                 "If-Match": string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3904,7 +3908,7 @@ export interface operations {
                 /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. It must come: 428 without it. */
                 "If-Match": string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -3916,7 +3920,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": null | components["schemas"]["Nothing"];
+                "application/json": components["schemas"]["Nothing"];
             };
         };
         responses: {
@@ -3996,17 +4000,17 @@ export interface operations {
                 /** @description Items per page, 1 to 200, 50 when absent. */
                 limit?: number;
                 /** @description ISO 4217 code. */
-                currency?: string;
+                currency?: "CHF" | "EUR" | "GBP" | "USD";
                 /** @description Another organisation, for those who may see it. */
                 organisation_id?: string;
             };
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -4113,10 +4117,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -4217,7 +4221,7 @@ export interface operations {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -4307,10 +4311,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -4416,10 +4420,10 @@ export interface operations {
             header?: {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
-                /** @description The same as `min_position`, which goes before it */
+                /** @description The same as `min_position`; of the two the later one counts */
                 "Cairn-Min-Position"?: number;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -4523,7 +4527,7 @@ export interface operations {
                 /** @description `t=…,v1=…` over the raw body */
                 "Stripe-Signature": string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
@@ -4605,7 +4609,7 @@ export interface operations {
                 /** @description An `ETag`: 304 when the answer would be the same */
                 "If-None-Match"?: string;
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: string;
+                "Cairn-Version"?: "2026-11-27";
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };

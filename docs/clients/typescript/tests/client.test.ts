@@ -29,7 +29,7 @@ function scripted(answers: (Response | Error)[], retries = 4) {
   return { cairn, seen, waits };
 }
 
-const wish = () => ({ params: { header: once() }, body: { amount: "1.00", currency: "USD", payment_method: "pm_card_visa" } });
+const wish = () => ({ params: { header: once() }, body: { amount: "1.00", currency: "USD" as const, payment_method: "pm_card_visa" } });
 
 test("a lost answer and a retryable problem are asked for again, with the same key and body", async () => {
   const made = answer(201, { top_up_id: "pay_1" });
