@@ -74,14 +74,38 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "broker" => broker::broker(rest),
         "chaos" => chaos::chaos(rest),
         "fuzz" => fuzz::fuzz(rest),
-        "client" => client::client(rest.iter().any(|argument| argument == "--check")),
+        "client" => client::client(checks_only(rest)?),
         "schemathesis" => schemathesis::schemathesis(rest),
-        "dashboards" => monitoring::dashboards(rest.iter().any(|argument| argument == "--check")),
-        "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),
+        "dashboards" => monitoring::dashboards(checks_only(rest)?),
+        "sqlx-prepare" => prepare::prepare(checks_only(rest)?),
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
         }
         _ => Err(format!("no such command\n\n{USAGE}")),
+    }
+}
+
+/// Whether `--check` is said, and nothing else.
+fn checks_only(rest: &[String]) -> Result<bool, Failure> {
+    match rest {
+        [] => Ok(false),
+        [one] if one == "--check" => Ok(true),
+        other => Err(format!("{} is not understood: --check is", other.join(" "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checks_only;
+
+    #[test]
+    fn a_misspelt_check_changes_nothing() {
+        let said = |words: &[&str]| {
+            checks_only(&words.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(said(&[]), Ok(false));
+        assert_eq!(said(&["--check"]), Ok(true));
+        assert!(said(&["--chek"]).is_err() && said(&["--check", "x"]).is_err());
     }
 }
