@@ -1,7 +1,7 @@
 //! The composition root: the one place that joins database, log, executor, views, processes, adapters and HTTP.
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use cairn_archive::SegmentReader;
@@ -19,7 +19,6 @@ use cairn_privacy::{MasterError, MasterFile, SubjectKeys};
 use cairn_projections::{Projector, QueryError, fleet};
 use cairn_sealer::{Sealer, SealerConfig};
 use ipnet::IpNet;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -31,6 +30,7 @@ use crate::auth::Directory;
 use crate::auth::password::Passwords;
 use crate::config::Config;
 use crate::database::Database;
+use crate::figures::{self, watch::Watch};
 use crate::http;
 use crate::http::edge::headers::Origins;
 use crate::http::fleet::Enrolments;
@@ -251,7 +251,9 @@ impl Server {
         tasks.spawn(http::server::serve(listeners, service, (api.limits, token)));
         tasks.spawn(api.quotas.clone().sweep(stop.clone()));
         tasks.spawn(api.live.clone().run(stop.clone()));
-        tasks.spawn(upkeep(api.metrics.clone(), stop.clone()));
+        if let Some(recorder) = api.metrics.clone() {
+            tasks.spawn(Watch::new(api.pool().clone(), recorder).run(stop.clone()));
+        }
         Ok(Self { addresses, api, stop, tasks })
     }
 
@@ -301,27 +303,11 @@ fn api(
         webhook_bell: bell,
         enrolments: outside.enrolments,
         tasks: TaskTracker::new(),
-        metrics: recorder(),
+        metrics: figures::recorder(),
+        started: AtomicBool::new(false),
         public_url: outside.public_url,
         limits: outside.limits,
     })
-}
-
-/// Counts from here on; `None` when somebody else in this process counts already.
-fn recorder() -> Option<PrometheusHandle> {
-    static HANDLE: std::sync::OnceLock<Option<PrometheusHandle>> = std::sync::OnceLock::new();
-    HANDLE.get_or_init(|| PrometheusBuilder::new().install_recorder().ok()).clone()
-}
-
-async fn upkeep(metrics: Option<PrometheusHandle>, stop: CancellationToken) {
-    let Some(metrics) = metrics else { return };
-    let mut every = tokio::time::interval(Duration::from_secs(5));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = every.tick() => metrics.run_upkeep(),
-        }
-    }
 }
 
 /// Which nodes may be tried, as the fleet's view has it. The node itself decides in the end.

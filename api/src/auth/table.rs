@@ -104,6 +104,7 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("open_notifications", "the one-time ticket in its first message"),
     ("get_liveness", "says only that the process runs"),
     ("get_readiness", "names parts, no data"),
+    ("get_startup", "names parts, no data"),
     ("get_metrics", "counts without tenants"),
     ("get_openapi", "this document"),
     ("get_error_page", "documentation"),

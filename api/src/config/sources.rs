@@ -13,15 +13,20 @@ use crate::cli::nearest::did_you_mean;
 const CONFIG: &str = "CAIRN_CONFIG";
 /// What variables of Cairn's own begin with. Others' are others' affair.
 const OURS: &str = "CAIRN_";
-/// Variables of Cairn's own tests and tools, which may be set where it runs.
-const OF_TOOLS: [&str; 7] = [
+/// Variables of Cairn's own tests and tools, and of its client's example, which may be set where it runs.
+const OF_TOOLS: [&str; 12] = [
     "CAIRN_BROKER",
     "CAIRN_CHAOS_KILLS",
     "CAIRN_CHAOS_SEED",
+    "CAIRN_FUZZ_SECONDS",
+    "CAIRN_FUZZ_SEED",
+    "CAIRN_FUZZ_TARGET",
+    "CAIRN_KEY",
     "CAIRN_NEW_SCHEMAS",
     "CAIRN_REQUIRE_NODES",
     "CAIRN_SKIP_LOCALSTRIPE",
     "CAIRN_TEST_WRITER",
+    "CAIRN_URL",
 ];
 
 /// Something said of a setting.

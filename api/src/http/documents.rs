@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::edge::{conditions, dated, rate, session};
+use super::edge::{conditions, dated, precise, rate, session};
 use super::state::Api;
 use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
 
@@ -62,10 +62,11 @@ pub fn describe_whole(document: &mut utoipa::openapi::OpenApi) {
         rate::describe(operation, is_read);
         describe_headers(operation);
     }
+    precise::describe(document);
 }
 
 /// Every operation, and whether it reads.
-fn operations(
+pub fn operations(
     document: &mut utoipa::openapi::OpenApi,
 ) -> impl Iterator<Item = (bool, &mut Operation)> {
     document.paths.paths.values_mut().flat_map(|item| {
@@ -110,7 +111,7 @@ fn describe_headers(operation: &mut Operation) {
 const IDEMPOTENT: [&str; 2] = ["201", "202"];
 const IDEMPOTENCY_KEY: &str = "1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome \
     under a key stands for ever, refusals by business rules included. Keys are the organisation's own.";
-const MIN_POSITION: &str = "The same as `min_position`, which goes before it";
+const MIN_POSITION: &str = "The same as `min_position`; of the two the later one counts";
 const VERSION: &str = "Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none";
 const REQUEST_ID: &str = "Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; \
     a new one is made when it is absent or another";

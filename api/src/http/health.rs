@@ -1,4 +1,5 @@
 //! Health: is the process alive, can it serve, and what does it count.
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -24,6 +25,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(get_liveness))
         .routes(routes!(get_readiness))
+        .routes(routes!(get_startup))
         .routes(routes!(get_metrics))
 }
 
@@ -60,11 +62,33 @@ async fn get_liveness() -> &'static str {
         (status = 200, description = "All parts are fit", body = Readiness),
         (status = 503, description = "Some part is not", body = Readiness),
     ))]
-async fn get_readiness(State(api): State<Api>) -> impl IntoResponse {
-    let parts = vec![database(&api).await, projections(&api).await, processes(&api).await];
-    let ready = parts.iter().all(|part| part.ready);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, parts }))
+async fn get_readiness(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
+    let readiness = look(&api).await;
+    (status(readiness.ready), Json(readiness))
+}
+
+/// Whether every part has been fit at once since this server began: from then on `/readyz` tells.
+#[utoipa::path(get, path = "/startupz", operation_id = "get_startup", tag = "health",
+    responses(
+        (status = 200, description = "It has begun", body = Readiness),
+        (status = 503, description = "Some part has not begun yet", body = Readiness),
+    ))]
+async fn get_startup(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
+    if api.started.load(Ordering::Relaxed) {
+        return (StatusCode::OK, Json(Readiness { ready: true, parts: vec![] }));
+    }
+    let readiness = look(&api).await;
+    api.started.fetch_or(readiness.ready, Ordering::Relaxed);
+    (status(readiness.ready), Json(readiness))
+}
+
+async fn look(api: &Api) -> Readiness {
+    let parts = vec![database(api).await, projections(api).await, processes(api).await];
+    Readiness { ready: parts.iter().all(|part| part.ready), parts }
+}
+
+const fn status(ready: bool) -> StatusCode {
+    if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 /// What this process counts, for Prometheus.
@@ -132,7 +156,7 @@ async fn processes(api: &Api) -> PartHealth {
 mod tests {
     use super::{ProjectionStatus, stand};
 
-    fn status(name: &str, version: i32, lag_seconds: f64) -> ProjectionStatus {
+    fn standing(name: &str, version: i32, lag_seconds: f64) -> ProjectionStatus {
         ProjectionStatus {
             name: name.to_owned(),
             version,
@@ -155,9 +179,9 @@ mod tests {
 
     #[test]
     fn a_view_that_lags_is_unfit_and_one_that_is_folded_anew_is_not() {
-        let anew = stand(&[status("a/b", 1, 900.0), status("c/d", 2, 0.0)]);
+        let anew = stand(&[standing("a/b", 1, 900.0), standing("c/d", 2, 0.0)]);
         assert_eq!(anew, Ok("1 follow the log; folded anew: a/b".to_owned()));
-        let late = stand(&[status("a/b", 1, 0.0), status("c/d", 2, 31.0)]);
+        let late = stand(&[standing("a/b", 1, 0.0), standing("c/d", 2, 31.0)]);
         assert_eq!(late, Err("behind: c/d by 31 s".to_owned()));
     }
 }

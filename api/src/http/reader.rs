@@ -138,7 +138,11 @@ impl<Q: DeserializeOwned + AsksPosition + Send> FromRequestParts<Api> for Reader
         let Query(query) = Query::<Q>::from_request_parts(parts, &())
             .await
             .map_err(|error| Problem::new("query_invalid", error.body_text()))?;
-        let wanted = query.min_position().map(Ok).or_else(|| from_header(parts)).transpose()?;
+        // Whoever says it twice means the later one.
+        let wanted = query.min_position().max(from_header(parts).transpose()?);
+        if query.min_position().or(wanted).is_some_and(|position| position < 0) {
+            return Err(Problem::new("query_invalid", "a position of the log is not negative"));
+        }
         let list = parts.extensions.get::<Operation>().map_or("", |operation| &*operation.0);
         let whose = caller.organisation_id.to_string();
         let cursors = Cursors::new(Arc::clone(&api.master), (list, &whose, &query.filter()));
@@ -148,8 +152,8 @@ impl<Q: DeserializeOwned + AsksPosition + Send> FromRequestParts<Api> for Reader
 
 fn from_header(parts: &Parts) -> Option<Result<i64, Problem>> {
     let text = parts.headers.get(MIN_POSITION)?.to_str().unwrap_or_default();
-    let wrong = || Problem::new("query_invalid", format!("{MIN_POSITION} is not a number"));
-    Some(text.parse().map_err(|_| wrong()))
+    let wrong = || Problem::new("query_invalid", format!("{MIN_POSITION} is not a position"));
+    Some(text.parse().ok().filter(|position| *position >= 0).ok_or_else(wrong))
 }
 
 impl<Q> Reader<Q> {

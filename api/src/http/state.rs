@@ -2,6 +2,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cairn_commands::Commands;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub tasks: TaskTracker,
     /// Metrics, when they are collected.
     pub metrics: Option<PrometheusHandle>,
+    /// Whether every part has been fit at once since this server began.
+    pub started: AtomicBool,
     /// How nodes and customers reach this server.
     pub public_url: String,
     /// How long anybody waits.

@@ -59,7 +59,7 @@ pub async fn measure(request: Request, next: Next) -> Response {
     let operation = operation.map_or_else(|| "none".to_owned(), |o| o.0.to_string());
     let status = response.status().as_u16().to_string();
     let seconds = began.elapsed().as_secs_f64();
-    let watched = matches!(&*path, "/livez" | "/readyz" | "/metrics");
+    let watched = matches!(&*path, "/livez" | "/readyz" | "/startupz" | "/metrics");
     if !watched {
         let millis = seconds * 1_000.0;
         tracing::info!(%method, path, operation, status, millis, request_id, trace_id, "answered");

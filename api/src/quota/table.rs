@@ -36,6 +36,7 @@ pub enum Class {
 const SPECIAL: &[(&str, Class)] = &[
     ("get_liveness", Class::Watched),
     ("get_readiness", Class::Watched),
+    ("get_startup", Class::Watched),
     ("get_metrics", Class::Watched),
     ("receive_stripe_webhook", Class::Webhook),
     ("register_user", Class::SignIn),
@@ -117,6 +118,12 @@ impl Rates {
             Class::Change => Some((self.change, true)),
             Class::Deploy => Some((self.deploy, true)),
         }
+    }
+
+    /// What the policies are called.
+    #[must_use]
+    pub fn names(mut self) -> [&'static str; 8] {
+        self.all().map(|policy| policy.name)
     }
 
     fn all(&mut self) -> [&mut Policy; 8] {

@@ -138,6 +138,14 @@ async fn addresses_and_queries_are_checked(_: PgPoolOptions, options: PgConnectO
     expect(&customer.get("/v1/statement?currency=XXX").await, 400, "query_invalid");
     expect(&customer.get("/v1/balance?currency=XXX").await, 400, "query_invalid");
     expect(&customer.get("/v1/balance?min_position=999999").await, 400, "position_unknown");
+    expect(&customer.get("/v1/balance?min_position=-1").await, 400, "query_invalid");
+    let header = |text| {
+        customer
+            .request(Method::GET, "/v1/balance?min_position=0")
+            .header("cairn-min-position", text)
+    };
+    expect(&answer(header("-1")).await, 400, "query_invalid");
+    expect(&answer(header("999999")).await, 400, "position_unknown");
     let removed = customer.request(Method::DELETE, "/v1/balance");
     expect(&answer(removed).await, 405, "method_not_allowed");
     let named = customer.request(Method::GET, "/v1/nothing").header("x-request-id", "my-request-7");

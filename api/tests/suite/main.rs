@@ -24,6 +24,7 @@ mod killed;
 mod listen;
 mod load;
 mod notifications;
+mod monitoring;
 mod openapi;
 mod outage;
 mod patience;

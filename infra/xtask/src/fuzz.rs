@@ -1,15 +1,57 @@
-//! `cargo xtask fuzz`: long programmes of random faults, seeded, built for speed.
+//! `cargo xtask fuzz`: long programmes of random faults, seeded.
 use crate::Failure;
 use crate::run::{cargo, step};
 use crate::setup::{self, BUILD};
 
+const USAGE: &str = "fuzz seal [--count N] [--clean N] [--seed N], or fuzz TARGET|all [--seconds N] [--seed N] with TARGET one of \
+    event, upcast, cursor, token, webhook, verb";
+/// What `api/tests/fuzz` reads.
+const TARGETS: [&str; 7] = ["all", "event", "upcast", "cursor", "token", "webhook", "verb"];
+
 pub fn fuzz(arguments: &[String]) -> Result<(), Failure> {
-    let Some(("seal", options)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest))
-    else {
-        return Err("say what: `cargo xtask fuzz seal [--count N] [--clean N] [--seed N]`".into());
-    };
     setup::require(&[&BUILD])?;
-    let mut run =
-        cargo(&["run", "--release", "--package", "cairn-seal", "--bin", "cairn-seal-fuzz", "--"]);
-    step("tampering with sealed logs", run.args(options))
+    match arguments.split_first().map(|(name, rest)| (name.as_str(), rest)) {
+        Some(("seal", options)) => {
+            let mut run = cargo(&["run", "--release", "--package", "cairn-seal", "--bin"]);
+            run.args(["cairn-seal-fuzz", "--"]);
+            step("tampering with sealed logs", run.args(options))
+        }
+        Some((target, options)) if TARGETS.contains(&target) => {
+            let (seconds, seed) = parse(options)?;
+            let mut run = cargo(&["test", "--quiet", "--package", "cairn-api", "--test", "fuzz"]);
+            run.args(["--", "--ignored", "--exact", "--nocapture", "at_length"]);
+            run.env("SQLX_OFFLINE", "true").env("CAIRN_FUZZ_TARGET", target);
+            run.env("CAIRN_FUZZ_SECONDS", seconds.to_string());
+            run.env("CAIRN_FUZZ_SEED", seed.to_string());
+            step(&format!("{target}: {seconds} s a target, seed {seed}"), &mut run)
+        }
+        Some((other, _)) => Err(format!("there is no target {other}: {USAGE}")),
+        None => Err(format!("say what: {USAGE}")),
+    }
+}
+
+fn parse(arguments: &[String]) -> Result<(u64, u64), Failure> {
+    let (mut seconds, mut seed) = (60, 1);
+    for pair in arguments.chunks(2) {
+        let number = pair.get(1).and_then(|text| text.parse().ok());
+        match (pair[0].as_str(), number) {
+            ("--seconds", Some(number)) => seconds = number,
+            ("--seed", Some(number)) => seed = number,
+            _ => return Err(format!("{} is not understood: {USAGE}", pair.join(" "))),
+        }
+    }
+    Ok((seconds, seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fuzz;
+
+    #[test]
+    fn a_target_that_is_none_is_refused_by_name() {
+        let said =
+            |words: &[&str]| fuzz(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert!(said(&["vreb"]).unwrap_err().starts_with("there is no target vreb"));
+        assert!(said(&["verb", "--second", "1"]).unwrap_err().starts_with("--second 1"));
+    }
 }

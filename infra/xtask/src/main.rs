@@ -6,12 +6,16 @@
 mod bench;
 mod broker;
 mod chaos;
+mod client;
 mod database;
 mod demo;
 mod fuzz;
 mod lint;
+mod live;
+mod monitoring;
 mod prepare;
 mod run;
+mod schemathesis;
 mod setup;
 mod test;
 mod tidy;
@@ -31,13 +35,18 @@ cargo xtask <command>
                         private PostgreSQL, whatever DATABASE_URL says
   test [ARGS]           runs every test on a private PostgreSQL; ARGS go to cargo test. Root must
                         be able to run real nodes, or say CAIRN_REQUIRE_NODES=0 to skip them
-  lint                  fmt, clippy, doc, deny, machete, tidy
+  lint                  fmt, tidy, machete, deny, monitoring, clippy, doc
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
   bench [ARGS]          append, rebuild: rates beside the alternatives, --output json
   broker                the relay against a broker of another make, over TCP (builds it: minutes)
   chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
+  fuzz TARGET [ARGS]    event|upcast|cursor|token|webhook|verb|all (--seconds N --seed N): mutated input is read
   fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
                         its position, and is nothing found in clean ones?
+  client [--check]      makes the TypeScript client of docs/openapi.json (--check: compares, type-checks, and
+                        runs its example against a live server)
+  schemathesis [ARGS]   --requests N --seed S: asks a live server whatever its document allows, and more
+  dashboards [--check]  rewrites the dashboards of infra/deploy/grafana from panels.txt (--check: only compares)
   sqlx-prepare [--check]  rewrites .sqlx/ from the migrations (--check: only compares)
 ";
 
@@ -65,11 +74,38 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "broker" => broker::broker(rest),
         "chaos" => chaos::chaos(rest),
         "fuzz" => fuzz::fuzz(rest),
-        "sqlx-prepare" => prepare::prepare(rest.iter().any(|argument| argument == "--check")),
+        "client" => client::client(checks_only(rest)?),
+        "schemathesis" => schemathesis::schemathesis(rest),
+        "dashboards" => monitoring::dashboards(checks_only(rest)?),
+        "sqlx-prepare" => prepare::prepare(checks_only(rest)?),
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
         }
         _ => Err(format!("no such command\n\n{USAGE}")),
+    }
+}
+
+/// Whether `--check` is said, and nothing else.
+fn checks_only(rest: &[String]) -> Result<bool, Failure> {
+    match rest {
+        [] => Ok(false),
+        [one] if one == "--check" => Ok(true),
+        other => Err(format!("{} is not understood: --check is", other.join(" "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checks_only;
+
+    #[test]
+    fn a_misspelt_check_changes_nothing() {
+        let said = |words: &[&str]| {
+            checks_only(&words.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(said(&[]), Ok(false));
+        assert_eq!(said(&["--check"]), Ok(true));
+        assert!(said(&["--chek"]).is_err() && said(&["--check", "x"]).is_err());
     }
 }

@@ -39,12 +39,16 @@ pub const NODES: [Need; 7] = [
 ];
 /// The strangers who judge our books.
 pub const BOOKS: [Need; 2] = [program!("bean-check", "beancount"), program!("hledger", "hledger")];
+/// What makes and runs the TypeScript client.
+pub const JAVASCRIPT: [Need; 2] = [program!("node", "nodejs"), program!("npm", "npm")];
+/// What judges the rules that watch a running Cairn.
+pub const WATCHERS: [Need; 1] = [program!("promtool", "prometheus")];
 /// What the stranger who judges our Stripe is installed with.
 pub const PYTHON: [Need; 1] = [VENV];
 
 /// Everything any command needs.
 pub fn everything() -> Result<(), Failure> {
-    require(&[&BUILD, &DATABASE, &CUSTOMER, &NODES, &BOOKS, &PYTHON])?;
+    require(&[&BUILD, &DATABASE, &CUSTOMER, &NODES, &BOOKS, &PYTHON, &WATCHERS])?;
     tools::localstripe()?;
     tools::cargo_deny()?;
     tools::cargo_machete()?;
@@ -118,8 +122,12 @@ fn script(packages: &[&str]) -> String {
     );
     script.push_str(&packages.join(" "));
     // Newer systems start sshd through its socket.
-    let started =
-        [("openssh-server", "ssh"), ("openssh-server", "ssh.socket"), ("postgresql", "postgresql")];
+    let started = [
+        ("openssh-server", "ssh"),
+        ("openssh-server", "ssh.socket"),
+        ("postgresql", "postgresql"),
+        ("prometheus", "prometheus"),
+    ];
     for (package, unit) in started {
         if packages.contains(&package) {
             script.push_str(&format!("; systemctl disable {unit} 2>/dev/null || true"));

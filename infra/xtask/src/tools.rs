@@ -8,6 +8,7 @@ use std::process::Command;
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_MACHETE: &str = "0.9.2";
 const LOCALSTRIPE: &str = "1.15.10";
+const SCHEMATHESIS: &str = "4.32.5";
 
 /// The one place for tools, whatever `CARGO_TARGET_DIR` says, so that they are built once.
 fn directory() -> PathBuf {
@@ -41,19 +42,28 @@ fn cargo_tool(name: &str, version: &str) -> Result<PathBuf, Failure> {
 
 /// localstripe in a Python environment of its own: a stranger's opinion of Stripe's API.
 pub fn localstripe() -> Result<PathBuf, Failure> {
-    let place = directory().join("localstripe");
-    let program = place.join("bin/localstripe");
-    if program.is_file() && has_package(&place, &format!("localstripe-{LOCALSTRIPE}.dist-info")) {
+    python_tool("localstripe", LOCALSTRIPE)
+}
+
+/// schemathesis in a Python environment of its own: a stranger's opinion of our API.
+pub fn schemathesis() -> Result<PathBuf, Failure> {
+    python_tool("schemathesis", SCHEMATHESIS)
+}
+
+fn python_tool(name: &str, version: &str) -> Result<PathBuf, Failure> {
+    let place = directory().join(name);
+    let program = place.join("bin").join(name);
+    if program.is_file() && has_package(&place, &format!("{name}-{version}.dist-info")) {
         return Ok(program);
     }
-    say(&format!("installing localstripe {LOCALSTRIPE} (once)"));
+    say(&format!("installing {name} {version} (once)"));
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear"]).arg(&place);
     step("making a Python environment", &mut venv)?;
     let mut pip = Command::new(place.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    pip.arg(format!("localstripe=={LOCALSTRIPE}"));
-    step("fetching localstripe from PyPI", &mut pip)?;
+    pip.arg(format!("{name}=={version}"));
+    step(&format!("fetching {name} from PyPI"), &mut pip)?;
     Ok(program)
 }
 

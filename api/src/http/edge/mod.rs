@@ -4,5 +4,6 @@ pub mod client;
 pub mod conditions;
 pub mod dated;
 pub mod headers;
+pub mod precise;
 pub mod rate;
 pub mod session;

@@ -57,6 +57,7 @@ impl Standings {
             return Ok(());
         }
         let Policy { name, quota, seconds } = policy;
+        metrics::counter!("cairn_rate_limited_total", "policy" => name).increment(1);
         let wait = whole_seconds(stand.resets_in);
         let detail = format!("'{name}' allows {quota} in {seconds} s; try again in {wait} s");
         Err(Problem::new("rate_limited", detail))

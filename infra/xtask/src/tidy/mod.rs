@@ -10,6 +10,7 @@ mod edges;
 mod error_codes;
 mod landed;
 mod ratchet;
+mod security;
 mod source;
 mod tree;
 
@@ -38,7 +39,7 @@ impl Finding {
 /// A rule.
 type Check = fn(&Tree) -> Vec<Finding>;
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     budgets::check,
     arrows::check,
     contexts::check,
@@ -46,6 +47,7 @@ const CHECKS: [Check; 8] = [
     documents::check,
     error_codes::check,
     landed::check,
+    security::check,
     tree::check,
 ];
 

@@ -1,0 +1,194 @@
+//! What watches a running Cairn speaks of what there is: rules and dashboards of metrics that a server exposes, alerts of runbooks.
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use cairn_api::figures::table::FIGURES;
+use cairn_api::figures::watch::ask;
+use cairn_event_log::EventLog;
+use cairn_identity::Role;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::support::{PATIENCE, Stage};
+
+/// What only shows with a broker. Its names are held against the source.
+const WITH_A_BROKER: &str = include_str!("../../../commands/src/relay/run.rs");
+
+fn place(path: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(place(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn files(folder: &str, ending: &str) -> Vec<String> {
+    let found = std::fs::read_dir(place(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = found.map(|name| format!("{folder}/{}", name.to_str().unwrap()));
+    names.filter(|name| name.ends_with(ending)).collect()
+}
+
+/// Every word that begins like a metric of ours. Recorded series have colons in their names, and are not metrics.
+fn metrics(text: &str) -> BTreeSet<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let words = text.split(|c| !is_name(c)).filter(|word| word.starts_with("cairn_"));
+    words.map(|word| word.trim_end_matches(':').to_owned()).collect()
+}
+
+/// Alerts and their pages.
+fn alerts() -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = vec![];
+    for file in files("infra/deploy/prometheus", ".rules.yml") {
+        for line in read(&file).lines() {
+            if let Some(name) = line.trim().strip_prefix("- alert: ") {
+                found.push((name.to_owned(), String::new()));
+            } else if let Some(page) = line.trim().strip_prefix("runbook: ") {
+                found.last_mut().unwrap().1 = page.to_owned();
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_alert_has_a_page_that_names_it_and_tests_of_both_kinds() {
+    let (tests, index) =
+        (read("infra/deploy/prometheus/rules.test.yml"), read("docs/runbooks/README.md"));
+    let all = alerts();
+    assert!(all.len() >= 20, "{all:?}");
+    for (alert, page) in &all {
+        assert!(read(page).contains(&format!("`{alert}`")), "{page} does not name {alert}");
+        let name = page.trim_start_matches("docs/runbooks/").trim_end_matches(".md");
+        assert!(
+            index.contains(&format!("({name})")) || index.contains(&format!("({name}.md)")),
+            "{name}"
+        );
+        assert!(
+            index.contains(&format!("`{alert}`")),
+            "docs/runbooks/README.md does not list {alert}"
+        );
+        for kind in ["fires", "is silent"] {
+            assert!(
+                tests.contains(&format!("name: {alert} {kind}\n")),
+                "no test that {alert} {kind}"
+            );
+        }
+    }
+    let named: BTreeSet<&str> =
+        index.split('`').filter(|word| word.starts_with(char::is_uppercase)).collect();
+    let there: BTreeSet<&str> = all.iter().map(|(alert, _)| alert.as_str()).collect();
+    let gone: Vec<_> =
+        named.iter().filter(|word| !word.contains(' ') && !there.contains(*word)).collect();
+    assert!(gone.is_empty(), "docs/runbooks/README.md lists alerts that are none: {gone:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn rules_and_dashboards_ask_only_for_what_a_server_exposes(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    stage.open_shop(&stage.caller(Role::Operator).await).await;
+    stage.caller(Role::Owner).await.top_up("20.00").await;
+    let mut files_of_names = files("infra/deploy/prometheus", ".yml");
+    files_of_names.extend(files("infra/deploy/grafana", ".json"));
+    files_of_names.extend(alerts().into_iter().map(|(_, page)| page));
+    files_of_names.push("docs/guides/monitoring.md".to_owned());
+    let asked = |file: &String| {
+        metrics(&read(file)).into_iter().map(|name| (name, file.clone())).collect::<Vec<_>>()
+    };
+    let asked: Vec<(String, String)> = files_of_names.iter().flat_map(asked).collect();
+    assert!(asked.len() > 100, "{}", asked.len());
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = stage.nobody().get("/metrics").await.body.as_str().unwrap().to_owned();
+        let there = metrics(&text);
+        let unknown = asked.iter().filter(|(name, _)| {
+            !there.contains(name) && !WITH_A_BROKER.contains(&format!("\"{name}\""))
+        });
+        let unknown: Vec<_> = unknown.collect();
+        if unknown.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "no server exposes {unknown:#?}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_figure_is_answered_with_its_labels_on_an_empty_database(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let log = EventLog::connect(options, 2).await.unwrap();
+    for figure in FIGURES {
+        let values = ask(log.pool(), figure)
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", figure.name));
+        let fits = values
+            .iter()
+            .all(|(labels, value)| labels.len() == figure.labels.len() && value.is_finite());
+        assert!(fits, "{}: {values:?}", figure.name);
+    }
+    log.close().await;
+}
+
+/// What one figure says.
+async fn value(pool: &PgPool, name: &str, labels: &[&str]) -> Option<f64> {
+    let figure = FIGURES.iter().find(|figure| figure.name == name).unwrap();
+    let values = ask(pool, figure).await.unwrap();
+    values.into_iter().find(|(there, _)| there == labels).map(|(_, value)| value)
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn books_that_balance_break_no_rule_and_a_tampered_balance_does(
+    pool: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options.clone()).await;
+    stage.caller(Role::Owner).await.top_up("20.00").await;
+    let name = "cairn_ledger_broken_invariants";
+    let view = stage.api().pool().clone();
+    for rule in ["transactions_balance", "holds_match", "no_overdraft"] {
+        assert_eq!(value(&view, name, &[rule]).await, Some(0.0), "{rule}");
+    }
+    assert_eq!(value(&view, "cairn_wallet_amount", &["USD", "posted"]).await, Some(20.0));
+    let owner = pool.connect_with(options).await.unwrap();
+    let tampered = "UPDATE ledger_balances SET held_nanos = 1";
+    assert_eq!(sqlx::query(tampered).execute(&owner).await.unwrap().rows_affected(), 1);
+    assert_eq!(value(&view, name, &["holds_match"]).await, Some(1.0));
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_transaction_that_another_role_holds_open_is_seen(
+    pool: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let log = EventLog::connect(options.clone(), 2).await.unwrap();
+    let owner = pool.connect_with(options).await.unwrap();
+    let mut held = owner.begin().await.unwrap();
+    sqlx::query("SELECT pg_sleep(0.05)").execute(&mut *held).await.unwrap();
+    let longest = value(log.pool(), "cairn_database_longest_transaction_seconds", &[]).await;
+    assert!(longest.unwrap() >= 0.05, "{longest:?}");
+    let waits = value(log.pool(), "cairn_database_connections", &["idle in transaction"]).await;
+    assert!(waits.unwrap() >= 1.0, "{waits:?}");
+    held.rollback().await.unwrap();
+    log.close().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_server_has_begun_once_every_part_was_fit(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let deadline = Instant::now() + PATIENCE;
+    while stage.nobody().get("/startupz").await.status != 200 {
+        assert!(Instant::now() < deadline, "it never begins");
+    }
+    // Once begun, it has begun: that is what tells it from readiness.
+    stage.api().pool().close().await;
+    assert_eq!(stage.nobody().get("/readyz").await.status, 503);
+    assert_eq!(stage.nobody().get("/startupz").await.status, 200);
+    stage.strike().await;
+}

@@ -1,0 +1,1 @@
+DROP FUNCTION figures_sessions;
