@@ -6,6 +6,7 @@ use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
 use cairn_identity::ApiKey;
 use cairn_ledger::Wallet;
+use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 
@@ -28,6 +29,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         Refund::TYPE => of::<Refund>(event),
         Sku::TYPE => of::<Sku>(event),
         Wallet::TYPE => of::<Wallet>(event),
+        WebhookEndpoint::TYPE => of::<WebhookEndpoint>(event),
         _ => event.check(),
     }
 }

@@ -76,6 +76,18 @@ rules! {
     get_allocation         Own  Own  All  None;
     release_allocation     Own  None All  None;
     get_allocation_steps   Own  Own  All  None;
+    create_webhook_endpoint  Own  None None None;
+    list_webhook_endpoints   Own  Own  All  None;
+    get_webhook_endpoint     Own  Own  All  None;
+    update_webhook_endpoint  Own  None None None;
+    rotate_webhook_secret    Own  None None None;
+    test_webhook_endpoint    Own  None All  None;
+    disable_webhook_endpoint Own  None All  None;
+    enable_webhook_endpoint  Own  None All  None;
+    delete_webhook_endpoint  Own  None None None;
+    list_webhook_deliveries  Own  Own  All  None;
+    get_webhook_delivery     Own  Own  All  None;
+    resend_webhook_delivery  Own  None All  None;
     get_command            Own  Own  Own  Own;
     get_whoami             Own  Own  Own  Own;
 }

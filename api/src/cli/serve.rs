@@ -1,6 +1,7 @@
 //! `cairn serve` and `cairn dev`: the server.
 use cairn_identity::Role;
 use cairn_projections::identity::api_keys;
+use cairn_webhooks::Strangers;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -122,6 +123,9 @@ async fn open(config: &Config, dev: bool) -> Result<Open, CliError> {
     let mut outside = outside::outside(config, &payments, address)?;
     if dev && config.mail.is_none() {
         outside.mail = outside::kept_mail(&config.data);
+    }
+    if dev {
+        outside.webhooks = outside::webhooks(Strangers::PublicAndLoopback)?;
     }
     let url = outside.public_url.clone();
     let parts = (platform.commands.clone(), platform.projector.clone());

@@ -17,6 +17,8 @@ pub mod identity;
 pub mod ledger;
 pub mod limits;
 pub mod money;
+pub mod notify;
+pub mod notify_shapes;
 pub mod opened;
 pub mod page;
 pub mod payments;
@@ -46,6 +48,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(fleet::routes())
         .merge(compute::routes())
         .merge(identity::routes())
+        .merge(notify::routes())
         .merge(answer::routes())
         .merge(webhooks::routes())
         .merge(health::routes())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_commands::Commands;
-use cairn_commands::ports::PaymentPort;
+use cairn_commands::ports::{PaymentPort, WebhookPort};
 use cairn_projections::{Projector, WaitError};
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -31,6 +31,8 @@ pub struct Parts {
     pub keys: KeyDirectory,
     /// The payment provider, for what is never stored.
     pub payments: Arc<dyn PaymentPort>,
+    /// Webhooks out.
+    pub webhooks: Arc<dyn WebhookPort>,
     /// Secrets that may sign webhooks.
     pub webhook_secrets: Vec<String>,
     /// Rung when a webhook is stored.

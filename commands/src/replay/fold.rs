@@ -5,6 +5,7 @@ use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Tex
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, Erasure};
 use cairn_ledger::Wallet;
+use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 use serde_json::Value;
@@ -39,7 +40,7 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 10] = [
+pub(super) static TYPES: [Type; 11] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<Configuration>(),
@@ -50,6 +51,7 @@ pub(super) static TYPES: [Type; 10] = [
     entry::<Refund>(),
     entry::<Sku>(),
     entry::<Wallet>(),
+    entry::<WebhookEndpoint>(),
 ];
 
 const fn entry<A: Inverse>() -> Type {

@@ -135,6 +135,8 @@ ids! {
     PaymentId = "pay";
     /// A refund of a payment.
     RefundId = "refund";
+    /// An endpoint that webhooks go to.
+    WebhookEndpointId = "whe";
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub use cqrs_es::DomainEvent;
 pub use decider::{Decider, Refusal};
 pub use id::{
     AllocationId, ApiKeyId, HoldId, IdError, NodeId, OrganisationId, PaymentId, RefundId,
+    WebhookEndpointId,
 };
 pub use money::{Currency, Money, MoneyError, Nanos, Rate};
 pub use personal::Subject;

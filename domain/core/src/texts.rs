@@ -27,6 +27,8 @@ pub enum Text {
     ProviderId,
     /// What somebody pays with, as the provider names it.
     Instrument,
+    /// A secret that somebody shares with us: sealed before it comes here, and opened in no answer.
+    Secret,
     /// What a person said in their own words.
     Said,
     /// What a program reported.

@@ -9,6 +9,7 @@ use cairn_event_log::EventLog;
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, ErasureEvent};
 use cairn_ledger::WalletEvent;
+use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
 use cairn_projections::Projector;
@@ -29,7 +30,7 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 10] = [
+const DECLARED: [Declared; 11] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<ConfigurationEvent>(),
@@ -40,6 +41,7 @@ const DECLARED: [Declared; 10] = [
     declared::<RefundEvent>(),
     declared::<SkuEvent>(),
     declared::<WalletEvent>(),
+    declared::<WebhookEndpointEvent>(),
 ];
 
 /// Every text of a payload with its path.
