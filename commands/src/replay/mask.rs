@@ -62,7 +62,7 @@ impl Masks {
                 format!("ssh-ed25519 {}", STANDARD.encode(blob))
             }
             Text::Hash => self.hex("hash", said, 32),
-            Text::Secret => format!("secret-{}", self.hex("secret", said, 8)),
+            Text::Secret => format!("sealed-{}", self.hex("sealed", said, 8)),
             Text::Said | Text::Reported => format!("said {}", self.hex("said", said, 6)),
         }
     }
