@@ -3,13 +3,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cairn_commands::ports::{MailPort, NoMail, PaymentPort, PortError, TopicPort};
+use cairn_commands::notify::{DeliverConfig, TellConfig};
+use cairn_commands::ports::{MailPort, NoMail, PaymentPort, PortError, TopicPort, WebhookPort};
 use cairn_commands::processes::RunnerConfig;
 use cairn_commands::relay::RelayConfig;
 use cairn_kafka::KafkaTopic;
 use cairn_mail::Mailer;
 use cairn_stripe::{StripeConfig, StripePayments};
 use cairn_stripe_simulator::{Simulator, SimulatorConfig};
+use cairn_webhooks::{Strangers, WebhookConfig, WebhookSender};
 
 use crate::config::Config;
 use crate::http::limits::Limits;
@@ -152,14 +154,17 @@ pub fn outside(
     address: Option<SocketAddr>,
 ) -> Result<Outside, OutsideError> {
     let nodes = nodes::open(config)?;
+    let (name, source) = (process_name(), &config.event_source);
     Ok(Outside {
         node: nodes.port,
         payments: Arc::clone(&payments.port),
         mail: mail(config)?,
+        webhooks: webhooks(config.webhook_strangers)?,
+        notify: Some((TellConfig::new(&name, source), DeliverConfig::new(source))),
         webhook_secrets: payments.webhook_secrets.clone(),
         enrolments: nodes.enrolments,
         public_url: public_url(config, address)?,
-        runner: RunnerConfig::new(process_name()),
+        runner: RunnerConfig::new(name),
         seal: config.seal.clone(),
         relay: relay(config),
         event_source: config.event_source.clone(),
@@ -177,6 +182,14 @@ fn mail(config: &Config) -> Result<Arc<dyn MailPort>, OutsideError> {
         Some(mail) => Ok(Arc::new(Mailer::try_new(mail)?)),
         None => Ok(Arc::new(NoMail)),
     }
+}
+
+/// Webhooks to whom a server calls.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn webhooks(strangers: Strangers) -> Result<Arc<dyn WebhookPort>, OutsideError> {
+    Ok(Arc::new(WebhookSender::try_new(&WebhookConfig::calling(strangers))?))
 }
 
 /// E-mail that stays in a folder of a data directory, as in development.

@@ -2,6 +2,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cairn_commands::ports::{Clock, IdSource};
 use cairn_core::{Timestamp, id::time_ordered};
 
@@ -52,6 +54,14 @@ pub fn new_api_key() -> std::io::Result<ApiKeySecret> {
 /// When the operating system has none.
 pub fn new_ticket() -> std::io::Result<Ticket> {
     Ok(Ticket::from_random(&random::<40>()?))
+}
+
+/// A new secret that signs webhooks, of the operating system's randomness.
+///
+/// # Errors
+/// When the operating system has none.
+pub fn new_webhook_secret() -> std::io::Result<String> {
+    Ok(format!("whsec_{}", STANDARD.encode(random::<32>()?)))
 }
 
 /// Random bytes of the operating system's.

@@ -6,8 +6,10 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use cairn_archive::SegmentReader;
 use cairn_commands::effects::Effects;
+use cairn_commands::notify::{DeliverConfig, Deliverer, TellConfig, Teller};
 use cairn_commands::ports::{
     Clock, MailPort, NodeDirectory, NodePort, PaymentPort, PersonalPort, PortError, TopicPort,
+    WebhookPort,
 };
 use cairn_commands::processes::{Runner, RunnerConfig};
 use cairn_commands::relay::{Relay, RelayConfig};
@@ -173,6 +175,10 @@ pub struct Outside {
     pub payments: Arc<dyn PaymentPort>,
     /// E-mail.
     pub mail: Arc<dyn MailPort>,
+    /// Webhooks out.
+    pub webhooks: Arc<dyn WebhookPort>,
+    /// How they are told, and how they are delivered; `None` when others do.
+    pub notify: Option<(TellConfig, DeliverConfig)>,
     /// Secrets that may sign webhooks.
     pub webhook_secrets: Vec<String>,
     /// How nodes are let in.
@@ -234,6 +240,7 @@ impl Server {
             let log = commands.executor.log().clone();
             tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
         }
+        notify(&commands, &outside, (&mut tasks, &stop));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
         let api = api((commands, projector.clone(), master), outside, (bell, passwords));
@@ -270,6 +277,21 @@ impl Server {
     }
 }
 
+/// Webhooks out: one tells what is owed, the other sends it.
+fn notify(
+    commands: &Commands,
+    outside: &Outside,
+    (tasks, stop): (&mut JoinSet<()>, &CancellationToken),
+) {
+    let Some((tell, deliver)) = outside.notify.clone() else { return };
+    let bell = Arc::new(Notify::new());
+    let teller = Teller::new(commands.clone(), tell, Arc::clone(&bell));
+    let port = Arc::clone(&outside.webhooks);
+    let deliverer = Deliverer::new(commands.clone(), port, deliver, bell);
+    tasks.spawn(teller.run(stop.clone()));
+    tasks.spawn(deliverer.run(stop.clone()));
+}
+
 fn effects(commands: &Commands, outside: &Outside) -> Effects {
     let pool = commands.executor.log().pool().clone();
     Effects {
@@ -299,6 +321,7 @@ fn api(
         views: Views::new(log, projector),
         commands,
         payments: outside.payments,
+        webhooks: outside.webhooks,
         webhook_secrets: outside.webhook_secrets,
         webhook_bell: bell,
         enrolments: outside.enrolments,

@@ -9,6 +9,7 @@ mod expected;
 pub mod finance;
 pub mod fleet;
 pub mod identity;
+pub mod notify;
 pub mod operations;
 pub mod payments;
 pub mod ports;

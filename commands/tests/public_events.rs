@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 57] = [
+const PRIVATE: [&str; 63] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -68,10 +68,16 @@ const PRIVATE: [&str; 57] = [
     "user.sign_in_failed",
     "user.session_ended",
     "user.closed",
+    "webhook_endpoint.created",
+    "webhook_endpoint.deleted",
+    "webhook_endpoint.enabled",
+    "webhook_endpoint.resend_requested",
+    "webhook_endpoint.secret_rotated",
+    "webhook_endpoint.updated",
 ];
 
 /// What must never leave, as the golden events have it.
-const SECRETS: [&str; 9] = [
+const SECRETS: [&str; 11] = [
     "ssh-ed25519",
     "10.0.0.2",
     "pm_card_visa",
@@ -81,6 +87,8 @@ const SECRETS: [&str; 9] = [
     "upgrade",
     "lost_or_stolen_card",
     "stripe",
+    "whsec_",
+    "https://example.org",
 ];
 
 fn top() -> PathBuf {

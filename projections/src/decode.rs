@@ -6,6 +6,7 @@ use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
 use cairn_ledger::Wallet;
+use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 
@@ -31,6 +32,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         Sku::TYPE => of::<Sku>(event),
         User::TYPE => of::<User>(event),
         Wallet::TYPE => of::<Wallet>(event),
+        WebhookEndpoint::TYPE => of::<WebhookEndpoint>(event),
         _ => event.check(),
     }
 }

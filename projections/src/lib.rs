@@ -8,6 +8,7 @@ pub mod engine;
 pub mod fleet;
 pub mod identity;
 pub mod ledger;
+pub mod notify;
 pub mod operations;
 pub mod payments;
 pub mod row;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(fleet::nodes::Nodes),
         Box::new(compute::allocations::Allocations),
         Box::new(compute::timeline::Timeline),
+        Box::new(notify::endpoints::Endpoints),
         Box::new(operations::audit::Audit),
         Box::new(operations::interventions::Interventions),
         Box::new(operations::inbox::Inbox),

@@ -63,8 +63,8 @@ pub struct Page<T> {
 pub const PAGE_MAX: i64 = 500;
 
 impl<T> Page<T> {
-    /// Cuts `rows`, fetched with [`fetch_limit`], into a page.
-    pub(crate) fn of(mut rows: Vec<T>, limit: i64, position: impl Fn(&T) -> i64) -> Self {
+    /// Cuts `rows`, of which one more than `limit` was asked for, into a page.
+    pub fn of(mut rows: Vec<T>, limit: i64, position: impl Fn(&T) -> i64) -> Self {
         let size = usize::try_from(limit.clamp(1, PAGE_MAX)).unwrap_or(1);
         let more = rows.len() > size;
         rows.truncate(size);

@@ -70,6 +70,18 @@ rules! {
     get_allocation         Own  Own  Own  Own  Own    All  None None All;
     release_allocation     Own  Own  None Own  None   All  None None None;
     get_allocation_steps   Own  Own  Own  Own  Own    All  None None All;
+    create_webhook_endpoint  Own  Own  None Own  None   None None None None;
+    list_webhook_endpoints   Own  Own  Own  Own  Own    All  None None All;
+    get_webhook_endpoint     Own  Own  Own  Own  Own    All  None None All;
+    update_webhook_endpoint  Own  Own  None Own  None   None None None None;
+    rotate_webhook_secret    Own  Own  None Own  None   None None None None;
+    test_webhook_endpoint    Own  Own  None Own  None   All  None None None;
+    disable_webhook_endpoint Own  Own  None Own  None   All  None None None;
+    enable_webhook_endpoint  Own  Own  None Own  None   All  None None None;
+    delete_webhook_endpoint  Own  Own  None Own  None   None None None None;
+    list_webhook_deliveries  Own  Own  Own  Own  Own    All  None None All;
+    get_webhook_delivery     Own  Own  Own  Own  Own    All  None None All;
+    resend_webhook_delivery  Own  Own  None Own  None   All  None None None;
     get_command            Own  Own  Own  Own  Own    Own  Own  Own  Own;
     get_whoami             Own  Own  Own  Own  Own    Own  Own  Own  Own;
     create_ticket          Own  Own  Own  Own  Own    Own  Own  Own  Own;
@@ -156,7 +168,7 @@ pub const WHILE_SUSPENDED: &[&str] =
 
 /// What scopes of keys are made of, as `compute:read` or `compute:write`: the tags of the OpenAPI document.
 pub const CONTEXTS: &[&str] = &[
-    "payments", "ledger", "catalog", "fleet", "compute", "identity", "commands", "events", "inbox",
+    "payments", "ledger", "catalog", "fleet", "compute", "identity", "commands", "events", "notify",
 ];
 
 /// Whether scopes let a caller do something of a context. Who has none may do all.
@@ -198,7 +210,7 @@ pub fn is_personal(operation: &str) -> bool {
 pub fn matrix() -> String {
     let mut lines = vec![];
     let heads = Role::ALL.map(|role| format!("{:17}", role.name()));
-    lines.push(format!("{:24}{}", "operation", heads.concat()));
+    lines.push(format!("{:26}{}", "operation", heads.concat()));
     for rule in RULES {
         let cells = Role::ALL.map(|role| {
             let said = match rule.scope(role) {
@@ -208,13 +220,13 @@ pub fn matrix() -> String {
             };
             format!("{said:17}")
         });
-        lines.push(format!("{:24}{}", rule.operation, cells.concat()));
+        lines.push(format!("{:26}{}", rule.operation, cells.concat()));
     }
     for operation in PERSONAL {
-        lines.push(format!("{operation:24}any signed-in person, on themselves"));
+        lines.push(format!("{operation:26}any signed-in person, on themselves"));
     }
     for (operation, guard) in PUBLIC {
-        lines.push(format!("{operation:24}open: {guard}"));
+        lines.push(format!("{operation:26}open: {guard}"));
     }
     let lines = lines.iter().map(|line| line.trim_end());
     lines.collect::<Vec<_>>().join("\n") + "\n"

@@ -15,6 +15,7 @@ use super::config_args::ConfigCommand;
 use super::output::Format;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};
 use super::projections_args::{ProjectionsCommand, span};
+use super::webhooks_args::WebhooksCommand;
 use crate::http::compute::without_comment;
 
 /// Rents out compute and never loses count.
@@ -77,6 +78,9 @@ pub enum Command {
     /// Public events on their way to Kafka.
     #[command(subcommand)]
     Relay(RelayCommand),
+    /// Webhooks to customers: who is told, and what came of it.
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Process managers: what runs and what is stuck.
     #[command(subcommand)]
     Process(ProcessCommand),

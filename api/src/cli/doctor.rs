@@ -1,6 +1,9 @@
 //! `cairn doctor`: looks whether everything that Cairn needs is there and well.
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use cairn_commands::notify::shown;
+use cairn_core::Timestamp;
 use cairn_sealer::Sealer;
 use serde::Serialize;
 
@@ -87,6 +90,7 @@ async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
         finding("archive", archive(parts, config).await, false),
         finding("projections", projections(parts).await, false),
         finding("processes", processes(parts).await, false),
+        finding("webhooks", webhooks(parts).await, false),
     ];
     if let Some(carrier) = carrier(parts).await {
         findings.insert(1, finding("carrier", carrier, false));
@@ -131,6 +135,23 @@ async fn relay(parts: &SessionParts, topic: &str) -> Result<String, String> {
         )),
         (Some(leader), Some(why)) => Err(format!("{leader} leads, {lag} events behind: {why}")),
         (Some(leader), None) => Ok(format!("{leader} leads, {topic} is {lag} events behind")),
+    }
+}
+
+/// How it goes with webhooks to customers. A server sends them; without one what is owed waits.
+async fn webhooks(parts: &SessionParts) -> Result<String, String> {
+    let head = parts.commands.executor.log().head().await.map_err(|e| e.to_string())?;
+    let now = parts.commands.clock.now();
+    let health = shown::health(parts.pool(), now).await.map_err(|e| e.to_string())?;
+    let behind = head - health.position.unwrap_or(0);
+    let stands = format!("{behind} events behind, {} endpoints fail", health.failing);
+    let patience = Duration::from_secs(300);
+    let waits = |since: Timestamp| now.as_micros().saturating_sub(since.as_micros());
+    match health.due_since {
+        Some(since) if u128::from(waits(since).unsigned_abs()) > patience.as_micros() => {
+            Err(format!("{stands}; messages wait since {since}: does a server run?"))
+        }
+        Some(_) | None => Ok(stands),
     }
 }
 

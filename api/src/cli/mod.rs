@@ -36,6 +36,8 @@ mod seal;
 mod serve;
 mod session;
 mod skus;
+mod webhooks;
+mod webhooks_args;
 
 use self::args::Command;
 pub use self::entry::main;
@@ -63,6 +65,7 @@ async fn run(
         Command::Replay(command) => replay::run(config, command, output).await,
         Command::Projections(command) => projections::run(config, command, output).await,
         Command::Relay(command) => relay::run(config, command, output).await,
+        Command::Webhooks(command) => webhooks::run(config, command, output).await,
         Command::Process(command) => process::run(config, command, output).await,
         Command::Archive(command) => archive::run(config, command, output).await,
         Command::Audit(args) => audit::run(config, args, output).await,

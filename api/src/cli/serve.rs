@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use cairn_identity::Role;
 use cairn_projections::identity::api_keys;
+use cairn_webhooks::Strangers;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -124,6 +125,9 @@ async fn open(config: &Config, dev: bool) -> Result<Open, CliError> {
     let mut outside = outside::outside(config, &payments, address)?;
     if dev && config.mail.is_none() {
         outside.mail = outside::kept_mail(&config.data);
+    }
+    if dev {
+        outside.webhooks = outside::webhooks(Strangers::PublicAndLoopback)?;
     }
     let url = outside.public_url.clone();
     let keys = Arc::clone(&platform.keys);

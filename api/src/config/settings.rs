@@ -122,7 +122,8 @@ pub const OBJECT_STORE: &str = "object_store.";
 /// All settings, section by section.
 pub fn settings() -> &'static [Setting] {
     static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
-        let ours = server().into_iter().chain(data()).chain(outside()).chain(kept());
+        let ours =
+            server().into_iter().chain(data()).chain(outside()).chain(messages()).chain(kept());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
     });
     &SETTINGS
@@ -265,6 +266,23 @@ fn outside() -> Vec<Setting> {
         .without("Stripe itself")
         .example("http://127.0.0.1:12111"),
         Setting::new(
+            "kafka.brokers",
+            "CAIRN_KAFKA_BROKERS",
+            Kind::List,
+            "Kafka brokers that public events go to, `host:port`",
+        )
+        .without("nothing is relayed")
+        .example("kafka-1:9092,kafka-2:9092"),
+        Setting::new("kafka.topic", "CAIRN_KAFKA_TOPIC", Kind::Text, "the topic they go to")
+            .default("cairn.events"),
+        Setting::new("kafka.source", "CAIRN_KAFKA_SOURCE", Kind::Text, "names this Cairn in them")
+            .default("/cairn"),
+    ]
+}
+
+fn messages() -> Vec<Setting> {
+    vec![
+        Setting::new(
             "mail.url",
             "CAIRN_MAIL_URL",
             Kind::Text,
@@ -286,17 +304,13 @@ fn outside() -> Vec<Setting> {
         .without("only the public ones do")
         .example("/etc/cairn/mail-ca.pem"),
         Setting::new(
-            "kafka.brokers",
-            "CAIRN_KAFKA_BROKERS",
-            Kind::List,
-            "Kafka brokers that public events go to, `host:port`",
+            "webhooks.loopback",
+            "CAIRN_WEBHOOKS_LOOPBACK",
+            Kind::Text,
+            "webhooks to this machine, at any port and without TLS: for development",
         )
-        .without("nothing is relayed")
-        .example("kafka-1:9092,kafka-2:9092"),
-        Setting::new("kafka.topic", "CAIRN_KAFKA_TOPIC", Kind::Text, "the topic they go to")
-            .default("cairn.events"),
-        Setting::new("kafka.source", "CAIRN_KAFKA_SOURCE", Kind::Text, "names this Cairn in them")
-            .default("/cairn"),
+        .expected("`refused` or `allowed`")
+        .default("refused"),
     ]
 }
 

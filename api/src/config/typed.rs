@@ -12,6 +12,7 @@ use cairn_mail::{MailConfig, Sender};
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
+use cairn_webhooks::Strangers;
 use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
@@ -47,6 +48,8 @@ pub struct Config {
     pub stripe: Option<StripeConfig>,
     /// How e-mail leaves, or `None`.
     pub mail: Option<MailConfig>,
+    /// Whom webhooks go to.
+    pub webhook_strangers: Strangers,
     /// How the log is sealed.
     pub seal: SealerConfig,
     /// The file with the master key of personal data.
@@ -130,6 +133,7 @@ impl Config {
             trusted_proxies: trusted_proxies(values),
             stripe: stripe(values),
             mail: mail(values),
+            webhook_strangers: values.with("webhooks.loopback", strangers).unwrap_or_default(),
             kafka: kafka(values),
             event_source: values.text("kafka.source").unwrap_or_default(),
             pool_size: number(values, "database.pool_size"),
@@ -244,6 +248,14 @@ fn mail(values: &mut Values) -> Option<MailConfig> {
     let from = values.with("mail.from", str::parse::<Sender>);
     let place = values.with("mail.url", str::parse);
     Some(MailConfig { place: place?, from: from?, ca })
+}
+
+fn strangers(text: &str) -> Result<Strangers, ()> {
+    match text {
+        "refused" => Ok(Strangers::Public),
+        "allowed" => Ok(Strangers::PublicAndLoopback),
+        _ => Err(()),
+    }
 }
 
 fn kafka(values: &mut Values) -> Option<KafkaConfig> {

@@ -22,6 +22,8 @@ pub mod ledger;
 pub mod limits;
 pub mod money;
 pub mod notifications;
+pub mod notify;
+pub mod notify_shapes;
 pub mod opened;
 pub mod own;
 pub mod page;
@@ -61,6 +63,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(identity::members::routes())
         .merge(identity::support::routes())
         .merge(identity::keys::routes())
+        .merge(notify::routes())
         .merge(answer::routes())
         .merge(tickets::routes())
         .merge(events::routes())

@@ -36,6 +36,20 @@ pub struct PageRequest {
     pub limit: i64,
 }
 
+/// The mark and the key that a cursor is made of, whoever made it.
+#[must_use]
+pub fn parted(cursor: &str) -> Option<(Vec<u8>, String)> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (mark, key) = bytes.split_at_checked(MARK_LEN)?;
+    Some((mark.to_vec(), String::from_utf8(key.to_vec()).ok()?))
+}
+
+/// Joins what [`parted`] parts.
+#[must_use]
+pub fn joined(mark: &[u8], key: &str) -> String {
+    URL_SAFE_NO_PAD.encode([mark, key.as_bytes()].concat())
+}
+
 /// Makes the cursors of one list, and knows them again.
 #[derive(Debug, Clone)]
 pub struct Cursors {
@@ -58,16 +72,15 @@ impl Cursors {
     fn encode(&self, key: &str) -> Result<String, Problem> {
         let mark = self.keys.mark(PURPOSE, &self.marked(key.as_bytes()));
         let mark = mark.map_err(|error| Problem::internal(&error.to_string()))?;
-        Ok(URL_SAFE_NO_PAD.encode([mark.as_slice(), key.as_bytes()].concat()))
+        Ok(joined(&mark, key))
     }
 
     fn decode(&self, cursor: &str) -> Result<String, Problem> {
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default();
-        let parts = bytes.split_at_checked(MARK_LEN);
-        let known =
-            parts.filter(|(mark, key)| self.keys.is_marked(PURPOSE, &self.marked(key), mark));
-        let key = known.and_then(|(_, key)| String::from_utf8(key.to_vec()).ok());
-        key.ok_or_else(|| Problem::new("cursor_invalid", "give the next_cursor of the page before"))
+        let known = parted(cursor)
+            .filter(|(mark, key)| self.keys.is_marked(PURPOSE, &self.marked(key.as_bytes()), mark));
+        known.map(|(_, key)| key).ok_or_else(|| {
+            Problem::new("cursor_invalid", "give the next_cursor of the page before")
+        })
     }
 
     /// From the query parameters.

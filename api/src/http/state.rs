@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cairn_commands::Commands;
-use cairn_commands::ports::PaymentPort;
+use cairn_commands::ports::{PaymentPort, WebhookPort};
 use cairn_privacy::SubjectKeys;
 use cairn_projections::{Projector, WaitError};
 use ipnet::IpNet;
@@ -44,6 +44,8 @@ pub struct Parts {
     pub live: Hub,
     /// The payment provider, for what is never stored.
     pub payments: Arc<dyn PaymentPort>,
+    /// Webhooks out.
+    pub webhooks: Arc<dyn WebhookPort>,
     /// Secrets that may sign webhooks.
     pub webhook_secrets: Vec<String>,
     /// Rung when a webhook is stored.

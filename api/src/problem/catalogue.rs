@@ -159,6 +159,13 @@ codes! {
     allocation_in_wrong_state CONFLICT false "The allocation cannot do this now";
     ssh_public_key_invalid UNPROCESSABLE_ENTITY false "The SSH public key cannot be used";
     step_out_of_order CONFLICT false "A provisioning step came before its turn";
+    // webhooks to customers
+    unknown_webhook_endpoint NOT_FOUND false "There is no such webhook endpoint";
+    unknown_webhook_delivery NOT_FOUND false "There is no such webhook delivery";
+    webhook_url_refused UNPROCESSABLE_ENTITY false "Webhooks cannot be sent to this address";
+    webhook_event_types_invalid UNPROCESSABLE_ENTITY false "The types of events are none";
+    webhook_overlap_invalid UNPROCESSABLE_ENTITY false "The old secret cannot sign on for so long";
+    webhook_endpoint_disabled CONFLICT false "The webhook endpoint is disabled";
     // keys, processes, anything
     unknown_api_key NOT_FOUND false "There is no such API key";
     api_key_revoked CONFLICT false "The API key was revoked";

@@ -201,7 +201,17 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
         ids
     };
     assert_eq!(with(true), ["retire_node", "retire_sku", "set_sku_price"]);
-    let honoured = ["cordon_node", "drain_node", "release_allocation", "uncordon_node"];
+    let honoured = [
+        "cordon_node",
+        "delete_webhook_endpoint",
+        "disable_webhook_endpoint",
+        "drain_node",
+        "enable_webhook_endpoint",
+        "release_allocation",
+        "rotate_webhook_secret",
+        "uncordon_node",
+        "update_webhook_endpoint",
+    ];
     assert_eq!(with(false), honoured);
     for operation in operations() {
         let reads = operation.method == Method::GET && operation.body["security"].is_array();

@@ -116,7 +116,7 @@ async fn who_breaks_off_and_comes_back_loses_nothing_and_hears_nothing_twice(
 async fn a_stream_of_somebody_elses_is_none(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
     let (operator, finance) =
-        (stage.caller(Role::Operator).await, stage.caller(Role::Finance).await);
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::PlatformFinance).await);
     let (owner, stranger) = (stage.caller(Role::Owner).await, stage.caller(Role::Owner).await);
     stage.open_shop(&operator).await;
     owner.top_up("20.00").await;

@@ -18,7 +18,8 @@ async fn read(caller: &Caller, notice: &str, how: &str) -> Answer {
 #[sqlx::test(migrations = "../migrations")]
 async fn what_concerns_one_is_told_until_it_is_read(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let (operator, owner) = (stage.caller(Role::Operator).await, stage.caller(Role::Owner).await);
+    let (operator, owner) =
+        (stage.caller(Role::PlatformOperator).await, stage.caller(Role::Owner).await);
     let colleague = stage.caller_of(Role::Viewer, owner.organisation_id).await;
     let stranger = stage.caller(Role::Owner).await;
     stage.open_shop(&operator).await;

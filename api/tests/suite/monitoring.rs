@@ -89,7 +89,7 @@ async fn rules_and_dashboards_ask_only_for_what_a_server_exposes(
     options: PgConnectOptions,
 ) {
     let stage = Stage::set(options).await;
-    stage.open_shop(&stage.caller(Role::Operator).await).await;
+    stage.open_shop(&stage.caller(Role::PlatformOperator).await).await;
     stage.caller(Role::Owner).await.top_up("20.00").await;
     let mut files_of_names = files("infra/deploy/prometheus", ".yml");
     files_of_names.extend(files("infra/deploy/grafana", ".json"));

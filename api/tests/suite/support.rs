@@ -14,6 +14,7 @@ use cairn_api::quota::Rates;
 use cairn_api::system::new_api_key;
 use cairn_api::wiring::{self, Outside, Server};
 use cairn_commands::identity::{CreateKey, create_key};
+use cairn_commands::notify::{DeliverConfig, TellConfig};
 use cairn_commands::processes::{RunnerConfig, Settings};
 use cairn_commands::{CommandContext, Commands};
 use cairn_core::{OrganisationId, Resources};
@@ -23,6 +24,7 @@ use cairn_privacy::{MasterFile, SubjectKeys};
 use cairn_projections::Projector;
 use cairn_sealer::{SealerConfig, StoreOptions};
 use cairn_ssh::{CertificateAuthority, ScriptedNodes};
+use cairn_webhooks::Strangers;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -64,21 +66,31 @@ impl Stage {
     /// The same with policies that somebody reaches.
     pub async fn set_counting(options: PgConnectOptions, rates: Rates) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), rates, Pace::default())).await
+        Self::with(log, (Limits::default(), rates, Pace::default()), webhooks()).await
     }
 
     /// The same over a log that is open.
     pub async fn over(log: EventLog, limits: Limits) -> Self {
-        Self::with(log, (limits, Rates::generous(), Pace::default())).await
+        Self::with(log, (limits, Rates::generous(), Pace::default()), webhooks()).await
     }
 
     /// The same with streams that are kept otherwise.
     pub async fn set_streaming(options: PgConnectOptions, pace: Pace) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), Rates::generous(), pace)).await
+        Self::with(log, (Limits::default(), Rates::generous(), pace), webhooks()).await
     }
 
-    async fn with(log: EventLog, (limits, rates, pace): (Limits, Rates, Pace)) -> Self {
+    /// The same, but no webhook leaves: somebody else sends them.
+    pub async fn set_silent(options: PgConnectOptions) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        Self::with(log, (Limits::default(), Rates::generous(), Pace::default()), None).await
+    }
+
+    async fn with(
+        log: EventLog,
+        (limits, rates, pace): (Limits, Rates, Pace),
+        deliver: Option<DeliverConfig>,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = MasterFile::at(directory.path().join(MASTER_KEY));
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await.unwrap());
@@ -94,6 +106,9 @@ impl Stage {
             node: Arc::clone(&nodes) as _,
             payments: Arc::clone(&payments.port),
             mail: outside::kept_mail(directory.path()),
+            webhooks: outside::webhooks(Strangers::PublicAndLoopback).unwrap(),
+            notify: deliver
+                .map(|deliver| (TellConfig::new(&outside::process_name(), "/cairn"), deliver)),
             webhook_secrets: payments.webhook_secrets.clone(),
             enrolments: Enrolments {
                 authority: Arc::new(authority),
@@ -219,6 +234,12 @@ impl Stage {
         self.commands.executor.log().close().await;
         drop(self.directory);
     }
+}
+
+/// Attempts that are made again at once.
+fn webhooks() -> Option<DeliverConfig> {
+    let schedule = vec![Duration::from_millis(20); 8];
+    Some(DeliverConfig { schedule, ..DeliverConfig::new("/cairn") })
 }
 
 /// Of a command of nobody's.

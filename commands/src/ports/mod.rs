@@ -5,6 +5,7 @@ pub mod payments;
 pub mod personal;
 pub mod system;
 pub mod topic;
+pub mod webhooks;
 
 pub use mail::{Mail, MailPort, NoMail};
 pub use node::{
@@ -18,6 +19,7 @@ pub use payments::{
 pub use personal::{Opened, PersonalPort, SubjectKey};
 pub use system::{Clock, IdSource};
 pub use topic::{BrokerHealth, Producer, Sent, TopicPort};
+pub use webhooks::{WebhookAnswer, WebhookCall, WebhookPort};
 
 /// What went wrong outside, sorted by the only question a caller has: what now?
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -30,7 +30,7 @@ pub mod verify_node;
 mod follow;
 mod gate;
 mod send;
-mod store;
+pub(crate) mod store;
 mod take_in;
 mod work;
 

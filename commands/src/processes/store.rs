@@ -14,13 +14,13 @@ use super::intent::{Action, Intent};
 
 /// A manager's place in the log, leased to one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub position: i64,
     pub token: i64,
 }
 
 /// Takes or keeps the lease on a manager. `None` while another process has it.
-pub(super) async fn lease_manager(
+pub(crate) async fn lease_manager(
     pool: &PgPool,
     process: &str,
     owner: &str,
@@ -50,7 +50,7 @@ pub(super) async fn lease_manager(
 }
 
 /// Gives the leases of a process that stops back, so that the next one need not wait.
-pub(super) async fn leave(pool: &PgPool, owner: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn leave(pool: &PgPool, owner: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE process_checkpoints SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1",
         owner
@@ -68,7 +68,7 @@ pub(super) async fn leave(pool: &PgPool, owner: &str) -> Result<(), sqlx::Error>
 }
 
 /// Moves a checkpoint on. False when the lease was lost: roll back.
-pub(super) async fn advance_in_tx(
+pub(crate) async fn advance_in_tx(
     tx: &mut PgConnection,
     process: &str,
     place: Place,
@@ -476,11 +476,11 @@ pub enum StoreError {
     Json(#[from] serde_json::Error),
 }
 
-pub(super) fn to_sql(at: Timestamp) -> OffsetDateTime {
+pub(crate) fn to_sql(at: Timestamp) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.as_micros()) * 1_000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-pub(super) fn from_sql(at: OffsetDateTime) -> Timestamp {
+pub(crate) fn from_sql(at: OffsetDateTime) -> Timestamp {
     Timestamp::from_micros(i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX))
 }

@@ -8,6 +8,7 @@ mod compute;
 mod envelope;
 mod fleet;
 mod ledger;
+mod notify;
 mod owner;
 mod payments;
 mod shapes;
@@ -19,6 +20,7 @@ use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::Wallet;
+use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 
@@ -38,6 +40,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         Refund::TYPE => payments::publish_refund(&recorded.aggregate_id, recorded.decode()?),
         Sku::TYPE => catalog::publish(recorded.decode()?),
         Node::TYPE => fleet::publish(recorded.decode()?),
+        WebhookEndpoint::TYPE => notify::publish(&recorded.aggregate_id, recorded.decode()?),
         // Who may do what, who was forgotten, and what operators do about servers and processes, is nobody else's business.
         ApiKey::TYPE
         | Configuration::TYPE
@@ -56,9 +59,13 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
 /// Every public type and version, with its JSON Schema.
 #[must_use]
 pub fn types() -> Vec<PublicType> {
-    [compute::TYPES, ledger::TYPES, payments::TYPES, catalog::TYPES, fleet::TYPES]
-        .concat()
-        .into_iter()
-        .map(|describe| describe())
-        .collect()
+    let of_contexts = [
+        compute::TYPES,
+        ledger::TYPES,
+        payments::TYPES,
+        catalog::TYPES,
+        fleet::TYPES,
+        notify::TYPES,
+    ];
+    of_contexts.concat().into_iter().map(|describe| describe()).collect()
 }

@@ -5,6 +5,7 @@ use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Tex
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::Wallet;
+use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 use serde_json::Value;
@@ -39,7 +40,7 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 13] = [
+pub(super) static TYPES: [Type; 14] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<Configuration>(),
@@ -53,6 +54,7 @@ pub(super) static TYPES: [Type; 13] = [
     entry::<Sku>(),
     entry::<User>(),
     entry::<Wallet>(),
+    entry::<WebhookEndpoint>(),
 ];
 
 const fn entry<A: Inverse>() -> Type {

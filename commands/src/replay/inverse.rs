@@ -6,6 +6,7 @@ use cairn_catalog::{Sku, SkuCommand, SkuEvent};
 use cairn_compute::{Allocation, AllocationCommand, AllocationEvent};
 use cairn_core::Decider;
 use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
+use cairn_notify::{WebhookEndpoint, WebhookEndpointCommand, WebhookEndpointEvent};
 use cairn_operations::{
     Configuration, ConfigurationCommand, ConfigurationEvent, Intervention, InterventionCommand,
     InterventionEvent,
@@ -56,6 +57,30 @@ impl Inverse for Intervention {
             InterventionEvent::Resolved { verb, reason, at } => {
                 InterventionCommand::Resolve { verb, reason, at }
             }
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for WebhookEndpoint {
+    fn command_of(&self, facts: &[WebhookEndpointEvent]) -> Option<WebhookEndpointCommand> {
+        use WebhookEndpointCommand as C;
+        use WebhookEndpointEvent as E;
+        let command = match facts.first()?.clone() {
+            E::Created { endpoint_id, organisation_id, url, event_types, secret, at } => {
+                C::Create { endpoint_id, organisation_id, url, event_types, secret, at }
+            }
+            E::Updated { url, event_types, at } => {
+                C::Update { url: Some(url), event_types: Some(event_types), at }
+            }
+            E::SecretRotated { secret, previous_until, at } => {
+                C::RotateSecret { secret, previous_until, at }
+            }
+            E::TestRequested { at } => C::RequestTest { at },
+            E::ResendRequested { position, at } => C::RequestResend { position, at },
+            E::Disabled { reason, at } => C::Disable { reason, at },
+            E::Enabled { at } => C::Enable { at },
+            E::Deleted { at } => C::Delete { at },
         };
         Some(command)
     }

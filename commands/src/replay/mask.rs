@@ -62,6 +62,7 @@ impl Masks {
                 format!("ssh-ed25519 {}", STANDARD.encode(blob))
             }
             Text::Hash | Text::Credential => self.hex("hash", said, 32),
+            Text::Secret => format!("sealed-{}", self.hex("sealed", said, 8)),
             Text::Said | Text::Reported => format!("said {}", self.hex("said", said, 6)),
         }
     }
@@ -87,11 +88,12 @@ mod tests {
 
     use super::Masks;
 
-    const ALL: [Text; 8] = [
+    const ALL: [Text; 9] = [
         Text::Name,
         Text::Address,
         Text::PublicKey,
         Text::Hash,
+        Text::Secret,
         Text::ProviderId,
         Text::Instrument,
         Text::Said,

@@ -143,6 +143,8 @@ ids! {
     InvitationId = "inv";
     /// A customer's leave for support to look.
     GrantId = "grant";
+    /// An endpoint that webhooks go to.
+    WebhookEndpointId = "whe";
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum Text {
     Instrument,
     /// What somebody proves with who they are: the hash of a password, a secret shared with a device, a token sent by mail.
     Credential,
+    /// A secret that somebody shares with us: sealed before it comes here, and opened in no answer.
+    Secret,
     /// What a person said in their own words.
     Said,
     /// What a program reported.

@@ -3,13 +3,14 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
-    Resources,
+    Resources, WebhookEndpointId,
 };
 use cairn_fleet::{Node, NodeCommand, NodeFacts};
 use cairn_identity::{ApiKey, ApiKeyCommand, Role};
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
+use cairn_notify::{WebhookEndpoint, WebhookEndpointCommand};
 use cairn_operations::{Intervention, InterventionCommand, Verb};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 
@@ -294,6 +295,19 @@ impl World {
         self.run::<ApiKey>(&key_id.to_string(), create).await
     }
 
+    pub async fn endpoint(&self, owner: OrganisationId, number: u128) -> i64 {
+        let endpoint_id = WebhookEndpointId::from_bits(number);
+        let create = WebhookEndpointCommand::Create {
+            endpoint_id,
+            organisation_id: owner,
+            url: "https://example.org/hook".to_owned(),
+            event_types: vec!["cairn.allocation.*".to_owned()],
+            secret: "sealed".to_owned(),
+            at: self.now(),
+        };
+        self.run::<WebhookEndpoint>(&endpoint_id.to_string(), create).await
+    }
+
     pub async fn call(&self, intent: &str) -> i64 {
         let call = InterventionCommand::Call {
             process: "release_node".to_owned(),
@@ -313,6 +327,7 @@ impl World {
     /// Some of everything, for two organisations, and an event that nobody here knows.
     pub async fn everything(&self) -> i64 {
         let (one, two) = (organisation(1), organisation(2));
+        self.endpoint(one, 1).await;
         self.sell("small").await;
         self.enrol(1).await;
         self.key(one, 1, SECRET).await;

@@ -6,6 +6,7 @@ use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Out
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::Wallet;
+use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, Refund};
 
@@ -69,6 +70,7 @@ macro_rules! for_aggregate {
             Sku::TYPE => $run::<Sku>($($argument),*),
             User::TYPE => $run::<User>($($argument),*),
             Wallet::TYPE => $run::<Wallet>($($argument),*),
+            WebhookEndpoint::TYPE => $run::<WebhookEndpoint>($($argument),*),
             other => panic!("no aggregate is a '{other}'"),
         }
     };

@@ -8,6 +8,7 @@ use cairn_core::StoredEvent;
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::WalletEvent;
+use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
 use serde_json::Value;
@@ -31,7 +32,7 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 13] {
+fn kinds() -> [Kind; 14] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
@@ -46,6 +47,7 @@ fn kinds() -> [Kind; 13] {
         (SkuEvent::TYPES, again::<SkuEvent>),
         (UserEvent::TYPES, again::<UserEvent>),
         (WalletEvent::TYPES, again::<WalletEvent>),
+        (WebhookEndpointEvent::TYPES, again::<WebhookEndpointEvent>),
     ]
 }
 

@@ -9,6 +9,7 @@ use cairn_event_log::EventLog;
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::WalletEvent;
+use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
 use cairn_projections::Projector;
@@ -29,7 +30,7 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 13] = [
+const DECLARED: [Declared; 14] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<ConfigurationEvent>(),
@@ -43,6 +44,7 @@ const DECLARED: [Declared; 13] = [
     declared::<SkuEvent>(),
     declared::<UserEvent>(),
     declared::<WalletEvent>(),
+    declared::<WebhookEndpointEvent>(),
 ];
 
 /// Every text of a payload with its path.

@@ -6,7 +6,7 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, Decider, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
-    Resources, Subject, Timestamp, UserId,
+    Resources, Subject, Timestamp, UserId, WebhookEndpointId,
 };
 use cairn_event_log::NewEvent;
 use cairn_fleet::{
@@ -16,12 +16,13 @@ use cairn_identity::{ApiKey, ApiKeyCommand, EmailAddress, Erasure, Organisation,
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
+use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, Intervention};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
 use super::story_identity::{address, organisation, person};
-use super::story_people::{configuration, erasure, intervention};
+use super::story_people::{configuration, erasure, intervention, webhook_endpoint};
 
 const UNIT: i64 = 1_000_000_000;
 pub const ORGANISATION: OrganisationId = OrganisationId::from_bits(1 << 80);
@@ -131,6 +132,8 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<User>(&UserId::from_bits(1).to_string(), person());
     teller.tell::<EmailAddress>(&"e1".repeat(32), address());
     teller.tell::<Organisation>(&OrganisationId::from_bits(5).to_string(), organisation());
+    let endpoint = WebhookEndpointId::from_bits(1).to_string();
+    teller.tell::<WebhookEndpoint>(&endpoint, webhook_endpoint());
     (teller.told, teller.decisions)
 }
 

@@ -1,9 +1,10 @@
 //! What people do in the story beside renting and paying.
-use cairn_core::Subject;
+use cairn_core::{Subject, WebhookEndpointId};
 use cairn_identity::{ErasureCommand, Searched};
+use cairn_notify::{DisableReason, WebhookEndpointCommand};
 use cairn_operations::{ConfigurationCommand, InterventionCommand, Verb};
 
-use super::story::{at, text};
+use super::story::{ORGANISATION, at, text};
 
 pub fn intervention() -> [InterventionCommand; 2] {
     let call = InterventionCommand::Call {
@@ -36,4 +37,26 @@ pub fn configuration() -> [ConfigurationCommand; 1] {
         at: at(960),
     };
     [change]
+}
+
+pub fn webhook_endpoint() -> Vec<WebhookEndpointCommand> {
+    use WebhookEndpointCommand as C;
+    let create = C::Create {
+        endpoint_id: WebhookEndpointId::from_bits(1),
+        organisation_id: ORGANISATION,
+        url: text("https://example.org/hook"),
+        event_types: vec![text("cairn.allocation.*")],
+        secret: text("whsec_one"),
+        at: at(970),
+    };
+    vec![
+        create,
+        C::Update { url: Some(text("https://example.org/other")), event_types: None, at: at(971) },
+        C::RotateSecret { secret: text("whsec_two"), previous_until: at(1_972), at: at(972) },
+        C::RequestTest { at: at(973) },
+        C::RequestResend { position: 7, at: at(974) },
+        C::Disable { reason: DisableReason::Failing, at: at(975) },
+        C::Enable { at: at(976) },
+        C::Delete { at: at(977) },
+    ]
 }

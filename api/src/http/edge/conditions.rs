@@ -49,6 +49,12 @@ const CHANGES: &[(&str, Condition)] = &[
     ("drain_node", Condition::Honoured),
     ("retire_node", Condition::Demanded),
     ("release_allocation", Condition::Honoured),
+    ("create_webhook_endpoint", Condition::Made),
+    ("update_webhook_endpoint", Condition::Honoured),
+    ("rotate_webhook_secret", Condition::Honoured),
+    ("disable_webhook_endpoint", Condition::Honoured),
+    ("enable_webhook_endpoint", Condition::Honoured),
+    ("delete_webhook_endpoint", Condition::Honoured),
 ];
 
 /// What an operation makes of `If-Match`.

@@ -1,0 +1,56 @@
+//! Which types of events an endpoint may ask for, and whether one is among those that it asked for.
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use crate::ExecuteError;
+use crate::answers::refused;
+use crate::public::types;
+
+/// Asks only the endpoint itself, whatever it asked for.
+pub(super) const TESTED: &str = "cairn.webhook_endpoint.test_requested.v1";
+
+static KNOWN: LazyLock<BTreeSet<String>> =
+    LazyLock::new(|| types().into_iter().map(|public| public.kind).collect());
+
+/// Whether every wanted type is one, or begins some: `cairn.allocation.activated.v1`, `cairn.allocation.*`.
+pub(super) fn check(wanted: &[String]) -> Result<(), ExecuteError> {
+    let unknown = wanted.iter().find(|one| !KNOWN.iter().any(|kind| fits(one, kind)));
+    unknown.map_or(Ok(()), |unknown| {
+        let message = format!("there is no public event of the type '{unknown}'");
+        Err(refused("webhook_event_types_invalid", message))
+    })
+}
+
+/// Whether an endpoint that wants these wants this one; who names none wants all.
+pub(super) fn wants(wanted: &[String], kind: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|one| fits(one, kind))
+}
+
+fn fits(wanted: &str, kind: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(begins) => begins.ends_with('.') && kind.starts_with(begins),
+        None => wanted == kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check, wants};
+
+    #[test]
+    fn an_endpoint_is_told_what_it_asked_for() {
+        let some = ["cairn.allocation.*".to_owned(), "cairn.payment.failed.v1".to_owned()];
+        check(&some).unwrap();
+        assert!(wants(&some, "cairn.allocation.activated.v1"));
+        assert!(wants(&some, "cairn.payment.failed.v1"));
+        assert!(!wants(&some, "cairn.payment.succeeded.v1"));
+        assert!(wants(&[], "cairn.payment.succeeded.v1"));
+    }
+
+    #[test]
+    fn what_is_no_type_cannot_be_asked_for() {
+        for wrong in ["", "*", "cairn.alloc*", "cairn.allocation.activated", "cairn.nothing.*"] {
+            assert!(check(&[wrong.to_owned()]).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Whose a fact is: the organisation that its stream belongs to, whoever caused it.
+use cairn_compute::Allocation;
+use cairn_core::Decider;
+use cairn_event_log::Recorded;
+use cairn_ledger::Wallet;
+use cairn_notify::WebhookEndpoint;
+use cairn_payments::{Payment, Refund};
+
+use crate::{ExecuteError, Executor};
+
+/// The organisation's id; `None` when it is nobody's, like a node or what is for sale.
+pub(super) async fn owner(
+    executor: &Executor,
+    fact: &Recorded,
+) -> Result<Option<String>, ExecuteError> {
+    let id = fact.aggregate_id.as_str();
+    match fact.aggregate_type.as_str() {
+        Allocation::TYPE => of::<Allocation>(executor, id).await,
+        Payment::TYPE => of::<Payment>(executor, id).await,
+        Refund::TYPE => of::<Refund>(executor, id).await,
+        Wallet::TYPE => of::<Wallet>(executor, id).await,
+        WebhookEndpoint::TYPE => of::<WebhookEndpoint>(executor, id).await,
+        _ => Ok(None),
+    }
+}
+
+async fn of<A: Decider>(executor: &Executor, id: &str) -> Result<Option<String>, ExecuteError> {
+    let (state, _) = executor.load::<A>(id).await?;
+    Ok(state.subject().map(|subject| subject.id().to_owned()))
+}

@@ -1,0 +1,2 @@
+//! Views of who is told what happens.
+pub mod endpoints;
