@@ -2,10 +2,11 @@
 use cairn_compute::{Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, Currency, HoldId, Nanos, NodeId, OrganisationId, PaymentId, RefundId, Resources,
-    Timestamp, UserId,
+    Timestamp,
 };
-use cairn_identity::{LinkPurpose, Role};
 use serde::{Deserialize, Serialize};
+
+use super::letter::Letter;
 
 /// One wish of a process manager. Its id, derived from where it was born, is the idempotency key all the way down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -412,29 +413,6 @@ impl Effect {
             | Self::WatchNode { node_id, .. }
             | Self::CompareInventory { node_id } => node_id.to_string(),
             Self::SendMail { letter, .. } => letter.subject(),
-        }
-    }
-}
-
-/// What somebody is written. Addresses and codes are as they are stored, sealed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "letter", rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Letter {
-    /// A code to the address of an account.
-    Code { user_id: UserId, purpose: LinkPurpose, token: String },
-    /// Somebody registered the address again.
-    Reminder { user_id: UserId },
-    /// A code to an address that is invited.
-    Invitation { organisation_id: OrganisationId, email: String, role: Role, token: String },
-}
-
-impl Letter {
-    /// Whoever it is about.
-    fn subject(&self) -> String {
-        match self {
-            Self::Code { user_id, .. } | Self::Reminder { user_id } => user_id.to_string(),
-            Self::Invitation { organisation_id, .. } => organisation_id.to_string(),
         }
     }
 }

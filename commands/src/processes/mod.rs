@@ -16,6 +16,7 @@ pub mod drift;
 pub mod expire_hold;
 pub mod fact;
 pub mod intent;
+pub mod letter;
 pub mod manager;
 pub mod meter_usage;
 pub mod operator;
@@ -36,7 +37,8 @@ mod work;
 
 pub use fact::{Fact, Occurrence};
 pub use gate::{Gate, Leased, OpenGate, Verdict};
-pub use intent::{Action, Command, Effect, Intent, Letter, Timer};
+pub use intent::{Action, Command, Effect, Intent, Timer};
+pub use letter::Letter;
 pub use manager::{Alarm, AnyManager, Awoken, Erased, ProcessManager, Settings, Status};
 pub use runner::{Runner, RunnerConfig, RunnerError};
 

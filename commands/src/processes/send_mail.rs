@@ -10,7 +10,8 @@ use cairn_identity::{OrganisationEvent, UserEvent};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
-use super::intent::{Effect, Intent, Letter};
+use super::intent::{Effect, Intent};
+use super::letter::Letter;
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
 /// How long a word that has no end of its own is worth sending.

@@ -74,11 +74,8 @@ impl Projection for Organisations {
                 });
             }
             E::RoleChanged { user_id, role, .. } => {
-                let (key, role) = ((organisation_id, user_id.to_string()), wire_name(&role)?);
-                changes.change(key, move |member: &mut MemberRow| {
-                    member.role = role;
-                    Ok(())
-                });
+                let key = (organisation_id, user_id.to_string());
+                become_of(changes, key, wire_name(&role)?);
             }
             E::MemberLeft { user_id, .. } => {
                 changes.remove::<MemberRow>((organisation_id, user_id.to_string()));
@@ -92,12 +89,7 @@ impl Projection for Organisations {
                 expires_at: At(expires_at),
                 ended_at: None,
             }),
-            E::GrantEnded { grant_id, at } => {
-                changes.change((grant_id.to_string(),), move |grant: &mut GrantRow| {
-                    grant.ended_at = Some(At(at));
-                    Ok(())
-                });
-            }
+            E::GrantEnded { grant_id, at } => end_grant(changes, grant_id.to_string(), At(at)),
             E::Renamed { name, .. } => change(changes, organisation_id, |row| row.name = name),
             E::Suspended { reason, at } => change(changes, organisation_id, move |row| {
                 (row.suspended_at, row.suspended_reason) = (Some(At(at)), Some(reason));
@@ -117,6 +109,20 @@ fn change(
 ) {
     changes.change((organisation_id,), move |row: &mut OrganisationRow| {
         change(row);
+        Ok(())
+    });
+}
+
+fn become_of(changes: &mut Changes, key: (String, String), role: String) {
+    changes.change(key, move |member: &mut MemberRow| {
+        member.role = role;
+        Ok(())
+    });
+}
+
+fn end_grant(changes: &mut Changes, grant_id: String, at: At) {
+    changes.change((grant_id,), move |grant: &mut GrantRow| {
+        grant.ended_at = Some(at);
         Ok(())
     });
 }

@@ -1,0 +1,80 @@
+//! What the routes of people, organisations and keys share: secrets and codes, addresses, sealed texts, and seeing what was just done.
+use std::time::Duration;
+
+use cairn_commands::identity::{Code, normalised};
+use cairn_core::Timestamp;
+use cairn_identity::Role;
+
+use super::super::opened::unopened;
+use super::super::state::Api;
+use crate::auth::Secret;
+use crate::auth::secret::{self, Purpose};
+use crate::problem::{FieldError, Problem};
+
+/// How long what was just changed may take to be seen.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A secret of the operating system's randomness.
+pub(super) fn new_secret<P: Purpose>() -> Result<Secret<P>, Problem> {
+    let random = crate::system::random::<40>();
+    let random = random.map_err(|error| Problem::internal(&error.to_string()))?;
+    Ok(Secret::from_random(&random))
+}
+
+/// A code to send, which works for so long.
+pub(super) fn new_code(now: Timestamp, seconds: i64) -> Result<Code, Problem> {
+    let code = new_secret::<secret::Code>()?;
+    Ok(Code {
+        token: code.expose().to_owned(),
+        token_sha256: code.sha256(),
+        expires_at: now.plus_secs(seconds),
+    })
+}
+
+/// The hash of a code as somebody typed it.
+pub(super) fn code_hash(text: &str) -> Result<String, Problem> {
+    let code = Secret::<secret::Code>::parse(text.trim());
+    code.map(|code| code.sha256()).map_err(|error| {
+        Problem::invalid(vec![FieldError::new("/code", "body_invalid", error.to_string())])
+    })
+}
+
+/// An address, and what it is found by.
+pub(super) async fn address(api: &Api, text: &str) -> Result<(String, String), Problem> {
+    let email = normalised(text);
+    let wrong = || {
+        let detail = "an address of mail has one @ with something on both sides, and no spaces";
+        Problem::invalid(vec![FieldError::new("/email", "body_invalid", detail)])
+    };
+    let (local, domain) = email.rsplit_once('@').ok_or_else(wrong)?;
+    let clean = |part: &str| {
+        !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control())
+    };
+    if !clean(local) || !clean(domain) || local.contains('@') || email.len() > 254 {
+        return Err(wrong());
+    }
+    let index = api.commands.executor.personal().index(&email).await;
+    Ok((email, index.map_err(|error| unopened(&error, false))?))
+}
+
+/// A text as it was said; `None` when it was erased.
+pub(super) async fn open(api: &Api, text: &str) -> Result<Option<String>, Problem> {
+    let opened = api.commands.executor.personal().open(text).await;
+    opened.map_err(|error| unopened(&error, false))
+}
+
+/// A role that organisations give.
+pub(super) fn role(name: &str) -> Result<Role, Problem> {
+    let found = Role::named(name).filter(|role| !role.is_platform());
+    found.ok_or_else(|| {
+        let detail = "a role is owner, admin, finance, developer or viewer";
+        Problem::invalid(vec![FieldError::new("/role", "body_invalid", detail)])
+    })
+}
+
+/// Waits until a view shows what was just done, so that whoever did it sees it. If that takes too long, it is done all the same.
+pub(super) async fn seen(api: &Api, view: &'static str, position: i64) {
+    if let Err(problem) = api.views.reach(view, Some(position), PATIENCE).await {
+        tracing::warn!(detail = problem.detail, view, "what was done is not seen yet");
+    }
+}

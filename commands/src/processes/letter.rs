@@ -1,0 +1,27 @@
+//! What people are written.
+use cairn_core::{OrganisationId, UserId};
+use cairn_identity::{LinkPurpose, Role};
+use serde::{Deserialize, Serialize};
+
+/// What somebody is written. Addresses and codes are as they are stored, sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "letter", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Letter {
+    /// A code to the address of an account.
+    Code { user_id: UserId, purpose: LinkPurpose, token: String },
+    /// Somebody registered the address again.
+    Reminder { user_id: UserId },
+    /// A code to an address that is invited.
+    Invitation { organisation_id: OrganisationId, email: String, role: Role, token: String },
+}
+
+impl Letter {
+    /// Whoever it is about.
+    pub(super) fn subject(&self) -> String {
+        match self {
+            Self::Code { user_id, .. } | Self::Reminder { user_id } => user_id.to_string(),
+            Self::Invitation { organisation_id, .. } => organisation_id.to_string(),
+        }
+    }
+}
