@@ -126,9 +126,7 @@ mod tests {
         {
             assert_eq!(check(weak, &known).unwrap_err().code.name, "password_weak", "{weak}");
         }
-        for long in [&*"a".repeat(300)] {
-            assert!(check(long, &known).is_err());
-        }
+        assert!(check(&"mU7-ghost-teapot".repeat(20), &known).is_err(), "too long to hash");
         for strong in ["correct horse battery staple", "mU7-ghost-teapot"] {
             assert!(check(strong, &known).is_ok(), "{strong}");
         }
