@@ -5,6 +5,7 @@ mod engine;
 mod generations;
 mod migrations;
 mod paging;
+mod people;
 mod poison;
 mod preflight;
 mod rebuild;

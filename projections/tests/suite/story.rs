@@ -328,6 +328,9 @@ impl World {
     pub async fn everything(&self) -> i64 {
         let (one, two) = (organisation(1), organisation(2));
         self.endpoint(one, 1).await;
+        self.person(1).await;
+        self.person(2).await;
+        self.founded(7, (1, 2)).await;
         self.sell("small").await;
         self.enrol(1).await;
         self.key(one, 1, SECRET).await;

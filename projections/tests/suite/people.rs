@@ -1,0 +1,113 @@
+//! A person and their organisation, with something of everything that changes a row.
+use cairn_core::{GrantId, InvitationId, SessionId, UserId};
+use cairn_identity::{
+    EndReason, Factor, Invite, LinkPurpose, Organisation, OrganisationCommand, Proof, Role, SignIn,
+    User, UserCommand,
+};
+
+use crate::world::{World, organisation};
+
+fn session(number: u128, ends: &World) -> UserCommand {
+    let at = ends.now();
+    UserCommand::SignIn(SignIn {
+        session_id: SessionId::from_bits(number),
+        secret_sha256: format!("session-{number}"),
+        password: "$argon2id$old".to_owned(),
+        factor: Factor::Password,
+        recovery_sha256: None,
+        step: None,
+        ends_at: at.plus_secs(1_000),
+        at,
+    })
+}
+
+impl World {
+    /// A person who does whatever changes a row, with a device of theirs between two sessions.
+    pub async fn person(&self, number: u128) -> i64 {
+        let (user_id, at) = (UserId::from_bits(number), self.now());
+        let token_sha256 = format!("link-{number}");
+        let (first, second) = (SessionId::from_bits(number), SessionId::from_bits(number + 100));
+        let commands = [
+            UserCommand::Register {
+                user_id,
+                email: format!("{number}@example.org"),
+                email_index: format!("index-{number}"),
+                name: "Ada".to_owned(),
+                password: "$argon2id$old".to_owned(),
+                at,
+            },
+            UserCommand::RequestLink {
+                purpose: LinkPurpose::VerifyEmail,
+                token: "t".to_owned(),
+                token_sha256: token_sha256.clone(),
+                expires_at: at.plus_secs(60),
+                at,
+            },
+            UserCommand::VerifyEmail { token_sha256, at },
+            session(number, self),
+            session(number + 100, self),
+            UserCommand::EndSession { session_id: first, why: EndReason::Revoked, at },
+            UserCommand::BeginTotp { secret: "s".to_owned(), at },
+            UserCommand::ConfirmTotp { step: 1, recovery_sha256: vec![], at },
+            UserCommand::SetPassword {
+                password: "$argon2id$new".to_owned(),
+                proof: Proof::OldPassword,
+                renewed: Some((second, format!("renewed-{number}"))),
+                at,
+            },
+        ];
+        let mut position = 0;
+        for command in commands {
+            position = self.run::<User>(&user_id.to_string(), command).await;
+        }
+        position
+    }
+
+    /// Founds an organisation of a person's, in which another comes, rises and goes, and support may look for a while.
+    pub async fn founded(&self, number: u128, (owner, other): (u128, u128)) -> i64 {
+        let (id, at) = (organisation(number), self.now());
+        let (owner, other) = (UserId::from_bits(owner), UserId::from_bits(other));
+        let invite = |number: u128| Invite {
+            invitation_id: InvitationId::from_bits(number),
+            email: "grace@example.org".to_owned(),
+            email_index: "index".to_owned(),
+            role: Role::Viewer,
+            token: "t".to_owned(),
+            token_sha256: format!("invitation-{number}"),
+            expires_at: at.plus_secs(60),
+        };
+        let invited =
+            |number| OrganisationCommand::Invite { invite: invite(number), by: Role::Owner, at };
+        let token_sha256 = format!("invitation-{}", number + 10);
+        let email_index = "index".to_owned();
+        let grant = |bits| GrantId::from_bits(bits);
+        let granted = |bits| OrganisationCommand::GrantSupport {
+            grant_id: grant(bits),
+            reason: "look".to_owned(),
+            expires_at: at.plus_secs(60),
+            at,
+        };
+        let commands = [
+            OrganisationCommand::Found { organisation_id: id, name: "E".to_owned(), owner, at },
+            OrganisationCommand::Rename { name: "Engines".to_owned(), at },
+            invited(number),
+            invited(number + 10),
+            OrganisationCommand::Join { token_sha256, user_id: other, email_index, at },
+            OrganisationCommand::ChangeRole {
+                user_id: other,
+                role: Role::Admin,
+                by: Role::Owner,
+                at,
+            },
+            granted(number),
+            granted(number + 10),
+            OrganisationCommand::EndGrant { grant_id: grant(number), at },
+            OrganisationCommand::Suspend { reason: "unpaid".to_owned(), at },
+        ];
+        let mut position = 0;
+        for command in commands {
+            position = self.run::<Organisation>(&id.to_string(), command).await;
+        }
+        position
+    }
+}
