@@ -209,7 +209,7 @@ pub fn is_personal(operation: &str) -> bool {
 #[must_use]
 pub fn matrix() -> String {
     let mut lines = vec![];
-    let heads = Role::ALL.map(|role| format!("{:17}", role.name()));
+    let heads = Role::ALL.map(|role| format!("{:18}", role.name()));
     lines.push(format!("{:26}{}", "operation", heads.concat()));
     for rule in RULES {
         let cells = Role::ALL.map(|role| {
@@ -218,7 +218,7 @@ pub fn matrix() -> String {
                 Scope::Own => "own",
                 Scope::All => "all",
             };
-            format!("{said:17}")
+            format!("{said:18}")
         });
         lines.push(format!("{:26}{}", rule.operation, cells.concat()));
     }

@@ -133,7 +133,10 @@ async fn pass(
         standings.count(&api.quotas, api.quotas.rates.address, &address).await?;
     }
     if let Some((policy, false)) = policy {
-        standings.count(&api.quotas, policy, &address).await?;
+        // Whoever registers may sign in as often as anybody.
+        let alone = policy == api.quotas.rates.sign_in;
+        let subject = if alone { format!("{operation} {address}") } else { address.clone() };
+        standings.count(&api.quotas, policy, &subject).await?;
     }
     if is_open {
         return Ok(());

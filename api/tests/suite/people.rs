@@ -1,13 +1,17 @@
 //! People: from the first letter to a key of one's own, and everything that must not open a door.
-use cairn_core::Timestamp;
+use std::time::{Duration, Instant};
+
+use cairn_commands::privacy::{EraseError, Wish, erase};
+use cairn_core::{Subject, Timestamp};
 use cairn_identity::Role;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _};
 use totp_rs::{Algorithm, Secret, TOTP};
 
 use crate::person::{Mailbox, PASSWORD, Person};
-use crate::support::{Caller, Stage, answer};
+use crate::support::{Caller, PATIENCE, Stage, answer};
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_newcomer_registers_signs_in_founds_and_gets_a_key(
@@ -399,6 +403,43 @@ async fn keys_are_scoped_shown_once_rotated_and_revoked(
     assert_eq!(reader.get("/v1/balance").await.status, 401, "at once");
     let again = owner.post(&format!("/v1/keys/{id}/rotate"), &json!({})).await;
     assert_eq!(again.code(), "api_key_revoked");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn who_is_erased_signs_in_nowhere_and_their_address_is_free(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options.clone()).await;
+    let mut ada = Person::signed_in(&stage, "ada@example.org").await;
+    ada.found("Engines").await;
+    let user = ada.get("/v1/session").await.text("/user_id");
+    let mut owner = options.connect().await.unwrap();
+    let wish = Wish {
+        subject: Subject::user(user.parse().unwrap()),
+        reason: "asked by letter".to_owned(),
+        despite_findings: true,
+    };
+    let erased = erase(&stage.commands, &stage.context(), &mut owner, wish).await.unwrap();
+    assert!(erased.key_destroyed, "{erased:?}");
+    owner.close().await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while ada.get("/v1/session").await.status != 401 {
+        assert!(Instant::now() < deadline, "the session goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ada.sign_in(PASSWORD).await.code(), "sign_in_failed");
+    let again = Person::signed_in(&stage, "ada@example.org").await;
+    let session = again.get("/v1/session").await;
+    assert_ne!(session.text("/user_id"), user, "another account with the same address");
+    assert_eq!(session.body["organisations"], json!([]));
+    let nobody = Subject::directory();
+    let wish = Wish { subject: nobody, reason: "r".to_owned(), despite_findings: true };
+    let mut owner = options.connect().await.unwrap();
+    let refused = erase(&stage.commands, &stage.context(), &mut owner, wish).await;
+    assert!(matches!(refused, Err(EraseError::Unknown(_))), "everybody is found by its key");
+    owner.close().await.unwrap();
     stage.strike().await;
 }
 

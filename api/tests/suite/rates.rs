@@ -239,3 +239,21 @@ async fn two_processes_together_allow_no_more_than_the_limit(
     assert!(most >= i32::try_from(QUOTA).unwrap(), "it is counted in one place: {most}");
     pool.close().await;
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn each_way_to_prove_oneself_is_counted_by_itself(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set_counting(options, rates("sign_in=2/86400")).await;
+    let nobody = stage.nobody();
+    let (email, password) = ("ada@example.org", "not-hers-at-all");
+    let sign_in = json!({ "email": email, "password": password });
+    for _ in 0..2 {
+        assert_eq!(nobody.post("/v1/sessions", &sign_in).await.code(), "sign_in_failed");
+    }
+    expect_limited(&nobody.post("/v1/sessions", &sign_in).await, "sign_in");
+    let asked = nobody.post("/v1/password-resets", &json!({ "email": email })).await;
+    assert_eq!(asked.status, 202, "whoever mistyped may still ask for a new one");
+    stage.strike().await;
+}

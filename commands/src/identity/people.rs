@@ -243,6 +243,25 @@ pub async fn end_session(
     on_user(commands, (context, ""), user_id, end).await
 }
 
+/// Closes an account: every session is over, and its address is free again.
+///
+/// # Errors
+/// `unknown_user`.
+pub async fn close(
+    commands: &Commands,
+    context: &CommandContext,
+    user_id: UserId,
+    reason: String,
+) -> Result<Executed, ExecuteError> {
+    let (known, _) = commands.executor.load::<User>(&user_id.to_string()).await?;
+    let at = commands.clock.now();
+    let release = EmailAddressCommand::Release { user_id, at };
+    let (further, result) = (followed(context, ":release"), json!({ "user_id": user_id }));
+    let executor = &commands.executor;
+    executor.execute::<EmailAddress>(&known.email_index, release, &further, result).await?;
+    on_user(commands, (context, ""), user_id, UserCommand::Close { reason, at }).await
+}
+
 async fn on_user(
     commands: &Commands,
     (context, suffix): (&CommandContext, &str),

@@ -3,6 +3,7 @@
 //! | step | what is left when it stops here |
 //! |---|---|
 //! | `subject.erasure_begun` is recorded | everything; the next try goes on |
+//! | a person's account is closed: sessions are over, the address is free | the same |
 //! | copies that nobody needs are taken away, and what is known is looked for | the same |
 //! | the key is destroyed | nothing can be read; the next try cannot look any more, and records that |
 //! | other processes have forgotten the key, and what was known is looked for again | the same |
@@ -17,6 +18,7 @@ use super::known::known;
 use super::mend::{Mended, mend};
 use super::scan::{Scan, scan};
 use crate::answers::derived;
+use crate::identity::people;
 use crate::ports::{PersonalPort, PortError, SubjectKey};
 use crate::replay::ReplayError;
 use crate::{CommandContext, Commands, ExecuteError};
@@ -96,6 +98,7 @@ pub async fn erase(
     let before = state.erased_at.is_some() && key.destroyed_at.is_some();
     if !before {
         begin(commands, context, &wish, &key).await?;
+        close(commands, context, &wish).await?;
     }
     let mended = mend(log.pool(), &subject, &known).await?;
     let mut looked = scan(owner, &subject, &known.canaries).await?.with_archived(known.archived);
@@ -134,6 +137,21 @@ async fn begin(
     let (stream, context) = (wish.subject.as_str(), derived(context, "begin"));
     let begun = commands.executor.execute::<Erasure>(stream, begin, &context, Value::Null);
     begun.await.map(drop)
+}
+
+/// Who is erased signs in nowhere any more, and their address is free.
+async fn close(
+    commands: &Commands,
+    context: &CommandContext,
+    wish: &Wish,
+) -> Result<(), ExecuteError> {
+    let Ok(user_id) = wish.subject.id().parse() else { return Ok(()) };
+    let (context, reason) = (derived(context, "close"), wish.reason.clone());
+    match people::close(commands, &context, user_id, reason).await {
+        // Somebody of whom nothing but a key is there.
+        Err(ExecuteError::Refused { .. }) | Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Destroys the key, and waits until every process has forgotten it.

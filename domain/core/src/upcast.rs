@@ -86,6 +86,10 @@ fn upcast<E: StoredEvent>(
     version: u32,
     mut payload: Value,
 ) -> Result<E, Unreadable> {
+    // Steps put members in: into what has none, that would be a panic.
+    if !payload.is_object() {
+        return Err(Unreadable::Malformed(format!("{event_type} is no object")));
+    }
     for from in version..known::<E>(event_type)? {
         let step = |step: &&Upcast| step.event_type == event_type && step.from == from;
         let step = E::UPCASTS.iter().find(step).ok_or_else(|| {

@@ -17,7 +17,7 @@ use super::super::state::Api;
 use super::super::wish::Wish;
 use super::organisations::{OrganisationDone, changed};
 use super::sessions::own_user;
-use super::{address, code_hash, new_code, open, role, seen};
+use super::{address, code_hash, new_code, open_or_erased, role, seen};
 use crate::problem::Problem;
 
 /// How long an invitation may be accepted: 7 days.
@@ -123,8 +123,8 @@ async fn list_members(
     let mut rows = query::members(api.pool(), own, page.after, page.limit).await?;
     // What is personal of a member is sealed for them, and not for the organisation.
     for row in &mut rows.items {
-        row.email = open(&api, &row.email).await?.unwrap_or_default();
-        row.name = open(&api, &row.name).await?.unwrap_or_default();
+        row.email = open_or_erased(&api, &row.email).await?;
+        row.name = open_or_erased(&api, &row.name).await?;
     }
     Ok(at.saw(reader.shown(rows, |row| Member {
         user_id: row.user_id,

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use cairn_commands::identity::{Code, normalised};
 use cairn_core::Timestamp;
+use cairn_core::personal::ERASED;
 use cairn_identity::Role;
 
 use super::super::opened::unopened;
@@ -61,6 +62,11 @@ pub(super) async fn address(api: &Api, text: &str) -> Result<(String, String), P
 pub(super) async fn open(api: &Api, text: &str) -> Result<Option<String>, Problem> {
     let opened = api.commands.executor.personal().open(text).await;
     opened.map_err(|error| unopened(&error, false))
+}
+
+/// A text as it was said, or the word that stands where it was.
+pub(super) async fn open_or_erased(api: &Api, text: &str) -> Result<String, Problem> {
+    Ok(open(api, text).await?.unwrap_or_else(|| ERASED.to_owned()))
 }
 
 /// A role that organisations give.

@@ -135,7 +135,9 @@ async fn resend_code(
     if let Some(known) = known.filter(|known| known.verified_at.is_none()) {
         let code = new_code(api.commands.clock.now(), VERIFY_SECS)?;
         let wanted = (LinkPurpose::VerifyEmail, code);
-        people::request_code(&api.commands, &context, user_id(&known)?, wanted).await?;
+        let done = people::request_code(&api.commands, &context, user_id(&known)?, wanted).await?;
+        // The letter may be quick: its code is to be known when it comes.
+        seen(&api, people_view::NAME, done.position).await;
     }
     Ok(SENT)
 }
@@ -167,7 +169,9 @@ async fn request_password_reset(
     if let Some(known) = people_query::by_email(api.pool(), &email_index).await? {
         let code = new_code(api.commands.clock.now(), RESET_SECS)?;
         let wanted = (LinkPurpose::ResetPassword, code);
-        people::request_code(&api.commands, &context, user_id(&known)?, wanted).await?;
+        let done = people::request_code(&api.commands, &context, user_id(&known)?, wanted).await?;
+        // The letter may be quick: its code is to be known when it comes.
+        seen(&api, people_view::NAME, done.position).await;
     }
     Ok(SENT)
 }

@@ -18,7 +18,7 @@ use super::super::own::{Once, Own, OwnOnce};
 use super::super::shapes::Nothing;
 use super::super::state::Api;
 use super::people::{UserDone, check, user_id};
-use super::{address, new_secret, open, seen};
+use super::{address, new_secret, open, open_or_erased, seen};
 use crate::auth::secret::{Recovery, Session as SessionKind};
 use crate::auth::{Person, Secret, one_time};
 use crate::problem::Problem;
@@ -263,8 +263,8 @@ async fn get_session(
     Ok(Json(SessionShown {
         session_id: person.session_id.to_string(),
         user_id: person.user_id.to_string(),
-        email: open(&api, &known.email).await?.unwrap_or_default(),
-        name: open(&api, &known.name).await?.unwrap_or_default(),
+        email: open_or_erased(&api, &known.email).await?,
+        name: open_or_erased(&api, &known.name).await?,
         one_time_passwords: known.totp == "on",
         csrf_token: session::csrf_token(&secret),
         organisations: memberships(&api, person).await?,
@@ -280,7 +280,7 @@ pub(super) async fn memberships(
     let mut shown = vec![];
     for row in rows {
         shown.push(MembershipShown {
-            name: open(api, &row.name).await?.unwrap_or_default(),
+            name: open_or_erased(api, &row.name).await?,
             organisation_id: row.organisation_id,
             role: row.role,
             suspended: row.suspended,
