@@ -21,9 +21,9 @@ async fn a_newcomer_registers_signs_in_founds_and_gets_a_key(
     let stage = Stage::set(options).await;
     let mut ada = Person::new(&stage, "ada@example.org");
     assert_eq!(ada.register().await.body, json!({ "status": "code_sent" }));
+    let code = Mailbox::of(&stage, "ada@example.org").code_beside(&[]).await;
     let early = ada.sign_in(PASSWORD).await;
     assert_eq!((early.status, early.code()), (403, "email_unverified"));
-    let code = Mailbox::of(&stage, "ada@example.org").code_beside(&[]).await;
     let verified = ada.post("/v1/email-verifications", &json!({ "code": code })).await;
     assert_eq!(verified.status, 200, "{}", verified.body);
     let again = ada.post("/v1/email-verifications", &json!({ "code": code })).await;

@@ -17,7 +17,7 @@ use super::super::state::Api;
 use super::super::wish::Wish;
 use super::organisations::{OrganisationDone, changed};
 use super::sessions::own_user;
-use super::{address, code_hash, new_code, open_or_erased, role, seen};
+use super::{address, caught_up, code_hash, new_code, open_or_erased, role, seen};
 use crate::problem::Problem;
 
 /// How long an invitation may be accepted: 7 days.
@@ -265,6 +265,7 @@ async fn accept_invitation(
         let detail = "there is no such invitation, it was used, or it is over";
         Problem::new("unknown_invitation", detail)
     };
+    caught_up(&api, view::NAME).await?;
     let found = query::invited_by(api.pool(), &token_sha256).await?.ok_or_else(unknown)?;
     let id = found.parse().map_err(|_| unknown())?;
     let email_index = own_user(&api, person).await?.email_index;

@@ -11,7 +11,9 @@ pub mod whoami;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use self::parts::{address, code_hash, new_code, new_secret, open, open_or_erased, role, seen};
+use self::parts::{
+    address, caught_up, code_hash, new_code, new_secret, open, open_or_erased, role, seen,
+};
 use super::state::Api;
 
 /// Routes of this context.

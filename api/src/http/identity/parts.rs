@@ -78,6 +78,12 @@ pub(super) fn role(name: &str) -> Result<Role, Problem> {
     })
 }
 
+/// Waits until a view shows everything that has happened.
+pub(super) async fn caught_up(api: &Api, view: &'static str) -> Result<(), Problem> {
+    let head = api.commands.executor.log().head().await?;
+    api.views.reach(view, Some(head), PATIENCE).await.map(drop)
+}
+
 /// Waits until a view shows what was just done, so that whoever did it sees it. If that takes too long, it is done all the same.
 pub(super) async fn seen(api: &Api, view: &'static str, position: i64) {
     if let Err(problem) = api.views.reach(view, Some(position), PATIENCE).await {

@@ -2,6 +2,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use cairn_commands::CommandContext;
+use cairn_commands::identity::Code;
 use cairn_commands::identity::people::{self, Addressee, NewPassword, Register};
 use cairn_core::UserId;
 use cairn_identity::{LinkPurpose, Proof};
@@ -13,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::super::own::Once;
 use super::super::state::Api;
-use super::{address, code_hash, new_code, open, seen};
+use super::{address, caught_up, code_hash, new_code, open, seen};
 use crate::auth::{Person, password};
 use crate::problem::Problem;
 
@@ -99,6 +101,52 @@ const SENT: (StatusCode, Json<CodeSent>) =
 
 type Sent = (StatusCode, Json<CodeSent>);
 
+/// Answers at once, and does the work behind: how long it takes tells nobody whether there is an account.
+fn unseen(api: &Api, work: impl Future<Output = Result<(), Problem>> + Send + 'static) -> Sent {
+    api.tasks.spawn(async move {
+        if let Err(problem) = work.await {
+            tracing::warn!(code = problem.code.name, detail = problem.detail, "no code is sent");
+        }
+    });
+    SENT
+}
+
+async fn register_or_remind(
+    api: Api,
+    context: CommandContext,
+    input: Register,
+) -> Result<(), Problem> {
+    let known = people_query::by_email(api.pool(), &input.email_index).await?;
+    match known.filter(|known| known.verified_at.is_some()) {
+        Some(known) => people::remind(&api.commands, &context, user_id(&known)?).await?,
+        None => people::register(&api.commands, &context, input).await?,
+    };
+    Ok(())
+}
+
+/// Sends a code to whoever has an account with the address, and one to verify only while it is not.
+async fn send_code(
+    api: Api,
+    context: CommandContext,
+    (email_index, wanted): (String, (LinkPurpose, Code)),
+) -> Result<(), Problem> {
+    let known = people_query::by_email(api.pool(), &email_index).await?;
+    let waits = |known: &people_query::User| {
+        wanted.0 == LinkPurpose::ResetPassword || known.verified_at.is_none()
+    };
+    if let Some(known) = known.filter(waits) {
+        people::request_code(&api.commands, &context, user_id(&known)?, wanted).await?;
+    }
+    Ok(())
+}
+
+fn named(name: &str) -> Result<(), Problem> {
+    match name.chars().count() {
+        1..=100 => Ok(()),
+        _ => Err(Problem::new("user_name_invalid", "a name is 1 to 100 characters")),
+    }
+}
+
 /// Registers. A code is sent to the address; who has an account already is told so there, and nowhere else.
 #[utoipa::path(post, path = "/v1/users", operation_id = "register_user", tag = "identity",
     request_body = RegisterBody,
@@ -109,17 +157,11 @@ async fn register_user(
 ) -> Result<Sent, Problem> {
     let (email, email_index) = address(&api, &body.email).await?;
     password::check(&body.password, &[&email, &body.name])?;
+    named(&body.name)?;
     let password = api.passwords.hash(body.password).await?;
-    let known = people_query::by_email(api.pool(), &email_index).await?;
-    if let Some(known) = known.filter(|known| known.verified_at.is_some()) {
-        people::remind(&api.commands, &context, user_id(&known)?).await?;
-        return Ok(SENT);
-    }
     let code = new_code(api.commands.clock.now(), VERIFY_SECS)?;
     let input = Register { email, email_index, name: body.name, password, code };
-    let done = people::register(&api.commands, &context, input).await?;
-    seen(&api, people_view::NAME, done.position).await;
-    Ok(SENT)
+    Ok(unseen(&api, register_or_remind(api.clone(), context, input)))
 }
 
 /// Sends the code that proves an address once more.
@@ -131,15 +173,8 @@ async fn resend_code(
     Once { context, body }: Once<EmailBody>,
 ) -> Result<Sent, Problem> {
     let (_, email_index) = address(&api, &body.email).await?;
-    let known = people_query::by_email(api.pool(), &email_index).await?;
-    if let Some(known) = known.filter(|known| known.verified_at.is_none()) {
-        let code = new_code(api.commands.clock.now(), VERIFY_SECS)?;
-        let wanted = (LinkPurpose::VerifyEmail, code);
-        let done = people::request_code(&api.commands, &context, user_id(&known)?, wanted).await?;
-        // The letter may be quick: its code is to be known when it comes.
-        seen(&api, people_view::NAME, done.position).await;
-    }
-    Ok(SENT)
+    let wanted = (LinkPurpose::VerifyEmail, new_code(api.commands.clock.now(), VERIFY_SECS)?);
+    Ok(unseen(&api, send_code(api.clone(), context, (email_index, wanted))))
 }
 
 /// Proves an address with the code that was sent to it. From then on its owner can sign in.
@@ -166,14 +201,8 @@ async fn request_password_reset(
     Once { context, body }: Once<EmailBody>,
 ) -> Result<Sent, Problem> {
     let (_, email_index) = address(&api, &body.email).await?;
-    if let Some(known) = people_query::by_email(api.pool(), &email_index).await? {
-        let code = new_code(api.commands.clock.now(), RESET_SECS)?;
-        let wanted = (LinkPurpose::ResetPassword, code);
-        let done = people::request_code(&api.commands, &context, user_id(&known)?, wanted).await?;
-        // The letter may be quick: its code is to be known when it comes.
-        seen(&api, people_view::NAME, done.position).await;
-    }
-    Ok(SENT)
+    let wanted = (LinkPurpose::ResetPassword, new_code(api.commands.clock.now(), RESET_SECS)?);
+    Ok(unseen(&api, send_code(api.clone(), context, (email_index, wanted))))
 }
 
 /// Sets a new password with the code that was sent. Every session of the account is over.
@@ -210,6 +239,8 @@ async fn addressee(
     api: &Api,
     code: (&str, &str),
 ) -> Result<(Addressee, people_query::User), Problem> {
+    // The letter may have been quicker than the view.
+    caught_up(api, people_view::NAME).await?;
     let known = people_query::by_code(api.pool(), code).await?.ok_or_else(|| {
         Problem::new("link_invalid", "this code is unknown, was used, or is over: ask for another")
     })?;
