@@ -263,10 +263,7 @@ impl Decider for User {
             UserCommand::ConfirmTotp { step, recovery_sha256, at } => {
                 self.confirm_totp(step, recovery_sha256, at)
             }
-            UserCommand::RemoveTotp { at } => Ok(match self.totp {
-                Totp::Off => vec![],
-                Totp::Begun { .. } | Totp::On { .. } => vec![UserEvent::TotpRemoved { at }],
-            }),
+            UserCommand::RemoveTotp { at } => self.remove_totp(at),
             UserCommand::SignIn(sign_in) => self.sign_in(sign_in),
             UserCommand::FailSignIn { at } => Ok(vec![UserEvent::SignInFailed { at }]),
             UserCommand::EndSession { session_id, why, at } => {

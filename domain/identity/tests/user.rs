@@ -127,6 +127,17 @@ fn failures_in_a_row_lock_for_a_while() {
     assert!(after(verified(), failures(FAILURES_MAX - 1)).decide(right(30)).is_ok());
     let locked = after(verified(), failures(FAILURES_MAX));
     assert_eq!(refusal(&locked, right(30)), UserError::Locked, "also with the right password");
+    let change = UserCommand::SetPassword {
+        password: "new".to_owned(),
+        proof: Proof::OldPassword,
+        renewed: None,
+        at: at(30),
+    };
+    assert_eq!(refusal(&locked, change), UserError::Locked, "nor is it guessed from inside");
+    let begun =
+        after(locked.clone(), [UserCommand::BeginTotp { secret: "s".to_owned(), at: at(30) }]);
+    let remove = UserCommand::RemoveTotp { at: at(31) };
+    assert_eq!(refusal(&begun, remove), UserError::Locked);
     let last = 10 + i64::from(FAILURES_MAX) - 1;
     assert_eq!(refusal(&locked, right(last + LOCKED_SECS)), UserError::Locked);
     assert!(locked.decide(right(last + LOCKED_SECS + 1)).is_ok());

@@ -1,6 +1,7 @@
 //! The second factor: one-time passwords of a device, and codes for when it is lost.
 use axum::Json;
 use axum::extract::State;
+use cairn_commands::CommandContext;
 use cairn_commands::identity::people;
 use cairn_projections::identity::{people as people_view, people_query};
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use utoipa_axum::routes;
 use super::super::own::OwnOnce;
 use super::super::shapes::Nothing;
 use super::super::state::Api;
-use super::people::UserDone;
+use super::people::{UserDone, user_id};
 use super::sessions::own_user;
 use super::{new_secret, open, seen};
 use crate::auth::one_time;
@@ -80,7 +81,7 @@ async fn confirm_totp(
     OwnOnce { person, context, body }: OwnOnce<ConfirmBody>,
 ) -> Result<Json<TotpConfirmed>, Problem> {
     let known = own_user(&api, person).await?;
-    let step = shown(&api, &known, &body.one_time_password).await?;
+    let step = shown(&api, &context, (&known, &body.one_time_password)).await?;
     let codes = (0..RECOVERY_CODES).map(|_| new_secret::<Recovery>());
     let codes = codes.collect::<Result<Vec<_>, _>>()?;
     let hashes = codes.iter().map(crate::auth::Secret::sha256).collect();
@@ -100,17 +101,24 @@ async fn remove_totp(
     OwnOnce { person, context, body }: OwnOnce<ConfirmBody>,
 ) -> Result<Json<UserDone>, Problem> {
     let known = own_user(&api, person).await?;
-    shown(&api, &known, &body.one_time_password).await?;
+    shown(&api, &context, (&known, &body.one_time_password)).await?;
     let done = people::remove_totp(&api.commands, &context, person.user_id).await?;
     seen(&api, people_view::NAME, done.position).await;
     Ok(Json(UserDone::of(person)))
 }
 
-/// The step of a one-time password that the device shows now.
-async fn shown(api: &Api, known: &people_query::User, password: &str) -> Result<u64, Problem> {
+/// The step of a one-time password that the device shows now. One that is none counts as a failure to prove oneself.
+async fn shown(
+    api: &Api,
+    context: &CommandContext,
+    (known, password): (&people_query::User, &str),
+) -> Result<u64, Problem> {
     let begin = || Problem::new("totp_not_begun", "there is no secret to prove: begin first");
     let secret = known.totp_secret.as_deref().ok_or_else(begin)?;
     let secret = open(api, secret).await?.ok_or_else(begin)?;
-    let step = one_time::step(&secret, password, api.commands.clock.now());
-    step.ok_or_else(|| Problem::new("one_time_password_wrong", "this is none of the last minute's"))
+    if let Some(step) = one_time::step(&secret, password, api.commands.clock.now()) {
+        return Ok(step);
+    }
+    people::fail_sign_in(&api.commands, context, user_id(known)?).await?;
+    Err(Problem::new("one_time_password_wrong", "this is none of the last minute's"))
 }

@@ -78,10 +78,11 @@ pub(super) fn role(name: &str) -> Result<Role, Problem> {
     })
 }
 
-/// Waits until a view shows everything that has happened.
+/// Waits until a view shows everything that has happened, if that does not take too long.
 pub(super) async fn caught_up(api: &Api, view: &'static str) -> Result<(), Problem> {
     let head = api.commands.executor.log().head().await?;
-    api.views.reach(view, Some(head), PATIENCE).await.map(drop)
+    seen(api, view, head).await;
+    Ok(())
 }
 
 /// Waits until a view shows what was just done, so that whoever did it sees it. If that takes too long, it is done all the same.

@@ -18,7 +18,7 @@ use super::super::own::{Once, Own, OwnOnce};
 use super::super::shapes::Nothing;
 use super::super::state::Api;
 use super::people::{UserDone, check, user_id};
-use super::{address, new_secret, open, open_or_erased, seen};
+use super::{address, caught_up, new_secret, open, open_or_erased, seen};
 use crate::auth::secret::{Recovery, Session as SessionKind};
 use crate::auth::{Person, Secret, one_time};
 use crate::problem::Problem;
@@ -142,6 +142,7 @@ async fn sign_in(
     Once { context, body }: Once<SignInBody>,
 ) -> Result<Response, Problem> {
     let (_, email_index) = address(&api, &body.email).await?;
+    caught_up(&api, people_view::NAME).await?;
     let known = people_query::by_email(api.pool(), &email_index).await?;
     let known = proven(&api, &context, (known, body.password)).await?;
     let asked = (body.one_time_password, body.recovery_code);

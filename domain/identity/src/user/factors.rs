@@ -43,6 +43,7 @@ impl User {
         at: Timestamp,
     ) -> Result<Vec<UserEvent>, UserError> {
         let verified = match proof {
+            Proof::OldPassword if self.locked(at) => return Err(UserError::Locked),
             Proof::OldPassword => None,
             Proof::Link(token_sha256) => {
                 self.link(LinkPurpose::ResetPassword, token_sha256, at)?;
@@ -74,6 +75,15 @@ impl User {
         match self.totp {
             Totp::On { .. } => Err(UserError::TotpInUse),
             Totp::Off | Totp::Begun { .. } => Ok(vec![UserEvent::TotpBegun { secret, at }]),
+        }
+    }
+
+    /// Whoever has taken a session over does not try one password after the other.
+    pub(super) fn remove_totp(&self, at: Timestamp) -> Result<Vec<UserEvent>, UserError> {
+        match self.totp {
+            Totp::Off => Ok(vec![]),
+            Totp::Begun { .. } | Totp::On { .. } if self.locked(at) => Err(UserError::Locked),
+            Totp::Begun { .. } | Totp::On { .. } => Ok(vec![UserEvent::TotpRemoved { at }]),
         }
     }
 
