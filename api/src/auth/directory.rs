@@ -157,7 +157,7 @@ impl Directory {
     /// The open session of a secret.
     ///
     /// # Errors
-    /// `unauthenticated` when it is unknown or over, `database_unavailable`.
+    /// `session_over` when it is unknown or over, `database_unavailable`.
     pub async fn session(
         &self,
         secret: &Secret<Session>,
@@ -260,7 +260,7 @@ fn unexpired(known: KnownKey, now: Timestamp) -> Result<KnownKey, Problem> {
 
 fn open(known: Option<KnownSession>, now: Timestamp) -> Result<KnownSession, Problem> {
     let open = known.filter(|known| now < known.ends_at);
-    open.ok_or_else(|| Problem::new("unauthenticated", "this session is over: sign in"))
+    open.ok_or_else(|| Problem::new("session_over", "this session is unknown or over: sign in"))
 }
 
 fn read<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {

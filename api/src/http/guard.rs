@@ -211,7 +211,7 @@ async fn identify(
             Err(error) => Err(Problem::new("api_key_malformed", error.to_string())),
         },
     };
-    // Whoever holds a key that has expired guesses nothing, and a database that is silent says nothing of the key.
+    // Whoever holds a key or a session that is over guesses nothing (nobody guesses a whole one), and a database that is silent says nothing of the key.
     if found.as_ref().is_err_and(|problem| GUESSES.contains(&problem.code.name)) {
         standings.count(&api.quotas, failures, address).await?;
     }

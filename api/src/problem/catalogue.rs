@@ -40,6 +40,7 @@ codes! {
     origin_refused FORBIDDEN false "Pages of this origin may not do this";
     rate_limited TOO_MANY_REQUESTS true "Asked too often";
     forbidden FORBIDDEN false "The key's role may not do this";
+    session_over UNAUTHORIZED false "The session is over";
     csrf_token_invalid FORBIDDEN false "The change does not prove that it comes from our own page";
     origin_forbidden FORBIDDEN false "Pages of that origin may not ask";
     scope_missing FORBIDDEN false "The key's scopes do not reach so far";
