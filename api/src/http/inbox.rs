@@ -70,8 +70,9 @@ async fn list_inbox(
     let at = reader.reach(&api, view::NAME).await?;
     let whose = whose(&reader.caller);
     let wanted = (reader.query.unread, page.after);
-    let rows = view::list(api.pool(), &whose, wanted, page.limit).await?;
+    // Counted first: what is counted is shown, and what comes between the two is shown and not yet counted.
     let unread = view::unread(api.pool(), &whose).await?;
+    let rows = view::list(api.pool(), &whose, wanted, page.limit).await?;
     let page = reader.shown(rows, Notice::from)?;
     Ok(at.saw(Inbox { items: page.items, next_cursor: page.next_cursor, unread }))
 }

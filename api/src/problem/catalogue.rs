@@ -248,12 +248,18 @@ mod tests {
     fn every_refusal_of_the_domain_has_a_page() {
         let mut found = 0;
         for context in std::fs::read_dir(root().join("domain")).unwrap() {
-            let sources = context.unwrap().path().join("src");
-            for file in std::fs::read_dir(sources).into_iter().flatten() {
-                let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
-                for code in codes_in(&source) {
-                    assert!(names().contains(&code), "{code} has no row and no page");
-                    found += 1;
+            let mut folders = vec![context.unwrap().path().join("src")];
+            while let Some(folder) = folders.pop() {
+                for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                    let path = entry.unwrap().path();
+                    if path.is_dir() {
+                        folders.push(path);
+                        continue;
+                    }
+                    for code in codes_in(&std::fs::read_to_string(path).unwrap()) {
+                        assert!(names().contains(&code), "{code} has no row and no page");
+                        found += 1;
+                    }
                 }
             }
         }
