@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cairn_commands::ports::{Clock, NoMail, NodeDirectory, NodePort, PaymentPort};
+use cairn_commands::ports::{
+    Clock, Mail, MailPort, NodeDirectory, NodePort, PaymentPort, PortError,
+};
 use cairn_commands::processes::operator::{self, Decision};
 use cairn_commands::processes::{Runner, RunnerConfig, Settings};
 use cairn_commands::{
@@ -151,6 +153,25 @@ impl Snapshot {
 }
 
 /// One database, one world, one runner at a time.
+/// The mail server: it takes everything, and knows what it was handed.
+#[derive(Debug, Default)]
+pub struct Letters(Mutex<Vec<String>>);
+
+impl Letters {
+    /// Whether a message of this id came, however often.
+    pub fn came(&self, message_id: &str) -> bool {
+        self.0.lock().unwrap().iter().any(|known| known == message_id)
+    }
+}
+
+#[async_trait]
+impl MailPort for Letters {
+    async fn send(&self, mail: Mail) -> Result<(), PortError> {
+        self.0.lock().unwrap().push(mail.message_id);
+        Ok(())
+    }
+}
+
 pub struct Harness {
     pub commands: Commands,
     pub clock: Arc<ManualClock>,
@@ -159,6 +180,7 @@ pub struct Harness {
     pub node_id: NodeId,
     pub config: RunnerConfig,
     pub directory: Arc<FixedDirectory>,
+    pub letters: Arc<Letters>,
     runner: JoinSet<()>,
     stop: CancellationToken,
     runners: u32,
@@ -222,6 +244,7 @@ impl Harness {
             node_id: NodeId::from_bits(0),
             config,
             directory: Arc::default(),
+            letters: Arc::default(),
             runner: JoinSet::new(),
             stop: CancellationToken::new(),
             runners: 0,
@@ -262,7 +285,7 @@ impl Harness {
         Effects {
             node: Arc::new(Faulty { inner: self.world.nodes(), faults: faults() }),
             payments: Arc::new(Faulty { inner: self.world.payments(), faults: faults() }),
-            mail: Arc::new(NoMail),
+            mail: Arc::clone(&self.letters) as Arc<dyn MailPort>,
             directory: Arc::new(Faulty {
                 inner: Arc::clone(&self.directory) as Arc<dyn NodeDirectory>,
                 faults: faults(),

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_commands::identity::Code;
+use cairn_commands::identity::people::{self, Register};
 use cairn_commands::{Expected, compute, fleet, payments};
 use cairn_compute::{Allocation, AllocationStatus, ReleaseReason, Step};
 use cairn_core::{AllocationId, Currency, HoldId, OrganisationId, PaymentId};
@@ -70,6 +72,7 @@ impl Run<'_> {
             Story::Enrolment => return self.enrol().await,
             Story::Invitation => return self.invite().await,
             Story::UnusedHold => return self.hold_for_nothing().await,
+            Story::Letter => return self.register().await,
             _ => {}
         }
         let Some(payment_id) = self.top_up().await else {
@@ -321,6 +324,31 @@ impl Run<'_> {
         let wallet = self.wallet().await;
         let held = (wallet.held_nanos, wallet.posted_nanos);
         assert_eq!(held, (0, usd(20).nanos), "{:?}", self.cell);
+    }
+
+    async fn register(&mut self) {
+        let (worth, context) = (1_000, self.harness.context());
+        let expires_at = self.harness.clock_now().plus_secs(worth);
+        let text = str::to_owned;
+        let input = Register {
+            email: text("ada@example.org"),
+            email_index: text("index"),
+            name: text("Ada"),
+            password: text("$argon2id$"),
+            code: Code { token: text("code"), token_sha256: text("hash"), expires_at },
+        };
+        let commands = &self.harness.commands;
+        let wanted = people::register(commands, &context, input).await.unwrap();
+        let key = format!("{}/{}", wanted.aggregate_id, wanted.position);
+        self.pursue("send_mail", &key).await;
+        // The process ends with its wish; what is wanted is tried as long as the code works.
+        for seconds in [100, worth] {
+            self.harness.run_for(seconds).await;
+            self.mend().await;
+        }
+        assert!(self.harness.snapshot().await.stuck.is_empty(), "{:?}", self.cell);
+        let came = self.harness.letters.came(&format!("send-mail-{}-0", wanted.position));
+        assert!(came || self.cell.mode == Mode::Forever, "{:?}: no letter came", self.cell);
     }
 
     async fn released(&mut self, allocation_id: AllocationId) {

@@ -33,10 +33,12 @@ pub enum Story {
     Invitation,
     /// Money is held and nobody asks for it.
     UnusedHold,
+    /// Somebody registers, and a code is sent to them.
+    Letter,
 }
 
 impl Story {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Rental,
         Self::FailingRental,
         Self::LateReservation,
@@ -50,6 +52,7 @@ impl Story {
         Self::Enrolment,
         Self::Invitation,
         Self::UnusedHold,
+        Self::Letter,
     ];
 
     /// What is broken before the rental is asked for, whatever else goes wrong.
@@ -67,7 +70,8 @@ impl Story {
             | Self::Drain
             | Self::Enrolment
             | Self::Invitation
-            | Self::UnusedHold => &[],
+            | Self::UnusedHold
+            | Self::Letter => &[],
         }
     }
 }
@@ -117,7 +121,7 @@ const RENTAL: [&str; 24] = [
 ];
 
 /// Every intent of the others.
-const OTHERS: [(Story, &str); 25] = [
+const OTHERS: [(Story, &str); 26] = [
     (Story::FailingRental, "tear_down"),
     (Story::FailingRental, "release_hold"),
     (Story::FailingRental, "confirm_failed"),
@@ -143,6 +147,7 @@ const OTHERS: [(Story, &str); 25] = [
     (Story::Invitation, "expire_invitation"),
     (Story::UnusedHold, "hold_expiry"),
     (Story::UnusedHold, "sweep_holds"),
+    (Story::Letter, "send_mail"),
 ];
 
 /// The verification of a node is the first thing in it, so it has a row of its own.
