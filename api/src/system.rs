@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use cairn_commands::ports::{Clock, IdSource};
 use cairn_core::{Timestamp, id::time_ordered};
 
-use crate::auth::ApiKeySecret;
-use crate::auth::ticket::Ticket;
+use crate::auth::secret::Purpose;
+use crate::auth::{ApiKeySecret, Secret};
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,20 +40,20 @@ impl IdSource for RandomIds {
     }
 }
 
-/// A new API key of the operating system's randomness.
+/// A new secret of the operating system's randomness.
 ///
 /// # Errors
 /// When the operating system has none.
-pub fn new_api_key() -> std::io::Result<ApiKeySecret> {
-    Ok(ApiKeySecret::from_random(&random::<40>()?))
+pub fn new_secret<P: Purpose>() -> std::io::Result<Secret<P>> {
+    Ok(Secret::from_random(&random::<40>()?))
 }
 
-/// A new ticket of the operating system's randomness.
+/// A new API key.
 ///
 /// # Errors
-/// When the operating system has none.
-pub fn new_ticket() -> std::io::Result<Ticket> {
-    Ok(Ticket::from_random(&random::<40>()?))
+/// When the operating system has no randomness.
+pub fn new_api_key() -> std::io::Result<ApiKeySecret> {
+    new_secret()
 }
 
 /// A new secret that signs webhooks, of the operating system's randomness.

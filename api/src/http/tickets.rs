@@ -11,7 +11,7 @@ use super::body;
 use super::state::Api;
 use crate::auth::{Caller, Standing, ticket};
 use crate::problem::Problem;
-use crate::system::new_ticket;
+use crate::system::new_secret;
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -67,7 +67,8 @@ async fn create_ticket(
     let (parts, stream) = request.into_parts();
     let bytes = body::read(stream, body::BODY_MAX).await?;
     let (TicketBody { purpose }, _) = body::parse(&parts.headers, &bytes)?;
-    let made = new_ticket().map_err(|error| Problem::internal(&error.to_string()))?;
+    let made: ticket::Ticket =
+        new_secret().map_err(|error| Problem::internal(&error.to_string()))?;
     let until =
         ticket::keep(api.pool(), &made, (purpose.name(), &Standing::of(&caller).to_string()))
             .await?;

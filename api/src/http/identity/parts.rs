@@ -17,9 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A secret of the operating system's randomness.
 pub(super) fn new_secret<P: Purpose>() -> Result<Secret<P>, Problem> {
-    let random = crate::system::random::<40>();
-    let random = random.map_err(|error| Problem::internal(&error.to_string()))?;
-    Ok(Secret::from_random(&random))
+    crate::system::new_secret().map_err(|error| Problem::internal(&error.to_string()))
 }
 
 /// A code to send, which works for so long.
