@@ -9,6 +9,7 @@ pub mod ticket;
 
 use cairn_core::{ApiKeyId, GrantId, OrganisationId, SessionId, UserId};
 use cairn_identity::Role;
+use cairn_projections::Tenancy;
 
 pub use directory::Directory;
 pub use secret::{ApiKeySecret, Malformed, Secret};
@@ -43,6 +44,18 @@ impl Person {
     }
 }
 
+impl From<Person> for Tenancy {
+    fn from(person: Person) -> Self {
+        Self::Tenant { organisation_id: None, actor: person.actor() }
+    }
+}
+
+impl From<&Caller> for Tenancy {
+    fn from(caller: &Caller) -> Self {
+        caller.tenancy()
+    }
+}
+
 /// Whoever may ask, within one operation, for one organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
@@ -71,6 +84,16 @@ impl Caller {
     #[must_use]
     pub fn narrowed_to(&self) -> Option<OrganisationId> {
         (self.scope != Scope::All).then_some(self.organisation_id)
+    }
+
+    /// Whose rows the database lets them read: the platform's own everything, and whom the table narrows in each operation.
+    #[must_use]
+    pub fn tenancy(&self) -> Tenancy {
+        if self.role.is_platform() && !matches!(self.who, Who::Support(..)) {
+            return Tenancy::Platform;
+        }
+        let organisation_id = Some(self.organisation_id);
+        Tenancy::Tenant { organisation_id, actor: self.actor() }
     }
 
     /// Whether a thing of this organisation exists for the caller.

@@ -165,8 +165,14 @@ impl Database {
     /// [`DatabaseError`].
     pub async fn migrations(&self) -> Result<Vec<MigrationStatus>, DatabaseError> {
         let mut connection = self.owner().await?;
-        connection.ensure_migrations_table().await?;
-        let applied = connection.list_applied_migrations().await?;
+        // Whoever may not make the table may still read it.
+        let kept = sqlx::query_scalar!(
+            r#"SELECT to_regclass('public._sqlx_migrations') IS NOT NULL AS "kept!""#
+        );
+        let applied = match kept.fetch_one(&mut connection).await? {
+            true => connection.list_applied_migrations().await?,
+            false => vec![],
+        };
         connection.close().await?;
         Ok(MIGRATOR
             .iter()

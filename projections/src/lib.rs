@@ -12,12 +12,14 @@ pub mod notify;
 pub mod operations;
 pub mod payments;
 pub mod row;
+pub mod tenancy;
 
 pub use engine::{
     Digest, EngineError, Parked, ProjectError, Projection, ProjectionStatus, Projector, Rebuild,
     RebuildProgress, Rebuilt, TableComparison, Verified, WaitError,
 };
 pub use row::{At, Page, QueryError};
+pub use tenancy::Tenancy;
 
 /// Every projection there is.
 #[must_use]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cairn_commands::notify::shown;
 use cairn_core::Timestamp;
+use cairn_event_log::Rights;
 use cairn_sealer::Sealer;
 use serde::Serialize;
 
@@ -84,7 +85,10 @@ fn stripe(config: &Config) -> Result<String, String> {
 }
 
 async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
+    let rights = Rights::of(parts.pool()).await.map_err(|error| error.to_string());
     let mut findings = vec![
+        finding("rights", rights.clone().and_then(|found| sound(&found)), false),
+        finding("login", rights.and_then(|found| own_login(&found)), true),
         finding("log", log(parts).await, false),
         finding("seal", seal(parts, config).await, false),
         finding("archive", archive(parts, config).await, false),
@@ -99,6 +103,28 @@ async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
         findings.push(finding("relay", relay(parts, &kafka.topic).await, false));
     }
     findings
+}
+
+/// Whether the roles that Cairn acts as may do no more than they need.
+fn sound(rights: &Rights) -> Result<String, String> {
+    match &*rights.excess {
+        [] => {
+            Ok("no role of Cairn's may more than it needs, and the rows of customers are guarded"
+                .to_owned())
+        }
+        excess => Err(excess.join("; ")),
+    }
+}
+
+/// Whether a server that is taken over could change the schema.
+fn own_login(rights: &Rights) -> Result<String, String> {
+    let login = &rights.login;
+    if rights.login_is_owner {
+        return Err(format!(
+            "{login} owns the schema: give servers a login of their own (docs/guides/operators.md)"
+        ));
+    }
+    Ok(format!("{login} owns nothing"))
 }
 
 /// How the copy of the log stands, when a cluster carries it.

@@ -1,6 +1,7 @@
 //! `cairn serve` and `cairn dev`: the server.
 use std::sync::Arc;
 
+use cairn_event_log::Rights;
 use cairn_identity::Role;
 use cairn_projections::identity::api_keys;
 use cairn_webhooks::Strangers;
@@ -121,6 +122,7 @@ async fn open(config: &Config, dev: bool) -> Result<Open, CliError> {
     })?;
     let address = listeners.first().map(tokio::net::TcpListener::local_addr).transpose()?;
     let platform = Platform::open(config, dev).await?;
+    guarded(&platform, dev).await?;
     let payments = outside::payments(config, dev).await?;
     let mut outside = outside::outside(config, &payments, address)?;
     if dev && config.mail.is_none() {
@@ -137,6 +139,19 @@ async fn open(config: &Config, dev: bool) -> Result<Open, CliError> {
     let guarding = platform.guard_database(unguarded.clone());
     payments.deliver_to(&url);
     Ok(Open { platform, payments, server, url, unguarded, guarding })
+}
+
+/// Refuses to serve when the database's own rules do not stand behind ours.
+async fn guarded(platform: &Platform, dev: bool) -> Result<(), CliError> {
+    let rights = Rights::of(platform.commands.executor.log().pool()).await?;
+    if !rights.excess.is_empty() {
+        return Err(CliError::new(Exit::Failure, "rights_unfit", rights.excess.join("; ")));
+    }
+    if rights.login_is_owner && !dev && platform.database.cluster.is_none() {
+        let login = rights.login;
+        tracing::warn!(login, "the server's login owns the schema; give it one of its own");
+    }
+    Ok(())
 }
 
 impl Open {

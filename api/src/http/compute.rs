@@ -55,7 +55,9 @@ async fn list_allocations(
     let at = reader.reach(&api, view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
     let filter = view::Filter { organisation, ..view::Filter::default() };
-    let rows = view::list(api.pool(), filter, page.after, page.limit).await?;
+    let rows =
+        view::list(&mut *api.read_for(&reader.caller).await?, filter, page.after, page.limit)
+            .await?;
     Ok(at.saw(reader.shown(rows, Allocation::from)?))
 }
 
@@ -69,7 +71,9 @@ async fn get_allocation(
     Path(id): Path<String>,
 ) -> Result<Seen<Allocation>, Problem> {
     let at = reader.reach(&api, view::NAME).await?;
-    let row = view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
+    let row =
+        view::get(&mut *api.read_for(&reader.caller).await?, reader.caller.narrowed_to(), &id)
+            .await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Allocation))?;
     let mut shown = Allocation::from(row);
     if let Some(ssh) = &mut shown.ssh {
@@ -115,7 +119,9 @@ async fn get_allocation_steps(
     Path(id): Path<String>,
 ) -> Result<Seen<Timeline>, Problem> {
     let at = reader.reach(&api, timeline::NAME).await?;
-    let rows = timeline::list(api.pool(), reader.caller.narrowed_to(), &id).await?;
+    let rows =
+        timeline::list(&mut *api.read_for(&reader.caller).await?, reader.caller.narrowed_to(), &id)
+            .await?;
     if rows.is_empty() {
         return Err(Problem::missing(Missing::Allocation));
     }

@@ -71,8 +71,9 @@ async fn list_inbox(
     let whose = whose(&reader.caller);
     let wanted = (reader.query.unread, page.after);
     // Counted first: what is counted is shown, and what comes between the two is shown and not yet counted.
-    let unread = view::unread(api.pool(), &whose).await?;
-    let rows = view::list(api.pool(), &whose, wanted, page.limit).await?;
+    let unread = view::unread(&mut *api.read_for(&reader.caller).await?, &whose).await?;
+    let rows =
+        view::list(&mut *api.read_for(&reader.caller).await?, &whose, wanted, page.limit).await?;
     let page = reader.shown(rows, Notice::from)?;
     Ok(at.saw(Inbox { items: page.items, next_cursor: page.next_cursor, unread }))
 }
@@ -86,14 +87,9 @@ async fn read_inbox_notice(
     Extension(caller): Extension<Caller>,
     Path(notice_id): Path<String>,
 ) -> Result<Json<InboxRead>, Problem> {
-    let whose = whose(&caller);
-    let position = position(&notice_id);
-    let position = position.ok_or_else(|| Problem::missing(Missing::Notice))?;
-    if !view::is_there(api.pool(), &whose, position).await? {
-        return Err(Problem::missing(Missing::Notice));
-    }
-    inbox_reads::note(api.pool(), &whose.actor, position).await?;
-    Ok(Json(InboxRead { unread: view::unread(api.pool(), &whose).await? }))
+    let position = own_notice(&api, &caller, &notice_id).await?;
+    inbox_reads::note(api.pool(), &caller.actor(), position).await?;
+    unread(&api, &caller).await
 }
 
 /// Notes that the caller has read a notice and all before it. It says the same however often, so it takes no Idempotency-Key.
@@ -105,14 +101,23 @@ async fn read_inbox(
     Extension(caller): Extension<Caller>,
     Path(notice_id): Path<String>,
 ) -> Result<Json<InboxRead>, Problem> {
-    let whose = whose(&caller);
-    let position = position(&notice_id);
-    let position = position.ok_or_else(|| Problem::missing(Missing::Notice))?;
-    if !view::is_there(api.pool(), &whose, position).await? {
-        return Err(Problem::missing(Missing::Notice));
-    }
-    inbox_reads::note_until(api.pool(), &whose.actor, position).await?;
-    Ok(Json(InboxRead { unread: view::unread(api.pool(), &whose).await? }))
+    let position = own_notice(&api, &caller, &notice_id).await?;
+    inbox_reads::note_until(api.pool(), &caller.actor(), position).await?;
+    unread(&api, &caller).await
+}
+
+/// The place of a notice that the caller has.
+async fn own_notice(api: &Api, caller: &Caller, notice_id: &str) -> Result<i64, Problem> {
+    let missing = || Problem::missing(Missing::Notice);
+    let position = position(notice_id).ok_or_else(missing)?;
+    let whose = whose(caller);
+    let is_there = view::is_there(&mut *api.read_for(caller).await?, &whose, position).await?;
+    if is_there { Ok(position) } else { Err(missing()) }
+}
+
+async fn unread(api: &Api, caller: &Caller) -> Result<Json<InboxRead>, Problem> {
+    let unread = view::unread(&mut *api.read_for(caller).await?, &whose(caller)).await?;
+    Ok(Json(InboxRead { unread }))
 }
 
 const PREFIX: &str = "notice_";

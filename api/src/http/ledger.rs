@@ -29,7 +29,14 @@ async fn get_balance(
     let page = reader.page()?;
     let at = reader.reach(&api, balances::NAME).await?;
     let (whose, currency) = (Some(whose(&reader)?), currency(&reader)?);
-    let rows = balances::list(api.pool(), whose, currency, page.after, page.limit).await?;
+    let rows = balances::list(
+        &mut *api.read_for(&reader.caller).await?,
+        whose,
+        currency,
+        page.after,
+        page.limit,
+    )
+    .await?;
     Ok(at.saw(reader.shown(rows, Wallet::from)?))
 }
 
@@ -44,7 +51,14 @@ async fn get_statement(
     let page = reader.page()?;
     let at = reader.reach(&api, statement::NAME).await?;
     let (whose, currency) = (whose(&reader)?, currency(&reader)?);
-    let rows = statement::list(api.pool(), whose, currency, page.after, page.limit).await?;
+    let rows = statement::list(
+        &mut *api.read_for(&reader.caller).await?,
+        whose,
+        currency,
+        page.after,
+        page.limit,
+    )
+    .await?;
     Ok(at.saw(reader.shown(rows, StatementLine::from)?))
 }
 

@@ -70,7 +70,8 @@ async fn list_webhook_endpoints(
     let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let whose = reader.caller.narrowed_to();
-    let rows = view::list(api.pool(), whose, page.after, page.limit).await?;
+    let rows = view::list(&mut *api.read_for(&reader.caller).await?, whose, page.after, page.limit)
+        .await?;
     Ok(at.saw(reader.shown(rows, WebhookEndpoint::from)?))
 }
 
@@ -84,7 +85,9 @@ async fn get_webhook_endpoint(
     Path(id): Path<String>,
 ) -> Result<Seen<WebhookEndpoint>, Problem> {
     let at = reader.reach(&api, view::NAME).await?;
-    let row = view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
+    let row =
+        view::get(&mut *api.read_for(&reader.caller).await?, reader.caller.narrowed_to(), &id)
+            .await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::WebhookEndpoint))?;
     at.saw_one::<Endpoint, _>(&api, (&id, row.into())).await
 }
@@ -207,12 +210,14 @@ async fn list_webhook_deliveries(
     let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let whose = reader.caller.narrowed_to();
-    let known = view::get(api.pool(), whose, &id).await?;
+    let known = view::get(&mut *api.read_for(&reader.caller).await?, whose, &id).await?;
     known.ok_or_else(|| Problem::missing(Missing::WebhookEndpoint))?;
     let wrong = || Problem::new("cursor_invalid", "give the next_cursor of the page before");
     let before = page.after.map(|after| after.parse().map_err(|_| wrong())).transpose()?;
     let stretch = (before.unwrap_or(i64::MAX), page.limit);
-    let rows = WebhookDelivery::page(api.pool(), (whose, &id), stretch).await?;
+    let rows =
+        WebhookDelivery::page(&mut *api.read_for(&reader.caller).await?, (whose, &id), stretch)
+            .await?;
     Ok(at.saw(reader.shown(rows, WebhookDelivery::from)?))
 }
 
@@ -234,7 +239,9 @@ async fn get_webhook_delivery(
     let missing = || Problem::missing(Missing::WebhookDelivery);
     let position = position(&delivery_id).ok_or_else(missing)?;
     let whose = (reader.caller.narrowed_to(), &*id);
-    let found = WebhookDeliveryDetail::find(api.pool(), whose, position).await?;
+    let found =
+        WebhookDeliveryDetail::find(&mut *api.read_for(&reader.caller).await?, whose, position)
+            .await?;
     Ok(at.saw(found.ok_or_else(missing)?))
 }
 

@@ -4,7 +4,7 @@ use cairn_commands::notify::shown;
 use cairn_core::{OrganisationId, Timestamp};
 use cairn_projections::notify::endpoints as view;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgExecutor};
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
@@ -127,11 +127,11 @@ impl From<shown::Delivery> for WebhookDelivery {
 
 impl WebhookDelivery {
     pub(super) async fn page(
-        pool: &PgPool,
+        db: impl PgExecutor<'_>,
         whose: (Option<OrganisationId>, &str),
         (before, limit): (i64, i64),
     ) -> Result<cairn_projections::Page<shown::Delivery>, Problem> {
-        let rows = shown::deliveries(pool, whose, (before, limit + 1)).await;
+        let rows = shown::deliveries(db, whose, (before, limit + 1)).await;
         let rows = rows.map_err(cairn_projections::QueryError::from)?;
         Ok(cairn_projections::Page::of(rows, limit, |row| row.position))
     }
@@ -168,16 +168,16 @@ pub struct WebhookDeliveryDetail {
 
 impl WebhookDeliveryDetail {
     pub(super) async fn find(
-        pool: &PgPool,
+        db: &mut PgConnection,
         (asks, endpoint_id): (Option<OrganisationId>, &str),
         position: i64,
     ) -> Result<Option<Self>, Problem> {
         let away = cairn_projections::QueryError::from;
         let before = position.saturating_add(1);
-        let found = shown::deliveries(pool, (asks, endpoint_id), (before, 1)).await;
+        let found = shown::deliveries(&mut *db, (asks, endpoint_id), (before, 1)).await;
         let found = found.map_err(away)?.pop().filter(|row| row.position == position);
         let Some(delivery) = found else { return Ok(None) };
-        let attempts = shown::attempts(pool, endpoint_id, position).await.map_err(away)?;
+        let attempts = shown::attempts(db, endpoint_id, position).await.map_err(away)?;
         let attempts = attempts.into_iter().map(|row| WebhookAttempt {
             attempt: row.attempt,
             at: row.at.to_string(),

@@ -54,7 +54,13 @@ async fn list_top_ups(
     let page = reader.page()?;
     let at = reader.reach(&api, payment_view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
-    let rows = payment_view::list(api.pool(), organisation, page.after, page.limit).await?;
+    let rows = payment_view::list(
+        &mut *api.read_for(&reader.caller).await?,
+        organisation,
+        page.after,
+        page.limit,
+    )
+    .await?;
     Ok(at.saw(reader.shown(rows, TopUp::from)?))
 }
 
@@ -68,7 +74,12 @@ async fn get_top_up(
     Path(id): Path<String>,
 ) -> Result<Seen<TopUp>, Problem> {
     let at = reader.reach(&api, payment_view::NAME).await?;
-    let row = payment_view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
+    let row = payment_view::get(
+        &mut *api.read_for(&reader.caller).await?,
+        reader.caller.narrowed_to(),
+        &id,
+    )
+    .await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Payment))?;
     at.saw_one::<Payment, _>(&api, (&id, row.into())).await
 }
@@ -120,7 +131,13 @@ async fn list_refunds(
     let at = reader.reach(&api, refund_view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
     let filter = refund_view::Filter { organisation, payment_id: None };
-    let rows = refund_view::list(api.pool(), filter, page.after, page.limit).await?;
+    let rows = refund_view::list(
+        &mut *api.read_for(&reader.caller).await?,
+        filter,
+        page.after,
+        page.limit,
+    )
+    .await?;
     Ok(at.saw(reader.shown(rows, Refund::from)?))
 }
 
@@ -134,7 +151,12 @@ async fn get_refund(
     Path(id): Path<String>,
 ) -> Result<Seen<Refund>, Problem> {
     let at = reader.reach(&api, refund_view::NAME).await?;
-    let row = refund_view::get(api.pool(), reader.caller.narrowed_to(), &id).await?;
+    let row = refund_view::get(
+        &mut *api.read_for(&reader.caller).await?,
+        reader.caller.narrowed_to(),
+        &id,
+    )
+    .await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Refund))?;
     at.saw_one::<cairn_payments::Refund, _>(&api, (&id, row.into())).await
 }

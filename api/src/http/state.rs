@@ -8,10 +8,10 @@ use std::time::Duration;
 use cairn_commands::Commands;
 use cairn_commands::ports::{PaymentPort, WebhookPort};
 use cairn_privacy::SubjectKeys;
-use cairn_projections::{Projector, WaitError};
+use cairn_projections::{Projector, Tenancy, WaitError};
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -81,10 +81,21 @@ impl Api {
         Self(Arc::new(parts))
     }
 
-    /// The pool that views are read from.
+    /// The pool of the application.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         self.views.pool()
+    }
+
+    /// A transaction in which views are read for somebody.
+    ///
+    /// # Errors
+    /// `database_unavailable`.
+    pub async fn read_for(
+        &self,
+        whom: impl Into<Tenancy> + Send,
+    ) -> Result<Transaction<'static, Postgres>, Problem> {
+        Ok(whom.into().begin(self.pool()).await?)
     }
 }
 

@@ -43,6 +43,7 @@ mod seal;
 mod settled;
 mod signals;
 mod support;
+mod tenancy;
 mod tenants;
 mod thread;
 mod tracing;

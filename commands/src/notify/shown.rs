@@ -1,7 +1,7 @@
 //! What was sent, and what came of it.
 use cairn_core::{OrganisationId, Timestamp};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 
 use crate::processes::store::from_sql;
@@ -45,7 +45,7 @@ pub struct Attempt {
 /// # Errors
 /// The database's.
 pub async fn deliveries(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     (asks, endpoint_id): (Option<OrganisationId>, &str),
     (before, limit): (i64, i64),
 ) -> Result<Vec<Delivery>, sqlx::Error> {
@@ -58,7 +58,7 @@ pub async fn deliveries(
         before,
         limit,
     );
-    let shown = rows.fetch_all(pool).await?.into_iter().map(|row| Delivery {
+    let shown = rows.fetch_all(db).await?.into_iter().map(|row| Delivery {
         endpoint_id: row.endpoint_id,
         position: row.position,
         event_type: row.event_type,
@@ -78,7 +78,7 @@ pub async fn deliveries(
 /// # Errors
 /// The database's.
 pub async fn attempts(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     endpoint_id: &str,
     position: i64,
 ) -> Result<Vec<Attempt>, sqlx::Error> {
@@ -88,7 +88,7 @@ pub async fn attempts(
         endpoint_id,
         position,
     );
-    let shown = rows.fetch_all(pool).await?.into_iter().map(|row| Attempt {
+    let shown = rows.fetch_all(db).await?.into_iter().map(|row| Attempt {
         attempt: row.attempt,
         at: from_sql(row.at),
         latency_ms: row.latency_ms,

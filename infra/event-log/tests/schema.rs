@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 mod common;
 
-use cairn_event_log::{Appended, EventLog, LogError, MIGRATOR};
+use cairn_event_log::{Appended, EventLog, LogError, MIGRATOR, Rights};
 use common::{booked, event, request};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
@@ -131,4 +131,47 @@ async fn an_owner_who_is_no_superuser_migrates_and_the_log_keeps_its_rules(pool:
     owner.close().await.unwrap();
     pool.execute("DROP DATABASE cairn_test_owned").await.unwrap();
     pool.execute("DROP ROLE cairn_test_owner").await.unwrap();
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_role_that_may_more_than_it_needs_is_named(pool: PgPool) {
+    let log = EventLog::connect((*pool.connect_options()).clone(), 2).await.unwrap();
+    let sound = Rights::of(log.pool()).await.unwrap();
+    assert_eq!(sound.excess, [""; 0]);
+    assert!(sound.login_is_owner, "the tests log in as who migrated: {sound:?}");
+    for (change, back, excess) in [
+        (
+            "CREATE TABLE forgotten (organisation_id text)",
+            "DROP TABLE forgotten",
+            "the rows of forgotten are not guarded",
+        ),
+        (
+            "ALTER TABLE compute_allocations NO FORCE ROW LEVEL SECURITY",
+            "ALTER TABLE compute_allocations FORCE ROW LEVEL SECURITY",
+            "the rows of compute_allocations are not guarded",
+        ),
+        (
+            "ALTER TABLE identity_sessions DISABLE ROW LEVEL SECURITY",
+            "ALTER TABLE identity_sessions ENABLE ROW LEVEL SECURITY",
+            "the rows of identity_sessions are not guarded",
+        ),
+        (
+            "ALTER TABLE edge_tickets OWNER TO cairn_app",
+            "ALTER TABLE edge_tickets OWNER TO CURRENT_USER",
+            "the role cairn_app owns 1 tables",
+        ),
+        (
+            "GRANT UPDATE ON identity_members TO cairn_tenant",
+            "REVOKE UPDATE ON identity_members FROM cairn_tenant",
+            "the role cairn_tenant may write 1 tables",
+        ),
+    ] {
+        pool.execute(change).await.unwrap();
+        assert_eq!(Rights::of(log.pool()).await.unwrap().excess, [excess]);
+        pool.execute(back).await.unwrap();
+    }
+    assert_eq!(Rights::of(log.pool()).await.unwrap().excess, [""; 0]);
+    let as_owner = Rights::of(&pool).await.unwrap();
+    assert!(as_owner.excess.iter().any(|what| what.ends_with("is a superuser")), "{as_owner:?}");
+    log.close().await;
 }

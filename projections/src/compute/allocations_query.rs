@@ -1,7 +1,7 @@
 //! The row of an allocation, and who may see which.
 use cairn_core::{Nanos, OrganisationId};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::row::{At, Page, QueryError, before, fetch_limit};
 
@@ -75,7 +75,7 @@ pub struct Filter {
 }
 
 async fn select(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     allocation_id: Option<&str>,
     filter: Filter,
     (before, limit): (i64, i64),
@@ -108,7 +108,7 @@ async fn select(
         before,
         limit,
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }
 
 /// One allocation; to another organisation it does not exist.
@@ -116,12 +116,12 @@ async fn select(
 /// # Errors
 /// [`QueryError`].
 pub async fn get(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     allocation_id: &str,
 ) -> Result<Option<Allocation>, QueryError> {
     let filter = Filter { organisation, ..Filter::default() };
-    Ok(select(pool, Some(allocation_id), filter, (i64::MAX, 1)).await?.pop())
+    Ok(select(db, Some(allocation_id), filter, (i64::MAX, 1)).await?.pop())
 }
 
 /// Allocations, newest first.
@@ -129,11 +129,11 @@ pub async fn get(
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     filter: Filter,
     after: Option<String>,
     limit: i64,
 ) -> Result<Page<Allocation>, QueryError> {
-    let rows = select(pool, None, filter, (before(after)?, fetch_limit(limit))).await?;
+    let rows = select(db, None, filter, (before(after)?, fetch_limit(limit))).await?;
     Ok(Page::of(rows, limit, |row| row.position))
 }

@@ -6,7 +6,7 @@ use cairn_compute::AllocationEvent;
 use cairn_core::{OrganisationId, Timestamp};
 use cairn_event_log::Recorded;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
@@ -127,7 +127,7 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     allocation_id: &str,
 ) -> Result<Vec<Entry>, QueryError> {
@@ -140,5 +140,5 @@ pub async fn list(
         allocation_id,
         organisation.map(|id| id.to_string()),
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }

@@ -6,7 +6,7 @@ use cairn_core::OrganisationId;
 use cairn_event_log::Recorded;
 use cairn_identity::ApiKeyEvent;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
@@ -126,7 +126,7 @@ row! {
 }
 
 async fn select(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     (key_id, secret_sha256): (Option<&str>, Option<&str>),
     organisation: Option<OrganisationId>,
     (before, limit): (i64, i64),
@@ -147,7 +147,7 @@ async fn select(
         before,
         limit,
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }
 
 /// The key with this lower-case hex SHA-256, unless it is revoked. It may have expired.
@@ -155,10 +155,10 @@ async fn select(
 /// # Errors
 /// [`QueryError`].
 pub async fn find_by_sha256(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     secret_sha256: &str,
 ) -> Result<Option<ApiKey>, QueryError> {
-    let rows = select(pool, (None, Some(secret_sha256)), None, (i64::MAX, 1)).await?;
+    let rows = select(db, (None, Some(secret_sha256)), None, (i64::MAX, 1)).await?;
     Ok(rows.into_iter().find(|key| key.revoked_at.is_none()))
 }
 
@@ -167,7 +167,7 @@ pub async fn find_by_sha256(
 /// # Errors
 /// [`QueryError`].
 pub async fn living(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     key_ids: &[String],
 ) -> Result<Vec<(String, String)>, QueryError> {
     let rows = sqlx::query!(
@@ -175,7 +175,7 @@ pub async fn living(
          WHERE key_id = ANY($1) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
         key_ids
     );
-    let rows = rows.fetch_all(pool).await?;
+    let rows = rows.fetch_all(db).await?;
     Ok(rows.into_iter().map(|row| (row.key_id, row.role)).collect())
 }
 
@@ -184,11 +184,11 @@ pub async fn living(
 /// # Errors
 /// [`QueryError`].
 pub async fn get(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     key_id: &str,
 ) -> Result<Option<ApiKey>, QueryError> {
-    Ok(select(pool, (Some(key_id), None), organisation, (i64::MAX, 1)).await?.pop())
+    Ok(select(db, (Some(key_id), None), organisation, (i64::MAX, 1)).await?.pop())
 }
 
 /// Keys of one organisation or of all, newest first.
@@ -196,12 +196,12 @@ pub async fn get(
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     after: Option<String>,
     limit: i64,
 ) -> Result<Page<ApiKey>, QueryError> {
     let page = (before(after)?, fetch_limit(limit));
-    let rows = select(pool, (None, None), organisation, page).await?;
+    let rows = select(db, (None, None), organisation, page).await?;
     Ok(Page::of(rows, limit, |row| row.position))
 }

@@ -1,7 +1,7 @@
 //! Questions about organisations, members, invitations and grants.
 use cairn_core::OrganisationId;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::row::{At, Page, QueryError, before, fetch_limit};
 
@@ -20,14 +20,17 @@ pub struct Organisation {
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn get(pool: &PgPool, id: OrganisationId) -> Result<Option<Organisation>, QueryError> {
+pub async fn get(
+    db: impl PgExecutor<'_>,
+    id: OrganisationId,
+) -> Result<Option<Organisation>, QueryError> {
     let row = sqlx::query_as!(
         Organisation,
         r#"SELECT organisation_id, name, founded_at AS "founded_at: At", suspended_at AS "suspended_at: At", suspended_reason
            FROM identity_organisations WHERE organisation_id = $1"#,
         id.to_string(),
     );
-    Ok(row.fetch_optional(pool).await?)
+    Ok(row.fetch_optional(db).await?)
 }
 
 /// An organisation that somebody belongs to.
@@ -44,7 +47,10 @@ pub struct Membership {
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn memberships(pool: &PgPool, user_id: &str) -> Result<Vec<Membership>, QueryError> {
+pub async fn memberships(
+    db: impl PgExecutor<'_>,
+    user_id: &str,
+) -> Result<Vec<Membership>, QueryError> {
     let rows = sqlx::query_as!(
         Membership,
         r#"SELECT organisation_id, name, role, suspended_at IS NOT NULL AS "suspended!"
@@ -52,7 +58,7 @@ pub async fn memberships(pool: &PgPool, user_id: &str) -> Result<Vec<Membership>
            WHERE user_id = $1 ORDER BY m.position"#,
         user_id,
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }
 
 /// Somebody in an organisation, with what is personal as it is stored.
@@ -72,7 +78,7 @@ pub struct Member {
 /// # Errors
 /// [`QueryError`].
 pub async fn members(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     id: OrganisationId,
     after: Option<String>,
     limit: i64,
@@ -86,7 +92,7 @@ pub async fn members(
         before(after)?,
         fetch_limit(limit),
     );
-    Ok(Page::of(rows.fetch_all(pool).await?, limit, |row| row.position))
+    Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.position))
 }
 
 /// An invitation, with the address as it is stored.
@@ -109,7 +115,7 @@ pub struct Invitation {
 /// # Errors
 /// [`QueryError`].
 pub async fn invitations(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     id: OrganisationId,
     after: Option<String>,
     limit: i64,
@@ -123,19 +129,22 @@ pub async fn invitations(
         before(after)?,
         fetch_limit(limit),
     );
-    Ok(Page::of(rows.fetch_all(pool).await?, limit, |row| row.position))
+    Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.position))
 }
 
 /// The organisation that the code of an invitation leads to, by its hash.
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn invited_by(pool: &PgPool, token_sha256: &str) -> Result<Option<String>, QueryError> {
+pub async fn invited_by(
+    db: impl PgExecutor<'_>,
+    token_sha256: &str,
+) -> Result<Option<String>, QueryError> {
     let found = sqlx::query_scalar!(
         "SELECT organisation_id FROM identity_invitations WHERE token_sha256 = $1",
         token_sha256,
     );
-    Ok(found.fetch_optional(pool).await?)
+    Ok(found.fetch_optional(db).await?)
 }
 
 /// A grant to support.
@@ -155,7 +164,7 @@ pub struct Grant {
 /// # Errors
 /// [`QueryError`].
 pub async fn grants(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     id: OrganisationId,
     after: Option<String>,
     limit: i64,
@@ -169,7 +178,7 @@ pub async fn grants(
         before(after)?,
         fetch_limit(limit),
     );
-    Ok(Page::of(rows.fetch_all(pool).await?, limit, |row| row.position))
+    Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.position))
 }
 
 /// The grant under which support may look at an instant.
@@ -177,7 +186,7 @@ pub async fn grants(
 /// # Errors
 /// [`QueryError`].
 pub async fn granted(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     id: OrganisationId,
     at: At,
 ) -> Result<Option<String>, QueryError> {
@@ -187,18 +196,21 @@ pub async fn granted(
         id.to_string(),
         at as At,
     );
-    Ok(found.fetch_optional(pool).await?)
+    Ok(found.fetch_optional(db).await?)
 }
 
 /// Which of these grants still hold.
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn living_grants(pool: &PgPool, ids: &[String]) -> Result<Vec<String>, QueryError> {
+pub async fn living_grants(
+    db: impl PgExecutor<'_>,
+    ids: &[String],
+) -> Result<Vec<String>, QueryError> {
     let found = sqlx::query_scalar!(
         "SELECT grant_id FROM identity_grants
          WHERE grant_id = ANY($1) AND ended_at IS NULL AND expires_at > now()",
         ids,
     );
-    Ok(found.fetch_all(pool).await?)
+    Ok(found.fetch_all(db).await?)
 }

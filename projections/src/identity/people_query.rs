@@ -1,6 +1,6 @@
 //! Questions about people, codes and sessions.
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 use crate::row::{At, QueryError};
 
@@ -25,7 +25,10 @@ pub struct User {
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn by_email(pool: &PgPool, email_index: &str) -> Result<Option<User>, QueryError> {
+pub async fn by_email(
+    db: impl PgExecutor<'_>,
+    email_index: &str,
+) -> Result<Option<User>, QueryError> {
     let row = sqlx::query_as!(
         User,
         r#"SELECT user_id, email, email_index, name, password, totp, totp_secret,
@@ -34,14 +37,14 @@ pub async fn by_email(pool: &PgPool, email_index: &str) -> Result<Option<User>, 
            ORDER BY verified_at IS NULL, position DESC LIMIT 1"#,
         email_index,
     );
-    Ok(row.fetch_optional(pool).await?)
+    Ok(row.fetch_optional(db).await?)
 }
 
 /// A person by id.
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn user(pool: &PgPool, user_id: &str) -> Result<Option<User>, QueryError> {
+pub async fn user(db: impl PgExecutor<'_>, user_id: &str) -> Result<Option<User>, QueryError> {
     let row = sqlx::query_as!(
         User,
         r#"SELECT user_id, email, email_index, name, password, totp, totp_secret,
@@ -49,7 +52,7 @@ pub async fn user(pool: &PgPool, user_id: &str) -> Result<Option<User>, QueryErr
            FROM identity_users WHERE user_id = $1 AND closed_at IS NULL"#,
         user_id,
     );
-    Ok(row.fetch_optional(pool).await?)
+    Ok(row.fetch_optional(db).await?)
 }
 
 /// Whose code this is, by its hash; it may be used or over.
@@ -89,7 +92,10 @@ pub struct Session {
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn session(pool: &PgPool, secret_sha256: &str) -> Result<Option<Session>, QueryError> {
+pub async fn session(
+    db: impl PgExecutor<'_>,
+    secret_sha256: &str,
+) -> Result<Option<Session>, QueryError> {
     let row = sqlx::query_as!(
         Session,
         r#"SELECT session_id, s.user_id, factor, opened_at AS "opened_at: At", ends_at AS "ends_at: At",
@@ -98,14 +104,14 @@ pub async fn session(pool: &PgPool, secret_sha256: &str) -> Result<Option<Sessio
            WHERE secret_sha256 = $1 AND ended_at IS NULL AND s.position > u.sessions_from"#,
         secret_sha256,
     );
-    Ok(row.fetch_optional(pool).await?)
+    Ok(row.fetch_optional(db).await?)
 }
 
 /// The sessions of a person that were not ended, newest first.
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn sessions(pool: &PgPool, user_id: &str) -> Result<Vec<Session>, QueryError> {
+pub async fn sessions(db: impl PgExecutor<'_>, user_id: &str) -> Result<Vec<Session>, QueryError> {
     let rows = sqlx::query_as!(
         Session,
         r#"SELECT session_id, s.user_id, factor, opened_at AS "opened_at: At", ends_at AS "ends_at: At",
@@ -115,14 +121,17 @@ pub async fn sessions(pool: &PgPool, user_id: &str) -> Result<Vec<Session>, Quer
            ORDER BY s.position DESC"#,
         user_id,
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }
 
 /// An open session, by its id.
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn session_by_id(pool: &PgPool, id: &str) -> Result<Option<Session>, QueryError> {
+pub async fn session_by_id(
+    db: impl PgExecutor<'_>,
+    id: &str,
+) -> Result<Option<Session>, QueryError> {
     let row = sqlx::query_as!(
         Session,
         r#"SELECT session_id, s.user_id, factor, opened_at AS "opened_at: At", ends_at AS "ends_at: At",
@@ -131,7 +140,7 @@ pub async fn session_by_id(pool: &PgPool, id: &str) -> Result<Option<Session>, Q
            WHERE session_id = $1 AND ended_at IS NULL AND s.position > u.sessions_from"#,
         id,
     );
-    Ok(row.fetch_optional(pool).await?)
+    Ok(row.fetch_optional(db).await?)
 }
 
 /// Which of these sessions are open for whom of these organisations, and in which role: session, organisation, role.
@@ -139,7 +148,7 @@ pub async fn session_by_id(pool: &PgPool, id: &str) -> Result<Option<Session>, Q
 /// # Errors
 /// [`QueryError`].
 pub async fn living(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     sessions: &[String],
     organisations: &[String],
 ) -> Result<Vec<(String, String, String)>, QueryError> {
@@ -152,6 +161,6 @@ pub async fn living(
         sessions,
         organisations,
     );
-    let rows = rows.fetch_all(pool).await?;
+    let rows = rows.fetch_all(db).await?;
     Ok(rows.into_iter().map(|row| (row.session_id, row.organisation_id, row.role)).collect())
 }

@@ -1,7 +1,7 @@
 //! The rows of wallets and holds, and who may see which.
 use cairn_core::{Currency, Nanos, OrganisationId};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::row::{At, Page, QueryError, before, fetch_limit};
 
@@ -44,7 +44,7 @@ pub struct Hold {
 }
 
 async fn select(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     currency: Option<Currency>,
     (before, limit): (i64, i64),
@@ -69,7 +69,7 @@ async fn select(
         before,
         limit,
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }
 
 /// One wallet.
@@ -77,11 +77,11 @@ async fn select(
 /// # Errors
 /// [`QueryError`].
 pub async fn get(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: OrganisationId,
     currency: Currency,
 ) -> Result<Option<Balance>, QueryError> {
-    Ok(select(pool, Some(organisation), Some(currency), (i64::MAX, 1)).await?.pop())
+    Ok(select(db, Some(organisation), Some(currency), (i64::MAX, 1)).await?.pop())
 }
 
 /// Wallets of one organisation or of all, in one currency or in any, newest first.
@@ -89,13 +89,13 @@ pub async fn get(
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     currency: Option<Currency>,
     after: Option<String>,
     limit: i64,
 ) -> Result<Page<Balance>, QueryError> {
-    let rows = select(pool, organisation, currency, (before(after)?, fetch_limit(limit))).await?;
+    let rows = select(db, organisation, currency, (before(after)?, fetch_limit(limit))).await?;
     Ok(Page::of(rows, limit, |row| row.position))
 }
 
@@ -104,7 +104,7 @@ pub async fn list(
 /// # Errors
 /// [`QueryError`].
 pub async fn open_holds(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: OrganisationId,
     currency: Currency,
 ) -> Result<Vec<Hold>, QueryError> {
@@ -118,5 +118,5 @@ pub async fn open_holds(
         organisation.to_string(),
         currency.code(),
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }

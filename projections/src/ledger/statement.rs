@@ -7,7 +7,7 @@ use cairn_core::{AllocationId, Currency, HoldId, JournalTransaction, Nanos, Orga
 use cairn_event_log::Recorded;
 use cairn_ledger::WalletEvent;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use super::wallet_of;
 use crate::engine::{Changes, Interest, ProjectError, Projection};
@@ -148,7 +148,7 @@ row! {
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: OrganisationId,
     currency: Option<Currency>,
     after: Option<String>,
@@ -166,5 +166,5 @@ pub async fn list(
         before(after)?,
         fetch_limit(limit),
     );
-    Ok(Page::of(rows.fetch_all(pool).await?, limit, |row| row.position))
+    Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.position))
 }

@@ -6,7 +6,7 @@ use cairn_core::OrganisationId;
 use cairn_event_log::Recorded;
 use cairn_notify::WebhookEndpointEvent;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
@@ -119,7 +119,7 @@ row! {
 }
 
 async fn select(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     endpoint_id: Option<&str>,
     organisation: Option<OrganisationId>,
     (before, limit): (i64, i64),
@@ -137,7 +137,7 @@ async fn select(
         before,
         limit,
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }
 
 /// One endpoint; to another organisation it does not exist.
@@ -145,11 +145,11 @@ async fn select(
 /// # Errors
 /// [`QueryError`].
 pub async fn get(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     endpoint_id: &str,
 ) -> Result<Option<Endpoint>, QueryError> {
-    Ok(select(pool, Some(endpoint_id), organisation, (i64::MAX, 1)).await?.pop())
+    Ok(select(db, Some(endpoint_id), organisation, (i64::MAX, 1)).await?.pop())
 }
 
 /// Endpoints of one organisation or of all, newest first.
@@ -157,11 +157,11 @@ pub async fn get(
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     after: Option<String>,
     limit: i64,
 ) -> Result<Page<Endpoint>, QueryError> {
-    let rows = select(pool, None, organisation, (before(after)?, fetch_limit(limit))).await?;
+    let rows = select(db, None, organisation, (before(after)?, fetch_limit(limit))).await?;
     Ok(Page::of(rows, limit, |row| row.position))
 }

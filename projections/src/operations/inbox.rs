@@ -8,7 +8,7 @@ use cairn_core::OrganisationId;
 use cairn_event_log::Recorded;
 use cairn_fleet::{Link, NodeEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
@@ -161,7 +161,7 @@ fn of_node(event: &NodeEvent) -> Option<&'static str> {
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     whose: &Whose,
     (is_unread, after): (bool, Option<String>),
     limit: i64,
@@ -184,7 +184,7 @@ pub async fn list(
         is_unread,
         fetch_limit(limit),
     );
-    Ok(Page::of(rows.fetch_all(pool).await?, limit, |row| row.position))
+    Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.position))
 }
 
 /// What nobody counts beyond.
@@ -194,7 +194,7 @@ pub const UNREAD_MAX: i64 = 1_000;
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn unread(pool: &PgPool, whose: &Whose) -> Result<i64, QueryError> {
+pub async fn unread(db: impl PgExecutor<'_>, whose: &Whose) -> Result<i64, QueryError> {
     let found = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM (
              SELECT FROM operations_inbox_notices n
@@ -208,15 +208,19 @@ pub async fn unread(pool: &PgPool, whose: &Whose) -> Result<i64, QueryError> {
         &whose.families,
         UNREAD_MAX,
     );
-    Ok(found.fetch_one(pool).await?)
+    Ok(found.fetch_one(db).await?)
 }
 
 /// Whether there is such a notice for a reader.
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn is_there(pool: &PgPool, whose: &Whose, position: i64) -> Result<bool, QueryError> {
+pub async fn is_there(
+    db: impl PgExecutor<'_>,
+    whose: &Whose,
+    position: i64,
+) -> Result<bool, QueryError> {
     let page = (false, Some(position.saturating_add(1).to_string()));
-    let found = list(pool, whose, page, 1).await?;
+    let found = list(db, whose, page, 1).await?;
     Ok(found.items.first().is_some_and(|notice| notice.position == position))
 }

@@ -1,7 +1,7 @@
 //! The row of a payment, and who may see which.
 use cairn_core::{Nanos, OrganisationId};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::row::{At, Page, QueryError, before, fetch_limit};
 
@@ -35,7 +35,7 @@ struct Wanted<'a> {
 }
 
 async fn select(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     wanted: Wanted<'_>,
     (before, limit): (i64, i64),
 ) -> Result<Vec<Payment>, QueryError> {
@@ -54,7 +54,7 @@ async fn select(
         before,
         limit,
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }
 
 /// One payment; to another organisation it does not exist.
@@ -62,12 +62,12 @@ async fn select(
 /// # Errors
 /// [`QueryError`].
 pub async fn get(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     payment_id: &str,
 ) -> Result<Option<Payment>, QueryError> {
     let wanted = Wanted { payment_id: Some(payment_id), provider_id: None, organisation };
-    Ok(select(pool, wanted, (i64::MAX, 1)).await?.pop())
+    Ok(select(db, wanted, (i64::MAX, 1)).await?.pop())
 }
 
 /// The payment that the provider knows by this id.
@@ -75,11 +75,11 @@ pub async fn get(
 /// # Errors
 /// [`QueryError`].
 pub async fn by_provider_id(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     provider_id: &str,
 ) -> Result<Option<Payment>, QueryError> {
     let wanted = Wanted { payment_id: None, provider_id: Some(provider_id), organisation: None };
-    Ok(select(pool, wanted, (i64::MAX, 1)).await?.pop())
+    Ok(select(db, wanted, (i64::MAX, 1)).await?.pop())
 }
 
 /// Payments of one organisation or of all, newest first.
@@ -87,12 +87,12 @@ pub async fn by_provider_id(
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     after: Option<String>,
     limit: i64,
 ) -> Result<Page<Payment>, QueryError> {
     let wanted = Wanted { payment_id: None, provider_id: None, organisation };
-    let rows = select(pool, wanted, (before(after)?, fetch_limit(limit))).await?;
+    let rows = select(db, wanted, (before(after)?, fetch_limit(limit))).await?;
     Ok(Page::of(rows, limit, |row| row.position))
 }

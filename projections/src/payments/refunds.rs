@@ -6,7 +6,7 @@ use cairn_core::{Nanos, OrganisationId};
 use cairn_event_log::Recorded;
 use cairn_payments::RefundEvent;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
@@ -144,7 +144,7 @@ fn apply(row: &mut RefundRow, event: RefundEvent) -> Result<(), ProjectError> {
 }
 
 async fn select(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     (refund_id, provider_id): (Option<&str>, Option<&str>),
     filter: Filter,
     (before, limit): (i64, i64),
@@ -166,7 +166,7 @@ async fn select(
         before,
         limit,
     );
-    Ok(rows.fetch_all(pool).await?)
+    Ok(rows.fetch_all(db).await?)
 }
 
 /// One refund; to another organisation it does not exist.
@@ -174,12 +174,12 @@ async fn select(
 /// # Errors
 /// [`QueryError`].
 pub async fn get(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organisation: Option<OrganisationId>,
     refund_id: &str,
 ) -> Result<Option<Refund>, QueryError> {
     let filter = Filter { organisation, payment_id: None };
-    Ok(select(pool, (Some(refund_id), None), filter, (i64::MAX, 1)).await?.pop())
+    Ok(select(db, (Some(refund_id), None), filter, (i64::MAX, 1)).await?.pop())
 }
 
 /// The refund that the provider knows by this id.
@@ -187,10 +187,10 @@ pub async fn get(
 /// # Errors
 /// [`QueryError`].
 pub async fn by_provider_id(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     provider_id: &str,
 ) -> Result<Option<Refund>, QueryError> {
-    let rows = select(pool, (None, Some(provider_id)), Filter::default(), (i64::MAX, 1)).await?;
+    let rows = select(db, (None, Some(provider_id)), Filter::default(), (i64::MAX, 1)).await?;
     Ok(rows.into_iter().next())
 }
 
@@ -199,11 +199,11 @@ pub async fn by_provider_id(
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     filter: Filter,
     after: Option<String>,
     limit: i64,
 ) -> Result<Page<Refund>, QueryError> {
-    let rows = select(pool, (None, None), filter, (before(after)?, fetch_limit(limit))).await?;
+    let rows = select(db, (None, None), filter, (before(after)?, fetch_limit(limit))).await?;
     Ok(Page::of(rows, limit, |row| row.position))
 }

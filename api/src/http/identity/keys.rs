@@ -142,7 +142,9 @@ async fn list_keys(
     let page = reader.page()?;
     let at = reader.reach(&api, api_keys::NAME).await?;
     let own = Some(reader.caller.organisation_id);
-    let rows = api_keys::list(api.pool(), own, page.after, page.limit).await?;
+    let rows =
+        api_keys::list(&mut *api.read_for(&reader.caller).await?, own, page.after, page.limit)
+            .await?;
     Ok(at.saw(reader.shown(rows, Key::from)?))
 }
 
@@ -162,7 +164,8 @@ async fn get_key(
 }
 
 async fn own_key(api: &Api, caller: &Caller, id: &str) -> Result<api_keys::ApiKey, Problem> {
-    let row = api_keys::get(api.pool(), Some(caller.organisation_id), id).await?;
+    let row =
+        api_keys::get(&mut *api.read_for(caller).await?, Some(caller.organisation_id), id).await?;
     row.ok_or_else(|| Problem::missing(Missing::Key))
 }
 

@@ -120,7 +120,9 @@ async fn list_members(
     let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let own = reader.caller.organisation_id;
-    let mut rows = query::members(api.pool(), own, page.after, page.limit).await?;
+    let mut rows =
+        query::members(&mut *api.read_for(&reader.caller).await?, own, page.after, page.limit)
+            .await?;
     // What is personal of a member is sealed for them, and not for the organisation.
     for row in &mut rows.items {
         row.email = open_or_erased(&api, &row.email).await?;
@@ -214,7 +216,9 @@ async fn list_invitations(
     let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let own = reader.caller.organisation_id;
-    let rows = query::invitations(api.pool(), own, page.after, page.limit).await?;
+    let rows =
+        query::invitations(&mut *api.read_for(&reader.caller).await?, own, page.after, page.limit)
+            .await?;
     let now = api.commands.clock.now();
     Ok(at.saw(reader.shown(rows, |row| {
         let is_over = row.status == "open" && Timestamp::from(row.expires_at) <= now;

@@ -121,7 +121,8 @@ async fn leave_organisation(
     Own { person, context, .. }: Own<Nothing>,
 ) -> Result<Done<OrganisationDone>, Problem> {
     let (id, left) = (parse(&id)?, (person.user_id, None));
-    let own = query::memberships(api.pool(), &person.user_id.to_string()).await?;
+    let own =
+        query::memberships(&mut *api.read_for(person).await?, &person.user_id.to_string()).await?;
     if !own.iter().any(|own| own.organisation_id == id.to_string()) {
         return Err(Problem::missing(Missing::Organisation));
     }
@@ -146,7 +147,8 @@ async fn get_organisation(
     reader: Reader<OneQuery>,
 ) -> Result<Seen<Organisation>, Problem> {
     let at = reader.reach(&api, view::NAME).await?;
-    let row = query::get(api.pool(), reader.caller.organisation_id).await?;
+    let row = query::get(&mut *api.read_for(&reader.caller).await?, reader.caller.organisation_id)
+        .await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Organisation))?;
     Ok(at.saw(Organisation {
         organisation_id: row.organisation_id,

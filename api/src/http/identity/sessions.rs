@@ -277,7 +277,11 @@ pub(super) async fn memberships(
     api: &Api,
     person: Person,
 ) -> Result<Vec<MembershipShown>, Problem> {
-    let rows = organisations_query::memberships(api.pool(), &person.user_id.to_string()).await?;
+    let rows = organisations_query::memberships(
+        &mut *api.read_for(person).await?,
+        &person.user_id.to_string(),
+    )
+    .await?;
     let mut shown = vec![];
     for row in rows {
         shown.push(MembershipShown {
@@ -292,7 +296,8 @@ pub(super) async fn memberships(
 
 /// The account of whoever is signed in.
 pub(super) async fn own_user(api: &Api, person: Person) -> Result<people_query::User, Problem> {
-    let known = people_query::user(api.pool(), &person.user_id.to_string()).await?;
+    let known =
+        people_query::user(&mut *api.read_for(person).await?, &person.user_id.to_string()).await?;
     known.ok_or_else(|| Problem::new("unauthenticated", "the account was closed"))
 }
 
@@ -304,7 +309,9 @@ async fn list_sessions(
     State(api): State<Api>,
     Extension(person): Extension<Person>,
 ) -> Result<Json<Sessions>, Problem> {
-    let rows = people_query::sessions(api.pool(), &person.user_id.to_string()).await?;
+    let rows =
+        people_query::sessions(&mut *api.read_for(person).await?, &person.user_id.to_string())
+            .await?;
     let current = person.session_id.to_string();
     let items = rows.into_iter().map(|row| SessionListed {
         current: row.session_id == current,

@@ -89,7 +89,9 @@ async fn list_support_grants(
     let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let own = reader.caller.organisation_id;
-    let rows = query::grants(api.pool(), own, page.after, page.limit).await?;
+    let rows =
+        query::grants(&mut *api.read_for(&reader.caller).await?, own, page.after, page.limit)
+            .await?;
     Ok(at.saw(reader.shown(rows, |row| Grant {
         grant_id: row.grant_id,
         reason: row.reason,
