@@ -12,7 +12,7 @@ use cairn_identity::Role;
 use cairn_projections::Tenancy;
 
 pub use directory::Directory;
-pub use secret::{ApiKeySecret, Malformed, Secret};
+pub use secret::{ApiKeySecret, Malformed, Mode, Secret};
 pub use standing::Standing;
 pub use table::Scope;
 

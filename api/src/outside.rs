@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::http::limits::Limits;
 use crate::live::Pace;
 use crate::nodes;
-use crate::system::{self, new_api_key};
+use crate::system;
 use crate::wiring::Outside;
 
 /// Why the outside cannot be reached.
@@ -70,7 +70,7 @@ pub async fn payments(config: &Config, dev: bool) -> Result<Payments, OutsideErr
 /// # Errors
 /// [`OutsideError`].
 pub async fn simulated(data: &Path) -> Result<Payments, OutsideError> {
-    let webhook_secret = format!("whsec_{}", new_api_key()?.sha256());
+    let webhook_secret = system::new_webhook_secret()?;
     let config = SimulatorConfig {
         webhook_secret: webhook_secret.clone(),
         journal: Some(data.join("stripe-simulator.jsonl")),
@@ -173,6 +173,7 @@ pub fn outside(
         rates: config.rates,
         origins: config.cors_origins.clone(),
         proxies: config.trusted_proxies.clone(),
+        mode: config.mode(),
     })
 }
 

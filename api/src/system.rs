@@ -8,7 +8,7 @@ use cairn_commands::ports::{Clock, IdSource};
 use cairn_core::{Timestamp, id::time_ordered};
 
 use crate::auth::secret::Purpose;
-use crate::auth::{ApiKeySecret, Secret};
+use crate::auth::{ApiKeySecret, Mode, Secret};
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,12 +48,12 @@ pub fn new_secret<P: Purpose>() -> std::io::Result<Secret<P>> {
     Ok(Secret::from_random(&random::<40>()?))
 }
 
-/// A new API key.
+/// A new API key, for a Cairn of this mode.
 ///
 /// # Errors
 /// When the operating system has no randomness.
-pub fn new_api_key() -> std::io::Result<ApiKeySecret> {
-    new_secret()
+pub fn new_api_key(mode: Mode) -> std::io::Result<ApiKeySecret> {
+    Ok(ApiKeySecret::in_mode(mode, &random::<40>()?))
 }
 
 /// A new secret that signs webhooks, of the operating system's randomness.

@@ -28,8 +28,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::Directory;
 use crate::auth::password::Passwords;
+use crate::auth::{Directory, Mode};
 use crate::config::Config;
 use crate::database::Database;
 use crate::figures::{self, watch::Watch};
@@ -203,6 +203,8 @@ pub struct Outside {
     pub origins: Origins,
     /// Proxies that are believed about who came to them.
     pub proxies: Vec<IpNet>,
+    /// Whether money is real.
+    pub mode: Mode,
 }
 
 /// A running server: HTTP, views, processes, the webhook inbox, the sealer.
@@ -318,6 +320,7 @@ fn api(
         quotas: Quotas::new(log.pool().clone(), outside.rates),
         origins: outside.origins,
         proxies: outside.proxies,
+        mode: outside.mode,
         views: Views::new(log, projector),
         commands,
         payments: outside.payments,

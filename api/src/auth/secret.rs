@@ -15,18 +15,21 @@ const CHECKSUM_CHARACTERS: usize = 6;
 pub trait Purpose: Clone + Copy + fmt::Debug + PartialEq + Eq + Send + Sync + 'static {
     /// What it begins with.
     const PREFIX: &'static str;
+    /// What it begins with where no money is real, if that makes a difference.
+    const TEST_PREFIX: Option<&'static str>;
     /// What it is called.
     const NAME: &'static str;
 }
 
 macro_rules! purposes {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal, $called:literal;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal $(or $test:literal)?, $called:literal;)+) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub struct $name;
 
         impl Purpose for $name {
             const PREFIX: &'static str = $prefix;
+            const TEST_PREFIX: Option<&'static str> = [$(Some($test),)? None][0];
             const NAME: &'static str = $called;
         }
     )+};
@@ -34,7 +37,7 @@ macro_rules! purposes {
 
 purposes! {
     /// Opens the API for a program.
-    ApiKey = "cairn_live_", "an API key";
+    ApiKey = "cairn_live_" or "cairn_test_", "an API key";
     /// Keeps a person signed in.
     Session = "cairn_session_", "a session";
     /// Was sent to an address, which its holder so proves to have.
@@ -43,6 +46,15 @@ purposes! {
     Ticket = "cairn_ticket_", "a ticket";
     /// Opens one account when the device with the one-time passwords is lost.
     Recovery = "cairn_recovery_", "a recovery code";
+}
+
+/// Whether the money of a Cairn is real.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is.
+    Live,
+    /// A simulator or the provider's test mode pretends it.
+    Test,
 }
 
 /// A whole API key.
@@ -81,9 +93,13 @@ impl<P: Purpose> Secret<P> {
     /// A secret of these random bytes.
     #[must_use]
     pub fn from_random(random: &[u8; RANDOM_CHARACTERS]) -> Self {
+        Self::after(P::PREFIX, random)
+    }
+
+    fn after(prefix: &str, random: &[u8; RANDOM_CHARACTERS]) -> Self {
         let body: String = random.iter().map(|byte| letter(*byte)).collect();
-        let checksum = checksum(P::PREFIX, &body);
-        Self(format!("{}{body}{checksum}", P::PREFIX), PhantomData)
+        let checksum = checksum(prefix, &body);
+        Self(format!("{prefix}{body}{checksum}"), PhantomData)
     }
 
     /// Reads a secret as somebody typed it.
@@ -92,10 +108,12 @@ impl<P: Purpose> Secret<P> {
     /// [`Malformed`] when prefix, length, alphabet or checksum is wrong.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let malformed = Malformed { prefix: P::PREFIX, called: P::NAME };
-        let rest = text.strip_prefix(P::PREFIX).ok_or(malformed)?;
+        let mut prefixes = [Some(P::PREFIX), P::TEST_PREFIX].into_iter().flatten();
+        let prefix = prefixes.find(|prefix| text.starts_with(prefix)).ok_or(malformed)?;
+        let rest = &text[prefix.len()..];
         let (body, given) = rest.split_at_checked(RANDOM_CHARACTERS).ok_or(malformed)?;
         let known = body.bytes().all(|byte| ALPHABET.contains(&byte));
-        if known && given == checksum(P::PREFIX, body) {
+        if known && given == checksum(prefix, body) {
             Ok(Self(text.to_owned(), PhantomData))
         } else {
             Err(malformed)
@@ -127,9 +145,37 @@ impl<P: Purpose> Secret<P> {
     }
 }
 
+impl ApiKeySecret {
+    /// A key of these random bytes, for a Cairn of this mode.
+    #[must_use]
+    pub fn in_mode(mode: Mode, random: &[u8; RANDOM_CHARACTERS]) -> Self {
+        match (mode, ApiKey::TEST_PREFIX) {
+            (Mode::Test, Some(prefix)) => Self::after(prefix, random),
+            _ => Self::from_random(random),
+        }
+    }
+
+    /// Whether it was made where money is not real.
+    #[must_use]
+    pub fn is_for_tests(&self) -> bool {
+        ApiKey::TEST_PREFIX.is_some_and(|prefix| self.0.starts_with(prefix))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ApiKeySecret, Code, Secret};
+    use super::{ApiKeySecret, Code, Mode, Secret};
+
+    #[test]
+    fn a_key_says_whether_money_is_real_where_it_was_made() {
+        let [live, test] =
+            [Mode::Live, Mode::Test].map(|mode| ApiKeySecret::in_mode(mode, &[7; 40]));
+        assert!(live.expose().starts_with("cairn_live_") && !live.is_for_tests());
+        assert!(test.expose().starts_with("cairn_test_") && test.is_for_tests());
+        assert_eq!(ApiKeySecret::parse(test.expose()), Ok(test.clone()));
+        let relabelled = test.expose().replace("cairn_test_", "cairn_live_");
+        assert!(ApiKeySecret::parse(&relabelled).is_err(), "the checksum covers the prefix");
+    }
 
     #[test]
     fn a_key_survives_its_text() {

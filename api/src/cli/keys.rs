@@ -126,7 +126,7 @@ fn new_key(
     name: String,
     expires_in: Option<Duration>,
 ) -> Result<(ApiKeySecret, CreateKey), CliError> {
-    let secret = new_api_key()?;
+    let secret = new_api_key(parts.mode)?;
     let expires_at = expires_in.map(|span| after(parts.commands.clock.now(), span));
     let secret_sha256 = secret.sha256();
     let key = CreateKey { organisation_id, role, scopes, name, secret_sha256, expires_at };

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{CliError, Exit};
 use super::output;
+use crate::auth::Mode;
 use crate::config::Config;
 use crate::trace::Trace;
 use crate::wiring::Platform;
@@ -106,6 +107,8 @@ pub struct SessionParts {
     pub projector: Projector,
     /// The keys of subjects.
     pub keys: Arc<SubjectKeys>,
+    /// Whether money is real.
+    pub mode: Mode,
     owner: PgConnectOptions,
     user: String,
     idempotency: Option<(String, [u8; 32])>,
@@ -118,6 +121,7 @@ impl SessionParts {
             commands: platform.commands.clone(),
             projector: platform.projector.clone(),
             keys: Arc::clone(&platform.keys),
+            mode: config.mode(),
             owner: platform.database.options.clone(),
             user: config.user.clone(),
             idempotency: config.idempotency.clone(),

@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use super::origin::ConfigErrors;
 use super::settings::{Kind, setting, settings};
 use super::sources::{Reading, Said, Values};
+use crate::auth::Mode;
 use crate::http::edge::headers::Origins;
 use crate::quota::Rates;
 
@@ -102,6 +103,14 @@ impl Config {
         let (archive, kafka, log_url) = (None, None, None);
         let (data, mail) = (data.to_owned(), Some(MailConfig::within(data)));
         Self { data, seal, privacy_key, archive, kafka, log_url, mail, ..self.clone() }
+    }
+
+    /// Whether money is real: it is where the provider's key says so.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        let key = self.stripe.as_ref().map_or("", |stripe| &stripe.secret_key);
+        let is_live = ["sk_live_", "rk_live_"].iter().any(|prefix| key.starts_with(prefix));
+        if is_live { Mode::Live } else { Mode::Test }
     }
 
     /// From an environment alone.

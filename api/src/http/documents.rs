@@ -39,7 +39,7 @@ impl Modify for Security {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("cairn_live_…")
+            .bearer_format("cairn_…")
             .description(Some("An API key, bound to an organisation and a role."))
             .build();
         let components = document.components.get_or_insert_with(Default::default);

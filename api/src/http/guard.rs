@@ -17,7 +17,7 @@ use super::edge::rate::Standings;
 use super::edge::session;
 use super::state::Api;
 use crate::auth::directory::{KnownKey, KnownSession};
-use crate::auth::{ApiKeySecret, table};
+use crate::auth::{ApiKeySecret, Mode, table};
 use crate::problem::Problem;
 use crate::quota::table::class;
 
@@ -181,7 +181,7 @@ impl Asker {
 }
 
 /// What is said of keys and sessions that are none.
-const GUESSES: [&str; 2] = ["unauthenticated", "api_key_malformed"];
+const GUESSES: [&str; 3] = ["unauthenticated", "api_key_malformed", "api_key_for_tests"];
 
 /// Finds the key or the session. Whoever shows too many that are none is refused with whatever they have, until the window ends.
 async fn identify(
@@ -207,6 +207,10 @@ async fn identify(
             Err(error) => Err(Problem::new("unauthenticated", error.to_string())),
         },
         _ => match ApiKeySecret::parse(bearer(headers)?) {
+            Ok(secret) if secret.is_for_tests() && api.mode == Mode::Live => {
+                let detail = "this key was made where money is not real, and here it is";
+                Err(Problem::new("api_key_for_tests", detail))
+            }
             Ok(secret) => api.directory.key(&secret, now).await.map(Asker::Key),
             Err(error) => Err(Problem::new("api_key_malformed", error.to_string())),
         },
@@ -220,7 +224,7 @@ async fn identify(
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let missing = || {
-        let detail = "send an API key as Authorization: Bearer cairn_live_…, or sign in";
+        let detail = "send an API key as Authorization: Bearer cairn_…, or sign in";
         Problem::new("unauthenticated", detail)
     };
     let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;

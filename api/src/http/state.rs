@@ -20,8 +20,8 @@ use super::edge::headers::Origins;
 use super::fleet::Enrolments;
 use super::flight::InFlight;
 use super::limits::Limits;
-use crate::auth::Directory;
 use crate::auth::password::Passwords;
+use crate::auth::{Directory, Mode};
 use crate::live::Hub;
 use crate::problem::Problem;
 use crate::quota::Quotas;
@@ -68,6 +68,8 @@ pub struct Parts {
     pub origins: Origins,
     /// Proxies that are believed about who came to them.
     pub proxies: Vec<IpNet>,
+    /// Whether money is real.
+    pub mode: Mode,
 }
 
 /// The API; clones share it.

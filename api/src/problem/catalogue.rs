@@ -36,6 +36,7 @@ codes! {
     unauthenticated UNAUTHORIZED false "The API key is missing, unknown or revoked";
     api_key_expired UNAUTHORIZED false "The API key has expired";
     api_key_malformed UNAUTHORIZED false "The API key is mistyped";
+    api_key_for_tests UNAUTHORIZED false "The API key is for tests";
     ticket_invalid UNAUTHORIZED false "The ticket is unknown, used or over";
     origin_refused FORBIDDEN false "Pages of this origin may not do this";
     rate_limited TOO_MANY_REQUESTS true "Asked too often";

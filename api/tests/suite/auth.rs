@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::cli::Shell;
 use crate::openapi::{Operation, operations};
 use crate::support::{Answer, Caller, PATIENCE, Stage, answer};
 
@@ -90,12 +91,44 @@ async fn only_a_living_key_opens(_: PgPoolOptions, options: PgConnectOptions) {
     let key = customer.key.clone().unwrap();
     let cut = with(&key[..key.len() - 1]).get("/v1/whoami").await;
     assert_eq!((cut.status, cut.code()), (401, "api_key_malformed"));
-    let unknown = cairn_api::system::new_api_key().unwrap();
+    let unknown = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap();
     let unknown = with(unknown.expose()).get("/v1/whoami").await;
     assert_eq!((unknown.status, unknown.code()), (401, "unauthenticated"));
     let basic = customer.http.get(format!("{}/v1/whoami", stage.base)).basic_auth("a", Some(key));
     assert_eq!(answer(basic).await.code(), "unauthenticated");
     stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_server_that_takes_real_money_refuses_a_key_that_was_made_for_tests(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let data = tempfile::tempdir().unwrap();
+    let shell = |key: &str| {
+        Shell::new(&options)
+            .with("CAIRN_DATA", data.path().display().to_string())
+            .with("STRIPE_SECRET_KEY", key)
+            .with("STRIPE_WEBHOOK_SECRET", "whsec_mode")
+            .with("STRIPE_API_BASE", "http://127.0.0.1:9")
+    };
+    let (trial, real) = (shell("sk_test_mode"), shell("sk_live_mode"));
+    let made = [
+        trial.json("keys create --role owner --name trial").await,
+        real.json("keys create --role owner --name real").await,
+    ];
+    let [tried, live] = made.each_ref().map(|made| made["key"].as_str().unwrap());
+    assert!(tried.starts_with("cairn_test_") && live.starts_with("cairn_live_"));
+    let asked = async |url: &str, key: &str| {
+        answer(reqwest::Client::new().get(format!("{url}/v1/whoami")).bearer_auth(key)).await
+    };
+    let serving = real.serve().await;
+    let refused = asked(&serving.url, tried).await;
+    assert_eq!((refused.status, refused.code()), (401, "api_key_for_tests"));
+    assert_eq!(asked(&serving.url, live).await.status, 200);
+    drop(serving);
+    let serving = trial.serve().await;
+    assert_eq!(asked(&serving.url, tried).await.status, 200, "and where it was made it opens");
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -152,7 +185,7 @@ async fn a_key_made_to_expire_works_until_then(_: PgPoolOptions, options: PgConn
     let stage = Stage::set(options).await;
     let customer = stage.caller(Role::Owner).await;
     let (organisation_id, role) = (customer.organisation_id, Role::Viewer);
-    let secret = cairn_api::system::new_api_key().unwrap();
+    let secret = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap();
     let made_to_end = |expires_at| CreateKey {
         organisation_id,
         role,

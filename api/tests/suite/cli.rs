@@ -1,6 +1,7 @@
 //! The command line: data on stdout, talk on stderr, and exit codes that mean something.
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use sqlx::ConnectOptions;
@@ -50,10 +51,37 @@ impl Shell {
         Said(output)
     }
 
+    /// `cairn serve` as a process of its own, as soon as it listens.
+    pub async fn serve(&self) -> Serving {
+        let mut command = self.command("serve --output json");
+        let started = tokio::task::spawn_blocking(move || {
+            let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
+            let mut line = String::new();
+            BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            let said: Value = serde_json::from_str(&line).expect("it listens");
+            (said["listening"].as_str().unwrap().to_owned(), server)
+        });
+        let (url, server) = started.await.unwrap();
+        Serving { url, server }
+    }
+
     pub async fn json(&self, line: &str) -> Value {
         let said = self.run(&format!("{line} --output json")).await;
         assert_eq!(said.code(), 0, "{line}: {}", said.talk());
         serde_json::from_slice(&said.0.stdout).unwrap()
+    }
+}
+
+/// A server that ends with its test.
+pub struct Serving {
+    pub url: String,
+    server: Child,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
     }
 }
 
@@ -77,7 +105,7 @@ impl Said {
 async fn every_view_prints_json_and_a_table(_: PgPoolOptions, options: PgConnectOptions) {
     let shell = Shell::new(&options);
     let made = shell.json("keys create --role owner --name shop").await;
-    assert!(made["key"].as_str().unwrap().starts_with("cairn_live_"));
+    assert!(made["key"].as_str().unwrap().starts_with("cairn_test_"));
     let organisation = made["organisation_id"].as_str().unwrap();
     shell.json("skus define small --cpu-millis 250 --memory-mib 64 --disk-mib 64").await;
     shell.json("skus price small --currency USD --per-hour 0.36").await;
@@ -109,7 +137,7 @@ async fn every_view_prints_json_and_a_table(_: PgPoolOptions, options: PgConnect
     }
     let keys = shell.json("keys list").await;
     assert_eq!(keys[0]["key_id"], made["key_id"]);
-    assert!(!keys.to_string().contains("cairn_live_"), "a list shows secrets");
+    assert!(!keys.to_string().contains("cairn_test_"), "a list shows secrets");
     for format in ["csv", "beancount", "hledger"] {
         assert_eq!(shell.run(&format!("finance export --format {format}")).await.code(), 0);
     }
@@ -233,7 +261,7 @@ async fn a_new_key_is_printed_even_if_it_does_not_work_yet(
     let said = shell.run("keys create --role owner --name shop --output json").await;
     assert_eq!(said.code(), 0, "{}", said.talk());
     let made: Value = serde_json::from_str(&said.data()).unwrap();
-    assert!(made["key"].as_str().unwrap().starts_with("cairn_live_"));
+    assert!(made["key"].as_str().unwrap().starts_with("cairn_test_"));
     assert!(said.talk().contains("warning: the key may not work yet"), "{}", said.talk());
     let listed = shell.run("keys list").await;
     assert_eq!(listed.code(), 5, "{}", listed.talk());

@@ -12,7 +12,7 @@ use crate::support::{Caller, SSH_KEY, Stage};
 async fn whole(caller: &Caller, method: Method, path: &str, body: Option<&Value>) -> String {
     let mut request = caller.request(method, path).header("x-request-id", "the-same-request");
     if let Some(body) = body {
-        let key = cairn_api::system::new_api_key().unwrap().sha256();
+        let key = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap().sha256();
         request = request.header("idempotency-key", key).json(body);
     }
     let response = request.send().await.unwrap();

@@ -397,7 +397,7 @@ async fn keys_are_scoped_shown_once_rotated_and_revoked(
     let shown = owner.get(&format!("/v1/keys/{id}")).await;
     assert_eq!(shown.text("/successor"), rotated.text("/key_id"));
     assert_eq!(shown.text("/name"), "reader");
-    assert!(!shown.body.to_string().contains("cairn_live_"));
+    assert!(!shown.body.to_string().contains("cairn_test_"));
 
     let revoke = format!("/v1/keys/{id}/revoke");
     let stranger = stage.caller(Role::Owner).await;

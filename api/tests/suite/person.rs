@@ -98,7 +98,7 @@ impl Person {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        let key = cairn_api::system::new_api_key().unwrap().sha256();
+        let key = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap().sha256();
         answer(self.request(Method::POST, path).header("idempotency-key", key).json(body)).await
     }
 }

@@ -1,6 +1,7 @@
 //! Personal data is readable where it must be, and nowhere once it is erased.
 use std::fs;
 
+use cairn_api::auth::Mode;
 use cairn_api::system::new_api_key;
 use cairn_api::wiring;
 use cairn_commands::identity::{CreateKey, create_key};
@@ -214,7 +215,7 @@ async fn what_the_archive_says_without_a_key_is_found(_: PgPoolOptions, options:
         scopes: vec![],
         role: Role::Owner,
         name: "Ada Lovelace, Analytical Engines".to_owned(),
-        secret_sha256: new_api_key().unwrap().sha256(),
+        secret_sha256: new_api_key(Mode::Test).unwrap().sha256(),
         expires_at: None,
     };
     let commands = wiring::commands(log.clone(), Personal::default());

@@ -3,6 +3,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use cairn_api::auth::Mode;
 use cairn_api::quota::{Quotas, Rates};
 use cairn_api::system::new_api_key;
 use cairn_commands::identity::{ExpireKey, expire_key};
@@ -133,7 +134,7 @@ async fn an_address_is_counted_as_our_proxies_tell_it(_: PgPoolOptions, options:
     for _ in 0..5 {
         assert_eq!(from(&nobody, "203.0.113.3", "/v1/balance").await.code(), "unauthenticated");
     }
-    let wrong = Caller { key: Some("cairn_live_wrong".to_owned()), ..owner.clone() };
+    let wrong = Caller { key: Some("cairn_test_wrong".to_owned()), ..owner.clone() };
     for _ in 0..3 {
         assert_eq!(from(&wrong, "203.0.113.3", "/v1/balance").await.code(), "api_key_malformed");
     }
@@ -169,7 +170,8 @@ async fn what_is_no_guess_locks_nobody_out(_: PgPoolOptions, options: PgConnectO
     assert_eq!(owner.get("/v1/whoami").await.status, 200);
 
     // Neither does a database that does not say whose a key is.
-    let unknown = Caller { key: Some(new_api_key().unwrap().expose().to_owned()), ..owner.clone() };
+    let unknown =
+        Caller { key: Some(new_api_key(Mode::Test).unwrap().expose().to_owned()), ..owner.clone() };
     owned.execute("ALTER TABLE identity_key_uses RENAME TO away").await.unwrap();
     for _ in 0..5 {
         let found = unknown.get("/v1/whoami").await;

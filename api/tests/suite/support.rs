@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cairn_api::auth::Mode;
 use cairn_api::http::edge::headers::Origins;
 use cairn_api::http::fleet::Enrolments;
 use cairn_api::http::limits::Limits;
@@ -103,6 +104,7 @@ impl Stage {
         let base = format!("http://{}", listeners[0].local_addr().unwrap());
         let settings = Settings { tick_seconds: 1, poll_seconds: 1, ..Settings::default() };
         let outside = Outside {
+            mode: Mode::Test,
             node: Arc::clone(&nodes) as _,
             payments: Arc::clone(&payments.port),
             mail: outside::kept_mail(directory.path()),
@@ -146,7 +148,7 @@ impl Stage {
 
     /// Somebody with a key of this role and organisation.
     pub async fn caller_of(&self, role: Role, organisation_id: OrganisationId) -> Caller {
-        let secret = new_api_key().unwrap();
+        let secret = new_api_key(Mode::Test).unwrap();
         let input = CreateKey {
             organisation_id,
             role,
@@ -312,14 +314,14 @@ impl Caller {
 
     /// Posts under a new key.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        let key = new_api_key().unwrap();
+        let key = new_api_key(Mode::Test).unwrap();
         self.post_as(&key.sha256(), path, body).await
     }
 
     /// Posts under a new key, on what was seen.
     pub async fn post_upon(&self, tag: &str, path: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, path).header("if-match", tag);
-        let key = new_api_key().unwrap().sha256();
+        let key = new_api_key(Mode::Test).unwrap().sha256();
         answer(request.header("idempotency-key", key).json(body)).await
     }
 

@@ -1,6 +1,4 @@
 //! Row-level security: the second lock, tried with queries that forget the first, and with roles that may too much.
-use std::process::Stdio;
-
 use cairn_core::OrganisationId;
 use cairn_identity::Role;
 use cairn_projections::Tenancy;
@@ -154,16 +152,8 @@ async fn a_server_runs_under_a_login_that_owns_nothing(
     };
     assert_eq!(of("login")["ok"], true, "{looked}");
     assert_eq!(of("rights")["ok"], true, "{looked}");
-    let mut server = shell.command("serve --output json");
-    let mut server = server.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let listening = tokio::task::spawn_blocking(move || {
-        let mut line = String::new();
-        let out = server.stdout.take().unwrap();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).unwrap();
-        server.kill().unwrap();
-        (line, server.wait_with_output().unwrap())
-    });
-    let (line, ended) = listening.await.unwrap();
-    assert!(line.contains("listening"), "{line} {}", String::from_utf8_lossy(&ended.stderr));
+    let serving = shell.serve().await;
+    let ready = reqwest::get(format!("{}/livez", serving.url)).await.unwrap();
+    assert_eq!(ready.status(), 200);
     owner.close().await.unwrap();
 }

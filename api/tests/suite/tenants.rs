@@ -113,7 +113,7 @@ fn with_body(request: RequestBuilder, operation: &Operation) -> RequestBuilder {
     if operation.method != Method::POST {
         return request;
     }
-    let key = cairn_api::system::new_api_key().unwrap().sha256();
+    let key = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap().sha256();
     let request = request.header("idempotency-key", key).header("if-match", "*");
     request.json(&body_of(operation))
 }
@@ -138,7 +138,7 @@ async fn dead_keys(stage: &Stage, living: &Caller) -> Vec<(&'static str, Caller)
     let last = if key.ends_with('0') { "1" } else { "0" };
     let wrong_checksum = format!("{}{last}", &key[..key.len() - 1]);
     let make = async |expires_at| {
-        let secret = cairn_api::system::new_api_key().unwrap();
+        let secret = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap();
         let input = CreateKey {
             organisation_id: living.organisation_id,
             role: Role::Owner,
@@ -160,10 +160,10 @@ async fn dead_keys(stage: &Stage, living: &Caller) -> Vec<(&'static str, Caller)
     while stage.commands.clock.now() <= soon {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    let unknown = cairn_api::system::new_api_key().unwrap();
+    let unknown = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap();
     vec![
         ("unauthenticated", stage.nobody()),
-        ("api_key_malformed", with("cairn_live_short")),
+        ("api_key_malformed", with("cairn_test_short")),
         ("api_key_malformed", with(&wrong_checksum)),
         ("unauthenticated", with(unknown.expose())),
         ("api_key_expired", expired),

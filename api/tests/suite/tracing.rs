@@ -13,7 +13,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// Posts with trace context, and says under which request id that was.
 async fn post(caller: &Caller, path: &str, body: &Value, traceparent: Option<&str>) -> Answer {
-    let key = cairn_api::system::new_api_key().unwrap().sha256();
+    let key = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap().sha256();
     let request = caller.request(Method::POST, path).header("idempotency-key", key).json(body);
     let request = match traceparent {
         Some(traceparent) => request.header("traceparent", traceparent),

@@ -49,7 +49,7 @@ impl Live {
             }
             let words: Vec<&str> = line.split_whitespace().collect();
             if let [role, key] = words[..]
-                && key.starts_with("cairn_live_")
+                && key.starts_with("cairn_test_")
             {
                 self.keys.insert(role.to_owned(), key.to_owned());
             }
@@ -74,7 +74,7 @@ impl Live {
         create.args(["keys", "create", "--role", role, "--name", "stranger", "--output", "json"]);
         let made = create.output().map_err(|error| format!("cairn keys create: {error}"))?;
         let text = String::from_utf8_lossy(&made.stdout);
-        let key = text.split('"').find(|word| word.starts_with("cairn_live_"));
+        let key = text.split('"').find(|word| word.starts_with("cairn_test_"));
         key.map(str::to_owned).ok_or_else(|| {
             format!("cairn keys create: {}", String::from_utf8_lossy(&made.stderr).trim())
         })

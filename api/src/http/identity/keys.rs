@@ -15,9 +15,9 @@ use super::super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::super::state::Api;
 use super::super::wish::Wish;
 use super::{open, role, seen};
-use crate::auth::secret::ApiKey as ApiKeyPurpose;
-use crate::auth::{Caller, Secret, table};
+use crate::auth::{ApiKeySecret, Caller, table};
 use crate::problem::{FieldError, Missing, Problem};
+use crate::system::new_api_key;
 
 /// How long an old key works on beside its successor when nothing is said: a day.
 const OVERLAP_SECS: i64 = 24 * 3_600;
@@ -183,7 +183,7 @@ async fn create_key(State(api): State<Api>, wish: Wish<KeyBody>) -> Result<Done<
         let pointer = format!("/scopes/{at}");
         return Err(Problem::invalid(vec![FieldError::new(&pointer, "body_invalid", detail)]));
     }
-    let secret = super::new_secret::<ApiKeyPurpose>()?;
+    let secret = new_key(&api)?;
     let input = CreateKey {
         organisation_id: wish.caller.organisation_id,
         role: wanted,
@@ -200,7 +200,11 @@ async fn create_key(State(api): State<Api>, wish: Wish<KeyBody>) -> Result<Done<
 }
 
 /// A key is made once, and shown once.
-fn shown(secret: &Secret<ApiKeyPurpose>, replayed: bool) -> Option<String> {
+fn new_key(api: &Api) -> Result<ApiKeySecret, Problem> {
+    new_api_key(api.mode).map_err(|error| Problem::internal(&error.to_string()))
+}
+
+fn shown(secret: &ApiKeySecret, replayed: bool) -> Option<String> {
     (!replayed).then(|| secret.expose().to_owned())
 }
 
@@ -235,7 +239,7 @@ async fn rotate_key(
         return Err(Problem::new("api_key_revoked", "it was revoked: make a new key"));
     }
     let known = Role::named(&old.role).ok_or_else(|| Problem::internal("a key has no role"))?;
-    let secret = super::new_secret::<ApiKeyPurpose>()?;
+    let secret = new_key(&api)?;
     let erased = || Problem::new("subject_erased", "whose it was is erased");
     let successor = CreateKey {
         organisation_id: wish.caller.organisation_id,

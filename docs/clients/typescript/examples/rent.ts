@@ -1,7 +1,7 @@
 /**
  * A customer pays in, rents a machine, waits until it can be logged in to, and gives it back. Run it against `cairn demo`:
  *
- *     CAIRN_URL=http://127.0.0.1:8080 CAIRN_KEY=cairn_live_… SSH_PUBLIC_KEY="$(cat ~/.ssh/id_ed25519.pub)" npm run example
+ *     CAIRN_URL=http://127.0.0.1:8080 CAIRN_KEY=cairn_test_… SSH_PUBLIC_KEY="$(cat ~/.ssh/id_ed25519.pub)" npm run example
  */
 import { CairnError, createCairn, everything, once, unwrap, until } from "../src/index.js";
 
