@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use cairn_archive::SegmentReader;
 use cairn_commands::effects::Effects;
+use cairn_commands::neighbours::{self, Neighbours};
 use cairn_commands::notify::{DeliverConfig, Deliverer, TellConfig, Teller};
 use cairn_commands::ports::{
     Clock, MailPort, NodeDirectory, NodePort, PaymentPort, PersonalPort, PortError, TopicPort,
@@ -54,6 +55,8 @@ pub struct Platform {
     pub commands: Commands,
     /// What is seen.
     pub projector: Projector,
+    /// Whoever is called outside.
+    pub neighbours: Neighbours,
 }
 
 /// Why the platform did not open.
@@ -80,7 +83,8 @@ impl Platform {
         let platform = Self::over(database, config, migrate).await?;
         if let Some(archive) = &config.archive {
             let log = platform.commands.executor.log();
-            let reader = SegmentReader::new(log.pool().clone(), archive.place.clone());
+            let place = archive.place.clone().behind(platform.neighbours.object_store());
+            let reader = SegmentReader::new(log.pool().clone(), place);
             log.read_through(Arc::new(reader));
         }
         Ok(platform)
@@ -97,7 +101,8 @@ impl Platform {
     ) -> Result<Self, OpenError> {
         database.ensure_schema(migrate).await?;
         let log = EventLog::connect(database.options.clone(), config.pool_size).await?;
-        carry(&log, config).await?;
+        let neighbours = Neighbours::new(config.neighbours, clock());
+        carry(&log, config, &neighbours).await?;
         let file = MasterFile::at(config.privacy_key.clone());
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await?);
         let personal = personal(&keys);
@@ -106,6 +111,7 @@ impl Platform {
             keys,
             commands: commands(log.clone(), personal),
             projector: projector(log),
+            neighbours,
         })
     }
 
@@ -131,9 +137,9 @@ impl Platform {
 }
 
 /// Lets the log be carried by what the configuration names. A copy of a log is never written as if it were the log.
-async fn carry(log: &EventLog, config: &Config) -> Result<(), LogError> {
+async fn carry(log: &EventLog, config: &Config, neighbours: &Neighbours) -> Result<(), LogError> {
     if let Some(url) = &config.log_url {
-        let cluster = EventStoreLog::connect(url.expose()).await?;
+        let cluster = EventStoreLog::connect(url.expose()).await?.behind(neighbours.carrier());
         return log.carried_by(Arc::new(cluster)).await;
     }
     match log.carrier_status().await? {
@@ -187,6 +193,8 @@ pub struct Outside {
     pub public_url: String,
     /// How the processes run.
     pub runner: RunnerConfig,
+    /// What stands around every call of these.
+    pub neighbours: Neighbours,
     /// How the log is sealed.
     pub seal: SealerConfig,
     /// Where public events go, and how; `None` when nobody is told.
@@ -203,6 +211,17 @@ pub struct Outside {
     pub origins: Origins,
     /// Proxies that are believed about who came to them.
     pub proxies: Vec<IpNet>,
+}
+
+impl Outside {
+    /// With a breaker and a bulkhead around every port that leads to a neighbour.
+    fn guarded(self) -> Self {
+        let around = self.neighbours.clone();
+        let (node, payments) = (around.nodes(self.node), around.payments(self.payments));
+        let mail = around.mail(self.mail);
+        let relay = self.relay.map(|(topic, config)| (around.topic(topic), config));
+        Self { node, payments, mail, relay, ..self }
+    }
 }
 
 /// A running server: HTTP, views, processes, the webhook inbox, the sealer.
@@ -225,6 +244,7 @@ impl Server {
         outside: Outside,
         listeners: Vec<TcpListener>,
     ) -> std::io::Result<Self> {
+        let outside = outside.guarded();
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let bell = Arc::new(Notify::new());
@@ -235,7 +255,14 @@ impl Server {
             bell: Arc::clone(&bell),
         };
         let runner = Runner::new(commands.executor.clone(), effects, outside.runner.clone());
-        let sealer = Sealer::new(commands.executor.log().clone(), outside.seal.clone());
+        let sealer = Sealer::new(commands.executor.log().clone(), outside.seal.clone())
+            .behind(outside.neighbours.object_store());
+        tasks.spawn(neighbours::tell(
+            commands.executor.log().pool().clone(),
+            outside.runner.owner.clone(),
+            outside.neighbours.clone(),
+            stop.clone(),
+        ));
         if let Some((topic, config)) = &outside.relay {
             let log = commands.executor.log().clone();
             tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
