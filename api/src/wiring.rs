@@ -100,7 +100,8 @@ impl Platform {
         migrate: bool,
     ) -> Result<Self, OpenError> {
         database.ensure_schema(migrate).await?;
-        let log = EventLog::connect(database.options.clone(), config.pool_size).await?;
+        let log =
+            EventLog::connect(database.options.clone(), requests_share(config.pool_size)).await?;
         let neighbours = Neighbours::new(config.neighbours, clock());
         carry(&log, config, &neighbours).await?;
         let file = MasterFile::at(config.privacy_key.clone());
@@ -134,6 +135,16 @@ impl Platform {
         self.commands.executor.log().close().await;
         self.database.close().await;
     }
+}
+
+/// Connections for requests, views and the log itself, of those that a server may have.
+const fn requests_share(pool_size: u32) -> u32 {
+    pool_size - pool_size / 4
+}
+
+/// Connections for work that nobody waits for, beside those for requests: so many that a server has no more than it may.
+fn work_share(requests: u32) -> u32 {
+    (requests / 3).max(2)
 }
 
 /// Lets the log be carried by what the configuration names. A copy of a log is never written as if it were the log.
@@ -230,6 +241,8 @@ pub struct Server {
     pub addresses: Vec<SocketAddr>,
     /// The API it serves.
     pub api: Api,
+    /// Connections of the work that nobody waits for.
+    work: PgPool,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -248,17 +261,21 @@ impl Server {
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let bell = Arc::new(Notify::new());
-        let effects = effects(&commands, &outside);
+        // However much of it there is, it leaves requests their connections.
+        let most = commands.executor.log().pool().options().get_max_connections();
+        let work = commands.executor.log().beside(work_share(most));
+        let work = Commands { executor: commands.executor.over(work), ..commands.clone() };
+        let effects = effects(&work, &outside);
         let inbox = Inbox {
-            commands: commands.clone(),
+            commands: work.clone(),
             payments: Arc::clone(&outside.payments),
             bell: Arc::clone(&bell),
         };
-        let runner = Runner::new(commands.executor.clone(), effects, outside.runner.clone());
+        let runner = Runner::new(work.executor.clone(), effects, outside.runner.clone());
         let sealer = Sealer::new(commands.executor.log().clone(), outside.seal.clone())
             .behind(outside.neighbours.object_store());
         tasks.spawn(neighbours::tell(
-            commands.executor.log().pool().clone(),
+            work.executor.log().pool().clone(),
             outside.runner.owner.clone(),
             outside.neighbours.clone(),
             stop.clone(),
@@ -267,7 +284,7 @@ impl Server {
             let log = commands.executor.log().clone();
             tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
         }
-        notify(&commands, &outside, (&mut tasks, &stop));
+        notify(&work, &outside, (&mut tasks, &stop));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
         let api = api((commands, projector.clone(), master), outside, (bell, passwords));
@@ -286,9 +303,12 @@ impl Server {
         tasks.spawn(api.quotas.clone().sweep(stop.clone()));
         tasks.spawn(api.live.clone().run(stop.clone()));
         if let Some(recorder) = api.metrics.clone() {
-            tasks.spawn(Watch::new(api.pool().clone(), recorder).run(stop.clone()));
+            let own = work.executor.log().pool().clone();
+            let pools = vec![("requests", api.pool().clone()), ("work", own.clone())];
+            tasks.spawn(Watch::new(own, pools, recorder).run(stop.clone()));
         }
-        Ok(Self { addresses, api, stop, tasks })
+        let work = work.executor.log().pool().clone();
+        Ok(Self { addresses, api, work, stop, tasks })
     }
 
     /// Stops taking work, lets what has begun finish within the limits, and ends every part. Commands are always finished.
@@ -301,6 +321,7 @@ impl Server {
             tracing::warn!(left = self.api.tasks.len(), "requests that would not end are left");
         }
         self.api.commands.executor.drain().await;
+        self.work.close().await;
     }
 }
 
