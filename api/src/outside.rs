@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cairn_commands::neighbours::Neighbours;
 use cairn_commands::notify::{DeliverConfig, TellConfig};
 use cairn_commands::ports::{MailPort, NoMail, PaymentPort, PortError, TopicPort, WebhookPort};
 use cairn_commands::processes::RunnerConfig;
@@ -150,7 +151,7 @@ pub fn public_url(config: &Config, address: Option<SocketAddr>) -> Result<String
 /// [`OutsideError`].
 pub fn outside(
     config: &Config,
-    payments: &Payments,
+    (payments, neighbours): (&Payments, &Neighbours),
     address: Option<SocketAddr>,
 ) -> Result<Outside, OutsideError> {
     let nodes = nodes::open(config)?;
@@ -165,6 +166,7 @@ pub fn outside(
         enrolments: nodes.enrolments,
         public_url: public_url(config, address)?,
         runner: RunnerConfig::new(name),
+        neighbours: neighbours.clone(),
         seal: config.seal.clone(),
         relay: relay(config),
         event_source: config.event_source.clone(),

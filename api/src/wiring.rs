@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use cairn_archive::SegmentReader;
 use cairn_commands::effects::Effects;
+use cairn_commands::neighbours::{self, Neighbours};
 use cairn_commands::notify::{DeliverConfig, Deliverer, TellConfig, Teller};
 use cairn_commands::ports::{
     Clock, MailPort, NodeDirectory, NodePort, PaymentPort, PersonalPort, PortError, TopicPort,
@@ -54,6 +55,8 @@ pub struct Platform {
     pub commands: Commands,
     /// What is seen.
     pub projector: Projector,
+    /// Whoever is called outside.
+    pub neighbours: Neighbours,
 }
 
 /// Why the platform did not open.
@@ -80,7 +83,8 @@ impl Platform {
         let platform = Self::over(database, config, migrate).await?;
         if let Some(archive) = &config.archive {
             let log = platform.commands.executor.log();
-            let reader = SegmentReader::new(log.pool().clone(), archive.place.clone());
+            let place = archive.place.clone().behind(platform.neighbours.object_store());
+            let reader = SegmentReader::new(log.pool().clone(), place);
             log.read_through(Arc::new(reader));
         }
         Ok(platform)
@@ -96,8 +100,10 @@ impl Platform {
         migrate: bool,
     ) -> Result<Self, OpenError> {
         database.ensure_schema(migrate).await?;
-        let log = EventLog::connect(database.options.clone(), config.pool_size).await?;
-        carry(&log, config).await?;
+        let log =
+            EventLog::connect(database.options.clone(), requests_share(config.pool_size)).await?;
+        let neighbours = Neighbours::new(config.neighbours, clock());
+        carry(&log, config, &neighbours).await?;
         let file = MasterFile::at(config.privacy_key.clone());
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await?);
         let personal = personal(&keys);
@@ -106,6 +112,7 @@ impl Platform {
             keys,
             commands: commands(log.clone(), personal),
             projector: projector(log),
+            neighbours,
         })
     }
 
@@ -130,10 +137,20 @@ impl Platform {
     }
 }
 
+/// Connections for requests, views and the log itself, of those that a server may have.
+const fn requests_share(pool_size: u32) -> u32 {
+    pool_size - pool_size / 4
+}
+
+/// Connections for work that nobody waits for, beside those for requests: so many that a server has no more than it may.
+fn work_share(requests: u32) -> u32 {
+    (requests / 3).max(2)
+}
+
 /// Lets the log be carried by what the configuration names. A copy of a log is never written as if it were the log.
-async fn carry(log: &EventLog, config: &Config) -> Result<(), LogError> {
+async fn carry(log: &EventLog, config: &Config, neighbours: &Neighbours) -> Result<(), LogError> {
     if let Some(url) = &config.log_url {
-        let cluster = EventStoreLog::connect(url.expose()).await?;
+        let cluster = EventStoreLog::connect(url.expose()).await?.behind(neighbours.carrier());
         return log.carried_by(Arc::new(cluster)).await;
     }
     match log.carrier_status().await? {
@@ -187,6 +204,8 @@ pub struct Outside {
     pub public_url: String,
     /// How the processes run.
     pub runner: RunnerConfig,
+    /// What stands around every call of these.
+    pub neighbours: Neighbours,
     /// How the log is sealed.
     pub seal: SealerConfig,
     /// Where public events go, and how; `None` when nobody is told.
@@ -207,12 +226,25 @@ pub struct Outside {
     pub mode: Mode,
 }
 
+impl Outside {
+    /// With a breaker and a bulkhead around every port that leads to a neighbour.
+    fn guarded(self) -> Self {
+        let around = self.neighbours.clone();
+        let (node, payments) = (around.nodes(self.node), around.payments(self.payments));
+        let mail = around.mail(self.mail);
+        let relay = self.relay.map(|(topic, config)| (around.topic(topic), config));
+        Self { node, payments, mail, relay, ..self }
+    }
+}
+
 /// A running server: HTTP, views, processes, the webhook inbox, the sealer.
 pub struct Server {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
     /// The API it serves.
     pub api: Api,
+    /// Connections of the work that nobody waits for.
+    work: PgPool,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -227,22 +259,34 @@ impl Server {
         outside: Outside,
         listeners: Vec<TcpListener>,
     ) -> std::io::Result<Self> {
+        let outside = outside.guarded();
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let bell = Arc::new(Notify::new());
-        let effects = effects(&commands, &outside);
+        // However much of it there is, it leaves requests their connections.
+        let most = commands.executor.log().pool().options().get_max_connections();
+        let work = commands.executor.log().beside(work_share(most));
+        let work = Commands { executor: commands.executor.over(work), ..commands.clone() };
+        let effects = effects(&work, &outside);
         let inbox = Inbox {
-            commands: commands.clone(),
+            commands: work.clone(),
             payments: Arc::clone(&outside.payments),
             bell: Arc::clone(&bell),
         };
-        let runner = Runner::new(commands.executor.clone(), effects, outside.runner.clone());
-        let sealer = Sealer::new(commands.executor.log().clone(), outside.seal.clone());
+        let runner = Runner::new(work.executor.clone(), effects, outside.runner.clone());
+        let sealer = Sealer::new(commands.executor.log().clone(), outside.seal.clone())
+            .behind(outside.neighbours.object_store());
+        tasks.spawn(neighbours::tell(
+            work.executor.log().pool().clone(),
+            outside.runner.owner.clone(),
+            outside.neighbours.clone(),
+            stop.clone(),
+        ));
         if let Some((topic, config)) = &outside.relay {
             let log = commands.executor.log().clone();
             tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
         }
-        notify(&commands, &outside, (&mut tasks, &stop));
+        notify(&work, &outside, (&mut tasks, &stop));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
         let api = api((commands, projector.clone(), master), outside, (bell, passwords));
@@ -261,9 +305,12 @@ impl Server {
         tasks.spawn(api.quotas.clone().sweep(stop.clone()));
         tasks.spawn(api.live.clone().run(stop.clone()));
         if let Some(recorder) = api.metrics.clone() {
-            tasks.spawn(Watch::new(api.pool().clone(), recorder).run(stop.clone()));
+            let own = work.executor.log().pool().clone();
+            let pools = vec![("requests", api.pool().clone()), ("work", own.clone())];
+            tasks.spawn(Watch::new(own, pools, recorder).run(stop.clone()));
         }
-        Ok(Self { addresses, api, stop, tasks })
+        let work = work.executor.log().pool().clone();
+        Ok(Self { addresses, api, work, stop, tasks })
     }
 
     /// Stops taking work, lets what has begun finish within the limits, and ends every part. Commands are always finished.
@@ -276,6 +323,7 @@ impl Server {
             tracing::warn!(left = self.api.tasks.len(), "requests that would not end are left");
         }
         self.api.commands.executor.drain().await;
+        self.work.close().await;
     }
 }
 

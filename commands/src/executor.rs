@@ -38,7 +38,7 @@ pub struct Executor {
 struct Inner {
     log: EventLog,
     personal: Personal,
-    streams: Streams,
+    streams: Arc<Streams>,
     tasks: TaskTracker,
 }
 
@@ -52,7 +52,15 @@ impl Executor {
     /// Over a log in which personal texts are sealed.
     #[must_use]
     pub fn sealing(log: EventLog, personal: Personal) -> Self {
-        let (tasks, streams) = (TaskTracker::new(), Streams::new(CACHED_STREAMS));
+        let (tasks, streams) = (TaskTracker::new(), Arc::new(Streams::new(CACHED_STREAMS)));
+        Self { inner: Arc::new(Inner { log, personal, streams, tasks }) }
+    }
+
+    /// The same, over another handle on the same log. They share one cache, and end together.
+    #[must_use]
+    pub fn over(&self, log: EventLog) -> Self {
+        let Inner { personal, streams, tasks, .. } = &*self.inner;
+        let (personal, streams, tasks) = (personal.clone(), Arc::clone(streams), tasks.clone());
         Self { inner: Arc::new(Inner { log, personal, streams, tasks }) }
     }
 

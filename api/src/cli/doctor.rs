@@ -5,6 +5,7 @@ use std::time::Duration;
 use cairn_commands::notify::shown;
 use cairn_core::Timestamp;
 use cairn_event_log::Rights;
+use cairn_neighbours::{Standing, State};
 use cairn_sealer::Sealer;
 use serde::Serialize;
 
@@ -96,6 +97,7 @@ async fn platform(parts: &SessionParts, config: &Config) -> Vec<Finding> {
         finding("processes", processes(parts).await, false),
         finding("webhooks", webhooks(parts).await, false),
     ];
+    findings.extend(neighbours(parts).await);
     if let Some(carrier) = carrier(parts).await {
         findings.insert(1, finding("carrier", carrier, false));
     }
@@ -179,6 +181,34 @@ async fn webhooks(parts: &SessionParts) -> Result<String, String> {
         }
         Some(_) | None => Ok(stands),
     }
+}
+
+/// Whoever is called outside, as the servers that run tell. A node that is away is the fleet's matter, and Cairn goes on without it.
+async fn neighbours(parts: &SessionParts) -> Vec<Finding> {
+    let told = match cairn_commands::neighbours::told(parts.pool()).await {
+        Ok(told) => told,
+        Err(error) => return vec![finding("neighbours", Err(error.to_string()), false)],
+    };
+    let away: Vec<_> = told
+        .iter()
+        .flat_map(|told| told.standings.iter().map(move |standing| (&told.process, standing)))
+        .filter(|(_, standing)| standing.state != State::Closed)
+        .collect();
+    if away.is_empty() {
+        let says = match told.len() {
+            0 => "no server runs that could tell".to_owned(),
+            servers => format!("{servers} servers leave nobody alone"),
+        };
+        return vec![finding("neighbours", Ok(says), false)];
+    }
+    let says = away.into_iter().map(|(process, standing)| {
+        let Standing { neighbour, name, state, since, last_error } = standing;
+        let named = if name.is_empty() { neighbour } else { name };
+        let why = last_error.as_deref().unwrap_or("no answer");
+        let says = format!("{named} is {} in {process} since {since}: {why}", state.name());
+        finding("neighbours", Err(says), !name.is_empty())
+    });
+    says.collect()
 }
 
 async fn log(parts: &SessionParts) -> Result<String, String> {

@@ -124,7 +124,7 @@ async fn open(config: &Config, dev: bool) -> Result<Open, CliError> {
     let platform = Platform::open(config, dev).await?;
     guarded(&platform, dev).await?;
     let payments = outside::payments(config, dev).await?;
-    let mut outside = outside::outside(config, &payments, address)?;
+    let mut outside = outside::outside(config, (&payments, &platform.neighbours), address)?;
     if dev && config.mail.is_none() {
         outside.mail = outside::kept_mail(&config.data);
     }

@@ -122,8 +122,13 @@ pub const OBJECT_STORE: &str = "object_store.";
 /// All settings, section by section.
 pub fn settings() -> &'static [Setting] {
     static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
-        let ours =
-            server().into_iter().chain(data()).chain(outside()).chain(messages()).chain(kept());
+        let ours = server()
+            .into_iter()
+            .chain(data())
+            .chain(outside())
+            .chain(messages())
+            .chain(kept())
+            .chain(neighbours());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
     });
     &SETTINGS
@@ -372,6 +377,50 @@ fn kept() -> Vec<Setting> {
         )
         .without("`keys/privacy.key` in the data directory")
         .example("/etc/cairn/privacy.key"),
+    ]
+}
+
+/// How whoever is called outside is treated.
+fn neighbours() -> Vec<Setting> {
+    let number = |key, variable, (least, most), help| {
+        Setting::new(key, variable, Kind::Number(least, most), help)
+    };
+    vec![
+        number(
+            "neighbours.failures_max",
+            "CAIRN_NEIGHBOUR_FAILURES",
+            (1, 20),
+            "calls in a row without an answer after which a neighbour is left alone for a while",
+        )
+        .default("5"),
+        number(
+            "neighbours.wait_seconds",
+            "CAIRN_NEIGHBOUR_WAIT",
+            (1, 3_600),
+            "how long at first; it doubles each time that nobody is there still",
+        )
+        .default("5"),
+        number(
+            "neighbours.wait_seconds_max",
+            "CAIRN_NEIGHBOUR_WAIT_MAX",
+            (1, 3_600),
+            "how long at most",
+        )
+        .default("60"),
+        number(
+            "neighbours.calls_max",
+            "CAIRN_NEIGHBOUR_CALLS",
+            (1, 1_000),
+            "calls at once to the payment provider, and to any other neighbour but nodes",
+        )
+        .default("8"),
+        number(
+            "neighbours.node_calls_max",
+            "CAIRN_NEIGHBOUR_NODE_CALLS",
+            (1, 1_000),
+            "calls at once to one node, and to all nodes together that do not answer",
+        )
+        .default("4"),
     ]
 }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use cairn_archive::ArchiverConfig;
+use cairn_commands::neighbours::NeighbourConfig;
 use cairn_kafka::KafkaConfig;
 use cairn_mail::{MailConfig, Sender};
+use cairn_neighbours::BreakerConfig;
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
@@ -49,6 +51,8 @@ pub struct Config {
     pub stripe: Option<StripeConfig>,
     /// How e-mail leaves, or `None`.
     pub mail: Option<MailConfig>,
+    /// When neighbours are left alone, and how many calls may be under way.
+    pub neighbours: NeighbourConfig,
     /// Whom webhooks go to.
     pub webhook_strangers: Strangers,
     /// How the log is sealed.
@@ -142,6 +146,7 @@ impl Config {
             trusted_proxies: trusted_proxies(values),
             stripe: stripe(values),
             mail: mail(values),
+            neighbours: neighbours(values),
             webhook_strangers: values.with("webhooks.loopback", strangers).unwrap_or_default(),
             kafka: kafka(values),
             event_source: values.text("kafka.source").unwrap_or_default(),
@@ -257,6 +262,19 @@ fn mail(values: &mut Values) -> Option<MailConfig> {
     let from = values.with("mail.from", str::parse::<Sender>);
     let place = values.with("mail.url", str::parse);
     Some(MailConfig { place: place?, from: from?, ca })
+}
+
+fn neighbours(values: &mut Values) -> NeighbourConfig {
+    let seconds = |values: &mut Values, key| Duration::from_secs(number(values, key).into());
+    let wait = seconds(values, "neighbours.wait_seconds");
+    let breaker = BreakerConfig {
+        failures: number(values, "neighbours.failures_max"),
+        wait,
+        wait_max: seconds(values, "neighbours.wait_seconds_max").max(wait),
+    };
+    let mut count = |key| number(values, key) as usize;
+    let calls_max = count("neighbours.calls_max");
+    NeighbourConfig { breaker, calls_max, node_calls_max: count("neighbours.node_calls_max") }
 }
 
 fn strangers(text: &str) -> Result<Strangers, ()> {

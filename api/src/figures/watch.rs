@@ -24,16 +24,22 @@ type Values = Vec<(Vec<String>, f64)>;
 /// Watches over one database.
 pub struct Watch {
     pool: PgPool,
+    /// The pools of the server, by who uses them.
+    pools: Vec<(&'static str, PgPool)>,
     recorder: PrometheusHandle,
     /// What was there before: what is gone from an answer is 0, not what it was.
     seen: HashMap<&'static str, HashSet<Vec<String>>>,
 }
 
 impl Watch {
-    /// Over the pool that the server itself uses, whose connections it counts as well.
+    /// Over one of the pools that the server itself uses, whose connections it counts as well.
     #[must_use]
-    pub fn new(pool: PgPool, recorder: PrometheusHandle) -> Self {
-        Self { pool, recorder, seen: HashMap::new() }
+    pub fn new(
+        pool: PgPool,
+        pools: Vec<(&'static str, PgPool)>,
+        recorder: PrometheusHandle,
+    ) -> Self {
+        Self { pool, pools, recorder, seen: HashMap::new() }
     }
 
     /// Until the token is cancelled.
@@ -64,12 +70,16 @@ impl Watch {
     }
 
     fn connections(&self) {
-        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
-        let used = self.pool.size().saturating_sub(idle);
-        gauge!("cairn_database_pool_connections", "state" => "idle").set(idle);
-        gauge!("cairn_database_pool_connections", "state" => "used").set(used);
-        let most = self.pool.options().get_max_connections();
-        gauge!("cairn_database_pool_connections_max").set(most);
+        for (name, pool) in &self.pools {
+            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+            let used = pool.size().saturating_sub(idle);
+            for (state, count) in [("idle", idle), ("used", used)] {
+                gauge!("cairn_database_pool_connections", "pool" => *name, "state" => state)
+                    .set(count);
+            }
+            let most = pool.options().get_max_connections();
+            gauge!("cairn_database_pool_connections_max", "pool" => *name).set(most);
+        }
     }
 
     fn publish(&mut self, figure: &Figure, values: Values) {

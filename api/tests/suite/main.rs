@@ -31,6 +31,7 @@ mod outage;
 mod patience;
 mod people;
 mod person;
+mod pools;
 mod privacy;
 mod rates;
 mod reader;

@@ -15,6 +15,7 @@ use cairn_api::quota::Rates;
 use cairn_api::system::new_api_key;
 use cairn_api::wiring::{self, Outside, Server};
 use cairn_commands::identity::{CreateKey, create_key};
+use cairn_commands::neighbours::{NeighbourConfig, Neighbours};
 use cairn_commands::notify::{DeliverConfig, TellConfig};
 use cairn_commands::processes::{RunnerConfig, Settings};
 use cairn_commands::{CommandContext, Commands};
@@ -118,6 +119,7 @@ impl Stage {
             },
             public_url: base.clone(),
             runner: RunnerConfig { settings, ..RunnerConfig::new(outside::process_name()) },
+            neighbours: Neighbours::new(NeighbourConfig::default(), wiring::clock()),
             seal: SealerConfig {
                 keys: directory.path().join("keys"),
                 events_max: 16,

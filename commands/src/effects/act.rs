@@ -1,5 +1,6 @@
 //! What an effect acts with: ports, the executor, and ids derived from its intent.
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cairn_compute::{Allocation, AllocationCommand};
@@ -64,6 +65,8 @@ pub struct Act<'a> {
     pub timeout: Duration,
     /// The numbers of the business.
     pub settings: &'a Settings,
+    /// Whether somebody outside was asked.
+    pub asked: AtomicBool,
 }
 
 impl Act<'_> {
@@ -143,7 +146,7 @@ impl Act<'_> {
         &self,
         port: impl Future<Output = Result<T, PortError>> + Send,
     ) -> Result<T, PortError> {
-        call_within(self.timeout, port).await
+        self.note(call_within(self.timeout, port).await)
     }
 
     /// Looks at a node: no longer than until the next look.
@@ -152,7 +155,14 @@ impl Act<'_> {
         port: impl Future<Output = Result<T, PortError>> + Send,
     ) -> Result<T, PortError> {
         let wait = u64::try_from(self.settings.watch_seconds).unwrap_or(1).max(1);
-        call_within(self.timeout.min(Duration::from_secs(wait)), port).await
+        self.note(call_within(self.timeout.min(Duration::from_secs(wait)), port).await)
+    }
+
+    fn note<T>(&self, answer: Result<T, PortError>) -> Result<T, PortError> {
+        if answer.as_ref().err().is_none_or(|error| error.unasked.is_none()) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        answer
     }
 
     /// Where a node is, and who an allocation is on it.

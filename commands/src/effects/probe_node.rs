@@ -14,6 +14,8 @@ pub(super) async fn probe_node(act: &Act<'_>, node_id: NodeId) -> Result<(), Por
     let target = act.target(node_id).await?;
     let failure = match act.call(act.effects.node.probe(&target)).await {
         Ok(_) => None,
+        // Nobody looked, so nothing was seen.
+        Err(failure) if failure.unasked.is_some() => return Err(failure),
         Err(failure) => {
             act.distrust(node_id, &failure).await?;
             Some(failure.to_string())
@@ -49,6 +51,11 @@ pub(super) async fn watch_node(
     let target = act.target(node_id).await?;
     let asked_at = act.now();
     let answer = act.look(act.effects.node.probe(&target)).await;
+    if let Err(failure) = &answer
+        && failure.unasked.is_some()
+    {
+        return Err(failure.clone());
+    }
     let now = act.now();
     let silent = known.suspect_since.map(|since| asked_at.secs_since(since));
     let seen_at = known.seen_at.unwrap_or(asked_at).min(asked_at);

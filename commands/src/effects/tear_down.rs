@@ -3,7 +3,7 @@ use cairn_compute::{Allocation, AllocationCommand};
 use cairn_core::{AllocationId, NodeId};
 use cairn_fleet::NodeCommand;
 
-use crate::ports::{IntentKey, PortError};
+use crate::ports::{FailureKind, IntentKey, PortError};
 use crate::processes::intent::Ending;
 
 use super::Act;
@@ -30,7 +30,7 @@ pub(super) async fn tear_down(
             }
             Err(failure) => {
                 act.distrust(node_id, &failure).await?;
-                return Err(PortError::transient(&failure.code, failure.message));
+                return Err(PortError { kind: FailureKind::Transient, ..failure });
             }
         }
     } else {

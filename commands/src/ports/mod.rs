@@ -7,6 +7,8 @@ pub mod system;
 pub mod topic;
 pub mod webhooks;
 
+use std::time::Duration;
+
 pub use mail::{Mail, MailPort, NoMail};
 pub use node::{
     HeldThere, IntentKey, Inventory, NodeDirectory, NodePort, NodeTarget, ProbeReport, StepReport,
@@ -31,7 +33,21 @@ pub struct PortError {
     pub code: String,
     /// For people. Never holds a secret.
     pub message: String,
+    /// How long to wait, when the other side was not asked at all: that is no attempt.
+    pub unasked: Option<Duration>,
 }
+
+/// What is tried again although somebody answered, or although it was us who could not ask.
+const ANSWERED: [&str; 8] = [
+    "provider_unauthorised",
+    "provider_answer_unreadable",
+    "mail_login_refused",
+    "mail_deferred",
+    "node_answer_invalid",
+    "node_not_trusted",
+    "control_not_admitted",
+    "certificate_not_made",
+];
 
 /// What a caller may do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +65,7 @@ pub enum FailureKind {
 impl PortError {
     /// An error of one kind.
     pub fn new(kind: FailureKind, code: &str, message: impl Into<String>) -> Self {
-        Self { kind, code: code.to_owned(), message: message.into() }
+        Self { kind, code: code.to_owned(), message: message.into(), unasked: None }
     }
 
     /// Nothing was settled: try again with the same key.
@@ -65,5 +81,29 @@ impl PortError {
     /// A business refusal.
     pub fn refused(code: &str, message: impl Into<String>) -> Self {
         Self::new(FailureKind::Refused, code, message)
+    }
+
+    /// Whether nobody answered, or nobody who could: a neighbour that does so is left alone for a while. A refusal is an answer.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        self.kind == FailureKind::Transient && !ANSWERED.contains(&self.code.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FailureKind, PortError};
+
+    #[test]
+    fn only_what_nobody_answered_is_silence() {
+        for code in ["provider_timeout", "provider_unavailable", "node_unreachable", "timeout"] {
+            assert!(PortError::transient(code, "").is_silence(), "{code}");
+        }
+        for code in ["mail_deferred", "provider_unauthorised", "control_not_admitted"] {
+            assert!(!PortError::transient(code, "").is_silence(), "{code}");
+        }
+        for kind in [FailureKind::Permanent, FailureKind::Refused, FailureKind::Untrusted] {
+            assert!(!PortError::new(kind, "provider_timeout", "").is_silence(), "{kind:?}");
+        }
     }
 }

@@ -321,6 +321,12 @@ pub(super) enum Ended {
         due_at: Timestamp,
         error: String,
     },
+    /// Nobody was asked: try again then. That was no attempt, unless somebody else was asked first.
+    Unasked {
+        due_at: Timestamp,
+        error: String,
+        is_attempt: bool,
+    },
     /// Somebody must look; it is tried again then all the same, if ever.
     NeedsOperator {
         retry_at: Option<Timestamp>,
@@ -337,14 +343,17 @@ pub(super) async fn note(
     let (status, due_at, retry_at, error) = match ended {
         Ended::Done => ("done", None, None, None),
         Ended::Skipped => ("skipped", None, None, None),
-        Ended::Retry { due_at, error } => ("ready", Some(*due_at), None, Some(error)),
+        Ended::Retry { due_at, error } | Ended::Unasked { due_at, error, .. } => {
+            ("ready", Some(*due_at), None, Some(error))
+        }
         Ended::NeedsOperator { retry_at, error } => {
             ("needs_operator", None, *retry_at, Some(error))
         }
     };
+    let undone = i32::from(matches!(ended, Ended::Unasked { is_attempt: false, .. }));
     let noted = sqlx::query!(
         r#"UPDATE process_intents
-           SET status = $3, due_at = coalesce($4, due_at), last_error = coalesce($5, last_error),
+           SET status = $3, attempts = attempts - $7, due_at = coalesce($4, due_at), last_error = coalesce($5, last_error),
                retry_at = $6, lease_owner = NULL, lease_until = NULL,
                finished_at = CASE WHEN $3 IN ('done', 'skipped') THEN now() END
            WHERE id = $1 AND lease_token = $2 AND status = 'leased'"#,
@@ -353,7 +362,8 @@ pub(super) async fn note(
         status,
         due_at.map(to_sql),
         error,
-        retry_at.map(to_sql)
+        retry_at.map(to_sql),
+        undone
     )
     .execute(pool)
     .await?;

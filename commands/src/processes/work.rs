@@ -1,5 +1,6 @@
 //! Carrying intents out: lease, act, note. At least once; the ids make it count once.
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -226,6 +227,7 @@ impl Workshop {
             origin: &leased.origin,
             timeout: self.config.timeout,
             settings: &self.config.settings,
+            asked: AtomicBool::new(false),
         }
     }
 
@@ -237,6 +239,18 @@ impl Workshop {
             None => leased.attempts >= self.config.attempts_max,
         };
         let (process, name) = (&leased.process, leased.action.name());
+        if let Some(wait) = failure.unasked
+            && leased.give_up_at.is_none_or(|give_up_at| now < give_up_at)
+        {
+            // Only what was asked is an attempt; and whoever waits does not come back before there is a point in it.
+            let is_attempt = act.asked.load(Ordering::Relaxed);
+            let due_at = self.next_try(leased, later(now, wait));
+            tracing::debug!(id = leased.id, process, name, error, %due_at, "waits for a neighbour");
+            if leased.called {
+                return Ended::NeedsOperator { retry_at: Some(due_at), error };
+            }
+            return Ended::Unasked { due_at, error, is_attempt };
+        }
         let persists = leased.action.persists();
         if (failure.kind == FailureKind::Transient || persists) && !over {
             let due_at = self.next_try(leased, now);
@@ -283,10 +297,7 @@ impl Workshop {
         let doubled = 2_u32.saturating_pow(leased.attempts.saturating_sub(1).min(20));
         let wait = self.config.backoff.saturating_mul(doubled).min(self.config.backoff_max);
         let spread = Sha256::digest(format!("{}:{}", leased.id, leased.attempts))[0];
-        let wait = wait.mul_f64(0.5 + f64::from(spread) / 510.0);
-        Timestamp::from_micros(
-            now.as_micros().saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)),
-        )
+        later(now, wait.mul_f64(0.5 + f64::from(spread) / 510.0))
     }
 
     /// A timer came due. Rung again by mistake, it does nothing.
@@ -334,4 +345,9 @@ impl Workshop {
         }
         Ok(true)
     }
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(now.as_micros().saturating_add(wait))
 }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use cairn_commands::neighbours::Neighbours;
 use cairn_commands::ports::{
     Clock, Mail, MailPort, NodeDirectory, NodePort, PaymentPort, PortError,
 };
@@ -181,6 +182,8 @@ pub struct Harness {
     pub config: RunnerConfig,
     pub directory: Arc<FixedDirectory>,
     pub letters: Arc<Letters>,
+    /// What stands around the ports; nothing does without.
+    pub neighbours: Option<Neighbours>,
     runner: JoinSet<()>,
     stop: CancellationToken,
     runners: u32,
@@ -245,6 +248,7 @@ impl Harness {
             config,
             directory: Arc::default(),
             letters: Arc::default(),
+            neighbours: None,
             runner: JoinSet::new(),
             stop: CancellationToken::new(),
             runners: 0,
@@ -282,7 +286,7 @@ impl Harness {
 
     pub fn effects(&self) -> Effects {
         let faults = || Arc::clone(&self.faults);
-        Effects {
+        let effects = Effects {
             node: Arc::new(Faulty { inner: self.world.nodes(), faults: faults() }),
             payments: Arc::new(Faulty { inner: self.world.payments(), faults: faults() }),
             mail: Arc::clone(&self.letters) as Arc<dyn MailPort>,
@@ -294,6 +298,13 @@ impl Harness {
                 inner: Arc::clone(&self.clock) as Arc<dyn Clock>,
                 faults: faults(),
             }),
+        };
+        let Some(around) = &self.neighbours else { return effects };
+        Effects {
+            node: around.nodes(effects.node),
+            payments: around.payments(effects.payments),
+            mail: around.mail(effects.mail),
+            ..effects
         }
     }
 

@@ -24,6 +24,8 @@ use crate::{LogError, Told, listener, pool};
 #[derive(Debug, Clone)]
 pub struct EventLog {
     inner: Arc<Inner>,
+    /// What this handle reads by.
+    pool: PgPool,
 }
 
 #[derive(Debug)]
@@ -77,7 +79,7 @@ impl EventLog {
         appender.tasks().spawn(task);
         let stop = CancellationToken::new();
         let inner = Inner {
-            pool,
+            pool: pool.clone(),
             limit,
             appender,
             loader,
@@ -89,13 +91,22 @@ impl EventLog {
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), pool }
+    }
+
+    /// The same log, read by connections of its own: what waits for these takes none from the others. They are closed by whoever
+    /// asked for them.
+    #[must_use]
+    pub fn beside(&self, connections: u32) -> Self {
+        let options = self.pool.options().clone().max_connections(connections);
+        let to = self.pool.connect_options();
+        Self { inner: Arc::clone(&self.inner), pool: options.connect_lazy_with((*to).clone()) }
     }
 
     /// The pool, for readers.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.inner.pool
+        &self.pool
     }
 
     /// Reads the bulk of archived events from there, from now on and for every clone.

@@ -1,8 +1,9 @@
 //! The vendor's client, and a new one when it has lost its server for good.
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cairn_event_log::LogError;
+use cairn_neighbours::Neighbour;
 use eventstore::{Client, ClientSettings, Error};
 
 /// How often a read that lost its connection is asked.
@@ -17,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Connection {
     settings: ClientSettings,
     current: Mutex<(Client, u64)>,
+    neighbour: OnceLock<Arc<Neighbour>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -28,7 +30,13 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     pub(crate) fn try_new(settings: ClientSettings) -> Result<Self, LogError> {
         let client = Client::new(settings.clone()).map_err(|error| reading(&error))?;
-        Ok(Self { settings, current: Mutex::new((client, 0)) })
+        let (current, neighbour) = (Mutex::new((client, 0)), OnceLock::new());
+        Ok(Self { settings, current, neighbour })
+    }
+
+    /// From now on the cluster is left alone for a while when it does not answer.
+    pub(crate) fn behind(&self, neighbour: Arc<Neighbour>) {
+        let _ = self.neighbour.set(neighbour);
     }
 
     /// The client of now, and its number.
@@ -78,6 +86,17 @@ impl Connection {
         &self,
         call: impl FnOnce(Client) -> F,
     ) -> eventstore::Result<T> {
+        let Some(neighbour) = self.neighbour.get() else { return self.call_now(call).await };
+        match neighbour.call(self.call_now(call), is_silence).await {
+            Ok(answer) => answer,
+            Err(unasked) => Err(Error::ServerError(format!("{CONNECT} {unasked}"))),
+        }
+    }
+
+    async fn call_now<T, F: Future<Output = eventstore::Result<T>>>(
+        &self,
+        call: impl FnOnce(Client) -> F,
+    ) -> eventstore::Result<T> {
         let (client, number) = self.current();
         let answer = tokio::time::timeout(PATIENCE, call(client)).await;
         let answer = answer.unwrap_or(Err(Error::DeadlineExceeded));
@@ -86,6 +105,17 @@ impl Connection {
         }
         answer
     }
+}
+
+/// Whether nobody answered.
+const fn is_silence(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ConnectionClosed
+            | Error::GrpcConnectionError(_)
+            | Error::ServerError(_)
+            | Error::DeadlineExceeded
+    )
 }
 
 /// Of a call that wrote nothing.

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use cairn_event_log::{
     AppendRequest, Appended, Carried, Carrier, LogContract, LogError, Recorded, StoredOutcome,
 };
+use cairn_neighbours::Neighbour;
 use eventstore::{
     AppendToStreamOptions, ClientSettings, EventData, ExpectedRevision, ReadStreamOptions,
 };
@@ -30,6 +31,13 @@ impl EventStoreLog {
         let log = Self { connection: Arc::new(Connection::try_new(settings)?) };
         log.is_there().await?;
         Ok(log)
+    }
+
+    /// The same, left alone for a while when nobody answers.
+    #[must_use]
+    pub fn behind(self, neighbour: Arc<Neighbour>) -> Self {
+        self.connection.behind(neighbour);
+        self
     }
 
     /// Whether the cluster answers.

@@ -1,4 +1,7 @@
 //! Blocks in an object store, one object each, never written over.
+use std::sync::Arc;
+
+use cairn_neighbours::Neighbour;
 use cairn_seal::Block;
 use futures::TryStreamExt as _;
 
@@ -15,6 +18,15 @@ impl PublishedObjects {
     /// When no store is behind such an address.
     pub fn open(url: &str, options: &StoreOptions) -> Result<Self, StoreError> {
         Place::open(url, options).map(Self)
+    }
+
+    /// The same, whose store is left alone for a while when it does not answer.
+    #[must_use]
+    pub fn behind(self, neighbour: Option<Arc<Neighbour>>) -> Self {
+        match neighbour {
+            Some(neighbour) => Self(self.0.behind(neighbour)),
+            None => self,
+        }
     }
 
     /// Its address.

@@ -2,6 +2,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use cairn_neighbours::Neighbour;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
@@ -79,6 +80,7 @@ pub struct Place {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     url: String,
+    neighbour: Option<Arc<Neighbour>>,
 }
 
 impl Place {
@@ -101,7 +103,23 @@ impl Place {
             "file" => Arc::new(LocalFileSystem::new().with_fsync(true)),
             _ => Arc::from(store),
         };
-        Ok(Self { store, prefix, url: url.to_owned() })
+        Ok(Self { store, prefix, url: url.to_owned(), neighbour: None })
+    }
+
+    /// The same, whose store is left alone for a while when it does not answer.
+    #[must_use]
+    pub fn behind(self, neighbour: Arc<Neighbour>) -> Self {
+        Self { neighbour: Some(neighbour), ..self }
+    }
+
+    /// Asks the store, unless it is left alone.
+    async fn ask<T>(
+        &self,
+        call: impl Future<Output = Result<T, object_store::Error>>,
+    ) -> Result<Result<T, object_store::Error>, StoreError> {
+        let Some(neighbour) = &self.neighbour else { return Ok(call.await) };
+        let asked = neighbour.call(call, is_silence).await;
+        asked.map_err(|unasked| StoreError { url: self.url.clone(), why: unasked.to_string() })
     }
 
     /// Its address.
@@ -136,7 +154,8 @@ impl Place {
     /// When the store refuses, or does not answer: then it may be there all the same.
     pub async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(&self.path(name), bytes.into(), options).await {
+        let path = self.path(name);
+        match self.ask(self.store.put_opts(&path, bytes.into(), options)).await? {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(failure) => Err(self.error(&failure)),
@@ -148,11 +167,17 @@ impl Place {
     /// # Errors
     /// When the store refuses, or does not answer.
     pub async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = match self.store.get(&self.path(name)).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            found => found.map_err(|failure| self.error(&failure))?,
-        };
-        let bytes = found.bytes().await.map_err(|failure| self.error(&failure))?;
-        Ok(Some(bytes.into()))
+        let path = self.path(name);
+        let whole = async { self.store.get(&path).await?.bytes().await };
+        match self.ask(whole).await? {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(failure) => Err(self.error(&failure)),
+        }
     }
+}
+
+/// Whether nobody answered: what the store says of objects and rights is an answer.
+fn is_silence(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. })
 }

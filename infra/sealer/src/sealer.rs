@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cairn_event_log::EventLog;
+use cairn_neighbours::Neighbour;
 use cairn_seal::{Block, Header, KeyDirectory, PublicKeys, SealKey, SealedEvent};
 use sqlx::{Acquire as _, PgConnection};
 use tokio::task::spawn_blocking;
@@ -44,6 +45,8 @@ pub struct Sealer {
     file: PublishedFile,
     /// Number of the last block that is known to be in the object store.
     stored: Arc<AtomicU64>,
+    /// What stands around calls to the object store.
+    neighbour: Option<Arc<Neighbour>>,
 }
 
 /// What a copy of events can be held against.
@@ -72,7 +75,13 @@ impl Sealer {
     pub fn new(log: EventLog, config: SealerConfig) -> Self {
         let keys = KeyDirectory::at(config.keys.clone());
         let file = PublishedFile::at(config.file.clone());
-        Self { log, keys, config, file, stored: Arc::default() }
+        Self { log, keys, config, file, stored: Arc::default(), neighbour: None }
+    }
+
+    /// The same, whose object store is left alone for a while when it does not answer.
+    #[must_use]
+    pub fn behind(self, neighbour: Arc<Neighbour>) -> Self {
+        Self { neighbour: Some(neighbour), ..self }
     }
 
     /// Seals and publishes until the token is cancelled. What fails is said, counted, and tried again.
@@ -263,6 +272,7 @@ impl Sealer {
     async fn publish_to_store(&self) -> Result<(), SealError> {
         let Some(url) = &self.config.url else { return Ok(()) };
         let store = PublishedObjects::open(url, &self.config.store)?;
+        let store = store.behind(self.neighbour.clone());
         let mut number = self.stored.load(Ordering::Relaxed);
         if number == 0 {
             number = store.last().await?;

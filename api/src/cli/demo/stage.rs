@@ -66,7 +66,7 @@ impl Stage {
         let payments = outside::simulated(&data).await?;
         let ssh_source_addresses = machine.source_addresses();
         let own = Config { ssh_source_addresses, ..config.within(&data) };
-        let mut outside = outside::outside(&own, &payments, Some(address))?;
+        let mut outside = outside::outside(&own, (&payments, &platform.neighbours), Some(address))?;
         outside.node = machine.port().unwrap_or(outside.node);
         outside.runner = brisk(outside.runner);
         let parts = SessionParts::new(&platform, config);

@@ -92,11 +92,16 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
             Some(_) => Some("a context knows only core: two contexts meet in a process"),
             None => IMPURE.contains(&name).then_some("the domain is pure"),
         },
-        "commands" if is_domain(ours?) || ours? == "event-log" => None,
-        "commands" => Some("commands know domain and the log; the rest is a port"),
+        "commands" if is_domain(ours?) || matches!(ours?, "event-log" | "neighbours") => None,
+        "commands" => {
+            Some("commands know domain, the log and how neighbours are called; the rest is a port")
+        }
         "projections" if is_domain(ours?) || ours? == "event-log" => None,
         "projections" => Some("projections know domain and the log"),
         "infra/event-log" if ours? != "core" => Some("the log knows core only"),
+        "infra/neighbours" if ours? != "core" => {
+            Some("how neighbours are called is known to core only")
+        }
         "infra/cluster"
         | "infra/eventstore-simulator"
         | "infra/node"
@@ -106,10 +111,10 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         {
             Some("stands alone: it knows nothing of Cairn's inside")
         }
-        "infra/eventstore" if !matches!(ours?, "core" | "event-log") => {
+        "infra/eventstore" if !matches!(ours?, "core" | "event-log" | "neighbours") => {
             Some("a carrier of the log knows the log only")
         }
-        "infra/sealer" if !matches!(ours?, "event-log" | "seal") => {
+        "infra/sealer" if !matches!(ours?, "event-log" | "neighbours" | "seal") => {
             Some("the sealer knows the log and what a seal is")
         }
         "infra/archive" if !matches!(ours?, "event-log" | "seal" | "sealer") => {

@@ -1,0 +1,198 @@
+//! Ports with a breaker and a bulkhead around every call.
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cairn_compute::Step;
+use cairn_core::{PaymentId, RefundId, Timestamp};
+use cairn_neighbours::{Kind, Neighbour, Neighbourhood, Unasked};
+
+use crate::ports::{
+    BrokerHealth, IntentKey, Inventory, Mail, MailPort, NewPayment, NewRefund, NodePort,
+    NodeTarget, PaymentPort, PortError, ProbeReport, Producer, ProviderBalance, ProviderPayment,
+    ProviderRefund, ProviderTransaction, Sent, StepReport, TeardownReport, Tenant, TopicPort,
+};
+use crate::public::PublicEvent;
+
+impl From<Unasked> for PortError {
+    fn from(unasked: Unasked) -> Self {
+        let code = match unasked {
+            Unasked::LeftAlone(..) => "neighbour_left_alone",
+            Unasked::Busy(_) => "neighbour_busy",
+        };
+        let wait = Some(unasked.wait());
+        Self { unasked: wait, ..Self::transient(code, unasked.to_string()) }
+    }
+}
+
+fn heard<T>(heard: Result<Result<T, PortError>, Unasked>) -> Result<T, PortError> {
+    heard.unwrap_or_else(|unasked| Err(unasked.into()))
+}
+
+pub(super) struct Payments {
+    pub port: Arc<dyn PaymentPort>,
+    pub neighbour: Arc<Neighbour>,
+}
+
+#[async_trait]
+impl PaymentPort for Payments {
+    async fn create_payment(&self, payment: &NewPayment) -> Result<ProviderPayment, PortError> {
+        let asked = self.port.create_payment(payment);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    async fn find_payment(
+        &self,
+        payment_id: PaymentId,
+        since: Timestamp,
+    ) -> Result<Option<ProviderPayment>, PortError> {
+        let asked = self.port.find_payment(payment_id, since);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
+        let asked = self.port.payment(provider_id);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    async fn client_secret(&self, provider_id: &str) -> Result<String, PortError> {
+        let asked = self.port.client_secret(provider_id);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    async fn create_refund(&self, refund: &NewRefund) -> Result<ProviderRefund, PortError> {
+        let asked = self.port.create_refund(refund);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    async fn find_refund(
+        &self,
+        charge_id: &str,
+        refund_id: RefundId,
+    ) -> Result<Option<ProviderRefund>, PortError> {
+        let asked = self.port.find_refund(charge_id, refund_id);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {
+        let asked = self.port.refund(provider_id);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    async fn transactions(
+        &self,
+        from: Timestamp,
+        after: Option<&str>,
+        limit: u8,
+    ) -> Result<Vec<ProviderTransaction>, PortError> {
+        let asked = self.port.transactions(from, after, limit);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {
+        let asked = self.port.balances();
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+}
+
+pub(super) struct Mails {
+    pub port: Arc<dyn MailPort>,
+    pub neighbour: Arc<Neighbour>,
+}
+
+#[async_trait]
+impl MailPort for Mails {
+    async fn send(&self, mail: Mail) -> Result<(), PortError> {
+        let asked = self.port.send(mail);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+}
+
+pub(super) struct Nodes {
+    pub port: Arc<dyn NodePort>,
+    pub kind: Kind,
+    pub all: Neighbourhood,
+}
+
+impl Nodes {
+    fn one(&self, node: &NodeTarget) -> Arc<Neighbour> {
+        self.all.of(self.kind, &node.node_id.to_string())
+    }
+}
+
+/// A probe is a look: it finds out whether the node is there again, and the watch over nodes lives by it.
+#[async_trait]
+impl NodePort for Nodes {
+    async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError> {
+        let asked = self.port.probe(node);
+        heard(self.one(node).look(asked, PortError::is_silence).await)
+    }
+
+    async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError> {
+        let asked = self.port.inventory(node);
+        heard(self.one(node).call(asked, PortError::is_silence).await)
+    }
+
+    async fn ensure(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        step: Step,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError> {
+        let asked = self.port.ensure(node, tenant, step, key);
+        heard(self.one(node).call(asked, PortError::is_silence).await)
+    }
+
+    async fn teardown(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<TeardownReport, PortError> {
+        let asked = self.port.teardown(node, tenant, key);
+        heard(self.one(node).call(asked, PortError::is_silence).await)
+    }
+}
+
+pub(super) struct Topic {
+    pub port: Arc<dyn TopicPort>,
+    pub neighbour: Arc<Neighbour>,
+}
+
+#[async_trait]
+impl TopicPort for Topic {
+    fn name(&self) -> &str {
+        self.port.name()
+    }
+
+    fn producer(&self) -> Result<Arc<dyn Producer>, PortError> {
+        let (port, neighbour) = (self.port.producer()?, Arc::clone(&self.neighbour));
+        Ok(Arc::new(Sending { port, neighbour }))
+    }
+
+    async fn read(&self, each: tokio::sync::mpsc::Sender<Sent>) -> Result<(), PortError> {
+        let asked = self.port.read(each);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    fn health(&self) -> BrokerHealth {
+        self.port.health()
+    }
+}
+
+struct Sending {
+    port: Arc<dyn Producer>,
+    neighbour: Arc<Neighbour>,
+}
+
+#[async_trait]
+impl Producer for Sending {
+    async fn send(&self, events: &[PublicEvent]) -> Result<(), PortError> {
+        let asked = self.port.send(events);
+        heard(self.neighbour.call(asked, PortError::is_silence).await)
+    }
+
+    async fn close(&self) {
+        self.port.close().await;
+    }
+}
