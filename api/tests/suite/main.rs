@@ -11,6 +11,7 @@ mod conditions;
 mod configuration;
 mod contract;
 mod demo;
+mod device;
 mod enrolment;
 mod erased;
 mod events;

@@ -8,8 +8,8 @@ use cairn_identity::Role;
 
 use super::super::opened::unopened;
 use super::super::state::Api;
-use crate::auth::Secret;
 use crate::auth::secret::{self, Purpose};
+use crate::auth::{Secret, table};
 use crate::problem::{FieldError, Problem};
 
 /// How long what was just changed may take to be seen.
@@ -74,6 +74,15 @@ pub(super) fn role(name: &str) -> Result<Role, Problem> {
         let detail = "a role is owner, admin, finance, developer or viewer";
         Problem::invalid(vec![FieldError::new("/role", "body_invalid", detail)])
     })
+}
+
+/// Refuses what is no scope.
+pub(super) fn scopes(texts: &[String]) -> Result<(), Problem> {
+    let Some(at) = texts.iter().position(|scope| !table::is_scope(scope)) else { return Ok(()) };
+    let known = table::CONTEXTS.join(", ");
+    let detail = format!("a scope is one of {known}, then :read or :write");
+    let pointer = format!("/scopes/{at}");
+    Err(Problem::invalid(vec![FieldError::new(&pointer, "body_invalid", detail)]))
 }
 
 /// Waits until a view shows everything that has happened, if that does not take too long.
