@@ -24,6 +24,7 @@ mod inbox;
 mod killed;
 mod listen;
 mod load;
+mod login;
 mod monitoring;
 mod notifications;
 mod notify;
