@@ -1,4 +1,5 @@
 //! Who asks: API keys and sessions, the callers they make, and the table of what each role may do.
+pub mod device;
 pub mod directory;
 pub mod one_time;
 pub mod password;

@@ -43,6 +43,8 @@ pub struct Problem {
     pub request_id: Option<String>,
     /// Errors of single members of the body.
     pub errors: Vec<FieldError>,
+    /// Seconds to wait before the same request, when it may simply be sent again.
+    pub wait_seconds: u32,
     /// Whether this is the stored first answer to the same Idempotency-Key.
     pub replayed: bool,
 }
@@ -101,7 +103,8 @@ impl Problem {
             Some(code) => (code, detail),
             None => (catalogue::internal(), format!("{code}: {detail}")),
         };
-        Self { code, detail, request_id: None, errors: vec![], replayed: false }
+        let (errors, replayed) = (vec![], false);
+        Self { code, detail, request_id: None, errors, wait_seconds: 1, replayed }
     }
 
     /// Nothing to see: what is not there and what belongs to somebody else look the same.
@@ -148,6 +151,12 @@ impl Problem {
         Self { errors, ..self }
     }
 
+    /// Not again before so many seconds are over.
+    #[must_use]
+    pub fn in_seconds(self, wait_seconds: u32) -> Self {
+        Self { wait_seconds, ..self }
+    }
+
     /// As it goes over the wire.
     #[must_use]
     pub fn details(&self) -> ProblemDetails<'_> {
@@ -170,13 +179,13 @@ impl IntoResponse for Problem {
         let status = self.code.status;
         let mut response = (status, Json(self.details())).into_response();
         let headers = response.headers_mut();
-        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
-        set(header::CONTENT_TYPE, "application/problem+json");
         // Whoever counts requests says for how long.
         let waits = self.code.retryable && self.code.name != "rate_limited";
         if waits && status != StatusCode::REQUEST_TIMEOUT {
-            set(header::RETRY_AFTER, "1");
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.wait_seconds));
         }
+        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        set(header::CONTENT_TYPE, "application/problem+json");
         if status == StatusCode::UNAUTHORIZED {
             set(header::WWW_AUTHENTICATE, "Bearer");
         }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use cairn_commands::ports::{Clock, IdSource};
 use cairn_core::{Timestamp, id::time_ordered};
 
+use crate::auth::device::UserCode;
 use crate::auth::secret::Purpose;
 use crate::auth::{ApiKeySecret, Mode, Secret};
 
@@ -46,6 +47,18 @@ impl IdSource for RandomIds {
 /// When the operating system has none.
 pub fn new_secret<P: Purpose>() -> std::io::Result<Secret<P>> {
     Ok(Secret::from_random(&random::<40>()?))
+}
+
+/// A new code for somebody to type.
+///
+/// # Errors
+/// When the operating system has no randomness.
+pub fn new_user_code() -> std::io::Result<UserCode> {
+    loop {
+        if let Some(code) = UserCode::from_random(&random()?) {
+            return Ok(code);
+        }
+    }
 }
 
 /// A new API key, for a Cairn of this mode.

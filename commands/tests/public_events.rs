@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 63] = [
+const PRIVATE: [&str; 64] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -19,6 +19,7 @@ const PRIVATE: [&str; 63] = [
     "allocation.teardown_verified",
     "api_key.created",
     "api_key.expiry_set",
+    "api_key.issued",
     "api_key.revoked",
     "configuration.changed",
     "node.capacity_quarantined",

@@ -123,7 +123,7 @@ impl Directory {
     /// As [`key`](Self::key).
     pub async fn key_named(&self, id: ApiKeyId, now: Timestamp) -> Result<KnownKey, Problem> {
         let row = api_keys::get(&self.pool, None, &id.to_string()).await?;
-        let row = row.filter(|row| row.revoked_at.is_none());
+        let row = row.filter(|row| row.revoked_at.is_none() && row.stands);
         let row = row.ok_or_else(|| Problem::new("unauthenticated", "this API key was revoked"))?;
         unexpired(known(row)?, now)
     }

@@ -44,6 +44,8 @@ purposes! {
     Code = "cairn_code_", "a code that was sent";
     /// Opens one thing once, within seconds.
     Ticket = "cairn_ticket_", "a ticket";
+    /// A program asks with it whether it was let in.
+    DeviceCode = "cairn_device_", "a device code";
     /// Opens one account when the device with the one-time passwords is lost.
     Recovery = "cairn_recovery_", "a recovery code";
 }

@@ -126,6 +126,10 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("verify_email", "the code that was sent to the address"),
     ("reset_password", "the code that was sent to the address"),
     ("sign_in", "the password, and a one-time password when it is in use"),
+    ("get_device_page", "a page without anything in it"),
+    ("request_device_code", "gives nothing but two codes, until a person lets the program in"),
+    ("redeem_device_code", "the device code in the body, and the person who let it in"),
+    ("surrender_key", "the key itself in the body, which is ended"),
     ("get_docs", "documentation"),
     ("get_docs_page", "documentation"),
     ("get_docs_file", "documentation"),
@@ -146,6 +150,9 @@ pub const PERSONAL: &[&str] = &[
     "list_organisations",
     "leave_organisation",
     "accept_invitation",
+    "look_up_device",
+    "approve_device",
+    "deny_device",
 ];
 
 /// Guarded changes without an `Idempotency-Key`: personal ones that carry or make a secret, of which nothing may be kept; a ticket, of
@@ -157,6 +164,9 @@ pub const UNKEYED: &[&str] = &[
     "begin_totp",
     "confirm_totp",
     "remove_totp",
+    "look_up_device",
+    "approve_device",
+    "deny_device",
     "create_ticket",
     "read_inbox_notice",
     "read_inbox",
@@ -170,6 +180,9 @@ pub const WHILE_SUSPENDED: &[&str] =
 pub const CONTEXTS: &[&str] = &[
     "payments", "ledger", "catalog", "fleet", "compute", "identity", "commands", "events", "notify",
 ];
+
+/// What a key may ask whatever its scopes are: who it is.
+pub const UNSCOPED: &[&str] = &["get_whoami"];
 
 /// Whether scopes let a caller do something of a context. Who has none may do all.
 #[must_use]

@@ -129,7 +129,8 @@ fn new_key(
     let secret = new_api_key(parts.mode)?;
     let expires_at = expires_in.map(|span| after(parts.commands.clock.now(), span));
     let secret_sha256 = secret.sha256();
-    let key = CreateKey { organisation_id, role, scopes, name, secret_sha256, expires_at };
+    let holder = None;
+    let key = CreateKey { organisation_id, role, scopes, name, secret_sha256, holder, expires_at };
     Ok((secret, key))
 }
 

@@ -112,6 +112,14 @@ impl Sources {
         named.or_else(|| file::PLACES.map(PathBuf::from).into_iter().find(|path| path.exists()))
     }
 
+    /// Where the user who runs this keeps configuration, by the XDG Base Directory Specification.
+    #[must_use]
+    pub fn home(&self) -> Option<PathBuf> {
+        let said = |name: &str| self.environment.get(name).map(PathBuf::from);
+        let named = said("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+        named.or_else(|| Some(said("HOME")?.join(".config")))
+    }
+
     /// Variables that look like Cairn's and are not.
     fn strangers(&self) -> Vec<Problem> {
         let files: Vec<_> = settings().iter().filter_map(Setting::variable_file).collect();

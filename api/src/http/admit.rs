@@ -39,7 +39,8 @@ pub async fn key(
         let detail = "this is a person's own: sign in instead of sending a key";
         return Err(Problem::new("forbidden", detail));
     }
-    if !table::scopes_allow(&key.scopes, (wanted.context, wanted.is_read)) {
+    let is_scoped = !table::UNSCOPED.contains(&wanted.operation);
+    if is_scoped && !table::scopes_allow(&key.scopes, (wanted.context, wanted.is_read)) {
         let detail = format!("the key has only the scopes {}", key.scopes.join(", "));
         return Err(Problem::new("scope_missing", detail));
     }
@@ -67,26 +68,37 @@ pub fn person(
     organisation: Option<OrganisationId>,
 ) -> Result<Caller, Problem> {
     let who = Who::Person(session.person);
-    let Membership { organisation_id, role, suspended } = match organisation {
+    let Membership { organisation_id, role, suspended } = membership(session, organisation)?;
+    admit(who, (organisation_id, role), suspended, wanted)
+}
+
+/// What a person is in the organisation that the request names, or in the only one there is.
+///
+/// # Errors
+/// `forbidden`, `organisation_needed`.
+pub fn membership(
+    session: &KnownSession,
+    organisation: Option<OrganisationId>,
+) -> Result<Membership, Problem> {
+    match organisation {
         Some(wanted) => {
             let own = session.memberships.iter().find(|m| m.organisation_id == wanted);
             let refused = || Problem::new("forbidden", "you do not belong to that organisation");
-            *own.ok_or_else(refused)?
+            own.copied().ok_or_else(refused)
         }
         None => match &*session.memberships {
-            [only] => *only,
+            [only] => Ok(*only),
             [] => {
                 let detail =
                     "you belong to no organisation yet: found one, or accept an invitation";
-                return Err(Problem::new("organisation_needed", detail));
+                Err(Problem::new("organisation_needed", detail))
             }
             _ => {
                 let detail = "you belong to several: name one in the header Cairn-Organisation";
-                return Err(Problem::new("organisation_needed", detail));
+                Err(Problem::new("organisation_needed", detail))
             }
         },
-    };
-    admit(who, (organisation_id, role), suspended, wanted)
+    }
 }
 
 /// Whoever came in before, if they still may.

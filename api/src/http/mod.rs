@@ -9,6 +9,7 @@ pub mod arrival;
 pub mod body;
 pub mod catalog;
 pub mod compute;
+pub mod device_page;
 pub mod documents;
 pub mod edge;
 pub mod events;
@@ -65,7 +66,8 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(documents::routes())
-        .merge(viewer::routes());
+        .merge(viewer::routes())
+        .merge(device_page::routes());
     documents::describe_whole(router.get_openapi_mut());
     router
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Hub;
-use crate::auth::{standing, ticket};
+use crate::auth::{device, standing, ticket};
 
 /// Nobody reads on for longer than this without it being known that they may.
 const UNKNOWN_MAX: Duration = Duration::from_secs(30);
@@ -32,6 +32,7 @@ impl Hub {
     async fn recheck_once(&self) -> Result<(), cairn_projections::QueryError> {
         let pool = self.source().log.pool();
         ticket::sweep(pool).await?;
+        device::sweep(pool).await?;
         let standings = self.standings();
         if standings.is_empty() {
             return Ok(());

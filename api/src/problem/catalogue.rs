@@ -57,6 +57,10 @@ codes! {
     email_unverified FORBIDDEN false "The address is not verified";
     email_taken CONFLICT false "Another account has the address";
     link_invalid UNPROCESSABLE_ENTITY false "The code is unknown, used, or over";
+    authorization_pending BAD_REQUEST true "Nobody has decided yet";
+    slow_down BAD_REQUEST true "Asked too soon after the last time";
+    expired_token BAD_REQUEST false "The device code is unknown, over, or used";
+    access_denied BAD_REQUEST false "The program was not let in";
     password_weak UNPROCESSABLE_ENTITY false "The password is easily guessed";
     password_changed CONFLICT true "The password was changed meanwhile";
     unknown_user NOT_FOUND false "There is no such person";

@@ -45,6 +45,11 @@ const SPECIAL: &[(&str, Class)] = &[
     ("verify_email", Class::SignIn),
     ("reset_password", Class::SignIn),
     ("sign_in", Class::SignIn),
+    ("request_device_code", Class::SignIn),
+    ("look_up_device", Class::SignIn),
+    ("approve_device", Class::SignIn),
+    ("deny_device", Class::SignIn),
+    ("surrender_key", Class::SignIn),
     ("request_allocation", Class::Deploy),
     ("release_allocation", Class::Deploy),
 ];

@@ -191,6 +191,7 @@ async fn a_key_made_to_expire_works_until_then(_: PgPoolOptions, options: PgConn
         role,
         name: "short".to_owned(),
         secret_sha256: secret.sha256(),
+        holder: None,
         scopes: vec![],
         expires_at: Some(expires_at),
     };

@@ -216,6 +216,7 @@ async fn what_the_archive_says_without_a_key_is_found(_: PgPoolOptions, options:
         role: Role::Owner,
         name: "Ada Lovelace, Analytical Engines".to_owned(),
         secret_sha256: new_api_key(Mode::Test).unwrap().sha256(),
+        holder: None,
         expires_at: None,
     };
     let commands = wiring::commands(log.clone(), Personal::default());

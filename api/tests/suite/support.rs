@@ -157,6 +157,7 @@ impl Stage {
             scopes: vec![],
             name: "test".to_owned(),
             secret_sha256: secret.sha256(),
+            holder: None,
             expires_at: None,
         };
         let made = create_key(&self.commands, &self.context(), input).await.unwrap();

@@ -145,6 +145,7 @@ async fn dead_keys(stage: &Stage, living: &Caller) -> Vec<(&'static str, Caller)
             scopes: vec![],
             name: "dead".to_owned(),
             secret_sha256: secret.sha256(),
+            holder: None,
             expires_at,
         };
         let made = create_key(&stage.commands, &stage.context(), input).await.unwrap();

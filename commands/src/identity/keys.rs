@@ -1,5 +1,5 @@
 //! API keys. A key is shown once and kept as a hash.
-use cairn_core::{ApiKeyId, OrganisationId, Timestamp};
+use cairn_core::{ApiKeyId, OrganisationId, Timestamp, UserId};
 use cairn_identity::{ApiKey, ApiKeyCommand, Role};
 use serde_json::json;
 
@@ -18,6 +18,8 @@ pub struct CreateKey {
     pub name: String,
     /// Lower-case hex SHA-256 of the whole key.
     pub secret_sha256: String,
+    /// The person it stands for, whose role it has and with whose membership it ends; it is the organisation's when absent.
+    pub holder: Option<UserId>,
     /// From when on it opens nothing; it works until it is revoked when absent.
     pub expires_at: Option<Timestamp>,
 }
@@ -31,7 +33,8 @@ pub async fn create_key(
     context: &CommandContext,
     input: CreateKey,
 ) -> Result<Executed, ExecuteError> {
-    let CreateKey { organisation_id, role, scopes, name, secret_sha256, expires_at } = input;
+    let CreateKey { organisation_id, role, scopes, name, secret_sha256, holder, expires_at } =
+        input;
     let key_id = ApiKeyId::from_bits(commands.ids.next());
     let at = commands.clock.now();
     let create = ApiKeyCommand::Create {
@@ -41,6 +44,7 @@ pub async fn create_key(
         scopes,
         name,
         secret_sha256,
+        holder,
         expires_at,
         at,
     };

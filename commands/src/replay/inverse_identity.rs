@@ -21,7 +21,15 @@ impl Inverse for ApiKey {
             } => {
                 let expires_at = facts.iter().find_map(|fact| match fact {
                     ApiKeyEvent::ExpirySet { expires_at, .. } => Some(*expires_at),
-                    ApiKeyEvent::Created { .. } | ApiKeyEvent::Revoked { .. } => None,
+                    ApiKeyEvent::Created { .. }
+                    | ApiKeyEvent::Issued { .. }
+                    | ApiKeyEvent::Revoked { .. } => None,
+                });
+                let holder = facts.iter().find_map(|fact| match fact {
+                    ApiKeyEvent::Issued { user_id, .. } => Some(*user_id),
+                    ApiKeyEvent::Created { .. }
+                    | ApiKeyEvent::ExpirySet { .. }
+                    | ApiKeyEvent::Revoked { .. } => None,
                 });
                 ApiKeyCommand::Create {
                     key_id,
@@ -30,10 +38,13 @@ impl Inverse for ApiKey {
                     scopes,
                     name,
                     secret_sha256,
+                    holder,
                     expires_at,
                     at,
                 }
             }
+            // It is never alone: it stands behind what made the key.
+            ApiKeyEvent::Issued { .. } => return None,
             ApiKeyEvent::ExpirySet { expires_at, successor, at } => {
                 ApiKeyCommand::SetExpiry { expires_at, successor, at }
             }

@@ -1,11 +1,12 @@
 //! An API key: shown once, kept as a hash, bound to an organisation and a role.
 //!
 //! Lifecycle: `created → revoked`; what has an expiry opens nothing from then on. An expiry only moves nearer, so a key that was
-//! replaced works on beside its successor for a while and no longer.
+//! replaced works on beside its successor for a while and no longer. A key that was issued to a person opens something only while they
+//! belong to its organisation in its role; the views see to that.
 use cairn_core::upcast::Upcast;
 use cairn_core::{
-    ApiKeyId, Decider, OrganisationId, Refusal, Subject, Text, Texts, Timestamp, cqrs_aggregate,
-    domain_event,
+    ApiKeyId, Decider, OrganisationId, Refusal, Subject, Text, Texts, Timestamp, UserId,
+    cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,6 +30,9 @@ pub enum ApiKeyEvent {
         secret_sha256: String,
         at: Timestamp,
     },
+    /// It stands for a person, who let a device in.
+    #[serde(rename = "api_key.issued")]
+    Issued { user_id: UserId, at: Timestamp },
     #[serde(rename = "api_key.expiry_set")]
     ExpirySet {
         /// From then on it opens nothing.
@@ -43,6 +47,7 @@ pub enum ApiKeyEvent {
 
 domain_event!(ApiKeyEvent {
     Created => "api_key.created", 2;
+    Issued => "api_key.issued", 1;
     ExpirySet => "api_key.expiry_set", 1;
     Revoked => "api_key.revoked", 1;
 } upcasts [Upcast { event_type: "api_key.created", from: 1, to_next: with_scopes }]);
@@ -68,6 +73,7 @@ impl Texts for ApiKeyEvent {
         ("scopes[]", Text::Kept),
         ("name", Text::Name),
         ("secret_sha256", Text::Hash),
+        ("user_id", Text::Kept),
         ("expires_at", Text::Kept),
         ("successor", Text::Kept),
         ("reason", Text::Said),
@@ -86,6 +92,8 @@ pub enum ApiKeyCommand {
         scopes: Vec<String>,
         name: String,
         secret_sha256: String,
+        /// The person it stands for, if it is somebody's own.
+        holder: Option<UserId>,
         expires_at: Option<Timestamp>,
         at: Timestamp,
     },
@@ -155,6 +163,7 @@ impl Decider for ApiKey {
                 scopes,
                 name,
                 secret_sha256,
+                holder,
                 expires_at,
                 at,
             } => {
@@ -178,12 +187,13 @@ impl Decider for ApiKey {
                     secret_sha256,
                     at,
                 };
+                let issued = holder.map(|user_id| ApiKeyEvent::Issued { user_id, at });
                 let expiry = expires_at.map(|expires_at| ApiKeyEvent::ExpirySet {
                     expires_at,
                     successor: None,
                     at,
                 });
-                Ok([created].into_iter().chain(expiry).collect())
+                Ok([created].into_iter().chain(issued).chain(expiry).collect())
             }
             ApiKeyCommand::SetExpiry { expires_at, successor, at } => {
                 self.set_expiry(expires_at, successor, at)
@@ -202,6 +212,7 @@ impl Decider for ApiKey {
                 self.organisation_id = Some(organisation_id);
                 self.secret_sha256 = Some(secret_sha256);
             }
+            ApiKeyEvent::Issued { .. } => {}
             ApiKeyEvent::ExpirySet { expires_at, .. } => self.expires_at = Some(expires_at),
             ApiKeyEvent::Revoked { .. } => self.revoked = true,
         }

@@ -1,8 +1,8 @@
 //! The rules of an API key.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::{When, decide_both_ways};
-use cairn_core::{ApiKeyId, Decider, OrganisationId, Timestamp};
-use cairn_identity::{ApiKey, ApiKeyCommand, Role};
+use cairn_core::{ApiKeyId, Decider, OrganisationId, Timestamp, UserId};
+use cairn_identity::{ApiKey, ApiKeyCommand, ApiKeyEvent, Role};
 
 const AT: Timestamp = Timestamp::from_secs(1_000);
 
@@ -14,6 +14,7 @@ fn create(name: &str, secret_sha256: &str) -> ApiKeyCommand {
         scopes: vec![],
         name: name.to_owned(),
         secret_sha256: secret_sha256.to_owned(),
+        holder: None,
         expires_at: None,
         at: AT,
     }
@@ -41,6 +42,7 @@ fn expiring(after: i64) -> ApiKeyCommand {
         scopes,
         name,
         secret_sha256,
+        holder: None,
         expires_at,
         at,
     }
@@ -117,4 +119,37 @@ fn an_expiry_only_moves_nearer() {
 fn what_is_revoked_or_unknown_cannot_expire() {
     check(&[create("ci", "aa"), revoke()], expire(60)).then_refused("api_key_revoked");
     check(&[], expire(60)).then_refused("unknown_api_key");
+}
+
+#[test]
+fn a_key_is_issued_to_a_person_as_it_is_made_or_never() {
+    let ApiKeyCommand::Create {
+        key_id,
+        organisation_id,
+        role,
+        scopes,
+        name,
+        secret_sha256,
+        at,
+        ..
+    } = create("ada@laptop", "aa")
+    else {
+        unreachable!()
+    };
+    let user_id = UserId::from_bits(3);
+    let issued = ApiKeyCommand::Create {
+        key_id,
+        organisation_id,
+        role,
+        scopes,
+        name,
+        secret_sha256,
+        holder: Some(user_id),
+        expires_at: Some(Timestamp::from_secs(1_060)),
+        at,
+    };
+    let events = ApiKey::default().decide(issued.clone()).unwrap();
+    assert_eq!(events.len(), 3);
+    assert_eq!(events[1], ApiKeyEvent::Issued { user_id, at });
+    check(&[issued.clone()], issued).then([]);
 }

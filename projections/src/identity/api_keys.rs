@@ -27,6 +27,10 @@ pub struct ApiKey {
     pub role: String,
     /// What of its role it may do, as `compute:read`; all of it when there is none.
     pub scopes: Vec<String>,
+    /// The person it stands for; absent when it is the organisation's.
+    pub user_id: Option<String>,
+    /// Whether that person still belongs to the organisation in this role; so of an organisation's own.
+    pub stands: bool,
     /// Whether its organisation is suspended.
     pub suspended: bool,
     pub name: String,
@@ -85,8 +89,15 @@ impl Projection for ApiKeys {
                     created_at: At(at),
                     expires_at: None,
                     successor: None,
+                    user_id: None,
                     revoked_at: None,
                     revoked_reason: None,
+                });
+            }
+            ApiKeyEvent::Issued { user_id, .. } => {
+                changes.change((event.aggregate_id.clone(),), move |key: &mut KeyRow| {
+                    key.user_id = Some(user_id.to_string());
+                    Ok(())
                 });
             }
             ApiKeyEvent::ExpirySet { expires_at, successor, .. } => {
@@ -120,6 +131,7 @@ row! {
         created_at: At,
         expires_at: Option<At>,
         successor: Option<String>,
+        user_id: Option<String>,
         revoked_at: Option<At>,
         revoked_reason: Option<String>,
     }
@@ -133,11 +145,13 @@ async fn select(
 ) -> Result<Vec<ApiKey>, QueryError> {
     let rows = sqlx::query_as!(
         ApiKey,
-        r#"SELECT key_id, k.position, organisation_id, role, scopes, suspended_at IS NOT NULL AS "suspended!",
+        r#"SELECT key_id, k.position, organisation_id, k.role, scopes, k.user_id, k.user_id IS NULL OR COALESCE(k.role = m.role, false) AS "stands!",
+             suspended_at IS NOT NULL AS "suspended!",
              k.name, created_at AS "created_at: At",
              expires_at AS "expires_at: At", successor, used_at AS "last_used_at?: At", revoked_at AS "revoked_at: At", revoked_reason
            FROM identity_api_keys k LEFT JOIN identity_key_uses USING (key_id)
              LEFT JOIN identity_organisations USING (organisation_id)
+             LEFT JOIN identity_members m USING (organisation_id, user_id)
            WHERE ($1::text IS NULL OR key_id = $1) AND ($2::text IS NULL OR secret_sha256 = $2)
              AND ($3::text IS NULL OR organisation_id = $3) AND k.position < $4
            ORDER BY k.position DESC LIMIT $5"#,
@@ -150,7 +164,7 @@ async fn select(
     Ok(rows.fetch_all(db).await?)
 }
 
-/// The key with this lower-case hex SHA-256, unless it is revoked. It may have expired.
+/// The key with this lower-case hex SHA-256, unless it is revoked or its person is no longer what they were. It may have expired.
 ///
 /// # Errors
 /// [`QueryError`].
@@ -159,7 +173,7 @@ pub async fn find_by_sha256(
     secret_sha256: &str,
 ) -> Result<Option<ApiKey>, QueryError> {
     let rows = select(db, (None, Some(secret_sha256)), None, (i64::MAX, 1)).await?;
-    Ok(rows.into_iter().find(|key| key.revoked_at.is_none()))
+    Ok(rows.into_iter().find(|key| key.revoked_at.is_none() && key.stands))
 }
 
 /// Those of these keys that open something now, each with its role.
@@ -171,8 +185,9 @@ pub async fn living(
     key_ids: &[String],
 ) -> Result<Vec<(String, String)>, QueryError> {
     let rows = sqlx::query!(
-        "SELECT key_id, role FROM identity_api_keys
-         WHERE key_id = ANY($1) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+        "SELECT key_id, k.role FROM identity_api_keys k LEFT JOIN identity_members m USING (organisation_id, user_id)
+         WHERE key_id = ANY($1) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+           AND (k.user_id IS NULL OR k.role = m.role)",
         key_ids
     );
     let rows = rows.fetch_all(db).await?;

@@ -289,6 +289,7 @@ impl World {
             scopes: vec![],
             name: "ci".to_owned(),
             secret_sha256: secret.to_owned(),
+            holder: None,
             expires_at: None,
             at: self.now(),
         };

@@ -156,6 +156,7 @@ fn api_key() -> [ApiKeyCommand; 2] {
         scopes: vec![],
         name: text("ci"),
         secret_sha256: "ab".repeat(32),
+        holder: None,
         expires_at: None,
         at: at(0),
     };
@@ -170,6 +171,7 @@ fn replaced_api_key() -> [ApiKeyCommand; 2] {
         scopes: vec![text("compute:read")],
         name: text("dashboard"),
         secret_sha256: "ac".repeat(32),
+        holder: Some(UserId::from_bits(1)),
         expires_at: Some(at(90_000)),
         at: at(910),
     };

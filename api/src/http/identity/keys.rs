@@ -14,10 +14,9 @@ use super::super::page::Page;
 use super::super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::super::state::Api;
 use super::super::wish::Wish;
-use super::{open, role, seen};
-use crate::auth::{ApiKeySecret, Caller, table};
-use crate::problem::{FieldError, Missing, Problem};
-use crate::system::new_api_key;
+use super::{new_key, open, role, seen};
+use crate::auth::{ApiKeySecret, Caller};
+use crate::problem::{Missing, Problem};
 
 /// How long an old key works on beside its successor when nothing is said: a day.
 const OVERLAP_SECS: i64 = 24 * 3_600;
@@ -98,6 +97,9 @@ pub struct Key {
     role: String,
     /// What of it; all of it when there is none.
     scopes: Vec<String>,
+    /// `user_…`, whom it stands for while they belong to the organisation in its role; absent when it is the organisation's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
     /// RFC 3339.
     created_at: String,
     /// RFC 3339, to the minute; absent when it was never used.
@@ -122,6 +124,7 @@ impl From<api_keys::ApiKey> for Key {
             name: row.name,
             role: row.role,
             scopes: row.scopes,
+            user_id: row.user_id,
             created_at: Timestamp::from(row.created_at).to_string(),
             last_used_at: text(row.last_used_at),
             expires_at: text(row.expires_at),
@@ -177,12 +180,7 @@ async fn own_key(api: &Api, caller: &Caller, id: &str) -> Result<api_keys::ApiKe
 async fn create_key(State(api): State<Api>, wish: Wish<KeyBody>) -> Result<Done<KeyMade>, Problem> {
     let KeyBody { name, role: wanted, scopes, expires_in_seconds } = wish.body;
     let wanted = given(&wish.caller, role(&wanted)?)?;
-    if let Some(at) = scopes.iter().position(|scope| !table::is_scope(scope)) {
-        let known = table::CONTEXTS.join(", ");
-        let detail = format!("a scope is one of {known}, then :read or :write");
-        let pointer = format!("/scopes/{at}");
-        return Err(Problem::invalid(vec![FieldError::new(&pointer, "body_invalid", detail)]));
-    }
+    super::scopes(&scopes)?;
     let secret = new_key(&api)?;
     let input = CreateKey {
         organisation_id: wish.caller.organisation_id,
@@ -190,6 +188,7 @@ async fn create_key(State(api): State<Api>, wish: Wish<KeyBody>) -> Result<Done<
         scopes,
         name,
         secret_sha256: secret.sha256(),
+        holder: None,
         expires_at: expires_in_seconds.map(|span| after(&api, i64::from(span))),
     };
     let done = identity::create_key(&api.commands, &wish.context, input).await?;
@@ -200,10 +199,6 @@ async fn create_key(State(api): State<Api>, wish: Wish<KeyBody>) -> Result<Done<
 }
 
 /// A key is made once, and shown once.
-fn new_key(api: &Api) -> Result<ApiKeySecret, Problem> {
-    new_api_key(api.mode).map_err(|error| Problem::internal(&error.to_string()))
-}
-
 fn shown(secret: &ApiKeySecret, replayed: bool) -> Option<String> {
     (!replayed).then(|| secret.expose().to_owned())
 }
@@ -247,6 +242,7 @@ async fn rotate_key(
         scopes: old.scopes,
         name: open(&api, &old.name).await?.ok_or_else(erased)?,
         secret_sha256: secret.sha256(),
+        holder: None,
         expires_at: wish.body.expires_in_seconds.map(|span| after(&api, i64::from(span))),
     };
     let over = after(&api, wish.body.overlap_seconds.map_or(OVERLAP_SECS, i64::from));

@@ -1,4 +1,5 @@
 //! Identity: who the caller is; people, organisations and keys.
+pub mod devices;
 pub mod factors;
 pub mod keys;
 pub mod members;
@@ -12,7 +13,8 @@ pub mod whoami;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::parts::{
-    address, caught_up, code_hash, new_code, new_secret, open, open_or_erased, role, seen,
+    address, caught_up, code_hash, new_code, new_key, new_secret, open, open_or_erased, role,
+    scopes, seen,
 };
 use super::state::Api;
 
@@ -26,4 +28,5 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(members::routes())
         .merge(support::routes())
         .merge(keys::routes())
+        .merge(devices::routes())
 }

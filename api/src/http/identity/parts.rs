@@ -8,16 +8,22 @@ use cairn_identity::Role;
 
 use super::super::opened::unopened;
 use super::super::state::Api;
-use crate::auth::Secret;
 use crate::auth::secret::{self, Purpose};
+use crate::auth::{ApiKeySecret, Secret, table};
 use crate::problem::{FieldError, Problem};
+use crate::system;
 
 /// How long what was just changed may take to be seen.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A secret of the operating system's randomness.
 pub(super) fn new_secret<P: Purpose>() -> Result<Secret<P>, Problem> {
-    crate::system::new_secret().map_err(|error| Problem::internal(&error.to_string()))
+    system::new_secret().map_err(|error| Problem::internal(&error.to_string()))
+}
+
+/// A new API key.
+pub(super) fn new_key(api: &Api) -> Result<ApiKeySecret, Problem> {
+    system::new_api_key(api.mode).map_err(|error| Problem::internal(&error.to_string()))
 }
 
 /// A code to send, which works for so long.
@@ -74,6 +80,15 @@ pub(super) fn role(name: &str) -> Result<Role, Problem> {
         let detail = "a role is owner, admin, finance, developer or viewer";
         Problem::invalid(vec![FieldError::new("/role", "body_invalid", detail)])
     })
+}
+
+/// Refuses what is no scope.
+pub(super) fn scopes(texts: &[String]) -> Result<(), Problem> {
+    let Some(at) = texts.iter().position(|scope| !table::is_scope(scope)) else { return Ok(()) };
+    let known = table::CONTEXTS.join(", ");
+    let detail = format!("a scope is one of {known}, then :read or :write");
+    let pointer = format!("/scopes/{at}");
+    Err(Problem::invalid(vec![FieldError::new(&pointer, "body_invalid", detail)]))
 }
 
 /// Waits until a view shows everything that has happened, if that does not take too long.

@@ -1,0 +1,2 @@
+DROP TABLE edge_devices;
+ALTER TABLE identity_api_keys DROP COLUMN user_id;
