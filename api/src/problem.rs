@@ -90,6 +90,7 @@ pub enum Missing {
     Key,
     Notice,
     Page,
+    FeatureFlag,
 }
 
 impl Problem {
@@ -120,6 +121,7 @@ impl Problem {
             Missing::Key => ("unknown_api_key", "API key"),
             Missing::Notice => ("not_found", "notice"),
             Missing::Page => ("not_found", "page"),
+            Missing::FeatureFlag => ("unknown_feature_flag", "feature flag"),
         };
         Self::new(code, format!("there is no such {name}"))
     }

@@ -32,6 +32,7 @@ use crate::auth::Directory;
 use crate::auth::password::Passwords;
 use crate::config::Config;
 use crate::database::Database;
+use crate::features::Features;
 use crate::figures::{self, watch::Watch};
 use crate::http;
 use crate::http::edge::headers::Origins;
@@ -314,6 +315,7 @@ fn api(
         in_flight: InFlight::default(),
         live: Hub::new(log.clone(), outside.event_source, outside.pace),
         directory: Directory::new(log.pool().clone()),
+        features: Features::new(log.pool().clone()),
         passwords,
         quotas: Quotas::new(log.pool().clone(), outside.rates),
         origins: outside.origins,

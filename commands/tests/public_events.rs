@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 63] = [
+const PRIVATE: [&str; 68] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -21,6 +21,11 @@ const PRIVATE: [&str; 63] = [
     "api_key.expiry_set",
     "api_key.revoked",
     "configuration.changed",
+    "feature_flag.archived",
+    "feature_flag.defined",
+    "feature_flag.overridden",
+    "feature_flag.override_cleared",
+    "feature_flag.rolled_out",
     "node.capacity_quarantined",
     "node.capacity_released",
     "node.capacity_reserved",

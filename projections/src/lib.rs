@@ -38,5 +38,6 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(operations::audit::Audit),
         Box::new(operations::interventions::Interventions),
         Box::new(operations::inbox::Inbox),
+        Box::new(operations::feature_flags::FeatureFlags),
     ]
 }

@@ -107,6 +107,14 @@ rules! {
     end_support_grant      Own  Own  None None None   None None None None;
     suspend_organisation   None None None None None   All  None None None;
     resume_organisation    None None None None None   All  None None None;
+    list_features               Own  Own  Own  Own  Own    Own  Own  Own  Own;
+    list_feature_flags          None None None None None   All  None None All;
+    get_feature_flag            None None None None None   All  None None All;
+    define_feature_flag         None None None None None   All  None None None;
+    roll_out_feature_flag       None None None None None   All  None None None;
+    override_feature_flag       None None None None None   All  None None None;
+    clear_feature_flag_override None None None None None   All  None None None;
+    archive_feature_flag        None None None None None   All  None None None;
 }
 
 /// Operations that need no API key and no session, each with what guards it instead.
@@ -168,7 +176,16 @@ pub const WHILE_SUSPENDED: &[&str] =
 
 /// What scopes of keys are made of, as `compute:read` or `compute:write`: the tags of the OpenAPI document.
 pub const CONTEXTS: &[&str] = &[
-    "payments", "ledger", "catalog", "fleet", "compute", "identity", "commands", "events", "notify",
+    "payments",
+    "ledger",
+    "catalog",
+    "fleet",
+    "compute",
+    "identity",
+    "commands",
+    "events",
+    "notify",
+    "operations",
 ];
 
 /// Whether scopes let a caller do something of a context. Who has none may do all.

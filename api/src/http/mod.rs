@@ -12,6 +12,7 @@ pub mod compute;
 pub mod documents;
 pub mod edge;
 pub mod events;
+pub mod features;
 pub mod fleet;
 pub mod flight;
 pub mod guard;
@@ -62,6 +63,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(events::routes())
         .merge(notifications::routes())
         .merge(inbox::routes())
+        .merge(features::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(documents::routes())

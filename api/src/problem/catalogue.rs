@@ -167,6 +167,15 @@ codes! {
     webhook_event_types_invalid UNPROCESSABLE_ENTITY false "The types of events are none";
     webhook_overlap_invalid UNPROCESSABLE_ENTITY false "The old secret cannot sign on for so long";
     webhook_endpoint_disabled CONFLICT false "The webhook endpoint is disabled";
+    // feature flags
+    unknown_feature_flag NOT_FOUND false "There is no such feature flag";
+    feature_flag_exists CONFLICT false "The feature flag exists with another description";
+    feature_flag_archived CONFLICT false "The feature flag is archived";
+    feature_flag_name_invalid UNPROCESSABLE_ENTITY false "The feature flag's name is malformed";
+    feature_flag_description_invalid UNPROCESSABLE_ENTITY false "A description is needed";
+    feature_flag_percentage_invalid UNPROCESSABLE_ENTITY false "A percentage is 0 to 100";
+    feature_flag_overrides_full CONFLICT false "The feature flag has too many overrides";
+    operation_paused SERVICE_UNAVAILABLE true "Operators have paused this";
     // keys, processes, anything
     unknown_api_key NOT_FOUND false "There is no such API key";
     api_key_revoked CONFLICT false "The API key was revoked";

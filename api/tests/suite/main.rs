@@ -14,6 +14,7 @@ mod demo;
 mod enrolment;
 mod erased;
 mod events;
+mod features;
 mod foreign;
 mod hang_up;
 mod headers;
