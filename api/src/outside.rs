@@ -173,6 +173,7 @@ pub fn outside(
         rates: config.rates,
         origins: config.cors_origins.clone(),
         proxies: config.trusted_proxies.clone(),
+        promises: config.promises.clone(),
     })
 }
 

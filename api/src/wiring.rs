@@ -32,6 +32,7 @@ use crate::auth::Directory;
 use crate::auth::password::Passwords;
 use crate::config::Config;
 use crate::database::Database;
+use crate::erasure::{Erasures, Promises};
 use crate::features::Features;
 use crate::figures::{self, watch::Watch};
 use crate::http;
@@ -204,6 +205,8 @@ pub struct Outside {
     pub origins: Origins,
     /// Proxies that are believed about who came to them.
     pub proxies: Vec<IpNet>,
+    /// What people are promised.
+    pub promises: Promises,
 }
 
 /// A running server: HTTP, views, processes, the webhook inbox, the sealer.
@@ -242,6 +245,9 @@ impl Server {
             tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
         }
         notify(&commands, &outside, (&mut tasks, &stop));
+        let every = outside.promises.erasures_every;
+        let erasures = Erasures::new(commands.clone(), projector.clone(), every);
+        tasks.spawn(erasures.run(stop.clone()));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
         let api = api((commands, projector.clone(), master), outside, (bell, passwords));
@@ -320,6 +326,7 @@ fn api(
         quotas: Quotas::new(log.pool().clone(), outside.rates),
         origins: outside.origins,
         proxies: outside.proxies,
+        promises: outside.promises,
         views: Views::new(log, projector),
         commands,
         payments: outside.payments,

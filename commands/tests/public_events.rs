@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 68] = [
+const PRIVATE: [&str; 71] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -73,6 +73,9 @@ const PRIVATE: [&str; 68] = [
     "user.sign_in_failed",
     "user.session_ended",
     "user.closed",
+    "user.consented",
+    "user.erasure_cancelled",
+    "user.erasure_requested",
     "webhook_endpoint.created",
     "webhook_endpoint.deleted",
     "webhook_endpoint.enabled",

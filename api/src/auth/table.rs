@@ -113,8 +113,9 @@ rules! {
     define_feature_flag         None None None None None   All  None None None;
     roll_out_feature_flag       None None None None None   All  None None None;
     override_feature_flag       None None None None None   All  None None None;
-    clear_feature_flag_override None None None None None   All  None None None;
+    clear_flag_override         None None None None None   All  None None None;
     archive_feature_flag        None None None None None   All  None None None;
+    export_organisation         Own  None Own  None None   None None None None;
 }
 
 /// Operations that need no API key and no session, each with what guards it instead.
@@ -154,6 +155,12 @@ pub const PERSONAL: &[&str] = &[
     "list_organisations",
     "leave_organisation",
     "accept_invitation",
+    "list_consents",
+    "record_consent",
+    "get_erasure",
+    "request_erasure",
+    "cancel_erasure",
+    "export_person",
 ];
 
 /// Guarded changes without an `Idempotency-Key`: personal ones that carry or make a secret, of which nothing may be kept; a ticket, of
@@ -165,6 +172,8 @@ pub const UNKEYED: &[&str] = &[
     "begin_totp",
     "confirm_totp",
     "remove_totp",
+    "request_erasure",
+    "export_person",
     "create_ticket",
     "read_inbox_notice",
     "read_inbox",

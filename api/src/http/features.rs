@@ -24,7 +24,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get_feature_flag))
         .routes(routes!(roll_out_feature_flag))
         .routes(routes!(override_feature_flag))
-        .routes(routes!(clear_feature_flag_override))
+        .routes(routes!(clear_flag_override))
         .routes(routes!(archive_feature_flag))
         .routes(routes!(list_features))
 }
@@ -125,14 +125,14 @@ async fn override_feature_flag(
 }
 
 /// Lets the percentage decide for an organisation again.
-#[utoipa::path(post, path = "/v1/feature-flags/{flag}/clear-override", operation_id = "clear_feature_flag_override",
+#[utoipa::path(post, path = "/v1/feature-flags/{flag}/clear-override", operation_id = "clear_flag_override",
     tag = "operations", request_body = FeatureFlagClearing, security(("api_key" = []), ("session" = [])),
     params(
         ("flag" = String, Path, description = "Its name"),
         ("Idempotency-Key" = String, Header, description = "Once per wish"),
     ),
     responses((status = 200, description = "It is so", body = FeatureFlagDone)))]
-async fn clear_feature_flag_override(
+async fn clear_flag_override(
     State(api): State<Api>,
     Path(flag): Path<String>,
     wish: Wish<FeatureFlagClearing>,

@@ -22,6 +22,7 @@ use super::flight::InFlight;
 use super::limits::Limits;
 use crate::auth::Directory;
 use crate::auth::password::Passwords;
+use crate::erasure::Promises;
 use crate::features::Features;
 use crate::live::Hub;
 use crate::problem::Problem;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub passwords: Passwords,
     /// The master key, which marks what is given out and comes back.
     pub master: Arc<SubjectKeys>,
+    /// What people are promised.
+    pub promises: Promises,
     /// What is on for whom.
     pub features: Features,
     /// Wishes on their way.

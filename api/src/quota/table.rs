@@ -45,6 +45,8 @@ const SPECIAL: &[(&str, Class)] = &[
     ("verify_email", Class::SignIn),
     ("reset_password", Class::SignIn),
     ("sign_in", Class::SignIn),
+    ("request_erasure", Class::SignIn),
+    ("export_person", Class::SignIn),
     ("request_allocation", Class::Deploy),
     ("release_allocation", Class::Deploy),
 ];

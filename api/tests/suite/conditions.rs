@@ -202,7 +202,7 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
     };
     assert_eq!(with(true), ["archive_feature_flag", "retire_node", "retire_sku", "set_sku_price"]);
     let honoured = [
-        "clear_feature_flag_override",
+        "clear_flag_override",
         "cordon_node",
         "delete_webhook_endpoint",
         "disable_webhook_endpoint",

@@ -50,3 +50,4 @@ mod tracing;
 mod viewer;
 mod views;
 mod webhooks;
+mod wishes;

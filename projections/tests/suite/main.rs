@@ -14,4 +14,5 @@ mod stall;
 mod story;
 mod together;
 mod views;
+mod wishes;
 mod world;

@@ -21,7 +21,7 @@ use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
-use super::story_identity::{address, organisation, person};
+use super::story_identity::{address, organisation, person, wishes};
 use super::story_people::{configuration, erasure, feature_flag, intervention, webhook_endpoint};
 
 const UNIT: i64 = 1_000_000_000;
@@ -135,6 +135,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     let endpoint = WebhookEndpointId::from_bits(1).to_string();
     teller.tell::<WebhookEndpoint>(&endpoint, webhook_endpoint());
     teller.tell::<FeatureFlag>("pause_rentals", feature_flag());
+    teller.tell::<User>(&UserId::from_bits(3).to_string(), wishes());
     (teller.told, teller.decisions)
 }
 

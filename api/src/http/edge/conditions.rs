@@ -58,7 +58,7 @@ const CHANGES: &[(&str, Condition)] = &[
     ("define_feature_flag", Condition::Made),
     ("roll_out_feature_flag", Condition::Honoured),
     ("override_feature_flag", Condition::Honoured),
-    ("clear_feature_flag_override", Condition::Honoured),
+    ("clear_flag_override", Condition::Honoured),
     ("archive_feature_flag", Condition::Demanded),
 ];
 

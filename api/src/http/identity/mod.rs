@@ -1,4 +1,5 @@
 //! Identity: who the caller is; people, organisations and keys.
+pub mod export;
 pub mod factors;
 pub mod keys;
 pub mod members;
@@ -8,6 +9,7 @@ pub mod people;
 pub mod sessions;
 pub mod support;
 pub mod whoami;
+pub mod wishes;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -26,4 +28,6 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(members::routes())
         .merge(support::routes())
         .merge(keys::routes())
+        .merge(wishes::routes())
+        .merge(export::routes())
 }
