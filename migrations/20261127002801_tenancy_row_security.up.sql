@@ -67,6 +67,8 @@ SELECT tenancy_guard('identity_users', 'user_id = tenancy_actor() OR EXISTS (SEL
 SELECT tenancy_guard('identity_organisations', 'organisation_id = tenancy_organisation() OR EXISTS (SELECT FROM identity_members m
     WHERE m.organisation_id = identity_organisations.organisation_id AND m.user_id = tenancy_actor())');
 SELECT tenancy_guard('identity_sessions', 'user_id = tenancy_actor()');
+SELECT tenancy_guard('identity_consents', 'user_id = tenancy_actor()');
+SELECT tenancy_guard('identity_erasures', 'user_id = tenancy_actor()');
 
 -- What has no owner of its own is seen with what it hangs on.
 SELECT tenancy_guard('identity_key_uses', 'EXISTS (SELECT FROM identity_api_keys k WHERE k.key_id = identity_key_uses.key_id)');
@@ -84,3 +86,4 @@ SELECT tenancy_guard('operations_inbox_reads', 'actor = tenancy_actor()');
 -- Nothing of these is told to customers.
 SELECT tenancy_guard('operations_audit_entries', NULL);
 SELECT tenancy_guard('identity_links', NULL);
+SELECT tenancy_guard('operations_feature_flag_overrides', NULL);

@@ -6,6 +6,8 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod database;
+pub mod erasure;
+pub mod features;
 pub mod figures;
 pub mod http;
 pub mod inbox;

@@ -176,6 +176,7 @@ pub fn outside(
         origins: config.cors_origins.clone(),
         proxies: config.trusted_proxies.clone(),
         mode: config.mode(),
+        promises: config.promises.clone(),
     })
 }
 

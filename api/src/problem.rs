@@ -92,6 +92,7 @@ pub enum Missing {
     Key,
     Notice,
     Page,
+    FeatureFlag,
 }
 
 impl Problem {
@@ -123,6 +124,7 @@ impl Problem {
             Missing::Key => ("unknown_api_key", "API key"),
             Missing::Notice => ("not_found", "notice"),
             Missing::Page => ("not_found", "page"),
+            Missing::FeatureFlag => ("unknown_feature_flag", "feature flag"),
         };
         Self::new(code, format!("there is no such {name}"))
     }

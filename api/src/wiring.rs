@@ -33,6 +33,8 @@ use crate::auth::password::Passwords;
 use crate::auth::{Directory, Mode};
 use crate::config::Config;
 use crate::database::Database;
+use crate::erasure::{Erasures, Promises};
+use crate::features::Features;
 use crate::figures::{self, watch::Watch};
 use crate::http;
 use crate::http::edge::headers::Origins;
@@ -224,6 +226,8 @@ pub struct Outside {
     pub proxies: Vec<IpNet>,
     /// Whether money is real.
     pub mode: Mode,
+    /// What people are promised.
+    pub promises: Promises,
 }
 
 impl Outside {
@@ -287,6 +291,9 @@ impl Server {
             tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
         }
         notify(&work, &outside, (&mut tasks, &stop));
+        let every = outside.promises.erasures_every;
+        let erasures = Erasures::new(work.clone(), projector.clone(), every);
+        tasks.spawn(erasures.run(stop.clone()));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
         let api = api((commands, projector.clone(), master), outside, (bell, passwords));
@@ -364,11 +371,13 @@ fn api(
         in_flight: InFlight::default(),
         live: Hub::new(log.clone(), outside.event_source, outside.pace),
         directory: Directory::new(log.pool().clone()),
+        features: Features::new(log.pool().clone()),
         passwords,
         quotas: Quotas::new(log.pool().clone(), outside.rates),
         origins: outside.origins,
         proxies: outside.proxies,
         mode: outside.mode,
+        promises: outside.promises,
         views: Views::new(log, projector),
         commands,
         payments: outside.payments,

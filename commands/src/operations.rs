@@ -1,5 +1,7 @@
 //! Commands of the operations context: what a person did to a stuck process, and why (`processes::operator` acts on it), and settings
 //! that change while a server runs.
+pub mod flags;
+
 use cairn_operations::{
     Configuration, ConfigurationCommand, Intervention, InterventionCommand, Verb,
 };

@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 64] = [
+const PRIVATE: [&str; 72] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -22,6 +22,11 @@ const PRIVATE: [&str; 64] = [
     "api_key.issued",
     "api_key.revoked",
     "configuration.changed",
+    "feature_flag.archived",
+    "feature_flag.defined",
+    "feature_flag.overridden",
+    "feature_flag.override_cleared",
+    "feature_flag.rolled_out",
     "node.capacity_quarantined",
     "node.capacity_released",
     "node.capacity_reserved",
@@ -69,6 +74,9 @@ const PRIVATE: [&str; 64] = [
     "user.sign_in_failed",
     "user.session_ended",
     "user.closed",
+    "user.consented",
+    "user.erasure_cancelled",
+    "user.erasure_requested",
     "webhook_endpoint.created",
     "webhook_endpoint.deleted",
     "webhook_endpoint.enabled",

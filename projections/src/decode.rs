@@ -7,7 +7,7 @@ use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
 use cairn_ledger::Wallet;
 use cairn_notify::WebhookEndpoint;
-use cairn_operations::{Configuration, Intervention};
+use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, Refund};
 
 /// Whether an event is what its type and version say. Of a type of aggregate that this program does not know nothing can be said, and no
@@ -24,6 +24,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         ApiKey::TYPE => of::<ApiKey>(event),
         Configuration::TYPE => of::<Configuration>(event),
         EmailAddress::TYPE => of::<EmailAddress>(event),
+        FeatureFlag::TYPE => of::<FeatureFlag>(event),
         Intervention::TYPE => of::<Intervention>(event),
         Node::TYPE => of::<Node>(event),
         Organisation::TYPE => of::<Organisation>(event),

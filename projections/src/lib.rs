@@ -28,6 +28,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(identity::api_keys::ApiKeys),
         Box::new(identity::people::People),
         Box::new(identity::organisations::Organisations),
+        Box::new(identity::wishes::Wishes),
         Box::new(catalog::skus::Skus),
         Box::new(ledger::balances::Balances),
         Box::new(ledger::statement::Statement),
@@ -40,5 +41,6 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(operations::audit::Audit),
         Box::new(operations::interventions::Interventions),
         Box::new(operations::inbox::Inbox),
+        Box::new(operations::feature_flags::FeatureFlags),
     ]
 }

@@ -107,6 +107,15 @@ rules! {
     end_support_grant      Own  Own  None None None   None None None None;
     suspend_organisation   None None None None None   All  None None None;
     resume_organisation    None None None None None   All  None None None;
+    list_features               Own  Own  Own  Own  Own    Own  Own  Own  Own;
+    list_feature_flags          None None None None None   All  None None All;
+    get_feature_flag            None None None None None   All  None None All;
+    define_feature_flag         None None None None None   All  None None None;
+    roll_out_feature_flag       None None None None None   All  None None None;
+    override_feature_flag       None None None None None   All  None None None;
+    clear_flag_override         None None None None None   All  None None None;
+    archive_feature_flag        None None None None None   All  None None None;
+    export_organisation         Own  None Own  None None   None None None None;
 }
 
 /// Operations that need no API key and no session, each with what guards it instead.
@@ -153,6 +162,12 @@ pub const PERSONAL: &[&str] = &[
     "look_up_device",
     "approve_device",
     "deny_device",
+    "list_consents",
+    "record_consent",
+    "get_erasure",
+    "request_erasure",
+    "cancel_erasure",
+    "export_person",
 ];
 
 /// Guarded changes without an `Idempotency-Key`: personal ones that carry or make a secret, of which nothing may be kept; a ticket, of
@@ -167,6 +182,8 @@ pub const UNKEYED: &[&str] = &[
     "look_up_device",
     "approve_device",
     "deny_device",
+    "request_erasure",
+    "export_person",
     "create_ticket",
     "read_inbox_notice",
     "read_inbox",
@@ -178,7 +195,16 @@ pub const WHILE_SUSPENDED: &[&str] =
 
 /// What scopes of keys are made of, as `compute:read` or `compute:write`: the tags of the OpenAPI document.
 pub const CONTEXTS: &[&str] = &[
-    "payments", "ledger", "catalog", "fleet", "compute", "identity", "commands", "events", "notify",
+    "payments",
+    "ledger",
+    "catalog",
+    "fleet",
+    "compute",
+    "identity",
+    "commands",
+    "events",
+    "notify",
+    "operations",
 ];
 
 /// What a key may ask whatever its scopes are: who it is.

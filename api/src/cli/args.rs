@@ -12,6 +12,7 @@ pub use super::archive_args::ArchiveCommand;
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::config_args::ConfigCommand;
+use super::flags_args::FlagsCommand;
 pub use super::login_args::LoginArgs;
 use super::output::Format;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};
@@ -82,6 +83,9 @@ pub enum Command {
     /// Webhooks to customers: who is told, and what came of it.
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
+    /// Feature flags: what is on, and for whom.
+    #[command(subcommand)]
+    Flags(FlagsCommand),
     /// Process managers: what runs and what is stuck.
     #[command(subcommand)]
     Process(ProcessCommand),

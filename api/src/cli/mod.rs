@@ -19,6 +19,8 @@ mod demo;
 mod doctor;
 mod entry;
 mod finance;
+mod flags;
+mod flags_args;
 mod keys;
 mod login;
 mod login_args;
@@ -68,6 +70,7 @@ async fn run(
         Command::Replay(command) => replay::run(config, command, output).await,
         Command::Projections(command) => projections::run(config, command, output).await,
         Command::Relay(command) => relay::run(config, command, output).await,
+        Command::Flags(command) => flags::run(config, command, output).await,
         Command::Webhooks(command) => webhooks::run(config, command, output).await,
         Command::Process(command) => process::run(config, command, output).await,
         Command::Archive(command) => archive::run(config, command, output).await,

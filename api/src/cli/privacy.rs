@@ -3,13 +3,12 @@ use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use cairn_commands::ports::PersonalPort as _;
-use cairn_commands::privacy::{self, EraseError, Erased, Export, Scan, Wish};
+use cairn_commands::privacy::{self, EraseError, Erased, Export, Wish};
 use cairn_core::Subject;
 use cairn_privacy::MasterError;
-use cairn_projections::Rebuild;
+use cairn_projections::identity::organisations;
 use serde::Serialize;
 use sqlx::Connection as _;
 
@@ -18,6 +17,7 @@ use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
+use crate::erasure::{self, Failed};
 
 impl From<MasterError> for CliError {
     fn from(error: MasterError) -> Self {
@@ -36,6 +36,17 @@ impl From<EraseError> for CliError {
             EraseError::Keys(error) => error.into(),
             EraseError::Read(error) => error.into(),
             EraseError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<Failed> for CliError {
+    fn from(error: Failed) -> Self {
+        match error {
+            Failed::Erase(error) => error.into(),
+            Failed::Engine(error) => error.into(),
+            Failed::View(error) => error.into(),
+            Failed::Database(error) => error.into(),
         }
     }
 }
@@ -90,34 +101,15 @@ fn confirm(args: &EraseArgs, output: Output) -> Result<(), CliError> {
 async fn erase(parts: &SessionParts, args: EraseArgs, output: Output) -> Result<(), CliError> {
     let EraseArgs { subject, reason, despite_findings, .. } = args;
     let context = parts.context(None);
-    let wish = Wish { subject, reason, despite_findings };
+    parts.catch_up(&[organisations::NAME]).await?;
+    let organisations = erasure::organisations(parts.pool(), &subject).await?;
+    let wish = Wish { subject, reason, despite_findings, organisations, when_due: false };
     let mut owner = parts.owner().await?;
-    let mut erased = privacy::erase(&parts.commands, &context, &mut owner, wish.clone()).await?;
-    if !erased.key_destroyed && rebuild(parts, &erased.scan, output).await? {
-        erased = privacy::erase(&parts.commands, &context, &mut owner, wish).await?;
-    }
-    if erased.key_destroyed {
-        // What an update leaves behind in the table's file goes with it.
-        sqlx::query!("VACUUM FULL privacy_subject_keys").execute(&mut owner).await?;
-    }
+    let own = (&parts.commands, &parts.projector);
+    let say = |text: &str| output.say(text);
+    let erased = erasure::carry_out(own, &context, (&mut owner, wish), &say).await?;
     owner.close().await?;
     report(&erased, output)
-}
-
-/// Rows of views that hold what the log no longer says are made anew. Whether there were any.
-async fn rebuild(parts: &SessionParts, scan: &Scan, output: Output) -> Result<bool, CliError> {
-    let views = scan
-        .found
-        .iter()
-        .filter_map(|found| parts.projector.of_table(found.table.strip_prefix("public.")?));
-    let views: std::collections::BTreeSet<_> = views.collect();
-    for view in &views {
-        output.say(&format!("{view} holds something readable: it is made anew from the log"));
-        // Nothing of the old rows is kept for a rollback.
-        let options = Rebuild { anew: true, keep: Duration::ZERO, ..Rebuild::default() };
-        parts.projector.rebuild(view, &options).await?;
-    }
-    Ok(!views.is_empty())
 }
 
 fn report(erased: &Erased, output: Output) -> Result<(), CliError> {

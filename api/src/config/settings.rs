@@ -377,6 +377,22 @@ fn kept() -> Vec<Setting> {
         )
         .without("`keys/privacy.key` in the data directory")
         .example("/etc/cairn/privacy.key"),
+        Setting::new(
+            "privacy.erasure_days",
+            "CAIRN_PRIVACY_ERASURE_DAYS",
+            Kind::Number(1, 90),
+            "days until somebody who asks to be forgotten is",
+        )
+        .default("14"),
+        Setting::new(
+            "privacy.terms_version",
+            "CAIRN_PRIVACY_TERMS_VERSION",
+            Kind::Text,
+            "the version of the terms that whoever registers must agree to",
+        )
+        .expected("1 to 40 of letters, digits, `.`, `-` and `_`")
+        .without("nobody is asked")
+        .example("2026-11"),
     ]
 }
 

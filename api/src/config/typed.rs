@@ -23,6 +23,7 @@ use super::origin::ConfigErrors;
 use super::settings::{Kind, setting, settings};
 use super::sources::{Reading, Said, Values};
 use crate::auth::Mode;
+use crate::erasure::Promises;
 use crate::http::edge::headers::Origins;
 use crate::quota::Rates;
 
@@ -57,6 +58,8 @@ pub struct Config {
     pub webhook_strangers: Strangers,
     /// How the log is sealed.
     pub seal: SealerConfig,
+    /// What people are promised.
+    pub promises: Promises,
     /// The file with the master key of personal data.
     pub privacy_key: PathBuf,
     /// Where old events go, or `None`.
@@ -136,6 +139,7 @@ impl Config {
                 cairn_eventstore::check_url(url).map(|()| SecretUrl(url.to_owned()))
             }),
             privacy_key: values.path("privacy.key_path").unwrap_or_else(|| data.join(PRIVACY_KEY)),
+            promises: promises(values),
             seal: seal(values, &data, &store),
             archive: archive(values, &store),
             listen: listen(values),
@@ -168,6 +172,16 @@ const PRIVACY_KEY: &str = "keys/privacy.key";
 const DEMO_LOG: &str = "error";
 
 /// What is said of object stores, by the vendors' names.
+fn promises(values: &mut Values) -> Promises {
+    let days = i64::from(number(values, "privacy.erasure_days"));
+    let terms = values.with("privacy.terms_version", |text| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let is_version = (1..=40).contains(&text.len()) && text.bytes().all(fits);
+        if is_version { Ok(text.to_owned()) } else { Err(()) }
+    });
+    Promises { erasure_secs: days * 24 * 3_600, terms, ..Promises::default() }
+}
+
 fn store(values: &mut Values) -> StoreOptions {
     let mut said = BTreeMap::new();
     for setting in settings().iter().filter(|setting| setting.is_vendors()) {

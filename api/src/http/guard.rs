@@ -150,6 +150,7 @@ async fn pass(
         Asker::Key(key) => {
             let caller =
                 admit::key(api, &key, &wanted, named(request.headers(), &ACT_FOR)?).await?;
+            api.features.check(operation, caller.organisation_id).await?;
             request.extensions_mut().insert(caller);
         }
         Asker::Session(session) => {
@@ -157,6 +158,7 @@ async fn pass(
             if !table::is_personal(operation) {
                 let caller =
                     admit::person(&session, &wanted, named(request.headers(), &ORGANISATION)?)?;
+                api.features.check(operation, caller.organisation_id).await?;
                 request.extensions_mut().insert(caller);
             }
         }

@@ -13,6 +13,7 @@ pub mod device_page;
 pub mod documents;
 pub mod edge;
 pub mod events;
+pub mod features;
 pub mod fleet;
 pub mod flight;
 pub mod guard;
@@ -63,6 +64,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(events::routes())
         .merge(notifications::routes())
         .merge(inbox::routes())
+        .merge(features::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(documents::routes())

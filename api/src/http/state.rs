@@ -22,6 +22,8 @@ use super::flight::InFlight;
 use super::limits::Limits;
 use crate::auth::password::Passwords;
 use crate::auth::{Directory, Mode};
+use crate::erasure::Promises;
+use crate::features::Features;
 use crate::live::Hub;
 use crate::problem::Problem;
 use crate::quota::Quotas;
@@ -38,6 +40,10 @@ pub struct Parts {
     pub passwords: Passwords,
     /// The master key, which marks what is given out and comes back.
     pub master: Arc<SubjectKeys>,
+    /// What people are promised.
+    pub promises: Promises,
+    /// What is on for whom.
+    pub features: Features,
     /// Wishes on their way.
     pub in_flight: InFlight,
     /// Who holds a stream of events open.

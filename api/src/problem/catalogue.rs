@@ -172,6 +172,15 @@ codes! {
     webhook_event_types_invalid UNPROCESSABLE_ENTITY false "The types of events are none";
     webhook_overlap_invalid UNPROCESSABLE_ENTITY false "The old secret cannot sign on for so long";
     webhook_endpoint_disabled CONFLICT false "The webhook endpoint is disabled";
+    // feature flags
+    unknown_feature_flag NOT_FOUND false "There is no such feature flag";
+    feature_flag_exists CONFLICT false "The feature flag exists with another description";
+    feature_flag_archived CONFLICT false "The feature flag is archived";
+    feature_flag_name_invalid UNPROCESSABLE_ENTITY false "The feature flag's name is malformed";
+    feature_flag_description_invalid UNPROCESSABLE_ENTITY false "A description is needed";
+    feature_flag_percentage_invalid UNPROCESSABLE_ENTITY false "A percentage is 0 to 100";
+    feature_flag_overrides_full CONFLICT false "The feature flag has too many overrides";
+    operation_paused FORBIDDEN true "Operators have paused this";
     // keys, processes, anything
     unknown_api_key NOT_FOUND false "There is no such API key";
     api_key_revoked CONFLICT false "The API key was revoked";
@@ -180,6 +189,10 @@ codes! {
     unknown_intent NOT_FOUND false "There is no such intent";
     intent_not_skippable CONFLICT false "What the intent does cannot be taken as done";
     intent_not_waiting CONFLICT false "The intent does not wait for an operator";
+    erasure_not_due CONFLICT false "No erasure is due";
+    consent_version_invalid UNPROCESSABLE_ENTITY false "The version of the document is malformed";
+    terms_not_accepted UNPROCESSABLE_ENTITY false "The terms were not agreed to";
+    confirmation_wrong UNPROCESSABLE_ENTITY false "What was to be typed once more is something else";
     erasure_not_begun CONFLICT false "The erasure was never begun";
     subject_erased GONE false "Whose data this is was erased";
     reason_needed UNPROCESSABLE_ENTITY false "A reason is needed";

@@ -50,6 +50,8 @@ const SPECIAL: &[(&str, Class)] = &[
     ("approve_device", Class::SignIn),
     ("deny_device", Class::SignIn),
     ("surrender_key", Class::SignIn),
+    ("request_erasure", Class::SignIn),
+    ("export_person", Class::SignIn),
     ("request_allocation", Class::Deploy),
     ("release_allocation", Class::Deploy),
 ];

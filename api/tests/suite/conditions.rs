@@ -200,14 +200,17 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
         ids.sort_unstable();
         ids
     };
-    assert_eq!(with(true), ["retire_node", "retire_sku", "set_sku_price"]);
+    assert_eq!(with(true), ["archive_feature_flag", "retire_node", "retire_sku", "set_sku_price"]);
     let honoured = [
+        "clear_flag_override",
         "cordon_node",
         "delete_webhook_endpoint",
         "disable_webhook_endpoint",
         "drain_node",
         "enable_webhook_endpoint",
+        "override_feature_flag",
         "release_allocation",
+        "roll_out_feature_flag",
         "rotate_webhook_secret",
         "uncordon_node",
         "update_webhook_endpoint",

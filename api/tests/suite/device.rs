@@ -102,7 +102,7 @@ async fn a_program_is_let_in_once_as_whoever_let_it_in(
     assert_eq!(made, 1, "who let it in stands in the log");
 
     let given_up = key.post("/v1/key-surrenders", &json!({ "key": key.key })).await;
-    let unknown = json!({ "key": cairn_api::system::new_api_key().unwrap().expose() });
+    let unknown = json!({ "key": cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap().expose() });
     for stranger in [unknown, json!({ "key": "none" })] {
         let other = key.post("/v1/key-surrenders", &stranger).await;
         assert_eq!((other.status, other.body), (200, given_up.body.clone()), "nobody learns more");

@@ -420,12 +420,15 @@ async fn who_is_erased_signs_in_nowhere_and_their_address_is_free(
     ada.found("Engines").await;
     let user = ada.get("/v1/session").await.text("/user_id");
     let mut owner = options.connect().await.unwrap();
-    let wish = Wish {
-        subject: Subject::user(user.parse().unwrap()),
+    let wish = |subject| Wish {
+        subject,
         reason: "asked by letter".to_owned(),
         despite_findings: true,
+        organisations: vec![],
+        when_due: false,
     };
-    let erased = erase(&stage.commands, &stage.context(), &mut owner, wish).await.unwrap();
+    let of_user = wish(Subject::user(user.parse().unwrap()));
+    let erased = erase(&stage.commands, &stage.context(), &mut owner, of_user).await.unwrap();
     assert!(erased.key_destroyed, "{erased:?}");
     owner.close().await.unwrap();
     let deadline = Instant::now() + PATIENCE;
@@ -438,8 +441,7 @@ async fn who_is_erased_signs_in_nowhere_and_their_address_is_free(
     let session = again.get("/v1/session").await;
     assert_ne!(session.text("/user_id"), user, "another account with the same address");
     assert_eq!(session.body["organisations"], json!([]));
-    let nobody = Subject::directory();
-    let wish = Wish { subject: nobody, reason: "r".to_owned(), despite_findings: true };
+    let wish = wish(Subject::directory());
     let mut owner = options.connect().await.unwrap();
     let refused = erase(&stage.commands, &stage.context(), &mut owner, wish).await;
     assert!(matches!(refused, Err(EraseError::Unknown(_))), "everybody is found by its key");

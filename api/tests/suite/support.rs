@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cairn_api::auth::Mode;
+use cairn_api::erasure::Promises;
 use cairn_api::http::edge::headers::Origins;
 use cairn_api::http::fleet::Enrolments;
 use cairn_api::http::limits::Limits;
@@ -88,10 +89,25 @@ impl Stage {
         Self::with(log, (Limits::default(), Rates::generous(), Pace::default()), None).await
     }
 
+    /// The same with other promises to people.
+    pub async fn set_promising(options: PgConnectOptions, promises: Promises) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        let how = (Limits::default(), Rates::generous(), Pace::default());
+        Self::promising(log, how, (webhooks(), promises)).await
+    }
+
     async fn with(
         log: EventLog,
-        (limits, rates, pace): (Limits, Rates, Pace),
+        how: (Limits, Rates, Pace),
         deliver: Option<DeliverConfig>,
+    ) -> Self {
+        Self::promising(log, how, (deliver, Promises::default())).await
+    }
+
+    async fn promising(
+        log: EventLog,
+        (limits, rates, pace): (Limits, Rates, Pace),
+        (deliver, promises): (Option<DeliverConfig>, Promises),
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = MasterFile::at(directory.path().join(MASTER_KEY));
@@ -135,6 +151,7 @@ impl Stage {
             rates,
             origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
+            promises,
         };
         let parts = (commands.clone(), projector.clone(), keys);
         let server = Server::start(parts, outside, listeners).unwrap();

@@ -49,6 +49,17 @@ async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Mail>, PortError
                 If not: nothing has changed, and there is nothing to do.\n";
             (to, "You have an account already", text.to_owned())
         }
+        Letter::Erasure { user_id, due_at } => {
+            let user = act.load::<User>(&user_id.to_string()).await?;
+            let Some(to) = personal.open(&user.email).await? else { return Ok(None) };
+            let text = format!(
+                "Somebody who knows your password asked that your account be closed and\n\
+                 everything personal be erased. It is done after {due_at}, for good.\n\n\
+                 If it was not you, or you think better of it: sign in, cancel it\n\
+                 (POST /v1/me/erasure/cancel), and change your password.\n"
+            );
+            (to, "Your account is to be erased", text)
+        }
         Letter::Invitation { organisation_id, email, role, token } => {
             let organisation = act.load::<Organisation>(&organisation_id.to_string()).await?;
             let (to, token) = (personal.open(email).await?, personal.open(token).await?);

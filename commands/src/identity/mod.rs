@@ -5,6 +5,7 @@
 pub mod keys;
 pub mod organisations;
 pub mod people;
+pub mod wishes;
 
 use cairn_core::Timestamp;
 

@@ -262,7 +262,7 @@ pub async fn close(
     on_user(commands, (context, ""), user_id, UserCommand::Close { reason, at }).await
 }
 
-async fn on_user(
+pub(super) async fn on_user(
     commands: &Commands,
     (context, suffix): (&CommandContext, &str),
     user_id: UserId,
@@ -273,7 +273,7 @@ async fn on_user(
 }
 
 /// The context of a further command of the same wish.
-fn followed(context: &CommandContext, suffix: &str) -> CommandContext {
+pub(super) fn followed(context: &CommandContext, suffix: &str) -> CommandContext {
     let command_id = format!("{}{suffix}", context.command_id);
     CommandContext { command_id, ..context.clone() }
 }

@@ -2,23 +2,25 @@
 //!
 //! | step | what is left when it stops here |
 //! |---|---|
+//! | a person leaves their organisations, or is refused | everything but those memberships |
 //! | `subject.erasure_begun` is recorded | everything; the next try goes on |
 //! | a person's account is closed: sessions are over, the address is free | the same |
 //! | copies that nobody needs are taken away, and what is known is looked for | the same |
 //! | the key is destroyed | nothing can be read; the next try cannot look any more, and records that |
 //! | other processes have forgotten the key, and what was known is looked for again | the same |
 //! | `subject.erased` is recorded with the counts | |
-use cairn_core::Subject;
+use cairn_core::{OrganisationId, Subject, UserId};
 use cairn_identity::{Erasure, ErasureCommand, Searched};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::known::known;
+use super::leave::leave;
 use super::mend::{Mended, mend};
 use super::scan::{Scan, scan};
 use crate::answers::derived;
-use crate::identity::people;
+use crate::identity::{people, wishes};
 use crate::ports::{PersonalPort, PortError, SubjectKey};
 use crate::replay::ReplayError;
 use crate::{CommandContext, Commands, ExecuteError};
@@ -32,6 +34,10 @@ pub struct Wish {
     pub reason: String,
     /// Destroys the key even if something readable was found outside of it.
     pub despite_findings: bool,
+    /// What a person belongs to, as the views have it.
+    pub organisations: Vec<OrganisationId>,
+    /// Only if the person asked for it, and it is due.
+    pub when_due: bool,
 }
 
 /// How it ended.
@@ -94,6 +100,9 @@ pub async fn erase(
     if known.streams.is_empty() && state.begun.is_none() && port.key(&subject).await?.is_none() {
         return Err(EraseError::Unknown(subject));
     }
+    if state.begun.is_none() {
+        part(commands, context, &wish).await?;
+    }
     let key = key(port, &subject).await?;
     let before = state.erased_at.is_some() && key.destroyed_at.is_some();
     if !before {
@@ -110,6 +119,24 @@ pub async fn erase(
     }
     let (key_id, key_destroyed) = (key.key_id, !stop);
     Ok(Erased { subject, key_id, key_destroyed, before, mended, scan: looked })
+}
+
+/// A person leaves what they belong to, and if they asked for it their account is closed: from then on nobody can cancel it.
+async fn part(
+    commands: &Commands,
+    context: &CommandContext,
+    wish: &Wish,
+) -> Result<(), ExecuteError> {
+    let due: Option<UserId> = wish.subject.id().parse().ok().filter(|_| wish.when_due);
+    if let Some(user_id) = due {
+        // Nobody who thought better of it loses what they belong to.
+        wishes::check_due(commands, user_id).await?;
+    }
+    leave(commands, context, wish).await?;
+    if let Some(user_id) = due {
+        wishes::close_due(commands, context, user_id, wish.reason.clone()).await?;
+    }
+    Ok(())
 }
 
 /// Its key, made if it has none: what is erased has a key that is destroyed, so that it never gets another.

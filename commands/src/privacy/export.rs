@@ -1,5 +1,6 @@
 //! All that is known of a subject, for the subject: its events and its rows, opened.
-use cairn_core::{Subject, Timestamp};
+use cairn_core::texts::for_each;
+use cairn_core::{Subject, Text, Timestamp};
 use cairn_event_log::LogSource;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -8,7 +9,7 @@ use super::erase::EraseError;
 use super::known::own_events;
 use super::seal::Personal;
 use crate::ports::SubjectKey;
-use crate::replay::{stones, timestamp};
+use crate::replay::{fold, stones, timestamp};
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,6 +71,7 @@ pub async fn export(
             payload: stone.payload,
             metadata: stone.metadata,
         };
+        withhold(&event.aggregate_type, &mut event.payload);
         personal.open_in(&mut event.payload, Some(subject)).await?;
         personal.open_in(&mut event.metadata, Some(subject)).await?;
         events.push(event);
@@ -88,6 +90,19 @@ pub async fn export(
         }
     }
     Ok(Export { subject: subject.clone(), key, events, rows })
+}
+
+/// Stands where a text is that proves who somebody is.
+const WITHHELD: &str = "withheld";
+
+/// Nobody is shown what proves who they are: whoever reads it could be them.
+fn withhold(aggregate_type: &str, payload: &mut Value) {
+    let Some(found) = fold::find(aggregate_type) else { return };
+    for_each(payload, &mut |path, text| {
+        if matches!((found.text)(path), Some(Text::Credential | Text::Secret)) {
+            WITHHELD.clone_into(text);
+        }
+    });
 }
 
 /// Every table whose rows name an organisation.

@@ -11,6 +11,7 @@
 mod erase;
 mod export;
 mod known;
+mod leave;
 mod mend;
 mod scan;
 mod seal;
@@ -19,6 +20,7 @@ mod texts;
 pub use erase::{EraseError, Erased, Wish, erase};
 pub use export::{Export, ExportedEvent, export};
 pub use known::{Archived, Canaries, Known, known};
+pub use leave::kept_by;
 pub use mend::{Mended, mend};
 pub use scan::{Found, Scan, ScannedTable, scan};
 pub(crate) use seal::Sealed;

@@ -1,5 +1,5 @@
 //! What people are written.
-use cairn_core::{OrganisationId, UserId};
+use cairn_core::{OrganisationId, Timestamp, UserId};
 use cairn_identity::{LinkPurpose, Role};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,8 @@ pub enum Letter {
     Code { user_id: UserId, purpose: LinkPurpose, token: String },
     /// Somebody registered the address again.
     Reminder { user_id: UserId },
+    /// Somebody wants to be forgotten.
+    Erasure { user_id: UserId, due_at: Timestamp },
     /// A code to an address that is invited.
     Invitation { organisation_id: OrganisationId, email: String, role: Role, token: String },
 }
@@ -20,7 +22,9 @@ impl Letter {
     /// Whoever it is about.
     pub(super) fn subject(&self) -> String {
         match self {
-            Self::Code { user_id, .. } | Self::Reminder { user_id } => user_id.to_string(),
+            Self::Code { user_id, .. }
+            | Self::Reminder { user_id }
+            | Self::Erasure { user_id, .. } => user_id.to_string(),
             Self::Invitation { organisation_id, .. } => organisation_id.to_string(),
         }
     }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `user.link_requested` | `send_mail`, until the code is over | none: a code that does not arrive is asked for again |
 //! | `user.reminded` | `send_mail` | none |
+//! | `user.erasure_requested` | `send_mail`, until it is due | none: who is signed in sees it as well |
 //! | `organisation.member_invited` | `send_mail`, until the invitation is over | none: the next invitation ends it |
 use cairn_core::Timestamp;
 use cairn_identity::{OrganisationEvent, UserEvent};
@@ -39,6 +40,10 @@ fn letter(happened: &Occurrence) -> Option<(Letter, Timestamp)> {
         Fact::User(UserEvent::Reminded { at }) => {
             let user_id = happened.stream.parse().ok()?;
             Some((Letter::Reminder { user_id }, at.plus_secs(REMINDER_SECS)))
+        }
+        Fact::User(UserEvent::ErasureRequested { due_at, .. }) => {
+            let user_id = happened.stream.parse().ok()?;
+            Some((Letter::Erasure { user_id, due_at: *due_at }, *due_at))
         }
         Fact::Organisation(OrganisationEvent::MemberInvited {
             email,

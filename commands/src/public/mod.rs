@@ -21,7 +21,7 @@ use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::Wallet;
 use cairn_notify::WebhookEndpoint;
-use cairn_operations::{Configuration, Intervention};
+use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, Refund};
 
 use self::envelope::Said;
@@ -46,6 +46,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         | Configuration::TYPE
         | EmailAddress::TYPE
         | Erasure::TYPE
+        | FeatureFlag::TYPE
         | Intervention::TYPE
         | Organisation::TYPE
         | User::TYPE => Ok(None),

@@ -6,7 +6,7 @@ use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::Wallet;
 use cairn_notify::WebhookEndpoint;
-use cairn_operations::{Configuration, Intervention};
+use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, Refund};
 use serde_json::Value;
 
@@ -40,12 +40,13 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 14] = [
+pub(super) static TYPES: [Type; 15] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<Configuration>(),
     entry::<EmailAddress>(),
     entry::<Erasure>(),
+    entry::<FeatureFlag>(),
     entry::<Intervention>(),
     entry::<Node>(),
     entry::<Organisation>(),

@@ -8,8 +8,8 @@ use cairn_core::Decider;
 use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
 use cairn_notify::{WebhookEndpoint, WebhookEndpointCommand, WebhookEndpointEvent};
 use cairn_operations::{
-    Configuration, ConfigurationCommand, ConfigurationEvent, Intervention, InterventionCommand,
-    InterventionEvent,
+    Configuration, ConfigurationCommand, ConfigurationEvent, FeatureFlag, FeatureFlagCommand,
+    FeatureFlagEvent, Intervention, InterventionCommand, InterventionEvent,
 };
 use cairn_payments::{Payment, PaymentCommand, PaymentEvent, Refund, RefundCommand, RefundEvent};
 
@@ -43,6 +43,25 @@ impl Inverse for Configuration {
             ConfigurationEvent::Changed { setting, from, to, said_in, at } => {
                 ConfigurationCommand::Change { setting, from, to, said_in, at }
             }
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for FeatureFlag {
+    fn command_of(&self, facts: &[FeatureFlagEvent]) -> Option<FeatureFlagCommand> {
+        use FeatureFlagCommand as C;
+        use FeatureFlagEvent as E;
+        let command = match facts.first()?.clone() {
+            E::Defined { flag, description, at } => C::Define { flag, description, at },
+            E::RolledOut { percentage, reason, at } => C::RollOut { percentage, reason, at },
+            E::Overridden { organisation_id, on, reason, at } => {
+                C::Override { organisation_id, on, reason, at }
+            }
+            E::OverrideCleared { organisation_id, reason, at } => {
+                C::ClearOverride { organisation_id, reason, at }
+            }
+            E::Archived { reason, at } => C::Archive { reason, at },
         };
         Some(command)
     }

@@ -1,8 +1,8 @@
 //! From facts about people, organisations and keys back to the wishes that they answered.
 use cairn_identity::{
-    ApiKey, ApiKeyCommand, ApiKeyEvent, EmailAddress, EmailAddressCommand, EmailAddressEvent,
-    Erasure, ErasureCommand, ErasureEvent, Invite, LinkPurpose, Organisation, OrganisationCommand,
-    OrganisationEvent, Proof, Role, SignIn, User, UserCommand, UserEvent,
+    ApiKey, ApiKeyCommand, ApiKeyEvent, Consent, EmailAddress, EmailAddressCommand,
+    EmailAddressEvent, Erasure, ErasureCommand, ErasureEvent, Invite, LinkPurpose, Organisation,
+    OrganisationCommand, OrganisationEvent, Proof, Role, SignIn, User, UserCommand, UserEvent,
 };
 
 use super::inverse::Inverse;
@@ -128,6 +128,11 @@ impl Inverse for User {
             E::SignInFailed { at } => C::FailSignIn { at },
             E::SessionEnded { session_id, why, at } => C::EndSession { session_id, why, at },
             E::Closed { reason, at } => C::Close { reason, at },
+            E::Consented { document, version, given, said, at } => {
+                C::Consent { document, consent: Consent { version, given }, said, at }
+            }
+            E::ErasureRequested { due_at, at } => C::RequestErasure { due_at, at },
+            E::ErasureCancelled { at } => C::CancelErasure { at },
         };
         Some(command)
     }

@@ -16,5 +16,6 @@ pub use organisation::{
 };
 pub use role::Role;
 pub use user::{
-    EndReason, Factor, LinkPurpose, Proof, SignIn, User, UserCommand, UserError, UserEvent,
+    Consent, Document, EndReason, Factor, LinkPurpose, Proof, Said, SignIn, User, UserCommand,
+    UserError, UserEvent,
 };

@@ -4,11 +4,15 @@
 //! session ends when it is left, revoked, or over. Whoever fails too often in a row waits.
 mod events;
 mod factors;
+mod wishes;
+
+use std::collections::BTreeMap;
 
 use cairn_core::{Decider, Refusal, SessionId, Subject, Timestamp, UserId, cqrs_aggregate};
 use serde::{Deserialize, Serialize};
 
 pub use events::{EndReason, Factor, LinkPurpose, UserEvent};
+pub use wishes::{Consent, Document, Said};
 
 /// Failures in a row from which on a person waits.
 pub const FAILURES_MAX: u32 = 10;
@@ -108,6 +112,24 @@ pub enum UserCommand {
         reason: String,
         at: Timestamp,
     },
+    Consent {
+        document: Document,
+        consent: Consent,
+        said: Said,
+        at: Timestamp,
+    },
+    RequestErasure {
+        due_at: Timestamp,
+        at: Timestamp,
+    },
+    CancelErasure {
+        at: Timestamp,
+    },
+    /// Close, if the erasure that the person asked for is due.
+    CloseDue {
+        reason: String,
+        at: Timestamp,
+    },
 }
 
 /// Why a person is refused something.
@@ -140,6 +162,10 @@ pub enum UserError {
     UnknownSession,
     #[error("the account was closed")]
     Closed,
+    #[error("a version is 1 to 40 of letters, digits, '.', '-' and '_'")]
+    BadVersion,
+    #[error("no erasure is due")]
+    ErasureNotDue,
 }
 
 impl Refusal for UserError {
@@ -158,6 +184,8 @@ impl Refusal for UserError {
             Self::TotpInUse => "totp_in_use",
             Self::UnknownSession => "unknown_session",
             Self::Closed => "user_closed",
+            Self::BadVersion => "consent_version_invalid",
+            Self::ErasureNotDue => "erasure_not_due",
         }
     }
 }
@@ -213,6 +241,11 @@ pub struct User {
     pub sessions: Vec<Session>,
     pub failures: u32,
     pub failed_at: Option<Timestamp>,
+    #[serde(default)]
+    pub consents: BTreeMap<Document, Consent>,
+    /// When they are to be forgotten, if they asked for it.
+    #[serde(default)]
+    pub erasure_due_at: Option<Timestamp>,
 }
 
 impl Decider for User {
@@ -225,7 +258,9 @@ impl Decider for User {
         match (&command, self.user_id) {
             (UserCommand::Register { .. }, _) => {}
             (_, None) => return Err(UserError::Unknown),
-            (UserCommand::Close { .. }, _) if self.closed => return Ok(vec![]),
+            (UserCommand::Close { .. } | UserCommand::CloseDue { .. }, _) if self.closed => {
+                return Ok(vec![]);
+            }
             (UserCommand::EndSession { .. }, _) => {}
             _ if self.closed => return Err(UserError::Closed),
             _ => {}
@@ -274,6 +309,12 @@ impl Decider for User {
                 Ok(vec![UserEvent::SessionEnded { session_id, why, at }])
             }
             UserCommand::Close { reason, at } => Ok(vec![UserEvent::Closed { reason, at }]),
+            UserCommand::Consent { document, consent, said, at } => {
+                self.consent((document, consent), said, at)
+            }
+            UserCommand::RequestErasure { due_at, at } => self.request_erasure(due_at, at),
+            UserCommand::CancelErasure { at } => Ok(self.cancel_erasure(at)),
+            UserCommand::CloseDue { reason, at } => self.close_due(reason, at),
         }
     }
 
@@ -328,6 +369,11 @@ impl Decider for User {
                 self.closed = true;
                 self.sessions.clear();
             }
+            UserEvent::Consented { document, version, given, .. } => {
+                self.consents.insert(document, Consent { version, given });
+            }
+            UserEvent::ErasureRequested { due_at, .. } => self.erasure_due_at = Some(due_at),
+            UserEvent::ErasureCancelled { .. } => self.erasure_due_at = None,
         }
         self
     }

@@ -5,3 +5,4 @@ pub mod organisations_query;
 pub mod people;
 pub mod people_query;
 pub mod uses;
+pub mod wishes;

@@ -80,7 +80,11 @@ impl Projection for People {
                     Ok(())
                 });
             }
-            UserEvent::Reminded { .. } | UserEvent::SignInFailed { .. } => {}
+            UserEvent::Reminded { .. }
+            | UserEvent::SignInFailed { .. }
+            | UserEvent::Consented { .. }
+            | UserEvent::ErasureRequested { .. }
+            | UserEvent::ErasureCancelled { .. } => {}
             of_user => changes.change((user_id,), move |user: &mut UserRow| {
                 change(user, position, of_user);
                 Ok(())
@@ -112,7 +116,10 @@ fn change(user: &mut UserRow, position: i64, event: UserEvent) {
         | UserEvent::SignedIn { .. }
         | UserEvent::SignInFailed { .. }
         | UserEvent::SessionRenewed { .. }
-        | UserEvent::SessionEnded { .. } => {}
+        | UserEvent::SessionEnded { .. }
+        | UserEvent::Consented { .. }
+        | UserEvent::ErasureRequested { .. }
+        | UserEvent::ErasureCancelled { .. } => {}
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod compare;
 mod engine;
+mod flags;
 mod generations;
 mod migrations;
 mod paging;
@@ -13,4 +14,5 @@ mod stall;
 mod story;
 mod together;
 mod views;
+mod wishes;
 mod world;

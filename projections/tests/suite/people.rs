@@ -1,8 +1,8 @@
 //! A person and their organisation, with something of everything that changes a row.
 use cairn_core::{GrantId, InvitationId, SessionId, UserId};
 use cairn_identity::{
-    EndReason, Factor, Invite, LinkPurpose, Organisation, OrganisationCommand, Proof, Role, SignIn,
-    User, UserCommand,
+    Consent, Document, EndReason, Factor, Invite, LinkPurpose, Organisation, OrganisationCommand,
+    Proof, Role, Said, SignIn, User, UserCommand,
 };
 
 use crate::world::{World, organisation};
@@ -55,6 +55,30 @@ impl World {
                 renewed: Some((second, format!("renewed-{number}"))),
                 at,
             },
+        ];
+        let mut position = 0;
+        for command in commands {
+            position = self.run::<User>(&user_id.to_string(), command).await;
+        }
+        position
+    }
+
+    /// Agrees to the terms, takes it back, and asks to be forgotten, thinks better of it, and asks again.
+    pub async fn wishes(&self, number: u128) -> i64 {
+        let (user_id, at) = (UserId::from_bits(number), self.now());
+        let consent = |given| UserCommand::Consent {
+            document: Document::Terms,
+            consent: Consent { version: "2026-11".to_owned(), given },
+            said: Said::SignedIn,
+            at,
+        };
+        let due_at = at.plus_secs(100);
+        let commands = [
+            consent(true),
+            consent(false),
+            UserCommand::RequestErasure { due_at, at },
+            UserCommand::CancelErasure { at },
+            UserCommand::RequestErasure { due_at, at },
         ];
         let mut position = 0;
         for command in commands {

@@ -11,7 +11,7 @@ use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
 use cairn_notify::{WebhookEndpoint, WebhookEndpointCommand};
-use cairn_operations::{Intervention, InterventionCommand, Verb};
+use cairn_operations::{FeatureFlag, FeatureFlagCommand, Intervention, InterventionCommand, Verb};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 
 use crate::world::{World, new_event, organisation};
@@ -309,6 +309,25 @@ impl World {
         self.run::<WebhookEndpoint>(&endpoint_id.to_string(), create).await
     }
 
+    pub async fn flag(&self, flag: &str, command: FeatureFlagCommand) -> i64 {
+        self.run::<FeatureFlag>(flag, command).await
+    }
+
+    /// A flag for a quarter, with one organisation let in and another that was.
+    pub async fn flags(&self, (one, two): (OrganisationId, OrganisationId)) -> i64 {
+        use FeatureFlagCommand as C;
+        let (flag, reason, at) = ("pause_rentals", || "nodes are full".to_owned(), self.now());
+        let description = "No new rentals".to_owned();
+        self.flag(flag, C::Define { flag: flag.to_owned(), description, at }).await;
+        self.flag(flag, C::RollOut { percentage: 25, reason: reason(), at }).await;
+        for organisation_id in [one, two] {
+            self.flag(flag, C::Override { organisation_id, on: true, reason: reason(), at }).await;
+        }
+        self.flag(flag, C::Override { organisation_id: one, on: false, reason: reason(), at })
+            .await;
+        self.flag(flag, C::ClearOverride { organisation_id: two, reason: reason(), at }).await
+    }
+
     pub async fn call(&self, intent: &str) -> i64 {
         let call = InterventionCommand::Call {
             process: "release_node".to_owned(),
@@ -329,9 +348,11 @@ impl World {
     pub async fn everything(&self) -> i64 {
         let (one, two) = (organisation(1), organisation(2));
         self.endpoint(one, 1).await;
+        self.flags((one, two)).await;
         self.person(1).await;
         self.person(2).await;
         self.founded(7, (1, 2)).await;
+        self.wishes(2).await;
         self.sell("small").await;
         self.enrol(1).await;
         self.key(one, 1, SECRET).await;

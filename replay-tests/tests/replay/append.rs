@@ -7,7 +7,7 @@ use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::Wallet;
 use cairn_notify::WebhookEndpoint;
-use cairn_operations::{Configuration, Intervention};
+use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, Refund};
 
 use super::story::{Streams, Told};
@@ -62,6 +62,7 @@ macro_rules! for_aggregate {
             Configuration::TYPE => $run::<Configuration>($($argument),*),
             EmailAddress::TYPE => $run::<EmailAddress>($($argument),*),
             Erasure::TYPE => $run::<Erasure>($($argument),*),
+            FeatureFlag::TYPE => $run::<FeatureFlag>($($argument),*),
             Intervention::TYPE => $run::<Intervention>($($argument),*),
             Node::TYPE => $run::<Node>($($argument),*),
             Organisation::TYPE => $run::<Organisation>($($argument),*),

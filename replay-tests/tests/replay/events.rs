@@ -9,7 +9,7 @@ use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::WalletEvent;
 use cairn_notify::WebhookEndpointEvent;
-use cairn_operations::{ConfigurationEvent, InterventionEvent};
+use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
 use serde_json::Value;
 
@@ -32,13 +32,14 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 14] {
+fn kinds() -> [Kind; 15] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
         (ConfigurationEvent::TYPES, again::<ConfigurationEvent>),
         (EmailAddressEvent::TYPES, again::<EmailAddressEvent>),
         (ErasureEvent::TYPES, again::<ErasureEvent>),
+        (FeatureFlagEvent::TYPES, again::<FeatureFlagEvent>),
         (InterventionEvent::TYPES, again::<InterventionEvent>),
         (NodeEvent::TYPES, again::<NodeEvent>),
         (OrganisationEvent::TYPES, again::<OrganisationEvent>),

@@ -10,7 +10,7 @@ use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::WalletEvent;
 use cairn_notify::WebhookEndpointEvent;
-use cairn_operations::{ConfigurationEvent, InterventionEvent};
+use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
 use cairn_projections::Projector;
 use serde_json::Value;
@@ -30,12 +30,13 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 14] = [
+const DECLARED: [Declared; 15] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<ConfigurationEvent>(),
     declared::<EmailAddressEvent>(),
     declared::<ErasureEvent>(),
+    declared::<FeatureFlagEvent>(),
     declared::<InterventionEvent>(),
     declared::<NodeEvent>(),
     declared::<OrganisationEvent>(),

@@ -17,12 +17,12 @@ use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
 use cairn_notify::WebhookEndpoint;
-use cairn_operations::{Configuration, Intervention};
+use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
-use super::story_identity::{address, organisation, person};
-use super::story_people::{configuration, erasure, intervention, webhook_endpoint};
+use super::story_identity::{address, organisation, person, wishes};
+use super::story_people::{configuration, erasure, feature_flag, intervention, webhook_endpoint};
 
 const UNIT: i64 = 1_000_000_000;
 pub const ORGANISATION: OrganisationId = OrganisationId::from_bits(1 << 80);
@@ -134,6 +134,8 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<Organisation>(&OrganisationId::from_bits(5).to_string(), organisation());
     let endpoint = WebhookEndpointId::from_bits(1).to_string();
     teller.tell::<WebhookEndpoint>(&endpoint, webhook_endpoint());
+    teller.tell::<FeatureFlag>("pause_rentals", feature_flag());
+    teller.tell::<User>(&UserId::from_bits(3).to_string(), wishes());
     (teller.told, teller.decisions)
 }
 

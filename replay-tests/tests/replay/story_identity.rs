@@ -1,8 +1,8 @@
 //! A person and their organisation in the story.
 use cairn_core::{GrantId, InvitationId, OrganisationId, SessionId, UserId};
 use cairn_identity::{
-    EmailAddressCommand, EndReason, Factor, Invite, LinkPurpose, OrganisationCommand, Proof, Role,
-    SignIn, UserCommand,
+    Consent, Document, EmailAddressCommand, EndReason, Factor, Invite, LinkPurpose,
+    OrganisationCommand, Proof, Role, Said, SignIn, UserCommand,
 };
 
 use super::story::{at, text};
@@ -132,5 +132,25 @@ pub fn organisation() -> Vec<OrganisationCommand> {
         OrganisationCommand::Suspend { reason: text("unpaid"), at: at(1_028) },
         OrganisationCommand::Resume { reason: text("paid"), at: at(1_029) },
         OrganisationCommand::Remove { user_id: INVITED, by: Some(Role::Owner), at: at(1_030) },
+    ]
+}
+
+/// Somebody who agrees, wants to be forgotten, and thinks better of it.
+pub fn wishes() -> [UserCommand; 4] {
+    let register = UserCommand::Register {
+        user_id: UserId::from_bits(3),
+        email: text("grace@example.org"),
+        email_index: "e3".repeat(32),
+        name: text("Grace"),
+        password: text("$argon2id$old"),
+        at: at(1_100),
+    };
+    let consent = Consent { version: text("2026-11"), given: true };
+    let (document, said) = (Document::Terms, Said::Registering);
+    [
+        register,
+        UserCommand::Consent { document, consent, said, at: at(1_101) },
+        UserCommand::RequestErasure { due_at: at(90_000), at: at(1_102) },
+        UserCommand::CancelErasure { at: at(1_103) },
     ]
 }

@@ -2,7 +2,7 @@
 use cairn_core::{Subject, WebhookEndpointId};
 use cairn_identity::{ErasureCommand, Searched};
 use cairn_notify::{DisableReason, WebhookEndpointCommand};
-use cairn_operations::{ConfigurationCommand, InterventionCommand, Verb};
+use cairn_operations::{ConfigurationCommand, FeatureFlagCommand, InterventionCommand, Verb};
 
 use super::story::{ORGANISATION, at, text};
 
@@ -58,5 +58,18 @@ pub fn webhook_endpoint() -> Vec<WebhookEndpointCommand> {
         C::Disable { reason: DisableReason::Failing, at: at(975) },
         C::Enable { at: at(976) },
         C::Delete { at: at(977) },
+    ]
+}
+
+pub fn feature_flag() -> [FeatureFlagCommand; 5] {
+    use FeatureFlagCommand as C;
+    let (organisation_id, reason) = (ORGANISATION, || text("the nodes are full"));
+    let description = text("No new rentals");
+    [
+        C::Define { flag: text("pause_rentals"), description, at: at(980) },
+        C::RollOut { percentage: 25, reason: reason(), at: at(981) },
+        C::Override { organisation_id, on: false, reason: reason(), at: at(982) },
+        C::ClearOverride { organisation_id, reason: reason(), at: at(983) },
+        C::Archive { reason: reason(), at: at(984) },
     ]
 }

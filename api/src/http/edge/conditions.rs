@@ -55,6 +55,11 @@ const CHANGES: &[(&str, Condition)] = &[
     ("disable_webhook_endpoint", Condition::Honoured),
     ("enable_webhook_endpoint", Condition::Honoured),
     ("delete_webhook_endpoint", Condition::Honoured),
+    ("define_feature_flag", Condition::Made),
+    ("roll_out_feature_flag", Condition::Honoured),
+    ("override_feature_flag", Condition::Honoured),
+    ("clear_flag_override", Condition::Honoured),
+    ("archive_feature_flag", Condition::Demanded),
 ];
 
 /// What an operation makes of `If-Match`.

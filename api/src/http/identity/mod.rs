@@ -1,5 +1,6 @@
 //! Identity: who the caller is; people, organisations and keys.
 pub mod devices;
+pub mod export;
 pub mod factors;
 pub mod keys;
 pub mod members;
@@ -9,6 +10,7 @@ pub mod people;
 pub mod sessions;
 pub mod support;
 pub mod whoami;
+pub mod wishes;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -29,4 +31,6 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(support::routes())
         .merge(keys::routes())
         .merge(devices::routes())
+        .merge(wishes::routes())
+        .merge(export::routes())
 }

@@ -2,11 +2,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use cairn_commands::CommandContext;
-use cairn_commands::identity::Code;
 use cairn_commands::identity::people::{self, Addressee, NewPassword, Register};
+use cairn_commands::identity::{Code, wishes};
+use cairn_commands::{CommandContext, Executed};
 use cairn_core::UserId;
-use cairn_identity::{LinkPurpose, Proof};
+use cairn_identity::{Consent, Document, LinkPurpose, Proof, Said};
 use cairn_projections::identity::{people as people_view, people_query};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -46,6 +46,9 @@ pub struct RegisterBody {
     name: String,
     /// At least 10 characters, and hard to guess.
     password: String,
+    /// The version of the terms that they agree to; needed where this server names one.
+    #[schema(example = "2026-11")]
+    terms_version: Option<String>,
 }
 
 /// An address.
@@ -114,14 +117,40 @@ fn unseen(api: &Api, work: impl Future<Output = Result<(), Problem>> + Send + 's
 async fn register_or_remind(
     api: Api,
     context: CommandContext,
-    input: Register,
+    (input, terms): (Register, Option<String>),
 ) -> Result<(), Problem> {
     let known = people_query::by_email(api.pool(), &input.email_index).await?;
     match known.filter(|known| known.verified_at.is_some()) {
         Some(known) => people::remind(&api.commands, &context, user_id(&known)?).await?,
-        None => people::register(&api.commands, &context, input).await?,
+        None => registered(&api, &context, (input, terms)).await?,
     };
     Ok(())
+}
+
+async fn registered(
+    api: &Api,
+    context: &CommandContext,
+    (input, terms): (Register, Option<String>),
+) -> Result<Executed, Problem> {
+    let done = people::register(&api.commands, context, input).await?;
+    if let (Some(version), Ok(user_id)) = (terms, done.aggregate_id.parse()) {
+        let said = (Document::Terms, Consent { version, given: true }, Said::Registering);
+        wishes::consent(&api.commands, context, user_id, said).await?;
+    }
+    Ok(done)
+}
+
+/// The version of the terms that somebody agrees to; where the server names one, that and no other.
+fn agreed(api: &Api, said: Option<String>) -> Result<Option<String>, Problem> {
+    match &api.promises.terms {
+        Some(wanted) if said.as_ref() != Some(wanted) => {
+            let detail = format!("agree to the terms: terms_version is {wanted}");
+            Err(Problem::new("terms_not_accepted", detail))
+        }
+        Some(_) => Ok(said),
+        // What nobody asked for is no consent.
+        None => Ok(None),
+    }
 }
 
 /// Sends a code to whoever has an account with the address, and one to verify only while it is not.
@@ -158,10 +187,11 @@ async fn register_user(
     let (email, email_index) = address(&api, &body.email).await?;
     password::check(&body.password, &[&email, &body.name])?;
     named(&body.name)?;
+    let terms = agreed(&api, body.terms_version)?;
     let password = api.passwords.hash(body.password).await?;
     let code = new_code(api.commands.clock.now(), VERIFY_SECS)?;
     let input = Register { email, email_index, name: body.name, password, code };
-    Ok(unseen(&api, register_or_remind(api.clone(), context, input)))
+    Ok(unseen(&api, register_or_remind(api.clone(), context, (input, terms))))
 }
 
 /// Sends the code that proves an address once more.

@@ -157,7 +157,7 @@ async fn sign_in(
 }
 
 /// The account whose password this is.
-async fn proven(
+pub(super) async fn proven(
     api: &Api,
     context: &CommandContext,
     (known, password): (Option<people_query::User>, String),
@@ -309,6 +309,14 @@ async fn list_sessions(
     State(api): State<Api>,
     Extension(person): Extension<Person>,
 ) -> Result<Json<Sessions>, Problem> {
+    Ok(Json(Sessions { items: open_sessions(&api, person).await? }))
+}
+
+/// Where somebody is signed in, newest first.
+pub(super) async fn open_sessions(
+    api: &Api,
+    person: Person,
+) -> Result<Vec<SessionListed>, Problem> {
     let rows =
         people_query::sessions(&mut *api.read_for(person).await?, &person.user_id.to_string())
             .await?;
@@ -321,7 +329,7 @@ async fn list_sessions(
         last_used_at: row.last_used_at.map(|at| Timestamp::from(at).to_string()),
         ends_at: Timestamp::from(row.ends_at).to_string(),
     });
-    Ok(Json(Sessions { items: items.collect() }))
+    Ok(items.collect())
 }
 
 /// Ends this session, and takes its cookie away.

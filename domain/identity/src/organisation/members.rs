@@ -135,7 +135,9 @@ impl Organisation {
         Ok(vec![OrganisationEvent::MemberLeft { user_id, at }])
     }
 
-    fn is_last_owner(&self, user_id: UserId) -> bool {
+    /// Whether it has no other owner.
+    #[must_use]
+    pub fn is_last_owner(&self, user_id: UserId) -> bool {
         let mut owners = self.members.iter().filter(|member| member.role == Role::Owner);
         owners.next().is_some_and(|owner| owner.user_id == user_id) && owners.next().is_none()
     }

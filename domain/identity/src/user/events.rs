@@ -2,6 +2,8 @@
 use cairn_core::{SessionId, Text, Texts, Timestamp, UserId, domain_event};
 use serde::{Deserialize, Serialize};
 
+use super::wishes::{Document, Said};
+
 /// What a code that is sent to somebody's address is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -107,6 +109,14 @@ pub enum UserEvent {
     SessionEnded { session_id: SessionId, why: EndReason, at: Timestamp },
     #[serde(rename = "user.closed")]
     Closed { reason: String, at: Timestamp },
+    /// They agreed to a version of a document, or took it back.
+    #[serde(rename = "user.consented")]
+    Consented { document: Document, version: String, given: bool, said: Said, at: Timestamp },
+    /// They are to be forgotten, unless they think better of it.
+    #[serde(rename = "user.erasure_requested")]
+    ErasureRequested { due_at: Timestamp, at: Timestamp },
+    #[serde(rename = "user.erasure_cancelled")]
+    ErasureCancelled { at: Timestamp },
 }
 
 domain_event!(UserEvent {
@@ -123,6 +133,9 @@ domain_event!(UserEvent {
     SessionRenewed => "user.session_renewed", 1;
     SessionEnded => "user.session_ended", 1;
     Closed => "user.closed", 1;
+    Consented => "user.consented", 1;
+    ErasureRequested => "user.erasure_requested", 1;
+    ErasureCancelled => "user.erasure_cancelled", 1;
 });
 
 impl Texts for UserEvent {
@@ -143,6 +156,10 @@ impl Texts for UserEvent {
         ("factor", Text::Kept),
         ("why", Text::Kept),
         ("reason", Text::Said),
+        ("document", Text::Kept),
+        ("version", Text::Kept),
+        ("said", Text::Kept),
+        ("due_at", Text::Kept),
         ("expires_at", Text::Kept),
         ("ends_at", Text::Kept),
         ("at", Text::Kept),

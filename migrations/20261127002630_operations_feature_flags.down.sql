@@ -1,0 +1,2 @@
+DROP TABLE operations_feature_flag_overrides;
+DROP TABLE operations_feature_flags;

@@ -1,0 +1,2 @@
+DROP TABLE identity_erasures;
+DROP TABLE identity_consents;
