@@ -1,8 +1,9 @@
 //! `cairn serve` as a process of its own on its private cluster, with the provider outside: everything that a SIGKILL can hit.
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr as _;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use cairn_cluster::{Cluster, ClusterConfig};
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::{Caller, PATIENCE};
 
-const SECRET: &str = "whsec_house";
+pub const SECRET: &str = "whsec_house";
 
 /// A data directory, the provider, and now and then a server.
 pub struct House {
@@ -25,6 +26,8 @@ pub struct House {
     data: TempDir,
     server: Option<Child>,
     base: String,
+    /// What the server has said.
+    said: Arc<Mutex<String>>,
 }
 
 impl House {
@@ -34,7 +37,8 @@ impl House {
             SimulatorConfig { webhook_secret: SECRET.to_owned(), ..SimulatorConfig::default() };
         let simulator = Simulator::start(config).await.unwrap();
         let data = tempfile::tempdir().unwrap();
-        Self { simulator, variables: vec![], data, server: None, base: String::new() }
+        let (base, said) = (String::new(), Arc::default());
+        Self { simulator, variables: vec![], data, server: None, base, said }
     }
 
     fn cairn(&self, line: &str) -> Command {
@@ -61,19 +65,38 @@ impl House {
     /// Starts the server and waits until it listens.
     pub async fn open(&mut self) {
         let mut command = self.cairn("serve");
+        let all = Arc::clone(&self.said);
         let started = tokio::task::spawn_blocking(move || {
             let mut server = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
             let (said, heard) = mpsc::channel();
             let talk = BufReader::new(server.stderr.take().unwrap());
             // Ends with the server; until then somebody must listen, or it would be stopped by a full pipe.
             std::thread::spawn(move || {
-                talk.lines().map_while(Result::ok).for_each(|line| drop(said.send(line)));
+                for line in talk.lines().map_while(Result::ok) {
+                    all.lock().unwrap().push_str(&(line.clone() + "\n"));
+                    let _ = said.send(line);
+                }
             });
             (server, listening(&heard))
         });
         let (server, base) = started.await.unwrap();
         self.simulator.set_webhook(&format!("{base}/v1/webhooks/stripe"), SECRET);
         (self.server, self.base) = (Some(server), base);
+    }
+
+    /// Where the server listens.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Where it keeps what it keeps.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Whatever it has said so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
     }
 
     /// Somebody with a new key, of an organisation of their own.

@@ -4,6 +4,7 @@ mod archive;
 mod auth;
 mod bad_input;
 mod breaking;
+mod canaries;
 mod chaos;
 mod cli;
 mod commands;

@@ -22,9 +22,14 @@ pub struct Person {
 impl Person {
     /// Somebody who is not signed in.
     pub fn new(stage: &Stage, email: &str) -> Self {
+        Self::at(&stage.base, email)
+    }
+
+    /// The same at a server that listens there.
+    pub fn at(base: &str, email: &str) -> Self {
         Self {
             http: reqwest::Client::new(),
-            base: stage.base.clone(),
+            base: base.to_owned(),
             email: email.to_owned(),
             cookie: String::new(),
             csrf: String::new(),
@@ -111,7 +116,12 @@ pub struct Mailbox {
 
 impl Mailbox {
     pub fn of(stage: &Stage, address: &str) -> Self {
-        Self { folder: stage.path("mail"), address: address.to_owned() }
+        Self::at(&stage.path("mail"), address)
+    }
+
+    /// The same in this folder.
+    pub fn at(folder: &std::path::Path, address: &str) -> Self {
+        Self { folder: folder.to_owned(), address: address.to_owned() }
     }
 
     /// Every letter, as text.

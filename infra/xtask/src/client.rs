@@ -67,7 +67,7 @@ fn in_bench(bench: &Path, program: &str) -> Command {
 }
 
 /// A copy of the client below the target directory, with the packages of its lockfile: the checkout stays clean.
-fn workbench() -> Result<PathBuf, Failure> {
+pub fn workbench() -> Result<PathBuf, Failure> {
     let (from, to) = (root().join(CLIENT), target().join("client"));
     let lock = |at: &Path| fs::read(at.join("package-lock.json")).unwrap_or_default();
     let is_installed = lock(&from) == lock(&to) && to.join("node_modules").is_dir();

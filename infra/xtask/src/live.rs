@@ -68,6 +68,11 @@ impl Live {
         self.keys.get(role).map(String::as_str).ok_or_else(|| format!("no key of {role}"))
     }
 
+    /// Where it keeps the letters that it would send.
+    pub fn letters(&self) -> PathBuf {
+        self.data.join("demo/mail")
+    }
+
     /// A new key of this role, of an organisation of its own.
     pub fn stranger(&self, role: &str) -> Result<String, Failure> {
         let mut create = cairn(&self.data.join("demo"));

@@ -10,9 +10,11 @@ mod client;
 mod database;
 mod demo;
 mod fuzz;
+mod guide;
 mod lint;
 mod live;
 mod monitoring;
+mod page;
 mod prepare;
 mod run;
 mod schemathesis;
@@ -45,6 +47,8 @@ cargo xtask <command>
                         its position, and is nothing found in clean ones?
   client [--check]      makes the TypeScript client of docs/openapi.json (--check: compares, type-checks, and
                         runs its example against a live server)
+  guide                 types the newcomer's path of docs/guides/api.md against a live server with a real node, and
+                        compares what comes back with what the page shows
   schemathesis [ARGS]   --requests N --seed S: asks a live server whatever its document allows, and more
   dashboards [--check]  rewrites the dashboards of infra/deploy/grafana from panels.txt (--check: only compares)
   sqlx-prepare [--check]  rewrites .sqlx/ from the migrations (--check: only compares)
@@ -75,6 +79,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "chaos" => chaos::chaos(rest),
         "fuzz" => fuzz::fuzz(rest),
         "client" => client::client(checks_only(rest)?),
+        "guide" => guide::guide(rest),
         "schemathesis" => schemathesis::schemathesis(rest),
         "dashboards" => monitoring::dashboards(checks_only(rest)?),
         "sqlx-prepare" => prepare::prepare(checks_only(rest)?),

@@ -25,7 +25,7 @@ pub fn schemathesis(arguments: &[String]) -> Result<(), Failure> {
     let keys = [
         live.key("customer")?.to_owned(),
         live.stranger("owner")?,
-        live.key("platform_operator")?.to_owned(),
+        live.key("operator")?.to_owned(),
     ];
     let people = write_people(&place, &keys)?;
     let (mut asked, mut failed) = (0, vec![]);

@@ -41,6 +41,8 @@ pub const NODES: [Need; 7] = [
 pub const BOOKS: [Need; 2] = [program!("bean-check", "beancount"), program!("hledger", "hledger")];
 /// What makes and runs the TypeScript client.
 pub const JAVASCRIPT: [Need; 2] = [program!("node", "nodejs"), program!("npm", "npm")];
+/// What a page tells its reader to type.
+pub const NEWCOMER: [Need; 2] = [program!("curl", "curl"), program!("jq", "jq")];
 /// What judges the rules that watch a running Cairn.
 pub const WATCHERS: [Need; 1] = [program!("promtool", "prometheus")];
 /// What the stranger who judges our Stripe is installed with.

@@ -12,13 +12,8 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
 
 /// The same with more in the environment.
 pub fn with(arguments: &[String], environment: &[(&str, &OsStr)]) -> Result<(), Failure> {
-    let nodes = variable("CAIRN_REQUIRE_NODES");
-    let required = requires_nodes(nodes.as_deref(), setup::is_root());
     setup::require(&[&BUILD, &DATABASE, &CUSTOMER, &BOOKS, &PYTHON])?;
-    if required {
-        setup::require(&[&NODES])?;
-        try_namespaces()?;
-    }
+    let required = nodes_are_real()?;
     tools::localstripe()?;
     say(if required {
         "real nodes are tested: without them the tests fail (CAIRN_REQUIRE_NODES=0 skips them)"
@@ -40,6 +35,17 @@ pub fn with(arguments: &[String], environment: &[(&str, &OsStr)]) -> Result<(), 
     run.env("CAIRN_REQUIRE_NODES", if required { "1" } else { "0" });
     run.envs(environment.iter().copied());
     step("running every test", &mut run)
+}
+
+/// Whether there must be real nodes. Where there must, there can be.
+pub fn nodes_are_real() -> Result<bool, Failure> {
+    let said = variable("CAIRN_REQUIRE_NODES");
+    let required = requires_nodes(said.as_deref(), setup::is_root());
+    if required {
+        setup::require(&[&NODES])?;
+        try_namespaces()?;
+    }
+    Ok(required)
 }
 
 /// Root of a container often may not make the namespaces a node lives in. Said here once, not by every test.

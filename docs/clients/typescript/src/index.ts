@@ -25,8 +25,8 @@ export class CairnError extends Error {
 export interface Options {
   /** Where Cairn is, such as `https://cairn.example.org`. */
   baseUrl: string;
-  /** An API key, `cairn_live_…`. Keep it out of browsers. */
-  apiKey: string;
+  /** An API key, `cairn_live_…`. Keep it out of browsers. Whoever signs up, or has a session, needs none. */
+  apiKey?: string;
   /** How often a request is repeated at most. 4 unless told otherwise. */
   retries?: number;
   /** Waits; for tests. */
@@ -40,7 +40,7 @@ export function createCairn(options: Options): Client<paths> {
   const memory = { position: 0 };
   return createClient<paths>({
     baseUrl: options.baseUrl,
-    headers: { Authorization: `Bearer ${options.apiKey}` },
+    headers: options.apiKey === undefined ? {} : { Authorization: `Bearer ${options.apiKey}` },
     fetch: (request) => persist(request, options, memory),
   });
 }
