@@ -67,30 +67,38 @@ impl Stage {
     /// The same with policies that somebody reaches.
     pub async fn set_counting(options: PgConnectOptions, rates: Rates) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), rates, Pace::default()), webhooks()).await
+        Self::with(log, (Limits::default(), rates, Pace::default()), webhooks(), |_| ()).await
     }
 
     /// The same over a log that is open.
     pub async fn over(log: EventLog, limits: Limits) -> Self {
-        Self::with(log, (limits, Rates::generous(), Pace::default()), webhooks()).await
+        Self::with(log, (limits, Rates::generous(), Pace::default()), webhooks(), |_| ()).await
     }
 
     /// The same with streams that are kept otherwise.
     pub async fn set_streaming(options: PgConnectOptions, pace: Pace) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), Rates::generous(), pace), webhooks()).await
+        Self::with(log, (Limits::default(), Rates::generous(), pace), webhooks(), |_| ()).await
+    }
+
+    /// The same with something else outside.
+    pub async fn set_among(options: PgConnectOptions, change: impl FnOnce(&mut Outside)) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        let usual = (Limits::default(), Rates::generous(), Pace::default());
+        Self::with(log, usual, webhooks(), change).await
     }
 
     /// The same, but no webhook leaves: somebody else sends them.
     pub async fn set_silent(options: PgConnectOptions) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), Rates::generous(), Pace::default()), None).await
+        Self::with(log, (Limits::default(), Rates::generous(), Pace::default()), None, |_| ()).await
     }
 
     async fn with(
         log: EventLog,
         (limits, rates, pace): (Limits, Rates, Pace),
         deliver: Option<DeliverConfig>,
+        change: impl FnOnce(&mut Outside),
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = MasterFile::at(directory.path().join(MASTER_KEY));
@@ -103,7 +111,7 @@ impl Stage {
         let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let base = format!("http://{}", listeners[0].local_addr().unwrap());
         let settings = Settings { tick_seconds: 1, poll_seconds: 1, ..Settings::default() };
-        let outside = Outside {
+        let mut outside = Outside {
             node: Arc::clone(&nodes) as _,
             payments: Arc::clone(&payments.port),
             mail: outside::kept_mail(directory.path()),
@@ -118,6 +126,7 @@ impl Stage {
             public_url: base.clone(),
             runner: RunnerConfig { settings, ..RunnerConfig::new(outside::process_name()) },
             neighbours: Neighbours::new(NeighbourConfig::default(), wiring::clock()),
+            reports: None,
             seal: SealerConfig {
                 keys: directory.path().join("keys"),
                 events_max: 16,
@@ -134,6 +143,7 @@ impl Stage {
             origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
         };
+        change(&mut outside);
         let parts = (commands.clone(), projector.clone(), keys);
         let server = Server::start(parts, outside, listeners).unwrap();
         payments.deliver_to(&base);
