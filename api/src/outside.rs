@@ -167,6 +167,7 @@ pub fn outside(
         public_url: public_url(config, address)?,
         runner: RunnerConfig::new(name),
         neighbours: neighbours.clone(),
+        reports: config.reports.clone(),
         seal: config.seal.clone(),
         relay: relay(config),
         event_source: config.event_source.clone(),

@@ -47,6 +47,8 @@ pub struct Problem {
     pub wait_seconds: u32,
     /// Whether this is the stored first answer to the same Idempotency-Key.
     pub replayed: bool,
+    /// Why, when it is a fault of ours; never told to the caller.
+    pub cause: Option<String>,
 }
 
 /// What went wrong, as `application/problem+json`.
@@ -105,7 +107,7 @@ impl Problem {
             None => (catalogue::internal(), format!("{code}: {detail}")),
         };
         let (errors, replayed) = (vec![], false);
-        Self { code, detail, request_id: None, errors, wait_seconds: 1, replayed }
+        Self { code, detail, request_id: None, errors, wait_seconds: 1, replayed, cause: None }
     }
 
     /// Nothing to see: what is not there and what belongs to somebody else look the same.
@@ -133,7 +135,8 @@ impl Problem {
     #[must_use]
     pub fn internal(cause: &str) -> Self {
         tracing::error!(cause, "internal problem");
-        Self::new("internal", "the cause is in the server's log under this request_id")
+        let detail = "the cause is in the server's log under this request_id";
+        Self { cause: Some(cause.to_owned()), ..Self::new("internal", detail) }
     }
 
     /// The body's members are wrong.

@@ -45,6 +45,7 @@ use crate::http::state::{Api, Parts, Views};
 use crate::inbox::Inbox;
 use crate::live::{Hub, Pace};
 use crate::quota::{Quotas, Rates};
+use crate::reports::{ReportAddress, Reports};
 use crate::system::{RandomIds, SystemClock};
 
 /// Everything that needs no outside: the database, what acts and what is seen.
@@ -208,6 +209,8 @@ pub struct Outside {
     pub runner: RunnerConfig,
     /// What stands around every call of these.
     pub neighbours: Neighbours,
+    /// Who is told of faults of ours; nobody without.
+    pub reports: Option<ReportAddress>,
     /// How the log is sealed.
     pub seal: SealerConfig,
     /// Where public events go, and how; `None` when nobody is told.
@@ -296,7 +299,10 @@ impl Server {
         tasks.spawn(erasures.run(stop.clone()));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
-        let api = api((commands, projector.clone(), master), outside, (bell, passwords));
+        let reports = outside.reports.as_ref().map(Reports::to).transpose();
+        let reports = reports.map_err(std::io::Error::other)?.unwrap_or_default();
+        let told = (bell, passwords, reports);
+        let api = api((commands, projector.clone(), master), outside, told);
         let token = stop.clone();
         tasks.spawn(async move { projector.run(token).await });
         tasks.spawn(inbox.run(stop.clone()));
@@ -330,6 +336,7 @@ impl Server {
             tracing::warn!(left = self.api.tasks.len(), "requests that would not end are left");
         }
         self.api.commands.executor.drain().await;
+        self.api.reports.close().await;
         self.work.close().await;
     }
 }
@@ -363,7 +370,7 @@ fn effects(commands: &Commands, outside: &Outside) -> Effects {
 fn api(
     (commands, projector, master): (Commands, Projector, Arc<SubjectKeys>),
     outside: Outside,
-    (bell, passwords): (Arc<Notify>, Passwords),
+    (bell, passwords, reports): (Arc<Notify>, Passwords, Reports),
 ) -> Api {
     let log = commands.executor.log().clone();
     Api::new(Parts {
@@ -386,6 +393,7 @@ fn api(
         webhook_bell: bell,
         enrolments: outside.enrolments,
         tasks: TaskTracker::new(),
+        reports,
         metrics: figures::recorder(),
         started: AtomicBool::new(false),
         public_url: outside.public_url,

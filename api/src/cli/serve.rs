@@ -81,7 +81,7 @@ async fn run(
     greet: impl AsyncFnOnce(&SessionParts, Output) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let mut stops = Stops::new()?;
-    let open = stops.until(open(config, dev)).await??;
+    let open = stops.until(Box::pin(open(config, dev))).await??;
     let url = open.url.clone();
     output.say(&format!("Cairn listens on {url}; the API is described at {url}/openapi.json"));
     if output.is_json() {

@@ -128,7 +128,8 @@ pub fn settings() -> &'static [Setting] {
             .chain(outside())
             .chain(messages())
             .chain(kept())
-            .chain(neighbours());
+            .chain(neighbours())
+            .chain(telemetry());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
     });
     &SETTINGS
@@ -437,6 +438,22 @@ fn neighbours() -> Vec<Setting> {
             "calls at once to one node, and to all nodes together that do not answer",
         )
         .default("4"),
+    ]
+}
+
+/// Who is told what happens inside.
+fn telemetry() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "telemetry.report_dsn",
+            "CAIRN_REPORT_DSN",
+            Kind::Text,
+            "where panics and answers of 500 are reported to, by Sentry's protocol",
+        )
+        .expected("an address such as https://key@sentry.example.org/1")
+        .without("nobody is told")
+        .example("https://key@sentry.example.org/1")
+        .secret(),
     ]
 }
 

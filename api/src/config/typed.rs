@@ -26,6 +26,7 @@ use crate::auth::Mode;
 use crate::erasure::Promises;
 use crate::http::edge::headers::Origins;
 use crate::quota::Rates;
+use crate::reports::ReportAddress;
 
 /// All settings of one process.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub struct Config {
     pub mail: Option<MailConfig>,
     /// When neighbours are left alone, and how many calls may be under way.
     pub neighbours: NeighbourConfig,
+    /// Who is told of faults of ours, or `None`.
+    pub reports: Option<ReportAddress>,
     /// Whom webhooks go to.
     pub webhook_strangers: Strangers,
     /// How the log is sealed.
@@ -151,6 +154,7 @@ impl Config {
             stripe: stripe(values),
             mail: mail(values),
             neighbours: neighbours(values),
+            reports: values.with("telemetry.report_dsn", str::parse),
             webhook_strangers: values.with("webhooks.loopback", strangers).unwrap_or_default(),
             kafka: kafka(values),
             event_source: values.text("kafka.source").unwrap_or_default(),

@@ -27,6 +27,7 @@ use crate::features::Features;
 use crate::live::Hub;
 use crate::problem::Problem;
 use crate::quota::Quotas;
+use crate::reports::Reports;
 
 /// The parts of the API.
 pub struct Parts {
@@ -60,6 +61,8 @@ pub struct Parts {
     pub enrolments: Enrolments,
     /// Every request that runs.
     pub tasks: TaskTracker,
+    /// Who is told of faults of ours.
+    pub reports: Reports,
     /// Metrics, when they are collected.
     pub metrics: Option<PrometheusHandle>,
     /// Whether every part has been fit at once since this server began.

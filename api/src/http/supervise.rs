@@ -1,10 +1,12 @@
 //! Every request runs in a task of its own, tracked until it ends: a client that hangs up stops nothing half way, and a shutdown waits.
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{counter, histogram};
+use tokio::task::JoinError;
 use tracing::Instrument as _;
 
 use super::arrival::Arrival;
@@ -12,6 +14,7 @@ use super::guard::Operation;
 use super::request_id::RequestId;
 use super::state::Api;
 use crate::problem::Problem;
+use crate::reports::Fault;
 use crate::trace::Trace;
 
 /// Runs the rest of the request in a tracked task, and waits for its answer a limited time; a panic is an `internal` problem.
@@ -24,13 +27,19 @@ pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> 
     let (request_id, trace_id) = names(&request);
     let path = request.uri().path();
     let span = tracing::info_span!("request", %method, path, request_id, trace_id);
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map(|matched| format!("{method} {}", matched.as_str()));
     let arrival = Arrival::default();
     let request = request.map(|body| arrival.watch(body, api.limits.body));
     let task = api.tasks.spawn(next.run(request).instrument(span));
     let handler = task.abort_handle();
-    match tokio::time::timeout(api.limits.answer, task).await {
+    let mut kind = "internal";
+    let response = match tokio::time::timeout(api.limits.answer, task).await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => Problem::internal(&format!("the handler died: {error}")).into_response(),
+        Ok(Err(error)) => {
+            kind = if error.is_panic() { "panic" } else { kind };
+            Problem::internal(&format!("the handler died: {}", said(error))).into_response()
+        }
         Err(_) if arrival.refuse() || method.is_safe() => {
             handler.abort();
             Problem::new("timeout", "the answer was not ready in time").into_response()
@@ -39,7 +48,21 @@ pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> 
             let detail = "it goes on; the same Idempotency-Key will tell what happened";
             Problem::new("outcome_in_doubt", detail).into_response()
         }
+    };
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        let problem = response.extensions().get::<Problem>();
+        let message = problem.map(|it| it.cause.as_ref().unwrap_or(&it.detail).clone());
+        let message = message.unwrap_or_default();
+        api.reports.tell(Fault { kind, message, route, request_id, trace_id });
     }
+    response
+}
+
+/// What a task that died said last.
+fn said(error: JoinError) -> String {
+    let Ok(payload) = error.try_into_panic() else { return "it was cut off".to_owned() };
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("nothing").to_owned()
 }
 
 /// What a request's log lines are found by.

@@ -44,6 +44,7 @@ mod receiver;
 mod relay;
 mod reload;
 mod replay;
+mod reports;
 mod seal;
 mod settled;
 mod signals;

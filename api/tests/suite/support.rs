@@ -69,45 +69,45 @@ impl Stage {
     /// The same with policies that somebody reaches.
     pub async fn set_counting(options: PgConnectOptions, rates: Rates) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), rates, Pace::default()), webhooks()).await
+        Self::with(log, (Limits::default(), rates, Pace::default()), webhooks(), |_| ()).await
     }
 
     /// The same over a log that is open.
     pub async fn over(log: EventLog, limits: Limits) -> Self {
-        Self::with(log, (limits, Rates::generous(), Pace::default()), webhooks()).await
+        Self::with(log, (limits, Rates::generous(), Pace::default()), webhooks(), |_| ()).await
     }
 
     /// The same with streams that are kept otherwise.
     pub async fn set_streaming(options: PgConnectOptions, pace: Pace) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), Rates::generous(), pace), webhooks()).await
+        Self::with(log, (Limits::default(), Rates::generous(), pace), webhooks(), |_| ()).await
+    }
+
+    /// The same with something else outside.
+    pub async fn set_among(options: PgConnectOptions, change: impl FnOnce(&mut Outside)) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        let usual = (Limits::default(), Rates::generous(), Pace::default());
+        Self::with(log, usual, webhooks(), change).await
     }
 
     /// The same, but no webhook leaves: somebody else sends them.
     pub async fn set_silent(options: PgConnectOptions) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), Rates::generous(), Pace::default()), None).await
+        Self::with(log, (Limits::default(), Rates::generous(), Pace::default()), None, |_| ()).await
     }
 
     /// The same with other promises to people.
     pub async fn set_promising(options: PgConnectOptions, promises: Promises) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
         let how = (Limits::default(), Rates::generous(), Pace::default());
-        Self::promising(log, how, (webhooks(), promises)).await
+        Self::with(log, how, webhooks(), |outside| outside.promises = promises).await
     }
 
     async fn with(
         log: EventLog,
-        how: (Limits, Rates, Pace),
-        deliver: Option<DeliverConfig>,
-    ) -> Self {
-        Self::promising(log, how, (deliver, Promises::default())).await
-    }
-
-    async fn promising(
-        log: EventLog,
         (limits, rates, pace): (Limits, Rates, Pace),
-        (deliver, promises): (Option<DeliverConfig>, Promises),
+        deliver: Option<DeliverConfig>,
+        change: impl FnOnce(&mut Outside),
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = MasterFile::at(directory.path().join(MASTER_KEY));
@@ -120,7 +120,7 @@ impl Stage {
         let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let base = format!("http://{}", listeners[0].local_addr().unwrap());
         let settings = Settings { tick_seconds: 1, poll_seconds: 1, ..Settings::default() };
-        let outside = Outside {
+        let mut outside = Outside {
             mode: Mode::Test,
             node: Arc::clone(&nodes) as _,
             payments: Arc::clone(&payments.port),
@@ -136,6 +136,7 @@ impl Stage {
             public_url: base.clone(),
             runner: RunnerConfig { settings, ..RunnerConfig::new(outside::process_name()) },
             neighbours: Neighbours::new(NeighbourConfig::default(), wiring::clock()),
+            reports: None,
             seal: SealerConfig {
                 keys: directory.path().join("keys"),
                 events_max: 16,
@@ -151,8 +152,9 @@ impl Stage {
             rates,
             origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
-            promises,
+            promises: Promises::default(),
         };
+        change(&mut outside);
         let parts = (commands.clone(), projector.clone(), keys);
         let server = Server::start(parts, outside, listeners).unwrap();
         payments.deliver_to(&base);

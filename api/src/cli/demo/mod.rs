@@ -28,7 +28,7 @@ pub(super) async fn run(config: &Config, args: &DemoArgs, output: Output) -> Res
         Ok(home) => home,
         Err(error) => return never_begun(report, output, error),
     };
-    let set = stops.until(Stage::set(config, (args, home.path()), output)).await;
+    let set = stops.until(Box::pin(Stage::set(config, (args, home.path()), output))).await;
     let stage = match set.and_then(|set| set) {
         Ok(stage) => stage,
         Err(error) => {
