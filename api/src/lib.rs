@@ -16,6 +16,7 @@ pub mod nodes;
 pub mod outside;
 pub mod problem;
 pub mod quota;
+pub mod retention;
 pub mod system;
 pub mod trace;
 pub mod wiring;

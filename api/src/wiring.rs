@@ -44,6 +44,7 @@ use crate::http::state::{Api, Parts, Views};
 use crate::inbox::Inbox;
 use crate::live::{Hub, Pace};
 use crate::quota::{Quotas, Rates};
+use crate::retention;
 use crate::system::{RandomIds, SystemClock};
 
 /// Everything that needs no outside: the database, what acts and what is seen.
@@ -248,6 +249,7 @@ impl Server {
         let every = outside.promises.erasures_every;
         let erasures = Erasures::new(commands.clone(), projector.clone(), every);
         tasks.spawn(erasures.run(stop.clone()));
+        tasks.spawn(retention::keep_to_rules(commands.clone(), stop.clone()));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
         let api = api((commands, projector.clone(), master), outside, (bell, passwords));
