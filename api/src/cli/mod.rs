@@ -19,7 +19,6 @@ mod doctor;
 mod entry;
 mod finance;
 mod flags;
-mod flags_args;
 mod keys;
 mod migrate;
 pub(crate) mod nearest;

@@ -122,8 +122,13 @@ pub const OBJECT_STORE: &str = "object_store.";
 /// All settings, section by section.
 pub fn settings() -> &'static [Setting] {
     static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
-        let ours =
-            server().into_iter().chain(data()).chain(outside()).chain(messages()).chain(kept());
+        let ours = server()
+            .into_iter()
+            .chain(data())
+            .chain(outside())
+            .chain(messages())
+            .chain(kept())
+            .chain(promised());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
     });
     &SETTINGS
@@ -372,6 +377,11 @@ fn kept() -> Vec<Setting> {
         )
         .without("`keys/privacy.key` in the data directory")
         .example("/etc/cairn/privacy.key"),
+    ]
+}
+
+fn promised() -> Vec<Setting> {
+    vec![
         Setting::new(
             "privacy.erasure_days",
             "CAIRN_PRIVACY_ERASURE_DAYS",
