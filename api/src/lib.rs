@@ -17,6 +17,7 @@ pub mod outside;
 pub mod problem;
 pub mod quota;
 pub mod reports;
+pub mod retention;
 pub mod system;
 pub mod trace;
 pub mod wiring;

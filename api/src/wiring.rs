@@ -46,6 +46,7 @@ use crate::inbox::Inbox;
 use crate::live::{Hub, Pace};
 use crate::quota::{Quotas, Rates};
 use crate::reports::{ReportAddress, Reports};
+use crate::retention;
 use crate::system::{RandomIds, SystemClock};
 
 /// Everything that needs no outside: the database, what acts and what is seen.
@@ -297,6 +298,7 @@ impl Server {
         let every = outside.promises.erasures_every;
         let erasures = Erasures::new(work.clone(), projector.clone(), every);
         tasks.spawn(erasures.run(stop.clone()));
+        tasks.spawn(retention::keep_to_rules(work.clone(), stop.clone()));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
         let reports = outside.reports.as_ref().map(Reports::to).transpose();

@@ -12,7 +12,7 @@ pub use super::archive_args::ArchiveCommand;
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::config_args::ConfigCommand;
-use super::flags_args::FlagsCommand;
+use super::flags::FlagsCommand;
 pub use super::login_args::LoginArgs;
 use super::output::Format;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};

@@ -20,7 +20,6 @@ mod doctor;
 mod entry;
 mod finance;
 mod flags;
-mod flags_args;
 mod keys;
 mod login;
 mod login_args;

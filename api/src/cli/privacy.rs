@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use cairn_commands::ports::PersonalPort as _;
-use cairn_commands::privacy::{self, EraseError, Erased, Export, Wish};
+use cairn_commands::privacy::{self, EraseError, Erased, Export, Wish, retention};
 use cairn_core::Subject;
 use cairn_privacy::MasterError;
 use cairn_projections::identity::organisations;
@@ -66,6 +66,7 @@ pub(super) async fn run(
             let found = privacy::export(parts.commands.executor.log(), personal, &subject).await?;
             write(&found, out.as_deref(), output)
         }
+        PrivacyCommand::Retention { run, .. } => retention(&parts, run, output).await,
         PrivacyCommand::Status { subject } => status(&parts, subject, output).await,
         PrivacyCommand::Rotate => {
             let (master_id, keys_wrapped) = parts.keys.rotate().await?;
@@ -110,6 +111,36 @@ async fn erase(parts: &SessionParts, args: EraseArgs, output: Output) -> Result<
     let erased = erasure::carry_out(own, &context, (&mut owner, wish), &say).await?;
     owner.close().await?;
     report(&erased, output)
+}
+
+/// The rules, what the next run would remove, and what the last one did; with `now` it is one.
+async fn retention(parts: &SessionParts, now: bool, output: Output) -> Result<(), CliError> {
+    let (pool, at) = (parts.pool(), parts.commands.clock.now());
+    if now {
+        let elsewhere = || {
+            let why = "a server removes what is past its time at this moment; try again";
+            CliError::new(Exit::Unavailable, "retention_elsewhere", why)
+        };
+        let run = retention::run(pool, at).await?.ok_or_else(elsewhere)?;
+        return output.one(&run);
+    }
+    let rules = retention::standing(pool, at).await?;
+    if output.is_json() {
+        let last = retention::last(pool).await?;
+        return output.one(&serde_json::json!({ "rules": rules, "last_run": last }));
+    }
+    output.rows(&rules, &["rule", "what", "kept", "past"])?;
+    match retention::last(pool).await? {
+        Some(run) => {
+            let removed = run.removed.iter().map(|(rule, rows)| format!("{rows} of {rule}"));
+            let removed: Vec<_> = removed.collect();
+            let removed =
+                if removed.is_empty() { "nothing".to_owned() } else { removed.join(", ") };
+            output.say(&format!("the last run, at {}, removed {removed}", run.ran_at));
+        }
+        None => output.say("nothing was ever removed: a running server does it every hour"),
+    }
+    Ok(())
 }
 
 fn report(erased: &Erased, output: Output) -> Result<(), CliError> {

@@ -24,6 +24,15 @@ pub enum PrivacyCommand {
         /// Of one subject only (`org_…`).
         subject: Option<Subject>,
     },
+    /// Shows for how long what is not the log is kept, what the next run would remove, and what the last one did.
+    Retention {
+        /// Removes nothing, as without it.
+        #[arg(long, conflicts_with = "run")]
+        dry_run: bool,
+        /// Removes now what is past its time, as a running server does every hour.
+        #[arg(long)]
+        run: bool,
+    },
     /// Makes a new master key, wraps every subject's key with it, and forgets the old one.
     Rotate,
 }

@@ -128,6 +128,7 @@ pub fn settings() -> &'static [Setting] {
             .chain(outside())
             .chain(messages())
             .chain(kept())
+            .chain(promised())
             .chain(neighbours())
             .chain(telemetry());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
@@ -378,6 +379,11 @@ fn kept() -> Vec<Setting> {
         )
         .without("`keys/privacy.key` in the data directory")
         .example("/etc/cairn/privacy.key"),
+    ]
+}
+
+fn promised() -> Vec<Setting> {
+    vec![
         Setting::new(
             "privacy.erasure_days",
             "CAIRN_PRIVACY_ERASURE_DAYS",

@@ -218,3 +218,27 @@ async fn whoever_registers_agrees_to_the_terms_in_force(
     assert_eq!(said.text("/items/0/version"), "2026-11");
     stage.strike().await;
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_command_line_says_what_is_kept_and_what_would_go(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let pool = PgPool::connect_with(options.clone()).await.unwrap();
+    let used = "INSERT INTO identity_session_uses VALUES ('old', now() - interval '31 days'), ('new', now())";
+    let shell = Shell::new(&options);
+    shell.json("flags list").await;
+    sqlx::query(used).execute(&pool).await.unwrap();
+    let past = async || {
+        let shown = shell.json("privacy retention --dry-run").await;
+        let rules = shown["rules"].as_array().unwrap().clone();
+        let uses = rules.iter().find(|rule| rule["rule"] == "session_uses").unwrap().clone();
+        (uses["past"].clone(), shown["last_run"].clone())
+    };
+    assert_eq!(past().await, (json!(1), Value::Null), "a look removes nothing");
+    let run = shell.json("privacy retention --run").await;
+    assert_eq!(run["removed"], json!({ "session_uses": 1 }));
+    let (left, last) = past().await;
+    assert_eq!((left, &last["removed"]), (json!(0), &json!({ "session_uses": 1 })));
+    assert!(shell.run("privacy retention").await.data().contains("session_uses"));
+}

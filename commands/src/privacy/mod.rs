@@ -13,6 +13,7 @@ mod export;
 mod known;
 mod leave;
 mod mend;
+pub mod retention;
 mod scan;
 mod seal;
 mod texts;
