@@ -29,7 +29,7 @@ const BREATH: usize = 10;
 
 /// A number that the one who calls the storm chose.
 #[allow(clippy::disallowed_methods, reason = "how a programme is told what to do")]
-fn told(name: &str, default: u64) -> u64 {
+pub fn told(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 

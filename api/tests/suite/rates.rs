@@ -183,14 +183,14 @@ async fn what_is_no_guess_locks_nobody_out(_: PgPoolOptions, options: PgConnectO
     stage.strike().await;
 }
 
-struct Process {
+pub struct Process {
     child: Child,
-    base: String,
+    pub base: String,
 }
 
 /// A server of its own, with a pool and a memory of its own.
-async fn serve(shell: &Shell) -> Process {
-    let mut command = shell.command("serve --dev --output json");
+pub async fn serve(shell: &Shell, line: &str) -> Process {
+    let mut command = shell.command(&format!("{line} --output json"));
     let started = tokio::task::spawn_blocking(move || {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut said = String::new();
@@ -217,7 +217,7 @@ async fn two_processes_together_allow_no_more_than_the_limit(
     let shell = Shell::new(&options);
     let shell = shell.with("CAIRN_RATE_LIMITS", format!("read={QUOTA}/86400"));
     let made = shell.json("keys create --role owner --name busy").await;
-    let servers = [serve(&shell).await, serve(&shell).await];
+    let servers = [serve(&shell, "serve --dev").await, serve(&shell, "serve --dev").await];
     let callers = servers.each_ref().map(|server| Caller {
         http: reqwest::Client::new(),
         base: server.base.clone(),

@@ -5,7 +5,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks")]
 mod bench;
 mod broker;
-mod chaos;
 mod client;
 mod database;
 mod demo;
@@ -16,6 +15,7 @@ mod live;
 mod monitoring;
 mod page;
 mod prepare;
+mod programmes;
 mod run;
 mod schemathesis;
 mod setup;
@@ -42,6 +42,8 @@ cargo xtask <command>
   bench [ARGS]          append, rebuild: rates beside the alternatives, --output json
   broker                the relay against a broker of another make, over TCP (builds it: minutes)
   chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
+  hangups [ARGS]        --count N --seed S: clients of every kind of change hang up at every moment; nothing is half done
+  repeats [ARGS]        --count N --seed S: wishes are sent again and again to two servers; each has one effect
   fuzz TARGET [ARGS]    event|upcast|cursor|token|webhook|verb|all (--seconds N --seed N): mutated input is read
   fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
                         its position, and is nothing found in clean ones?
@@ -76,7 +78,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<(), Failure> {
         "tidy" => tidy::tidy(rest.iter().any(|argument| argument == "--record")),
         "bench" => bench::bench(rest),
         "broker" => broker::broker(rest),
-        "chaos" => chaos::chaos(rest),
+        "chaos" | "hangups" | "repeats" => programmes::run(command, rest),
         "fuzz" => fuzz::fuzz(rest),
         "client" => client::client(checks_only(rest)?),
         "guide" => guide::guide(rest),

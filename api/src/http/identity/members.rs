@@ -61,7 +61,7 @@ pub struct RoleBody {
 /// Somebody to invite.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct InviteBody {
+pub struct InviteMemberBody {
     /// Where the code is sent. Only who has this address can use it.
     #[schema(example = "grace@example.org")]
     email: String,
@@ -80,7 +80,7 @@ pub struct AcceptBody {
 
 /// An invitation.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Invitation {
+pub struct MemberInvitation {
     /// `inv_…`
     invitation_id: String,
     /// Where the code was sent.
@@ -187,12 +187,12 @@ fn unknown_unless(user_id: &str) -> Result<cairn_core::UserId, Problem> {
 
 /// Invites somebody by mail. An older invitation of the same address is over.
 #[utoipa::path(post, path = "/v1/invitations", operation_id = "invite_member", tag = "identity",
-    request_body = InviteBody, security(("api_key" = []), ("session" = [])),
+    request_body = InviteMemberBody, security(("api_key" = []), ("session" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses((status = 201, description = "A code is on its way", body = InvitationDone)))]
 async fn invite_member(
     State(api): State<Api>,
-    wish: Wish<InviteBody>,
+    wish: Wish<InviteMemberBody>,
 ) -> Result<Done<InvitationDone>, Problem> {
     let (id, by) = (wish.caller.organisation_id, wish.caller.role);
     let (email, email_index) = address(&api, &wish.body.email).await?;
@@ -208,11 +208,11 @@ async fn invite_member(
 /// Who was invited.
 #[utoipa::path(get, path = "/v1/invitations", operation_id = "list_invitations", tag = "identity",
     params(ListQuery), security(("api_key" = []), ("session" = [])),
-    responses((status = 200, description = "One page, newest first", body = Page<Invitation>)))]
+    responses((status = 200, description = "One page, newest first", body = Page<MemberInvitation>)))]
 async fn list_invitations(
     State(api): State<Api>,
     reader: Reader<ListQuery>,
-) -> Result<Seen<Page<Invitation>>, Problem> {
+) -> Result<Seen<Page<MemberInvitation>>, Problem> {
     let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let own = reader.caller.organisation_id;
@@ -222,7 +222,7 @@ async fn list_invitations(
     let now = api.commands.clock.now();
     Ok(at.saw(reader.shown(rows, |row| {
         let is_over = row.status == "open" && Timestamp::from(row.expires_at) <= now;
-        Invitation {
+        MemberInvitation {
             invitation_id: row.invitation_id,
             email: row.email,
             role: row.role,

@@ -2067,6 +2067,19 @@ export interface components {
             /** @description A known node that is to enrol anew, for example after a quarantine. */
             node_id?: string | null;
         };
+        /** @description Somebody to invite. */
+        InviteMemberBody: {
+            /**
+             * @description Where the code is sent. Only who has this address can use it.
+             * @example grace@example.org
+             */
+            email: string;
+            /**
+             * @description `owner`, `admin`, `finance`, `developer` or `viewer`.
+             * @example developer
+             */
+            role: string;
+        };
         /** @description A key, without what it is. */
         Key: {
             /** @description RFC 3339. */
@@ -2139,6 +2152,21 @@ export interface components {
         MemberDone: {
             /** @description `user_…` */
             user_id: string;
+        };
+        /** @description An invitation. */
+        MemberInvitation: {
+            /** @description Where the code was sent. */
+            email: string;
+            /** @description RFC 3339. */
+            expires_at: string;
+            /** @description `inv_…` */
+            invitation_id: string;
+            /** @description RFC 3339. */
+            invited_at: string;
+            /** @description As what. */
+            role: string;
+            /** @description `open`, `accepted`, `revoked` or `over`. */
+            status: string;
         };
         /** @description An organisation that somebody belongs to. */
         MembershipShown: {
@@ -2379,26 +2407,6 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page. */
-        Page_Invitation: {
-            /** @description The items, in the list's order. */
-            items: {
-                /** @description Where the code was sent. */
-                email: string;
-                /** @description RFC 3339. */
-                expires_at: string;
-                /** @description `inv_…` */
-                invitation_id: string;
-                /** @description RFC 3339. */
-                invited_at: string;
-                /** @description As what. */
-                role: string;
-                /** @description `open`, `accepted`, `revoked` or `over`. */
-                status: string;
-            }[];
-            /** @description Give this as `cursor` for the next page; absent on the last one. */
-            next_cursor?: string | null;
-        };
-        /** @description One page. */
         Page_Key: {
             /** @description The items, in the list's order. */
             items: {
@@ -2438,6 +2446,26 @@ export interface components {
                 role: string;
                 /** @description `user_…` */
                 user_id: string;
+            }[];
+            /** @description Give this as `cursor` for the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
+        Page_MemberInvitation: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description Where the code was sent. */
+                email: string;
+                /** @description RFC 3339. */
+                expires_at: string;
+                /** @description `inv_…` */
+                invitation_id: string;
+                /** @description RFC 3339. */
+                invited_at: string;
+                /** @description As what. */
+                role: string;
+                /** @description `open`, `accepted`, `revoked` or `over`. */
+                status: string;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -5930,7 +5958,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_Invitation"];
+                    "application/json": components["schemas"]["Page_MemberInvitation"];
                 };
             };
             /** @description As it was seen; there is no body */
@@ -6013,7 +6041,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["InviteBody"];
+                "application/json": components["schemas"]["InviteMemberBody"];
             };
         };
         responses: {
