@@ -195,9 +195,10 @@ async fn neighbours(parts: &SessionParts) -> Vec<Finding> {
         .filter(|(_, standing)| standing.state != State::Closed)
         .collect();
     if away.is_empty() {
-        let says = match told.len() {
-            0 => "no server runs that could tell".to_owned(),
-            servers => format!("{servers} servers leave nobody alone"),
+        let servers: Vec<_> = told.iter().map(|told| told.process.as_str()).collect();
+        let says = match servers.as_slice() {
+            [] => "no server runs that could tell".to_owned(),
+            servers => format!("all are called, by {}", servers.join(", ")),
         };
         return vec![finding("neighbours", Ok(says), false)];
     }
