@@ -124,6 +124,7 @@ pub fn settings() -> &'static [Setting] {
     static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         let ours =
             server().into_iter().chain(data()).chain(outside()).chain(messages()).chain(kept());
+        let ours = ours.chain(vault());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
     });
     &SETTINGS
@@ -372,6 +373,39 @@ fn kept() -> Vec<Setting> {
         )
         .without("`keys/privacy.key` in the data directory")
         .example("/etc/cairn/privacy.key"),
+    ]
+}
+
+fn vault() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "privacy.vault_url",
+            "CAIRN_PRIVACY_VAULT_URL",
+            Kind::Text,
+            "the master key of personal data in Vault: server, mount of the transit engine, key",
+        )
+        .expected(
+            "an address such as https://vault.example.org:8200/transit/cairn, without a token",
+        )
+        .without("the file has it")
+        .example("https://vault.example.org:8200/transit/cairn"),
+        Setting::new(
+            "privacy.vault_token",
+            "CAIRN_PRIVACY_VAULT_TOKEN",
+            Kind::Text,
+            "the token that may use the key in Vault",
+        )
+        .without("Vault is not asked")
+        .example("hvs.CAESI")
+        .secret(),
+        Setting::new(
+            "privacy.vault_ca_path",
+            "CAIRN_PRIVACY_VAULT_CA",
+            Kind::Path,
+            "certificates, in PEM, that vouch for Vault beside the public ones",
+        )
+        .without("only the public ones do")
+        .example("/etc/cairn/vault-ca.pem"),
     ]
 }
 

@@ -9,6 +9,7 @@ use axum::http::HeaderValue;
 use cairn_archive::ArchiverConfig;
 use cairn_kafka::KafkaConfig;
 use cairn_mail::{MailConfig, Sender};
+use cairn_privacy::{VaultConfig, VaultTransit};
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
@@ -54,6 +55,8 @@ pub struct Config {
     pub seal: SealerConfig,
     /// The file with the master key of personal data.
     pub privacy_key: PathBuf,
+    /// The same in Vault, or `None`.
+    pub vault: Option<VaultConfig>,
     /// Where old events go, or `None`.
     pub archive: Option<ArchiverConfig>,
     /// What the environment says of object stores.
@@ -99,9 +102,9 @@ impl Config {
         let (keys, file) = (data.join("keys"), data.join(SEAL_FILE));
         let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
         let privacy_key = data.join(PRIVACY_KEY);
-        let (archive, kafka, log_url) = (None, None, None);
+        let (archive, kafka, log_url, vault) = (None, None, None, None);
         let (data, mail) = (data.to_owned(), Some(MailConfig::within(data)));
-        Self { data, seal, privacy_key, archive, kafka, log_url, mail, ..self.clone() }
+        Self { data, seal, privacy_key, archive, kafka, log_url, vault, mail, ..self.clone() }
     }
 
     /// From an environment alone.
@@ -123,6 +126,7 @@ impl Config {
                 cairn_eventstore::check_url(url).map(|()| SecretUrl(url.to_owned()))
             }),
             privacy_key: values.path("privacy.key_path").unwrap_or_else(|| data.join(PRIVACY_KEY)),
+            vault: vault(values),
             seal: seal(values, &data, &store),
             archive: archive(values, &store),
             listen: listen(values),
@@ -248,6 +252,13 @@ fn mail(values: &mut Values) -> Option<MailConfig> {
     let from = values.with("mail.from", str::parse::<Sender>);
     let place = values.with("mail.url", str::parse);
     Some(MailConfig { place: place?, from: from?, ca })
+}
+
+fn vault(values: &mut Values) -> Option<VaultConfig> {
+    let (ca, token) = (values.path("privacy.vault_ca_path"), values.text("privacy.vault_token"));
+    let url =
+        values.with("privacy.vault_url", |url| VaultTransit::check(url).map(|()| url.to_owned()));
+    Some(VaultConfig { url: url?, token: token.unwrap_or_default(), ca })
 }
 
 fn strangers(text: &str) -> Result<Strangers, ()> {
