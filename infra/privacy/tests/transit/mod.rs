@@ -18,10 +18,13 @@ pub const TOKEN: &str = "hvs.of-a-test";
 
 type Answer = Result<Json<Value>, (StatusCode, Json<Value>)>;
 
+/// Their secrets, and the number of the oldest that decrypts.
+type Versions = (Vec<[u8; 32]>, u64);
+
 #[derive(Default)]
 struct Engine {
     /// Versions of each key, the first is 1; and the oldest that decrypts.
-    keys: Mutex<BTreeMap<String, (Vec<[u8; 32]>, u64)>>,
+    keys: Mutex<BTreeMap<String, Versions>>,
     asked: AtomicU64,
     /// So many of the next requests fail.
     sealed: AtomicU64,
