@@ -130,7 +130,8 @@ pub fn settings() -> &'static [Setting] {
             .chain(kept())
             .chain(promised())
             .chain(neighbours())
-            .chain(telemetry());
+            .chain(telemetry())
+            .chain(vault());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
     });
     &SETTINGS
@@ -460,6 +461,39 @@ fn telemetry() -> Vec<Setting> {
         .without("nobody is told")
         .example("https://key@sentry.example.org/1")
         .secret(),
+    ]
+}
+
+fn vault() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "privacy.vault_url",
+            "CAIRN_PRIVACY_VAULT_URL",
+            Kind::Text,
+            "the master key of personal data in Vault: server, mount of the transit engine, key",
+        )
+        .expected(
+            "an address such as https://vault.example.org:8200/transit/cairn, without a token",
+        )
+        .without("the file has it")
+        .example("https://vault.example.org:8200/transit/cairn"),
+        Setting::new(
+            "privacy.vault_token",
+            "CAIRN_PRIVACY_VAULT_TOKEN",
+            Kind::Text,
+            "the token that may use the key in Vault",
+        )
+        .without("Vault is not asked")
+        .example("hvs.CAESI")
+        .secret(),
+        Setting::new(
+            "privacy.vault_ca_path",
+            "CAIRN_PRIVACY_VAULT_CA",
+            Kind::Path,
+            "certificates, in PEM, that vouch for Vault beside the public ones",
+        )
+        .without("only the public ones do")
+        .example("/etc/cairn/vault-ca.pem"),
     ]
 }
 

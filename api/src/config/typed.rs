@@ -11,6 +11,7 @@ use cairn_commands::neighbours::NeighbourConfig;
 use cairn_kafka::KafkaConfig;
 use cairn_mail::{MailConfig, Sender};
 use cairn_neighbours::BreakerConfig;
+use cairn_privacy::{VaultConfig, VaultTransit};
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
@@ -65,6 +66,8 @@ pub struct Config {
     pub promises: Promises,
     /// The file with the master key of personal data.
     pub privacy_key: PathBuf,
+    /// The same in Vault, or `None`.
+    pub vault: Option<VaultConfig>,
     /// Where old events go, or `None`.
     pub archive: Option<ArchiverConfig>,
     /// What the environment says of object stores.
@@ -110,9 +113,9 @@ impl Config {
         let (keys, file) = (data.join("keys"), data.join(SEAL_FILE));
         let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
         let privacy_key = data.join(PRIVACY_KEY);
-        let (archive, kafka, log_url) = (None, None, None);
+        let (archive, kafka, log_url, vault) = (None, None, None, None);
         let (data, mail) = (data.to_owned(), Some(MailConfig::within(data)));
-        Self { data, seal, privacy_key, archive, kafka, log_url, mail, ..self.clone() }
+        Self { data, seal, privacy_key, archive, kafka, log_url, vault, mail, ..self.clone() }
     }
 
     /// Whether money is real: it is where the provider's key says so.
@@ -143,6 +146,7 @@ impl Config {
             }),
             privacy_key: values.path("privacy.key_path").unwrap_or_else(|| data.join(PRIVACY_KEY)),
             promises: promises(values),
+            vault: vault(values),
             seal: seal(values, &data, &store),
             archive: archive(values, &store),
             listen: listen(values),
@@ -293,6 +297,13 @@ fn neighbours(values: &mut Values) -> NeighbourConfig {
     let mut count = |key| number(values, key) as usize;
     let calls_max = count("neighbours.calls_max");
     NeighbourConfig { breaker, calls_max, node_calls_max: count("neighbours.node_calls_max") }
+}
+
+fn vault(values: &mut Values) -> Option<VaultConfig> {
+    let (ca, token) = (values.path("privacy.vault_ca_path"), values.text("privacy.vault_token"));
+    let url =
+        values.with("privacy.vault_url", |url| VaultTransit::check(url).map(|()| url.to_owned()));
+    Some(VaultConfig { url: url?, token: token.unwrap_or_default(), ca })
 }
 
 fn strangers(text: &str) -> Result<Strangers, ()> {

@@ -7,7 +7,7 @@ use cairn_commands::Commands;
 use cairn_commands::notify::{DeliverConfig, Deliverer, TellConfig, Teller};
 use cairn_event_log::EventLog;
 use cairn_identity::Role;
-use cairn_privacy::{MasterFile, SubjectKeys};
+use cairn_privacy::{MasterFile, MasterKey, SubjectKeys};
 use cairn_webhooks::Strangers;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -244,8 +244,8 @@ struct House {
 impl House {
     async fn new(stage: &Stage, options: PgConnectOptions, config: DeliverConfig) -> Self {
         let log = EventLog::connect(options, 8).await.unwrap();
-        let file = MasterFile::at(stage.path(MASTER_KEY));
-        let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await.unwrap());
+        let file: Arc<dyn MasterKey> = Arc::new(MasterFile::at(stage.path(MASTER_KEY)));
+        let keys = Arc::new(SubjectKeys::open(log.pool().clone(), vec![file]).await.unwrap());
         let commands = wiring::commands(log, wiring::personal(&keys));
         Self { commands, config, tasks: JoinSet::new(), runs: 0 }
     }

@@ -23,7 +23,7 @@ use cairn_commands::{CommandContext, Commands};
 use cairn_core::{OrganisationId, Resources};
 use cairn_event_log::EventLog;
 use cairn_identity::Role;
-use cairn_privacy::{MasterFile, SubjectKeys};
+use cairn_privacy::{MasterFile, MasterKey, SubjectKeys};
 use cairn_projections::Projector;
 use cairn_sealer::{SealerConfig, StoreOptions};
 use cairn_ssh::{CertificateAuthority, ScriptedNodes};
@@ -110,8 +110,8 @@ impl Stage {
         change: impl FnOnce(&mut Outside),
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let file = MasterFile::at(directory.path().join(MASTER_KEY));
-        let keys = Arc::new(SubjectKeys::open(log.pool().clone(), file).await.unwrap());
+        let file: Arc<dyn MasterKey> = Arc::new(MasterFile::at(directory.path().join(MASTER_KEY)));
+        let keys = Arc::new(SubjectKeys::open(log.pool().clone(), vec![file]).await.unwrap());
         let commands = wiring::commands(log.clone(), wiring::personal(&keys));
         let projector = wiring::projector(log);
         let authority = CertificateAuthority::open(&directory.path().join("keys")).unwrap();

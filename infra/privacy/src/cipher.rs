@@ -4,6 +4,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 
+use crate::master::Version;
+
 /// Bytes of a key.
 pub const KEY_LEN: usize = 32;
 
@@ -28,6 +30,11 @@ pub fn random() -> Result<[u8; KEY_LEN], Unspecified> {
     Ok(secret)
 }
 
+/// What keys for other purposes are derived from.
+pub fn derivation(secret: &[u8]) -> Prk {
+    Salt::new(HKDF_SHA256, b"cairn derived keys").extract(secret)
+}
+
 /// Names a key: half of the SHA-256 of its 256 random bits, which tells nothing about them.
 pub fn fingerprint(secret: &[u8]) -> String {
     let named = [b"cairn key id\0", secret].concat();
@@ -38,13 +45,13 @@ impl Cipher {
     /// Of secret bytes.
     pub fn new(secret: &[u8]) -> Result<Self, Unspecified> {
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, secret)?);
-        let derivation = Salt::new(HKDF_SHA256, b"cairn derived keys").extract(secret);
+        let derivation = derivation(secret);
         Ok(Self { key, id: fingerprint(secret), derivation })
     }
 
-    /// What keys for other purposes are derived from (HKDF, RFC 5869): no key tells anything about another one.
-    pub fn derivation(&self) -> &Prk {
-        &self.derivation
+    /// As a version of the master key.
+    pub fn version(&self) -> Version {
+        Version { id: self.id.clone(), derivation: self.derivation.clone() }
     }
 
     /// Its fingerprint.

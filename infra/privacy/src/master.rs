@@ -1,14 +1,51 @@
-//! The master key: a file for its owner only, one key per line in hex, the one in use first. Older ones open what they wrapped.
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+//! What wraps the keys of subjects: a master key, somewhere that is not the database. It has versions while it is exchanged.
+use std::io;
+use std::path::PathBuf;
 
-use crate::cipher::{Cipher, KEY_LEN, random};
+use async_trait::async_trait;
+use aws_lc_rs::hkdf::Prk;
 
-/// Where the master key is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MasterFile(PathBuf);
+use crate::vault::VaultError;
+
+/// A version that can be used.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Names it, and tells nothing of it.
+    pub id: String,
+    /// What keys for other purposes are derived from (HKDF, RFC 5869): no key tells anything about another one.
+    pub derivation: Prk,
+}
+
+/// A master key, wherever it is.
+#[async_trait]
+pub trait MasterKey: std::fmt::Debug + Send + Sync {
+    /// Where it is, for whoever must bring it back.
+    fn place(&self) -> String;
+
+    /// Every version that can be used, the newest first. None when there is no key yet.
+    ///
+    /// # Errors
+    /// [`MasterError`], here and below.
+    async fn versions(&self) -> Result<Vec<Version>, MasterError>;
+
+    /// The same without asking anybody else, where that is possible.
+    fn versions_at_hand(&self) -> Option<Vec<Version>> {
+        None
+    }
+
+    /// Makes one more version, which is then the newest.
+    async fn add(&self) -> Result<(), MasterError>;
+
+    /// Takes every version away but the newest.
+    async fn keep_newest(&self) -> Result<(), MasterError>;
+
+    /// Wraps a secret with one version, for one purpose.
+    async fn wrap(&self, id: &str, purpose: &str, secret: &[u8]) -> Result<Vec<u8>, MasterError>;
+
+    /// The secret that one version has wrapped for this purpose.
+    async fn unwrap(&self, id: &str, purpose: &str, wrapped: &[u8])
+    -> Result<Vec<u8>, MasterError>;
+}
 
 /// A master key that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,18 +71,33 @@ pub enum MasterError {
     },
     /// The keys in the database are wrapped by another one.
     #[error(
-        "the database holds {subjects} keys of subjects that are wrapped by the master key {master_id}, which is not in {}: \
-         bring the file back (CAIRN_PRIVACY_KEY names it), or what they sealed can never be read again",
-        path.display()
+        "the database holds {subjects} keys of subjects that are wrapped by the master key {master_id}, which is not in {place}: \
+         bring it back (privacy.key_path and privacy.vault_url say where it is), or what they sealed can never be read again"
     )]
     Other {
-        /// The file.
-        path: PathBuf,
-        /// Fingerprint of the key that is missing.
+        /// Where it was looked for.
+        place: String,
+        /// Names the key that is missing.
         master_id: String,
         /// How many keys it wraps.
         subjects: i64,
     },
+    /// Somebody else exchanges it just now.
+    #[error("another process rotates the master key just now: wait for it")]
+    Rotating,
+    /// Vault did not answer, or not as it should.
+    #[error("Vault at {place}: {message}")]
+    Vault {
+        /// Where.
+        place: String,
+        /// What it said, or why it said nothing.
+        message: String,
+        /// Whether it is worth while to ask again.
+        transient: bool,
+    },
+    /// Vault cannot be asked as it is configured.
+    #[error("privacy.vault_url: {0}")]
+    Unusable(#[from] VaultError),
     /// The machine has no randomness, or a cipher failed.
     #[error("the cipher failed")]
     Cipher,
@@ -57,97 +109,5 @@ pub enum MasterError {
 impl From<aws_lc_rs::error::Unspecified> for MasterError {
     fn from(_: aws_lc_rs::error::Unspecified) -> Self {
         Self::Cipher
-    }
-}
-
-impl MasterFile {
-    /// At a path.
-    #[must_use]
-    pub const fn at(path: PathBuf) -> Self {
-        Self(path)
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Makes one with a new key, unless it is there.
-    pub(crate) fn ensure(&self) -> Result<(), MasterError> {
-        if self.0.exists() {
-            return Ok(());
-        }
-        let written = self.written(&[hex::encode(random()?)])?;
-        // Another process may have been faster: what it wrote stays.
-        let linked = match fs::hard_link(&written, &self.0) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        };
-        let removed = fs::remove_file(&written);
-        linked.and(removed).map_err(|source| self.failed(source))
-    }
-
-    /// The keys, the one in use first.
-    pub(crate) fn read(&self) -> Result<Vec<Cipher>, MasterError> {
-        let lines = self.lines()?;
-        let malformed = |line| MasterError::Malformed { path: self.0.clone(), line };
-        let keys = lines.iter().enumerate().map(|(at, line)| {
-            let secret = hex::decode(line).ok().filter(|secret| secret.len() == KEY_LEN);
-            Ok(Cipher::new(&secret.ok_or_else(|| malformed(at + 1))?)?)
-        });
-        let keys = keys.collect::<Result<Vec<_>, MasterError>>()?;
-        if keys.is_empty() { Err(malformed(1)) } else { Ok(keys) }
-    }
-
-    /// Puts a new key first. The others stay, since they have wrapped what is there.
-    pub(crate) fn add(&self) -> Result<(), MasterError> {
-        let mut lines = self.lines()?;
-        lines.insert(0, hex::encode(random()?));
-        self.replace(&lines)
-    }
-
-    /// Forgets every key but the one in use.
-    pub(crate) fn keep_first(&self) -> Result<(), MasterError> {
-        let mut lines = self.lines()?;
-        lines.truncate(1);
-        self.replace(&lines)
-    }
-
-    fn lines(&self) -> Result<Vec<String>, MasterError> {
-        let mode = fs::metadata(&self.0).map_err(|source| self.failed(source))?.permissions();
-        if mode.mode() & 0o077 != 0 {
-            return Err(MasterError::Exposed(self.0.clone()));
-        }
-        let text = fs::read_to_string(&self.0).map_err(|source| self.failed(source))?;
-        Ok(text.lines().map(|line| line.trim().to_owned()).collect())
-    }
-
-    fn replace(&self, lines: &[String]) -> Result<(), MasterError> {
-        let written = self.written(lines)?;
-        fs::rename(written, &self.0).map_err(|source| self.failed(source))
-    }
-
-    /// A file beside it that is whole and on the disk.
-    fn written(&self, lines: &[String]) -> Result<PathBuf, MasterError> {
-        let failed = |source| self.failed(source);
-        if let Some(directory) = self.0.parent().filter(|directory| !directory.exists()) {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-        }
-        let beside = self.0.with_extension(format!("new.{}", std::process::id()));
-        let _ = fs::remove_file(&beside);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&beside)
-            .map_err(failed)?;
-        file.write_all((lines.join("\n") + "\n").as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        Ok(beside)
-    }
-
-    fn failed(&self, source: io::Error) -> MasterError {
-        MasterError::Io { path: self.0.clone(), source }
     }
 }

@@ -1,7 +1,7 @@
 //! The table of wrapped keys.
 use cairn_commands::ports::SubjectKey;
 use cairn_core::{Subject, Timestamp};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
 /// A key as it is stored.
@@ -66,7 +66,7 @@ pub async fn not_under(pool: &PgPool, master_id: &str) -> sqlx::Result<Vec<Row>>
     .await
 }
 
-/// Keeps a new key, unless its subject has one.
+/// Keeps a new key, unless its subject has one, or its master key is no longer in use.
 pub async fn insert(
     pool: &PgPool,
     subject: &Subject,
@@ -74,7 +74,8 @@ pub async fn insert(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO privacy_subject_keys (subject, key_id, wrapped, master_id)
-         VALUES ($1, $2, $3, $4) ON CONFLICT (subject) DO NOTHING",
+         SELECT $1, $2, $3, master_id FROM privacy_master WHERE master_id = $4 FOR SHARE
+         ON CONFLICT (subject) DO NOTHING",
         subject.as_str(),
         key_id,
         wrapped,
@@ -135,4 +136,36 @@ pub async fn masters(pool: &PgPool) -> sqlx::Result<Vec<(String, i64)>> {
     .fetch_all(pool)
     .await?;
     Ok(rows.into_iter().map(|row| (row.master_id, row.keys)).collect())
+}
+
+/// Says which version of the master key is in use, unless it is said already.
+pub async fn begin(pool: &PgPool, master_id: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO privacy_master (master_id) VALUES ($1) ON CONFLICT (id) DO NOTHING",
+        master_id
+    )
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// The version of the master key that wraps what is new.
+pub async fn in_use(pool: &PgPool) -> sqlx::Result<String> {
+    sqlx::query_scalar!("SELECT master_id FROM privacy_master").fetch_one(pool).await
+}
+
+/// From now on this version wraps what is new.
+pub async fn use_master(pool: &PgPool, master_id: &str) -> sqlx::Result<()> {
+    sqlx::query!("UPDATE privacy_master SET master_id = $1, since = now()", master_id)
+        .execute(pool)
+        .await
+        .map(drop)
+}
+
+/// Whether it is our turn to exchange the master key, until this connection ends.
+pub async fn take_turn(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let turn = "cairn master key";
+    sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtext($1)) AS "taken!""#, turn)
+        .fetch_one(connection)
+        .await
 }

@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_commands::ports::{Opened, PersonalPort as _};
 use cairn_core::{OrganisationId, Subject};
 use cairn_event_log::EventLog;
-use cairn_privacy::{FORGOTTEN_AFTER, MasterError, MasterFile, SubjectKeys};
+use cairn_privacy::{FORGOTTEN_AFTER, MasterError, MasterFile, MasterKey, SubjectKeys};
 use sqlx::PgPool;
 
 fn subject(bits: u128) -> Subject {
@@ -22,7 +23,8 @@ async fn keys(owner: &PgPool, directory: &Path) -> SubjectKeys {
 /// As the application sees the database.
 async fn open(owner: &PgPool, directory: &Path) -> Result<SubjectKeys, MasterError> {
     let log = EventLog::connect((*owner.connect_options()).clone(), 8).await.unwrap();
-    SubjectKeys::open(log.pool().clone(), MasterFile::at(directory.join("m.key"))).await
+    let file: Arc<dyn MasterKey> = Arc::new(MasterFile::at(directory.join("m.key")));
+    SubjectKeys::open(log.pool().clone(), vec![file]).await
 }
 
 async fn seal(keys: &SubjectKeys, of: u128, text: &str) -> Option<String> {
