@@ -91,6 +91,7 @@ pub enum Missing {
     Organisation,
     Key,
     Notice,
+    Provider,
     Page,
 }
 
@@ -122,6 +123,7 @@ impl Problem {
             Missing::Organisation => ("not_found", "organisation"),
             Missing::Key => ("unknown_api_key", "API key"),
             Missing::Notice => ("not_found", "notice"),
+            Missing::Provider => ("not_found", "provider"),
             Missing::Page => ("not_found", "page"),
         };
         Self::new(code, format!("there is no such {name}"))

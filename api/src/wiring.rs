@@ -17,6 +17,7 @@ use cairn_commands::{Commands, Executor, Personal};
 use cairn_core::{NodeId, Resources};
 use cairn_event_log::{EventLog, LogError};
 use cairn_eventstore::EventStoreLog;
+use cairn_oidc::Provider;
 use cairn_privacy::{MasterError, MasterFile, SubjectKeys};
 use cairn_projections::{Projector, QueryError, fleet};
 use cairn_sealer::{Sealer, SealerConfig};
@@ -203,6 +204,8 @@ pub struct Outside {
     pub origins: Origins,
     /// Proxies that are believed about who came to them.
     pub proxies: Vec<IpNet>,
+    /// Through whom people may sign in as well.
+    pub providers: Vec<Provider>,
 }
 
 /// A running server: HTTP, views, processes, the webhook inbox, the sealer.
@@ -318,6 +321,7 @@ fn api(
         quotas: Quotas::new(log.pool().clone(), outside.rates),
         origins: outside.origins,
         proxies: outside.proxies,
+        providers: outside.providers,
         views: Views::new(log, projector),
         commands,
         payments: outside.payments,

@@ -9,6 +9,7 @@ use axum::http::HeaderValue;
 use cairn_archive::ArchiverConfig;
 use cairn_kafka::KafkaConfig;
 use cairn_mail::{MailConfig, Sender};
+use cairn_oidc::ProviderConfig;
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
@@ -17,7 +18,7 @@ use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
-use super::origin::ConfigErrors;
+use super::origin::{ConfigErrors, Origin};
 use super::settings::{Kind, setting, settings};
 use super::sources::{Reading, Said, Values};
 use crate::http::edge::headers::Origins;
@@ -44,6 +45,8 @@ pub struct Config {
     pub cors_origins: Origins,
     /// Proxies that are believed about who came to them.
     pub trusted_proxies: Vec<IpNet>,
+    /// Through whom people may sign in as well.
+    pub providers: Vec<ProviderConfig>,
     /// Real Stripe, or `None`.
     pub stripe: Option<StripeConfig>,
     /// How e-mail leaves, or `None`.
@@ -133,6 +136,7 @@ impl Config {
             trusted_proxies: trusted_proxies(values),
             stripe: stripe(values),
             mail: mail(values),
+            providers: providers(values),
             webhook_strangers: values.with("webhooks.loopback", strangers).unwrap_or_default(),
             kafka: kafka(values),
             event_source: values.text("kafka.source").unwrap_or_default(),
@@ -256,6 +260,37 @@ fn strangers(text: &str) -> Result<Strangers, ()> {
         "allowed" => Ok(Strangers::PublicAndLoopback),
         _ => Err(()),
     }
+}
+
+/// The first name belongs to the first issuer, and so on.
+fn providers(values: &mut Values) -> Vec<ProviderConfig> {
+    const NAMES: &str = "sign_in.providers";
+    let said = values.said.get(NAMES).cloned();
+    let names: Vec<String> = values.list(NAMES);
+    let issuers: Vec<String> = values.list("sign_in.issuers");
+    let client_ids: Vec<String> = values.list("sign_in.client_ids");
+    let secrets: Vec<String> = values.list("sign_in.client_secrets");
+    let is_name = |name: &String| {
+        name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let counts = [issuers.len(), client_ids.len(), secrets.len()];
+    if counts.iter().any(|count| *count != names.len()) || !names.iter().all(is_name) {
+        if let Some(said) = said {
+            values.said.insert(NAMES, said);
+        } else {
+            let (text, origin) = (Some(String::new()), Origin::Default);
+            values.said.insert(NAMES, Said { text, file: None, origin });
+        }
+        let _ = values.with(NAMES, |_| Err::<(), _>(()));
+    }
+    let all = names.into_iter().zip(issuers).zip(client_ids.into_iter().zip(secrets));
+    all.map(|((name, issuer), (client_id, client_secret))| ProviderConfig {
+        name,
+        issuer,
+        client_id,
+        client_secret,
+    })
+    .collect()
 }
 
 fn kafka(values: &mut Values) -> Option<KafkaConfig> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cairn_commands::Commands;
 use cairn_commands::ports::{PaymentPort, WebhookPort};
+use cairn_oidc::Provider;
 use cairn_privacy::SubjectKeys;
 use cairn_projections::{Projector, WaitError};
 use ipnet::IpNet;
@@ -68,6 +69,8 @@ pub struct Parts {
     pub origins: Origins,
     /// Proxies that are believed about who came to them.
     pub proxies: Vec<IpNet>,
+    /// Through whom people may sign in as well.
+    pub providers: Vec<Provider>,
 }
 
 /// The API; clones share it.

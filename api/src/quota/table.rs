@@ -50,6 +50,8 @@ const SPECIAL: &[(&str, Class)] = &[
     ("approve_device", Class::SignIn),
     ("deny_device", Class::SignIn),
     ("surrender_key", Class::SignIn),
+    ("begin_provider_sign_in", Class::SignIn),
+    ("finish_provider_sign_in", Class::SignIn),
     ("request_allocation", Class::Deploy),
     ("release_allocation", Class::Deploy),
 ];

@@ -20,6 +20,7 @@ use cairn_commands::{CommandContext, Commands};
 use cairn_core::{OrganisationId, Resources};
 use cairn_event_log::EventLog;
 use cairn_identity::Role;
+use cairn_oidc::ProviderConfig;
 use cairn_privacy::{MasterFile, SubjectKeys};
 use cairn_projections::Projector;
 use cairn_sealer::{SealerConfig, StoreOptions};
@@ -66,30 +67,38 @@ impl Stage {
     /// The same with policies that somebody reaches.
     pub async fn set_counting(options: PgConnectOptions, rates: Rates) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), rates, Pace::default()), webhooks()).await
+        Self::with(log, (Limits::default(), rates, Pace::default()), webhooks(), vec![]).await
     }
 
     /// The same over a log that is open.
     pub async fn over(log: EventLog, limits: Limits) -> Self {
-        Self::with(log, (limits, Rates::generous(), Pace::default()), webhooks()).await
+        Self::with(log, (limits, Rates::generous(), Pace::default()), webhooks(), vec![]).await
     }
 
     /// The same with streams that are kept otherwise.
     pub async fn set_streaming(options: PgConnectOptions, pace: Pace) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), Rates::generous(), pace), webhooks()).await
+        Self::with(log, (Limits::default(), Rates::generous(), pace), webhooks(), vec![]).await
     }
 
     /// The same, but no webhook leaves: somebody else sends them.
     pub async fn set_silent(options: PgConnectOptions) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
-        Self::with(log, (Limits::default(), Rates::generous(), Pace::default()), None).await
+        Self::with(log, (Limits::default(), Rates::generous(), Pace::default()), None, vec![]).await
+    }
+
+    /// The same with providers that people may sign in through.
+    pub async fn set_vouched(options: PgConnectOptions, providers: Vec<ProviderConfig>) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        let generous = (Limits::default(), Rates::generous(), Pace::default());
+        Self::with(log, generous, webhooks(), providers).await
     }
 
     async fn with(
         log: EventLog,
         (limits, rates, pace): (Limits, Rates, Pace),
         deliver: Option<DeliverConfig>,
+        providers: Vec<ProviderConfig>,
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = MasterFile::at(directory.path().join(MASTER_KEY));
@@ -131,6 +140,7 @@ impl Stage {
             rates,
             origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
+            providers: outside::providers(&providers, &base).unwrap(),
         };
         let parts = (commands.clone(), projector.clone(), keys);
         let server = Server::start(parts, outside, listeners).unwrap();

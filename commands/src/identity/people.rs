@@ -135,7 +135,7 @@ pub async fn set_password(
 }
 
 /// Takes the address for the person; nothing when they have it.
-async fn claim(
+pub(super) async fn claim(
     commands: &Commands,
     context: &CommandContext,
     who: &Addressee,
@@ -262,7 +262,7 @@ pub async fn close(
     on_user(commands, (context, ""), user_id, UserCommand::Close { reason, at }).await
 }
 
-async fn on_user(
+pub(super) async fn on_user(
     commands: &Commands,
     (context, suffix): (&CommandContext, &str),
     user_id: UserId,

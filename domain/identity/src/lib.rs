@@ -16,5 +16,6 @@ pub use organisation::{
 };
 pub use role::Role;
 pub use user::{
-    EndReason, Factor, LinkPurpose, Proof, SignIn, User, UserCommand, UserError, UserEvent,
+    EndReason, Factor, Identity, LinkPurpose, Proof, SignIn, User, UserCommand, UserError,
+    UserEvent,
 };

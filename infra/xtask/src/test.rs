@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test, on a private PostgreSQL.
 use crate::database::Scratch;
 use crate::run::{cargo, say, step, succeeds, variable};
-use crate::setup::{self, BOOKS, BUILD, CUSTOMER, DATABASE, NODES, PYTHON};
+use crate::setup::{self, BOOKS, BUILD, CUSTOMER, DATABASE, JAVASCRIPT, NODES, PYTHON};
 use crate::{Failure, tools};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -14,12 +14,13 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
 pub fn with(arguments: &[String], environment: &[(&str, &OsStr)]) -> Result<(), Failure> {
     let nodes = variable("CAIRN_REQUIRE_NODES");
     let required = requires_nodes(nodes.as_deref(), setup::is_root());
-    setup::require(&[&BUILD, &DATABASE, &CUSTOMER, &BOOKS, &PYTHON])?;
+    setup::require(&[&BUILD, &DATABASE, &CUSTOMER, &BOOKS, &PYTHON, &JAVASCRIPT])?;
     if required {
         setup::require(&[&NODES])?;
         try_namespaces()?;
     }
     tools::localstripe()?;
+    tools::oidc_provider()?;
     say(if required {
         "real nodes are tested: without them the tests fail (CAIRN_REQUIRE_NODES=0 skips them)"
     } else {

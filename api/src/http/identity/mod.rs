@@ -3,6 +3,7 @@ pub mod devices;
 pub mod factors;
 pub mod keys;
 pub mod members;
+pub mod oidc;
 pub mod organisations;
 mod parts;
 pub mod people;
@@ -28,4 +29,5 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(support::routes())
         .merge(keys::routes())
         .merge(devices::routes())
+        .merge(oidc::routes())
 }
