@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The page where a person lets a program in. */
+        get: operations["get_device_page"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/docs": {
         parameters: {
             query?: never;
@@ -260,6 +277,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/device/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a program in, as oneself, in the organisation that one acts for. */
+        post: operations["approve_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/device/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks to be let in by a person: gives two codes. */
+        post: operations["request_device_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/device/deny": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Does not let a program in. */
+        post: operations["deny_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/device/lookup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a code is about, to be read before it is let in. */
+        post: operations["look_up_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/device/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks whether somebody has let the program in; if so, gives it its key, once. */
+        post: operations["redeem_device_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/email-verifications": {
         parameters: {
             query?: never;
@@ -400,6 +502,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/key-surrenders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a key for ever. Whoever has it may; the answer is the same whether it was a key or not. */
+        post: operations["surrender_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/keys": {
         parameters: {
             query?: never;
@@ -463,6 +582,41 @@ export interface paths {
         put?: never;
         /** Makes a key like another, which works on for a while. */
         post: operations["rotate_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/identities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who else vouches for this person. */
+        get: operations["list_identities"];
+        put?: never;
+        /** Begins to link an identity: tells where to send this browser. */
+        post: operations["begin_identity_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/identities/{identity_id}/unlink": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Unlinks an identity: nobody signs in by it any more. */
+        post: operations["unlink_identity"];
         delete?: never;
         options?: never;
         head?: never;
@@ -926,6 +1080,57 @@ export interface paths {
         put?: never;
         /** Ends another session of this person. */
         post: operations["end_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/oidc/{provider}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends a browser to a provider, to sign in there. */
+        get: operations["begin_provider_sign_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/oidc/{provider}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Takes the browser back from the provider, and signs in whoever it vouches for, or links them. */
+        get: operations["finish_provider_sign_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Providers that one may sign in through. */
+        get: operations["list_sign_in_providers"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1495,6 +1700,16 @@ export interface components {
             /** @description What it is now. */
             status: string;
         };
+        /** @description A program to let in. */
+        ApproveDeviceBody: {
+            /** @description What it shall have; what it asked for when absent. */
+            scopes?: string[] | null;
+            /**
+             * @description Eight letters; case and hyphen do not matter.
+             * @example WDJB-MJHT
+             */
+            user_code: string;
+        };
         /** @description Passwords to change. */
         ChangePasswordBody: {
             /** @description The old one. */
@@ -1542,6 +1757,93 @@ export interface components {
              * @example 287082
              */
             one_time_password: string;
+        };
+        /** @description What waits to be let in. */
+        DeviceAsked: {
+            /** @description Where it asks from. */
+            address: string;
+            /** @description RFC 3339. */
+            asked_at: string;
+            /** @description Until when it can be decided, RFC 3339. */
+            expires_at: string;
+            /**
+             * Format: int64
+             * @description For how many seconds its key would work.
+             */
+            expires_in_seconds: number;
+            /** @description What it calls itself. Nobody has checked it. */
+            name: string;
+            /** @description What it wants; all that one may do oneself when there is none. */
+            scopes: string[];
+        };
+        /** @description What a program asks for. */
+        DeviceBody: {
+            /**
+             * Format: int32
+             * @description For how many seconds its key is to work: at most 30 days, and these when absent.
+             */
+            expires_in_seconds?: number | null;
+            /**
+             * @description What it calls itself, to whoever lets it in and in the list of keys: 1 to 100 characters.
+             * @example ada@laptop
+             */
+            name: string;
+            /** @description What it wants, as `compute:read`; all that the person may do when absent. */
+            scopes?: string[];
+        };
+        /** @description Two codes (RFC 8628 §3.2). */
+        DeviceCodes: {
+            /** @description `cairn_device_…`, which the program asks with. Shown once. */
+            device_code: string;
+            /**
+             * Format: int32
+             * @description Seconds that both codes work.
+             */
+            expires_in: number;
+            /**
+             * Format: int32
+             * @description Seconds between two questions of the program.
+             */
+            interval: number;
+            /**
+             * @description What the person types.
+             * @example WDJB-MJHT
+             */
+            user_code: string;
+            /** @description Where they type it. */
+            verification_uri: string;
+        };
+        /** @description What was decided. */
+        DeviceDecided: {
+            /** @description `approved` or `denied`. */
+            status: string;
+        };
+        /** @description What a program gets (RFC 6749 §5.1), once. */
+        DeviceToken: {
+            /** @description The key: `cairn_live_…`. */
+            access_token: string;
+            /**
+             * Format: int64
+             * @description Seconds that it works.
+             */
+            expires_in: number;
+            /** @description `key_…` */
+            key_id: string;
+            /** @description `org_…` */
+            organisation_id: string;
+            /** @description What it may do there. */
+            role: string;
+            /** @description Its scopes, with spaces between; empty for all that the role may do. */
+            scope: string;
+            /** @description `Bearer` */
+            token_type: string;
+            /** @description `user_…`, whom it stands for. */
+            user_id: string;
+        };
+        /** @description A program that asks whether it was let in. */
+        DeviceTokenBody: {
+            /** @description `cairn_device_…` */
+            device_code: string;
         };
         /** @description An address. */
         EmailBody: {
@@ -1626,6 +1928,29 @@ export interface components {
             /** @description `grant_…` */
             grant_id: string;
         };
+        /** @description Every identity of a person. */
+        Identities: {
+            /** @description Oldest first. */
+            items: components["schemas"]["IdentityShown"][];
+        };
+        /** @description Which identity it was. */
+        IdentityDone: {
+            /** @description Names it here. */
+            identity_id: string;
+        };
+        /** @description An identity at another provider. */
+        IdentityShown: {
+            /** @description Names it here. */
+            identity_id: string;
+            /** @description Its issuer identifier. */
+            issuer: string;
+            /** @description RFC 3339. */
+            linked_at: string;
+            /** @description The provider's name. */
+            provider: string;
+            /** @description Whom it means. */
+            subject: string;
+        };
         /** @description The inbox. */
         Inbox: {
             /** @description Notices. */
@@ -1688,6 +2013,8 @@ export interface components {
             scopes: string[];
             /** @description The key that takes its place. */
             successor?: string | null;
+            /** @description `user_…`, whom it stands for while they belong to the organisation in its role; absent when it is the organisation's. */
+            user_id?: string | null;
         };
         /** @description A key to make. */
         KeyBody: {
@@ -1722,6 +2049,19 @@ export interface components {
             key_id: string;
             /** @description When the key that it replaces ends, RFC 3339. */
             old_expires_at?: string | null;
+        };
+        /** @description Where to send the browser. */
+        LinkBegun: {
+            /** @description The provider's page. The attempt is in a cookie. */
+            authorization_url: string;
+        };
+        /** @description An identity to link. */
+        LinkBody: {
+            /**
+             * @description The provider's name here.
+             * @example google
+             */
+            provider: string;
         };
         /** @description Somebody in the organisation. */
         Member: {
@@ -1976,6 +2316,8 @@ export interface components {
                 scopes: string[];
                 /** @description The key that takes its place. */
                 successor?: string | null;
+                /** @description `user_…`, whom it stands for while they belong to the organisation in its role; absent when it is the organisation's. */
+                user_id?: string | null;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -2450,7 +2792,7 @@ export interface components {
             current: boolean;
             /** @description RFC 3339. */
             ends_at: string;
-            /** @description `password`, `one_time_password` or `recovery_code`. */
+            /** @description `password`, `one_time_password`, `recovery_code` or `identity_provider`. */
             factor: string;
             /** @description RFC 3339, to the minute; absent when it was not used yet. */
             last_used_at?: string | null;
@@ -2508,6 +2850,21 @@ export interface components {
             password: string;
             /** @description `cairn_recovery_…`, when the device is lost. */
             recovery_code?: string | null;
+        };
+        /** @description A provider that one may sign in through. */
+        SignInProvider: {
+            /** @description Where a browser begins. */
+            begin_path: string;
+            /**
+             * @description Its name in the addresses here.
+             * @example google
+             */
+            name: string;
+        };
+        /** @description Every provider that one may sign in through. */
+        SignInProviders: {
+            /** @description As they are configured. */
+            items: components["schemas"]["SignInProvider"][];
         };
         /** @description Something for sale. */
         Sku: {
@@ -2575,6 +2932,16 @@ export interface components {
              * @description Seconds of use charged so far on the same reference.
              */
             seconds?: number | null;
+        };
+        /** @description A key that is to end. */
+        SurrenderBody: {
+            /** @description The whole key: `cairn_live_…`. */
+            key: string;
+        };
+        /** @description What holds of a key that was given up. */
+        Surrendered: {
+            /** @description `opens_nothing`, whether it was a key or not. */
+            status: string;
         };
         /** @description A ticket to make. */
         TicketBody: {
@@ -2671,6 +3038,14 @@ export interface components {
         TotpConfirmed: {
             /** @description Each opens the account once without the device. Shown only now. */
             recovery_codes: string[];
+        };
+        /** @description A code that somebody typed. */
+        UserCodeBody: {
+            /**
+             * @description Eight letters; case and hyphen do not matter.
+             * @example WDJB-MJHT
+             */
+            user_code: string;
         };
         /** @description Who it was. */
         UserDone: {
@@ -2833,6 +3208,84 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_device_page: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": unknown;
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_docs: {
         parameters: {
             query?: never;
@@ -4190,6 +4643,416 @@ export interface operations {
             };
         };
     };
+    approve_device: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveDeviceBody"];
+            };
+        };
+        responses: {
+            /** @description The program gets its key when it asks */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceDecided"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    request_device_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceBody"];
+            };
+        };
+        responses: {
+            /** @description Show the person the one, and ask with the other */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceCodes"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deny_device: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserCodeBody"];
+            };
+        };
+        responses: {
+            /** @description The program is told so */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceDecided"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    look_up_device: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserCodeBody"];
+            };
+        };
+        responses: {
+            /** @description What waits under it */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceAsked"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    redeem_device_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceTokenBody"];
+            };
+        };
+        responses: {
+            /** @description Let in; the key is shown only now */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceToken"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     verify_email: {
         parameters: {
             query?: never;
@@ -5001,6 +5864,88 @@ export interface operations {
             };
         };
     };
+    surrender_key: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SurrenderBody"];
+            };
+        };
+        responses: {
+            /** @description It opens nothing */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Surrendered"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_keys: {
         parameters: {
             query?: {
@@ -5433,6 +6378,274 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["KeyMade"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_identities: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All that are linked */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Identities"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_identity_link: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkBody"];
+            };
+        };
+        responses: {
+            /** @description Go there; the attempt is in a cookie */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkBegun"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unlink_identity: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description As the list names it */
+                identity_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description It vouches for nobody here */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentityDone"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -8260,6 +9473,243 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_provider_sign_in: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description Its name here */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider's page; the attempt is in a cookie */
+            303: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    finish_provider_sign_in: {
+        parameters: {
+            query?: {
+                /** @description To be redeemed at the provider. */
+                code?: string;
+                /** @description As it was sent there. */
+                state?: string;
+                /** @description Why there is no code. */
+                error?: string;
+                /** @description Who answers (RFC 9207). */
+                iss?: string;
+            };
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description Its name here */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed in; the session is in a cookie */
+            303: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sign_in_providers: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they are configured */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInProviders"];
                 };
             };
             /** @description Asked too often; nothing happened */
