@@ -67,6 +67,7 @@ SELECT tenancy_guard('identity_users', 'user_id = tenancy_actor() OR EXISTS (SEL
 SELECT tenancy_guard('identity_organisations', 'organisation_id = tenancy_organisation() OR EXISTS (SELECT FROM identity_members m
     WHERE m.organisation_id = identity_organisations.organisation_id AND m.user_id = tenancy_actor())');
 SELECT tenancy_guard('identity_sessions', 'user_id = tenancy_actor()');
+SELECT tenancy_guard('identity_identities', 'user_id = tenancy_actor()');
 SELECT tenancy_guard('identity_consents', 'user_id = tenancy_actor()');
 SELECT tenancy_guard('identity_erasures', 'user_id = tenancy_actor()');
 

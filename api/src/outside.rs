@@ -10,6 +10,7 @@ use cairn_commands::processes::RunnerConfig;
 use cairn_commands::relay::RelayConfig;
 use cairn_kafka::KafkaTopic;
 use cairn_mail::Mailer;
+use cairn_oidc::{OidcError, Provider, ProviderConfig};
 use cairn_stripe::{StripeConfig, StripePayments};
 use cairn_stripe_simulator::{Simulator, SimulatorConfig};
 use cairn_webhooks::{Strangers, WebhookConfig, WebhookSender};
@@ -35,6 +36,9 @@ pub enum OutsideError {
     /// An adapter refuses its configuration.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// A provider to sign in through is none.
+    #[error(transparent)]
+    Provider(#[from] OidcError),
     /// A file or socket.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -178,7 +182,23 @@ pub fn outside(
         proxies: config.trusted_proxies.clone(),
         mode: config.mode(),
         promises: config.promises.clone(),
+        providers: providers(&config.providers, &public_url(config, address)?)?,
     })
+}
+
+/// Providers that people may sign in through, each with where it sends browsers back to.
+///
+/// # Errors
+/// [`OutsideError::Provider`].
+pub fn providers(
+    configs: &[ProviderConfig],
+    public_url: &str,
+) -> Result<Vec<Provider>, OutsideError> {
+    let open = |config: &ProviderConfig| {
+        let back = format!("{public_url}/v1/sign-in/oidc/{}/callback", config.name);
+        Ok(Provider::try_new(config.clone(), &back)?)
+    };
+    configs.iter().map(open).collect()
 }
 
 /// How e-mail leaves; nothing does where nobody has said how.

@@ -93,6 +93,7 @@ pub enum Missing {
     Organisation,
     Key,
     Notice,
+    Provider,
     Page,
     FeatureFlag,
 }
@@ -125,6 +126,7 @@ impl Problem {
             Missing::Organisation => ("not_found", "organisation"),
             Missing::Key => ("unknown_api_key", "API key"),
             Missing::Notice => ("not_found", "notice"),
+            Missing::Provider => ("not_found", "provider"),
             Missing::Page => ("not_found", "page"),
             Missing::FeatureFlag => ("unknown_feature_flag", "feature flag"),
         };

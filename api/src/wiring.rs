@@ -18,6 +18,7 @@ use cairn_commands::{Commands, Executor, Personal};
 use cairn_core::{NodeId, Resources};
 use cairn_event_log::{EventLog, LogError};
 use cairn_eventstore::EventStoreLog;
+use cairn_oidc::Provider;
 use cairn_privacy::{MasterError, MasterFile, MasterKey, SubjectKeys, VaultTransit};
 use cairn_projections::{Projector, QueryError, fleet};
 use cairn_sealer::{Sealer, SealerConfig};
@@ -242,6 +243,8 @@ pub struct Outside {
     pub mode: Mode,
     /// What people are promised.
     pub promises: Promises,
+    /// Through whom people may sign in as well.
+    pub providers: Vec<Provider>,
 }
 
 impl Outside {
@@ -397,6 +400,7 @@ fn api(
         proxies: outside.proxies,
         mode: outside.mode,
         promises: outside.promises,
+        providers: outside.providers,
         views: Views::new(log, projector),
         commands,
         payments: outside.payments,

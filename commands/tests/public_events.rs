@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 72] = [
+const PRIVATE: [&str; 74] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -62,6 +62,8 @@ const PRIVATE: [&str; 72] = [
     "organisation.suspended",
     "organisation.resumed",
     "user.registered",
+    "user.identity_linked",
+    "user.identity_unlinked",
     "user.link_requested",
     "user.reminded",
     "user.email_verified",

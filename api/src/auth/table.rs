@@ -138,6 +138,12 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("get_device_page", "a page without anything in it"),
     ("request_device_code", "gives nothing but two codes, until a person lets the program in"),
     ("redeem_device_code", "the device code in the body, and the person who let it in"),
+    ("list_sign_in_providers", "names, no data"),
+    (
+        "begin_provider_sign_in",
+        "opens nothing: it sends a browser to a provider that is configured",
+    ),
+    ("finish_provider_sign_in", "the provider's word, for an attempt that this browser began"),
     ("surrender_key", "the key itself in the body, which is ended"),
     ("get_docs", "documentation"),
     ("get_docs_page", "documentation"),
@@ -168,6 +174,9 @@ pub const PERSONAL: &[&str] = &[
     "request_erasure",
     "cancel_erasure",
     "export_person",
+    "list_identities",
+    "begin_identity_link",
+    "unlink_identity",
 ];
 
 /// Guarded changes without an `Idempotency-Key`: personal ones that carry or make a secret, of which nothing may be kept; a ticket, of
@@ -184,6 +193,7 @@ pub const UNKEYED: &[&str] = &[
     "deny_device",
     "request_erasure",
     "export_person",
+    "begin_identity_link",
     "create_ticket",
     "read_inbox_notice",
     "read_inbox",

@@ -18,10 +18,19 @@ pub type Ticket = Secret<secret::Ticket>;
 ///
 /// # Errors
 /// [`QueryError`].
-pub async fn keep(
+pub async fn keep(pool: &PgPool, ticket: &Ticket, kept: (&str, &str)) -> Result<At, QueryError> {
+    keep_for(pool, ticket, kept, LIFETIME_SECONDS).await
+}
+
+/// The same for another time.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn keep_for(
     pool: &PgPool,
     ticket: &Ticket,
     (purpose, standing): (&str, &str),
+    seconds: i32,
 ) -> Result<At, QueryError> {
     let hash = ticket.digest();
     let kept = sqlx::query_scalar!(
@@ -30,7 +39,7 @@ pub async fn keep(
         hash.as_slice(),
         purpose,
         standing,
-        f64::from(LIFETIME_SECONDS),
+        f64::from(seconds),
     );
     Ok(kept.fetch_one(pool).await?)
 }

@@ -13,7 +13,7 @@ pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::config_args::ConfigCommand;
 use super::flags::FlagsCommand;
-pub use super::login_args::LoginArgs;
+pub use super::login::args::OwnCommand;
 use super::output::Format;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};
 use super::projections_args::{ProjectionsCommand, span};
@@ -103,12 +103,9 @@ pub enum Command {
     /// Who may do what.
     #[command(subcommand)]
     Access(AccessCommand),
-    /// Asks a server for a key of your own, which you let in with a browser.
-    Login(LoginArgs),
-    /// Ends the key that `login` was given, and forgets it.
-    Logout,
-    /// Says whose key `login` was given, and whether it still works.
-    Whoami,
+    /// `login`, `logout`, `whoami`.
+    #[command(flatten)]
+    Own(OwnCommand),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
     /// The whole story, on real parts. It always has a private PostgreSQL of its own, whatever `DATABASE_URL` says.

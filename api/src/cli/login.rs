@@ -1,6 +1,9 @@
 //! `cairn login`, `cairn logout`, `cairn whoami`: a key for whoever sits at this machine, by way of a browser (RFC 8628).
 //!
 //! The key is kept and never shown. It works for 30 days at most, and stands for its person while they are what they were.
+pub mod args;
+mod credentials;
+
 use std::time::{Duration, Instant};
 
 use cairn_commands::ports::Clock as _;
@@ -9,9 +12,9 @@ use reqwest::{Client, RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::credentials::{Credentials, Keep};
+use self::args::{LoginArgs, OwnCommand};
+use self::credentials::{Credentials, Keep};
 use super::exit::{CliError, Exit};
-use super::login_args::LoginArgs;
 use super::output::Output;
 use crate::config::{Config, Sources};
 use crate::system::SystemClock;
@@ -43,7 +46,20 @@ struct Token {
     role: String,
 }
 
-pub(super) async fn login(
+pub(super) async fn run(
+    config: &Config,
+    sources: &Sources,
+    command: OwnCommand,
+    output: Output,
+) -> Result<(), CliError> {
+    match command {
+        OwnCommand::Login(args) => login(config, sources, args, output).await,
+        OwnCommand::Logout => logout(sources, output).await,
+        OwnCommand::Whoami => whoami(sources, output).await,
+    }
+}
+
+async fn login(
     config: &Config,
     sources: &Sources,
     args: LoginArgs,
@@ -120,7 +136,7 @@ fn shown(credentials: &Credentials) -> Value {
     })
 }
 
-pub(super) async fn logout(sources: &Sources, output: Output) -> Result<(), CliError> {
+async fn logout(sources: &Sources, output: Output) -> Result<(), CliError> {
     let keep = Keep::of(sources)?;
     let Some(known) = keep.read()? else {
         output.say("Nobody is logged in here.");
@@ -134,7 +150,7 @@ pub(super) async fn logout(sources: &Sources, output: Output) -> Result<(), CliE
     output.one(&json!({ "revoked": known.key_id }))
 }
 
-pub(super) async fn whoami(sources: &Sources, output: Output) -> Result<(), CliError> {
+async fn whoami(sources: &Sources, output: Output) -> Result<(), CliError> {
     let nobody =
         || CliError::new(Exit::Refused, "not_logged_in", "nobody is logged in here: cairn login");
     let known = Keep::of(sources)?.read()?.ok_or_else(nobody)?;

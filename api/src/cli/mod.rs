@@ -14,15 +14,13 @@ mod audit;
 mod audit_args;
 mod config;
 mod config_args;
-mod credentials;
 mod demo;
 mod doctor;
 mod entry;
 mod finance;
 mod flags;
 mod keys;
-mod login;
-mod login_args;
+pub mod login;
 mod migrate;
 pub(crate) mod nearest;
 mod nodes;
@@ -76,9 +74,7 @@ async fn run(
         Command::Audit(args) => audit::run(config, args, output).await,
         Command::Privacy(command) => privacy::run(config, command, output).await,
         Command::Doctor => doctor::run(config, output).await,
-        Command::Login(args) => login::login(config, said.0, args, output).await,
-        Command::Logout => login::logout(said.0, output).await,
-        Command::Whoami => login::whoami(said.0, output).await,
+        Command::Own(command) => login::run(config, said.0, command, output).await,
         Command::Demo(args) => demo::run(config, &args, output).await,
         // They need no configuration, and have run before there was one.
         Command::Completions { .. } | Command::Config(_) | Command::Access(_) => Ok(()),

@@ -33,7 +33,9 @@ impl From<OpenError> for CliError {
 impl From<OutsideError> for CliError {
     fn from(error: OutsideError) -> Self {
         match error {
-            OutsideError::NoStripe | OutsideError::NoPublicUrl => Self::usage(error.to_string()),
+            OutsideError::NoStripe | OutsideError::NoPublicUrl | OutsideError::Provider(_) => {
+                Self::usage(error.to_string())
+            }
             OutsideError::Port(error) => error.into(),
             OutsideError::Io(error) => error.into(),
         }

@@ -124,6 +124,7 @@ pub fn settings() -> &'static [Setting] {
     static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         let ours = server()
             .into_iter()
+            .chain(sign_in())
             .chain(data())
             .chain(outside())
             .chain(messages())
@@ -190,6 +191,46 @@ fn server() -> Vec<Setting> {
         .expected("an origin such as https://console.example.org")
         .without("none")
         .example("https://console.example.org"),
+    ]
+}
+
+fn sign_in() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "sign_in.providers",
+            "CAIRN_SIGN_IN_PROVIDERS",
+            Kind::List,
+            "names, in the addresses here, of providers (OpenID Connect) that people may sign in through",
+        )
+        .expected("names of small letters, with as many issuers, client ids and client secrets in the same order")
+        .without("people sign in with passwords only")
+        .example("google,example"),
+        Setting::new(
+            "sign_in.issuers",
+            "CAIRN_SIGN_IN_ISSUERS",
+            Kind::List,
+            "their issuer identifiers, in the same order",
+        )
+        .expected("an address such as https://accounts.google.com")
+        .without("none")
+        .example("https://accounts.google.com,https://id.example.org"),
+        Setting::new(
+            "sign_in.client_ids",
+            "CAIRN_SIGN_IN_CLIENT_IDS",
+            Kind::List,
+            "what they know this Cairn as, in the same order",
+        )
+        .without("none")
+        .example("123.apps.example,cairn"),
+        Setting::new(
+            "sign_in.client_secrets",
+            "CAIRN_SIGN_IN_CLIENT_SECRETS",
+            Kind::List,
+            "by what they know it, in the same order",
+        )
+        .without("none")
+        .example("one…,other…")
+        .secret(),
     ]
 }
 

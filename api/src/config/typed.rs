@@ -11,6 +11,7 @@ use cairn_commands::neighbours::NeighbourConfig;
 use cairn_kafka::KafkaConfig;
 use cairn_mail::{MailConfig, Sender};
 use cairn_neighbours::BreakerConfig;
+use cairn_oidc::ProviderConfig;
 use cairn_privacy::{VaultConfig, VaultTransit};
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
@@ -20,7 +21,7 @@ use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
-use super::origin::ConfigErrors;
+use super::origin::{ConfigErrors, Origin};
 use super::settings::{Kind, setting, settings};
 use super::sources::{Reading, Said, Values};
 use crate::auth::Mode;
@@ -50,6 +51,8 @@ pub struct Config {
     pub cors_origins: Origins,
     /// Proxies that are believed about who came to them.
     pub trusted_proxies: Vec<IpNet>,
+    /// Through whom people may sign in as well.
+    pub providers: Vec<ProviderConfig>,
     /// Real Stripe, or `None`.
     pub stripe: Option<StripeConfig>,
     /// How e-mail leaves, or `None`.
@@ -159,6 +162,7 @@ impl Config {
             mail: mail(values),
             neighbours: neighbours(values),
             reports: values.with("telemetry.report_dsn", str::parse),
+            providers: providers(values),
             webhook_strangers: values.with("webhooks.loopback", strangers).unwrap_or_default(),
             kafka: kafka(values),
             event_source: values.text("kafka.source").unwrap_or_default(),
@@ -312,6 +316,37 @@ fn strangers(text: &str) -> Result<Strangers, ()> {
         "allowed" => Ok(Strangers::PublicAndLoopback),
         _ => Err(()),
     }
+}
+
+/// The first name belongs to the first issuer, and so on.
+fn providers(values: &mut Values) -> Vec<ProviderConfig> {
+    const NAMES: &str = "sign_in.providers";
+    let said = values.said.get(NAMES).cloned();
+    let names: Vec<String> = values.list(NAMES);
+    let issuers: Vec<String> = values.list("sign_in.issuers");
+    let client_ids: Vec<String> = values.list("sign_in.client_ids");
+    let secrets: Vec<String> = values.list("sign_in.client_secrets");
+    let is_name = |name: &String| {
+        name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let counts = [issuers.len(), client_ids.len(), secrets.len()];
+    if counts.iter().any(|count| *count != names.len()) || !names.iter().all(is_name) {
+        if let Some(said) = said {
+            values.said.insert(NAMES, said);
+        } else {
+            let (text, origin) = (Some(String::new()), Origin::Default);
+            values.said.insert(NAMES, Said { text, file: None, origin });
+        }
+        let _ = values.with(NAMES, |_| Err::<(), _>(()));
+    }
+    let all = names.into_iter().zip(issuers).zip(client_ids.into_iter().zip(secrets));
+    all.map(|((name, issuer), (client_id, client_secret))| ProviderConfig {
+        name,
+        issuer,
+        client_id,
+        client_secret,
+    })
+    .collect()
 }
 
 fn kafka(values: &mut Values) -> Option<KafkaConfig> {

@@ -2,7 +2,7 @@
 //!
 //! What carries a password or a code has no `Idempotency-Key`: nothing of it may be kept, not even a hash of the body. A repeat of it is
 //! another attempt, and harms nobody.
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request;
 use cairn_commands::CommandContext;
 use serde::de::DeserializeOwned;
@@ -71,6 +71,18 @@ fn context(
 
 fn once(api: &Api) -> (String, [u8; 32]) {
     (format!("once:{:032x}", api.commands.ids.next()), [0; 32])
+}
+
+/// The identity of a command that somebody asks for by being sent here: there is no body.
+#[derive(Debug)]
+pub struct OnceRead(pub CommandContext);
+
+impl FromRequestParts<Api> for OnceRead {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
+        Ok(Self(context(parts, once(api), "anybody".to_owned())))
+    }
 }
 
 impl<T: DeserializeOwned> FromRequest<Api> for Once<T> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cairn_commands::Commands;
 use cairn_commands::ports::{PaymentPort, WebhookPort};
+use cairn_oidc::Provider;
 use cairn_privacy::SubjectKeys;
 use cairn_projections::{Projector, Tenancy, WaitError};
 use ipnet::IpNet;
@@ -79,6 +80,8 @@ pub struct Parts {
     pub proxies: Vec<IpNet>,
     /// Whether money is real.
     pub mode: Mode,
+    /// Through whom people may sign in as well.
+    pub providers: Vec<Provider>,
 }
 
 /// The API; clones share it.

@@ -60,6 +60,12 @@ codes! {
     authorization_pending BAD_REQUEST true "Nobody has decided yet";
     slow_down BAD_REQUEST true "Asked too soon after the last time";
     expired_token BAD_REQUEST false "The device code is unknown, over, or used";
+    sign_in_attempt_invalid BAD_REQUEST false "This browser did not begin this sign-in";
+    provider_refused FORBIDDEN false "The provider does not vouch for you";
+    identity_unknown FORBIDDEN false "No account has linked this identity";
+    identity_unlinked CONFLICT false "An account has the address of this identity";
+    identity_in_use CONFLICT false "The identity or its provider is linked already";
+    unknown_identity NOT_FOUND false "No such identity is linked";
     access_denied BAD_REQUEST false "The program was not let in";
     password_weak UNPROCESSABLE_ENTITY false "The password is easily guessed";
     password_changed CONFLICT true "The password was changed meanwhile";
@@ -113,7 +119,7 @@ codes! {
     // how we are
     database_unavailable SERVICE_UNAVAILABLE true "The database cannot be reached";
     outcome_in_doubt SERVICE_UNAVAILABLE true "It is not known whether this happened";
-    provider_unavailable SERVICE_UNAVAILABLE true "The payment provider cannot be reached";
+    provider_unavailable SERVICE_UNAVAILABLE true "A provider cannot be reached";
     command_in_flight CONFLICT true "It is being carried out";
     conflict CONFLICT true "Others changed the same thing at the same time";
     timeout SERVICE_UNAVAILABLE true "The answer took too long";

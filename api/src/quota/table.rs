@@ -52,6 +52,8 @@ const SPECIAL: &[(&str, Class)] = &[
     ("surrender_key", Class::SignIn),
     ("request_erasure", Class::SignIn),
     ("export_person", Class::SignIn),
+    ("begin_provider_sign_in", Class::SignIn),
+    ("finish_provider_sign_in", Class::SignIn),
     ("request_allocation", Class::Deploy),
     ("release_allocation", Class::Deploy),
 ];

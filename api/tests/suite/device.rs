@@ -141,7 +141,7 @@ async fn whoever_is_denied_late_or_unknown_gets_nothing(
     let typo = ada.post("/v1/device/approve", &json!({ "user_code": "AEIO-UAEI" })).await;
     assert_eq!(
         (typo.status, typo.body["errors"][0]["pointer"].as_str()),
-        (400, Some("/user_code"))
+        (422, Some("/user_code"))
     );
     let keys = ada.get("/v1/keys").await;
     assert_eq!(keys.body["items"], json!([]), "no key was made");

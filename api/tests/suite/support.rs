@@ -23,6 +23,7 @@ use cairn_commands::{CommandContext, Commands};
 use cairn_core::{OrganisationId, Resources};
 use cairn_event_log::EventLog;
 use cairn_identity::Role;
+use cairn_oidc::ProviderConfig;
 use cairn_privacy::{MasterFile, MasterKey, SubjectKeys};
 use cairn_projections::Projector;
 use cairn_sealer::{SealerConfig, StoreOptions};
@@ -103,6 +104,16 @@ impl Stage {
         Self::with(log, how, webhooks(), |outside| outside.promises = promises).await
     }
 
+    /// The same with providers that people may sign in through.
+    pub async fn set_vouched(options: PgConnectOptions, providers: Vec<ProviderConfig>) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        let generous = (Limits::default(), Rates::generous(), Pace::default());
+        let vouch = |parts: &mut Outside| {
+            parts.providers = outside::providers(&providers, &parts.public_url).unwrap();
+        };
+        Self::with(log, generous, webhooks(), vouch).await
+    }
+
     async fn with(
         log: EventLog,
         (limits, rates, pace): (Limits, Rates, Pace),
@@ -153,6 +164,7 @@ impl Stage {
             origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
             promises: Promises::default(),
+            providers: vec![],
         };
         change(&mut outside);
         let parts = (commands.clone(), projector.clone(), keys);

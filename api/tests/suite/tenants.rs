@@ -256,7 +256,8 @@ async fn refused_otherwise(
         let is_ledger = operation.body["tags"][0] == "ledger";
         let path = path_of(operation, &ours.ids);
         let found = ask(&scoped, operation, &ours.ids).await;
-        let wanted = match (is_personal, is_ledger) {
+        let is_open = is_ledger || table::UNSCOPED.contains(&operation.id.as_str());
+        let wanted = match (is_personal, is_open) {
             (true, _) => "forbidden",
             (false, true) => "",
             (false, false) => "scope_missing",

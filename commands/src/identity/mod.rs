@@ -2,6 +2,7 @@
 //!
 //! Secrets are made by whoever can show them once; only hashes come here, and of passwords only slow ones. What is sent by mail comes as it
 //! is and is sealed with the rest of what is its subject's.
+pub mod identities;
 pub mod keys;
 pub mod organisations;
 pub mod people;

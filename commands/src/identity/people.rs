@@ -135,7 +135,7 @@ pub async fn set_password(
 }
 
 /// Takes the address for the person; nothing when they have it.
-async fn claim(
+pub(super) async fn claim(
     commands: &Commands,
     context: &CommandContext,
     who: &Addressee,

@@ -1,8 +1,9 @@
 //! From facts about people, organisations and keys back to the wishes that they answered.
 use cairn_identity::{
     ApiKey, ApiKeyCommand, ApiKeyEvent, Consent, EmailAddress, EmailAddressCommand,
-    EmailAddressEvent, Erasure, ErasureCommand, ErasureEvent, Invite, LinkPurpose, Organisation,
-    OrganisationCommand, OrganisationEvent, Proof, Role, SignIn, User, UserCommand, UserEvent,
+    EmailAddressEvent, Erasure, ErasureCommand, ErasureEvent, Factor, Identity, Invite,
+    LinkPurpose, Organisation, OrganisationCommand, OrganisationEvent, Proof, Role, SignIn, User,
+    UserCommand, UserEvent,
 };
 
 use super::inverse::Inverse;
@@ -107,6 +108,11 @@ impl Inverse for User {
                 C::ConfirmTotp { step, recovery_sha256, at }
             }
             E::TotpRemoved { at } => C::RemoveTotp { at },
+            E::IdentityLinked { provider, issuer, subject, identity_index, at } => {
+                let identity = Identity { provider, issuer, subject, identity_index };
+                C::LinkIdentity { identity, vouched: facts.len() > 1, at }
+            }
+            E::IdentityUnlinked { identity_index, at } => C::UnlinkIdentity { identity_index, at },
             E::SignedIn {
                 session_id,
                 secret_sha256,
@@ -120,6 +126,7 @@ impl Inverse for User {
                 secret_sha256,
                 password: self.password.clone(),
                 factor,
+                identity: vouching(self, factor),
                 recovery_sha256,
                 step,
                 ends_at,
@@ -136,6 +143,12 @@ impl Inverse for User {
         };
         Some(command)
     }
+}
+
+/// Which identity was vouched for is not in the facts, only that one was.
+fn vouching(user: &User, factor: Factor) -> Option<String> {
+    let linked = user.identities.first().filter(|_| factor == Factor::IdentityProvider);
+    linked.map(|linked| linked.identity_index.clone())
 }
 
 impl Inverse for EmailAddress {

@@ -16,6 +16,6 @@ pub use organisation::{
 };
 pub use role::Role;
 pub use user::{
-    Consent, Document, EndReason, Factor, LinkPurpose, Proof, Said, SignIn, User, UserCommand,
-    UserError, UserEvent,
+    Consent, Document, EndReason, Factor, Identity, LinkPurpose, Proof, Said, SignIn, User,
+    UserCommand, UserError, UserEvent,
 };

@@ -4,6 +4,7 @@
 //! session ends when it is left, revoked, or over. Whoever fails too often in a row waits.
 mod events;
 mod factors;
+mod identities;
 mod wishes;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use cairn_core::{Decider, Refusal, SessionId, Subject, Timestamp, UserId, cqrs_a
 use serde::{Deserialize, Serialize};
 
 pub use events::{EndReason, Factor, LinkPurpose, UserEvent};
+pub use identities::{Identity, Linked};
 pub use wishes::{Consent, Document, Said};
 
 /// Failures in a row from which on a person waits.
@@ -40,6 +42,8 @@ pub struct SignIn {
     /// The password as it was when it was checked, sealed as it is remembered.
     pub password: String,
     pub factor: Factor,
+    /// What the linked identity is found by that a provider vouched for; neither password nor one-time password is asked then.
+    pub identity: Option<String>,
     /// The hash of the recovery code that was used up.
     pub recovery_sha256: Option<String>,
     /// The step of the one-time password.
@@ -97,6 +101,16 @@ pub enum UserCommand {
         at: Timestamp,
     },
     RemoveTotp {
+        at: Timestamp,
+    },
+    LinkIdentity {
+        identity: Identity,
+        /// Whether the address is to count as verified, because the provider says so.
+        vouched: bool,
+        at: Timestamp,
+    },
+    UnlinkIdentity {
+        identity_index: String,
         at: Timestamp,
     },
     SignIn(SignIn),
@@ -158,6 +172,10 @@ pub enum UserError {
     TotpNotBegun,
     #[error("one-time passwords are in use: remove them first")]
     TotpInUse,
+    #[error("no such identity is linked")]
+    UnknownIdentity,
+    #[error("another identity of this provider is linked: unlink it first")]
+    IdentityInUse,
     #[error("there is no such session")]
     UnknownSession,
     #[error("the account was closed")]
@@ -182,6 +200,8 @@ impl Refusal for UserError {
             Self::CodeNeeded => "one_time_password_needed",
             Self::TotpNotBegun => "totp_not_begun",
             Self::TotpInUse => "totp_in_use",
+            Self::UnknownIdentity => "unknown_identity",
+            Self::IdentityInUse => "identity_in_use",
             Self::UnknownSession => "unknown_session",
             Self::Closed => "user_closed",
             Self::BadVersion => "consent_version_invalid",
@@ -238,6 +258,8 @@ pub struct User {
     pub closed: bool,
     pub links: Vec<Link>,
     pub totp: Totp,
+    #[serde(default)]
+    pub identities: Vec<Linked>,
     pub sessions: Vec<Session>,
     pub failures: u32,
     pub failed_at: Option<Timestamp>,
@@ -299,6 +321,12 @@ impl Decider for User {
                 self.confirm_totp(step, recovery_sha256, at)
             }
             UserCommand::RemoveTotp { at } => self.remove_totp(at),
+            UserCommand::LinkIdentity { identity, vouched, at } => {
+                self.link_identity(identity, vouched, at)
+            }
+            UserCommand::UnlinkIdentity { identity_index, at } => {
+                self.unlink_identity(identity_index, at)
+            }
             UserCommand::SignIn(sign_in) => self.sign_in(sign_in),
             UserCommand::FailSignIn { at } => Ok(vec![UserEvent::SignInFailed { at }]),
             UserCommand::EndSession { session_id, why, at } => {
@@ -347,6 +375,12 @@ impl Decider for User {
                 }
             }
             UserEvent::TotpRemoved { .. } => self.totp = Totp::Off,
+            UserEvent::IdentityLinked { issuer, identity_index, .. } => {
+                self.identities.push(Linked { issuer, identity_index });
+            }
+            UserEvent::IdentityUnlinked { identity_index, .. } => {
+                self.identities.retain(|known| known.identity_index != identity_index);
+            }
             UserEvent::SignedIn { session_id, step, recovery_sha256, ends_at, at, .. } => {
                 self.use_up(step, recovery_sha256.as_deref());
                 self.sessions.retain(|session| session.ends_at > at);

@@ -4,7 +4,8 @@ use cairn_core::testing::decide_both_ways;
 use cairn_core::{Decider, SessionId, Timestamp, UserId};
 use cairn_identity::user::{FAILURES_MAX, LOCKED_SECS, SESSIONS_MAX};
 use cairn_identity::{
-    EndReason, Factor, LinkPurpose, Proof, SignIn, User, UserCommand, UserError, UserEvent,
+    EndReason, Factor, Identity, LinkPurpose, Proof, SignIn, User, UserCommand, UserError,
+    UserEvent,
 };
 
 const fn at(secs: i64) -> Timestamp {
@@ -37,6 +38,7 @@ fn signing_in(number: u128, when: i64) -> SignIn {
         secret_sha256: format!("s{number}"),
         password: "old".to_owned(),
         factor: Factor::Password,
+        identity: None,
         recovery_sha256: None,
         step: None,
         ends_at: at(when + 1_000),
@@ -192,4 +194,57 @@ fn a_closed_account_opens_nothing() {
     assert_eq!(closed.sessions, []);
     assert_eq!(closed.decide(close), Ok(vec![]));
     assert_eq!(refusal(&closed, UserCommand::SignIn(signing_in(2, 10))), UserError::Closed);
+}
+
+fn link_identity(issuer: &str, vouched: bool) -> UserCommand {
+    let identity = Identity {
+        provider: "example".to_owned(),
+        issuer: issuer.to_owned(),
+        subject: "s".to_owned(),
+        identity_index: format!("{issuer}-s"),
+    };
+    UserCommand::LinkIdentity { identity, vouched, at: at(20) }
+}
+
+fn vouched(number: u128, index: &str) -> UserCommand {
+    let (identity, factor) = (Some(index.to_owned()), Factor::IdentityProvider);
+    let password = String::new();
+    UserCommand::SignIn(SignIn { identity, factor, password, ..signing_in(number, 30) })
+}
+
+#[test]
+fn a_linked_identity_signs_in_in_place_of_password_and_second_factor() {
+    let begin = UserCommand::BeginTotp { secret: "s".to_owned(), at: at(2) };
+    let confirm = UserCommand::ConfirmTotp { step: 7, recovery_sha256: vec![], at: at(3) };
+    let user = after(verified(), [begin, confirm]);
+    assert_eq!(refusal(&user, vouched(1, "one-s")), UserError::UnknownIdentity);
+    let user = after(user, [link_identity("one", false)]);
+    assert!(user.decide(vouched(1, "one-s")).is_ok());
+    assert_eq!(refusal(&user, vouched(1, "two-s")), UserError::UnknownIdentity);
+    let fails = (0..FAILURES_MAX).map(|_| UserCommand::FailSignIn { at: at(29) });
+    assert_eq!(refusal(&after(user.clone(), fails), vouched(1, "one-s")), UserError::Locked);
+    let unlink = UserCommand::UnlinkIdentity { identity_index: "one-s".to_owned(), at: at(21) };
+    let user = after(user, [unlink.clone()]);
+    assert_eq!(refusal(&user, unlink), UserError::UnknownIdentity);
+    assert_eq!(refusal(&user, vouched(1, "one-s")), UserError::UnknownIdentity);
+}
+
+#[test]
+fn one_identity_of_each_issuer_is_linked_and_a_vouched_one_verifies_the_address() {
+    let user = after(User::default(), [register()]);
+    assert_eq!(
+        refusal(&after(user.clone(), [link_identity("one", false)]), vouched(1, "one-s")),
+        UserError::EmailUnverified
+    );
+    let user = after(user, [link_identity("one", true)]);
+    assert!(user.verified);
+    assert_eq!(user.decide(link_identity("one", true)), Ok(vec![]));
+    let UserCommand::LinkIdentity { mut identity, vouched, at } = link_identity("one", false)
+    else {
+        unreachable!()
+    };
+    identity.identity_index = "one-t".to_owned();
+    let other = UserCommand::LinkIdentity { identity, vouched, at };
+    assert_eq!(refusal(&user, other), UserError::IdentityInUse);
+    assert_eq!(after(user, [link_identity("two", false)]).identities.len(), 2);
 }

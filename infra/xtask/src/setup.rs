@@ -50,8 +50,9 @@ pub const PYTHON: [Need; 1] = [VENV];
 
 /// Everything any command needs.
 pub fn everything() -> Result<(), Failure> {
-    require(&[&BUILD, &DATABASE, &CUSTOMER, &NODES, &BOOKS, &PYTHON, &WATCHERS])?;
+    require(&[&BUILD, &DATABASE, &CUSTOMER, &NODES, &BOOKS, &PYTHON, &WATCHERS, &JAVASCRIPT])?;
     tools::localstripe()?;
+    tools::oidc_provider()?;
     tools::cargo_deny()?;
     tools::cargo_machete()?;
     say("everything is here");

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test, on a private PostgreSQL.
 use crate::database::Scratch;
 use crate::run::{cargo, say, step, succeeds, variable};
-use crate::setup::{self, BOOKS, BUILD, CUSTOMER, DATABASE, NODES, PYTHON};
+use crate::setup::{self, BOOKS, BUILD, CUSTOMER, DATABASE, JAVASCRIPT, NODES, PYTHON};
 use crate::{Failure, tools};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,9 +12,10 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
 
 /// The same with more in the environment.
 pub fn with(arguments: &[String], environment: &[(&str, &OsStr)]) -> Result<(), Failure> {
-    setup::require(&[&BUILD, &DATABASE, &CUSTOMER, &BOOKS, &PYTHON])?;
+    setup::require(&[&BUILD, &DATABASE, &CUSTOMER, &BOOKS, &PYTHON, &JAVASCRIPT])?;
     let required = nodes_are_real()?;
     tools::localstripe()?;
+    tools::oidc_provider()?;
     say(if required {
         "real nodes are tested: without them the tests fail (CAIRN_REQUIRE_NODES=0 skips them)"
     } else {

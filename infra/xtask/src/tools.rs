@@ -45,6 +45,23 @@ pub fn localstripe() -> Result<PathBuf, Failure> {
     python_tool("localstripe", LOCALSTRIPE)
 }
 
+/// A certified OpenID provider, with the packages of its lockfile: a stranger's opinion of our sign-in.
+pub fn oidc_provider() -> Result<(), Failure> {
+    let (from, to) = (root().join("api/tests/provider"), directory().join("oidc-provider"));
+    let lock = |at: &Path| std::fs::read(at.join("package-lock.json")).unwrap_or_default();
+    if lock(&from) == lock(&to) && to.join("node_modules/oidc-provider").is_dir() {
+        return Ok(());
+    }
+    let copied = std::fs::create_dir_all(&to).and_then(|()| {
+        let names = ["package.json", "package-lock.json"];
+        names.iter().try_for_each(|name| std::fs::copy(from.join(name), to.join(name)).map(drop))
+    });
+    copied.map_err(|error| format!("{}: {error}", to.display()))?;
+    let mut install = Command::new("npm");
+    install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&to);
+    step("installing an OpenID provider (once)", &mut install)
+}
+
 /// schemathesis in a Python environment of its own: a stranger's opinion of our API.
 pub fn schemathesis() -> Result<PathBuf, Failure> {
     python_tool("schemathesis", SCHEMATHESIS)

@@ -22,7 +22,7 @@ impl Projection for People {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["identity_users", "identity_links", "identity_sessions"]
+        &["identity_users", "identity_links", "identity_identities", "identity_sessions"]
     }
 
     fn interest(&self) -> Interest {
@@ -80,6 +80,21 @@ impl Projection for People {
                     Ok(())
                 });
             }
+            UserEvent::IdentityLinked { provider, issuer, subject, identity_index, at } => {
+                let linked_at = At(at);
+                changes.insert(IdentityRow {
+                    user_id,
+                    identity_index,
+                    position,
+                    provider,
+                    issuer,
+                    subject,
+                    linked_at,
+                });
+            }
+            UserEvent::IdentityUnlinked { identity_index, .. } => {
+                changes.remove::<IdentityRow>((user_id, identity_index));
+            }
             UserEvent::Reminded { .. }
             | UserEvent::SignInFailed { .. }
             | UserEvent::Consented { .. }
@@ -113,6 +128,8 @@ fn change(user: &mut UserRow, position: i64, event: UserEvent) {
         UserEvent::Registered { .. }
         | UserEvent::LinkRequested { .. }
         | UserEvent::Reminded { .. }
+        | UserEvent::IdentityLinked { .. }
+        | UserEvent::IdentityUnlinked { .. }
         | UserEvent::SignedIn { .. }
         | UserEvent::SignInFailed { .. }
         | UserEvent::SessionRenewed { .. }
@@ -148,6 +165,19 @@ row! {
         user_id: String,
         purpose: String,
         expires_at: At,
+    }
+}
+
+row! {
+    /// An identity at another provider.
+    pub(crate) struct IdentityRow in "identity_identities" by (user_id: String, identity_index: String) {
+        user_id: String,
+        identity_index: String,
+        position: i64,
+        provider: String,
+        issuer: String,
+        subject: String,
+        linked_at: At,
     }
 }
 

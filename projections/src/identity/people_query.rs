@@ -55,6 +55,53 @@ pub async fn user(db: impl PgExecutor<'_>, user_id: &str) -> Result<Option<User>
     Ok(row.fetch_optional(db).await?)
 }
 
+/// A person by what an identity at another provider is found by: who linked it first. Who closed their account is not found.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn by_identity(
+    db: impl PgExecutor<'_>,
+    identity_index: &str,
+) -> Result<Option<User>, QueryError> {
+    let row = sqlx::query_as!(
+        User,
+        r#"SELECT u.user_id, email, email_index, name, password, totp, totp_secret,
+             registered_at AS "registered_at: At", verified_at AS "verified_at: At"
+           FROM identity_identities i JOIN identity_users u USING (user_id)
+           WHERE identity_index = $1 AND closed_at IS NULL ORDER BY i.position LIMIT 1"#,
+        identity_index,
+    );
+    Ok(row.fetch_optional(db).await?)
+}
+
+/// An identity at another provider, with what is personal as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Identity {
+    pub identity_index: String,
+    pub provider: String,
+    pub issuer: String,
+    pub subject: String,
+    pub linked_at: At,
+}
+
+/// Who else vouches for a person, the oldest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn identities(
+    db: impl PgExecutor<'_>,
+    user_id: &str,
+) -> Result<Vec<Identity>, QueryError> {
+    let rows = sqlx::query_as!(
+        Identity,
+        r#"SELECT identity_index, provider, issuer, subject, linked_at AS "linked_at: At"
+           FROM identity_identities WHERE user_id = $1 ORDER BY position"#,
+        user_id,
+    );
+    Ok(rows.fetch_all(db).await?)
+}
+
 /// Whose code this is, by its hash; it may be used or over.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
 //! A person and their organisation, with something of everything that changes a row.
 use cairn_core::{GrantId, InvitationId, SessionId, UserId};
 use cairn_identity::{
-    Consent, Document, EndReason, Factor, Invite, LinkPurpose, Organisation, OrganisationCommand,
-    Proof, Role, Said, SignIn, User, UserCommand,
+    Consent, Document, EndReason, Factor, Identity, Invite, LinkPurpose, Organisation,
+    OrganisationCommand, Proof, Role, Said, SignIn, User, UserCommand,
 };
 
 use crate::world::{World, organisation};
@@ -14,11 +14,21 @@ fn session(number: u128, ends: &World) -> UserCommand {
         secret_sha256: format!("session-{number}"),
         password: "$argon2id$old".to_owned(),
         factor: Factor::Password,
+        identity: None,
         recovery_sha256: None,
         step: None,
         ends_at: at.plus_secs(1_000),
         at,
     })
+}
+
+fn identity(number: u128, provider: &str) -> Identity {
+    Identity {
+        provider: provider.to_owned(),
+        issuer: format!("https://{provider}.example.org"),
+        subject: number.to_string(),
+        identity_index: format!("{provider}-{number}"),
+    }
 }
 
 impl World {
@@ -49,6 +59,9 @@ impl World {
             UserCommand::EndSession { session_id: first, why: EndReason::Revoked, at },
             UserCommand::BeginTotp { secret: "s".to_owned(), at },
             UserCommand::ConfirmTotp { step: 1, recovery_sha256: vec![], at },
+            UserCommand::LinkIdentity { identity: identity(number, "one"), vouched: false, at },
+            UserCommand::LinkIdentity { identity: identity(number, "two"), vouched: false, at },
+            UserCommand::UnlinkIdentity { identity_index: format!("two-{number}"), at },
             UserCommand::SetPassword {
                 password: "$argon2id$new".to_owned(),
                 proof: Proof::OldPassword,

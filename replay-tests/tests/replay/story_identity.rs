@@ -1,7 +1,7 @@
 //! A person and their organisation in the story.
 use cairn_core::{GrantId, InvitationId, OrganisationId, SessionId, UserId};
 use cairn_identity::{
-    Consent, Document, EmailAddressCommand, EndReason, Factor, Invite, LinkPurpose,
+    Consent, Document, EmailAddressCommand, EndReason, Factor, Identity, Invite, LinkPurpose,
     OrganisationCommand, Proof, Role, Said, SignIn, UserCommand,
 };
 
@@ -27,11 +27,21 @@ fn sign_in(number: u128, step: Option<u64>, when: i64) -> UserCommand {
         secret_sha256: "5e".repeat(32),
         password: text("$argon2id$old"),
         factor,
+        identity: None,
         recovery_sha256: None,
         step,
         ends_at: at(when + 90_000),
         at: at(when),
     })
+}
+
+fn identity() -> Identity {
+    Identity {
+        provider: text("example"),
+        issuer: text("https://accounts.example.org"),
+        subject: text("248289761001"),
+        identity_index: "1d".repeat(32),
+    }
 }
 
 pub fn person() -> Vec<UserCommand> {
@@ -59,6 +69,7 @@ pub fn person() -> Vec<UserCommand> {
             secret_sha256: "61".repeat(32),
             password: text("$argon2id$old"),
             factor: Factor::RecoveryCode,
+            identity: None,
             recovery_sha256: Some("7c".repeat(32)),
             step: None,
             ends_at: at(90_000),
@@ -71,6 +82,19 @@ pub fn person() -> Vec<UserCommand> {
             at: at(1_010),
         },
         UserCommand::RemoveTotp { at: at(1_011) },
+        UserCommand::LinkIdentity { identity: identity(), vouched: false, at: at(1_011) },
+        UserCommand::SignIn(SignIn {
+            session_id: SessionId::from_bits(4),
+            secret_sha256: "62".repeat(32),
+            password: String::new(),
+            factor: Factor::IdentityProvider,
+            identity: Some("1d".repeat(32)),
+            recovery_sha256: None,
+            step: None,
+            ends_at: at(90_000),
+            at: at(1_011),
+        }),
+        UserCommand::UnlinkIdentity { identity_index: "1d".repeat(32), at: at(1_011) },
         UserCommand::SetPassword {
             password: text("$argon2id$new"),
             proof: Proof::OldPassword,

@@ -5,7 +5,8 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::headers::Origins;
-use crate::auth::secret::Session;
+use crate::auth::secret::{Purpose, Session};
+use crate::auth::ticket::Ticket;
 use crate::auth::{Malformed, Secret};
 use crate::problem::Problem;
 
@@ -17,10 +18,14 @@ pub const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 /// The session's secret in the cookie, if there is one.
 #[must_use]
 pub fn cookie(headers: &HeaderMap) -> Option<Result<Secret<Session>, Malformed>> {
+    named(headers, COOKIE)
+}
+
+fn named<P: Purpose>(headers: &HeaderMap, wanted: &str) -> Option<Result<Secret<P>, Malformed>> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         values.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(name, _)| name.trim() == COOKIE)?;
+    let (_, value) = pairs.find(|(name, _)| name.trim() == wanted)?;
     Some(Secret::parse(value.trim()))
 }
 
@@ -39,6 +44,30 @@ pub fn set(secret: &Secret<Session>, seconds: i64) -> Option<HeaderValue> {
 /// The cookie, taken away.
 pub const CLEAR: HeaderValue =
     HeaderValue::from_static("__Host-cairn=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Strict");
+
+/// The cookie of an attempt to sign in through another provider.
+const ATTEMPT: &str = "__Host-cairn-attempt";
+
+/// The attempt in the cookie, if there is one.
+#[must_use]
+pub fn attempt(headers: &HeaderMap) -> Option<Result<Ticket, Malformed>> {
+    named(headers, ATTEMPT)
+}
+
+/// The cookie to set. A provider sends the browser back from another site, so it comes along with that.
+#[must_use]
+pub fn set_attempt(ticket: &Ticket, seconds: i32) -> Option<HeaderValue> {
+    let (ticket, rest) = (ticket.expose(), "Path=/; Secure; HttpOnly; SameSite=Lax");
+    let text = format!("{ATTEMPT}={ticket}; Max-Age={seconds}; {rest}");
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The cookie, taken away.
+pub const CLEAR_ATTEMPT: HeaderValue = HeaderValue::from_static(
+    "__Host-cairn-attempt=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax",
+);
 
 /// What a change must carry beside the cookie.
 #[must_use]
@@ -76,7 +105,8 @@ fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
 }
 
 /// Takes as long whatever is wrong.
-fn same(given: &[u8], wanted: &[u8]) -> bool {
+#[must_use]
+pub fn same(given: &[u8], wanted: &[u8]) -> bool {
     let differs = given.iter().zip(wanted).fold(0, |differs, (a, b)| differs | (a ^ b));
     given.len() == wanted.len() && differs == 0
 }

@@ -4,6 +4,7 @@ pub mod export;
 pub mod factors;
 pub mod keys;
 pub mod members;
+pub mod oidc;
 pub mod organisations;
 mod parts;
 pub mod people;
@@ -33,4 +34,5 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(devices::routes())
         .merge(wishes::routes())
         .merge(export::routes())
+        .merge(oidc::routes())
 }

@@ -113,7 +113,7 @@ pub struct MembershipShown {
 pub struct SessionListed {
     /// `sess_…`
     session_id: String,
-    /// `password`, `one_time_password` or `recovery_code`.
+    /// `password`, `one_time_password`, `recovery_code` or `identity_provider`.
     factor: String,
     /// RFC 3339.
     opened_at: String,
@@ -153,7 +153,9 @@ async fn sign_in(
             return Err(problem);
         }
     };
-    open_session(&api, &context, (&known, known.password.clone()), factor).await
+    let proven = (&known, known.password.clone());
+    let (opened, secret) = open_session(&api, &context, proven, factor).await?;
+    Ok(with_cookie((StatusCode::CREATED, Json(opened)), &secret))
 }
 
 /// The account whose password this is.
@@ -176,11 +178,13 @@ pub(super) async fn proven(
     Err(refused())
 }
 
-/// What was shown beside the password.
-struct Shown {
-    factor: Factor,
-    step: Option<u64>,
-    recovery_sha256: Option<String>,
+/// What was shown beside the password, or in its place.
+pub(super) struct Shown {
+    pub factor: Factor,
+    /// What the linked identity is found by that a provider vouched for.
+    pub identity: Option<String>,
+    pub step: Option<u64>,
+    pub recovery_sha256: Option<String>,
 }
 
 async fn second_factor(
@@ -188,7 +192,8 @@ async fn second_factor(
     known: &people_query::User,
     (password, recovery): (Option<String>, Option<String>),
 ) -> Result<Shown, Problem> {
-    let plain = Shown { factor: Factor::Password, step: None, recovery_sha256: None };
+    let plain =
+        Shown { factor: Factor::Password, identity: None, step: None, recovery_sha256: None };
     let (true, Some(secret)) = (known.totp == "on", &known.totp_secret) else { return Ok(plain) };
     let wrong = || Problem::new("one_time_password_wrong", "this is none of the last minute's");
     match (password, recovery) {
@@ -209,13 +214,13 @@ async fn second_factor(
     }
 }
 
-/// Opens a session for whoever proved everything, and answers with its cookie. `password` is as it is remembered.
-async fn open_session(
+/// Opens a session for whoever proved everything. `password` is as it is remembered.
+pub(super) async fn open_session(
     api: &Api,
     context: &CommandContext,
     (known, password): (&people_query::User, String),
-    Shown { factor, step, recovery_sha256 }: Shown,
-) -> Result<Response, Problem> {
+    Shown { factor, identity, step, recovery_sha256 }: Shown,
+) -> Result<(SessionOpened, Secret<SessionKind>), Problem> {
     let (user_id, secret) = (user_id(known)?, new_secret::<SessionKind>()?);
     let session_id = SessionId::from_bits(api.commands.ids.next());
     let at = api.commands.clock.now();
@@ -225,6 +230,7 @@ async fn open_session(
         secret_sha256: secret.sha256(),
         password,
         factor,
+        identity,
         recovery_sha256,
         step,
         ends_at,
@@ -238,10 +244,10 @@ async fn open_session(
         csrf_token: session::csrf_token(&secret),
         ends_at: ends_at.to_string(),
     };
-    Ok(with_cookie((StatusCode::CREATED, Json(opened)), &secret))
+    Ok((opened, secret))
 }
 
-fn with_cookie(answer: impl IntoResponse, secret: &Secret<SessionKind>) -> Response {
+pub(super) fn with_cookie(answer: impl IntoResponse, secret: &Secret<SessionKind>) -> Response {
     let mut response = answer.into_response();
     if let Some(cookie) = session::set(secret, SESSION_SECS) {
         response.headers_mut().append(header::SET_COOKIE, cookie);

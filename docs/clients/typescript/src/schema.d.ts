@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The page where a person lets a program in. */
+        get: operations["get_device_page"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/docs": {
         parameters: {
             query?: never;
@@ -260,6 +277,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/device/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a program in, as oneself, in the organisation that one acts for. */
+        post: operations["approve_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/device/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks to be let in by a person: gives two codes. */
+        post: operations["request_device_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/device/deny": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Does not let a program in. */
+        post: operations["deny_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/device/lookup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a code is about, to be read before it is let in. */
+        post: operations["look_up_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/device/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks whether somebody has let the program in; if so, gives it its key, once. */
+        post: operations["redeem_device_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/email-verifications": {
         parameters: {
             query?: never;
@@ -289,126 +391,6 @@ export interface paths {
          *     type, `data` the CloudEvent (`docs/schemas`), `id` where to go on. `reset` says that some will not be told.
          */
         get: operations["stream_events"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/feature-flags": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Every flag, the last defined first, archived ones too. */
-        get: operations["list_feature_flags"];
-        put?: never;
-        /** Defines a flag. It is off until it is rolled out or overridden. */
-        post: operations["define_feature_flag"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/feature-flags/{flag}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** One flag. */
-        get: operations["get_feature_flag"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/feature-flags/{flag}/archive": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Ends a flag: it is off for everybody, for good, and its name is used up. */
-        post: operations["archive_feature_flag"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/feature-flags/{flag}/clear-override": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Lets the percentage decide for an organisation again. */
-        post: operations["clear_flag_override"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/feature-flags/{flag}/override": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Has it on or off for one organisation, whatever the percentage. */
-        post: operations["override_feature_flag"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/feature-flags/{flag}/roll-out": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Has it on for so many of a hundred organisations: 0 is off, 100 is on. Whoever has it keeps it while the percentage grows. */
-        post: operations["roll_out_feature_flag"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/features": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What is on for the caller's organisation. */
-        get: operations["list_features"];
         put?: never;
         post?: never;
         delete?: never;
@@ -520,6 +502,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/key-surrenders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a key for ever. Whoever has it may; the answer is the same whether it was a key or not. */
+        post: operations["surrender_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/keys": {
         parameters: {
             query?: never;
@@ -589,43 +588,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/me/consents": {
+    "/v1/me/identities": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** What this person agreed to, and took back. */
-        get: operations["list_consents"];
+        /** Who else vouches for this person. */
+        get: operations["list_identities"];
         put?: never;
-        /** Agrees to a version of a document, or takes it back. */
-        post: operations["record_consent"];
+        /** Begins to link an identity: tells where to send this browser. */
+        post: operations["begin_identity_link"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/v1/me/erasure": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Whether this person is to be forgotten, and when. */
-        get: operations["get_erasure"];
-        put?: never;
-        /** Asks to be forgotten: after some days the account is closed, and nothing personal can be read any more. */
-        post: operations["request_erasure"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/me/erasure/cancel": {
+    "/v1/me/identities/{identity_id}/unlink": {
         parameters: {
             query?: never;
             header?: never;
@@ -634,25 +615,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Thinks better of it. */
-        post: operations["cancel_erasure"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/me/export": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Writes down all that is held on this person. The password is asked for: a session that somebody took over is not enough. */
-        post: operations["export_person"];
+        /** Unlinks an identity: nobody signs in by it any more. */
+        post: operations["unlink_identity"];
         delete?: never;
         options?: never;
         head?: never;
@@ -856,23 +820,6 @@ export interface paths {
         };
         /** The organisation that is acted for. */
         get: operations["get_organisation"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/organisation/export": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Writes down all that is held on the caller's organisation. */
-        get: operations["export_organisation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1133,6 +1080,57 @@ export interface paths {
         put?: never;
         /** Ends another session of this person. */
         post: operations["end_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/oidc/{provider}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends a browser to a provider, to sign in there. */
+        get: operations["begin_provider_sign_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/oidc/{provider}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Takes the browser back from the provider, and signs in whoever it vouches for, or links them. */
+        get: operations["finish_provider_sign_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Providers that one may sign in through. */
+        get: operations["list_sign_in_providers"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1629,26 +1627,6 @@ export interface components {
             /** @description `cairn_code_…` */
             code: string;
         };
-        /** @description Something that a person did. */
-        Act: {
-            /** @description Which one. */
-            aggregate_id: string;
-            /** @description What it was about. */
-            aggregate_type: string;
-            /** @description What happened. */
-            event_type: string;
-            /** @description For which organisation. */
-            organisation_id?: string | null;
-            /** @description From where. */
-            origin?: string | null;
-            /**
-             * Format: int64
-             * @description Place in the log.
-             */
-            position: number;
-            /** @description When. */
-            recorded_at: string;
-        };
         /** @description A rental as it stands. */
         Allocation: {
             /** @description RFC 3339. */
@@ -1722,6 +1700,16 @@ export interface components {
             /** @description What it is now. */
             status: string;
         };
+        /** @description A program to let in. */
+        ApproveDeviceBody: {
+            /** @description What it shall have; what it asked for when absent. */
+            scopes?: string[] | null;
+            /**
+             * @description Eight letters; case and hyphen do not matter.
+             * @example WDJB-MJHT
+             */
+            user_code: string;
+        };
         /** @description Passwords to change. */
         ChangePasswordBody: {
             /** @description The old one. */
@@ -1770,43 +1758,93 @@ export interface components {
              */
             one_time_password: string;
         };
-        /** @description What is said of a document. */
-        ConsentBody: {
-            /** @description Which. */
-            document: components["schemas"]["DocumentName"];
-            /** @description Or taken back. */
-            given: boolean;
+        /** @description What waits to be let in. */
+        DeviceAsked: {
+            /** @description Where it asks from. */
+            address: string;
+            /** @description RFC 3339. */
+            asked_at: string;
+            /** @description Until when it can be decided, RFC 3339. */
+            expires_at: string;
             /**
-             * @description The version that was shown: 1 to 40 of letters, digits, `.`, `-` and `_`.
-             * @example 2026-11
+             * Format: int64
+             * @description For how many seconds its key would work.
              */
-            version: string;
+            expires_in_seconds: number;
+            /** @description What it calls itself. Nobody has checked it. */
+            name: string;
+            /** @description What it wants; all that one may do oneself when there is none. */
+            scopes: string[];
         };
-        /** @description What was said of a document. */
-        ConsentShown: {
-            /** @description `terms`, `privacy` or `marketing`. */
-            document: string;
-            /** @description Or taken back. */
-            given: boolean;
-            /** @description `registering` or `signed_in`. */
-            said: string;
-            /** @description When. */
-            said_at: string;
-            /** @description Of which version. */
-            version: string;
+        /** @description What a program asks for. */
+        DeviceBody: {
+            /**
+             * Format: int32
+             * @description For how many seconds its key is to work: at most 30 days, and these when absent.
+             */
+            expires_in_seconds?: number | null;
+            /**
+             * @description What it calls itself, to whoever lets it in and in the list of keys: 1 to 100 characters.
+             * @example ada@laptop
+             */
+            name: string;
+            /** @description What it wants, as `compute:read`; all that the person may do when absent. */
+            scopes?: string[];
         };
-        /** @description All that a person ever said of documents. */
-        Consents: {
-            /** @description The last first; of each document the first here counts. */
-            items: components["schemas"]["ConsentShown"][];
-            /** @description The version of the terms that whoever registers now agrees to. */
-            terms_version?: string | null;
+        /** @description Two codes (RFC 8628 §3.2). */
+        DeviceCodes: {
+            /** @description `cairn_device_…`, which the program asks with. Shown once. */
+            device_code: string;
+            /**
+             * Format: int32
+             * @description Seconds that both codes work.
+             */
+            expires_in: number;
+            /**
+             * Format: int32
+             * @description Seconds between two questions of the program.
+             */
+            interval: number;
+            /**
+             * @description What the person types.
+             * @example WDJB-MJHT
+             */
+            user_code: string;
+            /** @description Where they type it. */
+            verification_uri: string;
         };
-        /**
-         * @description What somebody agrees to.
-         * @enum {string}
-         */
-        DocumentName: "terms" | "privacy" | "marketing";
+        /** @description What was decided. */
+        DeviceDecided: {
+            /** @description `approved` or `denied`. */
+            status: string;
+        };
+        /** @description What a program gets (RFC 6749 §5.1), once. */
+        DeviceToken: {
+            /** @description The key: `cairn_live_…`. */
+            access_token: string;
+            /**
+             * Format: int64
+             * @description Seconds that it works.
+             */
+            expires_in: number;
+            /** @description `key_…` */
+            key_id: string;
+            /** @description `org_…` */
+            organisation_id: string;
+            /** @description What it may do there. */
+            role: string;
+            /** @description Its scopes, with spaces between; empty for all that the role may do. */
+            scope: string;
+            /** @description `Bearer` */
+            token_type: string;
+            /** @description `user_…`, whom it stands for. */
+            user_id: string;
+        };
+        /** @description A program that asks whether it was let in. */
+        DeviceTokenBody: {
+            /** @description `cairn_device_…` */
+            device_code: string;
+        };
         /** @description An address. */
         EmailBody: {
             /**
@@ -1840,32 +1878,6 @@ export interface components {
             /** @description From the invitation; shown once, good for one node. */
             token: string;
         };
-        /** @description A wish to be forgotten. */
-        ErasureBody: {
-            /**
-             * @description The address of the account, typed once more.
-             * @example ada@example.org
-             */
-            confirm: string;
-            /** @description The password of the account. */
-            password: string;
-        };
-        /** @description Whether somebody is to be forgotten. */
-        ErasureShown: {
-            /** @description From when on it is carried out. Until then it can be cancelled. */
-            due_at?: string | null;
-            /** @description Organisations that need another owner first: others are in them, or money is. */
-            kept_by: string[];
-            /** @description When it was asked for. */
-            requested_at?: string | null;
-            /** @description `none` or `pending`. */
-            status: string;
-        };
-        /** @description Whose data is wanted: whoever knows the password. */
-        ExportBody: {
-            /** @description The password of the account. */
-            password: string;
-        };
         /** @description Why it could not be had. */
         Failure: {
             /** @description Stable code. */
@@ -1874,95 +1886,6 @@ export interface components {
             message: string;
             /** @description The step of provisioning that failed. */
             step?: string | null;
-        };
-        /** @description A flag. */
-        FeatureFlag: {
-            /** @description Since when it is off for good. */
-            archived_at?: string | null;
-            /** @description When anything about it was last changed. */
-            changed_at: string;
-            /** @description When it was defined. */
-            defined_at: string;
-            /** @description What is on when it is on. */
-            description: string;
-            /** @description Its name. */
-            flag: string;
-            /** @description What is decided for single organisations. */
-            overrides: components["schemas"]["OneOverride"][];
-            /** @description The operations that are refused where it is on. */
-            pauses: string[];
-            /**
-             * Format: int64
-             * @description For how many of a hundred organisations it is on.
-             */
-            percentage: number;
-        };
-        /** @description A flag to define. */
-        FeatureFlagBody: {
-            /**
-             * @description What is on when it is on.
-             * @example No new rentals
-             */
-            description: string;
-            /**
-             * @description 1 to 60 of a-z, 0-9 and `_`, a letter first.
-             * @example pause_rentals
-             */
-            flag: string;
-        };
-        /** @description For whom nothing is decided by name any more. */
-        FeatureFlagClearing: {
-            /** @description `org_…` */
-            organisation_id: string;
-            /**
-             * @description Why, for the audit trail.
-             * @example the trial is over
-             */
-            reason: string;
-        };
-        /** @description It is so. */
-        FeatureFlagDone: {
-            /** @description The flag. */
-            flag: string;
-        };
-        /** @description What is decided for one organisation. */
-        FeatureFlagOverride: {
-            /** @description Whether it is on for it. */
-            on: boolean;
-            /** @description `org_…` */
-            organisation_id: string;
-            /**
-             * @description Why, for the audit trail.
-             * @example they asked to try it
-             */
-            reason: string;
-        };
-        /** @description Why a flag ends. */
-        FeatureFlagReason: {
-            /**
-             * @description Why, for the audit trail.
-             * @example everybody has it
-             */
-            reason: string;
-        };
-        /** @description How far a flag is rolled out. */
-        FeatureFlagRollOut: {
-            /**
-             * Format: int32
-             * @description 0 to 100.
-             * @example 25
-             */
-            percentage: number;
-            /**
-             * @description Why, for the audit trail.
-             * @example the nodes are full
-             */
-            reason: string;
-        };
-        /** @description What is on for an organisation. */
-        Features: {
-            /** @description Names of the flags that are on, in their order. */
-            features: string[];
         };
         /** @description An error of one member of the body. */
         FieldError: {
@@ -2005,25 +1928,28 @@ export interface components {
             /** @description `grant_…` */
             grant_id: string;
         };
-        /** @description An event that is held. */
-        HeldEvent: {
-            /** @description Which one. */
-            aggregate_id: string;
-            /** @description What it is about, for example `user`. */
-            aggregate_type: string;
-            /** @description What happened. */
-            event_type: string;
-            /** @description Who did it, and from where. */
-            metadata: Record<string, never>;
-            /** @description The event itself. What proves who somebody is reads as `withheld`. */
-            payload: Record<string, never>;
-            /**
-             * Format: int64
-             * @description Place in the log.
-             */
-            position: number;
-            /** @description When it was recorded. */
-            recorded_at: string;
+        /** @description Every identity of a person. */
+        Identities: {
+            /** @description Oldest first. */
+            items: components["schemas"]["IdentityShown"][];
+        };
+        /** @description Which identity it was. */
+        IdentityDone: {
+            /** @description Names it here. */
+            identity_id: string;
+        };
+        /** @description An identity at another provider. */
+        IdentityShown: {
+            /** @description Names it here. */
+            identity_id: string;
+            /** @description Its issuer identifier. */
+            issuer: string;
+            /** @description RFC 3339. */
+            linked_at: string;
+            /** @description The provider's name. */
+            provider: string;
+            /** @description Whom it means. */
+            subject: string;
         };
         /** @description The inbox. */
         Inbox: {
@@ -2067,19 +1993,6 @@ export interface components {
             /** @description A known node that is to enrol anew, for example after a quarantine. */
             node_id?: string | null;
         };
-        /** @description Somebody to invite. */
-        InviteMemberBody: {
-            /**
-             * @description Where the code is sent. Only who has this address can use it.
-             * @example grace@example.org
-             */
-            email: string;
-            /**
-             * @description `owner`, `admin`, `finance`, `developer` or `viewer`.
-             * @example developer
-             */
-            role: string;
-        };
         /** @description A key, without what it is. */
         Key: {
             /** @description RFC 3339. */
@@ -2100,6 +2013,8 @@ export interface components {
             scopes: string[];
             /** @description The key that takes its place. */
             successor?: string | null;
+            /** @description `user_…`, whom it stands for while they belong to the organisation in its role; absent when it is the organisation's. */
+            user_id?: string | null;
         };
         /** @description A key to make. */
         KeyBody: {
@@ -2135,6 +2050,19 @@ export interface components {
             /** @description When the key that it replaces ends, RFC 3339. */
             old_expires_at?: string | null;
         };
+        /** @description Where to send the browser. */
+        LinkBegun: {
+            /** @description The provider's page. The attempt is in a cookie. */
+            authorization_url: string;
+        };
+        /** @description An identity to link. */
+        LinkBody: {
+            /**
+             * @description The provider's name here.
+             * @example google
+             */
+            provider: string;
+        };
         /** @description Somebody in the organisation. */
         Member: {
             /** @description Their address. */
@@ -2152,21 +2080,6 @@ export interface components {
         MemberDone: {
             /** @description `user_…` */
             user_id: string;
-        };
-        /** @description An invitation. */
-        MemberInvitation: {
-            /** @description Where the code was sent. */
-            email: string;
-            /** @description RFC 3339. */
-            expires_at: string;
-            /** @description `inv_…` */
-            invitation_id: string;
-            /** @description RFC 3339. */
-            invited_at: string;
-            /** @description As what. */
-            role: string;
-            /** @description `open`, `accepted`, `revoked` or `over`. */
-            status: string;
         };
         /** @description An organisation that somebody belongs to. */
         MembershipShown: {
@@ -2275,15 +2188,6 @@ export interface components {
             /** @description To which: its id. */
             subject_id: string;
         };
-        /** @description What is decided for one organisation. */
-        OneOverride: {
-            /** @description Whether it is on for it. */
-            on: boolean;
-            /** @description Whose. */
-            organisation_id: string;
-            /** @description Since when. */
-            set_at: string;
-        };
         /** @description An organisation. */
         Organisation: {
             /** @description RFC 3339. */
@@ -2299,15 +2203,6 @@ export interface components {
         };
         /** @description Which organisation it was. */
         OrganisationDone: {
-            /** @description `org_…` */
-            organisation_id: string;
-        };
-        /** @description All that is held on an organisation. */
-        OrganisationExport: {
-            /** @description Everything that happened to it and to what is its own. */
-            events: components["schemas"]["HeldEvent"][];
-            /** @description When this was written down. */
-            made_at: string;
             /** @description `org_…` */
             organisation_id: string;
         };
@@ -2362,33 +2257,6 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page. */
-        Page_FeatureFlag: {
-            /** @description The items, in the list's order. */
-            items: {
-                /** @description Since when it is off for good. */
-                archived_at?: string | null;
-                /** @description When anything about it was last changed. */
-                changed_at: string;
-                /** @description When it was defined. */
-                defined_at: string;
-                /** @description What is on when it is on. */
-                description: string;
-                /** @description Its name. */
-                flag: string;
-                /** @description What is decided for single organisations. */
-                overrides: components["schemas"]["OneOverride"][];
-                /** @description The operations that are refused where it is on. */
-                pauses: string[];
-                /**
-                 * Format: int64
-                 * @description For how many of a hundred organisations it is on.
-                 */
-                percentage: number;
-            }[];
-            /** @description Give this as `cursor` for the next page; absent on the last one. */
-            next_cursor?: string | null;
-        };
-        /** @description One page. */
         Page_Grant: {
             /** @description The items, in the list's order. */
             items: {
@@ -2402,6 +2270,26 @@ export interface components {
                 granted_at: string;
                 /** @description Why. */
                 reason: string;
+            }[];
+            /** @description Give this as `cursor` for the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
+        Page_Invitation: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description Where the code was sent. */
+                email: string;
+                /** @description RFC 3339. */
+                expires_at: string;
+                /** @description `inv_…` */
+                invitation_id: string;
+                /** @description RFC 3339. */
+                invited_at: string;
+                /** @description As what. */
+                role: string;
+                /** @description `open`, `accepted`, `revoked` or `over`. */
+                status: string;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -2428,6 +2316,8 @@ export interface components {
                 scopes: string[];
                 /** @description The key that takes its place. */
                 successor?: string | null;
+                /** @description `user_…`, whom it stands for while they belong to the organisation in its role; absent when it is the organisation's. */
+                user_id?: string | null;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -2446,26 +2336,6 @@ export interface components {
                 role: string;
                 /** @description `user_…` */
                 user_id: string;
-            }[];
-            /** @description Give this as `cursor` for the next page; absent on the last one. */
-            next_cursor?: string | null;
-        };
-        /** @description One page. */
-        Page_MemberInvitation: {
-            /** @description The items, in the list's order. */
-            items: {
-                /** @description Where the code was sent. */
-                email: string;
-                /** @description RFC 3339. */
-                expires_at: string;
-                /** @description `inv_…` */
-                invitation_id: string;
-                /** @description RFC 3339. */
-                invited_at: string;
-                /** @description As what. */
-                role: string;
-                /** @description `open`, `accepted`, `revoked` or `over`. */
-                status: string;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -2722,33 +2592,6 @@ export interface components {
             /** @description Whether it can serve. */
             ready: boolean;
         };
-        /** @description All that is held on a person. */
-        PersonalExport: {
-            /** @description Everything that they did, for themselves and for organisations. */
-            acts: components["schemas"]["Act"][];
-            /** @description What they agreed to, the last first. */
-            consents: components["schemas"]["ConsentShown"][];
-            /** @description The address of the account. */
-            email: string;
-            /** @description Whether they are to be forgotten. */
-            erasure: components["schemas"]["ErasureShown"];
-            /** @description Everything that happened to the account: letters that were asked for, sign-ins, changes. */
-            events: components["schemas"]["HeldEvent"][];
-            /** @description When this was written down. */
-            made_at: string;
-            /** @description What they are called. */
-            name: string;
-            /** @description Whether one-time passwords are in use. */
-            one_time_passwords: boolean;
-            /** @description What they belong to. */
-            organisations: components["schemas"]["MembershipShown"][];
-            /** @description When they registered. */
-            registered_at: string;
-            /** @description Where they are signed in. */
-            sessions: components["schemas"]["SessionListed"][];
-            /** @description `user_…` */
-            user_id: string;
-        };
         /** @description The price in one currency. */
         Price: {
             /** @description ISO 4217. */
@@ -2879,11 +2722,6 @@ export interface components {
             name: string;
             /** @description At least 10 characters, and hard to guess. */
             password: string;
-            /**
-             * @description The version of the terms that they agree to; needed where this server names one.
-             * @example 2026-11
-             */
-            terms_version?: string | null;
         };
         /** @description A new password. */
         ResetBody: {
@@ -2954,7 +2792,7 @@ export interface components {
             current: boolean;
             /** @description RFC 3339. */
             ends_at: string;
-            /** @description `password`, `one_time_password` or `recovery_code`. */
+            /** @description `password`, `one_time_password`, `recovery_code` or `identity_provider`. */
             factor: string;
             /** @description RFC 3339, to the minute; absent when it was not used yet. */
             last_used_at?: string | null;
@@ -3012,6 +2850,21 @@ export interface components {
             password: string;
             /** @description `cairn_recovery_…`, when the device is lost. */
             recovery_code?: string | null;
+        };
+        /** @description A provider that one may sign in through. */
+        SignInProvider: {
+            /** @description Where a browser begins. */
+            begin_path: string;
+            /**
+             * @description Its name in the addresses here.
+             * @example google
+             */
+            name: string;
+        };
+        /** @description Every provider that one may sign in through. */
+        SignInProviders: {
+            /** @description As they are configured. */
+            items: components["schemas"]["SignInProvider"][];
         };
         /** @description Something for sale. */
         Sku: {
@@ -3079,6 +2932,16 @@ export interface components {
              * @description Seconds of use charged so far on the same reference.
              */
             seconds?: number | null;
+        };
+        /** @description A key that is to end. */
+        SurrenderBody: {
+            /** @description The whole key: `cairn_live_…`. */
+            key: string;
+        };
+        /** @description What holds of a key that was given up. */
+        Surrendered: {
+            /** @description `opens_nothing`, whether it was a key or not. */
+            status: string;
         };
         /** @description A ticket to make. */
         TicketBody: {
@@ -3175,6 +3038,14 @@ export interface components {
         TotpConfirmed: {
             /** @description Each opens the account once without the device. Shown only now. */
             recovery_codes: string[];
+        };
+        /** @description A code that somebody typed. */
+        UserCodeBody: {
+            /**
+             * @description Eight letters; case and hyphen do not matter.
+             * @example WDJB-MJHT
+             */
+            user_code: string;
         };
         /** @description Who it was. */
         UserDone: {
@@ -3337,6 +3208,84 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_device_page: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": unknown;
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_docs: {
         parameters: {
             query?: never;
@@ -4694,6 +4643,416 @@ export interface operations {
             };
         };
     };
+    approve_device: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveDeviceBody"];
+            };
+        };
+        responses: {
+            /** @description The program gets its key when it asks */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceDecided"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    request_device_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceBody"];
+            };
+        };
+        responses: {
+            /** @description Show the person the one, and ask with the other */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceCodes"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deny_device: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserCodeBody"];
+            };
+        };
+        responses: {
+            /** @description The program is told so */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceDecided"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    look_up_device: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserCodeBody"];
+            };
+        };
+        responses: {
+            /** @description What waits under it */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceAsked"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    redeem_device_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceTokenBody"];
+            };
+        };
+        responses: {
+            /** @description Let in; the key is shown only now */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceToken"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     verify_email: {
         parameters: {
             query?: never;
@@ -4816,783 +5175,6 @@ export interface operations {
                 content: {
                     "text/event-stream": string;
                 };
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_feature_flags: {
-        parameters: {
-            query?: {
-                /** @description Wait until the views have reached this position of the log. */
-                min_position?: number;
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
-                /** @description Items per page, 1 to 200, 50 when absent. */
-                limit?: number;
-            };
-            header?: {
-                /** @description An `ETag`: 304 when the answer would be the same */
-                "If-None-Match"?: string;
-                /** @description The same as `min_position`; of the two the later one counts */
-                "Cairn-Min-Position"?: number;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description One page */
-            200: {
-                headers: {
-                    /** @description Place in the log that the answer is as new as */
-                    "Cairn-Position"?: number;
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_FeatureFlag"];
-                };
-            };
-            /** @description As it was seen; there is no body */
-            304: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    define_feature_flag: {
-        parameters: {
-            query?: never;
-            header: {
-                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
-                "Idempotency-Key": string;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FeatureFlagBody"];
-            };
-        };
-        responses: {
-            /** @description Defined */
-            201: {
-                headers: {
-                    /** @description Place in the log that the answer is as new as */
-                    "Cairn-Position"?: number;
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FeatureFlagDone"];
-                };
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_feature_flag: {
-        parameters: {
-            query?: {
-                /** @description Wait until the views have reached this position of the log (as answered in `Cairn-Position`). */
-                min_position?: number;
-            };
-            header?: {
-                /** @description An `ETag`: 304 when the answer would be the same */
-                "If-None-Match"?: string;
-                /** @description The same as `min_position`; of the two the later one counts */
-                "Cairn-Min-Position"?: number;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path: {
-                /** @description Its name */
-                flag: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description As it stands */
-            200: {
-                headers: {
-                    /** @description Place in the log that the answer is as new as */
-                    "Cairn-Position"?: number;
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FeatureFlag"];
-                };
-            };
-            /** @description As it was seen; there is no body */
-            304: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    archive_feature_flag: {
-        parameters: {
-            query?: never;
-            header: {
-                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
-                "Idempotency-Key": string;
-                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. It must come: 428 without it. */
-                "If-Match": string;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path: {
-                /** @description Its name */
-                flag: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FeatureFlagReason"];
-            };
-        };
-        responses: {
-            /** @description It is so */
-            200: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FeatureFlagDone"];
-                };
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    clear_flag_override: {
-        parameters: {
-            query?: never;
-            header: {
-                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
-                "Idempotency-Key": string;
-                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
-                "If-Match"?: string;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path: {
-                /** @description Its name */
-                flag: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FeatureFlagClearing"];
-            };
-        };
-        responses: {
-            /** @description It is so */
-            200: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FeatureFlagDone"];
-                };
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    override_feature_flag: {
-        parameters: {
-            query?: never;
-            header: {
-                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
-                "Idempotency-Key": string;
-                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
-                "If-Match"?: string;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path: {
-                /** @description Its name */
-                flag: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FeatureFlagOverride"];
-            };
-        };
-        responses: {
-            /** @description It is so */
-            200: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FeatureFlagDone"];
-                };
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    roll_out_feature_flag: {
-        parameters: {
-            query?: never;
-            header: {
-                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
-                "Idempotency-Key": string;
-                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
-                "If-Match"?: string;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path: {
-                /** @description Its name */
-                flag: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FeatureFlagRollOut"];
-            };
-        };
-        responses: {
-            /** @description It is so */
-            200: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FeatureFlagDone"];
-                };
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_features: {
-        parameters: {
-            query?: {
-                /** @description Wait until the views have reached this position of the log (as answered in `Cairn-Position`). */
-                min_position?: number;
-            };
-            header?: {
-                /** @description An `ETag`: 304 when the answer would be the same */
-                "If-None-Match"?: string;
-                /** @description The same as `min_position`; of the two the later one counts */
-                "Cairn-Min-Position"?: number;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description As it stands */
-            200: {
-                headers: {
-                    /** @description Place in the log that the answer is as new as */
-                    "Cairn-Position"?: number;
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Features"];
-                };
-            };
-            /** @description As it was seen; there is no body */
-            304: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description Asked too often; nothing happened */
             429: {
@@ -5958,7 +5540,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_MemberInvitation"];
+                    "application/json": components["schemas"]["Page_Invitation"];
                 };
             };
             /** @description As it was seen; there is no body */
@@ -6041,7 +5623,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["InviteMemberBody"];
+                "application/json": components["schemas"]["InviteBody"];
             };
         };
         responses: {
@@ -6233,6 +5815,88 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvitationDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    surrender_key: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SurrenderBody"];
+            };
+        };
+        responses: {
+            /** @description It opens nothing */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Surrendered"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -6763,7 +6427,7 @@ export interface operations {
             };
         };
     };
-    list_consents: {
+    list_identities: {
         parameters: {
             query?: never;
             header?: {
@@ -6779,7 +6443,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Everything that was ever said */
+            /** @description All that are linked */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -6795,7 +6459,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Consents"];
+                    "application/json": components["schemas"]["Identities"];
                 };
             };
             /** @description As it was seen; there is no body */
@@ -6862,190 +6526,7 @@ export interface operations {
             };
         };
     };
-    record_consent: {
-        parameters: {
-            query?: never;
-            header: {
-                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
-                "Idempotency-Key": string;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ConsentBody"];
-            };
-        };
-        responses: {
-            /** @description Recorded */
-            200: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Consents"];
-                };
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_erasure: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description An `ETag`: 304 when the answer would be the same */
-                "If-None-Match"?: string;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description As it stands */
-            200: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErasureShown"];
-                };
-            };
-            /** @description As it was seen; there is no body */
-            304: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    request_erasure: {
+    begin_identity_link: {
         parameters: {
             query?: never;
             header?: {
@@ -7059,12 +6540,12 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ErasureBody"];
+                "application/json": components["schemas"]["LinkBody"];
             };
         };
         responses: {
-            /** @description It is carried out at `due_at` */
-            202: {
+            /** @description Go there; the attempt is in a cookie */
+            200: {
                 headers: {
                     /** @description Version of the API that answers */
                     "Cairn-Version"?: string;
@@ -7077,7 +6558,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErasureShown"];
+                    "application/json": components["schemas"]["LinkBegun"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -7127,7 +6608,7 @@ export interface operations {
             };
         };
     };
-    cancel_erasure: {
+    unlink_identity: {
         parameters: {
             query?: never;
             header: {
@@ -7138,7 +6619,10 @@ export interface operations {
                 /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
                 "X-Request-Id"?: string;
             };
-            path?: never;
+            path: {
+                /** @description As the list names it */
+                identity_id: string;
+            };
             cookie?: never;
         };
         requestBody?: {
@@ -7147,7 +6631,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Nothing is erased */
+            /** @description It vouches for nobody here */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -7161,89 +6645,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErasureShown"];
-                };
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    export_person: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ExportBody"];
-            };
-        };
-        responses: {
-            /** @description All of it */
-            200: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PersonalExport"];
+                    "application/json": components["schemas"]["IdentityDone"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -8442,105 +7844,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Organisation"];
-                };
-            };
-            /** @description As it was seen; there is no body */
-            304: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Asked too often; nothing happened */
-            429: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why, and its page what to do */
-            "4XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not able to now; nothing happened unless `in_doubt` */
-            "5XX": {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    export_organisation: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description An `ETag`: 304 when the answer would be the same */
-                "If-None-Match"?: string;
-                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
-                "Cairn-Version"?: "2026-11-27";
-                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
-                "X-Request-Id"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description All of it */
-            200: {
-                headers: {
-                    /** @description Version of the API that answers */
-                    "Cairn-Version"?: string;
-                    /** @description Version of what this is about, and digest of the answer */
-                    ETag?: string;
-                    /** @description What is left of them: `r` requests for `t` more seconds */
-                    RateLimit?: string;
-                    /** @description Policies that counted this request: `q` requests in `w` seconds */
-                    "RateLimit-Policy"?: string;
-                    /** @description Names this request in the server's log */
-                    "X-Request-Id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OrganisationExport"];
                 };
             };
             /** @description As it was seen; there is no body */
@@ -10170,6 +9473,243 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_provider_sign_in: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description Its name here */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider's page; the attempt is in a cookie */
+            303: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    finish_provider_sign_in: {
+        parameters: {
+            query?: {
+                /** @description To be redeemed at the provider. */
+                code?: string;
+                /** @description As it was sent there. */
+                state?: string;
+                /** @description Why there is no code. */
+                error?: string;
+                /** @description Who answers (RFC 9207). */
+                iss?: string;
+            };
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description Its name here */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed in; the session is in a cookie */
+            303: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sign_in_providers: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they are configured */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInProviders"];
                 };
             };
             /** @description Asked too often; nothing happened */

@@ -24,6 +24,8 @@ pub enum Factor {
     OneTimePassword,
     /// Password and one of the codes for when the device is lost.
     RecoveryCode,
+    /// Another provider vouched for them.
+    IdentityProvider,
 }
 
 /// Why a session ended before its time.
@@ -83,6 +85,19 @@ pub enum UserEvent {
     },
     #[serde(rename = "user.totp_removed")]
     TotpRemoved { at: Timestamp },
+    /// Another provider vouches for them from now on.
+    #[serde(rename = "user.identity_linked")]
+    IdentityLinked {
+        /// The provider's name here.
+        provider: String,
+        issuer: String,
+        subject: String,
+        /// What issuer and subject are found by.
+        identity_index: String,
+        at: Timestamp,
+    },
+    #[serde(rename = "user.identity_unlinked")]
+    IdentityUnlinked { identity_index: String, at: Timestamp },
     #[serde(rename = "user.signed_in")]
     SignedIn {
         session_id: SessionId,
@@ -128,6 +143,8 @@ domain_event!(UserEvent {
     TotpBegun => "user.totp_begun", 1;
     TotpConfirmed => "user.totp_confirmed", 1;
     TotpRemoved => "user.totp_removed", 1;
+    IdentityLinked => "user.identity_linked", 1;
+    IdentityUnlinked => "user.identity_unlinked", 1;
     SignedIn => "user.signed_in", 1;
     SignInFailed => "user.sign_in_failed", 1;
     SessionRenewed => "user.session_renewed", 1;
@@ -151,6 +168,10 @@ impl Texts for UserEvent {
         ("secret", Text::Credential),
         ("recovery_sha256", Text::Hash),
         ("recovery_sha256[]", Text::Hash),
+        ("provider", Text::Kept),
+        ("issuer", Text::Kept),
+        ("subject", Text::Name),
+        ("identity_index", Text::Hash),
         ("session_id", Text::Kept),
         ("secret_sha256", Text::Hash),
         ("factor", Text::Kept),

@@ -113,6 +113,7 @@ impl User {
             secret_sha256,
             password,
             factor,
+            identity,
             recovery_sha256,
             step,
             ends_at,
@@ -124,13 +125,19 @@ impl User {
         if self.locked(at) {
             return Err(UserError::Locked);
         }
-        if password != self.password {
-            return Err(UserError::PasswordChanged);
+        match &identity {
+            Some(identity_index) if !self.is_linked(identity_index) => {
+                return Err(UserError::UnknownIdentity);
+            }
+            None if password != self.password => return Err(UserError::PasswordChanged),
+            Some(_) | None => {}
         }
         if !self.verified {
             return Err(UserError::EmailUnverified);
         }
-        self.second_factor(step, recovery_sha256.as_deref())?;
+        if identity.is_none() {
+            self.second_factor(step, recovery_sha256.as_deref())?;
+        }
         let open = self.sessions.iter().filter(|session| session.ends_at > at);
         let surplus = (open.clone().count() + 1).saturating_sub(SESSIONS_MAX);
         let displaced = open.take(surplus).map(|session| UserEvent::SessionEnded {

@@ -105,6 +105,7 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         "infra/cluster"
         | "infra/eventstore-simulator"
         | "infra/node"
+        | "infra/oidc"
         | "infra/seal"
         | "infra/stripe-simulator"
             if ours.is_some() =>

@@ -1,9 +1,20 @@
-//! The grammar of `cairn login`.
+//! The grammar of `cairn login` and what goes with it.
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use super::projections_args::span;
+use super::super::projections_args::span;
+
+/// What somebody does on a machine of their own.
+#[derive(Debug, Subcommand)]
+pub enum OwnCommand {
+    /// Asks a server for a key of your own, which you let in with a browser.
+    Login(LoginArgs),
+    /// Ends the key that `login` was given, and forgets it.
+    Logout,
+    /// Says whose key `login` was given, and whether it still works.
+    Whoami,
+}
 
 /// `login`
 #[derive(Debug, Args)]

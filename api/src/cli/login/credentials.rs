@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::exit::{CliError, Exit};
+use super::super::exit::{CliError, Exit};
 use crate::config::Sources;
 
 const FOLDER: &str = "cairn";
