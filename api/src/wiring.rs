@@ -23,6 +23,7 @@ use cairn_privacy::{MasterError, MasterFile, MasterKey, SubjectKeys, VaultTransi
 use cairn_projections::{Projector, QueryError, fleet};
 use cairn_sealer::{Sealer, SealerConfig};
 use ipnet::IpNet;
+use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -107,6 +108,8 @@ impl Platform {
         database.ensure_schema(migrate).await?;
         let log =
             EventLog::connect(database.options.clone(), requests_share(config.pool_size)).await?;
+        // What is counted before somebody counts is lost, and neighbours are counted from their first day.
+        let _ = figures::recorder();
         let neighbours = Neighbours::new(config.neighbours, clock());
         carry(&log, config, &neighbours).await?;
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), masters(config)?).await?);
@@ -280,6 +283,7 @@ impl Server {
         outside: Outside,
         listeners: Vec<TcpListener>,
     ) -> std::io::Result<Self> {
+        let metrics = figures::recorder();
         let outside = outside.guarded();
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
@@ -316,7 +320,7 @@ impl Server {
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
         let reports = outside.reports.as_ref().map(Reports::to).transpose();
         let reports = reports.map_err(std::io::Error::other)?.unwrap_or_default();
-        let told = (bell, passwords, reports);
+        let told = (bell, passwords, (reports, metrics));
         let api = api((commands, projector.clone(), master), outside, told);
         let token = stop.clone();
         tasks.spawn(async move { projector.run(token).await });
@@ -385,7 +389,11 @@ fn effects(commands: &Commands, outside: &Outside) -> Effects {
 fn api(
     (commands, projector, master): (Commands, Projector, Arc<SubjectKeys>),
     outside: Outside,
-    (bell, passwords, reports): (Arc<Notify>, Passwords, Reports),
+    (bell, passwords, (reports, metrics)): (
+        Arc<Notify>,
+        Passwords,
+        (Reports, Option<PrometheusHandle>),
+    ),
 ) -> Api {
     let log = commands.executor.log().clone();
     Api::new(Parts {
@@ -410,7 +418,7 @@ fn api(
         enrolments: outside.enrolments,
         tasks: TaskTracker::new(),
         reports,
-        metrics: figures::recorder(),
+        metrics,
         started: AtomicBool::new(false),
         public_url: outside.public_url,
         limits: outside.limits,
