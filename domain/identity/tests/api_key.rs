@@ -151,5 +151,5 @@ fn a_key_is_issued_to_a_person_as_it_is_made_or_never() {
     let events = ApiKey::default().decide(issued.clone()).unwrap();
     assert_eq!(events.len(), 3);
     assert_eq!(events[1], ApiKeyEvent::Issued { user_id, at });
-    check(&[issued.clone()], issued).then([]);
+    check(std::slice::from_ref(&issued), issued.clone()).then([]);
 }
