@@ -62,6 +62,10 @@ struct Left {
     closed_micros: i64,
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it is held against the database's clock of the same machine"
+)]
 fn micros_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_micros()).unwrap()
@@ -165,10 +169,23 @@ fn compare(left: &[Left], before: &BTreeMap<String, Mark>, after: &BTreeMap<Stri
 /// How many connections of the pool can be had at once, while the server has those that it always has.
 async fn to_be_had(pool: &PgPool) -> usize {
     let mut all = vec![];
-    while let Ok(Ok(one)) = tokio::time::timeout(Duration::from_millis(300), pool.acquire()).await {
+    while let Ok(Ok(one)) = tokio::time::timeout(Duration::from_secs(1), pool.acquire()).await {
         all.push(one);
     }
     all.len()
+}
+
+/// The most of a few looks, since the server may be busy during one.
+async fn most_to_be_had(pool: &PgPool) -> usize {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let looks = [to_be_had(pool).await, to_be_had(pool).await, to_be_had(pool).await];
+        let most = looks.into_iter().max().unwrap_or(0);
+        if most > 4 {
+            return most;
+        }
+        assert!(Instant::now() < deadline, "hardly any connection can be had: {most}");
+    }
 }
 
 /// Nothing is left in a transaction, and as many connections as before can be had at once.
@@ -223,8 +240,7 @@ async fn hang_up(options: PgConnectOptions, count: u64, seed: u64) {
     let stage = Stage::set(options).await;
     let ground = Ground::prepare(&stage).await;
     let pool = stage.commands.executor.log().pool().clone();
-    let connections = to_be_had(&pool).await;
-    assert!(connections > 4, "{connections}");
+    let connections = most_to_be_had(&pool).await;
     let handle = tokio::task::spawn_blocking(move || {
         let left = crowd(&ground, count, seed);
         (ground, left)
