@@ -183,7 +183,9 @@ async fn rotate(
         CliError::new(Exit::Refused, SUBJECT_ERASED, message)
     })?;
     let like = (organisation_id, role, row.scopes);
-    let (secret, successor) = new_key(parts, like, name, expires_in)?;
+    let (secret, mut successor) = new_key(parts, like, name, expires_in)?;
+    // Whose it was it stays: it must not outlast what they were.
+    successor.holder = row.user_id.map(|id| id.parse()).transpose().map_err(|_| unreadable())?;
     let over = after(parts.commands.clock.now(), overlap);
     let ends_at = row.expires_at.map_or(over, |known| Timestamp::from(known).min(over));
     let input = RotateKey { key_id: old, successor: successor.clone(), ends_at };

@@ -241,10 +241,18 @@ async fn a_key_of_a_person_ends_with_what_they_were(_: PgPoolOptions, options: P
     assert_eq!(bob.post("/v1/device/approve", &left.typed()).await.status, 200);
     assert_eq!(bob.post("/v1/session/end", &json!({})).await.status, 200);
     assert_eq!(left.polls().await.code(), "access_denied", "whoever let it in has signed out");
+    let rotate = format!("/v1/keys/{}/rotate", token.text("/key_id"));
+    let rotated = ada.post(&rotate, &json!({})).await;
+    assert_eq!(rotated.status, 201, "{}", rotated.body);
+    let later = Caller { key: Some(rotated.text("/key")), ..key.clone() };
+    assert_eq!(later.get("/v1/allocations").await.status, 200);
     let removed = ada.post(&format!("/v1/members/{bobs}/remove"), &json!({})).await;
     assert_eq!(removed.status, 200, "{}", removed.body);
     stage.api().directory.forget_key(key_id);
     assert_eq!(key.get("/v1/allocations").await.code(), "unauthenticated");
+    stage.api().directory.forget_key(rotated.text("/key_id").parse().unwrap());
+    let found = later.get("/v1/allocations").await;
+    assert_eq!(found.code(), "unauthenticated", "whose it was it stays");
     stage.strike().await;
 }
 

@@ -234,6 +234,8 @@ async fn rotate_key(
         return Err(Problem::new("api_key_revoked", "it was revoked: make a new key"));
     }
     let known = Role::named(&old.role).ok_or_else(|| Problem::internal("a key has no role"))?;
+    let unread = |_| Problem::internal("a key has no holder");
+    let holder = old.user_id.as_deref().map(str::parse).transpose().map_err(unread)?;
     let secret = new_key(&api)?;
     let erased = || Problem::new("subject_erased", "whose it was is erased");
     let successor = CreateKey {
@@ -242,7 +244,7 @@ async fn rotate_key(
         scopes: old.scopes,
         name: open(&api, &old.name).await?.ok_or_else(erased)?,
         secret_sha256: secret.sha256(),
-        holder: None,
+        holder,
         expires_at: wish.body.expires_in_seconds.map(|span| after(&api, i64::from(span))),
     };
     let over = after(&api, wish.body.overlap_seconds.map_or(OVERLAP_SECS, i64::from));
