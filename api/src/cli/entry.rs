@@ -6,10 +6,10 @@ use clap::{CommandFactory as _, Parser as _};
 use clap_complete::Shell;
 
 use super::args::{Cli, Command, pair};
+use super::dispatch::run;
 use super::exit::{CliError, Exit};
 use super::once::once;
 use super::output::{Format, Output};
-use super::run;
 use super::{access, config};
 use crate::config::Sources;
 

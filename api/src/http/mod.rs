@@ -32,6 +32,7 @@ pub mod page;
 pub mod payments;
 pub mod reader;
 pub mod request_id;
+mod routes;
 pub mod server;
 mod service;
 pub mod shapes;
@@ -42,40 +43,6 @@ pub mod viewer;
 pub mod webhooks;
 pub mod wish;
 
-use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-
+pub use self::routes::openapi;
+use self::routes::routes;
 pub use self::service::service;
-use self::state::Api;
-
-/// Every route, with its documentation.
-fn routes() -> OpenApiRouter<Api> {
-    let mut router = OpenApiRouter::with_openapi(documents::Document::openapi())
-        .merge(payments::routes())
-        .merge(ledger::routes())
-        .merge(catalog::routes())
-        .merge(fleet::routes())
-        .merge(compute::routes())
-        .merge(identity::routes())
-        .merge(notify::routes())
-        .merge(answer::routes())
-        .merge(tickets::routes())
-        .merge(events::routes())
-        .merge(notifications::routes())
-        .merge(inbox::routes())
-        .merge(features::routes())
-        .merge(webhooks::routes())
-        .merge(health::routes())
-        .merge(documents::routes())
-        .merge(viewer::routes())
-        .merge(device_page::routes());
-    documents::describe_whole(router.get_openapi_mut());
-    router
-}
-
-/// The OpenAPI document.
-#[must_use]
-pub fn openapi() -> OpenApi {
-    routes().into_openapi()
-}

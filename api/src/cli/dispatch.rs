@@ -1,0 +1,43 @@
+//! From a parsed command to what carries it out.
+use super::args::Command;
+use super::exit::CliError;
+use super::output::Output;
+use super::{
+    allocations, archive, audit, demo, doctor, finance, flags, keys, login, migrate, nodes,
+    privacy, process, projections, relay, replay, serve, skus, webhooks,
+};
+use crate::config::{Config, Reading, Sources};
+
+/// `said` is where `config` was read from, and what was read.
+pub(super) async fn run(
+    command: Command,
+    config: &Config,
+    said: (&Sources, Reading),
+    output: Output,
+) -> Result<(), CliError> {
+    match command {
+        Command::Serve(args) => serve::serve(config, said, &args, output).await,
+        Command::Dev => serve::dev(config, output).await,
+        Command::Migrate(command) => migrate::run(config, command, output).await,
+        Command::Keys(command) => keys::run(config, command, output).await,
+        Command::Nodes(command) => nodes::run(config, command, output).await,
+        Command::Skus(command) => skus::run(config, command, output).await,
+        Command::Allocations(command) => allocations::run(config, command, output).await,
+        Command::Balance(args) => finance::balance(config, &args, output).await,
+        Command::Finance(command) => finance::run(config, command, output).await,
+        Command::Replay(command) => replay::run(config, command, output).await,
+        Command::Projections(command) => projections::run(config, command, output).await,
+        Command::Relay(command) => relay::run(config, command, output).await,
+        Command::Flags(command) => flags::run(config, command, output).await,
+        Command::Webhooks(command) => webhooks::run(config, command, output).await,
+        Command::Process(command) => process::run(config, command, output).await,
+        Command::Archive(command) => archive::run(config, command, output).await,
+        Command::Audit(args) => audit::run(config, args, output).await,
+        Command::Privacy(command) => privacy::run(config, command, output).await,
+        Command::Doctor => doctor::run(config, output).await,
+        Command::Own(command) => login::run(config, said.0, command, output).await,
+        Command::Demo(args) => demo::run(config, &args, output).await,
+        // They need no configuration, and have run before there was one.
+        Command::Completions { .. } | Command::Config(_) | Command::Access(_) => Ok(()),
+    }
+}

@@ -1,0 +1,232 @@
+//! Settings of whoever is called outside, and how.
+use std::borrow::Cow;
+
+use super::{Kind, OBJECT_STORE, Setting};
+
+const MAIL: &str = "an address such as smtp://user:password@mail.example.org (STARTTLS is demanded), smtps://mail.example.org or file:///srv/mail";
+
+pub(super) fn sign_in() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "sign_in.providers",
+            "CAIRN_SIGN_IN_PROVIDERS",
+            Kind::List,
+            "names, in the addresses here, of providers (OpenID Connect) that people may sign in through",
+        )
+        .expected("names of small letters, with as many issuers, client ids and client secrets in the same order")
+        .without("people sign in with passwords only")
+        .example("google,example"),
+        Setting::new(
+            "sign_in.issuers",
+            "CAIRN_SIGN_IN_ISSUERS",
+            Kind::List,
+            "their issuer identifiers, in the same order",
+        )
+        .expected("an address such as https://accounts.google.com")
+        .without("none")
+        .example("https://accounts.google.com,https://id.example.org"),
+        Setting::new(
+            "sign_in.client_ids",
+            "CAIRN_SIGN_IN_CLIENT_IDS",
+            Kind::List,
+            "what they know this Cairn as, in the same order",
+        )
+        .without("none")
+        .example("123.apps.example,cairn"),
+        Setting::new(
+            "sign_in.client_secrets",
+            "CAIRN_SIGN_IN_CLIENT_SECRETS",
+            Kind::List,
+            "by what they know it, in the same order",
+        )
+        .without("none")
+        .example("one…,other…")
+        .secret(),
+    ]
+}
+
+pub(super) fn outside() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "nodes.ssh_source_addresses",
+            "CAIRN_SSH_SOURCE_ADDRESSES",
+            Kind::List,
+            "addresses and networks that nodes see this server connect from; logins to nodes work from nowhere else",
+        )
+        .expected("such as 192.0.2.7 or 192.0.2.0/24")
+        .without("they work from anywhere")
+        .example("192.0.2.7,2001:db8::/32"),
+        Setting::new("stripe.secret_key", "STRIPE_SECRET_KEY", Kind::Text, "Stripe's secret key")
+            .without("`serve --dev` starts the simulator")
+            .example("sk_test_…")
+            .secret(),
+        Setting::new(
+            "stripe.webhook_secrets",
+            "STRIPE_WEBHOOK_SECRET",
+            Kind::List,
+            "secrets that sign webhooks; several while one is rotated",
+        )
+        .without("Stripe's webhooks are refused")
+        .example("whsec_new…,whsec_old…")
+        .secret(),
+        Setting::new(
+            "stripe.api_base",
+            "STRIPE_API_BASE",
+            Kind::Text,
+            "another server that speaks Stripe's API",
+        )
+        .expected("an address such as http://127.0.0.1:12111")
+        .without("Stripe itself")
+        .example("http://127.0.0.1:12111"),
+        Setting::new(
+            "kafka.brokers",
+            "CAIRN_KAFKA_BROKERS",
+            Kind::List,
+            "Kafka brokers that public events go to, `host:port`",
+        )
+        .without("nothing is relayed")
+        .example("kafka-1:9092,kafka-2:9092"),
+        Setting::new("kafka.topic", "CAIRN_KAFKA_TOPIC", Kind::Text, "the topic they go to")
+            .default("cairn.events"),
+        Setting::new("kafka.source", "CAIRN_KAFKA_SOURCE", Kind::Text, "names this Cairn in them")
+            .default("/cairn"),
+    ]
+}
+
+pub(super) fn messages() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "mail.url",
+            "CAIRN_MAIL_URL",
+            Kind::Text,
+            "the server that e-mail is handed to, or a folder that it is kept in",
+        )
+        .expected(MAIL)
+        .without("no e-mail leaves; `cairn dev` keeps it in `mail` in the data directory")
+        .example("smtp://cairn:password@mail.example.org")
+        .secret(),
+        Setting::new("mail.from", "CAIRN_MAIL_FROM", Kind::Text, "whom e-mail comes from")
+            .expected("an address such as Cairn <cairn@example.org>")
+            .default("Cairn <cairn@localhost>"),
+        Setting::new(
+            "mail.ca_path",
+            "CAIRN_MAIL_CA",
+            Kind::Path,
+            "certificates, in PEM, that vouch for the mail server beside the public ones",
+        )
+        .without("only the public ones do")
+        .example("/etc/cairn/mail-ca.pem"),
+        Setting::new(
+            "webhooks.loopback",
+            "CAIRN_WEBHOOKS_LOOPBACK",
+            Kind::Text,
+            "webhooks to this machine, at any port and without TLS: for development",
+        )
+        .expected("`refused` or `allowed`")
+        .default("refused"),
+    ]
+}
+
+/// How whoever is called outside is treated.
+pub(super) fn neighbours() -> Vec<Setting> {
+    let number = |key, variable, (least, most), help| {
+        Setting::new(key, variable, Kind::Number(least, most), help)
+    };
+    vec![
+        number(
+            "neighbours.failures_max",
+            "CAIRN_NEIGHBOUR_FAILURES",
+            (1, 20),
+            "calls in a row without an answer after which a neighbour is left alone for a while",
+        )
+        .default("5"),
+        number(
+            "neighbours.wait_seconds",
+            "CAIRN_NEIGHBOUR_WAIT",
+            (1, 3_600),
+            "how long at first; it doubles each time that nobody is there still",
+        )
+        .default("5"),
+        number(
+            "neighbours.wait_seconds_max",
+            "CAIRN_NEIGHBOUR_WAIT_MAX",
+            (1, 3_600),
+            "how long at most",
+        )
+        .default("60"),
+        number(
+            "neighbours.calls_max",
+            "CAIRN_NEIGHBOUR_CALLS",
+            (1, 1_000),
+            "calls at once to the payment provider, and to any other neighbour but nodes",
+        )
+        .default("8"),
+        number(
+            "neighbours.node_calls_max",
+            "CAIRN_NEIGHBOUR_NODE_CALLS",
+            (1, 1_000),
+            "calls at once to one node, and to all nodes together that do not answer",
+        )
+        .default("4"),
+    ]
+}
+
+/// Who is told what happens inside.
+pub(super) fn telemetry() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "telemetry.report_dsn",
+            "CAIRN_REPORT_DSN",
+            Kind::Text,
+            "where panics and answers of 500 are reported to, by Sentry's protocol",
+        )
+        .expected("an address such as https://key@sentry.example.org/1")
+        .without("nobody is told")
+        .example("https://key@sentry.example.org/1")
+        .secret(),
+    ]
+}
+
+pub(super) fn vault() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "privacy.vault_url",
+            "CAIRN_PRIVACY_VAULT_URL",
+            Kind::Text,
+            "the master key of personal data in Vault: server, mount of the transit engine, key",
+        )
+        .expected(
+            "an address such as https://vault.example.org:8200/transit/cairn, without a token",
+        )
+        .without("the file has it")
+        .example("https://vault.example.org:8200/transit/cairn"),
+        Setting::new(
+            "privacy.vault_token",
+            "CAIRN_PRIVACY_VAULT_TOKEN",
+            Kind::Text,
+            "the token that may use the key in Vault",
+        )
+        .without("Vault is not asked")
+        .example("hvs.CAESI")
+        .secret(),
+        Setting::new(
+            "privacy.vault_ca_path",
+            "CAIRN_PRIVACY_VAULT_CA",
+            Kind::Path,
+            "certificates, in PEM, that vouch for Vault beside the public ones",
+        )
+        .without("only the public ones do")
+        .example("/etc/cairn/vault-ca.pem"),
+    ]
+}
+
+pub(super) fn of_store(variable: &'static str) -> Setting {
+    let help = "credentials and endpoints of object stores, as the vendors' own tools read them";
+    let setting = Setting::new("", variable, Kind::Text, help)
+        .without("what the machine itself is given")
+        .example("…");
+    let ends = ["SECRET", "SECRET_ACCESS_KEY", "TOKEN", "ACCOUNT_KEY"];
+    let secret = ends.iter().any(|end| variable.ends_with(end));
+    let key = format!("{OBJECT_STORE}{}", variable.to_lowercase());
+    Setting { key: Cow::Owned(key), secret, ..setting }
+}

@@ -1,0 +1,41 @@
+//! Every route, with its documentation.
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::state::Api;
+use super::{
+    answer, catalog, compute, device_page, documents, events, features, fleet, health, identity,
+    inbox, ledger, notifications, notify, payments, tickets, viewer, webhooks,
+};
+
+/// Every route, with its documentation.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    let mut router = OpenApiRouter::with_openapi(documents::Document::openapi())
+        .merge(payments::routes())
+        .merge(ledger::routes())
+        .merge(catalog::routes())
+        .merge(fleet::routes())
+        .merge(compute::routes())
+        .merge(identity::routes())
+        .merge(notify::routes())
+        .merge(answer::routes())
+        .merge(tickets::routes())
+        .merge(events::routes())
+        .merge(notifications::routes())
+        .merge(inbox::routes())
+        .merge(features::routes())
+        .merge(webhooks::routes())
+        .merge(health::routes())
+        .merge(documents::routes())
+        .merge(viewer::routes())
+        .merge(device_page::routes());
+    documents::describe_whole(router.get_openapi_mut());
+    router
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
