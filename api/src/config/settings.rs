@@ -134,9 +134,9 @@ pub fn settings() -> &'static [Setting] {
             .chain(messages())
             .chain(kept())
             .chain(promised())
+            .chain(vault())
             .chain(neighbours())
-            .chain(telemetry())
-            .chain(vault());
+            .chain(telemetry());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
     });
     &SETTINGS

@@ -72,10 +72,7 @@ impl Inverse for User {
     fn command_of(&self, facts: &[UserEvent]) -> Option<UserCommand> {
         use UserCommand as C;
         use UserEvent as E;
-        let sent = |purpose: LinkPurpose| {
-            let link = self.links.iter().find(|link| link.purpose == purpose);
-            link.map(|link| link.token_sha256.clone())
-        };
+        let sent = |purpose| sent(self, purpose);
         let command = match facts.last()?.clone() {
             E::Registered { user_id, email, email_index, name, password, at } => {
                 C::Register { user_id, email, email_index, name, password, at }
@@ -143,6 +140,12 @@ impl Inverse for User {
         };
         Some(command)
     }
+}
+
+/// The hash of the code that a person was sent last.
+fn sent(user: &User, purpose: LinkPurpose) -> Option<String> {
+    let link = user.links.iter().find(|link| link.purpose == purpose);
+    link.map(|link| link.token_sha256.clone())
 }
 
 /// Which identity was vouched for is not in the facts, only that one was.

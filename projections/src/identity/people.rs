@@ -2,6 +2,7 @@
 //!
 //! What is personal is held as it is stored, sealed. A session whose person set a password after it began is over.
 use async_trait::async_trait;
+use cairn_core::SessionId;
 use cairn_event_log::Recorded;
 use cairn_identity::UserEvent;
 
@@ -69,16 +70,12 @@ impl Projection for People {
                 });
             }
             UserEvent::SessionRenewed { session_id, secret_sha256, .. } => {
-                changes.change((session_id.to_string(),), move |session: &mut SessionRow| {
+                of_session(changes, session_id, move |session| {
                     (session.secret_sha256, session.position) = (secret_sha256, position);
-                    Ok(())
                 });
             }
             UserEvent::SessionEnded { session_id, at, .. } => {
-                changes.change((session_id.to_string(),), move |session: &mut SessionRow| {
-                    session.ended_at = Some(At(at));
-                    Ok(())
-                });
+                of_session(changes, session_id, move |session| session.ended_at = Some(At(at)));
             }
             UserEvent::IdentityLinked { provider, issuer, subject, identity_index, at } => {
                 let linked_at = At(at);
@@ -107,6 +104,17 @@ impl Projection for People {
         }
         Ok(())
     }
+}
+
+fn of_session(
+    changes: &mut Changes,
+    session_id: SessionId,
+    change: impl FnOnce(&mut SessionRow) + Send + 'static,
+) {
+    changes.change((session_id.to_string(),), move |session: &mut SessionRow| {
+        change(session);
+        Ok(())
+    });
 }
 
 /// What an event changes in its person's own row.

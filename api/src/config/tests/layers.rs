@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use super::Scene;
-use crate::config::settings::{Kind, settings};
+use crate::config::settings::{Kind, Setting, settings};
 use crate::config::sources::Values;
 use crate::config::{Change, Config, Reading, guide};
 
@@ -112,11 +112,18 @@ fn every_setting_has_its_own_name_and_somebody_reads_it() {
 #[test]
 fn every_default_and_every_example_is_what_it_must_be() {
     for setting in settings().iter().filter(|setting| !setting.is_vendors()) {
-        let (section, name) = setting.parts();
+        let (section, _) = setting.parts();
         assert!(!setting.example.is_empty(), "{}", setting.key);
         assert!(setting.default.is_some() == setting.without.is_empty(), "{}", setting.key);
-        let quote = if matches!(setting.kind, Kind::Number(..)) { "" } else { "\"" };
-        let text = format!("[{section}]\n{name} = {quote}{}{quote}\n", setting.example);
+        // Lists in one order are said together, or not at all.
+        let with = |it: &&Setting| {
+            it.key == setting.key || section == "sign_in" && it.parts().0 == section
+        };
+        let lines = settings().iter().filter(with).map(|it| {
+            let quote = if matches!(it.kind, Kind::Number(..)) { "" } else { "\"" };
+            format!("{} = {quote}{}{quote}\n", it.parts().1, it.example)
+        });
+        let text = format!("[{section}]\n{}", lines.collect::<String>());
         let read = Reading::of_text(Path::new("example.toml"), &text).config();
         assert!(read.is_ok(), "{text}{:?}", read.err());
     }
