@@ -72,11 +72,22 @@ struct Desk {
 }
 
 impl Reports {
+    /// To an address, or to nobody. They are counted from their first day.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn begin(address: Option<&ReportAddress>) -> Result<Self, reqwest::Error> {
+        for outcome in ["sent", "failed", "dropped"] {
+            counter!("cairn_error_reports_total", "outcome" => outcome).increment(0);
+        }
+        Ok(address.map(Self::to).transpose()?.unwrap_or_default())
+    }
+
     /// To an address.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn to(address: &ReportAddress) -> Result<Self, reqwest::Error> {
+    fn to(address: &ReportAddress) -> Result<Self, reqwest::Error> {
         let client =
             Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
         let courier = Courier { client: client.build()?, to: address.0.clone() };
@@ -84,9 +95,6 @@ impl Reports {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(courier.run(faults, stop.clone()));
         tasks.close();
-        for outcome in ["sent", "failed", "dropped"] {
-            counter!("cairn_error_reports_total", "outcome" => outcome).increment(0);
-        }
         Ok(Self(Some(Arc::new(Desk { queue, tasks, stop }))))
     }
 

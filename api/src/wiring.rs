@@ -318,8 +318,7 @@ impl Server {
         tasks.spawn(retention::keep_to_rules(work.clone(), stop.clone()));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
-        let reports = outside.reports.as_ref().map(Reports::to).transpose();
-        let reports = reports.map_err(std::io::Error::other)?.unwrap_or_default();
+        let reports = Reports::begin(outside.reports.as_ref()).map_err(std::io::Error::other)?;
         let told = (bell, passwords, (reports, metrics));
         let api = api((commands, projector.clone(), master), outside, told);
         let token = stop.clone();

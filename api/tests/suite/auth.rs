@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::cli::Shell;
 use crate::openapi::{Operation, operations};
+use crate::rates::serve;
 use crate::support::{Answer, Caller, PATIENCE, Stage, answer};
 
 /// What was agreed; `cargo test --workspace --test suite approve_the_matrix -- --ignored` agrees anew.
@@ -122,13 +123,13 @@ async fn a_server_that_takes_real_money_refuses_a_key_that_was_made_for_tests(
     let asked = async |url: &str, key: &str| {
         answer(reqwest::Client::new().get(format!("{url}/v1/whoami")).bearer_auth(key)).await
     };
-    let serving = real.serve().await;
-    let refused = asked(&serving.url, tried).await;
+    let serving = serve(&real, "serve").await;
+    let refused = asked(&serving.base, tried).await;
     assert_eq!((refused.status, refused.code()), (401, "api_key_for_tests"));
-    assert_eq!(asked(&serving.url, live).await.status, 200);
+    assert_eq!(asked(&serving.base, live).await.status, 200);
     drop(serving);
-    let serving = trial.serve().await;
-    assert_eq!(asked(&serving.url, tried).await.status, 200, "and where it was made it opens");
+    let serving = serve(&trial, "serve").await;
+    assert_eq!(asked(&serving.base, tried).await.status, 200, "and where it was made it opens");
 }
 
 #[sqlx::test(migrations = "../migrations")]

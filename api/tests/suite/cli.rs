@@ -1,7 +1,6 @@
 //! The command line: data on stdout, talk on stderr, and exit codes that mean something.
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use sqlx::ConnectOptions;
@@ -51,37 +50,10 @@ impl Shell {
         Said(output)
     }
 
-    /// `cairn serve` as a process of its own, as soon as it listens.
-    pub async fn serve(&self) -> Serving {
-        let mut command = self.command("serve --output json");
-        let started = tokio::task::spawn_blocking(move || {
-            let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
-            let mut line = String::new();
-            BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-            let said: Value = serde_json::from_str(&line).expect("it listens");
-            (said["listening"].as_str().unwrap().to_owned(), server)
-        });
-        let (url, server) = started.await.unwrap();
-        Serving { url, server }
-    }
-
     pub async fn json(&self, line: &str) -> Value {
         let said = self.run(&format!("{line} --output json")).await;
         assert_eq!(said.code(), 0, "{line}: {}", said.talk());
         serde_json::from_slice(&said.0.stdout).unwrap()
-    }
-}
-
-/// A server that ends with its test.
-pub struct Serving {
-    pub url: String,
-    server: Child,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.server.kill().unwrap();
-        self.server.wait().unwrap();
     }
 }
 

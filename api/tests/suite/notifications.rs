@@ -69,8 +69,9 @@ async fn a_ticket_opens_once_whichever_process_is_asked(
     _: PgPoolOptions,
     options: PgConnectOptions,
 ) {
-    let (stage, second) = (Stage::set(options.clone()).await, Stage::set(options.clone()).await);
+    let stage = Stage::set(options.clone()).await;
     let owner = stage.caller(Role::Owner).await;
+    let second = stage.beside(options.clone()).await;
     let made = ticket(&owner).await;
     let hello = json!({ "type": "hello", "ticket": made });
     let bases = [&stage.base, &second.base, &stage.base, &second.base];

@@ -114,13 +114,30 @@ impl Stage {
         Self::with(log, generous, webhooks(), vouch).await
     }
 
+    /// Another server over the database of one that has sealed something, with the same master key.
+    pub async fn beside(&self, options: PgConnectOptions) -> Self {
+        let log = EventLog::connect(options, 16).await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::copy(self.path(MASTER_KEY), directory.path().join(MASTER_KEY)).unwrap();
+        let usual = (Limits::default(), Rates::generous(), Pace::default());
+        Self::within(directory, log, (usual, webhooks()), |_| ()).await
+    }
+
     async fn with(
         log: EventLog,
-        (limits, rates, pace): (Limits, Rates, Pace),
+        how: (Limits, Rates, Pace),
         deliver: Option<DeliverConfig>,
         change: impl FnOnce(&mut Outside),
     ) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap(), log, (how, deliver), change).await
+    }
+
+    async fn within(
+        directory: TempDir,
+        log: EventLog,
+        ((limits, rates, pace), deliver): ((Limits, Rates, Pace), Option<DeliverConfig>),
+        change: impl FnOnce(&mut Outside),
+    ) -> Self {
         let file: Arc<dyn MasterKey> = Arc::new(MasterFile::at(directory.path().join(MASTER_KEY)));
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), vec![file]).await.unwrap());
         let commands = wiring::commands(log.clone(), wiring::personal(&keys));

@@ -7,6 +7,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, Row as _};
 
 use crate::cli::Shell;
 use crate::person::Person;
+use crate::rates::serve;
 use crate::support::{SSH_KEY, Stage};
 
 /// What each organisation of the test has rows in.
@@ -152,8 +153,8 @@ async fn a_server_runs_under_a_login_that_owns_nothing(
     };
     assert_eq!(of("login")["ok"], true, "{looked}");
     assert_eq!(of("rights")["ok"], true, "{looked}");
-    let serving = shell.serve().await;
-    let ready = reqwest::get(format!("{}/livez", serving.url)).await.unwrap();
+    let serving = serve(&shell, "serve").await;
+    let ready = reqwest::get(format!("{}/livez", serving.base)).await.unwrap();
     assert_eq!(ready.status(), 200);
     owner.close().await.unwrap();
 }
