@@ -399,6 +399,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/feature-flags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every flag, the last defined first, archived ones too. */
+        get: operations["list_feature_flags"];
+        put?: never;
+        /** Defines a flag. It is off until it is rolled out or overridden. */
+        post: operations["define_feature_flag"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feature-flags/{flag}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One flag. */
+        get: operations["get_feature_flag"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feature-flags/{flag}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a flag: it is off for everybody, for good, and its name is used up. */
+        post: operations["archive_feature_flag"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feature-flags/{flag}/clear-override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets the percentage decide for an organisation again. */
+        post: operations["clear_flag_override"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feature-flags/{flag}/override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has it on or off for one organisation, whatever the percentage. */
+        post: operations["override_feature_flag"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feature-flags/{flag}/roll-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has it on for so many of a hundred organisations: 0 is off, 100 is on. Whoever has it keeps it while the percentage grows. */
+        post: operations["roll_out_feature_flag"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/features": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is on for the caller's organisation. */
+        get: operations["list_features"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/inbox": {
         parameters: {
             query?: never;
@@ -582,6 +702,76 @@ export interface paths {
         put?: never;
         /** Makes a key like another, which works on for a while. */
         post: operations["rotate_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/consents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this person agreed to, and took back. */
+        get: operations["list_consents"];
+        put?: never;
+        /** Agrees to a version of a document, or takes it back. */
+        post: operations["record_consent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether this person is to be forgotten, and when. */
+        get: operations["get_erasure"];
+        put?: never;
+        /** Asks to be forgotten: after some days the account is closed, and nothing personal can be read any more. */
+        post: operations["request_erasure"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/erasure/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Thinks better of it. */
+        post: operations["cancel_erasure"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Writes down all that is held on this person. The password is asked for: a session that somebody took over is not enough. */
+        post: operations["export_person"];
         delete?: never;
         options?: never;
         head?: never;
@@ -820,6 +1010,23 @@ export interface paths {
         };
         /** The organisation that is acted for. */
         get: operations["get_organisation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organisation/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Writes down all that is held on the caller's organisation. */
+        get: operations["export_organisation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1627,6 +1834,26 @@ export interface components {
             /** @description `cairn_code_…` */
             code: string;
         };
+        /** @description Something that a person did. */
+        Act: {
+            /** @description Which one. */
+            aggregate_id: string;
+            /** @description What it was about. */
+            aggregate_type: string;
+            /** @description What happened. */
+            event_type: string;
+            /** @description For which organisation. */
+            organisation_id?: string | null;
+            /** @description From where. */
+            origin?: string | null;
+            /**
+             * Format: int64
+             * @description Place in the log.
+             */
+            position: number;
+            /** @description When. */
+            recorded_at: string;
+        };
         /** @description A rental as it stands. */
         Allocation: {
             /** @description RFC 3339. */
@@ -1758,6 +1985,38 @@ export interface components {
              */
             one_time_password: string;
         };
+        /** @description What is said of a document. */
+        ConsentBody: {
+            /** @description Which. */
+            document: components["schemas"]["DocumentName"];
+            /** @description Or taken back. */
+            given: boolean;
+            /**
+             * @description The version that was shown: 1 to 40 of letters, digits, `.`, `-` and `_`.
+             * @example 2026-11
+             */
+            version: string;
+        };
+        /** @description What was said of a document. */
+        ConsentShown: {
+            /** @description `terms`, `privacy` or `marketing`. */
+            document: string;
+            /** @description Or taken back. */
+            given: boolean;
+            /** @description `registering` or `signed_in`. */
+            said: string;
+            /** @description When. */
+            said_at: string;
+            /** @description Of which version. */
+            version: string;
+        };
+        /** @description All that a person ever said of documents. */
+        Consents: {
+            /** @description The last first; of each document the first here counts. */
+            items: components["schemas"]["ConsentShown"][];
+            /** @description The version of the terms that whoever registers now agrees to. */
+            terms_version?: string | null;
+        };
         /** @description What waits to be let in. */
         DeviceAsked: {
             /** @description Where it asks from. */
@@ -1845,6 +2104,11 @@ export interface components {
             /** @description `cairn_device_…` */
             device_code: string;
         };
+        /**
+         * @description What somebody agrees to.
+         * @enum {string}
+         */
+        DocumentName: "terms" | "privacy" | "marketing";
         /** @description An address. */
         EmailBody: {
             /**
@@ -1878,6 +2142,32 @@ export interface components {
             /** @description From the invitation; shown once, good for one node. */
             token: string;
         };
+        /** @description A wish to be forgotten. */
+        ErasureBody: {
+            /**
+             * @description The address of the account, typed once more.
+             * @example ada@example.org
+             */
+            confirm: string;
+            /** @description The password of the account. */
+            password: string;
+        };
+        /** @description Whether somebody is to be forgotten. */
+        ErasureShown: {
+            /** @description From when on it is carried out. Until then it can be cancelled. */
+            due_at?: string | null;
+            /** @description Organisations that need another owner first: others are in them, or money is. */
+            kept_by: string[];
+            /** @description When it was asked for. */
+            requested_at?: string | null;
+            /** @description `none` or `pending`. */
+            status: string;
+        };
+        /** @description Whose data is wanted: whoever knows the password. */
+        ExportBody: {
+            /** @description The password of the account. */
+            password: string;
+        };
         /** @description Why it could not be had. */
         Failure: {
             /** @description Stable code. */
@@ -1886,6 +2176,95 @@ export interface components {
             message: string;
             /** @description The step of provisioning that failed. */
             step?: string | null;
+        };
+        /** @description A flag. */
+        FeatureFlag: {
+            /** @description Since when it is off for good. */
+            archived_at?: string | null;
+            /** @description When anything about it was last changed. */
+            changed_at: string;
+            /** @description When it was defined. */
+            defined_at: string;
+            /** @description What is on when it is on. */
+            description: string;
+            /** @description Its name. */
+            flag: string;
+            /** @description What is decided for single organisations. */
+            overrides: components["schemas"]["OneOverride"][];
+            /** @description The operations that are refused where it is on. */
+            pauses: string[];
+            /**
+             * Format: int64
+             * @description For how many of a hundred organisations it is on.
+             */
+            percentage: number;
+        };
+        /** @description A flag to define. */
+        FeatureFlagBody: {
+            /**
+             * @description What is on when it is on.
+             * @example No new rentals
+             */
+            description: string;
+            /**
+             * @description 1 to 60 of a-z, 0-9 and `_`, a letter first.
+             * @example pause_rentals
+             */
+            flag: string;
+        };
+        /** @description For whom nothing is decided by name any more. */
+        FeatureFlagClearing: {
+            /** @description `org_…` */
+            organisation_id: string;
+            /**
+             * @description Why, for the audit trail.
+             * @example the trial is over
+             */
+            reason: string;
+        };
+        /** @description It is so. */
+        FeatureFlagDone: {
+            /** @description The flag. */
+            flag: string;
+        };
+        /** @description What is decided for one organisation. */
+        FeatureFlagOverride: {
+            /** @description Whether it is on for it. */
+            on: boolean;
+            /** @description `org_…` */
+            organisation_id: string;
+            /**
+             * @description Why, for the audit trail.
+             * @example they asked to try it
+             */
+            reason: string;
+        };
+        /** @description Why a flag ends. */
+        FeatureFlagReason: {
+            /**
+             * @description Why, for the audit trail.
+             * @example everybody has it
+             */
+            reason: string;
+        };
+        /** @description How far a flag is rolled out. */
+        FeatureFlagRollOut: {
+            /**
+             * Format: int32
+             * @description 0 to 100.
+             * @example 25
+             */
+            percentage: number;
+            /**
+             * @description Why, for the audit trail.
+             * @example the nodes are full
+             */
+            reason: string;
+        };
+        /** @description What is on for an organisation. */
+        Features: {
+            /** @description Names of the flags that are on, in their order. */
+            features: string[];
         };
         /** @description An error of one member of the body. */
         FieldError: {
@@ -1927,6 +2306,26 @@ export interface components {
         GrantDone: {
             /** @description `grant_…` */
             grant_id: string;
+        };
+        /** @description An event that is held. */
+        HeldEvent: {
+            /** @description Which one. */
+            aggregate_id: string;
+            /** @description What it is about, for example `user`. */
+            aggregate_type: string;
+            /** @description What happened. */
+            event_type: string;
+            /** @description Who did it, and from where. */
+            metadata: Record<string, never>;
+            /** @description The event itself. What proves who somebody is reads as `withheld`. */
+            payload: Record<string, never>;
+            /**
+             * Format: int64
+             * @description Place in the log.
+             */
+            position: number;
+            /** @description When it was recorded. */
+            recorded_at: string;
         };
         /** @description Every identity of a person. */
         Identities: {
@@ -1992,6 +2391,19 @@ export interface components {
             name: string;
             /** @description A known node that is to enrol anew, for example after a quarantine. */
             node_id?: string | null;
+        };
+        /** @description Somebody to invite. */
+        InviteMemberBody: {
+            /**
+             * @description Where the code is sent. Only who has this address can use it.
+             * @example grace@example.org
+             */
+            email: string;
+            /**
+             * @description `owner`, `admin`, `finance`, `developer` or `viewer`.
+             * @example developer
+             */
+            role: string;
         };
         /** @description A key, without what it is. */
         Key: {
@@ -2080,6 +2492,21 @@ export interface components {
         MemberDone: {
             /** @description `user_…` */
             user_id: string;
+        };
+        /** @description An invitation. */
+        MemberInvitation: {
+            /** @description Where the code was sent. */
+            email: string;
+            /** @description RFC 3339. */
+            expires_at: string;
+            /** @description `inv_…` */
+            invitation_id: string;
+            /** @description RFC 3339. */
+            invited_at: string;
+            /** @description As what. */
+            role: string;
+            /** @description `open`, `accepted`, `revoked` or `over`. */
+            status: string;
         };
         /** @description An organisation that somebody belongs to. */
         MembershipShown: {
@@ -2188,6 +2615,15 @@ export interface components {
             /** @description To which: its id. */
             subject_id: string;
         };
+        /** @description What is decided for one organisation. */
+        OneOverride: {
+            /** @description Whether it is on for it. */
+            on: boolean;
+            /** @description Whose. */
+            organisation_id: string;
+            /** @description Since when. */
+            set_at: string;
+        };
         /** @description An organisation. */
         Organisation: {
             /** @description RFC 3339. */
@@ -2203,6 +2639,15 @@ export interface components {
         };
         /** @description Which organisation it was. */
         OrganisationDone: {
+            /** @description `org_…` */
+            organisation_id: string;
+        };
+        /** @description All that is held on an organisation. */
+        OrganisationExport: {
+            /** @description Everything that happened to it and to what is its own. */
+            events: components["schemas"]["HeldEvent"][];
+            /** @description When this was written down. */
+            made_at: string;
             /** @description `org_…` */
             organisation_id: string;
         };
@@ -2257,6 +2702,33 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page. */
+        Page_FeatureFlag: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description Since when it is off for good. */
+                archived_at?: string | null;
+                /** @description When anything about it was last changed. */
+                changed_at: string;
+                /** @description When it was defined. */
+                defined_at: string;
+                /** @description What is on when it is on. */
+                description: string;
+                /** @description Its name. */
+                flag: string;
+                /** @description What is decided for single organisations. */
+                overrides: components["schemas"]["OneOverride"][];
+                /** @description The operations that are refused where it is on. */
+                pauses: string[];
+                /**
+                 * Format: int64
+                 * @description For how many of a hundred organisations it is on.
+                 */
+                percentage: number;
+            }[];
+            /** @description Give this as `cursor` for the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
         Page_Grant: {
             /** @description The items, in the list's order. */
             items: {
@@ -2270,26 +2742,6 @@ export interface components {
                 granted_at: string;
                 /** @description Why. */
                 reason: string;
-            }[];
-            /** @description Give this as `cursor` for the next page; absent on the last one. */
-            next_cursor?: string | null;
-        };
-        /** @description One page. */
-        Page_Invitation: {
-            /** @description The items, in the list's order. */
-            items: {
-                /** @description Where the code was sent. */
-                email: string;
-                /** @description RFC 3339. */
-                expires_at: string;
-                /** @description `inv_…` */
-                invitation_id: string;
-                /** @description RFC 3339. */
-                invited_at: string;
-                /** @description As what. */
-                role: string;
-                /** @description `open`, `accepted`, `revoked` or `over`. */
-                status: string;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -2336,6 +2788,26 @@ export interface components {
                 role: string;
                 /** @description `user_…` */
                 user_id: string;
+            }[];
+            /** @description Give this as `cursor` for the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
+        Page_MemberInvitation: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description Where the code was sent. */
+                email: string;
+                /** @description RFC 3339. */
+                expires_at: string;
+                /** @description `inv_…` */
+                invitation_id: string;
+                /** @description RFC 3339. */
+                invited_at: string;
+                /** @description As what. */
+                role: string;
+                /** @description `open`, `accepted`, `revoked` or `over`. */
+                status: string;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -2592,6 +3064,33 @@ export interface components {
             /** @description Whether it can serve. */
             ready: boolean;
         };
+        /** @description All that is held on a person. */
+        PersonalExport: {
+            /** @description Everything that they did, for themselves and for organisations. */
+            acts: components["schemas"]["Act"][];
+            /** @description What they agreed to, the last first. */
+            consents: components["schemas"]["ConsentShown"][];
+            /** @description The address of the account. */
+            email: string;
+            /** @description Whether they are to be forgotten. */
+            erasure: components["schemas"]["ErasureShown"];
+            /** @description Everything that happened to the account: letters that were asked for, sign-ins, changes. */
+            events: components["schemas"]["HeldEvent"][];
+            /** @description When this was written down. */
+            made_at: string;
+            /** @description What they are called. */
+            name: string;
+            /** @description Whether one-time passwords are in use. */
+            one_time_passwords: boolean;
+            /** @description What they belong to. */
+            organisations: components["schemas"]["MembershipShown"][];
+            /** @description When they registered. */
+            registered_at: string;
+            /** @description Where they are signed in. */
+            sessions: components["schemas"]["SessionListed"][];
+            /** @description `user_…` */
+            user_id: string;
+        };
         /** @description The price in one currency. */
         Price: {
             /** @description ISO 4217. */
@@ -2722,6 +3221,11 @@ export interface components {
             name: string;
             /** @description At least 10 characters, and hard to guess. */
             password: string;
+            /**
+             * @description The version of the terms that they agree to; needed where this server names one.
+             * @example 2026-11
+             */
+            terms_version?: string | null;
         };
         /** @description A new password. */
         ResetBody: {
@@ -5223,6 +5727,783 @@ export interface operations {
             };
         };
     };
+    list_feature_flags: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log. */
+                min_position?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Items per page, 1 to 200, 50 when absent. */
+                limit?: number;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_FeatureFlag"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    define_feature_flag: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeatureFlagBody"];
+            };
+        };
+        responses: {
+            /** @description Defined */
+            201: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureFlagDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_feature_flag: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log (as answered in `Cairn-Position`). */
+                min_position?: number;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description Its name */
+                flag: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureFlag"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    archive_feature_flag: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. It must come: 428 without it. */
+                "If-Match": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description Its name */
+                flag: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeatureFlagReason"];
+            };
+        };
+        responses: {
+            /** @description It is so */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureFlagDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clear_flag_override: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
+                "If-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description Its name */
+                flag: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeatureFlagClearing"];
+            };
+        };
+        responses: {
+            /** @description It is so */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureFlagDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    override_feature_flag: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
+                "If-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description Its name */
+                flag: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeatureFlagOverride"];
+            };
+        };
+        responses: {
+            /** @description It is so */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureFlagDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    roll_out_feature_flag: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
+                "If-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description Its name */
+                flag: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeatureFlagRollOut"];
+            };
+        };
+        responses: {
+            /** @description It is so */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureFlagDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_features: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log (as answered in `Cairn-Position`). */
+                min_position?: number;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Features"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_inbox: {
         parameters: {
             query?: {
@@ -5540,7 +6821,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_Invitation"];
+                    "application/json": components["schemas"]["Page_MemberInvitation"];
                 };
             };
             /** @description As it was seen; there is no body */
@@ -5623,7 +6904,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["InviteBody"];
+                "application/json": components["schemas"]["InviteMemberBody"];
             };
         };
         responses: {
@@ -6378,6 +7659,536 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["KeyMade"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_consents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Everything that was ever said */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consents"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    record_consent: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConsentBody"];
+            };
+        };
+        responses: {
+            /** @description Recorded */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consents"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_erasure: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    request_erasure: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ErasureBody"];
+            };
+        };
+        responses: {
+            /** @description It is carried out at `due_at` */
+            202: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureShown"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_erasure: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description Nothing is erased */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureShown"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_person: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExportBody"];
+            };
+        };
+        responses: {
+            /** @description All of it */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonalExport"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -7844,6 +9655,105 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Organisation"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_organisation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of it */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationExport"];
                 };
             };
             /** @description As it was seen; there is no body */
