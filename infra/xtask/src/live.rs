@@ -24,9 +24,8 @@ impl Live {
         if setup::is_root() {
             setup::require(&[&NODES])?;
         }
-        let packages = ["cairn-api", "cairn-node", "cairn-stripe-simulator"];
-        let mut build = cargo(&["build", "--bins"]);
-        build.args(packages.iter().flat_map(|package| ["--package", package]));
+        // As for the tests: where those were run, nothing is compiled twice.
+        let mut build = cargo(&["build", "--workspace", "--bins", "--tests"]);
         step("building cairn", build.env("SQLX_OFFLINE", "true"))?;
         let data = target().join("live").join(name);
         say("starting cairn demo on a port of its own");
