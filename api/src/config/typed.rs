@@ -325,11 +325,15 @@ fn providers(values: &mut Values) -> Vec<ProviderConfig> {
     let names: Vec<String> = values.list(NAMES);
     let issuers: Vec<String> = values.list("sign_in.issuers");
     let client_ids: Vec<String> = values.list("sign_in.client_ids");
+    // Of a file that is not opened nobody knows how many it holds.
+    let held = values.said.get("sign_in.client_secrets");
+    let unopened = held.is_some_and(|said| said.text.is_none() && said.file.is_some());
     let secrets: Vec<String> = values.list("sign_in.client_secrets");
     let is_name = |name: &String| {
         name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    let counts = [issuers.len(), client_ids.len(), secrets.len()];
+    let counts =
+        [issuers.len(), client_ids.len(), if unopened { names.len() } else { secrets.len() }];
     if counts.iter().any(|count| *count != names.len()) || !names.iter().all(is_name) {
         if let Some(said) = said {
             values.said.insert(NAMES, said);
