@@ -1,4 +1,5 @@
 //! From facts about people, organisations and keys back to the wishes that they answered.
+use cairn_core::Timestamp;
 use cairn_identity::{
     ApiKey, ApiKeyCommand, ApiKeyEvent, Consent, EmailAddress, EmailAddressCommand,
     EmailAddressEvent, Erasure, ErasureCommand, ErasureEvent, Factor, Identity, Invite,
@@ -81,9 +82,7 @@ impl Inverse for User {
                 C::RequestLink { purpose, token, token_sha256, expires_at, at }
             }
             E::Reminded { at } => C::Remind { at },
-            E::EmailVerified { at } => {
-                C::VerifyEmail { token_sha256: sent(LinkPurpose::VerifyEmail)?, at }
-            }
+            E::EmailVerified { at } => verified(sent(LinkPurpose::VerifyEmail)?, at),
             E::PasswordSet { password, at } => {
                 let proof = match facts.len() {
                     1 => Proof::OldPassword,
@@ -140,6 +139,10 @@ impl Inverse for User {
         };
         Some(command)
     }
+}
+
+fn verified(token_sha256: String, at: Timestamp) -> UserCommand {
+    UserCommand::VerifyEmail { token_sha256, at }
 }
 
 /// The hash of the code that a person was sent last.
