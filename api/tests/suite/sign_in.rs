@@ -1,4 +1,6 @@
 //! Signing in through another provider, which is a real one in a process of its own.
+use cairn_api::outside::providers;
+use cairn_api::wiring::Outside;
 use cairn_commands::privacy::{Wish, erase};
 use cairn_core::Subject;
 use serde_json::json;
@@ -29,6 +31,24 @@ async fn person(stage: &Stage, browser: &Browser) -> Person {
 
 async fn user_id(person: &Person) -> String {
     person.get("/v1/session").await.text("/user_id")
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_provider_registers_nobody_where_newcomers_agree_to_terms(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let mut provider = Provider::start().await;
+    let config = provider.config();
+    let among = |parts: &mut Outside| {
+        parts.providers = providers(&[config], &parts.public_url).unwrap();
+        parts.promises.terms = Some("2026-11".to_owned());
+    };
+    let stage = Stage::set_among(options, among).await;
+    provider.knows(&stage).await;
+    let page = Browser::open().signs_in(&stage, "ada").await;
+    assert_eq!((page.status, page.code.as_str()), (422, "terms_not_accepted"));
+    stage.strike().await;
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -289,6 +289,10 @@ async fn register(
         let detail = "an account has this address: sign in to it, and link the identity there";
         return Err(Problem::new("identity_unlinked", detail));
     }
+    if api.promises.terms.is_some() {
+        let detail = "whoever registers here agrees to the terms: register with a password, and link the identity";
+        return Err(Problem::new("terms_not_accepted", detail));
+    }
     let local = email.split('@').next().unwrap_or_default().to_owned();
     let name = found.name.filter(|name| !name.trim().is_empty()).unwrap_or(local);
     let name = name.chars().take(NAME_MAX).collect();
