@@ -99,19 +99,15 @@ impl Stage {
 
     /// The same with other promises to people.
     pub async fn set_promising(options: PgConnectOptions, promises: Promises) -> Self {
-        let log = EventLog::connect(options, 16).await.unwrap();
-        let how = (Limits::default(), Rates::generous(), Pace::default());
-        Self::with(log, how, webhooks(), |outside| outside.promises = promises).await
+        Self::set_among(options, |parts| parts.promises = promises).await
     }
 
     /// The same with providers that people may sign in through.
     pub async fn set_vouched(options: PgConnectOptions, providers: Vec<ProviderConfig>) -> Self {
-        let log = EventLog::connect(options, 16).await.unwrap();
-        let generous = (Limits::default(), Rates::generous(), Pace::default());
         let vouch = |parts: &mut Outside| {
             parts.providers = outside::providers(&providers, &parts.public_url).unwrap();
         };
-        Self::with(log, generous, webhooks(), vouch).await
+        Self::set_among(options, vouch).await
     }
 
     /// Another server over the database of one that has sealed something, with the same master key.
