@@ -19,7 +19,7 @@ use cairn_core::{NodeId, Resources};
 use cairn_event_log::{EventLog, LogError};
 use cairn_eventstore::EventStoreLog;
 use cairn_oidc::Provider;
-use cairn_privacy::{MasterError, MasterFile, MasterKey, SubjectKeys, VaultTransit};
+use cairn_privacy::{MasterError, SubjectKeys};
 use cairn_projections::{Projector, QueryError, fleet};
 use cairn_sealer::{Sealer, SealerConfig};
 use ipnet::IpNet;
@@ -112,7 +112,7 @@ impl Platform {
         let _ = figures::recorder();
         let neighbours = Neighbours::new(config.neighbours, clock());
         carry(&log, config, &neighbours).await?;
-        let keys = Arc::new(SubjectKeys::open(log.pool().clone(), masters(config)?).await?);
+        let keys = Arc::new(SubjectKeys::open(log.pool().clone(), config.masters.open()?).await?);
         let personal = personal(&keys);
         Ok(Self {
             database,
@@ -167,17 +167,6 @@ async fn carry(log: &EventLog, config: &Config, neighbours: &Neighbours) -> Resu
             status.carrier
         ))),
     }
-}
-
-/// The master key: in Vault, and then the file, if it is there, opens what it has wrapped before; or in the file.
-fn masters(config: &Config) -> Result<Vec<Arc<dyn MasterKey>>, MasterError> {
-    let file = MasterFile::at(config.privacy_key.clone());
-    let Some(vault) = &config.vault else { return Ok(vec![Arc::new(file)]) };
-    let mut masters: Vec<Arc<dyn MasterKey>> = vec![Arc::new(VaultTransit::new(vault)?)];
-    if file.path().exists() {
-        masters.push(Arc::new(file));
-    }
-    Ok(masters)
 }
 
 /// What seals and opens personal data, over the keys of subjects.

@@ -12,7 +12,7 @@ use cairn_kafka::KafkaConfig;
 use cairn_mail::{MailConfig, Sender};
 use cairn_neighbours::BreakerConfig;
 use cairn_oidc::ProviderConfig;
-use cairn_privacy::{VaultConfig, VaultTransit};
+use cairn_privacy::{AwsKms, KmsConfig, MasterPlaces, VaultConfig, VaultTransit};
 use cairn_sealer::{Place, PublishedObjects, SealerConfig, StoreOptions};
 use cairn_ssh::SourceAddress;
 use cairn_stripe::StripeConfig;
@@ -67,10 +67,8 @@ pub struct Config {
     pub seal: SealerConfig,
     /// What people are promised.
     pub promises: Promises,
-    /// The file with the master key of personal data.
-    pub privacy_key: PathBuf,
-    /// The same in Vault, or `None`.
-    pub vault: Option<VaultConfig>,
+    /// Where the master key of personal data is.
+    pub masters: MasterPlaces,
     /// Where old events go, or `None`.
     pub archive: Option<ArchiverConfig>,
     /// What the environment says of object stores.
@@ -115,10 +113,10 @@ impl Config {
     pub fn within(&self, data: &Path) -> Self {
         let (keys, file) = (data.join("keys"), data.join(SEAL_FILE));
         let seal = SealerConfig { keys, file, url: None, ..self.seal.clone() };
-        let privacy_key = data.join(PRIVACY_KEY);
-        let (archive, kafka, log_url, vault) = (None, None, None, None);
+        let masters = MasterPlaces::file(data.join(PRIVACY_KEY));
+        let (archive, kafka, log_url) = (None, None, None);
         let (data, mail) = (data.to_owned(), Some(MailConfig::within(data)));
-        Self { data, seal, privacy_key, archive, kafka, log_url, vault, mail, ..self.clone() }
+        Self { data, seal, masters, archive, kafka, log_url, mail, ..self.clone() }
     }
 
     /// Whether money is real: it is where the provider's key says so.
@@ -147,9 +145,8 @@ impl Config {
             log_url: values.with("event_log.url", |url| {
                 cairn_eventstore::check_url(url).map(|()| SecretUrl(url.to_owned()))
             }),
-            privacy_key: values.path("privacy.key_path").unwrap_or_else(|| data.join(PRIVACY_KEY)),
             promises: promises(values),
-            vault: vault(values),
+            masters: masters(values, &data, &store),
             seal: seal(values, &data, &store),
             archive: archive(values, &store),
             listen: listen(values),
@@ -308,6 +305,16 @@ fn vault(values: &mut Values) -> Option<VaultConfig> {
     let url =
         values.with("privacy.vault_url", |url| VaultTransit::check(url).map(|()| url.to_owned()));
     Some(VaultConfig { url: url?, token: token.unwrap_or_default(), ca })
+}
+
+fn masters(values: &mut Values, data: &Path, store: &StoreOptions) -> MasterPlaces {
+    let file = values.path("privacy.key_path").unwrap_or_else(|| data.join(PRIVACY_KEY));
+    let url = values.with("privacy.kms_url", |url| AwsKms::check(url).map(|()| url.to_owned()));
+    let kms = url.map(|url| KmsConfig { url, environment: store.of_aws() });
+    let places = MasterPlaces { file, vault: vault(values), kms, wraps: None };
+    let holder = |text: &str| text.parse().ok().filter(|it| places.has(*it)).ok_or(());
+    let wraps = values.with("privacy.wrapped_in", holder);
+    MasterPlaces { wraps, ..places }
 }
 
 fn strangers(text: &str) -> Result<Strangers, ()> {

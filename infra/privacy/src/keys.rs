@@ -358,7 +358,7 @@ fn open(held: &Held, body: &str) -> Opened {
 fn failed(error: MasterError) -> PortError {
     match error {
         MasterError::Database(error) => PortError::transient("keys_unavailable", error.to_string()),
-        error @ (MasterError::Rotating | MasterError::Vault { transient: true, .. }) => {
+        error @ (MasterError::Rotating | MasterError::Service { transient: true, .. }) => {
             PortError::transient("keys_unavailable", error.to_string())
         }
         other => PortError::permanent("keys_unusable", other.to_string()),

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use aws_lc_rs::hkdf::Prk;
 
-use crate::vault::VaultError;
-
 /// A version that can be used.
 #[derive(Debug, Clone)]
 pub struct Version {
@@ -47,6 +45,20 @@ pub trait MasterKey: std::fmt::Debug + Send + Sync {
     -> Result<Vec<u8>, MasterError>;
 }
 
+/// What is wrong with the setting that says where a master key is, in one sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {why}")]
+pub struct PlaceError {
+    setting: &'static str,
+    why: String,
+}
+
+impl PlaceError {
+    pub(crate) fn new(setting: &'static str, why: impl Into<String>) -> Self {
+        Self { setting, why: why.into() }
+    }
+}
+
 /// A master key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
@@ -72,7 +84,7 @@ pub enum MasterError {
     /// The keys in the database are wrapped by another one.
     #[error(
         "the database holds {subjects} keys of subjects that are wrapped by the master key {master_id}, which is not in {place}: \
-         bring it back (privacy.key_path and privacy.vault_url say where it is), or what they sealed can never be read again"
+         bring it back (privacy.key_path, privacy.vault_url and privacy.kms_url say where it is), or what they sealed can never be read again"
     )]
     Other {
         /// Where it was looked for.
@@ -85,9 +97,11 @@ pub enum MasterError {
     /// Somebody else exchanges it just now.
     #[error("another process rotates the master key just now: wait for it")]
     Rotating,
-    /// Vault did not answer, or not as it should.
-    #[error("Vault at {place}: {message}")]
-    Vault {
+    /// Whoever has it did not answer, or not as it should.
+    #[error("{service} at {place}: {message}")]
+    Service {
+        /// Who: `Vault` or `KMS`.
+        service: &'static str,
         /// Where.
         place: String,
         /// What it said, or why it said nothing.
@@ -95,9 +109,9 @@ pub enum MasterError {
         /// Whether it is worth while to ask again.
         transient: bool,
     },
-    /// Vault cannot be asked as it is configured.
-    #[error("privacy.vault_url: {0}")]
-    Unusable(#[from] VaultError),
+    /// Whoever has it cannot be asked as is configured.
+    #[error(transparent)]
+    Unusable(#[from] PlaceError),
     /// The machine has no randomness, or a cipher failed.
     #[error("the cipher failed")]
     Cipher,

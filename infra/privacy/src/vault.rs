@@ -10,8 +10,9 @@ use reqwest::{Certificate, Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 
 use crate::cipher::derivation;
-use crate::master::{MasterError, MasterKey, Version};
+use crate::master::{MasterError, MasterKey, PlaceError, Version};
 
+const SETTING: &str = "privacy.vault_url";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the key is, and who asks.
@@ -31,11 +32,6 @@ impl std::fmt::Debug for VaultConfig {
     }
 }
 
-/// What is wrong with a [`VaultConfig`], in one sentence.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct VaultError(String);
-
 /// A key of a transit engine.
 #[derive(Clone)]
 pub struct VaultTransit {
@@ -54,9 +50,10 @@ impl std::fmt::Debug for VaultTransit {
 }
 
 /// Server, mount and key of an address.
-fn parted(address: &str) -> Result<(String, String, String), VaultError> {
+fn parted(address: &str) -> Result<(String, String, String), PlaceError> {
     let wrong = |why: &str| {
-        VaultError(format!("{why}, such as https://vault.example.org:8200/transit/cairn"))
+        let example = "such as https://vault.example.org:8200/transit/cairn";
+        PlaceError::new(SETTING, format!("{why}, {example}"))
     };
     let url = Url::parse(address).map_err(|error| wrong(&format!("not an address ({error})")))?;
     let is_near = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
@@ -80,37 +77,40 @@ impl VaultTransit {
     ///
     /// # Errors
     /// Why it is none.
-    pub fn check(address: &str) -> Result<(), VaultError> {
+    pub fn check(address: &str) -> Result<(), PlaceError> {
         parted(address).map(drop)
     }
 
     /// At an address. Nobody is called yet.
     ///
     /// # Errors
-    /// [`VaultError`]: the address, the token or the certificates cannot be used.
-    pub fn new(config: &VaultConfig) -> Result<Self, VaultError> {
+    /// [`PlaceError`]: the address, the token or the certificates cannot be used.
+    pub fn new(config: &VaultConfig) -> Result<Self, PlaceError> {
         let (server, mount, key) = parted(&config.url)?;
         if config.token.is_empty() || !config.token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(VaultError("the token is not one word of visible characters".to_owned()));
+            let why = "the token is not one word of visible characters";
+            return Err(PlaceError::new(SETTING, why));
         }
         let mut http =
             Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
         if let Some(path) = &config.ca {
-            let wrong =
-                |error: &dyn std::fmt::Display| VaultError(format!("{}: {error}", path.display()));
+            let wrong = |error: &dyn std::fmt::Display| {
+                PlaceError::new(SETTING, format!("{}: {error}", path.display()))
+            };
             let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
             for certificate in Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))? {
                 http = http.add_root_certificate(certificate);
             }
         }
-        let http = http.build().map_err(|error| VaultError(error.to_string()))?;
+        let http = http.build().map_err(|error| PlaceError::new(SETTING, error.to_string()))?;
         let place = format!("{server}/{mount}/{key}");
         let engine = format!("{server}/v1/{mount}");
         Ok(Self { http, engine, key, token: config.token.clone(), place })
     }
 
     fn failed(&self, message: impl Into<String>, transient: bool) -> MasterError {
-        MasterError::Vault { place: self.place.clone(), message: message.into(), transient }
+        let (service, place) = ("Vault", self.place.clone());
+        MasterError::Service { service, place, message: message.into(), transient }
     }
 
     /// Asks; `None` when there is no such thing.

@@ -58,6 +58,13 @@ impl StoreOptions {
         let said = STORE_VARIABLES.iter().filter_map(|name| Some((*name, lookup(name)?)));
         Self(said.collect())
     }
+
+    /// What is said of AWS: the same names open its other services.
+    #[must_use]
+    pub fn of_aws(&self) -> Vec<(String, String)> {
+        let said = self.0.iter().filter(|(name, _)| name.starts_with("AWS_"));
+        said.map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    }
 }
 
 impl fmt::Debug for StoreOptions {

@@ -52,6 +52,7 @@ pub const PYTHON: [Need; 1] = [VENV];
 pub fn everything() -> Result<(), Failure> {
     require(&[&BUILD, &DATABASE, &CUSTOMER, &NODES, &BOOKS, &PYTHON, &WATCHERS, &JAVASCRIPT])?;
     tools::localstripe()?;
+    tools::moto()?;
     tools::oidc_provider()?;
     tools::cargo_deny()?;
     tools::cargo_machete()?;

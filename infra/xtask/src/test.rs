@@ -15,6 +15,7 @@ pub fn with(arguments: &[String], environment: &[(&str, &OsStr)]) -> Result<(), 
     setup::require(&[&BUILD, &DATABASE, &CUSTOMER, &BOOKS, &PYTHON, &JAVASCRIPT])?;
     let required = nodes_are_real()?;
     tools::localstripe()?;
+    tools::moto()?;
     tools::oidc_provider()?;
     say(if required {
         "real nodes are tested: without them the tests fail (CAIRN_REQUIRE_NODES=0 skips them)"

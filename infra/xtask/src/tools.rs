@@ -8,6 +8,7 @@ use std::process::Command;
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_MACHETE: &str = "0.9.2";
 const LOCALSTRIPE: &str = "1.15.10";
+const MOTO: &str = "5.2.5";
 const SCHEMATHESIS: &str = "4.32.5";
 
 /// The one place for tools, whatever `CARGO_TARGET_DIR` says, so that they are built once.
@@ -42,7 +43,12 @@ fn cargo_tool(name: &str, version: &str) -> Result<PathBuf, Failure> {
 
 /// localstripe in a Python environment of its own: a stranger's opinion of Stripe's API.
 pub fn localstripe() -> Result<PathBuf, Failure> {
-    python_tool("localstripe", LOCALSTRIPE)
+    python_tool(("localstripe", ""), "localstripe", LOCALSTRIPE)
+}
+
+/// moto in a Python environment of its own: a stranger's opinion of how we speak to a key management service.
+pub fn moto() -> Result<PathBuf, Failure> {
+    python_tool(("moto", "[server]"), "moto_server", MOTO)
 }
 
 /// A certified OpenID provider, with the packages of its lockfile: a stranger's opinion of our sign-in.
@@ -64,12 +70,17 @@ pub fn oidc_provider() -> Result<(), Failure> {
 
 /// schemathesis in a Python environment of its own: a stranger's opinion of our API.
 pub fn schemathesis() -> Result<PathBuf, Failure> {
-    python_tool("schemathesis", SCHEMATHESIS)
+    python_tool(("schemathesis", ""), "schemathesis", SCHEMATHESIS)
 }
 
-fn python_tool(name: &str, version: &str) -> Result<PathBuf, Failure> {
+/// A package, with what of it is asked for, and the program that it brings.
+fn python_tool(
+    (name, extras): (&str, &str),
+    program: &str,
+    version: &str,
+) -> Result<PathBuf, Failure> {
     let place = directory().join(name);
-    let program = place.join("bin").join(name);
+    let program = place.join("bin").join(program);
     if program.is_file() && has_package(&place, &format!("{name}-{version}.dist-info")) {
         return Ok(program);
     }
@@ -79,7 +90,7 @@ fn python_tool(name: &str, version: &str) -> Result<PathBuf, Failure> {
     step("making a Python environment", &mut venv)?;
     let mut pip = Command::new(place.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    pip.arg(format!("{name}=={version}"));
+    pip.arg(format!("{name}{extras}=={version}"));
     step(&format!("fetching {name} from PyPI"), &mut pip)?;
     Ok(program)
 }

@@ -217,6 +217,26 @@ pub(super) fn vault() -> Vec<Setting> {
         )
         .without("only the public ones do")
         .example("/etc/cairn/vault-ca.pem"),
+        Setting::new(
+            "privacy.kms_url",
+            "CAIRN_PRIVACY_KMS_URL",
+            Kind::Text,
+            "the master key of personal data in a KMS: endpoint and alias; `object_store.aws_…` say who asks",
+        )
+        .expected(
+            "an address such as https://kms.eu-central-1.amazonaws.com/alias/cairn, without credentials",
+        )
+        .without("no KMS has it")
+        .example("https://kms.eu-central-1.amazonaws.com/alias/cairn"),
+        Setting::new(
+            "privacy.wrapped_in",
+            "CAIRN_PRIVACY_WRAPPED_IN",
+            Kind::Text,
+            "who wraps keys, where several places have a master key; the others open until a rotation",
+        )
+        .expected("`file`, `vault` or `kms`, and one that is configured")
+        .without("the KMS, or Vault, or the file: the first of them that is configured")
+        .example("kms"),
     ]
 }
 

@@ -94,7 +94,7 @@ fn another_log_is_sealed_next_to_its_data_and_told_nobody() {
     });
     let own = config.unwrap().within(std::path::Path::new("/demo"));
     assert!(own.kafka.is_none() && own.seal.url.is_none() && own.archive.is_none());
-    for path in [&own.data, &own.seal.keys, &own.seal.file, &own.privacy_key] {
+    for path in [&own.data, &own.seal.keys, &own.seal.file, &own.masters.file] {
         assert!(path.starts_with("/demo"), "{path:?}");
     }
 }
