@@ -8,7 +8,7 @@ pub mod standing;
 pub mod table;
 pub mod ticket;
 
-use cairn_core::{ApiKeyId, GrantId, OrganisationId, SessionId, UserId};
+use cairn_core::{ApiKeyId, GrantId, OrganisationId, ServiceAccountId, SessionId, UserId};
 use cairn_identity::Role;
 use cairn_projections::Tenancy;
 
@@ -22,6 +22,8 @@ pub use table::Scope;
 pub enum Who {
     /// A program, by its key.
     Key(ApiKeyId),
+    /// A program that its organisation knows by name, by one of its keys.
+    Service(ServiceAccountId, ApiKeyId),
     /// A person, by a session.
     Person(Person),
     /// The platform's support, by a key, as long as a customer lets it look.
@@ -76,8 +78,18 @@ impl Caller {
     pub fn actor(&self) -> String {
         match self.who {
             Who::Key(key_id) => key_id.to_string(),
+            Who::Service(account, key_id) => format!("{account} with {key_id}"),
             Who::Person(person) => person.actor(),
             Who::Support(key_id, grant_id) => format!("{key_id} under {grant_id}"),
+        }
+    }
+
+    /// Whose is what only they have, such as what they have read: a service account's, whichever key it comes with.
+    #[must_use]
+    pub fn principal(&self) -> String {
+        match self.who {
+            Who::Service(account, _) => account.to_string(),
+            Who::Key(_) | Who::Person(_) | Who::Support(..) => self.actor(),
         }
     }
 
@@ -94,7 +106,7 @@ impl Caller {
             return Tenancy::Platform;
         }
         let organisation_id = Some(self.organisation_id);
-        Tenancy::Tenant { organisation_id, actor: self.actor() }
+        Tenancy::Tenant { organisation_id, actor: self.principal() }
     }
 
     /// Whether a thing of this organisation exists for the caller.

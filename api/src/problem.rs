@@ -96,6 +96,7 @@ pub enum Missing {
     Provider,
     Page,
     FeatureFlag,
+    ServiceAccount,
 }
 
 impl Problem {
@@ -129,6 +130,7 @@ impl Problem {
             Missing::Provider => ("not_found", "provider"),
             Missing::Page => ("not_found", "page"),
             Missing::FeatureFlag => ("unknown_feature_flag", "feature flag"),
+            Missing::ServiceAccount => ("unknown_service_account", "service account"),
         };
         Self::new(code, format!("there is no such {name}"))
     }

@@ -10,13 +10,14 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 74] = [
+const PRIVATE: [&str; 81] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
     "allocation.reserved",
     "allocation.step_completed",
     "allocation.teardown_verified",
+    "api_key.assigned",
     "api_key.created",
     "api_key.expiry_set",
     "api_key.issued",
@@ -61,6 +62,12 @@ const PRIVATE: [&str; 74] = [
     "organisation.grant_ended",
     "organisation.suspended",
     "organisation.resumed",
+    "organisation.service_account_added",
+    "organisation.service_account_renamed",
+    "organisation.service_account_role_changed",
+    "organisation.service_account_disabled",
+    "organisation.service_account_enabled",
+    "organisation.service_account_removed",
     "user.registered",
     "user.identity_linked",
     "user.identity_unlinked",

@@ -4,7 +4,9 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cairn_core::{ApiKeyId, GrantId, OrganisationId, SessionId, Timestamp, UserId};
+use cairn_core::{
+    ApiKeyId, GrantId, OrganisationId, ServiceAccountId, SessionId, Timestamp, UserId,
+};
 use cairn_identity::Role;
 use cairn_projections::At;
 use cairn_projections::identity::{api_keys, organisations_query, people_query, uses};
@@ -35,6 +37,8 @@ pub struct KnownKey {
     pub suspended: bool,
     /// From when on it opens nothing.
     pub expires_at: Option<Timestamp>,
+    /// The service account that it is.
+    pub service_account_id: Option<ServiceAccountId>,
 }
 
 /// A session that is open.
@@ -107,7 +111,7 @@ impl Directory {
     /// The living key of a secret.
     ///
     /// # Errors
-    /// `unauthenticated` when it is unknown or revoked, `api_key_expired`, `database_unavailable`.
+    /// `unauthenticated` when it is unknown or revoked, `api_key_expired`, `service_account_disabled`, `database_unavailable`.
     pub async fn key(&self, secret: &ApiKeySecret, now: Timestamp) -> Result<KnownKey, Problem> {
         let hash = secret.sha256();
         let known = match self.keys.recall(&hash) {
@@ -218,6 +222,11 @@ impl Directory {
         self.sessions.forget(|known| known.person.user_id == user_id);
     }
 
+    /// Looks anew at the keys of a service account: it may be another than it was.
+    pub fn forget_service_account(&self, id: ServiceAccountId) {
+        self.keys.forget(|known| known.service_account_id == Some(id));
+    }
+
     /// Looks anew at a key.
     pub fn forget_key(&self, key_id: ApiKeyId) {
         self.keys.forget(|known| known.key_id == key_id);
@@ -237,7 +246,14 @@ impl Directory {
     }
 }
 
+/// What is known of a key, if it is of nobody who may not act at this time.
 fn known(row: api_keys::ApiKey) -> Result<KnownKey, Problem> {
+    let account = row.service_account_id.as_deref();
+    let account = account.map(|id| read(id, "service account")).transpose()?;
+    if let Some(id) = account.filter(|_: &ServiceAccountId| row.disabled) {
+        let detail = format!("{id} is disabled: its keys open nothing until it is enabled");
+        return Err(Problem::new("service_account_disabled", detail));
+    }
     Ok(KnownKey {
         key_id: read(&row.key_id, "key")?,
         organisation_id: read(&row.organisation_id, "organisation")?,
@@ -245,6 +261,7 @@ fn known(row: api_keys::ApiKey) -> Result<KnownKey, Problem> {
         scopes: row.scopes.into(),
         suspended: row.suspended,
         expires_at: row.expires_at.map(Timestamp::from),
+        service_account_id: account,
     })
 }
 

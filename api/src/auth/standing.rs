@@ -1,6 +1,6 @@
 //! How somebody came in, as a text: a ticket and an open stream are kept under it, and it is asked again whether they may still.
 //!
-//! `key_…` is a program, `user_…/sess_…/org_…` a person who acts for an organisation, `key_…/grant_…/org_…` support.
+//! `key_…` is a program, `key_…/sa_…` one that is a service account, `user_…/sess_…/org_…` a person who acts for an organisation, `key_…/grant_…/org_…` support.
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +27,7 @@ impl Standing {
     #[must_use]
     pub const fn of(caller: &Caller) -> Self {
         let organisation_id = match caller.who {
-            Who::Key(_) => None,
+            Who::Key(_) | Who::Service(..) => None,
             Who::Person(_) | Who::Support(..) => Some(caller.organisation_id),
         };
         Self { who: caller.who, organisation_id }
@@ -38,6 +38,7 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.who {
             Who::Key(key_id) => write!(f, "{key_id}")?,
+            Who::Service(account, key_id) => write!(f, "{key_id}/{account}")?,
             Who::Person(Person { user_id, session_id }) => write!(f, "{user_id}/{session_id}")?,
             Who::Support(key_id, grant_id) => write!(f, "{key_id}/{grant_id}")?,
         }
@@ -52,6 +53,10 @@ impl FromStr for Standing {
         let parts: Vec<_> = text.split('/').collect();
         let (who, organisation) = match parts[..] {
             [key] => (Who::Key(key.parse().map_err(drop)?), None),
+            [key, account] => {
+                let account = account.parse().map_err(drop)?;
+                (Who::Service(account, key.parse().map_err(drop)?), None)
+            }
             [first, second, organisation] => {
                 let support = || Some(Who::Support(first.parse().ok()?, second.parse().ok()?));
                 let (user_id, session_id) = (first.parse(), second.parse());
@@ -127,7 +132,7 @@ struct Asked {
 impl Asked {
     fn add(&mut self, text: &str, Standing { who, organisation_id }: Standing) {
         match (who, organisation_id) {
-            (Who::Key(id), _) => self.keys.push((text.to_owned(), id)),
+            (Who::Key(id) | Who::Service(_, id), _) => self.keys.push((text.to_owned(), id)),
             (Who::Support(key, grant), _) => self.support.push((text.to_owned(), key, grant)),
             (Who::Person(person), Some(id)) => self.people.push((text.to_owned(), person, id)),
             (Who::Person(_), None) => {}
@@ -137,7 +142,7 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use cairn_core::{ApiKeyId, GrantId, OrganisationId, SessionId, UserId};
+    use cairn_core::{ApiKeyId, GrantId, OrganisationId, ServiceAccountId, SessionId, UserId};
 
     use super::Standing;
     use crate::auth::{Person, Who};
@@ -149,6 +154,10 @@ mod tests {
         let key = ApiKeyId::from_bits(4);
         for standing in [
             Standing { who: Who::Key(key), organisation_id: None },
+            Standing {
+                who: Who::Service(ServiceAccountId::from_bits(6), key),
+                organisation_id: None,
+            },
             Standing { who: Who::Person(person), organisation_id },
             Standing { who: Who::Support(key, GrantId::from_bits(5)), organisation_id },
         ] {

@@ -94,6 +94,13 @@ rules! {
     get_key                Own  Own  None Own  None   None None None None;
     rotate_key             Own  Own  None None None   None None None None;
     revoke_key             Own  Own  None None None   None None None None;
+    create_service_account   Own  Own  None None None   None None None None;
+    list_service_accounts    Own  Own  None Own  None   None None None None;
+    get_service_account      Own  Own  None Own  None   None None None None;
+    update_service_account   Own  Own  None None None   None None None None;
+    disable_service_account  Own  Own  None None None   None None None None;
+    enable_service_account   Own  Own  None None None   None None None None;
+    remove_service_account   Own  Own  None None None   None None None None;
     get_organisation       Own  Own  Own  Own  Own    None None None None;
     rename_organisation    Own  Own  None None None   None None None None;
     list_members           Own  Own  Own  Own  Own    None None None None;
@@ -200,8 +207,14 @@ pub const UNKEYED: &[&str] = &[
 ];
 
 /// Changes that a suspended organisation may still ask for: what brings it back, and what ends what costs. It reads everything.
-pub const WHILE_SUSPENDED: &[&str] =
-    &["create_top_up", "release_allocation", "revoke_key", "end_support_grant"];
+pub const WHILE_SUSPENDED: &[&str] = &[
+    "create_top_up",
+    "release_allocation",
+    "revoke_key",
+    "disable_service_account",
+    "remove_service_account",
+    "end_support_grant",
+];
 
 /// What scopes of keys are made of, as `compute:read` or `compute:write`: the tags of the OpenAPI document.
 pub const CONTEXTS: &[&str] = &[

@@ -66,9 +66,10 @@ pub(super) async fn run(
         }
         KeysCommand::List => {
             parts.catch_up(&[api_keys::NAME]).await?;
-            let rows =
-                all_pages(async |after| Ok(api_keys::list(parts.pool(), None, after, 200).await?))
-                    .await?;
+            let rows = all_pages(async |after| {
+                Ok(api_keys::list(parts.pool(), (None, None), after, 200).await?)
+            })
+            .await?;
             output.rows(&rows, &COLUMNS)
         }
     })
@@ -175,6 +176,7 @@ async fn rotate(
     }
     let unreadable = || CliError::new(Exit::Failure, "internal", format!("{old} does not read"));
     let organisation_id = row.organisation_id.parse().map_err(|_| unreadable())?;
+    let holder = row.holder().map_err(|_| unreadable())?;
     let role = Role::named(&row.role).ok_or_else(unreadable)?;
     let context = parts.context(Some(organisation_id));
     // The view has the name as it is stored: sealed.
@@ -185,7 +187,7 @@ async fn rotate(
     let like = (organisation_id, role, row.scopes);
     let (secret, mut successor) = new_key(parts, like, name, expires_in)?;
     // Whose it was it stays: it must not outlast what they were.
-    successor.holder = row.user_id.map(|id| id.parse()).transpose().map_err(|_| unreadable())?;
+    successor.holder = holder;
     let over = after(parts.commands.clock.now(), overlap);
     let ends_at = row.expires_at.map_or(over, |known| Timestamp::from(known).min(over));
     let input = RotateKey { key_id: old, successor: successor.clone(), ends_at };

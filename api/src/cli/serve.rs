@@ -169,7 +169,7 @@ impl Open {
 /// Prints an operator's and a customer's key, the first time.
 async fn greet(parts: &SessionParts, output: Output) -> Result<(), CliError> {
     parts.catch_up(&[api_keys::NAME]).await?;
-    if !api_keys::list(parts.pool(), None, None, 1).await?.items.is_empty() {
+    if !api_keys::list(parts.pool(), (None, None), None, 1).await?.items.is_empty() {
         output.say("Keys were made before; `cairn keys create` makes more.");
         return Ok(());
     }

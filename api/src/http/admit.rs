@@ -46,7 +46,11 @@ pub async fn key(
     }
     let Some(organisation_id) = act_for else {
         let own = (key.organisation_id, key.role);
-        return admit(Who::Key(key.key_id), own, key.suspended, wanted);
+        let who = match key.service_account_id {
+            Some(account) => Who::Service(account, key.key_id),
+            None => Who::Key(key.key_id),
+        };
+        return admit(who, own, key.suspended, wanted);
     };
     let refused =
         || Problem::new("grant_missing", "no customer of that name lets support look now");
@@ -108,7 +112,7 @@ pub fn membership(
 pub async fn again(api: &Api, standing: &Standing, wanted: &Wanted<'_>) -> Result<Caller, Problem> {
     let (now, organisation) = (api.commands.clock.now(), standing.organisation_id);
     match standing.who {
-        Who::Key(id) | Who::Support(id, _) => {
+        Who::Key(id) | Who::Service(_, id) | Who::Support(id, _) => {
             key(api, &api.directory.key_named(id, now).await?, wanted, organisation).await
         }
         Who::Person(Person { session_id, .. }) => {

@@ -55,7 +55,7 @@ impl AsksPage for InboxQuery {
 
 fn whose(caller: &Caller) -> view::Whose {
     let families = Sight::of(caller).families().map(str::to_owned).collect();
-    view::Whose { actor: caller.actor(), organisation_id: caller.organisation_id, families }
+    view::Whose { actor: caller.principal(), organisation_id: caller.organisation_id, families }
 }
 
 /// What happened to the caller's organisation that is worth being told, newest first; for operators, to nodes as well.
@@ -88,7 +88,7 @@ async fn read_inbox_notice(
     Path(notice_id): Path<String>,
 ) -> Result<Json<InboxRead>, Problem> {
     let position = own_notice(&api, &caller, &notice_id).await?;
-    inbox_reads::note(api.pool(), &caller.actor(), position).await?;
+    inbox_reads::note(api.pool(), &caller.principal(), position).await?;
     unread(&api, &caller).await
 }
 
@@ -102,7 +102,7 @@ async fn read_inbox(
     Path(notice_id): Path<String>,
 ) -> Result<Json<InboxRead>, Problem> {
     let position = own_notice(&api, &caller, &notice_id).await?;
-    inbox_reads::note_until(api.pool(), &caller.actor(), position).await?;
+    inbox_reads::note_until(api.pool(), &caller.principal(), position).await?;
     unread(&api, &caller).await
 }
 

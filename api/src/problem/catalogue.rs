@@ -35,6 +35,7 @@ codes! {
     // who asks
     unauthenticated UNAUTHORIZED false "The API key is missing, unknown or revoked";
     api_key_expired UNAUTHORIZED false "The API key has expired";
+    service_account_disabled UNAUTHORIZED false "The service account is disabled";
     api_key_malformed UNAUTHORIZED false "The API key is mistyped";
     api_key_for_tests UNAUTHORIZED false "The API key is for tests";
     ticket_invalid UNAUTHORIZED false "The ticket is unknown, used or over";
@@ -77,13 +78,16 @@ codes! {
     totp_in_use CONFLICT false "One-time passwords are in use";
     unknown_organisation NOT_FOUND false "There is no such organisation";
     organisation_name_invalid UNPROCESSABLE_ENTITY false "A name is 1 to 100 characters";
-    organisation_full CONFLICT false "The organisation has too many members or invitations";
+    organisation_full CONFLICT false "The organisation has too many members, invitations or service accounts";
     role_too_high FORBIDDEN false "Nobody gives more than they have";
     unknown_member NOT_FOUND false "There is no such member";
     member_already CONFLICT false "They belong to it already";
     last_owner CONFLICT false "An organisation keeps an owner";
     unknown_invitation NOT_FOUND false "There is no such invitation";
     invitation_for_another FORBIDDEN false "The invitation is for another address";
+    unknown_service_account NOT_FOUND false "There is no such service account";
+    service_account_name_invalid UNPROCESSABLE_ENTITY false "A name is 1 to 100 characters";
+    service_account_role_invalid UNPROCESSABLE_ENTITY false "No service account has this role";
     unknown_grant NOT_FOUND false "There is no such grant";
     grant_invalid UNPROCESSABLE_ENTITY false "Support may look for at most 7 days";
     // what is asked

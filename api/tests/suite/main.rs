@@ -49,6 +49,7 @@ mod repeats;
 mod replay;
 mod reports;
 mod seal;
+mod service_accounts;
 mod settled;
 mod sign_in;
 mod signals;

@@ -11,13 +11,14 @@ use crate::rates::serve;
 use crate::support::{SSH_KEY, Stage};
 
 /// What each organisation of the test has rows in.
-const FILLED: [&str; 7] = [
+const FILLED: [&str; 8] = [
     "ledger_wallets",
     "ledger_statement_lines",
     "payments_payments",
     "compute_allocations",
     "identity_api_keys",
     "identity_members",
+    "identity_service_accounts",
     "operations_inbox_notices",
 ];
 
@@ -38,6 +39,8 @@ async fn furnished(stage: &Stage, name: &str) -> OrganisationId {
     let mut owner = Person::signed_in(stage, &format!("{name}@example.org")).await;
     let id = owner.found(name).await;
     let key = stage.caller_of(Role::Owner, id).await;
+    let program = serde_json::json!({ "name": "deployments", "role": "viewer" });
+    assert_eq!(owner.post("/v1/service-accounts", &program).await.status, 201);
     key.top_up("20.00").await;
     let rent =
         serde_json::json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": SSH_KEY });

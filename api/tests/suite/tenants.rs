@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use cairn_api::auth::{Scope, table};
 use cairn_commands::identity::{CreateKey, RevokeKey, create_key, revoke_key};
 use cairn_core::{
-    AllocationId, ApiKeyId, GrantId, InvitationId, OrganisationId, PaymentId, RefundId, UserId,
+    AllocationId, ApiKeyId, GrantId, InvitationId, OrganisationId, PaymentId, RefundId,
+    ServiceAccountId, UserId,
 };
 use cairn_identity::Role;
 use reqwest::{Method, RequestBuilder};
@@ -58,6 +59,8 @@ async fn tenant(stage: &Stage, name: &str) -> Tenant {
     let invited = owner.post("/v1/invitations", &invite("later@example.org")).await;
     let grant = owner.post("/v1/support-grants", &json!({ "reason": "r", "hours": 1 })).await;
     let spare = owner.post("/v1/keys", &json!({ "name": "spare", "role": "viewer" })).await;
+    let program = json!({ "name": "deployments", "role": "developer" });
+    let program = owner.post("/v1/service-accounts", &program).await;
     let ids = [
         ("top_up_id", top_up),
         ("refund_id", refund),
@@ -66,6 +69,7 @@ async fn tenant(stage: &Stage, name: &str) -> Tenant {
         ("invitation_id", invited.text("/invitation_id")),
         ("grant_id", grant.text("/grant_id")),
         ("key_id", spare.text("/key_id")),
+        ("service_account_id", program.text("/service_account_id")),
     ];
     Tenant { owner, id, keys, ids: ids.into_iter().collect() }
 }
@@ -80,6 +84,7 @@ fn missing() -> Ids {
         ("invitation_id", InvitationId::from_bits(7).to_string()),
         ("grant_id", GrantId::from_bits(7).to_string()),
         ("key_id", ApiKeyId::from_bits(7).to_string()),
+        ("service_account_id", ServiceAccountId::from_bits(7).to_string()),
     ];
     ids.into_iter().collect()
 }

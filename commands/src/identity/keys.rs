@@ -1,6 +1,6 @@
 //! API keys. A key is shown once and kept as a hash.
-use cairn_core::{ApiKeyId, OrganisationId, Timestamp, UserId};
-use cairn_identity::{ApiKey, ApiKeyCommand, Role};
+use cairn_core::{ApiKeyId, OrganisationId, Refusal as _, ServiceAccountId, Timestamp};
+use cairn_identity::{ApiKey, ApiKeyCommand, Holder, Organisation, OrganisationError, Role};
 use serde_json::json;
 
 use crate::{CommandContext, Commands, ExecuteError, Executed};
@@ -18,8 +18,9 @@ pub struct CreateKey {
     pub name: String,
     /// Lower-case hex SHA-256 of the whole key.
     pub secret_sha256: String,
-    /// The person it stands for, whose role it has and with whose membership it ends; it is the organisation's when absent.
-    pub holder: Option<UserId>,
+    /// The person it stands for, whose role it has and with whose membership it ends, or the service account that it is; it is the
+    /// organisation's when absent.
+    pub holder: Option<Holder>,
     /// From when on it opens nothing; it works until it is revoked when absent.
     pub expires_at: Option<Timestamp>,
 }
@@ -50,6 +51,53 @@ pub async fn create_key(
     };
     let result = json!({ "key_id": key_id, "organisation_id": organisation_id });
     commands.executor.execute::<ApiKey>(&key_id.to_string(), create, context, result).await
+}
+
+/// A key to make for a service account, whose role it has.
+#[derive(Debug, Clone)]
+pub struct AccountKey {
+    /// Whose the account is.
+    pub organisation_id: OrganisationId,
+    /// Which account.
+    pub service_account_id: ServiceAccountId,
+    /// What of its role, as `compute:read`; all of it when there is none.
+    pub scopes: Vec<String>,
+    /// What it is called.
+    pub name: String,
+    /// Lower-case hex SHA-256 of the whole key.
+    pub secret_sha256: String,
+    /// From when on it opens nothing; it works until it is revoked when absent.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Creates a key of a service account. Answers as [`create_key`].
+///
+/// # Errors
+/// `unknown_service_account`, and those of [`create_key`].
+pub async fn create_account_key(
+    commands: &Commands,
+    context: &CommandContext,
+    input: AccountKey,
+) -> Result<Executed, ExecuteError> {
+    let AccountKey { organisation_id, service_account_id, scopes, name, .. } = input;
+    let (known, _) = commands.executor.load::<Organisation>(&organisation_id.to_string()).await?;
+    let Some(account) = known.service_account(service_account_id) else {
+        // Whoever asks again gets the first answer, also when the account was there then.
+        let key_id = ApiKeyId::from_bits(commands.ids.next()).to_string();
+        let unknown = OrganisationError::UnknownServiceAccount;
+        let refusal = (unknown.code(), unknown.to_string());
+        return commands.executor.refuse::<ApiKey>(&key_id, refusal, context).await;
+    };
+    let key = CreateKey {
+        organisation_id,
+        role: account.role,
+        scopes,
+        name,
+        secret_sha256: input.secret_sha256,
+        holder: Some(Holder::ServiceAccount(service_account_id)),
+        expires_at: input.expires_at,
+    };
+    create_key(commands, context, key).await
 }
 
 /// A key that is to end by itself.

@@ -10,8 +10,8 @@ pub mod wishes;
 
 use cairn_core::Timestamp;
 
+pub use keys::{AccountKey, Rotated, create_account_key, rotate_key};
 pub use keys::{CreateKey, ExpireKey, RevokeKey, RotateKey, create_key, expire_key, revoke_key};
-pub use keys::{Rotated, rotate_key};
 
 /// A code that is to be sent to somebody's address.
 #[derive(Clone)]

@@ -1,10 +1,10 @@
-//! Organisations: founding, members, invitations, grants to support, suspension.
-use cairn_core::{GrantId, InvitationId, OrganisationId, Timestamp, UserId};
-use cairn_identity::{Invite, Organisation, OrganisationCommand, Role};
+//! Organisations: founding, members, invitations, service accounts, grants to support, suspension.
+use cairn_core::{GrantId, InvitationId, OrganisationId, ServiceAccountId, Timestamp, UserId};
+use cairn_identity::{Invite, Organisation, OrganisationCommand, Role, ServiceAccountWish};
 use serde_json::{Value, json};
 
 use super::Code;
-use crate::{CommandContext, Commands, ExecuteError, Executed};
+use crate::{CommandContext, Commands, ExecuteError, Executed, Expected};
 
 /// Founds an organisation, whose owner is who founds it. Answers `{"organisation_id"}`.
 ///
@@ -194,6 +194,37 @@ pub async fn set_suspended(
     };
     let result = json!({ "organisation_id": organisation_id });
     on(commands, context, organisation_id, (command, result)).await
+}
+
+/// A service account that somebody wishes something of.
+#[derive(Debug, Clone)]
+pub struct OnServiceAccount {
+    /// Whose it is, and what was seen of it. It is a part of its organisation, so what was seen is the organisation's version.
+    pub organisation: (OrganisationId, Expected),
+    /// Which; a new one when something is to be added.
+    pub service_account_id: ServiceAccountId,
+    /// What for.
+    pub wish: ServiceAccountWish,
+    /// The role of whoever wishes it.
+    pub by: Role,
+}
+
+/// Adds, changes, shuts, opens or removes a service account. Answers `{"service_account_id"}`.
+///
+/// # Errors
+/// `unknown_service_account`, `service_account_name_invalid`, `service_account_role_invalid`, `role_too_high`, `organisation_full`,
+/// `unknown_organisation`, `precondition_failed`.
+pub async fn service_account(
+    commands: &Commands,
+    context: &CommandContext,
+    input: OnServiceAccount,
+) -> Result<Executed, ExecuteError> {
+    let OnServiceAccount { organisation: (id, expected), service_account_id, wish, by } = input;
+    let at = commands.clock.now();
+    let command = OrganisationCommand::ServiceAccount { service_account_id, wish, by, at };
+    let result = json!({ "service_account_id": service_account_id });
+    let stream = (&*id.to_string(), expected);
+    commands.executor.execute_upon::<Organisation>(stream, command, context, result).await
 }
 
 async fn on(

@@ -2,9 +2,9 @@
 use cairn_core::Timestamp;
 use cairn_identity::{
     ApiKey, ApiKeyCommand, ApiKeyEvent, Consent, EmailAddress, EmailAddressCommand,
-    EmailAddressEvent, Erasure, ErasureCommand, ErasureEvent, Factor, Identity, Invite,
-    LinkPurpose, Organisation, OrganisationCommand, OrganisationEvent, Proof, Role, SignIn, User,
-    UserCommand, UserEvent,
+    EmailAddressEvent, Erasure, ErasureCommand, ErasureEvent, Factor, Holder, Identity, Invite,
+    LinkPurpose, Organisation, OrganisationCommand, OrganisationEvent, Proof, Role,
+    ServiceAccountWish, SignIn, User, UserCommand, UserEvent,
 };
 
 use super::inverse::Inverse;
@@ -25,10 +25,14 @@ impl Inverse for ApiKey {
                     ApiKeyEvent::ExpirySet { expires_at, .. } => Some(*expires_at),
                     ApiKeyEvent::Created { .. }
                     | ApiKeyEvent::Issued { .. }
+                    | ApiKeyEvent::Assigned { .. }
                     | ApiKeyEvent::Revoked { .. } => None,
                 });
                 let holder = facts.iter().find_map(|fact| match fact {
-                    ApiKeyEvent::Issued { user_id, .. } => Some(*user_id),
+                    ApiKeyEvent::Issued { user_id, .. } => Some(Holder::Person(*user_id)),
+                    ApiKeyEvent::Assigned { service_account_id, .. } => {
+                        Some(Holder::ServiceAccount(*service_account_id))
+                    }
                     ApiKeyEvent::Created { .. }
                     | ApiKeyEvent::ExpirySet { .. }
                     | ApiKeyEvent::Revoked { .. } => None,
@@ -45,8 +49,8 @@ impl Inverse for ApiKey {
                     at,
                 }
             }
-            // It is never alone: it stands behind what made the key.
-            ApiKeyEvent::Issued { .. } => return None,
+            // They are never alone: they stand behind what made the key.
+            ApiKeyEvent::Issued { .. } | ApiKeyEvent::Assigned { .. } => return None,
             ApiKeyEvent::ExpirySet { expires_at, successor, at } => {
                 ApiKeyCommand::SetExpiry { expires_at, successor, at }
             }
@@ -180,6 +184,9 @@ impl Inverse for Organisation {
             let (organisation_id, owner) = (*organisation_id, *user_id);
             return Some(C::Found { organisation_id, name: name.clone(), owner, at: *at });
         }
+        if let Some(command) = service_account_wish(facts) {
+            return Some(command);
+        }
         let command = match facts.last()?.clone() {
             E::Founded { .. } => return None,
             E::Renamed { name, at } => C::Rename { name, at },
@@ -223,7 +230,46 @@ impl Inverse for Organisation {
             E::GrantEnded { grant_id, at } => C::EndGrant { grant_id, at },
             E::Suspended { reason, at } => C::Suspend { reason, at },
             E::Resumed { reason, at } => C::Resume { reason, at },
+            E::ServiceAccountAdded { .. }
+            | E::ServiceAccountRenamed { .. }
+            | E::ServiceAccountRoleChanged { .. }
+            | E::ServiceAccountDisabled { .. }
+            | E::ServiceAccountEnabled { .. }
+            | E::ServiceAccountRemoved { .. } => return None,
         };
         Some(command)
     }
+}
+
+/// What was wished of a service account. Another name and another role may be one wish.
+fn service_account_wish(facts: &[OrganisationEvent]) -> Option<OrganisationCommand> {
+    use OrganisationEvent as E;
+    use ServiceAccountWish as W;
+    let (id, wish, at) = match facts {
+        [E::ServiceAccountAdded { service_account_id, name, role, at }] => {
+            (service_account_id, W::Add { name: name.clone(), role: *role }, at)
+        }
+        [
+            E::ServiceAccountRenamed { service_account_id, name, at },
+            E::ServiceAccountRoleChanged { role, .. },
+        ] => (service_account_id, W::Update { name: Some(name.clone()), role: Some(*role) }, at),
+        [E::ServiceAccountRenamed { service_account_id, name, at }] => {
+            (service_account_id, W::Update { name: Some(name.clone()), role: None }, at)
+        }
+        [E::ServiceAccountRoleChanged { service_account_id, role, at }] => {
+            (service_account_id, W::Update { name: None, role: Some(*role) }, at)
+        }
+        [E::ServiceAccountDisabled { service_account_id, at }] => {
+            (service_account_id, W::Disable, at)
+        }
+        [E::ServiceAccountEnabled { service_account_id, at }] => {
+            (service_account_id, W::Enable, at)
+        }
+        [E::ServiceAccountRemoved { service_account_id, at }] => {
+            (service_account_id, W::Remove, at)
+        }
+        _ => return None,
+    };
+    let (service_account_id, by, at) = (*id, Role::Owner, *at);
+    Some(OrganisationCommand::ServiceAccount { service_account_id, wish, by, at })
 }

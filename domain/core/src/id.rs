@@ -145,6 +145,8 @@ ids! {
     GrantId = "grant";
     /// An endpoint that webhooks go to.
     WebhookEndpointId = "whe";
+    /// A program that an organisation knows by name: who its keys are.
+    ServiceAccountId = "sa";
 }
 
 #[cfg(test)]

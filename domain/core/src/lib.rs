@@ -20,7 +20,7 @@ pub use cqrs_es::DomainEvent;
 pub use decider::{Decider, Refusal};
 pub use id::{
     AllocationId, ApiKeyId, GrantId, HoldId, IdError, InvitationId, NodeId, OrganisationId,
-    PaymentId, RefundId, SessionId, UserId, WebhookEndpointId,
+    PaymentId, RefundId, ServiceAccountId, SessionId, UserId, WebhookEndpointId,
 };
 pub use money::{Currency, Money, MoneyError, Nanos, Rate};
 pub use personal::Subject;

@@ -2,11 +2,12 @@
 //!
 //! Lifecycle: `created → revoked`; what has an expiry opens nothing from then on. An expiry only moves nearer, so a key that was
 //! replaced works on beside its successor for a while and no longer. A key that was issued to a person opens something only while they
-//! belong to its organisation in its role; the views see to that.
+//! belong to its organisation in its role. One that was assigned to a service account is that account: it has the role that the account has
+//! when it is shown, and opens something only while the account is there and not disabled. The views see to both.
 use cairn_core::upcast::Upcast;
 use cairn_core::{
-    ApiKeyId, Decider, OrganisationId, Refusal, Subject, Text, Texts, Timestamp, UserId,
-    cqrs_aggregate, domain_event,
+    ApiKeyId, Decider, OrganisationId, Refusal, ServiceAccountId, Subject, Text, Texts, Timestamp,
+    UserId, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +34,9 @@ pub enum ApiKeyEvent {
     /// It stands for a person, who let a device in.
     #[serde(rename = "api_key.issued")]
     Issued { user_id: UserId, at: Timestamp },
+    /// It stands for a service account of its organisation.
+    #[serde(rename = "api_key.assigned")]
+    Assigned { service_account_id: ServiceAccountId, at: Timestamp },
     #[serde(rename = "api_key.expiry_set")]
     ExpirySet {
         /// From then on it opens nothing.
@@ -48,6 +52,7 @@ pub enum ApiKeyEvent {
 domain_event!(ApiKeyEvent {
     Created => "api_key.created", 2;
     Issued => "api_key.issued", 1;
+    Assigned => "api_key.assigned", 1;
     ExpirySet => "api_key.expiry_set", 1;
     Revoked => "api_key.revoked", 1;
 } upcasts [Upcast { event_type: "api_key.created", from: 1, to_next: with_scopes }]);
@@ -74,11 +79,21 @@ impl Texts for ApiKeyEvent {
         ("name", Text::Name),
         ("secret_sha256", Text::Hash),
         ("user_id", Text::Kept),
+        ("service_account_id", Text::Kept),
         ("expires_at", Text::Kept),
         ("successor", Text::Kept),
         ("reason", Text::Said),
         ("at", Text::Kept),
     ];
+}
+
+/// Whom a key stands for, when it is not simply its organisation's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// Somebody who let a device in.
+    Person(UserId),
+    /// A service account of its organisation.
+    ServiceAccount(ServiceAccountId),
 }
 
 /// What may be asked of a key.
@@ -92,8 +107,8 @@ pub enum ApiKeyCommand {
         scopes: Vec<String>,
         name: String,
         secret_sha256: String,
-        /// The person it stands for, if it is somebody's own.
-        holder: Option<UserId>,
+        /// Whom it stands for; it is the organisation's when absent.
+        holder: Option<Holder>,
         expires_at: Option<Timestamp>,
         at: Timestamp,
     },
@@ -187,13 +202,18 @@ impl Decider for ApiKey {
                     secret_sha256,
                     at,
                 };
-                let issued = holder.map(|user_id| ApiKeyEvent::Issued { user_id, at });
+                let held = holder.map(|holder| match holder {
+                    Holder::Person(user_id) => ApiKeyEvent::Issued { user_id, at },
+                    Holder::ServiceAccount(service_account_id) => {
+                        ApiKeyEvent::Assigned { service_account_id, at }
+                    }
+                });
                 let expiry = expires_at.map(|expires_at| ApiKeyEvent::ExpirySet {
                     expires_at,
                     successor: None,
                     at,
                 });
-                Ok([created].into_iter().chain(issued).chain(expiry).collect())
+                Ok([created].into_iter().chain(held).chain(expiry).collect())
             }
             ApiKeyCommand::SetExpiry { expires_at, successor, at } => {
                 self.set_expiry(expires_at, successor, at)
@@ -212,7 +232,7 @@ impl Decider for ApiKey {
                 self.organisation_id = Some(organisation_id);
                 self.secret_sha256 = Some(secret_sha256);
             }
-            ApiKeyEvent::Issued { .. } => {}
+            ApiKeyEvent::Issued { .. } | ApiKeyEvent::Assigned { .. } => {}
             ApiKeyEvent::ExpirySet { expires_at, .. } => self.expires_at = Some(expires_at),
             ApiKeyEvent::Revoked { .. } => self.revoked = true,
         }

@@ -1,5 +1,5 @@
-//! The identity context: people and how they sign in, organisations and who belongs to them, API keys, and the erasure of whoever wants
-//! to be forgotten.
+//! The identity context: people and how they sign in, organisations, who belongs to them and what programs act for them, API keys,
+//! and the erasure of whoever wants to be forgotten.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod api_key;
 pub mod email_address;
@@ -8,11 +8,12 @@ pub mod organisation;
 pub mod role;
 pub mod user;
 
-pub use api_key::{ApiKey, ApiKeyCommand, ApiKeyError, ApiKeyEvent};
+pub use api_key::{ApiKey, ApiKeyCommand, ApiKeyError, ApiKeyEvent, Holder};
 pub use email_address::{EmailAddress, EmailAddressCommand, EmailAddressError, EmailAddressEvent};
 pub use erasure::{Erasure, ErasureCommand, ErasureError, ErasureEvent, Searched};
 pub use organisation::{
     Invite, Organisation, OrganisationCommand, OrganisationError, OrganisationEvent,
+    ServiceAccountWish,
 };
 pub use role::Role;
 pub use user::{

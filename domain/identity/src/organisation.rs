@@ -1,23 +1,27 @@
-//! An organisation: who belongs to it and as what, whom it invites, whom of the platform's support it lets look.
+//! An organisation: who belongs to it and as what, whom it invites, which programs act for it, whom of the platform's support it lets look.
 //!
-//! Lifecycle: `founded → (suspended ⇄ active)`. An invitation is `open → accepted | revoked | over`. There is always an owner, and
-//! nobody gives a role that is more than their own.
+//! Lifecycle: `founded → (suspended ⇄ active)`. An invitation is `open → accepted | revoked | over`, a service account
+//! `(active ⇄ disabled) → removed`. There is always an owner, who is a person, and nobody gives a role that is more than their own.
 mod events;
 mod members;
+mod service_accounts;
 
 use cairn_core::{
-    Decider, GrantId, InvitationId, OrganisationId, Refusal, Subject, Timestamp, UserId,
-    cqrs_aggregate,
+    Decider, GrantId, InvitationId, OrganisationId, Refusal, ServiceAccountId, Subject, Timestamp,
+    UserId, cqrs_aggregate,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::Role;
 pub use events::OrganisationEvent;
+pub use service_accounts::{ServiceAccount, ServiceAccountWish};
 
 /// Open invitations at once.
 pub const INVITATIONS_MAX: usize = 200;
 /// Members.
 pub const MEMBERS_MAX: usize = 1_000;
+/// Service accounts, disabled ones included.
+pub const SERVICE_ACCOUNTS_MAX: usize = 100;
 /// The longest that support may look for one grant: 7 days.
 pub const GRANT_MAX_SECS: i64 = 7 * 86_400;
 
@@ -94,6 +98,12 @@ pub enum OrganisationCommand {
         reason: String,
         at: Timestamp,
     },
+    ServiceAccount {
+        service_account_id: ServiceAccountId,
+        wish: ServiceAccountWish,
+        by: Role,
+        at: Timestamp,
+    },
 }
 
 /// Why an organisation refuses.
@@ -126,6 +136,12 @@ pub enum OrganisationError {
     UnknownGrant,
     #[error("a reason of 1 to 500 characters is needed")]
     ReasonNeeded,
+    #[error("there is no such service account")]
+    UnknownServiceAccount,
+    #[error("a service account's name is 1 to 100 characters")]
+    BadServiceAccountName,
+    #[error("a service account is admin, finance, developer or viewer")]
+    BadServiceAccountRole,
 }
 
 impl Refusal for OrganisationError {
@@ -144,6 +160,9 @@ impl Refusal for OrganisationError {
             Self::BadGrant => "grant_invalid",
             Self::UnknownGrant => "unknown_grant",
             Self::ReasonNeeded => "reason_needed",
+            Self::UnknownServiceAccount => "unknown_service_account",
+            Self::BadServiceAccountName => "service_account_name_invalid",
+            Self::BadServiceAccountRole => "service_account_role_invalid",
         }
     }
 }
@@ -178,6 +197,8 @@ pub struct Organisation {
     /// Grants to support, with the instant they end.
     pub grants: Vec<(GrantId, Timestamp)>,
     pub suspended: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_accounts: Vec<ServiceAccount>,
 }
 
 impl Decider for Organisation {
@@ -245,6 +266,9 @@ impl Decider for Organisation {
                 let resumed = E::Resumed { reason, at };
                 Ok(if self.suspended { vec![resumed] } else { vec![] })
             }
+            C::ServiceAccount { service_account_id, wish, by, at } => {
+                self.decide_service_account((service_account_id, wish), by, at)
+            }
         }
     }
 
@@ -286,6 +310,27 @@ impl Decider for Organisation {
             E::GrantEnded { grant_id, .. } => self.grants.retain(|(known, _)| *known != grant_id),
             E::Suspended { .. } => self.suspended = true,
             E::Resumed { .. } => self.suspended = false,
+            E::ServiceAccountAdded { service_account_id, name, role, .. } => {
+                let disabled = false;
+                let added = ServiceAccount { service_account_id, name, role, disabled };
+                self.service_accounts.push(added);
+            }
+            E::ServiceAccountRenamed { service_account_id, name, .. } => {
+                self.on_account(service_account_id, |known| known.name = name);
+            }
+            E::ServiceAccountRoleChanged { service_account_id, role, .. } => {
+                self.on_account(service_account_id, |known| known.role = role);
+            }
+            E::ServiceAccountDisabled { service_account_id, .. } => {
+                self.on_account(service_account_id, |known| known.disabled = true);
+            }
+            E::ServiceAccountEnabled { service_account_id, .. } => {
+                self.on_account(service_account_id, |known| known.disabled = false);
+            }
+            E::ServiceAccountRemoved { service_account_id, .. } => {
+                self.service_accounts
+                    .retain(|known| known.service_account_id != service_account_id);
+            }
         }
         self
     }

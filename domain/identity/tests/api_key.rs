@@ -1,8 +1,8 @@
 //! The rules of an API key.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::{When, decide_both_ways};
-use cairn_core::{ApiKeyId, Decider, OrganisationId, Timestamp, UserId};
-use cairn_identity::{ApiKey, ApiKeyCommand, ApiKeyEvent, Role};
+use cairn_core::{ApiKeyId, Decider, OrganisationId, ServiceAccountId, Timestamp, UserId};
+use cairn_identity::{ApiKey, ApiKeyCommand, ApiKeyEvent, Holder, Role};
 
 const AT: Timestamp = Timestamp::from_secs(1_000);
 
@@ -121,8 +121,7 @@ fn what_is_revoked_or_unknown_cannot_expire() {
     check(&[], expire(60)).then_refused("unknown_api_key");
 }
 
-#[test]
-fn a_key_is_issued_to_a_person_as_it_is_made_or_never() {
+fn held(by: Holder) -> ApiKeyCommand {
     let ApiKeyCommand::Create {
         key_id,
         organisation_id,
@@ -136,20 +135,33 @@ fn a_key_is_issued_to_a_person_as_it_is_made_or_never() {
     else {
         unreachable!()
     };
-    let user_id = UserId::from_bits(3);
-    let issued = ApiKeyCommand::Create {
+    ApiKeyCommand::Create {
         key_id,
         organisation_id,
         role,
         scopes,
         name,
         secret_sha256,
-        holder: Some(user_id),
+        holder: Some(by),
         expires_at: Some(Timestamp::from_secs(1_060)),
         at,
-    };
-    let events = ApiKey::default().decide(issued.clone()).unwrap();
-    assert_eq!(events.len(), 3);
-    assert_eq!(events[1], ApiKeyEvent::Issued { user_id, at });
-    check(std::slice::from_ref(&issued), issued.clone()).then([]);
+    }
+}
+
+#[test]
+fn a_key_stands_for_somebody_as_it_is_made_or_never() {
+    let (user_id, service_account_id) = (UserId::from_bits(3), ServiceAccountId::from_bits(4));
+    for (holder, fact) in [
+        (Holder::Person(user_id), ApiKeyEvent::Issued { user_id, at: AT }),
+        (
+            Holder::ServiceAccount(service_account_id),
+            ApiKeyEvent::Assigned { service_account_id, at: AT },
+        ),
+    ] {
+        let made = held(holder);
+        let events = check(&[], made.clone()).events();
+        assert_eq!((events.len(), &events[1]), (3, &fact));
+        check(std::slice::from_ref(&made), made.clone()).then([]);
+        assert_eq!(check(&[made.clone()], revoke()).events().len(), 1);
+    }
 }

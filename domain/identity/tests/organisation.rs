@@ -1,11 +1,13 @@
 //! The rules of an organisation.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::decide_both_ways;
-use cairn_core::{Decider, GrantId, InvitationId, OrganisationId, Timestamp, UserId};
-use cairn_identity::organisation::GRANT_MAX_SECS;
+use cairn_core::{
+    Decider, GrantId, InvitationId, OrganisationId, ServiceAccountId, Timestamp, UserId,
+};
+use cairn_identity::organisation::{GRANT_MAX_SECS, SERVICE_ACCOUNTS_MAX};
 use cairn_identity::{
     EmailAddress, EmailAddressCommand, EmailAddressError, Invite, Organisation,
-    OrganisationCommand, OrganisationError, OrganisationEvent, Role,
+    OrganisationCommand, OrganisationError, OrganisationEvent, Role, ServiceAccountWish,
 };
 
 const OWNER: UserId = UserId::from_bits(1);
@@ -167,4 +169,89 @@ fn an_address_is_one_persons_at_a_time() {
     assert_eq!(owned.decide(release(OTHER)), Ok(vec![]), "not theirs to release");
     let free = owned.clone().evolve_all(owned.decide(release(OWNER)).unwrap());
     assert!(free.decide(claim(OTHER)).is_ok());
+}
+
+fn on_account(number: u128, wish: ServiceAccountWish, by: Role) -> OrganisationCommand {
+    let service_account_id = ServiceAccountId::from_bits(number);
+    OrganisationCommand::ServiceAccount { service_account_id, wish, by, at: at(7) }
+}
+
+fn add(number: u128, role: Role) -> OrganisationCommand {
+    on_account(number, ServiceAccountWish::Add { name: "deploy".to_owned(), role }, Role::Owner)
+}
+
+fn update(name: Option<&str>, role: Option<Role>, by: Role) -> OrganisationCommand {
+    on_account(1, ServiceAccountWish::Update { name: name.map(str::to_owned), role }, by)
+}
+
+#[test]
+fn a_service_account_lives_until_it_is_removed() {
+    use ServiceAccountWish::{Disable, Enable, Remove};
+    let owned = |wish| on_account(1, wish, Role::Owner);
+    let added = after(founded(), [add(1, Role::Developer)]);
+    assert_eq!(added.decide(add(1, Role::Developer)), Ok(vec![]), "a repeat");
+    assert_eq!(added.decide(owned(Enable)), Ok(vec![]), "it is");
+    let changed = after(added, [update(Some("ci"), Some(Role::Viewer), Role::Admin)]);
+    let account = changed.service_account(ServiceAccountId::from_bits(1)).unwrap();
+    assert_eq!((account.name.as_str(), account.role), ("ci", Role::Viewer));
+    let same = update(Some("ci"), Some(Role::Viewer), Role::Admin);
+    assert_eq!(changed.decide(same), Ok(vec![]), "it is so already");
+    assert_eq!(changed.decide(update(None, None, Role::Admin)), Ok(vec![]), "nothing is wished");
+    let disabled = after(changed, [owned(Disable)]);
+    assert!(disabled.service_accounts[0].disabled);
+    assert_eq!(disabled.decide(owned(Disable)), Ok(vec![]), "it is");
+    let enabled = after(disabled.clone(), [owned(Enable)]);
+    assert!(!enabled.service_accounts[0].disabled);
+    let removed = after(disabled, [owned(Remove)]);
+    for wish in [Disable, Enable, Remove] {
+        assert_eq!(refusal(&removed, owned(wish)), OrganisationError::UnknownServiceAccount);
+    }
+    let renamed = update(Some("x"), None, Role::Owner);
+    assert_eq!(refusal(&removed, renamed), OrganisationError::UnknownServiceAccount);
+}
+
+#[test]
+fn a_service_account_has_a_name_and_there_are_so_many() {
+    for name in ["", &"x".repeat(101)] {
+        let wish = ServiceAccountWish::Add { name: name.to_owned(), role: Role::Viewer };
+        let refused = refusal(&founded(), on_account(1, wish, Role::Owner));
+        assert_eq!(refused, OrganisationError::BadServiceAccountName);
+        let known = after(founded(), [add(1, Role::Viewer)]);
+        let refused = refusal(&known, update(Some(name), None, Role::Owner));
+        assert_eq!(refused, OrganisationError::BadServiceAccountName);
+    }
+    let most = u128::try_from(SERVICE_ACCOUNTS_MAX).unwrap();
+    let full = after(founded(), (1..=most).map(|number| add(number, Role::Viewer)));
+    assert_eq!(refusal(&full, add(most + 1, Role::Viewer)), OrganisationError::TooMany);
+    let gone = on_account(1, ServiceAccountWish::Remove, Role::Owner);
+    assert!(after(full, [gone]).decide(add(most + 1, Role::Viewer)).is_ok());
+    let unknown = refusal(&Organisation::default(), add(1, Role::Viewer));
+    assert_eq!(unknown, OrganisationError::Unknown);
+}
+
+#[test]
+fn no_service_account_owns_and_nobody_makes_one_that_is_more_than_they_are() {
+    use ServiceAccountWish::{Disable, Enable, Remove};
+    let known = after(founded(), [add(1, Role::Viewer)]);
+    assert_eq!(refusal(&founded(), add(1, Role::Owner)), OrganisationError::BadServiceAccountRole);
+    let risen = update(None, Some(Role::Owner), Role::Owner);
+    assert_eq!(refusal(&known, risen), OrganisationError::BadServiceAccountRole);
+    for (role, by) in [
+        (Role::Owner, Role::Admin),
+        (Role::PlatformOperator, Role::Owner),
+        (Role::Viewer, Role::Developer),
+        (Role::Viewer, Role::PlatformOperator),
+    ] {
+        let wish = ServiceAccountWish::Add { name: "x".to_owned(), role };
+        let refused = refusal(&known, on_account(2, wish, by));
+        assert_eq!(refused, OrganisationError::RoleTooHigh, "{role:?} by {by:?}");
+        let refused = refusal(&known, update(None, Some(role), by));
+        assert_eq!(refused, OrganisationError::RoleTooHigh, "{role:?} by {by:?}");
+    }
+    for by in [Role::Finance, Role::Developer, Role::Viewer] {
+        for wish in [Disable, Enable, Remove] {
+            let refused = refusal(&known, on_account(1, wish, by));
+            assert_eq!(refused, OrganisationError::RoleTooHigh, "{by:?}");
+        }
+    }
 }

@@ -4,5 +4,6 @@ pub mod organisations;
 pub mod organisations_query;
 pub mod people;
 pub mod people_query;
+pub mod service_accounts_query;
 pub mod uses;
 pub mod wishes;

@@ -1,5 +1,6 @@
-//! Organisations, members, invitations and grants to support: asked whenever somebody acts for an organisation.
+//! Organisations, members, invitations, service accounts and grants to support: asked whenever somebody acts for an organisation.
 use async_trait::async_trait;
+use cairn_core::ServiceAccountId;
 use cairn_event_log::Recorded;
 use cairn_identity::OrganisationEvent;
 
@@ -20,7 +21,13 @@ impl Projection for Organisations {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["identity_organisations", "identity_members", "identity_invitations", "identity_grants"]
+        &[
+            "identity_organisations",
+            "identity_members",
+            "identity_invitations",
+            "identity_grants",
+            "identity_service_accounts",
+        ]
     }
 
     fn interest(&self) -> Interest {
@@ -97,6 +104,7 @@ impl Projection for Organisations {
             E::Resumed { .. } => change(changes, organisation_id, |row| {
                 (row.suspended_at, row.suspended_reason) = (None, None);
             }),
+            of_account => project_account(changes, (organisation_id, position), of_account)?,
         }
         Ok(())
     }
@@ -108,6 +116,68 @@ fn change(
     change: impl FnOnce(&mut OrganisationRow) + Send + 'static,
 ) {
     changes.change((organisation_id,), move |row: &mut OrganisationRow| {
+        change(row);
+        Ok(())
+    });
+}
+
+/// What happens to service accounts.
+fn project_account(
+    changes: &mut Changes,
+    (organisation_id, position): (String, i64),
+    event: OrganisationEvent,
+) -> Result<(), ProjectError> {
+    use OrganisationEvent as E;
+    match event {
+        E::ServiceAccountAdded { service_account_id, name, role, at } => {
+            changes.insert(ServiceAccountRow {
+                service_account_id: service_account_id.to_string(),
+                position,
+                organisation_id,
+                name,
+                role: wire_name(&role)?,
+                added_at: At(at),
+                disabled_at: None,
+                removed_at: None,
+            });
+        }
+        E::ServiceAccountRenamed { service_account_id, name, .. } => {
+            account(changes, service_account_id, |row| row.name = name);
+        }
+        E::ServiceAccountRoleChanged { service_account_id, role, .. } => {
+            let role = wire_name(&role)?;
+            account(changes, service_account_id, |row| row.role = role);
+        }
+        E::ServiceAccountDisabled { service_account_id, at } => {
+            account(changes, service_account_id, move |row| row.disabled_at = Some(At(at)));
+        }
+        E::ServiceAccountEnabled { service_account_id, .. } => {
+            account(changes, service_account_id, |row| row.disabled_at = None);
+        }
+        E::ServiceAccountRemoved { service_account_id, at } => {
+            account(changes, service_account_id, move |row| row.removed_at = Some(At(at)));
+        }
+        E::Founded { .. }
+        | E::Renamed { .. }
+        | E::MemberInvited { .. }
+        | E::InvitationRevoked { .. }
+        | E::MemberJoined { .. }
+        | E::RoleChanged { .. }
+        | E::MemberLeft { .. }
+        | E::SupportGranted { .. }
+        | E::GrantEnded { .. }
+        | E::Suspended { .. }
+        | E::Resumed { .. } => {}
+    }
+    Ok(())
+}
+
+fn account(
+    changes: &mut Changes,
+    id: ServiceAccountId,
+    change: impl FnOnce(&mut ServiceAccountRow) + Send + 'static,
+) {
+    changes.change((id.to_string(),), move |row: &mut ServiceAccountRow| {
         change(row);
         Ok(())
     });
@@ -182,5 +252,19 @@ row! {
         granted_at: At,
         expires_at: At,
         ended_at: Option<At>,
+    }
+}
+
+row! {
+    /// A program that acts for an organisation.
+    pub(crate) struct ServiceAccountRow in "identity_service_accounts" by (service_account_id: String) {
+        service_account_id: String,
+        position: i64,
+        organisation_id: String,
+        name: String,
+        role: String,
+        added_at: At,
+        disabled_at: Option<At>,
+        removed_at: Option<At>,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One row is one event, of whatever type, with the metadata it was written with.
 use async_trait::async_trait;
-use cairn_core::{OrganisationId, Timestamp};
+use cairn_core::{OrganisationId, ServiceAccountId, Timestamp};
 use cairn_event_log::Recorded;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -41,7 +41,7 @@ pub struct Entry {
 pub struct Filter {
     /// Only on behalf of this organisation.
     pub organisation: Option<OrganisationId>,
-    /// Only by this actor.
+    /// Only by this actor. A service account has what all of its keys did: `sa_…` finds `sa_… with key_…`.
     pub actor: Option<String>,
     /// Only about aggregates of this type.
     pub aggregate_type: Option<String>,
@@ -123,6 +123,9 @@ pub async fn list(
     after: Option<String>,
     limit: i64,
 ) -> Result<Page<Entry>, QueryError> {
+    let account = filter.actor.as_ref().filter(|actor| actor.parse::<ServiceAccountId>().is_ok());
+    let account = account.map(|account| format!("{account} "));
+    let actor = filter.actor.filter(|_| account.is_none());
     let rows = sqlx::query_as!(
         Entry,
         r#"SELECT position, recorded_at AS "recorded_at: At", organisation_id, actor, origin,
@@ -130,6 +133,7 @@ pub async fn list(
              command_id
            FROM operations_audit_entries
            WHERE ($1::text IS NULL OR organisation_id = $1) AND ($2::text IS NULL OR actor = $2)
+             AND ($10::text IS NULL OR starts_with(actor, $10))
              AND ($3::text IS NULL OR aggregate_type = $3)
              AND ($4::text IS NULL OR aggregate_id = $4)
              AND ($5::text IS NULL OR correlation_id = $5)
@@ -137,7 +141,7 @@ pub async fn list(
              AND ($7::timestamptz IS NULL OR recorded_at < $7) AND position < $8
            ORDER BY position DESC LIMIT $9"#,
         filter.organisation.map(|id| id.to_string()),
-        filter.actor,
+        actor,
         filter.aggregate_type,
         filter.aggregate_id,
         filter.correlation_id,
@@ -145,6 +149,7 @@ pub async fn list(
         filter.until.map(At) as _,
         before(after)?,
         fetch_limit(limit),
+        account,
     );
     Ok(Page::of(rows.fetch_all(pool).await?, limit, |row| row.position))
 }

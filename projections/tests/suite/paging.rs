@@ -105,7 +105,7 @@ async fn a_foreign_organisation_sees_what_a_missing_id_shows(pool: PgPool) {
     assert!(refunds::list(pool, filter, None, 10).await.unwrap().items.is_empty());
     assert!(balances::get(pool, organisation(3), CURRENCY).await.unwrap().is_none());
     assert!(balances::list(pool, foreign, None, None, 10).await.unwrap().items.is_empty());
-    assert!(api_keys::list(pool, foreign, None, 10).await.unwrap().items.is_empty());
+    assert!(api_keys::list(pool, (foreign, None), None, 10).await.unwrap().items.is_empty());
     let lines = statement::list(pool, organisation(3), None, None, 10).await.unwrap();
     assert!(lines.items.is_empty());
     let filter = audit::Filter { organisation: foreign, ..audit::Filter::default() };

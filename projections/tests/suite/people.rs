@@ -1,9 +1,13 @@
 //! A person and their organisation, with something of everything that changes a row.
-use cairn_core::{GrantId, InvitationId, SessionId, UserId};
+use cairn_core::{ApiKeyId, GrantId, InvitationId, ServiceAccountId, SessionId, UserId};
 use cairn_identity::{
-    Consent, Document, EndReason, Factor, Identity, Invite, LinkPurpose, Organisation,
-    OrganisationCommand, Proof, Role, Said, SignIn, User, UserCommand,
+    ApiKey, ApiKeyCommand, Consent, Document, EndReason, Factor, Holder, Identity, Invite,
+    LinkPurpose, Organisation, OrganisationCommand, Proof, Role, Said, ServiceAccountWish, SignIn,
+    User, UserCommand,
 };
+use cairn_projections::all;
+use cairn_projections::identity::{api_keys, service_accounts_query};
+use sqlx::PgPool;
 
 use crate::world::{World, organisation};
 
@@ -147,4 +151,102 @@ impl World {
         }
         position
     }
+}
+
+impl World {
+    /// Wishes something of a service account of an organisation that was founded.
+    pub async fn on_account(
+        &self,
+        (owner, account): (u128, u128),
+        wish: ServiceAccountWish,
+    ) -> i64 {
+        let (service_account_id, by) = (ServiceAccountId::from_bits(account), Role::Owner);
+        let at = self.now();
+        let command = OrganisationCommand::ServiceAccount { service_account_id, wish, by, at };
+        self.run::<Organisation>(&organisation(owner).to_string(), command).await
+    }
+
+    /// A key of a service account, as it was when it was a developer.
+    pub async fn account_key(&self, (owner, account): (u128, u128), number: u128) -> String {
+        let key_id = ApiKeyId::from_bits(number);
+        let create = ApiKeyCommand::Create {
+            key_id,
+            organisation_id: organisation(owner),
+            role: Role::Developer,
+            scopes: vec![],
+            name: "runner".to_owned(),
+            secret_sha256: format!("account-key-{number}"),
+            holder: Some(Holder::ServiceAccount(ServiceAccountId::from_bits(account))),
+            expires_at: None,
+            at: self.now(),
+        };
+        self.run::<ApiKey>(&key_id.to_string(), create).await;
+        key_id.to_string()
+    }
+
+    /// Two service accounts with keys, one of which is removed when everything that changes a row has happened to it.
+    pub async fn accounts(&self, owner: u128) -> i64 {
+        use ServiceAccountWish as W;
+        let [first, second] = [(owner, 10 * owner), (owner, 10 * owner + 1)];
+        let add = || W::Add { name: "ci".to_owned(), role: Role::Developer };
+        self.on_account(first, add()).await;
+        self.on_account(second, add()).await;
+        let update = W::Update { name: Some("cd".to_owned()), role: Some(Role::Viewer) };
+        self.on_account(first, update).await;
+        self.on_account(first, W::Disable).await;
+        self.on_account(first, W::Enable).await;
+        self.on_account(second, W::Disable).await;
+        self.account_key(first, 100 + owner).await;
+        self.account_key(second, 200 + owner).await;
+        self.on_account(first, W::Remove).await
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_key_of_a_service_account_is_what_the_account_is(pool: PgPool) {
+    use ServiceAccountWish as W;
+    let world = World::new(pool).await;
+    world.person(1).await;
+    world.person(2).await;
+    world.founded(7, (1, 2)).await;
+    let account = (7, 70);
+    world.on_account(account, W::Add { name: "ci".to_owned(), role: Role::Developer }).await;
+    let key = world.account_key(account, 300).await;
+    let stranger = world.account_key((8, 70), 301).await;
+    let found = async |sha256: &str| {
+        world.caught_up(all()).await;
+        let row = api_keys::find_by_sha256(&world.pool, sha256).await.unwrap();
+        let living = api_keys::living(&world.pool, std::slice::from_ref(&key)).await.unwrap();
+        let living = living.into_iter().map(|(_, role)| role).next();
+        (row.map(|row| (row.role, row.disabled)), living)
+    };
+    let is = |role: &str, disabled| Some((role.to_owned(), disabled));
+    let mine = "account-key-300";
+    assert_eq!(found(mine).await, (is("developer", false), Some("developer".to_owned())));
+    world.on_account(account, W::Update { name: None, role: Some(Role::Admin) }).await;
+    assert_eq!(found(mine).await, (is("admin", false), Some("admin".to_owned())));
+    world.on_account(account, W::Disable).await;
+    assert_eq!(found(mine).await, (is("admin", true), None));
+    world.on_account(account, W::Enable).await;
+    assert_eq!(found(mine).await, (is("admin", false), Some("admin".to_owned())));
+    // It names an account of another organisation, which is nobody.
+    assert_eq!(found("account-key-301").await.0, None);
+    let own = (Some(organisation(7)), Some(ServiceAccountId::from_bits(70)));
+    let listed = api_keys::list(&world.pool, own, None, 10).await.unwrap().items;
+    assert_eq!(listed.iter().map(|row| &row.key_id).collect::<Vec<_>>(), [&key]);
+    let id = ServiceAccountId::from_bits(70).to_string();
+    let known =
+        async || service_accounts_query::get(&world.pool, organisation(7), &id).await.unwrap();
+    assert!(known().await.is_some());
+    let foreign = service_accounts_query::get(&world.pool, organisation(8), &id).await.unwrap();
+    assert_eq!(foreign, None);
+    world.on_account(account, W::Remove).await;
+    assert_eq!(found(mine).await, (None, None));
+    assert_eq!(known().await, None);
+    let kept = api_keys::get(&world.pool, None, &key).await.unwrap().unwrap();
+    assert!(kept.revoked_at.is_some(), "it says since when it opens nothing");
+    assert_eq!(kept.revoked_reason.as_deref(), Some("its service account was removed"));
+    let nobody = api_keys::get(&world.pool, None, &stranger).await.unwrap().unwrap();
+    assert!(!nobody.stands);
+    world.close().await;
 }

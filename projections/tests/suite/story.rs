@@ -352,6 +352,7 @@ impl World {
         self.person(1).await;
         self.person(2).await;
         self.founded(7, (1, 2)).await;
+        self.accounts(7).await;
         self.wishes(2).await;
         self.sell("small").await;
         self.enrol(1).await;

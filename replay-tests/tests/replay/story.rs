@@ -12,7 +12,9 @@ use cairn_event_log::NewEvent;
 use cairn_fleet::{
     Comparison, Finding, FindingKind, Link, LogSays, Node, NodeCommand, NodeFacts, Policy, Usage,
 };
-use cairn_identity::{ApiKey, ApiKeyCommand, EmailAddress, Erasure, Organisation, Role, User};
+use cairn_identity::{
+    ApiKey, ApiKeyCommand, EmailAddress, Erasure, Holder, Organisation, Role, User,
+};
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
@@ -21,7 +23,7 @@ use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
-use super::story_identity::{address, organisation, person, wishes};
+use super::story_identity::{account_key, address, organisation, person, service_accounts, wishes};
 use super::story_people::{configuration, erasure, feature_flag, intervention, webhook_endpoint};
 
 const UNIT: i64 = 1_000_000_000;
@@ -136,6 +138,9 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<WebhookEndpoint>(&endpoint, webhook_endpoint());
     teller.tell::<FeatureFlag>("pause_rentals", feature_flag());
     teller.tell::<User>(&UserId::from_bits(3).to_string(), wishes());
+    let founded = OrganisationId::from_bits(5).to_string();
+    teller.tell::<Organisation>(&founded, service_accounts());
+    teller.tell::<ApiKey>(&ApiKeyId::from_bits(4).to_string(), account_key());
     (teller.told, teller.decisions)
 }
 
@@ -173,7 +178,7 @@ fn replaced_api_key() -> [ApiKeyCommand; 2] {
         scopes: vec![text("compute:read")],
         name: text("dashboard"),
         secret_sha256: "ac".repeat(32),
-        holder: Some(UserId::from_bits(1)),
+        holder: Some(Holder::Person(UserId::from_bits(1))),
         expires_at: Some(at(90_000)),
         at: at(910),
     };

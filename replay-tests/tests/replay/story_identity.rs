@@ -1,8 +1,11 @@
 //! A person and their organisation in the story.
-use cairn_core::{GrantId, InvitationId, OrganisationId, SessionId, UserId};
+use cairn_core::{
+    ApiKeyId, GrantId, InvitationId, OrganisationId, ServiceAccountId, SessionId, UserId,
+};
 use cairn_identity::{
-    Consent, Document, EmailAddressCommand, EndReason, Factor, Identity, Invite, LinkPurpose,
-    OrganisationCommand, Proof, Role, Said, SignIn, UserCommand,
+    ApiKeyCommand, Consent, Document, EmailAddressCommand, EndReason, Factor, Holder, Identity,
+    Invite, LinkPurpose, OrganisationCommand, Proof, Role, Said, ServiceAccountWish, SignIn,
+    UserCommand,
 };
 
 use super::story::{at, text};
@@ -177,4 +180,44 @@ pub fn wishes() -> [UserCommand; 4] {
         UserCommand::RequestErasure { due_at: at(90_000), at: at(1_102) },
         UserCommand::CancelErasure { at: at(1_103) },
     ]
+}
+
+const ACCOUNT: ServiceAccountId = ServiceAccountId::from_bits(1);
+
+/// Programs that the organisation knows by name: one of them comes, changes, is shut and opened, and goes.
+pub fn service_accounts() -> Vec<OrganisationCommand> {
+    use ServiceAccountWish as W;
+    let on = |service_account_id, wish, when| OrganisationCommand::ServiceAccount {
+        service_account_id,
+        wish,
+        by: Role::Owner,
+        at: at(when),
+    };
+    let update = |name: Option<&str>, role| W::Update { name: name.map(text), role };
+    let other = ServiceAccountId::from_bits(2);
+    vec![
+        on(ACCOUNT, W::Add { name: text("deployments"), role: Role::Admin }, 1_200),
+        on(other, W::Add { name: text("dashboard"), role: Role::Viewer }, 1_201),
+        on(ACCOUNT, update(Some("nightly deployments"), Some(Role::Developer)), 1_202),
+        on(ACCOUNT, update(None, Some(Role::Viewer)), 1_203),
+        on(ACCOUNT, update(Some("night"), None), 1_204),
+        on(ACCOUNT, W::Disable, 1_205),
+        on(ACCOUNT, W::Enable, 1_206),
+        on(other, W::Remove, 1_207),
+    ]
+}
+
+/// A key of the one that stays.
+pub fn account_key() -> [ApiKeyCommand; 1] {
+    [ApiKeyCommand::Create {
+        key_id: ApiKeyId::from_bits(4),
+        organisation_id: OrganisationId::from_bits(5),
+        role: Role::Viewer,
+        scopes: vec![text("compute:read")],
+        name: text("runner 7"),
+        secret_sha256: "ad".repeat(32),
+        holder: Some(Holder::ServiceAccount(ACCOUNT)),
+        expires_at: None,
+        at: at(1_208),
+    }]
 }

@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use cairn_commands::CommandContext;
 use cairn_commands::identity::{self, CreateKey, RevokeKey};
 use cairn_core::{OrganisationId, Subject, Timestamp, UserId};
-use cairn_identity::Role;
+use cairn_identity::{Holder, Role};
 use cairn_projections::identity::api_keys;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -252,7 +252,7 @@ async fn issue(
         scopes: scopes.clone(),
         name: open_or_erased(api, &name).await?,
         secret_sha256: secret.sha256(),
-        holder: Some(user_id),
+        holder: Some(Holder::Person(user_id)),
         expires_at: Some(api.commands.clock.now().plus_secs(lifetime_seconds)),
     };
     let (actor, organisation) = (user_id.to_string(), Some(organisation_id));

@@ -1,22 +1,22 @@
 //! API keys of the organisation that is acted for: each is shown once.
 use axum::extract::{Path, State};
-use cairn_commands::identity::{self, CreateKey, RevokeKey, RotateKey, keys::Rotated};
-use cairn_core::{ApiKeyId, Timestamp};
+use cairn_commands::identity::{self, AccountKey, CreateKey, RevokeKey, RotateKey, keys::Rotated};
+use cairn_core::{ApiKeyId, IdError, ServiceAccountId, Timestamp};
 use cairn_identity::Role;
 use cairn_projections::identity::api_keys;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::answer::Done;
 use super::super::page::Page;
-use super::super::reader::{ListQuery, OneQuery, Reader, Seen};
+use super::super::reader::{AsksPage, AsksPosition, OneQuery, Reader, Seen};
 use super::super::state::Api;
 use super::super::wish::Wish;
 use super::{new_key, open, role, seen};
 use crate::auth::{ApiKeySecret, Caller};
-use crate::problem::{Missing, Problem};
+use crate::problem::{FieldError, Missing, Problem};
 
 /// How long an old key works on beside its successor when nothing is said: a day.
 const OVERLAP_SECS: i64 = 24 * 3_600;
@@ -37,9 +37,11 @@ pub struct KeyBody {
     /// How people tell it apart: 1 to 100 characters.
     #[schema(example = "ci")]
     name: String,
-    /// What its holder may do; not more than one's own role.
+    /// What its holder may do; not more than one's own role. A service account's key has the role of the account, and none is said.
     #[schema(example = "developer")]
-    role: String,
+    role: Option<String>,
+    /// `sa_…`: the service account that it is to be; it is the organisation's when absent.
+    service_account_id: Option<String>,
     /// What of it, as `compute:read` or `payments:write`; all of it when absent.
     #[serde(default)]
     scopes: Vec<String>,
@@ -93,13 +95,16 @@ pub struct Key {
     key_id: String,
     /// How people tell it apart.
     name: String,
-    /// What its holder may do.
+    /// What its holder may do; of a service account's key what the account may now.
     role: String,
     /// What of it; all of it when there is none.
     scopes: Vec<String>,
     /// `user_…`, whom it stands for while they belong to the organisation in its role; absent when it is the organisation's.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<String>,
+    /// `sa_…`, the service account that it is; absent when it is none's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_account_id: Option<String>,
     /// RFC 3339.
     created_at: String,
     /// RFC 3339, to the minute; absent when it was never used.
@@ -111,7 +116,7 @@ pub struct Key {
     /// The key that takes its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     successor: Option<String>,
-    /// RFC 3339; absent while it works.
+    /// Since when it opens nothing, as it was revoked or its service account removed, RFC 3339; absent while it works.
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<String>,
 }
@@ -125,6 +130,7 @@ impl From<api_keys::ApiKey> for Key {
             role: row.role,
             scopes: row.scopes,
             user_id: row.user_id,
+            service_account_id: row.service_account_id,
             created_at: Timestamp::from(row.created_at).to_string(),
             last_used_at: text(row.last_used_at),
             expires_at: text(row.expires_at),
@@ -134,19 +140,53 @@ impl From<api_keys::ApiKey> for Key {
     }
 }
 
+/// Query of keys.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct KeysQuery {
+    /// Wait until the views have reached this position of the log.
+    pub min_position: Option<i64>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Items per page, 1 to 200, 50 when absent.
+    pub limit: Option<i64>,
+    /// Only keys of this service account: `sa_…`.
+    pub service_account_id: Option<String>,
+}
+
+impl AsksPosition for KeysQuery {
+    fn min_position(&self) -> Option<i64> {
+        self.min_position
+    }
+
+    fn filter(&self) -> String {
+        self.service_account_id.clone().unwrap_or_default()
+    }
+}
+
+impl AsksPage for KeysQuery {
+    fn page(&self) -> (Option<&str>, Option<i64>) {
+        (self.cursor.as_deref(), self.limit)
+    }
+}
+
 /// The organisation's keys.
 #[utoipa::path(get, path = "/v1/keys", operation_id = "list_keys", tag = "identity",
-    params(ListQuery), security(("api_key" = []), ("session" = [])),
+    params(KeysQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One page, newest first", body = Page<Key>)))]
 async fn list_keys(
     State(api): State<Api>,
-    reader: Reader<ListQuery>,
+    reader: Reader<KeysQuery>,
 ) -> Result<Seen<Page<Key>>, Problem> {
     let page = reader.page()?;
     let at = reader.reach(&api, api_keys::NAME).await?;
-    let own = Some(reader.caller.organisation_id);
+    let account = reader.query.service_account_id.as_deref().map(str::parse).transpose();
+    let account =
+        account.map_err(|error: IdError| Problem::new("query_invalid", error.to_string()))?;
+    let which = (Some(reader.caller.organisation_id), account);
     let rows =
-        api_keys::list(&mut *api.read_for(&reader.caller).await?, own, page.after, page.limit)
+        api_keys::list(&mut *api.read_for(&reader.caller).await?, which, page.after, page.limit)
             .await?;
     Ok(at.saw(reader.shown(rows, Key::from)?))
 }
@@ -172,30 +212,78 @@ async fn own_key(api: &Api, caller: &Caller, id: &str) -> Result<api_keys::ApiKe
     row.ok_or_else(|| Problem::missing(Missing::Key))
 }
 
-/// Makes a key.
+/// Makes a key: one of the organisation's, with a role, or one of a service account.
 #[utoipa::path(post, path = "/v1/keys", operation_id = "create_key", tag = "identity",
     request_body = KeyBody, security(("api_key" = []), ("session" = [])),
     params(("Idempotency-Key" = String, Header, description = "Once per wish")),
     responses((status = 201, description = "Made; the key is shown only now", body = KeyMade)))]
 async fn create_key(State(api): State<Api>, wish: Wish<KeyBody>) -> Result<Done<KeyMade>, Problem> {
-    let KeyBody { name, role: wanted, scopes, expires_in_seconds } = wish.body;
-    let wanted = given(&wish.caller, role(&wanted)?)?;
+    let KeyBody { name, role: wanted, service_account_id, scopes, expires_in_seconds } = wish.body;
     super::scopes(&scopes)?;
-    let secret = new_key(&api)?;
-    let input = CreateKey {
-        organisation_id: wish.caller.organisation_id,
-        role: wanted,
-        scopes,
-        name,
-        secret_sha256: secret.sha256(),
-        holder: None,
-        expires_at: expires_in_seconds.map(|span| after(&api, i64::from(span))),
+    let (secret, organisation_id) = (new_key(&api)?, wish.caller.organisation_id);
+    let secret_sha256 = secret.sha256();
+    let expires_at = expires_in_seconds.map(|span| after(&api, i64::from(span)));
+    let done = match stands_for(wanted, service_account_id)? {
+        StandsFor::Organisation(wanted) => {
+            let role = given(&wish.caller, wanted)?;
+            let holder = None;
+            let input = CreateKey {
+                organisation_id,
+                role,
+                scopes,
+                name,
+                secret_sha256,
+                holder,
+                expires_at,
+            };
+            identity::create_key(&api.commands, &wish.context, input).await?
+        }
+        // Whoever makes keys may give every role that an account has: none is an owner.
+        StandsFor::Account(service_account_id) => {
+            let input = AccountKey {
+                organisation_id,
+                service_account_id,
+                scopes,
+                name,
+                secret_sha256,
+                expires_at,
+            };
+            identity::create_account_key(&api.commands, &wish.context, input).await?
+        }
     };
-    let done = identity::create_key(&api.commands, &wish.context, input).await?;
     seen(&api, api_keys::NAME, done.position).await;
     let (key_id, key) = (done.aggregate_id.clone(), shown(&secret, done.replayed));
     let location = format!("/v1/keys/{key_id}");
     Ok(Done::created(&done, location, KeyMade { key_id, key, old_expires_at: None }))
+}
+
+/// What a key is to stand for.
+enum StandsFor {
+    Organisation(Role),
+    Account(ServiceAccountId),
+}
+
+/// Reads which of the two is said.
+fn stands_for(wanted: Option<String>, account: Option<String>) -> Result<StandsFor, Problem> {
+    let wrong = |pointer: &str, detail: String| {
+        Problem::invalid(vec![FieldError::new(pointer, "body_invalid", detail)])
+    };
+    match (wanted, account) {
+        (Some(wanted), None) => Ok(StandsFor::Organisation(role(&wanted)?)),
+        (None, Some(account)) => {
+            let read = account.parse().map(StandsFor::Account);
+            read.map_err(|error: IdError| wrong("/service_account_id", error.to_string()))
+        }
+        (None, None) => {
+            let detail = "say the role of the key, or the service account that it is to be";
+            Err(wrong("/role", detail.to_owned()))
+        }
+        (Some(_), Some(_)) => {
+            let detail =
+                "a service account's key has the role of the account: say only one of both";
+            Err(wrong("/role", detail.to_owned()))
+        }
+    }
 }
 
 /// A key is made once, and shown once.
@@ -234,8 +322,7 @@ async fn rotate_key(
         return Err(Problem::new("api_key_revoked", "it was revoked: make a new key"));
     }
     let known = Role::named(&old.role).ok_or_else(|| Problem::internal("a key has no role"))?;
-    let unread = |_| Problem::internal("a key has no holder");
-    let holder = old.user_id.as_deref().map(str::parse).transpose().map_err(unread)?;
+    let holder = old.holder().map_err(|_| Problem::internal("a key has no holder"))?;
     let secret = new_key(&api)?;
     let erased = || Problem::new("subject_erased", "whose it was is erased");
     let successor = CreateKey {

@@ -8,6 +8,7 @@ pub mod oidc;
 pub mod organisations;
 mod parts;
 pub mod people;
+pub mod service_accounts;
 pub mod sessions;
 pub mod support;
 pub mod whoami;
@@ -30,6 +31,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(organisations::routes())
         .merge(members::routes())
         .merge(support::routes())
+        .merge(service_accounts::routes())
         .merge(keys::routes())
         .merge(devices::routes())
         .merge(wishes::routes())

@@ -20,6 +20,9 @@ pub struct WhoAmI {
     /// `key_…`, when it is a program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
+    /// `sa_…`, when it is a program that its organisation knows by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account_id: Option<String>,
     /// `user_…`, when it is a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
@@ -37,18 +40,26 @@ pub struct WhoAmI {
     security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "The caller", body = WhoAmI)))]
 async fn get_whoami(Extension(caller): Extension<Caller>) -> Json<WhoAmI> {
-    let (key_id, user_id, grant_id) = match caller.who {
-        Who::Key(key_id) => (Some(key_id.to_string()), None, None),
-        Who::Person(person) => (None, Some(person.user_id.to_string()), None),
-        Who::Support(key_id, grant_id) => {
-            (Some(key_id.to_string()), None, Some(grant_id.to_string()))
-        }
-    };
-    Json(WhoAmI {
-        key_id,
-        user_id,
-        grant_id,
+    let said = WhoAmI {
+        key_id: None,
+        service_account_id: None,
+        user_id: None,
+        grant_id: None,
         organisation_id: caller.organisation_id.to_string(),
         role: caller.role.name().to_owned(),
+    };
+    Json(match caller.who {
+        Who::Key(key_id) => WhoAmI { key_id: Some(key_id.to_string()), ..said },
+        Who::Service(account, key_id) => WhoAmI {
+            key_id: Some(key_id.to_string()),
+            service_account_id: Some(account.to_string()),
+            ..said
+        },
+        Who::Person(person) => WhoAmI { user_id: Some(person.user_id.to_string()), ..said },
+        Who::Support(key_id, grant_id) => WhoAmI {
+            key_id: Some(key_id.to_string()),
+            grant_id: Some(grant_id.to_string()),
+            ..said
+        },
     })
 }

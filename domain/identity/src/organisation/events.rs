@@ -1,6 +1,7 @@
 //! What happens to an organisation.
 use cairn_core::{
-    GrantId, InvitationId, OrganisationId, Text, Texts, Timestamp, UserId, domain_event,
+    GrantId, InvitationId, OrganisationId, ServiceAccountId, Text, Texts, Timestamp, UserId,
+    domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,27 @@ pub enum OrganisationEvent {
     Suspended { reason: String, at: Timestamp },
     #[serde(rename = "organisation.resumed")]
     Resumed { reason: String, at: Timestamp },
+    /// A program acts for it from now on, by keys that are assigned to it.
+    #[serde(rename = "organisation.service_account_added")]
+    ServiceAccountAdded {
+        service_account_id: ServiceAccountId,
+        name: String,
+        role: Role,
+        at: Timestamp,
+    },
+    #[serde(rename = "organisation.service_account_renamed")]
+    ServiceAccountRenamed { service_account_id: ServiceAccountId, name: String, at: Timestamp },
+    /// Its keys have this role from now on.
+    #[serde(rename = "organisation.service_account_role_changed")]
+    ServiceAccountRoleChanged { service_account_id: ServiceAccountId, role: Role, at: Timestamp },
+    /// Its keys open nothing.
+    #[serde(rename = "organisation.service_account_disabled")]
+    ServiceAccountDisabled { service_account_id: ServiceAccountId, at: Timestamp },
+    #[serde(rename = "organisation.service_account_enabled")]
+    ServiceAccountEnabled { service_account_id: ServiceAccountId, at: Timestamp },
+    /// Its keys open nothing any more.
+    #[serde(rename = "organisation.service_account_removed")]
+    ServiceAccountRemoved { service_account_id: ServiceAccountId, at: Timestamp },
 }
 
 domain_event!(OrganisationEvent {
@@ -66,6 +88,12 @@ domain_event!(OrganisationEvent {
     GrantEnded => "organisation.grant_ended", 1;
     Suspended => "organisation.suspended", 1;
     Resumed => "organisation.resumed", 1;
+    ServiceAccountAdded => "organisation.service_account_added", 1;
+    ServiceAccountRenamed => "organisation.service_account_renamed", 1;
+    ServiceAccountRoleChanged => "organisation.service_account_role_changed", 1;
+    ServiceAccountDisabled => "organisation.service_account_disabled", 1;
+    ServiceAccountEnabled => "organisation.service_account_enabled", 1;
+    ServiceAccountRemoved => "organisation.service_account_removed", 1;
 });
 
 impl Texts for OrganisationEvent {
@@ -80,6 +108,7 @@ impl Texts for OrganisationEvent {
         ("token_sha256", Text::Hash),
         ("user_id", Text::Kept),
         ("grant_id", Text::Kept),
+        ("service_account_id", Text::Kept),
         ("reason", Text::Said),
         ("expires_at", Text::Kept),
         ("at", Text::Kept),
