@@ -5,6 +5,7 @@ use std::time::Duration;
 use cairn_commands::ports::{PaymentPort, PortError};
 use cairn_commands::webhooks::{self, PendingWebhook, Subject};
 use cairn_commands::{CommandContext, Commands, ExecuteError, payments};
+use cairn_spans::{Kind, Work};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tokio::sync::Notify;
@@ -69,7 +70,10 @@ impl Inbox {
         let claimed = webhooks::claim(self.pool(), self.commands.clock.now(), BATCH).await?;
         let count = claimed.len();
         for webhook in claimed {
-            match self.apply(&webhook).await {
+            let work = cairn_spans::child(Kind::Internal, || "settle payment webhook");
+            let applied = work.run(self.apply(&webhook, &work)).await;
+            drop(work);
+            match applied {
                 Ok(remark) => {
                     let now = self.commands.clock.now();
                     let remark = remark.as_deref();
@@ -85,8 +89,9 @@ impl Inbox {
     }
 
     /// Deals with one; answers what people should know about how.
-    async fn apply(&self, webhook: &PendingWebhook) -> Result<Option<String>, Stuck> {
-        let trace = Trace::begin(self.commands.ids.as_ref());
+    async fn apply(&self, webhook: &PendingWebhook, work: &Work) -> Result<Option<String>, Stuck> {
+        let span = work.traceparent().map(Trace::of_span);
+        let trace = span.unwrap_or_else(|| Trace::begin(self.commands.ids.as_ref()));
         let context = context(webhook, &trace);
         let applied = match &webhook.subject {
             Subject::Payment(id) => match self.payments.payment(id).await {

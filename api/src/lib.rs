@@ -20,4 +20,5 @@ pub mod reports;
 pub mod retention;
 pub mod system;
 pub mod trace;
+pub mod traces;
 pub mod wiring;

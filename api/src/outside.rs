@@ -172,6 +172,7 @@ pub fn outside(
         runner: RunnerConfig::new(name),
         neighbours: neighbours.clone(),
         reports: config.reports.clone(),
+        traces: config.traces.clone(),
         seal: config.seal.clone(),
         relay: relay(config),
         event_source: config.event_source.clone(),

@@ -6,16 +6,31 @@ const HEADER: &str = "traceparent";
 
 /// A trace and the caller's place in it, in the form of W3C Trace Context: `00-<trace>-<parent>-<flags>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trace(String);
+pub struct Trace {
+    traceparent: String,
+    /// Whether its place in it is a span of ours.
+    is_span: bool,
+}
 
 impl Trace {
     /// The caller's trace. A header that is not one counts as none, and then a new trace begins.
     #[must_use]
     pub fn of(headers: &HeaderMap, ids: &dyn IdSource) -> Self {
+        Self::given(headers).unwrap_or_else(|| Self::begin(ids))
+    }
+
+    /// The caller's trace, if there is one.
+    #[must_use]
+    pub fn given(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(HEADER).iter();
         let only = values.next().filter(|_| values.next().is_none());
-        let given = only.and_then(|value| value.to_str().ok()).and_then(Self::parse);
-        given.unwrap_or_else(|| Self::begin(ids))
+        only.and_then(|value| value.to_str().ok()).and_then(Self::parse)
+    }
+
+    /// The trace that a span of ours is part of.
+    #[must_use]
+    pub const fn of_span(traceparent: String) -> Self {
+        Self { traceparent, is_span: true }
     }
 
     /// A new trace.
@@ -23,19 +38,27 @@ impl Trace {
     pub fn begin(ids: &dyn IdSource) -> Self {
         // Neither id may be zero.
         let (trace, parent) = (ids.next() | 1, (ids.next() & u128::from(u64::MAX)) | 1);
-        Self(format!("00-{trace:032x}-{parent:016x}-01"))
+        let traceparent = format!("00-{trace:032x}-{parent:016x}-01");
+        Self { traceparent, is_span: false }
     }
 
     /// As it is written into events.
     #[must_use]
     pub fn traceparent(&self) -> String {
-        self.0.clone()
+        self.traceparent.clone()
     }
 
     /// What the log lines of one trace share.
     #[must_use]
     pub fn trace_id(&self) -> &str {
-        &self.0[3..35]
+        &self.traceparent[3..35]
+    }
+
+    /// The span of ours that they belong to, when there is one and it is seen.
+    #[must_use]
+    pub fn span_id(&self) -> Option<&str> {
+        let is_seen = self.is_span && self.traceparent.ends_with("-01");
+        is_seen.then(|| &self.traceparent[36..52])
     }
 
     /// A later version may say more than we know: what we know of it is said in ours.
@@ -58,7 +81,8 @@ impl Trace {
             && [version, trace, parent, flags].into_iter().all(hex)
             && !zero(trace)
             && !zero(parent);
-        valid.then(|| Self(format!("00-{trace}-{parent}-{flags}")))
+        let traceparent = || format!("00-{trace}-{parent}-{flags}");
+        valid.then(|| Self { traceparent: traceparent(), is_span: false })
     }
 }
 

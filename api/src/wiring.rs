@@ -22,6 +22,7 @@ use cairn_oidc::Provider;
 use cairn_privacy::{MasterError, SubjectKeys};
 use cairn_projections::{Projector, QueryError, fleet};
 use cairn_sealer::{Sealer, SealerConfig};
+use cairn_spans::Spans;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -50,6 +51,7 @@ use crate::quota::{Quotas, Rates};
 use crate::reports::{ReportAddress, Reports};
 use crate::retention;
 use crate::system::{RandomIds, SystemClock};
+use crate::traces::{Traces, TracesConfig};
 
 /// Everything that needs no outside: the database, what acts and what is seen.
 pub struct Platform {
@@ -215,6 +217,8 @@ pub struct Outside {
     pub neighbours: Neighbours,
     /// Who is told of faults of ours; nobody without.
     pub reports: Option<ReportAddress>,
+    /// Who is told what was done, and as part of what; nobody without.
+    pub traces: Option<TracesConfig>,
     /// How the log is sealed.
     pub seal: SealerConfig,
     /// Where public events go, and how; `None` when nobody is told.
@@ -276,6 +280,8 @@ impl Server {
         let outside = outside.guarded();
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let traces = Traces::begin(outside.traces.as_ref(), &outside.runner.owner)?;
+        let spans = traces.spans().clone();
         let bell = Arc::new(Notify::new());
         // However much of it there is, it leaves requests their connections.
         let most = commands.executor.log().pool().options().get_max_connections();
@@ -298,28 +304,29 @@ impl Server {
         ));
         if let Some((topic, config)) = &outside.relay {
             let log = commands.executor.log().clone();
-            tasks.spawn(Relay::new(log, Arc::clone(topic), config.clone()).run(stop.clone()));
+            let relay = Relay::new(log, Arc::clone(topic), config.clone());
+            tasks.spawn(spans.around(relay.run(stop.clone())));
         }
-        notify(&work, &outside, (&mut tasks, &stop));
+        notify(&work, &outside, (&mut tasks, &stop), &spans);
         let every = outside.promises.erasures_every;
         let erasures = Erasures::new(work.clone(), projector.clone(), every);
-        tasks.spawn(erasures.run(stop.clone()));
+        tasks.spawn(spans.around(erasures.run(stop.clone())));
         tasks.spawn(retention::keep_to_rules(work.clone(), stop.clone()));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
         let reports = Reports::begin(outside.reports.as_ref()).map_err(std::io::Error::other)?;
-        let told = (bell, passwords, (reports, metrics));
+        let told = (bell, passwords, (reports, traces, metrics));
         let api = api((commands, projector.clone(), master), outside, told);
         let token = stop.clone();
-        tasks.spawn(async move { projector.run(token).await });
-        tasks.spawn(inbox.run(stop.clone()));
-        tasks.spawn(sealer.run(stop.clone()));
+        tasks.spawn(spans.around(async move { projector.run(token).await }));
+        tasks.spawn(spans.around(inbox.run(stop.clone())));
+        tasks.spawn(spans.around(sealer.run(stop.clone())));
         let token = stop.clone();
-        tasks.spawn(async move {
+        tasks.spawn(spans.around(async move {
             if let Err(error) = runner.run(token).await {
                 tracing::error!(%error, "the processes stopped");
             }
-        });
+        }));
         let (service, token) = (http::service(api.clone()), stop.clone());
         tasks.spawn(http::server::serve(listeners, service, (api.limits, token)));
         tasks.spawn(api.quotas.clone().sweep(stop.clone()));
@@ -344,6 +351,7 @@ impl Server {
         }
         self.api.commands.executor.drain().await;
         self.api.reports.close().await;
+        self.api.traces.close().await;
         self.work.close().await;
     }
 }
@@ -353,6 +361,7 @@ fn notify(
     commands: &Commands,
     outside: &Outside,
     (tasks, stop): (&mut JoinSet<()>, &CancellationToken),
+    spans: &Spans,
 ) {
     let Some((tell, deliver)) = outside.notify.clone() else { return };
     let bell = Arc::new(Notify::new());
@@ -360,7 +369,7 @@ fn notify(
     let port = Arc::clone(&outside.webhooks);
     let deliverer = Deliverer::new(commands.clone(), port, deliver, bell);
     tasks.spawn(teller.run(stop.clone()));
-    tasks.spawn(deliverer.run(stop.clone()));
+    tasks.spawn(spans.around(deliverer.run(stop.clone())));
 }
 
 fn effects(commands: &Commands, outside: &Outside) -> Effects {
@@ -377,10 +386,10 @@ fn effects(commands: &Commands, outside: &Outside) -> Effects {
 fn api(
     (commands, projector, master): (Commands, Projector, Arc<SubjectKeys>),
     outside: Outside,
-    (bell, passwords, (reports, metrics)): (
+    (bell, passwords, (reports, traces, metrics)): (
         Arc<Notify>,
         Passwords,
-        (Reports, Option<PrometheusHandle>),
+        (Reports, Traces, Option<PrometheusHandle>),
     ),
 ) -> Api {
     let log = commands.executor.log().clone();
@@ -406,6 +415,7 @@ fn api(
         enrolments: outside.enrolments,
         tasks: TaskTracker::new(),
         reports,
+        traces,
         metrics,
         started: AtomicBool::new(false),
         public_url: outside.public_url,

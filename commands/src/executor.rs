@@ -6,13 +6,16 @@ use cairn_core::{Decider, Refusal, Subject};
 use cairn_event_log::{
     AppendRequest, Appended, EventLog, LogError, NewEvent, Outcome, Snapshot, StoredOutcome,
 };
+use cairn_spans::{Kind, Work};
 use metrics::counter;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::context::{CommandContext, ExecuteError, Executed};
 use crate::expected::Expected;
 use crate::privacy::{Personal, SUBJECT_ERASED, Sealed};
 use crate::streams::{Known, Streams, Turn};
+use crate::traced;
 
 /// Streams whose state is kept in memory.
 const CACHED_STREAMS: usize = 20_000;
@@ -139,13 +142,18 @@ impl Executor {
     where
         A::Command: Clone,
     {
-        let job = Job::<A> {
-            inner: Arc::clone(&self.inner),
-            aggregate_id: aggregate_id.to_owned(),
-            wish,
-            context: context.clone(),
+        let work = traced::command::<A>(wish.command());
+        let mut context = context.clone();
+        // What it leads to names the very span that decided it.
+        context.traceparent = work.traceparent().or(context.traceparent);
+        let (inner, aggregate_id) = (Arc::clone(&self.inner), aggregate_id.to_owned());
+        let job = Job::<A> { inner, aggregate_id, wish, context };
+        let task = async move {
+            let done = work.run(job.run(&work)).await;
+            traced::executed(&work, &done);
+            done
         };
-        let done = self.inner.tasks.spawn(job.run()).await;
+        let done = self.inner.tasks.spawn(task.in_current_span()).await;
         done.unwrap_or_else(|error| Err(ExecuteError::Internal(format!("the task died: {error}"))))
     }
 
@@ -176,6 +184,10 @@ impl Executor {
 impl Inner {
     /// A stream's state from the log. Short streams take one read; long ones start from a snapshot.
     async fn load<A: Decider>(&self, aggregate_id: &str) -> Result<Known<A>, LogError> {
+        reading::<A>().run(self.load_now(aggregate_id)).await
+    }
+
+    async fn load_now<A: Decider>(&self, aggregate_id: &str) -> Result<Known<A>, LogError> {
         let start = Known { state: A::default(), sequence: 0 };
         let head = self.log.load_some((A::TYPE, aggregate_id), 0, SNAPSHOT_EVERY).await?;
         if i64::try_from(head.len()).unwrap_or(i64::MAX) < SNAPSHOT_EVERY {
@@ -192,10 +204,18 @@ impl Inner {
             }
             None => fold(start, head)?,
         };
-        self.catch_up(aggregate_id, known).await
+        self.catch_up_now(aggregate_id, known).await
     }
 
     async fn catch_up<A: Decider>(
+        &self,
+        aggregate_id: &str,
+        known: Known<A>,
+    ) -> Result<Known<A>, LogError> {
+        reading::<A>().run(self.catch_up_now(aggregate_id, known)).await
+    }
+
+    async fn catch_up_now<A: Decider>(
         &self,
         aggregate_id: &str,
         known: Known<A>,
@@ -224,6 +244,11 @@ impl Inner {
             }
         });
     }
+}
+
+/// A stream is read from the log.
+fn reading<A: Decider>() -> Work {
+    cairn_spans::child(Kind::Internal, || format!("read {}", A::TYPE))
 }
 
 fn fold<A: Decider>(
@@ -256,6 +281,15 @@ enum Wish<C> {
     Refusal(Outcome),
 }
 
+impl<C> Wish<C> {
+    const fn command(&self) -> Option<&C> {
+        match self {
+            Self::Command { command, .. } => Some(command),
+            Self::Refusal(_) => None,
+        }
+    }
+}
+
 /// One command on its way.
 struct Job<A: Decider> {
     inner: Arc<Inner>,
@@ -268,11 +302,19 @@ impl<A: Decider> Job<A>
 where
     A::Command: Clone,
 {
-    async fn run(mut self) -> Result<Executed, ExecuteError> {
+    async fn run(self, work: &Work) -> Result<Executed, ExecuteError> {
+        let mut tried = 0;
+        let done = self.settle(&mut tried).await;
+        work.set("cairn.command.attempts", tried);
+        done
+    }
+
+    async fn settle(mut self, tried: &mut i64) -> Result<Executed, ExecuteError> {
         let stream = self.inner.streams.stream(A::TYPE, &self.aggregate_id);
         let mut turn = stream.lock().await;
         let mut doubt: Option<(LogError, Instant)> = None;
         for attempt in 0..ATTEMPTS {
+            *tried += 1;
             match self.attempt(&mut turn).await {
                 Ok(Some(appended)) => return self.answer(appended, doubt.is_some()),
                 Ok(None) => counter!("cairn_commands_conflicts_total").increment(1),
@@ -327,7 +369,11 @@ where
             outcome: outcome.clone(),
             metadata,
         };
-        match self.inner.log.append(request).await? {
+        let work = cairn_spans::child(Kind::Internal, || format!("append {}", A::TYPE));
+        work.set("cairn.events", i64::try_from(request.events.len()).unwrap_or(i64::MAX));
+        let appended = work.run(self.inner.log.append(request)).await;
+        drop(work);
+        match appended? {
             Appended::Done { position, sequence } => {
                 self.inner.keep_snapshot(&self.aggregate_id, before, &next);
                 turn.put(next);

@@ -20,6 +20,7 @@ pub mod public;
 pub mod relay;
 pub mod replay;
 mod streams;
+mod traced;
 pub mod webhooks;
 
 pub use context::{CommandContext, Commands, ExecuteError, Executed};

@@ -29,6 +29,7 @@ use crate::erasure::Promises;
 use crate::http::edge::headers::Origins;
 use crate::quota::Rates;
 use crate::reports::ReportAddress;
+use crate::traces::{self, TracesConfig};
 
 /// All settings of one process.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub struct Config {
     pub neighbours: NeighbourConfig,
     /// Who is told of faults of ours, or `None`.
     pub reports: Option<ReportAddress>,
+    /// Who is told what was done, or `None`.
+    pub traces: Option<TracesConfig>,
     /// Whom webhooks go to.
     pub webhook_strangers: Strangers,
     /// How the log is sealed.
@@ -159,6 +162,7 @@ impl Config {
             mail: mail(values),
             neighbours: neighbours(values),
             reports: values.with("telemetry.report_dsn", str::parse),
+            traces: traces(values),
             providers: providers(values),
             webhook_strangers: values.with("webhooks.loopback", strangers).unwrap_or_default(),
             kafka: kafka(values),
@@ -315,6 +319,15 @@ fn masters(values: &mut Values, data: &Path, store: &StoreOptions) -> MasterPlac
     let holder = |text: &str| text.parse().ok().filter(|it| places.has(*it)).ok_or(());
     let wraps = values.with("privacy.wrapped_in", holder);
     MasterPlaces { wraps, ..places }
+}
+
+fn traces(values: &mut Values) -> Option<TracesConfig> {
+    let headers = traces::headers(values.list("telemetry.otlp_headers"));
+    let sample_ratio = values.with("telemetry.sample_ratio", traces::ratio).unwrap_or_default();
+    let service = values.text("telemetry.service_name").unwrap_or_default();
+    let environment = values.text("telemetry.environment");
+    let endpoint = values.with("telemetry.otlp_endpoint", traces::endpoint)?;
+    Some(TracesConfig { endpoint, headers, sample_ratio, service, environment })
 }
 
 fn strangers(text: &str) -> Result<Strangers, ()> {

@@ -20,8 +20,10 @@ const FROM_ZERO: &[&str] = &[
     "cairn_archive_failures_total",
     "cairn_carrier_parked_total",
     "cairn_commands_conflicts_total",
+    "cairn_erasure_failures_total",
     "cairn_log_batches_failed_total",
     "cairn_log_queue_full_total",
+    "cairn_retention_failures_total",
     "cairn_seal_blocks_total",
     "cairn_seal_failures_total",
 ];

@@ -39,6 +39,7 @@ pub mod shapes;
 pub mod state;
 pub mod supervise;
 pub mod tickets;
+mod traced;
 pub mod viewer;
 pub mod webhooks;
 pub mod wish;

@@ -7,8 +7,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::state::Api;
+use super::traced;
 use crate::problem::Problem;
-use crate::trace::Trace;
 
 const HEADER: &str = "x-request-id";
 
@@ -43,10 +43,12 @@ pub async fn name_request(State(api): State<Api>, mut request: Request, next: Ne
     let id = given
         .filter(|id| is_harmless(id))
         .map_or_else(|| format!("req_{:032x}", api.commands.ids.next()), str::to_owned);
-    let trace = Trace::of(request.headers(), api.commands.ids.as_ref());
+    let (work, trace) = traced::begin(&api, &request);
     request.extensions_mut().insert(trace);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
+    let mut response = work.run(next.run(request)).await;
+    traced::end(&work, &response);
+    drop(work);
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id = Some(id.clone());
         let replayed = response.headers_mut().remove("idempotency-replayed").is_some();

@@ -29,6 +29,7 @@ use crate::live::Hub;
 use crate::problem::Problem;
 use crate::quota::Quotas;
 use crate::reports::Reports;
+use crate::traces::Traces;
 
 /// The parts of the API.
 pub struct Parts {
@@ -64,6 +65,8 @@ pub struct Parts {
     pub tasks: TaskTracker,
     /// Who is told of faults of ours.
     pub reports: Reports,
+    /// Who is told what was done, and as part of what.
+    pub traces: Traces,
     /// Metrics, when they are collected.
     pub metrics: Option<PrometheusHandle>,
     /// Whether every part has been fit at once since this server began.

@@ -13,6 +13,7 @@ use super::arrival::Arrival;
 use super::guard::Operation;
 use super::request_id::RequestId;
 use super::state::Api;
+use super::traced;
 use crate::problem::Problem;
 use crate::reports::Fault;
 use crate::trace::Trace;
@@ -24,14 +25,14 @@ pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> 
         return Problem::new("shutting_down", detail).into_response();
     }
     let method = request.method().clone();
-    let (request_id, trace_id) = names(&request);
+    let (request_id, trace_id, span_id) = names(&request);
     let path = request.uri().path();
-    let span = tracing::info_span!("request", %method, path, request_id, trace_id);
+    let span = tracing::info_span!("request", %method, path, request_id, trace_id, span_id);
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map(|matched| format!("{method} {}", matched.as_str()));
     let arrival = Arrival::default();
     let request = request.map(|body| arrival.watch(body, api.limits.body));
-    let task = api.tasks.spawn(next.run(request).instrument(span));
+    let task = api.tasks.spawn(cairn_spans::carried(next.run(request)).instrument(span));
     let handler = task.abort_handle();
     let mut kind = "internal";
     let response = match tokio::time::timeout(api.limits.answer, task).await {
@@ -66,26 +67,29 @@ fn said(error: JoinError) -> String {
 }
 
 /// What a request's log lines are found by.
-fn names(request: &Request) -> (Option<String>, Option<String>) {
-    let extensions = request.extensions();
-    let trace_id = extensions.get::<Trace>().map(|trace| trace.trace_id().to_owned());
-    (extensions.get::<RequestId>().map(RequestId::to_string), trace_id)
+fn names(request: &Request) -> (Option<String>, Option<String>, Option<String>) {
+    let (extensions, owned) = (request.extensions(), |id: &str| id.to_owned());
+    let trace = extensions.get::<Trace>();
+    let trace_id = trace.map(|trace| owned(trace.trace_id()));
+    let span_id = trace.and_then(Trace::span_id).map(owned);
+    (extensions.get::<RequestId>().map(RequestId::to_string), trace_id, span_id)
 }
 
 /// Counts and times requests by operation and status, and writes one line for each.
 pub async fn measure(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let (request_id, trace_id) = names(&request);
+    let (request_id, trace_id, span_id) = names(&request);
     let response = next.run(request).await;
     let operation = response.extensions().get::<Operation>();
     let operation = operation.map_or_else(|| "none".to_owned(), |o| o.0.to_string());
     let status = response.status().as_u16().to_string();
     let seconds = began.elapsed().as_secs_f64();
-    let watched = matches!(&*path, "/livez" | "/readyz" | "/startupz" | "/metrics");
-    if !watched {
+    if !traced::is_watch(&path) {
         let millis = seconds * 1_000.0;
-        tracing::info!(%method, path, operation, status, millis, request_id, trace_id, "answered");
+        tracing::info!(
+            %method, path, operation, status, millis, request_id, trace_id, span_id, "answered"
+        );
     }
     histogram!("cairn_http_request_seconds", "operation" => operation.clone()).record(seconds);
     counter!("cairn_http_requests_total", "operation" => operation, "status" => status)

@@ -11,13 +11,14 @@ use crate::cli::Shell;
 use crate::support::PATIENCE;
 
 /// A server with a file of settings, and the lines of its log as they come.
-struct Server {
+pub struct Server {
+    pub url: String,
     process: Child,
     lines: Receiver<Value>,
 }
 
 impl Server {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
@@ -31,11 +32,13 @@ impl Server {
             let parsed = lines.filter_map(|line| serde_json::from_str(&line).ok());
             parsed.for_each(|line: Value| drop(told.send(line)));
         });
-        Self { process, lines }
+        let said: Value = serde_json::from_str(&first).unwrap();
+        let url = said["listening"].as_str().unwrap().to_owned();
+        Self { url, process, lines }
     }
 
     /// The next line of the log with this message.
-    fn until(&self, message: &str) -> Value {
+    pub fn until(&self, message: &str) -> Value {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).unwrap();
             if line["message"] == message {
@@ -44,7 +47,12 @@ impl Server {
         }
     }
 
-    fn signal(&self, name: &str) {
+    /// Until it has ended by itself.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.process.wait().unwrap()
+    }
+
+    pub fn signal(&self, name: &str) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }

@@ -161,6 +161,7 @@ impl Stage {
             runner: RunnerConfig { settings, ..RunnerConfig::new(outside::process_name()) },
             neighbours: Neighbours::new(NeighbourConfig::default(), wiring::clock()),
             reports: None,
+            traces: None,
             seal: SealerConfig {
                 keys: directory.path().join("keys"),
                 events_max: 16,

@@ -7,6 +7,7 @@ use cairn_compute::{Allocation, AllocationCommand};
 use cairn_core::{AllocationId, Decider, NodeId, Timestamp};
 use cairn_event_log::Metadata;
 use cairn_fleet::{Node, NodeCommand};
+use cairn_spans::Work;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -29,19 +30,31 @@ pub struct Origin {
     pub causation_id: String,
     /// On whose behalf.
     pub organisation_id: Option<String>,
-    /// Trace of the request.
+    /// Trace of the request, and the span in it that this follows from.
     pub traceparent: Option<String>,
+    /// When that was; not known of intents that are older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 impl Origin {
     /// Of what an event leads to.
-    pub(crate) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata, recorded_at: Timestamp) -> Self {
         Self {
             correlation_id: metadata.correlation_id.clone(),
             causation_id: metadata.command_id.clone(),
             organisation_id: metadata.organisation_id.clone(),
             traceparent: metadata.traceparent.clone(),
+            at: Some(recorded_at),
         }
+    }
+
+    /// The same out of a piece of work in between, if that is traced.
+    pub(crate) fn through(mut self, work: &Work, now: Timestamp) -> Self {
+        if let Some(traceparent) = work.traceparent() {
+            (self.traceparent, self.at) = (Some(traceparent), Some(now));
+        }
+        self
     }
 }
 

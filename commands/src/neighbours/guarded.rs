@@ -37,7 +37,7 @@ pub(super) struct Payments {
 impl PaymentPort for Payments {
     async fn create_payment(&self, payment: &NewPayment) -> Result<ProviderPayment, PortError> {
         let asked = self.port.create_payment(payment);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("create_payment", asked, PortError::is_silence).await)
     }
 
     async fn find_payment(
@@ -46,22 +46,22 @@ impl PaymentPort for Payments {
         since: Timestamp,
     ) -> Result<Option<ProviderPayment>, PortError> {
         let asked = self.port.find_payment(payment_id, since);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("find_payment", asked, PortError::is_silence).await)
     }
 
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
         let asked = self.port.payment(provider_id);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("payment", asked, PortError::is_silence).await)
     }
 
     async fn client_secret(&self, provider_id: &str) -> Result<String, PortError> {
         let asked = self.port.client_secret(provider_id);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("client_secret", asked, PortError::is_silence).await)
     }
 
     async fn create_refund(&self, refund: &NewRefund) -> Result<ProviderRefund, PortError> {
         let asked = self.port.create_refund(refund);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("create_refund", asked, PortError::is_silence).await)
     }
 
     async fn find_refund(
@@ -70,12 +70,12 @@ impl PaymentPort for Payments {
         refund_id: RefundId,
     ) -> Result<Option<ProviderRefund>, PortError> {
         let asked = self.port.find_refund(charge_id, refund_id);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("find_refund", asked, PortError::is_silence).await)
     }
 
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {
         let asked = self.port.refund(provider_id);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("refund", asked, PortError::is_silence).await)
     }
 
     async fn transactions(
@@ -85,12 +85,12 @@ impl PaymentPort for Payments {
         limit: u8,
     ) -> Result<Vec<ProviderTransaction>, PortError> {
         let asked = self.port.transactions(from, after, limit);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("transactions", asked, PortError::is_silence).await)
     }
 
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {
         let asked = self.port.balances();
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("balances", asked, PortError::is_silence).await)
     }
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Mails {
 impl MailPort for Mails {
     async fn send(&self, mail: Mail) -> Result<(), PortError> {
         let asked = self.port.send(mail);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("send", asked, PortError::is_silence).await)
     }
 }
 
@@ -124,12 +124,12 @@ impl Nodes {
 impl NodePort for Nodes {
     async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError> {
         let asked = self.port.probe(node);
-        heard(self.one(node).look(asked, PortError::is_silence).await)
+        heard(self.one(node).look("probe", asked, PortError::is_silence).await)
     }
 
     async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError> {
         let asked = self.port.inventory(node);
-        heard(self.one(node).call(asked, PortError::is_silence).await)
+        heard(self.one(node).call("inventory", asked, PortError::is_silence).await)
     }
 
     async fn ensure(
@@ -140,7 +140,7 @@ impl NodePort for Nodes {
         key: &IntentKey,
     ) -> Result<StepReport, PortError> {
         let asked = self.port.ensure(node, tenant, step, key);
-        heard(self.one(node).call(asked, PortError::is_silence).await)
+        heard(self.one(node).call("ensure", asked, PortError::is_silence).await)
     }
 
     async fn teardown(
@@ -150,7 +150,7 @@ impl NodePort for Nodes {
         key: &IntentKey,
     ) -> Result<TeardownReport, PortError> {
         let asked = self.port.teardown(node, tenant, key);
-        heard(self.one(node).call(asked, PortError::is_silence).await)
+        heard(self.one(node).call("teardown", asked, PortError::is_silence).await)
     }
 }
 
@@ -172,7 +172,7 @@ impl TopicPort for Topic {
 
     async fn read(&self, each: tokio::sync::mpsc::Sender<Sent>) -> Result<(), PortError> {
         let asked = self.port.read(each);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("read", asked, PortError::is_silence).await)
     }
 
     fn health(&self) -> BrokerHealth {
@@ -189,7 +189,7 @@ struct Sending {
 impl Producer for Sending {
     async fn send(&self, events: &[PublicEvent]) -> Result<(), PortError> {
         let asked = self.port.send(events);
-        heard(self.neighbour.call(asked, PortError::is_silence).await)
+        heard(self.neighbour.call("send", asked, PortError::is_silence).await)
     }
 
     async fn close(&self) {

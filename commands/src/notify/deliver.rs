@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use cairn_core::Timestamp;
 use cairn_notify::{DisableReason, WebhookEndpoint};
+use cairn_spans::{Cause, Kind, Spans, Work};
 use metrics::{counter, histogram};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
@@ -16,6 +17,7 @@ use super::endpoints::{self, Change, Wish};
 use super::{SCHEDULE, schedule, secrets};
 use crate::ports::{PortError, WebhookAnswer, WebhookCall, WebhookPort};
 use crate::public::translate;
+use crate::traced;
 use crate::{CommandContext, Commands, ExecuteError, Expected};
 
 /// How deliveries are made.
@@ -65,6 +67,7 @@ pub struct Deliverer {
     config: DeliverConfig,
     /// Rung when something is owed.
     bell: Arc<Notify>,
+    spans: Spans,
 }
 
 /// What is being sent, by endpoint: how often, and how often to one that fails.
@@ -104,11 +107,12 @@ impl Deliverer {
         config: DeliverConfig,
         bell: Arc<Notify>,
     ) -> Self {
-        Self { commands, port, config, bell }
+        Self { commands, port, config, bell, spans: Spans::default() }
     }
 
     /// Sends until the token is cancelled; then ends what it has begun.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
+        self.spans = Spans::current();
         let mut hands = Hands::default();
         let mut tidy = tokio::time::interval(Duration::from_secs(600));
         while !stop.is_cancelled() {
@@ -172,7 +176,7 @@ impl Deliverer {
         let pool = self.commands.executor.log().pool();
         let (endpoint_id, position) = (&leased.endpoint_id, leased.position);
         let done = match self.call(leased).await {
-            Ok(call) => self.attempt(leased, call).await,
+            Ok((call, cause)) => self.attempt(leased, call, cause).await,
             Err(Unmade::Never(why)) => {
                 due::drop_it(pool, leased, (self.commands.clock.now(), why)).await
             }
@@ -188,7 +192,7 @@ impl Deliverer {
     }
 
     /// What is sent, as everything is now.
-    async fn call(&self, leased: &Leased) -> Result<WebhookCall, Unmade> {
+    async fn call(&self, leased: &Leased) -> Result<(WebhookCall, Cause), Unmade> {
         let executor = &self.commands.executor;
         let (endpoint, _) = executor.load::<WebhookEndpoint>(&leased.endpoint_id).await?;
         if endpoint.deleted {
@@ -211,12 +215,22 @@ impl Deliverer {
         let event = translate(fact, &self.config.source);
         let event = event.map_err(|error| Unmade::Later(error.to_string()))?;
         let event = event.ok_or(Unmade::Never("the event is not public any more"))?;
-        Ok(WebhookCall { id: event.id, url, at, secrets, body: event.body })
+        let call = WebhookCall { id: event.id, url, at, secrets, body: event.body };
+        Ok((call, traced::cause(fact)))
     }
 
-    async fn attempt(&self, leased: &Leased, call: WebhookCall) -> Result<(), sqlx::Error> {
+    async fn attempt(
+        &self,
+        leased: &Leased,
+        call: WebhookCall,
+        cause: Cause,
+    ) -> Result<(), sqlx::Error> {
+        let attempt = u32::try_from(leased.attempt).unwrap_or(u32::MAX);
+        let work = self.spans.begin(Kind::Client, "webhook POST", cause).tried(attempt);
         let begun = Instant::now();
-        let heard = self.port.post(call).await;
+        let heard = work.run(self.port.post(call)).await;
+        answered(&work, &heard);
+        drop(work);
         let (latency, now) = (begun.elapsed(), self.commands.clock.now());
         let fate = self.fate(leased, &heard, now);
         counter!("cairn_webhooks_attempts_total", "outcome" => fate.name()).increment(1);
@@ -286,6 +300,20 @@ impl Deliverer {
             }
             Err(error) => tracing::warn!(endpoint_id, %error, "an endpoint was not disabled yet"),
         }
+    }
+}
+
+/// What a span says of an answer. Not where it came from: that is the customer's.
+fn answered(work: &Work, heard: &Result<WebhookAnswer, PortError>) {
+    work.set("http.request.method", "POST");
+    match heard {
+        Ok(answer) => {
+            work.set("http.response.status_code", i64::from(answer.status));
+            if !(200..300).contains(&answer.status) {
+                work.fail(answer.status.to_string());
+            }
+        }
+        Err(error) => work.fail(error.code.clone()),
     }
 }
 

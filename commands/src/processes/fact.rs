@@ -1,6 +1,6 @@
 //! What process managers read: events of the contexts they join, typed.
 use cairn_compute::{Allocation, AllocationEvent};
-use cairn_core::{AllocationId, Decider, HoldId};
+use cairn_core::{AllocationId, Decider, HoldId, Timestamp};
 use cairn_event_log::{LogError, Metadata, Recorded};
 use cairn_fleet::{Node, NodeEvent};
 use cairn_identity::{Organisation, OrganisationEvent, User, UserEvent};
@@ -13,6 +13,10 @@ use cairn_payments::{Payment, PaymentEvent, Refund, RefundEvent};
 pub struct Occurrence {
     /// Its place.
     pub position: i64,
+    /// When it was appended.
+    pub recorded_at: Timestamp,
+    /// Its wire name.
+    pub event_type: String,
     /// The stream: the aggregate's id.
     pub stream: String,
     /// Who, why, caused by what.
@@ -57,6 +61,8 @@ impl Occurrence {
         };
         Ok(Self {
             position: recorded.position,
+            recorded_at: recorded.recorded_at,
+            event_type: recorded.event_type.clone(),
             stream: recorded.aggregate_id.clone(),
             metadata: Metadata::clone(&recorded.metadata),
             fact,

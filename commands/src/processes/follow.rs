@@ -10,6 +10,7 @@ use crate::effects::Origin;
 use cairn_core::Decider;
 use cairn_event_log::{EventLog, LogError, Recorded};
 use cairn_operations::{Intervention, InterventionEvent};
+use cairn_spans::Spans;
 
 use super::fact::{Fact, Occurrence};
 use super::intent::{Command, Intent};
@@ -48,6 +49,7 @@ pub(super) struct Follower {
     pub config: RunnerConfig,
     /// Told when there are new intents.
     pub intended: Arc<Notify>,
+    pub spans: Spans,
 }
 
 impl Follower {
@@ -132,7 +134,7 @@ impl Follower {
         }
         let mut unread = store::unread_in_tx(&mut tx, self.manager.name()).await?;
         let (manager, settings) = (self.manager.as_ref(), &self.config.settings);
-        let reader = Reader { manager, settings, now: self.clock.now() };
+        let reader = Reader { manager, settings, now: self.clock.now(), spans: &self.spans };
         for recorded in events {
             let happened = match Occurrence::read(recorded) {
                 Ok(happened) => happened,
@@ -195,7 +197,7 @@ impl Follower {
         let new = NewIntent {
             id: format!("{process}:{position}:unread"),
             intent: &intent,
-            origin: &Origin::of(&recorded.metadata),
+            origin: &Origin::of(&recorded.metadata, recorded.recorded_at),
             now: self.clock.now(),
         };
         store::intend_in_tx(tx, Instance { process, key }, new).await?;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cairn_spans::Spans;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +106,7 @@ impl Runner {
     /// # Errors
     /// [`RunnerError::Task`] when a task panicked.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunnerError> {
-        let intended = Arc::new(Notify::new());
+        let (intended, spans) = (Arc::new(Notify::new()), Spans::current());
         let managers = all();
         let mut tasks: JoinSet<()> = JoinSet::new();
         for manager in &managers {
@@ -115,6 +116,7 @@ impl Runner {
                 clock: Arc::clone(&self.effects.clock),
                 config: self.config.clone(),
                 intended: Arc::clone(&intended),
+                spans: spans.clone(),
             };
             tasks.spawn(follower.run(stop.clone()));
         }
@@ -125,6 +127,7 @@ impl Runner {
             config: self.config.clone(),
             gate: self.gate,
             intended,
+            spans,
             busy: Mutex::new(HashSet::new()),
         });
         // Leases are kept until the work that was begun is over.

@@ -1,9 +1,11 @@
 //! Taking an event in: for a follower when it comes to it, for a worker when it could not be read then.
 use cairn_core::Timestamp;
 use cairn_event_log::{EventLog, LogError};
+use cairn_spans::Spans;
 
 use crate::effects::Origin;
 use crate::ports::PortError;
+use crate::traced;
 
 use super::fact::Occurrence;
 use super::gate::Leased;
@@ -15,6 +17,7 @@ pub(super) struct Reader<'a> {
     pub manager: &'a dyn AnyManager,
     pub settings: &'a Settings,
     pub now: Timestamp,
+    pub spans: &'a Spans,
 }
 
 impl Reader<'_> {
@@ -34,9 +37,10 @@ impl Reader<'_> {
         let Some(reaction) = self.manager.step(state, happened, self.settings)? else {
             return Ok(0);
         };
+        let work = traced::step(self.spans, instance.process, happened);
         let status = (reaction.status.name(), happened.position);
         store::keep_state_in_tx(tx, instance, &reaction.state, status).await?;
-        let origin = Origin::of(&happened.metadata);
+        let origin = Origin::of(&happened.metadata, happened.recorded_at).through(&work, self.now);
         for (ordinal, intent) in (0_u64..).zip(&reaction.intents) {
             let id = format!("{}:{}:{ordinal}", instance.process, happened.position);
             let new = NewIntent { id, intent, origin: &origin, now: self.now };

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use cairn_core::Timestamp;
 use cairn_operations::{Intervention, InterventionCommand, Verb};
+use cairn_spans::Spans;
 use metrics::counter;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::Executor;
 use crate::effects::{self, Act, Effects};
 use crate::ports::{FailureKind, PortError};
+use crate::traced;
 
 use super::gate::{Gate, Leased, Verdict};
 use super::intent::{Action, Command, Timer};
@@ -33,6 +36,7 @@ pub(super) struct Workshop {
     pub gate: Arc<dyn Gate>,
     /// Told when there are new intents.
     pub intended: Arc<Notify>,
+    pub spans: Spans,
     /// What is being carried out here, by id and token: the same intent twice, when the first lease of it was lost.
     pub busy: Mutex<HashSet<(String, i64)>>,
 }
@@ -146,7 +150,14 @@ impl Workshop {
         }
     }
 
-    async fn carry_out(&self, leased: Leased) {
+    async fn carry_out(&self, mut leased: Leased) {
+        let work = traced::intent(&self.spans, &leased);
+        leased.origin = leased.origin.through(&work, self.effects.clock.now());
+        let line = traced::line(leased.origin.traceparent.as_deref(), &work);
+        work.run(self.carry_out_now(leased)).instrument(line).await;
+    }
+
+    async fn carry_out_now(&self, leased: Leased) {
         let ended = match &leased.action {
             Action::Timer(timer) => self.ring(&leased, *timer).await,
             Action::Command(_) | Action::Effect(_) => {
@@ -198,7 +209,7 @@ impl Workshop {
             return Err(PortError::permanent("internal", "there is no such manager"));
         };
         let (settings, now) = (&self.config.settings, self.effects.clock.now());
-        let reader = Reader { manager: manager.as_ref(), settings, now };
+        let reader = Reader { manager: manager.as_ref(), settings, now, spans: &self.spans };
         reader.step_late(self.executor.log(), leased, position).await?;
         self.intended.notify_one();
         Ok(())
@@ -234,6 +245,7 @@ impl Workshop {
     async fn failed(&self, leased: &Leased, act: &Act<'_>, failure: PortError) -> Ended {
         let now = act.now();
         let error = failure.to_string();
+        cairn_spans::failed(failure.code.clone());
         let over = match leased.give_up_at {
             Some(give_up_at) => now >= give_up_at,
             None => leased.attempts >= self.config.attempts_max,

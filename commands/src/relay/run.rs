@@ -1,8 +1,10 @@
 //! The relay at work.
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cairn_event_log::{EventLog, LogError};
+use cairn_spans::{Cause, Kind, Spans};
 use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +12,7 @@ use super::place::{self, Place};
 use super::status::lag_seconds;
 use crate::ports::{FailureKind, PortError, Producer, TopicPort};
 use crate::public::{PublicEvent, translate};
+use crate::traced;
 
 /// How a relay runs.
 #[derive(Debug, Clone)]
@@ -128,7 +131,8 @@ impl Relay {
         };
         tracing::info!(topic = self.topic.name(), position = place.position, "the relay leads");
         gauge!("cairn_relay_leads", "topic" => self.topic.name().to_owned()).set(1.0);
-        let mut leading = Leading { relay: self, producer, place, renewed: asked, pace };
+        let spans = Spans::current();
+        let mut leading = Leading { relay: self, producer, place, renewed: asked, pace, spans };
         let ended = match leading.until_stopped(stop).await {
             Ok(()) => Ended::Stopped,
             Err(ended) => ended,
@@ -181,6 +185,7 @@ struct Leading<'a> {
     /// When the lease was last asked for.
     renewed: Instant,
     pace: &'a mut Pace,
+    spans: Spans,
 }
 
 impl Leading<'_> {
@@ -211,11 +216,15 @@ impl Leading<'_> {
         let batch = if self.pace.one_by_one > 0 { 1 } else { *batch };
         let facts = self.relay.log.read(self.place.position, batch).await?;
         let mut events: Vec<PublicEvent> = vec![];
-        let mut unreadable = None;
+        let (mut unreadable, mut causes) = (None, vec![]);
         let mut last = self.place.position;
         for fact in &facts {
             match translate(fact, source) {
-                Ok(event) => events.extend(event),
+                Ok(Some(event)) => {
+                    causes.push(traced::cause(fact));
+                    events.push(event);
+                }
+                Ok(None) => {}
                 // What comes before it still goes.
                 Err(error) => {
                     unreadable = Some(error);
@@ -224,13 +233,35 @@ impl Leading<'_> {
             }
             last = fact.position;
         }
-        if !events.is_empty() && !self.send(&events, stop).await? {
+        if !events.is_empty() && !self.send_traced((&events, causes), stop).await? {
             return Ok(());
         }
         if last > self.place.position {
             self.advance(last, events.len()).await?;
         }
         unreadable.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The same, as a share of each trace that an event is part of; the call itself is told in the first.
+    async fn send_traced(
+        &mut self,
+        (events, causes): (&[PublicEvent], Vec<Cause>),
+        stop: &CancellationToken,
+    ) -> Result<bool, Ended> {
+        let name = || Cow::Owned(format!("publish {}", self.relay.topic.name()));
+        let causes = (causes.into_iter(), traced::SHARES_MAX);
+        let shares = self.spans.begin_all(Kind::Producer, name, causes);
+        let sent = match shares.first() {
+            Some(first) => first.run(self.send(events, stop)).await,
+            None => self.send(events, stop).await,
+        };
+        for share in &shares {
+            share.set("messaging.batch.message_count", i64::try_from(events.len()).unwrap_or(0));
+            if sent.is_err() {
+                share.fail("not_acknowledged");
+            }
+        }
+        sent
     }
 
     /// Waits for the acknowledgements and keeps the lease meanwhile. False when it was told to stop before they were here.

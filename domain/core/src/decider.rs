@@ -1,4 +1,6 @@
 //! The one shape of every aggregate: `decide` and `evolve`, and the shim under which cqrs-es sees it.
+use std::fmt;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::books::BookEntry;
@@ -18,7 +20,7 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
     /// Name of the aggregate in the log, for example `allocation`.
     const TYPE: &'static str;
     /// Wishes, in the imperative.
-    type Command: Send + Sync + 'static;
+    type Command: fmt::Debug + Send + Sync + 'static;
     /// Facts, in the past tense; their wire names and integer versions never change.
     type Event: Texts + 'static;
     /// Refusals with stable codes.

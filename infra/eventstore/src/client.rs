@@ -87,7 +87,7 @@ impl Connection {
         call: impl FnOnce(Client) -> F,
     ) -> eventstore::Result<T> {
         let Some(neighbour) = self.neighbour.get() else { return self.call_now(call).await };
-        match neighbour.call(self.call_now(call), is_silence).await {
+        match neighbour.call("ask", self.call_now(call), is_silence).await {
             Ok(answer) => answer,
             Err(unasked) => Err(Error::ServerError(format!("{CONNECT} {unasked}"))),
         }

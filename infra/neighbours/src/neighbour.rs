@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use cairn_spans::{Attempt, Kind as SpanKind, Work};
 use metrics::{counter, gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -93,17 +94,20 @@ impl Neighbour {
         })
     }
 
-    /// Calls it, unless it is left alone or has its hands full. `is_silence` says which errors mean that nobody answered.
+    /// Calls it, unless it is left alone or has its hands full. The verb names the call in traces; `is_silence` says which errors mean
+    /// that nobody answered.
     ///
     /// # Errors
     /// [`Unasked`] when it was not called.
     pub async fn call<T, E: fmt::Display>(
         &self,
+        verb: &'static str,
         call: impl Future<Output = Result<T, E>>,
         is_silence: impl Fn(&E) -> bool,
     ) -> Result<Result<T, E>, Unasked> {
-        let mut under_way = self.begin(Breaker::ask)?;
-        Ok(under_way.hear(call.await, is_silence))
+        let work = self.work(verb);
+        let mut under_way = self.begin(&work, Breaker::ask)?;
+        Ok(under_way.hear(work.run(call).await, is_silence))
     }
 
     /// Looks whether it is there: a call that the breaker does not hold back, and learns from.
@@ -112,17 +116,34 @@ impl Neighbour {
     /// [`Unasked::Busy`] when there is no place for it.
     pub async fn look<T, E: fmt::Display>(
         &self,
+        verb: &'static str,
         call: impl Future<Output = Result<T, E>>,
         is_silence: impl Fn(&E) -> bool,
     ) -> Result<Result<T, E>, Unasked> {
-        let mut under_way = self.begin(|breaker, now| Ok(breaker.ask_anyway(now)))?;
-        Ok(under_way.hear(call.await, is_silence))
+        let work = self.work(verb);
+        let mut under_way = self.begin(&work, |breaker, now| Ok(breaker.ask_anyway(now)))?;
+        Ok(under_way.hear(work.run(call).await, is_silence))
     }
 
-    fn begin(
-        &self,
+    /// The call in the trace that it is part of: whom, how the breaker stood, and how often it was tried. Which one of its kind is not
+    /// told.
+    fn work(&self, verb: &'static str) -> Work {
+        let work = cairn_spans::child(SpanKind::Client, || format!("{} {verb}", self.kind));
+        if work.is_seen() {
+            work.set("peer.service", self.kind);
+            work.set("cairn.neighbour.breaker", self.with(|breaker| breaker.state()).name());
+            if let Some(Attempt(attempt)) = Attempt::current() {
+                work.set("cairn.attempt", i64::from(attempt));
+            }
+        }
+        work
+    }
+
+    fn begin<'a>(
+        &'a self,
+        work: &'a Work,
         ask: impl FnOnce(&mut Breaker, cairn_core::Timestamp) -> Result<Pass, Duration>,
-    ) -> Result<UnderWay<'_>, Unasked> {
+    ) -> Result<UnderWay<'a>, Unasked> {
         let now = (self.now)();
         let asked = self.with(|breaker| {
             // A place first: a trial that finds none would be no trial.
@@ -132,7 +153,7 @@ impl Neighbour {
             Ok((places, pass))
         });
         match asked {
-            Ok((places, pass)) => Ok(UnderWay::begin(self, places, pass)),
+            Ok((places, pass)) => Ok(UnderWay::begin((self, work), places, pass)),
             Err(unasked) => {
                 let reason = match unasked {
                     Unasked::LeftAlone(..) => "open",
@@ -140,6 +161,8 @@ impl Neighbour {
                 };
                 counter!("cairn_neighbour_rejected_total", "neighbour" => self.kind, "reason" => reason)
                     .increment(1);
+                work.set("cairn.neighbour.outcome", "not_called");
+                work.fail(reason);
                 Err(unasked)
             }
         }
@@ -203,6 +226,7 @@ impl Drop for Neighbour {
 /// A call under way: it keeps its places until it is over, and tells the breaker how it ended, even by being dropped.
 struct UnderWay<'a> {
     neighbour: &'a Neighbour,
+    work: &'a Work,
     pass: Pass,
     begun: Instant,
     heard: bool,
@@ -211,12 +235,12 @@ struct UnderWay<'a> {
 
 impl<'a> UnderWay<'a> {
     fn begin(
-        neighbour: &'a Neighbour,
+        (neighbour, work): (&'a Neighbour, &'a Work),
         places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
         pass: Pass,
     ) -> Self {
         neighbour.in_flight().increment(1.0);
-        Self { neighbour, pass, begun: Instant::now(), heard: false, _places: places }
+        Self { neighbour, work, pass, begun: Instant::now(), heard: false, _places: places }
     }
 
     fn hear<T, E: fmt::Display>(
@@ -224,16 +248,20 @@ impl<'a> UnderWay<'a> {
         heard: Result<T, E>,
         is_silence: impl Fn(&E) -> bool,
     ) -> Result<T, E> {
-        let (now, neighbour) = ((self.neighbour.now)(), self.neighbour);
+        let (now, neighbour, work) = ((self.neighbour.now)(), self.neighbour, self.work);
         self.heard = true;
         match &heard {
             Err(error) if is_silence(error) => {
                 neighbour.with(|breaker| breaker.failed(self.pass, now, error.to_string()));
                 neighbour.outcome("failed");
+                work.set("cairn.neighbour.outcome", "failed");
+                work.fail("no_answer");
             }
             answer => {
                 neighbour.with(|breaker| breaker.answered(now));
-                neighbour.outcome(if answer.is_ok() { "answered" } else { "refused" });
+                let outcome = if answer.is_ok() { "answered" } else { "refused" };
+                neighbour.outcome(outcome);
+                work.set("cairn.neighbour.outcome", outcome);
             }
         }
         heard
@@ -248,6 +276,8 @@ impl Drop for UnderWay<'_> {
             return;
         }
         let waited = self.begun.elapsed();
+        self.work.set("cairn.neighbour.outcome", "left");
+        self.work.fail("timeout");
         if waited < neighbour.slow {
             neighbour.with(|breaker| breaker.left(self.pass));
             return neighbour.outcome("left");

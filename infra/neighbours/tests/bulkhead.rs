@@ -16,16 +16,16 @@ fn neighbourhood() -> Neighbourhood {
 }
 
 async fn answer(neighbour: &Neighbour) -> Result<Result<(), String>, Unasked> {
-    neighbour.call(async { Ok(()) }, |_: &String| true).await
+    neighbour.call("ask", async { Ok(()) }, |_: &String| true).await
 }
 
 async fn fail(neighbour: &Neighbour) {
-    neighbour.call(async { Err::<(), _>("away") }, |_| true).await.unwrap().unwrap_err();
+    neighbour.call("ask", async { Err::<(), _>("away") }, |_| true).await.unwrap().unwrap_err();
 }
 
 /// A call that is not answered for as long as it is kept.
 fn hang(neighbour: Arc<Neighbour>) -> BoxFuture<'static, Result<Result<(), String>, Unasked>> {
-    let mut call = async move { neighbour.call(pending(), |_: &String| true).await }.boxed();
+    let mut call = async move { neighbour.call("ask", pending(), |_: &String| true).await }.boxed();
     assert!((&mut call).now_or_never().is_none(), "it is under way");
     call
 }

@@ -122,7 +122,10 @@ async fn keys_are_wrapped_by_the_service_for_their_subject_alone(owner: PgPool) 
     let sealed = seal(&one, 1, "Ada").await;
     assert_eq!(opened(&two, &sealed).await, is(1, "Ada"));
     let held = wrapped(&owner).await;
-    assert!(held[0].1.starts_with("kms:http://") && held[0].1.ends_with("/alias/cairn:v1"), "{held:?}");
+    assert!(
+        held[0].1.starts_with("kms:http://") && held[0].1.ends_with("/alias/cairn:v1"),
+        "{held:?}"
+    );
     assert_eq!(one.master_id().await.unwrap(), held[0].1);
     // A key that was wrapped for somebody else is none.
     seal(&one, 2, "Bob").await;

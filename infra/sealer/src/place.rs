@@ -122,10 +122,11 @@ impl Place {
     /// Asks the store, unless it is left alone.
     async fn ask<T>(
         &self,
+        verb: &'static str,
         call: impl Future<Output = Result<T, object_store::Error>>,
     ) -> Result<Result<T, object_store::Error>, StoreError> {
         let Some(neighbour) = &self.neighbour else { return Ok(call.await) };
-        let asked = neighbour.call(call, is_silence).await;
+        let asked = neighbour.call(verb, call, is_silence).await;
         asked.map_err(|unasked| StoreError { url: self.url.clone(), why: unasked.to_string() })
     }
 
@@ -162,7 +163,7 @@ impl Place {
     pub async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let path = self.path(name);
-        match self.ask(self.store.put_opts(&path, bytes.into(), options)).await? {
+        match self.ask("put", self.store.put_opts(&path, bytes.into(), options)).await? {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(failure) => Err(self.error(&failure)),
@@ -176,7 +177,7 @@ impl Place {
     pub async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.path(name);
         let whole = async { self.store.get(&path).await?.bytes().await };
-        match self.ask(whole).await? {
+        match self.ask("get", whole).await? {
             Ok(bytes) => Ok(Some(bytes.into())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(failure) => Err(self.error(&failure)),

@@ -1,8 +1,10 @@
 //! Following the log: one task per projection, woken when the log grows and polling in any case.
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_event_log::EventLog;
+use cairn_event_log::{EventLog, Recorded};
+use cairn_spans::{Cause, Kind, Spans, Work};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +18,8 @@ use super::{EngineError, Projection};
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// How soon to look again when another process rebuilds the projection.
 const REBUILDING_PAUSE: Duration = Duration::from_secs(1);
+/// Traces that a batch is told in; one that has a part in it beyond those does not show it.
+const SHARES_MAX: usize = 32;
 const FAULT_PAUSE_MIN: Duration = Duration::from_millis(100);
 const FAULT_PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -38,6 +42,7 @@ pub(crate) struct Follower {
     pub token: CancellationToken,
     /// Whether rows of an older version are folded anew; otherwise somebody else must.
     pub rebuilds: bool,
+    pub spans: Spans,
 }
 
 impl Follower {
@@ -90,15 +95,32 @@ impl Follower {
             let until = head.min(after + self.batch);
             let events = self.log.read_types((after, until), types.as_deref()).await?;
             let events: Vec<_> = events.iter().collect();
+            let shares = self.shares(&events);
             if !advance(&mut live, projection, Batch { events: &events, until }).await? {
                 return Ok(Caught::Busy);
             }
+            drop(shares);
             let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
             metrics::counter!("cairn_projection_events_total", "projection" => name)
                 .increment(count);
             self.moved.send_modify(|batches| *batches = batches.wrapping_add(1));
         }
         Ok(Caught::Up)
+    }
+
+    /// What the traces that the events are part of see of it.
+    fn shares(&self, events: &[&Recorded]) -> Vec<Work> {
+        let of = |fact: &&Recorded| {
+            Cause::of(fact.metadata.traceparent.as_deref(), fact.recorded_at.as_micros())
+        };
+        let name = || Cow::Owned(format!("project {}", self.projection.name()));
+        let shares =
+            self.spans.begin_all(Kind::Consumer, name, (events.iter().map(of), SHARES_MAX));
+        for share in &shares {
+            share.set("cairn.projection", self.projection.name());
+            share.set("messaging.batch.message_count", i64::try_from(events.len()).unwrap_or(0));
+        }
+        shares
     }
 
     async fn rebuild(&self) -> Result<(), EngineError> {

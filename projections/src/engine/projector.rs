@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_event_log::EventLog;
+use cairn_spans::Spans;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -70,11 +71,11 @@ impl Projector {
     /// Follows the log until the token is cancelled. Batches that have begun are finished.
     pub async fn run(&self, token: CancellationToken) {
         let mut tasks = JoinSet::new();
-        let turns = Arc::new(Semaphore::new(TURNS));
+        let (turns, spans) = (Arc::new(Semaphore::new(TURNS)), Spans::current());
         for projection in self.projections.iter() {
             let (this, projection) = (self.clone(), Arc::clone(projection));
-            let (turns, token) = (Arc::clone(&turns), token.clone());
-            let begin = move || this.follower(&projection, &turns, &token);
+            let (turns, token, spans) = (Arc::clone(&turns), token.clone(), spans.clone());
+            let begin = move || this.follower(&projection, (&turns, &spans), &token);
             tasks.spawn(watchdog::guard(self.stall_limit, begin));
         }
         tokio::select! {
@@ -93,7 +94,7 @@ impl Projector {
     fn follower(
         &self,
         projection: &Arc<dyn Projection>,
-        turns: &Arc<Semaphore>,
+        (turns, spans): (&Arc<Semaphore>, &Spans),
         token: &CancellationToken,
     ) -> Follower {
         Follower {
@@ -105,6 +106,7 @@ impl Projector {
             turns: Arc::clone(turns),
             token: token.clone(),
             rebuilds: self.rebuilds,
+            spans: spans.clone(),
         }
     }
 

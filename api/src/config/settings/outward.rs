@@ -184,6 +184,48 @@ pub(super) fn telemetry() -> Vec<Setting> {
         .without("nobody is told")
         .example("https://key@sentry.example.org/1")
         .secret(),
+        Setting::new(
+            "telemetry.otlp_endpoint",
+            "CAIRN_OTLP_ENDPOINT",
+            Kind::Text,
+            "where traces are sent to, by OTLP over HTTP; `/v1/traces` is added",
+        )
+        .expected("an address such as http://127.0.0.1:4318, without a password")
+        .without("nothing is traced")
+        .example("http://127.0.0.1:4318"),
+        Setting::new(
+            "telemetry.otlp_headers",
+            "CAIRN_OTLP_HEADERS",
+            Kind::List,
+            "headers that are sent along, as `name=value`",
+        )
+        .expected("a header such as authorization=Bearer abc")
+        .without("none")
+        .example("authorization=Bearer …")
+        .secret(),
+        Setting::new(
+            "telemetry.sample_ratio",
+            "CAIRN_SAMPLE_RATIO",
+            Kind::Text,
+            "the share of the traces begun here that is sent; a caller who comes with a trace has decided",
+        )
+        .expected("a number from 0 to 1")
+        .default("1"),
+        Setting::new(
+            "telemetry.service_name",
+            "CAIRN_SERVICE_NAME",
+            Kind::Text,
+            "what this Cairn is called in traces",
+        )
+        .default("cairn"),
+        Setting::new(
+            "telemetry.environment",
+            "CAIRN_ENVIRONMENT",
+            Kind::Text,
+            "where it runs, as traces say it",
+        )
+        .without("they do not say it")
+        .example("production"),
     ]
 }
 

@@ -92,21 +92,24 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
             Some(_) => Some("a context knows only core: two contexts meet in a process"),
             None => IMPURE.contains(&name).then_some("the domain is pure"),
         },
-        "commands" if is_domain(ours?) || matches!(ours?, "event-log" | "neighbours") => None,
+        "commands" if is_domain(ours?) || matches!(ours?, "event-log" | "neighbours" | "spans") => {
+            None
+        }
         "commands" => {
             Some("commands know domain, the log and how neighbours are called; the rest is a port")
         }
-        "projections" if is_domain(ours?) || ours? == "event-log" => None,
+        "projections" if is_domain(ours?) || matches!(ours?, "event-log" | "spans") => None,
         "projections" => Some("projections know domain and the log"),
         "infra/event-log" if ours? != "core" => Some("the log knows core only"),
-        "infra/neighbours" if ours? != "core" => {
-            Some("how neighbours are called is known to core only")
+        "infra/neighbours" if !matches!(ours?, "core" | "spans") => {
+            Some("how neighbours are called knows core only, and what is traced")
         }
         "infra/cluster"
         | "infra/eventstore-simulator"
         | "infra/node"
         | "infra/oidc"
         | "infra/seal"
+        | "infra/spans"
         | "infra/stripe-simulator"
             if ours.is_some() =>
         {
