@@ -2,6 +2,7 @@
 pub mod device;
 pub mod directory;
 pub mod one_time;
+pub mod passkey;
 pub mod password;
 pub mod secret;
 pub mod standing;

@@ -151,6 +151,11 @@ pub const PUBLIC: &[(&str, &str)] = &[
         "opens nothing: it sends a browser to a provider that is configured",
     ),
     ("finish_provider_sign_in", "the provider's word, for an attempt that this browser began"),
+    ("begin_passkey_sign_in", "opens nothing: it gives a challenge, and looks nobody up"),
+    (
+        "finish_passkey_sign_in",
+        "the signature of a passkey that verified its person, for an attempt that this browser began",
+    ),
     ("surrender_key", "the key itself in the body, which is ended"),
     ("get_docs", "documentation"),
     ("get_docs_page", "documentation"),
@@ -184,6 +189,11 @@ pub const PERSONAL: &[&str] = &[
     "list_identities",
     "begin_identity_link",
     "unlink_identity",
+    "begin_passkey",
+    "add_passkey",
+    "list_passkeys",
+    "rename_passkey",
+    "remove_passkey",
 ];
 
 /// Guarded changes without an `Idempotency-Key`: personal ones that carry or make a secret, of which nothing may be kept; a ticket, of
@@ -201,6 +211,10 @@ pub const UNKEYED: &[&str] = &[
     "request_erasure",
     "export_person",
     "begin_identity_link",
+    "begin_passkey",
+    "add_passkey",
+    "rename_passkey",
+    "remove_passkey",
     "create_ticket",
     "read_inbox_notice",
     "read_inbox",

@@ -67,6 +67,14 @@ codes! {
     identity_unlinked CONFLICT false "An account has the address of this identity";
     identity_in_use CONFLICT false "The identity or its provider is linked already";
     unknown_identity NOT_FOUND false "No such identity is linked";
+    passkeys_unavailable SERVICE_UNAVAILABLE false "This server's address takes no passkeys";
+    passkey_attempt_invalid BAD_REQUEST false "This browser began no such attempt";
+    passkey_refused FORBIDDEN false "The authenticator's answer does not hold";
+    passkey_cloned FORBIDDEN false "There may be a copy of the passkey";
+    passkey_in_use CONFLICT false "The passkey is added already";
+    passkey_name_invalid UNPROCESSABLE_ENTITY false "A passkey's name is 1 to 100 characters";
+    passkeys_full CONFLICT false "The person has too many passkeys";
+    unknown_passkey NOT_FOUND false "There is no such passkey";
     access_denied BAD_REQUEST false "The program was not let in";
     password_weak UNPROCESSABLE_ENTITY false "The password is easily guessed";
     password_changed CONFLICT true "The password was changed meanwhile";

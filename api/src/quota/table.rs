@@ -54,6 +54,11 @@ const SPECIAL: &[(&str, Class)] = &[
     ("export_person", Class::SignIn),
     ("begin_provider_sign_in", Class::SignIn),
     ("finish_provider_sign_in", Class::SignIn),
+    ("begin_passkey_sign_in", Class::SignIn),
+    ("finish_passkey_sign_in", Class::SignIn),
+    ("begin_passkey", Class::SignIn),
+    ("rename_passkey", Class::SignIn),
+    ("remove_passkey", Class::SignIn),
     ("request_allocation", Class::Deploy),
     ("release_allocation", Class::Deploy),
 ];

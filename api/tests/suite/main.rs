@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod archive;
 mod auth;
+mod authenticator;
 mod bad_input;
 mod breaking;
 mod canaries;
@@ -34,6 +35,7 @@ mod notifications;
 mod notify;
 mod openapi;
 mod outage;
+mod passkeys;
 mod patience;
 mod people;
 mod person;

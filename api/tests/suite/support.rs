@@ -112,11 +112,20 @@ impl Stage {
 
     /// Another server over the database of one that has sealed something, with the same master key.
     pub async fn beside(&self, options: PgConnectOptions) -> Self {
+        self.beside_among(options, |_| ()).await
+    }
+
+    /// The same with something else outside.
+    pub async fn beside_among(
+        &self,
+        options: PgConnectOptions,
+        change: impl FnOnce(&mut Outside),
+    ) -> Self {
         let log = EventLog::connect(options, 16).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
         std::fs::copy(self.path(MASTER_KEY), directory.path().join(MASTER_KEY)).unwrap();
         let usual = (Limits::default(), Rates::generous(), Pace::default());
-        Self::within(directory, log, (usual, webhooks()), |_| ()).await
+        Self::within(directory, log, (usual, webhooks()), change).await
     }
 
     async fn with(

@@ -5,6 +5,7 @@
 pub mod identities;
 pub mod keys;
 pub mod organisations;
+pub mod passkeys;
 pub mod people;
 pub mod wishes;
 

@@ -191,7 +191,8 @@ pub async fn remove_totp(
 /// Opens a session for somebody whose proofs were checked.
 ///
 /// # Errors
-/// `sign_in_locked`, `email_unverified`, `password_changed`, `one_time_password_needed`, `one_time_password_used`.
+/// `sign_in_locked`, `email_unverified`, `password_changed`, `one_time_password_needed`, `one_time_password_used`, `unknown_identity`,
+/// `unknown_passkey`, `passkey_cloned`.
 pub async fn sign_in(
     commands: &Commands,
     context: &CommandContext,

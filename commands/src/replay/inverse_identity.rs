@@ -3,8 +3,8 @@ use cairn_core::Timestamp;
 use cairn_identity::{
     ApiKey, ApiKeyCommand, ApiKeyEvent, Consent, EmailAddress, EmailAddressCommand,
     EmailAddressEvent, Erasure, ErasureCommand, ErasureEvent, Factor, Holder, Identity, Invite,
-    LinkPurpose, Organisation, OrganisationCommand, OrganisationEvent, Proof, Role,
-    ServiceAccountWish, SignIn, User, UserCommand, UserEvent,
+    LinkPurpose, Organisation, OrganisationCommand, OrganisationEvent, Passkey, PasskeyCommand,
+    PasskeyShown, Proof, Role, ServiceAccountWish, SignIn, User, UserCommand, UserEvent,
 };
 
 use super::inverse::Inverse;
@@ -113,6 +113,10 @@ impl Inverse for User {
                 C::LinkIdentity { identity, vouched: facts.len() > 1, at }
             }
             E::IdentityUnlinked { identity_index, at } => C::UnlinkIdentity { identity_index, at },
+            E::PasskeyAdded { .. }
+            | E::PasskeyUsed { .. }
+            | E::PasskeyRenamed { .. }
+            | E::PasskeyRemoved { .. } => C::Passkey(of_passkey(facts.last()?.clone())?),
             E::SignedIn {
                 session_id,
                 secret_sha256,
@@ -127,6 +131,7 @@ impl Inverse for User {
                 password: self.password.clone(),
                 factor,
                 identity: vouching(self, factor),
+                passkey: shown(facts),
                 recovery_sha256,
                 step,
                 ends_at,
@@ -143,6 +148,51 @@ impl Inverse for User {
         };
         Some(command)
     }
+}
+
+/// One that was used is never the last fact: a session follows.
+fn of_passkey(fact: UserEvent) -> Option<PasskeyCommand> {
+    match fact {
+        UserEvent::PasskeyAdded {
+            credential_sha256,
+            credential_id,
+            algorithm,
+            public_key,
+            sign_count,
+            backup,
+            name,
+            at,
+        } => {
+            let passkey = Passkey {
+                credential_sha256,
+                credential_id,
+                algorithm,
+                public_key,
+                sign_count,
+                backup,
+                name,
+            };
+            Some(PasskeyCommand::Add { passkey, at })
+        }
+        UserEvent::PasskeyRenamed { credential_sha256, name, at } => {
+            Some(PasskeyCommand::Rename { credential_sha256, name, at })
+        }
+        UserEvent::PasskeyRemoved { credential_sha256, at } => {
+            Some(PasskeyCommand::Remove { credential_sha256, at })
+        }
+        _ => None,
+    }
+}
+
+/// The passkey that was used before a session began.
+fn shown(facts: &[UserEvent]) -> Option<PasskeyShown> {
+    facts.iter().find_map(|fact| match fact {
+        UserEvent::PasskeyUsed { credential_sha256, sign_count, backup, .. } => {
+            let (sign_count, backup) = (*sign_count, *backup);
+            Some(PasskeyShown { credential_sha256: credential_sha256.clone(), sign_count, backup })
+        }
+        _ => None,
+    })
 }
 
 fn verified(token_sha256: String, at: Timestamp) -> UserCommand {

@@ -17,6 +17,6 @@ pub use organisation::{
 };
 pub use role::Role;
 pub use user::{
-    Consent, Document, EndReason, Factor, Identity, LinkPurpose, Proof, Said, SignIn, User,
-    UserCommand, UserError, UserEvent,
+    Algorithm, Backup, Consent, Document, EndReason, Factor, Identity, LinkPurpose, Passkey,
+    PasskeyCommand, PasskeyShown, Proof, Said, SignIn, User, UserCommand, UserError, UserEvent,
 };

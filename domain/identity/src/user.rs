@@ -5,6 +5,7 @@
 mod events;
 mod factors;
 mod identities;
+mod passkeys;
 mod wishes;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 pub use events::{EndReason, Factor, LinkPurpose, UserEvent};
 pub use identities::{Identity, Linked};
+pub use passkeys::{
+    Algorithm, Backup, PASSKEYS_MAX, Passkey, PasskeyCommand, PasskeyHeld, PasskeyShown,
+};
 pub use wishes::{Consent, Document, Said};
 
 /// Failures in a row from which on a person waits.
@@ -44,6 +48,8 @@ pub struct SignIn {
     pub factor: Factor,
     /// What the linked identity is found by that a provider vouched for; neither password nor one-time password is asked then.
     pub identity: Option<String>,
+    /// The passkey that was shown; neither password nor one-time password is asked then.
+    pub passkey: Option<PasskeyShown>,
     /// The hash of the recovery code that was used up.
     pub recovery_sha256: Option<String>,
     /// The step of the one-time password.
@@ -113,6 +119,7 @@ pub enum UserCommand {
         identity_index: String,
         at: Timestamp,
     },
+    Passkey(PasskeyCommand),
     SignIn(SignIn),
     FailSignIn {
         at: Timestamp,
@@ -176,6 +183,16 @@ pub enum UserError {
     UnknownIdentity,
     #[error("another identity of this provider is linked: unlink it first")]
     IdentityInUse,
+    #[error("no such passkey is here: it was removed, or never added")]
+    UnknownPasskey,
+    #[error("this passkey is added already")]
+    PasskeyInUse,
+    #[error("a passkey's name is 1 to 100 characters")]
+    BadPasskeyName,
+    #[error("a person has at most 20 passkeys: remove one first")]
+    PasskeysFull,
+    #[error("this passkey has counted backwards: there may be a copy of it, so remove it")]
+    PasskeyCloned,
     #[error("there is no such session")]
     UnknownSession,
     #[error("the account was closed")]
@@ -202,6 +219,11 @@ impl Refusal for UserError {
             Self::TotpInUse => "totp_in_use",
             Self::UnknownIdentity => "unknown_identity",
             Self::IdentityInUse => "identity_in_use",
+            Self::UnknownPasskey => "unknown_passkey",
+            Self::PasskeyInUse => "passkey_in_use",
+            Self::BadPasskeyName => "passkey_name_invalid",
+            Self::PasskeysFull => "passkeys_full",
+            Self::PasskeyCloned => "passkey_cloned",
             Self::UnknownSession => "unknown_session",
             Self::Closed => "user_closed",
             Self::BadVersion => "consent_version_invalid",
@@ -260,6 +282,8 @@ pub struct User {
     pub totp: Totp,
     #[serde(default)]
     pub identities: Vec<Linked>,
+    #[serde(default)]
+    pub passkeys: Vec<PasskeyHeld>,
     pub sessions: Vec<Session>,
     pub failures: u32,
     pub failed_at: Option<Timestamp>,
@@ -327,14 +351,11 @@ impl Decider for User {
             UserCommand::UnlinkIdentity { identity_index, at } => {
                 self.unlink_identity(identity_index, at)
             }
+            UserCommand::Passkey(command) => self.passkey(command),
             UserCommand::SignIn(sign_in) => self.sign_in(sign_in),
             UserCommand::FailSignIn { at } => Ok(vec![UserEvent::SignInFailed { at }]),
             UserCommand::EndSession { session_id, why, at } => {
-                let known = self.sessions.iter().any(|session| session.session_id == session_id);
-                if !known {
-                    return Err(UserError::UnknownSession);
-                }
-                Ok(vec![UserEvent::SessionEnded { session_id, why, at }])
+                self.end_session(session_id, why, at).map(|ended| vec![ended])
             }
             UserCommand::Close { reason, at } => Ok(vec![UserEvent::Closed { reason, at }]),
             UserCommand::Consent { document, consent, said, at } => {
@@ -357,7 +378,7 @@ impl Decider for User {
                 self.links.retain(|link| link.purpose != purpose);
                 self.links.push(Link { purpose, token_sha256, expires_at });
             }
-            UserEvent::Reminded { .. } => {}
+            UserEvent::Reminded { .. } | UserEvent::PasskeyRenamed { .. } => {}
             UserEvent::EmailVerified { .. } => {
                 self.verified = true;
                 self.links.retain(|link| link.purpose != LinkPurpose::VerifyEmail);
@@ -381,6 +402,15 @@ impl Decider for User {
             UserEvent::IdentityUnlinked { identity_index, .. } => {
                 self.identities.retain(|known| known.identity_index != identity_index);
             }
+            UserEvent::PasskeyAdded { credential_sha256, sign_count, .. } => {
+                self.passkeys.push(PasskeyHeld { credential_sha256, sign_count });
+            }
+            UserEvent::PasskeyUsed { credential_sha256, sign_count, .. } => {
+                self.passkey_counted(&credential_sha256, sign_count);
+            }
+            UserEvent::PasskeyRemoved { credential_sha256, .. } => {
+                self.passkeys.retain(|held| held.credential_sha256 != credential_sha256);
+            }
             UserEvent::SignedIn { session_id, step, recovery_sha256, ends_at, at, .. } => {
                 self.use_up(step, recovery_sha256.as_deref());
                 self.sessions.retain(|session| session.ends_at > at);
@@ -391,11 +421,7 @@ impl Decider for User {
                 self.sessions.retain(|session| session.session_id != session_id);
                 self.sessions.push(Session { session_id, ends_at });
             }
-            UserEvent::SignInFailed { at } => {
-                let is_old = self.failed_at.is_some_and(|last| at.secs_since(last) > LOCKED_SECS);
-                self.failures = if is_old { 1 } else { self.failures + 1 };
-                self.failed_at = Some(at);
-            }
+            UserEvent::SignInFailed { at } => self.fail(at),
             UserEvent::SessionEnded { session_id, .. } => {
                 self.sessions.retain(|session| session.session_id != session_id);
             }

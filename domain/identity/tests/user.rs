@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::decide_both_ways;
 use cairn_core::{Decider, SessionId, Timestamp, UserId};
-use cairn_identity::user::{FAILURES_MAX, LOCKED_SECS, SESSIONS_MAX};
+use cairn_identity::user::{FAILURES_MAX, LOCKED_SECS, PASSKEYS_MAX, SESSIONS_MAX};
 use cairn_identity::{
-    EndReason, Factor, Identity, LinkPurpose, Proof, SignIn, User, UserCommand, UserError,
-    UserEvent,
+    Algorithm, Backup, EndReason, Factor, Identity, LinkPurpose, Passkey, PasskeyCommand,
+    PasskeyShown, Proof, SignIn, User, UserCommand, UserError, UserEvent,
 };
 
 const fn at(secs: i64) -> Timestamp {
@@ -39,6 +39,7 @@ fn signing_in(number: u128, when: i64) -> SignIn {
         password: "old".to_owned(),
         factor: Factor::Password,
         identity: None,
+        passkey: None,
         recovery_sha256: None,
         step: None,
         ends_at: at(when + 1_000),
@@ -247,4 +248,86 @@ fn one_identity_of_each_issuer_is_linked_and_a_vouched_one_verifies_the_address(
     let other = UserCommand::LinkIdentity { identity, vouched, at };
     assert_eq!(refusal(&user, other), UserError::IdentityInUse);
     assert_eq!(after(user, [link_identity("two", false)]).identities.len(), 2);
+}
+
+fn passkey(command: PasskeyCommand) -> UserCommand {
+    UserCommand::Passkey(command)
+}
+
+fn add_passkey(hash: &str, sign_count: u32) -> UserCommand {
+    let added = Passkey {
+        credential_sha256: hash.to_owned(),
+        credential_id: "id".to_owned(),
+        algorithm: Algorithm::Es256,
+        public_key: "key".to_owned(),
+        sign_count,
+        backup: Backup::NotEligible,
+        name: "laptop".to_owned(),
+    };
+    passkey(PasskeyCommand::Add { passkey: added, at: at(20) })
+}
+
+fn shown(number: u128, hash: &str, sign_count: u32) -> UserCommand {
+    let backup = Backup::NotEligible;
+    let passkey = PasskeyShown { credential_sha256: hash.to_owned(), sign_count, backup };
+    let (factor, password, passkey) = (Factor::Passkey, String::new(), Some(passkey));
+    UserCommand::SignIn(SignIn { passkey, factor, password, ..signing_in(number, 30) })
+}
+
+#[test]
+fn a_passkey_signs_in_in_place_of_password_and_second_factor() {
+    let begin = UserCommand::BeginTotp { secret: "s".to_owned(), at: at(2) };
+    let confirm = UserCommand::ConfirmTotp { step: 7, recovery_sha256: vec![], at: at(3) };
+    let user = after(verified(), [begin, confirm]);
+    assert_eq!(refusal(&user, shown(1, "k1", 1)), UserError::UnknownPasskey);
+    let user = after(user, [add_passkey("k1", 0), shown(1, "k1", 1)]);
+    assert_eq!(user.sessions.len(), 1);
+    assert_eq!(refusal(&user, shown(2, "k2", 1)), UserError::UnknownPasskey);
+    let unverified = after(User::default(), [register(), add_passkey("k1", 0)]);
+    assert_eq!(refusal(&unverified, shown(1, "k1", 1)), UserError::EmailUnverified);
+    let fails = (0..FAILURES_MAX).map(|_| UserCommand::FailSignIn { at: at(29) });
+    let locked = after(user.clone(), fails);
+    assert_eq!(refusal(&locked, shown(2, "k1", 2)), UserError::Locked);
+    let begin = passkey(PasskeyCommand::Begin { at: at(30) });
+    assert_eq!(refusal(&locked, begin.clone()), UserError::Locked);
+    assert_eq!(user.decide(begin), Ok(vec![]));
+    let hash = "k1".to_owned();
+    let remove = passkey(PasskeyCommand::Remove { credential_sha256: hash, at: at(31) });
+    assert_eq!(refusal(&locked, remove.clone()), UserError::Locked);
+    let user = after(user, [remove.clone()]);
+    assert_eq!(refusal(&user, remove), UserError::UnknownPasskey);
+    assert_eq!(refusal(&user, shown(2, "k1", 2)), UserError::UnknownPasskey);
+}
+
+#[test]
+fn a_passkey_that_counts_never_counts_backwards() {
+    let user = after(verified(), [add_passkey("k1", 4), add_passkey("k2", 0)]);
+    for count in [0, 3, 4] {
+        assert_eq!(refusal(&user, shown(1, "k1", count)), UserError::PasskeyCloned, "{count}");
+    }
+    let user = after(user, [shown(1, "k1", 9)]);
+    assert_eq!(refusal(&user, shown(2, "k1", 9)), UserError::PasskeyCloned);
+    let user = after(user, [shown(2, "k2", 0), shown(3, "k2", 0)]);
+    assert_eq!(user.sessions.len(), 3, "one that does not count stays at zero");
+    let user = after(user, [shown(4, "k2", 1)]);
+    assert_eq!(refusal(&user, shown(5, "k2", 0)), UserError::PasskeyCloned);
+}
+
+#[test]
+fn passkeys_are_bounded_named_and_added_once() {
+    let many = (0..PASSKEYS_MAX).map(|number| add_passkey(&format!("k{number}"), 0));
+    let full = after(verified(), many);
+    assert_eq!(refusal(&full, add_passkey("k0", 0)), UserError::PasskeyInUse);
+    assert_eq!(refusal(&full, add_passkey("more", 0)), UserError::PasskeysFull);
+    let begin = passkey(PasskeyCommand::Begin { at: at(30) });
+    assert_eq!(refusal(&full, begin), UserError::PasskeysFull);
+    let rename = |hash: &str, name: &str| {
+        let (credential_sha256, name) = (hash.to_owned(), name.to_owned());
+        passkey(PasskeyCommand::Rename { credential_sha256, name, at: at(31) })
+    };
+    assert!(full.decide(rename("k0", "old laptop")).is_ok());
+    assert_eq!(refusal(&full, rename("more", "x")), UserError::UnknownPasskey);
+    for wrong in ["", &"x".repeat(101)] {
+        assert_eq!(refusal(&full, rename("k0", wrong)), UserError::BadPasskeyName);
+    }
 }

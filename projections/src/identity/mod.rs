@@ -2,6 +2,7 @@
 pub mod api_keys;
 pub mod organisations;
 pub mod organisations_query;
+pub mod passkeys_query;
 pub mod people;
 pub mod people_query;
 pub mod service_accounts_query;

@@ -23,7 +23,13 @@ impl Projection for People {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["identity_users", "identity_links", "identity_identities", "identity_sessions"]
+        &[
+            "identity_users",
+            "identity_links",
+            "identity_identities",
+            "identity_passkeys",
+            "identity_sessions",
+        ]
     }
 
     fn interest(&self) -> Interest {
@@ -92,6 +98,12 @@ impl Projection for People {
             UserEvent::IdentityUnlinked { identity_index, .. } => {
                 changes.remove::<IdentityRow>((user_id, identity_index));
             }
+            of_passkey @ (UserEvent::PasskeyAdded { .. }
+            | UserEvent::PasskeyUsed { .. }
+            | UserEvent::PasskeyRenamed { .. }
+            | UserEvent::PasskeyRemoved { .. }) => {
+                passkeys(changes, (user_id, position), of_passkey)?;
+            }
             UserEvent::Reminded { .. }
             | UserEvent::SignInFailed { .. }
             | UserEvent::Consented { .. }
@@ -117,6 +129,57 @@ fn of_session(
     });
 }
 
+/// What an event changes in its person's passkeys.
+fn passkeys(
+    changes: &mut Changes,
+    (user_id, position): (String, i64),
+    event: UserEvent,
+) -> Result<(), ProjectError> {
+    match event {
+        UserEvent::PasskeyAdded {
+            credential_sha256,
+            credential_id,
+            algorithm,
+            public_key,
+            sign_count,
+            backup,
+            name,
+            at,
+        } => changes.insert(PasskeyRow {
+            user_id,
+            credential_sha256,
+            position,
+            credential_id,
+            algorithm: wire_name(&algorithm)?,
+            public_key,
+            sign_count: i64::from(sign_count),
+            backup: wire_name(&backup)?,
+            name,
+            added_at: At(at),
+            used_at: None,
+        }),
+        UserEvent::PasskeyUsed { credential_sha256, sign_count, backup, at } => {
+            let backup = wire_name(&backup)?;
+            changes.change((user_id, credential_sha256), move |row: &mut PasskeyRow| {
+                (row.sign_count, row.backup) = (i64::from(sign_count), backup);
+                row.used_at = Some(At(at));
+                Ok(())
+            });
+        }
+        UserEvent::PasskeyRenamed { credential_sha256, name, .. } => {
+            changes.change((user_id, credential_sha256), move |row: &mut PasskeyRow| {
+                row.name = name;
+                Ok(())
+            });
+        }
+        UserEvent::PasskeyRemoved { credential_sha256, .. } => {
+            changes.remove::<PasskeyRow>((user_id, credential_sha256));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// What an event changes in its person's own row.
 fn change(user: &mut UserRow, position: i64, event: UserEvent) {
     let totp = |user: &mut UserRow, is: &str, secret: Option<String>| {
@@ -138,6 +201,10 @@ fn change(user: &mut UserRow, position: i64, event: UserEvent) {
         | UserEvent::Reminded { .. }
         | UserEvent::IdentityLinked { .. }
         | UserEvent::IdentityUnlinked { .. }
+        | UserEvent::PasskeyAdded { .. }
+        | UserEvent::PasskeyUsed { .. }
+        | UserEvent::PasskeyRenamed { .. }
+        | UserEvent::PasskeyRemoved { .. }
         | UserEvent::SignedIn { .. }
         | UserEvent::SignInFailed { .. }
         | UserEvent::SessionRenewed { .. }
@@ -186,6 +253,23 @@ row! {
         issuer: String,
         subject: String,
         linked_at: At,
+    }
+}
+
+row! {
+    /// A passkey.
+    pub(crate) struct PasskeyRow in "identity_passkeys" by (user_id: String, credential_sha256: String) {
+        user_id: String,
+        credential_sha256: String,
+        position: i64,
+        credential_id: String,
+        algorithm: String,
+        public_key: String,
+        sign_count: i64,
+        backup: String,
+        name: String,
+        added_at: At,
+        used_at: Option<At>,
     }
 }
 

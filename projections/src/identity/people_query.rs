@@ -127,7 +127,7 @@ pub async fn by_code(
 pub struct Session {
     pub session_id: String,
     pub user_id: String,
-    /// `password`, `one_time_password` or `recovery_code`.
+    /// `password`, `one_time_password`, `recovery_code`, `identity_provider` or `passkey`.
     pub factor: String,
     pub opened_at: At,
     pub ends_at: At,

@@ -105,6 +105,10 @@ impl Projection for Wishes {
             | UserEvent::SessionEnded { .. }
             | UserEvent::IdentityLinked { .. }
             | UserEvent::IdentityUnlinked { .. }
+            | UserEvent::PasskeyAdded { .. }
+            | UserEvent::PasskeyUsed { .. }
+            | UserEvent::PasskeyRenamed { .. }
+            | UserEvent::PasskeyRemoved { .. }
             | UserEvent::Closed { .. } => {}
         }
         Ok(())

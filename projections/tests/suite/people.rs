@@ -1,9 +1,9 @@
 //! A person and their organisation, with something of everything that changes a row.
 use cairn_core::{ApiKeyId, GrantId, InvitationId, ServiceAccountId, SessionId, UserId};
 use cairn_identity::{
-    ApiKey, ApiKeyCommand, Consent, Document, EndReason, Factor, Holder, Identity, Invite,
-    LinkPurpose, Organisation, OrganisationCommand, Proof, Role, Said, ServiceAccountWish, SignIn,
-    User, UserCommand,
+    Algorithm, ApiKey, ApiKeyCommand, Backup, Consent, Document, EndReason, Factor, Holder,
+    Identity, Invite, LinkPurpose, Organisation, OrganisationCommand, Passkey, PasskeyCommand,
+    PasskeyShown, Proof, Role, Said, ServiceAccountWish, SignIn, User, UserCommand,
 };
 use cairn_projections::all;
 use cairn_projections::identity::{api_keys, service_accounts_query};
@@ -19,6 +19,7 @@ fn session(number: u128, ends: &World) -> UserCommand {
         password: "$argon2id$old".to_owned(),
         factor: Factor::Password,
         identity: None,
+        passkey: None,
         recovery_sha256: None,
         step: None,
         ends_at: at.plus_secs(1_000),
@@ -33,6 +34,43 @@ fn identity(number: u128, provider: &str) -> Identity {
         subject: number.to_string(),
         identity_index: format!("{provider}-{number}"),
     }
+}
+
+fn passkey(number: u128, name: &str) -> Passkey {
+    Passkey {
+        credential_sha256: format!("{name}-{number}"),
+        credential_id: "AAEC".to_owned(),
+        algorithm: Algorithm::EdDsa,
+        public_key: "AAEC".to_owned(),
+        sign_count: 0,
+        backup: Backup::Eligible,
+        name: name.to_owned(),
+    }
+}
+
+/// A session that begins with a passkey, which is copied by now.
+fn by_passkey(number: u128, name: &str, ends: &World) -> UserCommand {
+    let UserCommand::SignIn(session) = session(number, ends) else { unreachable!() };
+    let credential_sha256 = passkey(number - 200, name).credential_sha256;
+    let shown = PasskeyShown { credential_sha256, sign_count: 1, backup: Backup::Exists };
+    UserCommand::SignIn(SignIn { factor: Factor::Passkey, passkey: Some(shown), ..session })
+}
+
+/// What somebody does with two passkeys, one of which they keep.
+fn passkeys(number: u128, world: &World) -> Vec<UserCommand> {
+    let at = world.now();
+    let [kept, lost] = ["laptop", "phone"].map(|name| passkey(number, name));
+    let ids = [kept.credential_sha256.clone(), lost.credential_sha256.clone()];
+    let [kept_id, lost_id] = ids;
+    let name = "old laptop".to_owned();
+    let rename = PasskeyCommand::Rename { credential_sha256: kept_id, name, at };
+    vec![
+        UserCommand::Passkey(PasskeyCommand::Add { passkey: kept, at }),
+        UserCommand::Passkey(PasskeyCommand::Add { passkey: lost, at }),
+        by_passkey(number + 200, "laptop", world),
+        UserCommand::Passkey(rename),
+        UserCommand::Passkey(PasskeyCommand::Remove { credential_sha256: lost_id, at }),
+    ]
 }
 
 impl World {
@@ -74,7 +112,7 @@ impl World {
             },
         ];
         let mut position = 0;
-        for command in commands {
+        for command in commands.into_iter().chain(passkeys(number, self)) {
             position = self.run::<User>(&user_id.to_string(), command).await;
         }
         position

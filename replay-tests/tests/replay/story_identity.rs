@@ -3,9 +3,9 @@ use cairn_core::{
     ApiKeyId, GrantId, InvitationId, OrganisationId, ServiceAccountId, SessionId, UserId,
 };
 use cairn_identity::{
-    ApiKeyCommand, Consent, Document, EmailAddressCommand, EndReason, Factor, Holder, Identity,
-    Invite, LinkPurpose, OrganisationCommand, Proof, Role, Said, ServiceAccountWish, SignIn,
-    UserCommand,
+    Algorithm, ApiKeyCommand, Backup, Consent, Document, EmailAddressCommand, EndReason, Factor,
+    Holder, Identity, Invite, LinkPurpose, OrganisationCommand, Passkey, PasskeyCommand,
+    PasskeyShown, Proof, Role, Said, ServiceAccountWish, SignIn, UserCommand,
 };
 
 use super::story::{at, text};
@@ -31,6 +31,7 @@ fn sign_in(number: u128, step: Option<u64>, when: i64) -> UserCommand {
         password: text("$argon2id$old"),
         factor,
         identity: None,
+        passkey: None,
         recovery_sha256: None,
         step,
         ends_at: at(when + 90_000),
@@ -73,6 +74,7 @@ pub fn person() -> Vec<UserCommand> {
             password: text("$argon2id$old"),
             factor: Factor::RecoveryCode,
             identity: None,
+            passkey: None,
             recovery_sha256: Some("7c".repeat(32)),
             step: None,
             ends_at: at(90_000),
@@ -92,12 +94,39 @@ pub fn person() -> Vec<UserCommand> {
             password: String::new(),
             factor: Factor::IdentityProvider,
             identity: Some("1d".repeat(32)),
+            passkey: None,
             recovery_sha256: None,
             step: None,
             ends_at: at(90_000),
             at: at(1_011),
         }),
         UserCommand::UnlinkIdentity { identity_index: "1d".repeat(32), at: at(1_011) },
+        UserCommand::Passkey(PasskeyCommand::Add { passkey: passkey(), at: at(1_011) }),
+        UserCommand::SignIn(SignIn {
+            session_id: SessionId::from_bits(5),
+            secret_sha256: "63".repeat(32),
+            password: String::new(),
+            factor: Factor::Passkey,
+            identity: None,
+            passkey: Some(PasskeyShown {
+                credential_sha256: "c1".repeat(32),
+                sign_count: 1,
+                backup: Backup::Exists,
+            }),
+            recovery_sha256: None,
+            step: None,
+            ends_at: at(90_000),
+            at: at(1_011),
+        }),
+        UserCommand::Passkey(PasskeyCommand::Rename {
+            credential_sha256: "c1".repeat(32),
+            name: text("old laptop"),
+            at: at(1_011),
+        }),
+        UserCommand::Passkey(PasskeyCommand::Remove {
+            credential_sha256: "c1".repeat(32),
+            at: at(1_011),
+        }),
         UserCommand::SetPassword {
             password: text("$argon2id$new"),
             proof: Proof::OldPassword,
@@ -107,6 +136,18 @@ pub fn person() -> Vec<UserCommand> {
         link(LinkPurpose::ResetPassword, "cairn_code_2", 1_013),
         UserCommand::Close { reason: text("moves away"), at: at(1_014) },
     ]
+}
+
+fn passkey() -> Passkey {
+    Passkey {
+        credential_sha256: "c1".repeat(32),
+        credential_id: text("AAECAwQFBgcICQoLDA0ODw"),
+        algorithm: Algorithm::Es256,
+        public_key: text("Amax"),
+        sign_count: 0,
+        backup: Backup::Eligible,
+        name: text("laptop"),
+    }
 }
 
 pub fn address() -> [EmailAddressCommand; 2] {

@@ -69,6 +69,30 @@ pub const CLEAR_ATTEMPT: HeaderValue = HeaderValue::from_static(
     "__Host-cairn-attempt=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax",
 );
 
+/// The cookie of an attempt to add or show a passkey.
+const PASSKEY: &str = "__Host-cairn-passkey";
+
+/// The attempt in the cookie, if there is one.
+#[must_use]
+pub fn passkey(headers: &HeaderMap) -> Option<Result<Ticket, Malformed>> {
+    named(headers, PASSKEY)
+}
+
+/// The cookie to set. The browser never leaves for it, so no other site sends it.
+#[must_use]
+pub fn set_passkey(ticket: &Ticket, seconds: i32) -> Option<HeaderValue> {
+    let (ticket, rest) = (ticket.expose(), "Path=/; Secure; HttpOnly; SameSite=Strict");
+    let text = format!("{PASSKEY}={ticket}; Max-Age={seconds}; {rest}");
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The cookie, taken away.
+pub const CLEAR_PASSKEY: HeaderValue = HeaderValue::from_static(
+    "__Host-cairn-passkey=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Strict",
+);
+
 /// What a change must carry beside the cookie.
 #[must_use]
 pub fn csrf_token(secret: &Secret<Session>) -> String {

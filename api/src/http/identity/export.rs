@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::super::own::OwnOnce;
 use super::super::state::Api;
+use super::passkeys::{self, PasskeyListed};
 use super::sessions::{
     MembershipShown, SessionListed, memberships, open_sessions, own_user, proven,
 };
@@ -111,6 +112,8 @@ pub struct PersonalExport {
     organisations: Vec<MembershipShown>,
     /// Where they are signed in.
     sessions: Vec<SessionListed>,
+    /// The passkeys that they sign in by.
+    passkeys: Vec<PasskeyListed>,
     /// What they agreed to, the last first.
     consents: Vec<ConsentShown>,
     /// Whether they are to be forgotten.
@@ -193,6 +196,7 @@ async fn export_person(
         registered_at: known.registered_at.to_string(),
         organisations: memberships(&api, person).await?,
         sessions: open_sessions(&api, person).await?,
+        passkeys: passkeys::listed(&api, person).await?,
         consents: consents(&api, person).await?,
         erasure: shown(&api, person).await?,
         events: events(&api, &Subject::user(person.user_id)).await?,

@@ -7,6 +7,7 @@ pub mod members;
 pub mod oidc;
 pub mod organisations;
 mod parts;
+pub mod passkeys;
 pub mod people;
 pub mod service_accounts;
 pub mod sessions;
@@ -17,8 +18,8 @@ pub mod wishes;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::parts::{
-    address, caught_up, code_hash, new_code, new_key, new_secret, open, open_or_erased, role,
-    scopes, seen,
+    address, caught_up, code_hash, further, new_code, new_key, new_secret, open, open_or_erased,
+    role, scopes, seen,
 };
 use super::state::Api;
 
@@ -37,4 +38,5 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(wishes::routes())
         .merge(export::routes())
         .merge(oidc::routes())
+        .merge(passkeys::routes())
 }

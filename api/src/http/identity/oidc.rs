@@ -24,7 +24,7 @@ use super::super::own::{OnceRead, Own, OwnOnce};
 use super::super::shapes::Nothing;
 use super::super::state::Api;
 use super::sessions::{Shown, open_session, with_cookie};
-use super::{address, caught_up, new_secret, open_or_erased, seen};
+use super::{address, caught_up, further, new_secret, open_or_erased, seen};
 use crate::auth::Person;
 use crate::auth::secret::Ticket as TicketPurpose;
 use crate::auth::ticket::{self, Ticket};
@@ -261,12 +261,7 @@ async fn sign_in(
         Some(known) => known,
         None => register(api, context, identity, found).await?,
     };
-    let shown = Shown {
-        factor: Factor::IdentityProvider,
-        identity: Some(index),
-        step: None,
-        recovery_sha256: None,
-    };
+    let shown = Shown { identity: Some(index), ..Shown::of(Factor::IdentityProvider) };
     let context = further(context, ":sign-in");
     let (_, secret) = open_session(api, &context, (&known, String::new()), shown).await?;
     Ok(with_cookie(Redirect::to(LANDING), &secret))
@@ -331,11 +326,6 @@ fn person_of(standing: &str) -> Result<(UserId, SessionId), Problem> {
     let parts = standing.split_once('/');
     let found = parts.and_then(|(user, session)| Some((user.parse().ok()?, session.parse().ok()?)));
     found.ok_or_else(|| Problem::internal("an attempt was begun by nobody"))
-}
-
-fn further(context: &CommandContext, suffix: &str) -> CommandContext {
-    let command_id = format!("{}{suffix}", context.command_id);
-    CommandContext { command_id, ..context.clone() }
 }
 
 /// Who else vouches for this person.

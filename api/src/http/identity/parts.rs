@@ -1,6 +1,7 @@
 //! What the routes of people, organisations and keys share: secrets and codes, addresses, sealed texts, and seeing what was just done.
 use std::time::Duration;
 
+use cairn_commands::CommandContext;
 use cairn_commands::identity::{Code, normalised};
 use cairn_core::Timestamp;
 use cairn_core::personal::ERASED;
@@ -42,6 +43,12 @@ pub(super) fn code_hash(text: &str) -> Result<String, Problem> {
     code.map(|code| code.sha256()).map_err(|error| {
         Problem::invalid(vec![FieldError::new("/code", "body_invalid", error.to_string())])
     })
+}
+
+/// The context of a further command of the same wish.
+pub(super) fn further(context: &CommandContext, suffix: &str) -> CommandContext {
+    let command_id = format!("{}{suffix}", context.command_id);
+    CommandContext { command_id, ..context.clone() }
 }
 
 /// An address, and what it is found by.

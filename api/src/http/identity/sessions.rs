@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use cairn_commands::CommandContext;
 use cairn_commands::identity::people::{self, NewPassword};
 use cairn_core::{SessionId, Timestamp};
-use cairn_identity::{EndReason, Factor, Proof, SignIn};
+use cairn_identity::{EndReason, Factor, PasskeyShown, Proof, SignIn};
 use cairn_projections::identity::{organisations_query, people as people_view, people_query};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -113,7 +113,7 @@ pub struct MembershipShown {
 pub struct SessionListed {
     /// `sess_…`
     session_id: String,
-    /// `password`, `one_time_password`, `recovery_code` or `identity_provider`.
+    /// `password`, `one_time_password`, `recovery_code`, `identity_provider` or `passkey`.
     factor: String,
     /// RFC 3339.
     opened_at: String,
@@ -183,8 +183,16 @@ pub(super) struct Shown {
     pub factor: Factor,
     /// What the linked identity is found by that a provider vouched for.
     pub identity: Option<String>,
+    pub passkey: Option<PasskeyShown>,
     pub step: Option<u64>,
     pub recovery_sha256: Option<String>,
+}
+
+impl Shown {
+    /// Nothing but this.
+    pub fn of(factor: Factor) -> Self {
+        Self { factor, identity: None, passkey: None, step: None, recovery_sha256: None }
+    }
 }
 
 async fn second_factor(
@@ -192,8 +200,7 @@ async fn second_factor(
     known: &people_query::User,
     (password, recovery): (Option<String>, Option<String>),
 ) -> Result<Shown, Problem> {
-    let plain =
-        Shown { factor: Factor::Password, identity: None, step: None, recovery_sha256: None };
+    let plain = Shown::of(Factor::Password);
     let (true, Some(secret)) = (known.totp == "on", &known.totp_secret) else { return Ok(plain) };
     let wrong = || Problem::new("one_time_password_wrong", "this is none of the last minute's");
     match (password, recovery) {
@@ -219,7 +226,7 @@ pub(super) async fn open_session(
     api: &Api,
     context: &CommandContext,
     (known, password): (&people_query::User, String),
-    Shown { factor, identity, step, recovery_sha256 }: Shown,
+    Shown { factor, identity, passkey, step, recovery_sha256 }: Shown,
 ) -> Result<(SessionOpened, Secret<SessionKind>), Problem> {
     let (user_id, secret) = (user_id(known)?, new_secret::<SessionKind>()?);
     let session_id = SessionId::from_bits(api.commands.ids.next());
@@ -231,6 +238,7 @@ pub(super) async fn open_session(
         password,
         factor,
         identity,
+        passkey,
         recovery_sha256,
         step,
         ends_at,

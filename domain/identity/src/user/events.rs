@@ -2,6 +2,7 @@
 use cairn_core::{SessionId, Text, Texts, Timestamp, UserId, domain_event};
 use serde::{Deserialize, Serialize};
 
+use super::passkeys::{Algorithm, Backup};
 use super::wishes::{Document, Said};
 
 /// What a code that is sent to somebody's address is for.
@@ -26,6 +27,8 @@ pub enum Factor {
     RecoveryCode,
     /// Another provider vouched for them.
     IdentityProvider,
+    /// A passkey that verified its person: two factors in one.
+    Passkey,
 }
 
 /// Why a session ended before its time.
@@ -98,6 +101,25 @@ pub enum UserEvent {
     },
     #[serde(rename = "user.identity_unlinked")]
     IdentityUnlinked { identity_index: String, at: Timestamp },
+    /// They may sign in with a passkey. See [`Passkey`](super::Passkey) for the form of what is here.
+    #[serde(rename = "user.passkey_added")]
+    PasskeyAdded {
+        credential_sha256: String,
+        credential_id: String,
+        algorithm: Algorithm,
+        public_key: String,
+        sign_count: u32,
+        backup: Backup,
+        name: String,
+        at: Timestamp,
+    },
+    /// It was shown; a session follows.
+    #[serde(rename = "user.passkey_used")]
+    PasskeyUsed { credential_sha256: String, sign_count: u32, backup: Backup, at: Timestamp },
+    #[serde(rename = "user.passkey_renamed")]
+    PasskeyRenamed { credential_sha256: String, name: String, at: Timestamp },
+    #[serde(rename = "user.passkey_removed")]
+    PasskeyRemoved { credential_sha256: String, at: Timestamp },
     #[serde(rename = "user.signed_in")]
     SignedIn {
         session_id: SessionId,
@@ -145,6 +167,10 @@ domain_event!(UserEvent {
     TotpRemoved => "user.totp_removed", 1;
     IdentityLinked => "user.identity_linked", 1;
     IdentityUnlinked => "user.identity_unlinked", 1;
+    PasskeyAdded => "user.passkey_added", 1;
+    PasskeyUsed => "user.passkey_used", 1;
+    PasskeyRenamed => "user.passkey_renamed", 1;
+    PasskeyRemoved => "user.passkey_removed", 1;
     SignedIn => "user.signed_in", 1;
     SignInFailed => "user.sign_in_failed", 1;
     SessionRenewed => "user.session_renewed", 1;
@@ -172,6 +198,11 @@ impl Texts for UserEvent {
         ("issuer", Text::Kept),
         ("subject", Text::Name),
         ("identity_index", Text::Hash),
+        ("credential_sha256", Text::Hash),
+        ("credential_id", Text::Credential),
+        ("algorithm", Text::Kept),
+        ("public_key", Text::PublicKey),
+        ("backup", Text::Kept),
         ("session_id", Text::Kept),
         ("secret_sha256", Text::Hash),
         ("factor", Text::Kept),

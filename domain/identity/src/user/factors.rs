@@ -114,6 +114,7 @@ impl User {
             password,
             factor,
             identity,
+            passkey,
             recovery_sha256,
             step,
             ends_at,
@@ -125,17 +126,21 @@ impl User {
         if self.locked(at) {
             return Err(UserError::Locked);
         }
+        let used = passkey.map(|shown| self.passkey_used(shown, at)).transpose()?;
+        let stands_in = used.is_some() || identity.is_some();
         match &identity {
             Some(identity_index) if !self.is_linked(identity_index) => {
                 return Err(UserError::UnknownIdentity);
             }
-            None if password != self.password => return Err(UserError::PasswordChanged),
+            None if !stands_in && password != self.password => {
+                return Err(UserError::PasswordChanged);
+            }
             Some(_) | None => {}
         }
         if !self.verified {
             return Err(UserError::EmailUnverified);
         }
-        if identity.is_none() {
+        if !stands_in {
             self.second_factor(step, recovery_sha256.as_deref())?;
         }
         let open = self.sessions.iter().filter(|session| session.ends_at > at);
@@ -154,7 +159,25 @@ impl User {
             ends_at,
             at,
         };
-        Ok(displaced.chain([signed_in]).collect())
+        Ok(displaced.chain(used).chain([signed_in]).collect())
+    }
+
+    pub(super) fn end_session(
+        &self,
+        session_id: SessionId,
+        why: EndReason,
+        at: Timestamp,
+    ) -> Result<UserEvent, UserError> {
+        let known = self.sessions.iter().any(|session| session.session_id == session_id);
+        let ended = known.then_some(UserEvent::SessionEnded { session_id, why, at });
+        ended.ok_or(UserError::UnknownSession)
+    }
+
+    /// Failures count while they are in a row.
+    pub(super) fn fail(&mut self, at: Timestamp) {
+        let is_old = self.failed_at.is_some_and(|last| at.secs_since(last) > LOCKED_SECS);
+        self.failures = if is_old { 1 } else { self.failures + 1 };
+        self.failed_at = Some(at);
     }
 
     fn second_factor(&self, step: Option<u64>, recovery: Option<&str>) -> Result<(), UserError> {
