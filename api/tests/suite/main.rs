@@ -13,6 +13,7 @@ mod configuration;
 mod contract;
 mod demo;
 mod device;
+mod downloads;
 mod enrolment;
 mod erased;
 mod events;
