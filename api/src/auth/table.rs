@@ -130,6 +130,7 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("enrol_node", "the one-time token in the body"),
     ("receive_stripe_webhook", "Stripe's signature over the raw body"),
     ("open_notifications", "the one-time ticket in its first message"),
+    ("download_file", "the one-time ticket in the body"),
     ("get_liveness", "says only that the process runs"),
     ("get_readiness", "names parts, no data"),
     ("get_startup", "names parts, no data"),

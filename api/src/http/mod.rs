@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod compute;
 pub mod device_page;
 pub mod documents;
+pub mod downloads;
 pub mod edge;
 pub mod events;
 pub mod features;

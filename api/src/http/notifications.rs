@@ -23,7 +23,7 @@ use utoipa_axum::routes;
 
 use super::admit;
 use super::state::Api;
-use super::tickets::Purpose;
+use super::tickets::Opens;
 use crate::auth::Caller;
 use crate::auth::ticket::{self, Ticket};
 use crate::live::{Frame, Item, Reader, Stream, Sub};
@@ -145,7 +145,7 @@ async fn greet(api: &Api, socket: &mut WebSocket) -> Result<Option<Reader>, Prob
 async fn redeem(api: &Api, text: &str) -> Result<Caller, Problem> {
     let refused = || Problem::new("ticket_invalid", "this ticket is unknown, used or over");
     let ticket = Ticket::parse(text).map_err(|_| refused())?;
-    let standing = ticket::redeem(api.pool(), &ticket, Purpose::Notifications.name()).await?;
+    let standing = ticket::redeem(api.pool(), &ticket, &Opens::Notifications.kept()).await?;
     let standing = standing.and_then(|text| text.parse().ok()).ok_or_else(refused)?;
     let wanted = admit::Wanted { operation: "stream_events", context: "events", is_read: true };
     admit::again(api, &standing, &wanted).await

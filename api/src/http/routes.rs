@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::state::Api;
 use super::{
-    answer, catalog, compute, device_page, documents, events, features, fleet, health, identity,
-    inbox, ledger, notifications, notify, payments, tickets, viewer, webhooks,
+    answer, catalog, compute, device_page, documents, downloads, events, features, fleet, health,
+    identity, inbox, ledger, notifications, notify, payments, tickets, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -21,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(notify::routes())
         .merge(answer::routes())
         .merge(tickets::routes())
+        .merge(downloads::routes())
         .merge(events::routes())
         .merge(notifications::routes())
         .merge(inbox::routes())

@@ -15,6 +15,7 @@ mod configuration;
 mod contract;
 mod demo;
 mod device;
+mod downloads;
 mod enrolment;
 mod erased;
 mod events;

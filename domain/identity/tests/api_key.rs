@@ -162,6 +162,6 @@ fn a_key_stands_for_somebody_as_it_is_made_or_never() {
         let events = check(&[], made.clone()).events();
         assert_eq!((events.len(), &events[1]), (3, &fact));
         check(std::slice::from_ref(&made), made.clone()).then([]);
-        assert_eq!(check(&[made.clone()], revoke()).events().len(), 1);
+        assert_eq!(check(std::slice::from_ref(&made), revoke()).events().len(), 1);
     }
 }

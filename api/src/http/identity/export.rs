@@ -130,7 +130,7 @@ pub struct OrganisationExport {
     /// `org_…`
     organisation_id: String,
     /// When this was written down.
-    made_at: String,
+    pub made_at: String,
     /// Everything that happened to it and to what is its own.
     events: Vec<HeldEvent>,
 }
@@ -212,9 +212,20 @@ async fn export_organisation(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<OrganisationExport>, Problem> {
-    Ok(Json(OrganisationExport {
+    Ok(Json(organisation_export(&api, &caller).await?))
+}
+
+/// All that is held on the organisation of whoever may know it.
+///
+/// # Errors
+/// `database_unavailable`.
+pub async fn organisation_export(
+    api: &Api,
+    caller: &Caller,
+) -> Result<OrganisationExport, Problem> {
+    Ok(OrganisationExport {
         organisation_id: caller.organisation_id.to_string(),
         made_at: api.commands.clock.now().to_string(),
-        events: events(&api, &Subject::organisation(caller.organisation_id)).await?,
-    }))
+        events: events(api, &Subject::organisation(caller.organisation_id)).await?,
+    })
 }

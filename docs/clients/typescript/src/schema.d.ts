@@ -362,6 +362,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/downloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives the file that a ticket was made for, once, if whoever it was made for may still have it. A form of HTML may post it. */
+        post: operations["download_file"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/email-verifications": {
         parameters: {
             query?: never;
@@ -2196,6 +2213,11 @@ export interface components {
          * @enum {string}
          */
         DocumentName: "terms" | "privacy" | "marketing";
+        /** @description A ticket to use. */
+        DownloadBody: {
+            /** @description `cairn_ticket_…` of `POST /v1/tickets`, made for a file. */
+            ticket: string;
+        };
         /** @description An address. */
         EmailBody: {
             /**
@@ -2362,6 +2384,11 @@ export interface components {
             /** @description JSON pointer into the body, for example `/amount`. */
             pointer: string;
         };
+        /**
+         * @description What can be saved as a file.
+         * @enum {string}
+         */
+        File: "organisation_export";
         /** @description A grant. */
         Grant: {
             /** @description RFC 3339; absent when nobody ended it. */
@@ -3255,10 +3282,10 @@ export interface components {
             type: string;
         };
         /**
-         * @description What a ticket is to open.
+         * @description What kind of thing a ticket is to open.
          * @enum {string}
          */
-        Purpose: "notifications";
+        Purpose: "notifications" | "download";
         /** @description Whether this server can serve. */
         Readiness: {
             /** @description Part by part. */
@@ -3608,6 +3635,7 @@ export interface components {
         };
         /** @description A ticket to make. */
         TicketBody: {
+            of?: null | components["schemas"]["File"];
             /** @description What it is to open. */
             purpose: components["schemas"]["Purpose"];
         };
@@ -3615,7 +3643,9 @@ export interface components {
         TicketMade: {
             /** @description RFC 3339; half a minute from now. */
             expires_at: string;
-            /** @description What it opens. */
+            /** @description Which file, when it is for a download: `organisation_export`. */
+            of?: string | null;
+            /** @description What it opens: `notifications` or `download`. */
             purpose: string;
             /** @description `cairn_ticket_…`: shown once, opens one thing once. */
             ticket: string;
@@ -5669,6 +5699,91 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeviceToken"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_file: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DownloadBody"];
+                "application/x-www-form-urlencoded": components["schemas"]["DownloadBody"];
+            };
+        };
+        responses: {
+            /** @description The file, to be saved */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description `attachment`, and what to call it */
+                    "Content-Disposition"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationExport"];
                 };
             };
             /** @description Asked too often; nothing happened */
