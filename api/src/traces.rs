@@ -274,7 +274,7 @@ impl HttpClient for Courier {
 ///
 /// # Errors
 /// When it is another.
-pub fn endpoint(text: &str) -> Result<String, ()> {
+pub(crate) fn endpoint(text: &str) -> Result<String, ()> {
     let url = text.parse::<reqwest::Url>().map_err(drop)?;
     let web = matches!(url.scheme(), "http" | "https") && url.has_host();
     let bare = url.username().is_empty() && url.password().is_none();
@@ -286,7 +286,7 @@ pub fn endpoint(text: &str) -> Result<String, ()> {
 ///
 /// # Errors
 /// When it is less than nothing, more than all, or no number.
-pub fn ratio(text: &str) -> Result<f64, ()> {
+pub(crate) fn ratio(text: &str) -> Result<f64, ()> {
     text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or(())
 }
 

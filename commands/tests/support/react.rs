@@ -35,7 +35,9 @@ pub fn journal() -> JournalTransaction {
 }
 
 pub fn at(stream: impl ToString, fact: Fact) -> Occurrence {
-    Occurrence { position: 7, stream: stream.to_string(), metadata: Metadata::default(), fact }
+    let (stream, event_type) = (stream.to_string(), "what.happened".to_owned());
+    let metadata = Metadata::default();
+    Occurrence { position: 7, recorded_at: NOW, event_type, stream, metadata, fact }
 }
 
 pub fn allocation(event: AllocationEvent) -> Occurrence {
