@@ -256,6 +256,12 @@ pub fn scopes_allow(scopes: &[String], (context, is_read): (&str, bool)) -> bool
     scopes.is_empty() || scopes.iter().any(fits)
 }
 
+/// Whether a key of these scopes may give others to a key: all of them are its own. What has none may do all, so only such a key gives that.
+#[must_use]
+pub fn scopes_reach(own: &[String], given: &[String]) -> bool {
+    own.is_empty() || !given.is_empty() && given.iter().all(|scope| own.contains(scope))
+}
+
 /// Whether a text is a scope.
 #[must_use]
 pub fn is_scope(text: &str) -> bool {

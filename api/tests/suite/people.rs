@@ -399,6 +399,18 @@ async fn keys_are_scoped_shown_once_rotated_and_revoked(
     assert_eq!(shown.text("/name"), "reader");
     assert!(!shown.body.to_string().contains("cairn_test_"));
 
+    let narrow =
+        json!({ "name": "narrow", "role": "admin", "scopes": ["identity:write", "ledger:read"] });
+    let narrow = with(owner.post("/v1/keys", &narrow).await.text("/key"));
+    for more in [json!([]), json!(["compute:read"]), json!(["ledger:read", "compute:write"])] {
+        let more = json!({ "name": "more", "role": "viewer", "scopes": more });
+        assert_eq!(narrow.post("/v1/keys", &more).await.code(), "scope_missing", "{more}");
+    }
+    let less = json!({ "name": "less", "role": "viewer", "scopes": ["ledger:read"] });
+    assert_eq!(narrow.post("/v1/keys", &less).await.status, 201);
+    let taken = narrow.post(&format!("/v1/keys/{id}/rotate"), &json!({})).await;
+    assert_eq!(taken.code(), "scope_missing", "its scopes reach further");
+
     let revoke = format!("/v1/keys/{id}/revoke");
     let stranger = stage.caller(Role::Owner).await;
     let foreign = stranger.post(&revoke, &json!({ "reason": "mine" })).await;

@@ -15,7 +15,7 @@ use super::super::reader::{AsksPage, AsksPosition, OneQuery, Reader, Seen};
 use super::super::state::Api;
 use super::super::wish::Wish;
 use super::{new_key, open, role, seen};
-use crate::auth::{ApiKeySecret, Caller};
+use crate::auth::{ApiKeySecret, Caller, Who, table};
 use crate::problem::{FieldError, Missing, Problem};
 
 /// How long an old key works on beside its successor when nothing is said: a day.
@@ -220,6 +220,7 @@ async fn own_key(api: &Api, caller: &Caller, id: &str) -> Result<api_keys::ApiKe
 async fn create_key(State(api): State<Api>, wish: Wish<KeyBody>) -> Result<Done<KeyMade>, Problem> {
     let KeyBody { name, role: wanted, service_account_id, scopes, expires_in_seconds } = wish.body;
     super::scopes(&scopes)?;
+    within(&api, &wish.caller, &scopes).await?;
     let (secret, organisation_id) = (new_key(&api)?, wish.caller.organisation_id);
     let secret_sha256 = secret.sha256();
     let expires_at = expires_in_seconds.map(|span| after(&api, i64::from(span)));
@@ -304,6 +305,17 @@ fn given(caller: &Caller, wanted: Role) -> Result<Role, Problem> {
     Err(Problem::new("role_too_high", detail))
 }
 
+/// Whoever comes with a key of some scopes makes none that may do more.
+async fn within(api: &Api, caller: &Caller, scopes: &[String]) -> Result<(), Problem> {
+    let (Who::Key(key_id) | Who::Service(_, key_id)) = caller.who else { return Ok(()) };
+    let own = own_key(api, caller, &key_id.to_string()).await?.scopes;
+    if table::scopes_reach(&own, scopes) {
+        return Ok(());
+    }
+    let detail = format!("a key with only the scopes {} gives no others to a key", own.join(", "));
+    Err(Problem::new("scope_missing", detail))
+}
+
 /// Makes a key like another, which works on for a while.
 #[utoipa::path(post, path = "/v1/keys/{key_id}/rotate", operation_id = "rotate_key", tag = "identity",
     request_body = RotateBody, security(("api_key" = []), ("session" = [])),
@@ -323,6 +335,7 @@ async fn rotate_key(
     }
     let known = Role::named(&old.role).ok_or_else(|| Problem::internal("a key has no role"))?;
     let holder = old.holder().map_err(|_| Problem::internal("a key has no holder"))?;
+    within(&api, &wish.caller, &old.scopes).await?;
     let secret = new_key(&api)?;
     let erased = || Problem::new("subject_erased", "whose it was is erased");
     let successor = CreateKey {
