@@ -78,28 +78,6 @@ impl Device {
         credential
     }
 
-<<<<<<< ours
-    /// `navigator.credentials.create`.
-    pub async fn create(&mut self, options: &Value) -> Value {
-        let wish: CredentialCreationOptions =
-            serde_json::from_value(json!({ "publicKey": options })).unwrap();
-        let mut client = Client::new(self.authenticator());
-        let origin: Url = self.origin.parse().unwrap();
-        let made = client.register(&origin, wish, DefaultClientData).await.unwrap();
-        self.held.clone_from(client.authenticator().store());
-        sent(serde_json::to_value(made).unwrap())
-    }
-
-    /// `navigator.credentials.get`.
-    pub async fn get(&mut self, options: &Value) -> Value {
-        let wish: CredentialRequestOptions =
-            serde_json::from_value(json!({ "publicKey": options })).unwrap();
-        let mut client = Client::new(self.authenticator());
-        let origin: Url = self.origin.parse().unwrap();
-        let shown = client.authenticate(&origin, wish, DefaultClientData).await.unwrap();
-        self.held.clone_from(client.authenticator().store());
-        sent(serde_json::to_value(shown).unwrap())
-=======
     /// `navigator.credentials.get`.
     pub fn get(&mut self, options: &Value) -> Value {
         let held = self.held.as_mut().unwrap();
@@ -132,7 +110,6 @@ impl Device {
             r#"{{"type":"{ceremony}","challenge":"{challenge}","origin":"{origin}","crossOrigin":false}}"#
         );
         text.into_bytes()
->>>>>>> theirs
     }
 
     /// Adds a passkey of this device to an account.
@@ -157,20 +134,6 @@ impl Device {
     }
 }
 
-<<<<<<< ours
-/// What `toJSON()` makes of it: bytes as base64url.
-fn sent(value: Value) -> Value {
-    match value {
-        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_u64) => {
-            let bytes = items.iter().filter_map(Value::as_u64).map(|byte| byte as u8);
-            URL_SAFE_NO_PAD.encode(bytes.collect::<Vec<_>>()).into()
-        }
-        Value::Object(members) => {
-            members.into_iter().map(|(name, value)| (name, sent(value))).collect()
-        }
-        other => other,
-    }
-=======
 fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -182,7 +145,6 @@ fn credential(id: &[u8], response: Value) -> Value {
         "id": id, "rawId": id, "type": "public-key", "response": response,
         "authenticatorAttachment": "platform", "clientExtensionResults": {},
     })
->>>>>>> theirs
 }
 
 pub const ADD: &str = "/v1/me/passkeys/begin";
