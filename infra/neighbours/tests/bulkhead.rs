@@ -64,7 +64,7 @@ async fn nobody_is_called_while_it_is_left_alone_and_a_refusal_is_an_answer() {
     let all = neighbourhood();
     let one = all.of(NODES, "one");
     for _ in 0..40 {
-        one.call(async { Err::<(), _>("no") }, |_| false).await.unwrap().unwrap_err();
+        one.call("ask", async { Err::<(), _>("no") }, |_| false).await.unwrap().unwrap_err();
     }
     assert_eq!(one.standing().state, State::Closed);
     for _ in 0..5 {
@@ -75,10 +75,14 @@ async fn nobody_is_called_while_it_is_left_alone_and_a_refusal_is_an_answer() {
         calls.fetch_add(1, Ordering::SeqCst);
         Ok::<(), String>(())
     };
-    let heard = one.call(called, |_| true).await;
+    let heard = one.call("ask", called, |_| true).await;
     assert!(matches!(&heard, Err(Unasked::LeftAlone(_, why)) if why == "away"), "{heard:?}");
     assert_eq!(calls.load(Ordering::SeqCst), 0);
     let standings = all.standings();
     assert_eq!((standings.len(), standings[0].state), (1, State::Open), "{standings:?}");
-    all.of(NODES, "two").call(async { Ok::<(), String>(()) }, |_| true).await.unwrap().unwrap();
+    all.of(NODES, "two")
+        .call("ask", async { Ok::<(), String>(()) }, |_| true)
+        .await
+        .unwrap()
+        .unwrap();
 }
