@@ -1,12 +1,12 @@
-//! One-time passwords by time (RFC 6238): six digits, 30 seconds, one step of slack both ways.
+//! One-time passwords by time (RFC 6238): six digits, and each works for its own 30 seconds (OWASP ASVS 5.0, 6.5.5).
 use cairn_core::Timestamp;
 use totp_rs::{Algorithm, Secret, TOTP};
 
 use crate::problem::Problem;
 
 const STEP_SECS: u64 = 30;
-/// Steps before and after now whose passwords are taken.
-const SLACK: u64 = 1;
+/// Steps before now whose passwords are known as over. None that is still to come is: it would tell a guesser what to wait for.
+const OVER_STEPS: u64 = 4;
 const DIGITS: usize = 6;
 
 /// A new secret, in base 32.
@@ -24,13 +24,25 @@ fn totp(secret: &str) -> Option<TOTP> {
     TOTP::new(Algorithm::SHA1, DIGITS, 0, STEP_SECS, bytes).ok()
 }
 
-/// The step that a password is of, when it is one of this secret at about this time.
-#[must_use]
-pub fn step(secret: &str, password: &str, now: Timestamp) -> Option<u64> {
-    let totp = totp(secret)?;
-    let now = u64::try_from(now.as_micros() / 1_000_000).ok()? / STEP_SECS;
-    let given = password.trim();
-    (now.saturating_sub(SLACK)..=now + SLACK).find(|step| totp.generate(step * STEP_SECS) == given)
+/// The step of now, when a password is the one of this secret now.
+///
+/// # Errors
+/// `one_time_password_wrong`, which says so when it was the right one a moment ago.
+pub fn step(secret: &str, password: &str, now: Timestamp) -> Result<u64, Problem> {
+    let wrong = |detail| Problem::new("one_time_password_wrong", detail);
+    let is_none = || wrong("this is not the one of now");
+    let totp = totp(secret).ok_or_else(is_none)?;
+    let now = u64::try_from(now.as_micros() / 1_000_000).map_err(|_| is_none())? / STEP_SECS;
+    let fits = |step: u64| totp.generate(step * STEP_SECS) == password.trim();
+    if fits(now) {
+        return Ok(now);
+    }
+    if (now.saturating_sub(OVER_STEPS)..now).any(fits) {
+        return Err(wrong(
+            "this one is over: take the next, and set the device's clock if that is over too",
+        ));
+    }
+    Err(is_none())
 }
 
 /// What a device scans to take the secret in.
@@ -59,24 +71,28 @@ mod tests {
     const VECTOR: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
     #[test]
-    fn the_vectors_of_the_rfc_hold_within_the_slack() {
+    fn the_vectors_of_the_rfc_hold_for_their_own_thirty_seconds() {
         for (at, password) in [(59, "287082"), (1_111_111_109, "081804"), (2_000_000_000, "279037")]
         {
-            let of = u64::try_from(at).unwrap() / 30;
-            for late in [-30, 0, 30] {
-                let found = step(VECTOR, password, Timestamp::from_secs(at + late));
-                assert_eq!(found, Some(of), "{at} {late}");
+            let of = at / 30;
+            let found = |at| step(VECTOR, password, Timestamp::from_secs(at));
+            for inside in [of * 30, at, of * 30 + 29] {
+                assert_eq!(found(inside).unwrap(), of.unsigned_abs(), "{at} {inside}");
             }
-            assert_eq!(step(VECTOR, password, Timestamp::from_secs(at + 61)), None);
+            let said = |at| found(at).unwrap_err().detail;
+            assert!(said(of * 30 + 30).contains("over"), "{}", said(of * 30 + 30));
+            assert!(said(of * 30 + 149).contains("over"));
+            let unknown = [said(of * 30 - 1), said(of * 30 + 150)];
+            assert_eq!(unknown, ["this is not the one of now"; 2], "what is to come is not told");
         }
-        assert_eq!(step(VECTOR, "000000", Timestamp::from_secs(59)), None);
-        assert_eq!(step("no base 32!", "287082", Timestamp::from_secs(59)), None);
+        assert!(step(VECTOR, "000000", Timestamp::from_secs(59)).is_err());
+        assert!(step("no base 32!", "287082", Timestamp::from_secs(59)).is_err());
     }
 
     #[test]
     fn a_device_can_take_a_secret_in() {
         let secret = new_secret().unwrap();
-        assert!(step(&secret, "12345", Timestamp::from_secs(59)).is_none());
+        assert!(step(&secret, "12345", Timestamp::from_secs(59)).is_err());
         let address = address(&secret, "a b@example.org");
         assert!(
             address.starts_with("otpauth://totp/Cairn:a%20b%40example.org?secret="),

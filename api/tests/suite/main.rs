@@ -34,6 +34,7 @@ mod monitoring;
 mod mutations;
 mod notifications;
 mod notify;
+mod one_time;
 mod openapi;
 mod outage;
 mod passkeys;

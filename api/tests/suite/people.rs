@@ -2,13 +2,12 @@
 use std::time::{Duration, Instant};
 
 use cairn_commands::privacy::{EraseError, Wish, erase};
-use cairn_core::{Subject, Timestamp};
+use cairn_core::Subject;
 use cairn_identity::Role;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
-use totp_rs::{Algorithm, Secret, TOTP};
 
 use crate::person::{Mailbox, PASSWORD, Person};
 use crate::support::{Caller, PATIENCE, Stage, answer};
@@ -197,47 +196,6 @@ async fn a_new_password_ends_every_other_session(_: PgPoolOptions, options: PgCo
     let again = ada.post("/v1/password-resets/confirm", &reset(&code)).await;
     assert_eq!(again.code(), "link_invalid");
     assert_eq!(ada.sign_in("four other words here").await.status, 201);
-    stage.strike().await;
-}
-
-#[sqlx::test(migrations = "../migrations")]
-async fn one_time_passwords_work_once_and_codes_replace_a_lost_device(
-    _: PgPoolOptions,
-    options: PgConnectOptions,
-) {
-    let stage = Stage::set(options).await;
-    let ada = Person::signed_in(&stage, "ada@example.org").await;
-    let begun = ada.post("/v1/totp", &json!({})).await;
-    let secret = begun.text("/secret");
-    assert!(begun.text("/address").contains(&secret), "{}", begun.body);
-    let now = || stage.commands.clock.now();
-    // What a device would show.
-    let shown = |secret: &str, at: Timestamp| {
-        let bytes = Secret::Encoded(secret.to_owned()).to_bytes().unwrap();
-        let device = TOTP::new(Algorithm::SHA1, 6, 0, 30, bytes).unwrap();
-        device.generate(at.as_micros().unsigned_abs() / 1_000_000)
-    };
-    let confirm = json!({ "one_time_password": shown(&secret, now()) });
-    let wrong = ada.post("/v1/totp/confirm", &json!({ "one_time_password": "abc" })).await;
-    assert_eq!(wrong.code(), "one_time_password_wrong");
-    let confirmed = ada.post("/v1/totp/confirm", &confirm).await;
-    assert_eq!(confirmed.status, 200, "{}", confirmed.body);
-    let code = confirmed.text("/recovery_codes/0");
-    let mut other = Person::new(&stage, "ada@example.org");
-    let needed = other.sign_in(PASSWORD).await;
-    assert_eq!((needed.status, needed.code()), (401, "one_time_password_needed"));
-    let with = |name: &str, value: &str| json!({ "email": "ada@example.org", "password": PASSWORD, name: value });
-    let replayed = confirm["one_time_password"].as_str().unwrap();
-    let replayed = other.sign_in_with(&with("one_time_password", replayed)).await;
-    assert_eq!(replayed.code(), "one_time_password_used", "it was used to confirm");
-    // The next step is within the slack already.
-    let next = shown(&secret, now().plus_secs(30));
-    let fresh = other.sign_in_with(&with("one_time_password", &next)).await;
-    assert_eq!(fresh.status, 201, "{}", fresh.body);
-    let recovered = other.sign_in_with(&with("recovery_code", &code)).await;
-    assert_eq!(recovered.status, 201, "{}", recovered.body);
-    let spent = other.sign_in_with(&with("recovery_code", &code)).await;
-    assert_eq!(spent.code(), "one_time_password_used");
     stage.strike().await;
 }
 

@@ -117,26 +117,7 @@ impl Inverse for User {
             | E::PasskeyUsed { .. }
             | E::PasskeyRenamed { .. }
             | E::PasskeyRemoved { .. } => C::Passkey(of_passkey(facts.last()?.clone())?),
-            E::SignedIn {
-                session_id,
-                secret_sha256,
-                factor,
-                step,
-                recovery_sha256,
-                ends_at,
-                at,
-            } => C::SignIn(SignIn {
-                session_id,
-                secret_sha256,
-                password: self.password.clone(),
-                factor,
-                identity: vouching(self, factor),
-                passkey: shown(facts),
-                recovery_sha256,
-                step,
-                ends_at,
-                at,
-            }),
+            E::SignedIn { .. } => C::SignIn(signed_in(self, facts)?),
             E::SignInFailed { at } => C::FailSignIn { at },
             E::SessionEnded { session_id, why, at } => C::EndSession { session_id, why, at },
             E::Closed { reason, at } => C::Close { reason, at },
@@ -182,6 +163,33 @@ fn of_passkey(fact: UserEvent) -> Option<PasskeyCommand> {
         }
         _ => None,
     }
+}
+
+fn signed_in(user: &User, facts: &[UserEvent]) -> Option<SignIn> {
+    let UserEvent::SignedIn {
+        session_id,
+        secret_sha256,
+        factor,
+        step,
+        recovery_sha256,
+        ends_at,
+        at,
+    } = facts.last()?.clone()
+    else {
+        return None;
+    };
+    Some(SignIn {
+        session_id,
+        secret_sha256,
+        password: user.password.clone(),
+        factor,
+        identity: vouching(user, factor),
+        passkey: shown(facts),
+        recovery_sha256,
+        step,
+        ends_at,
+        at,
+    })
 }
 
 /// The passkey that was used before a session began.

@@ -83,26 +83,13 @@ impl Projection for People {
             UserEvent::SessionEnded { session_id, at, .. } => {
                 of_session(changes, session_id, move |session| session.ended_at = Some(At(at)));
             }
-            UserEvent::IdentityLinked { provider, issuer, subject, identity_index, at } => {
-                let linked_at = At(at);
-                changes.insert(IdentityRow {
-                    user_id,
-                    identity_index,
-                    position,
-                    provider,
-                    issuer,
-                    subject,
-                    linked_at,
-                });
-            }
-            UserEvent::IdentityUnlinked { identity_index, .. } => {
-                changes.remove::<IdentityRow>((user_id, identity_index));
-            }
-            of_passkey @ (UserEvent::PasskeyAdded { .. }
+            way_in @ (UserEvent::IdentityLinked { .. }
+            | UserEvent::IdentityUnlinked { .. }
+            | UserEvent::PasskeyAdded { .. }
             | UserEvent::PasskeyUsed { .. }
             | UserEvent::PasskeyRenamed { .. }
             | UserEvent::PasskeyRemoved { .. }) => {
-                passkeys(changes, (user_id, position), of_passkey)?;
+                ways_in(changes, (user_id, position), way_in)?;
             }
             UserEvent::Reminded { .. }
             | UserEvent::SignInFailed { .. }
@@ -129,13 +116,28 @@ fn of_session(
     });
 }
 
-/// What an event changes in its person's passkeys.
-fn passkeys(
+/// What an event changes in its person's ways in beside the password.
+fn ways_in(
     changes: &mut Changes,
     (user_id, position): (String, i64),
     event: UserEvent,
 ) -> Result<(), ProjectError> {
     match event {
+        UserEvent::IdentityLinked { provider, issuer, subject, identity_index, at } => {
+            let linked_at = At(at);
+            changes.insert(IdentityRow {
+                user_id,
+                identity_index,
+                position,
+                provider,
+                issuer,
+                subject,
+                linked_at,
+            });
+        }
+        UserEvent::IdentityUnlinked { identity_index, .. } => {
+            changes.remove::<IdentityRow>((user_id, identity_index));
+        }
         UserEvent::PasskeyAdded {
             credential_sha256,
             credential_id,

@@ -58,7 +58,7 @@ pub fn person() -> Vec<UserCommand> {
         at: at(1_000),
     };
     let session_id = SessionId::from_bits(2);
-    vec![
+    let mut told = vec![
         register,
         link(LinkPurpose::VerifyEmail, "cairn_code_1", 1_001),
         UserCommand::VerifyEmail { token_sha256: "cairn_code_1".repeat(4), at: at(1_002) },
@@ -101,6 +101,24 @@ pub fn person() -> Vec<UserCommand> {
             at: at(1_011),
         }),
         UserCommand::UnlinkIdentity { identity_index: "1d".repeat(32), at: at(1_011) },
+    ];
+    told.extend(passkeys());
+    told.extend([
+        UserCommand::SetPassword {
+            password: text("$argon2id$new"),
+            proof: Proof::OldPassword,
+            renewed: Some((session_id, "60".repeat(32))),
+            at: at(1_012),
+        },
+        link(LinkPurpose::ResetPassword, "cairn_code_2", 1_013),
+        UserCommand::Close { reason: text("moves away"), at: at(1_014) },
+    ]);
+    told
+}
+
+/// What they do with a passkey, between the identity and the new password.
+fn passkeys() -> Vec<UserCommand> {
+    vec![
         UserCommand::Passkey(PasskeyCommand::Add { passkey: passkey(), at: at(1_011) }),
         UserCommand::SignIn(SignIn {
             session_id: SessionId::from_bits(5),
@@ -127,14 +145,6 @@ pub fn person() -> Vec<UserCommand> {
             credential_sha256: "c1".repeat(32),
             at: at(1_011),
         }),
-        UserCommand::SetPassword {
-            password: text("$argon2id$new"),
-            proof: Proof::OldPassword,
-            renewed: Some((session_id, "60".repeat(32))),
-            at: at(1_012),
-        },
-        link(LinkPurpose::ResetPassword, "cairn_code_2", 1_013),
-        UserCommand::Close { reason: text("moves away"), at: at(1_014) },
     ]
 }
 

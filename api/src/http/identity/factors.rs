@@ -116,9 +116,11 @@ async fn shown(
     let begin = || Problem::new("totp_not_begun", "there is no secret to prove: begin first");
     let secret = known.totp_secret.as_deref().ok_or_else(begin)?;
     let secret = open(api, secret).await?.ok_or_else(begin)?;
-    if let Some(step) = one_time::step(&secret, password, api.commands.clock.now()) {
-        return Ok(step);
+    match one_time::step(&secret, password, api.commands.clock.now()) {
+        Ok(step) => Ok(step),
+        Err(problem) => {
+            people::fail_sign_in(&api.commands, context, user_id(known)?).await?;
+            Err(problem)
+        }
     }
-    people::fail_sign_in(&api.commands, context, user_id(known)?).await?;
-    Err(Problem::new("one_time_password_wrong", "this is none of the last minute's"))
 }

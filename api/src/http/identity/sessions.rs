@@ -202,12 +202,11 @@ async fn second_factor(
 ) -> Result<Shown, Problem> {
     let plain = Shown::of(Factor::Password);
     let (true, Some(secret)) = (known.totp == "on", &known.totp_secret) else { return Ok(plain) };
-    let wrong = || Problem::new("one_time_password_wrong", "this is none of the last minute's");
     match (password, recovery) {
         (Some(password), _) => {
-            let secret = open(api, secret).await?.ok_or_else(wrong)?;
-            let step = one_time::step(&secret, &password, api.commands.clock.now());
-            let step = Some(step.ok_or_else(wrong)?);
+            let erased = || Problem::new("one_time_password_wrong", "its secret was erased");
+            let secret = open(api, secret).await?.ok_or_else(erased)?;
+            let step = Some(one_time::step(&secret, &password, api.commands.clock.now())?);
             Ok(Shown { factor: Factor::OneTimePassword, step, ..plain })
         }
         (None, Some(code)) => {
