@@ -205,14 +205,18 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
         "clear_flag_override",
         "cordon_node",
         "delete_webhook_endpoint",
+        "disable_service_account",
         "disable_webhook_endpoint",
         "drain_node",
+        "enable_service_account",
         "enable_webhook_endpoint",
         "override_feature_flag",
         "release_allocation",
+        "remove_service_account",
         "roll_out_feature_flag",
         "rotate_webhook_secret",
         "uncordon_node",
+        "update_service_account",
         "update_webhook_endpoint",
     ];
     assert_eq!(with(false), honoured);

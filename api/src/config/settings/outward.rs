@@ -278,7 +278,7 @@ pub(super) fn vault() -> Vec<Setting> {
         )
         .expected("`file`, `vault` or `kms`, and one that is configured")
         .without("the KMS, or Vault, or the file: the first of them that is configured")
-        .example("kms"),
+        .example("file"),
     ]
 }
 
