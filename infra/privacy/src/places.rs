@@ -95,7 +95,7 @@ mod tests {
         let file = directory.path().join("privacy.key");
         let at = file.display().to_string();
         let mut all = MasterPlaces::file(file.clone());
-        assert_eq!(places(&all), [at.clone()], "alone it is made when it is needed");
+        assert_eq!(places(&all), std::slice::from_ref(&at), "alone it is made when it is needed");
         let (vault, kms) = ("http://127.0.0.1:1/transit/cairn", "http://127.0.0.1:2/alias/cairn");
         let token = "hvs.x".to_owned();
         all.vault = Some(VaultConfig { url: vault.to_owned(), token, ca: None });
