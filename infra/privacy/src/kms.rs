@@ -68,24 +68,13 @@ struct Pair {
 
 /// Endpoint and alias of an address.
 fn parted(address: &str) -> Result<(Url, String), PlaceError> {
-    let wrong = |why: &str| {
-        let example = "such as https://kms.eu-central-1.amazonaws.com/alias/cairn";
-        PlaceError::new(SETTING, format!("{why}, {example}"))
-    };
-    let mut url =
-        Url::parse(address).map_err(|error| wrong(&format!("not an address ({error})")))?;
-    let is_near = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_near) {
-        return Err(wrong("the service is called by https, on this machine also by http"));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(wrong("the address is an endpoint and an alias, and no credentials"));
-    }
+    let mut url = PlaceError::read(SETTING, address)?;
     let alias = url.path().trim_matches('/').to_owned();
     let name = alias.strip_prefix("alias/").unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte);
     if name.is_empty() || name.starts_with("aws/") || !name.bytes().all(is_plain) {
-        return Err(wrong("the address names an alias of yours"));
+        let why = "the address names an alias of yours, such as https://kms.eu-central-1.amazonaws.com/alias/cairn";
+        return Err(PlaceError::new(SETTING, why));
     }
     url.set_path("/");
     Ok((url, alias))

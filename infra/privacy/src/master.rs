@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use aws_lc_rs::hkdf::Prk;
+use reqwest::Url;
 
 /// A version that can be used.
 #[derive(Debug, Clone)]
@@ -56,6 +57,21 @@ pub struct PlaceError {
 impl PlaceError {
     pub(crate) fn new(setting: &'static str, why: impl Into<String>) -> Self {
         Self { setting, why: why.into() }
+    }
+
+    /// An address of whoever holds a key: one that nobody overhears, and that tells no secret.
+    pub(crate) fn read(setting: &'static str, address: &str) -> Result<Url, Self> {
+        let wrong = |why: String| Self::new(setting, why);
+        let url =
+            Url::parse(address).map_err(|error| wrong(format!("not an address ({error})")))?;
+        let is_near = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_near) {
+            return Err(wrong("keys go over https, on this machine also over http".to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+            return Err(wrong("the address holds no token and no credentials".to_owned()));
+        }
+        Ok(url)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use reqwest::{Certificate, Client, Method, StatusCode, Url};
+use reqwest::{Certificate, Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::cipher::derivation;
@@ -51,24 +51,16 @@ impl std::fmt::Debug for VaultTransit {
 
 /// Server, mount and key of an address.
 fn parted(address: &str) -> Result<(String, String, String), PlaceError> {
-    let wrong = |why: &str| {
-        let example = "such as https://vault.example.org:8200/transit/cairn";
-        PlaceError::new(SETTING, format!("{why}, {example}"))
-    };
-    let url = Url::parse(address).map_err(|error| wrong(&format!("not an address ({error})")))?;
-    let is_near = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_near) {
-        return Err(wrong("Vault is called by https, on this machine also by http"));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(wrong("the address is a server, a mount and a key, and no token"));
-    }
+    let url = PlaceError::read(SETTING, address)?;
     let path = url.path().trim_matches('/');
     match path.rsplit_once('/') {
         Some((mount, key)) if !mount.is_empty() && !key.is_empty() => {
             Ok((url.origin().ascii_serialization(), mount.to_owned(), key.to_owned()))
         }
-        _ => Err(wrong("the address names a mount and a key")),
+        _ => Err(PlaceError::new(
+            SETTING,
+            "the address names a mount and a key, such as https://vault.example.org:8200/transit/cairn",
+        )),
     }
 }
 
