@@ -31,6 +31,28 @@ pub enum Who {
     Support(ApiKeyId, GrantId),
 }
 
+/// Whether people must show a second factor to act for an organisation, whatever the organisation itself demands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecondFactor {
+    /// Only where their organisation demands it.
+    #[default]
+    Offered,
+    /// Everywhere.
+    Demanded,
+}
+
+impl std::str::FromStr for SecondFactor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "offered" => Ok(Self::Offered),
+            "demanded" => Ok(Self::Demanded),
+            _ => Err(()),
+        }
+    }
+}
+
 /// A person who is signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Person {

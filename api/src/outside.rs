@@ -183,6 +183,7 @@ pub fn outside(
         proxies: config.trusted_proxies.clone(),
         mode: config.mode(),
         promises: config.promises.clone(),
+        second_factor: config.second_factor,
         providers: providers(&config.providers, &public_url(config, address)?)?,
     })
 }

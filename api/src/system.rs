@@ -4,11 +4,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cairn_commands::identity::Code;
 use cairn_commands::ports::{Clock, IdSource};
 use cairn_core::{Timestamp, id::time_ordered};
 
 use crate::auth::device::UserCode;
-use crate::auth::secret::Purpose;
+use crate::auth::secret::{self, Purpose};
 use crate::auth::{ApiKeySecret, Mode, Secret};
 
 /// The machine's clock.
@@ -47,6 +48,19 @@ impl IdSource for RandomIds {
 /// When the operating system has none.
 pub fn new_secret<P: Purpose>() -> std::io::Result<Secret<P>> {
     Ok(Secret::from_random(&random::<40>()?))
+}
+
+/// A new code to send to somebody's address, which works for so long.
+///
+/// # Errors
+/// When the operating system has no randomness.
+pub fn new_code(now: Timestamp, seconds: i64) -> std::io::Result<Code> {
+    let code = new_secret::<secret::Code>()?;
+    Ok(Code {
+        token: code.expose().to_owned(),
+        token_sha256: code.sha256(),
+        expires_at: now.plus_secs(seconds),
+    })
 }
 
 /// A new code for somebody to type.

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::password::Passwords;
-use crate::auth::{Directory, Mode};
+use crate::auth::{Directory, Mode, SecondFactor};
 use crate::config::Config;
 use crate::database::Database;
 use crate::erasure::{Erasures, Promises};
@@ -241,6 +241,8 @@ pub struct Outside {
     pub promises: Promises,
     /// Through whom people may sign in as well.
     pub providers: Vec<Provider>,
+    /// Whether people must show a second factor, whatever their organisation demands.
+    pub second_factor: SecondFactor,
 }
 
 impl Outside {
@@ -397,7 +399,7 @@ fn api(
         master,
         in_flight: InFlight::default(),
         live: Hub::new(log.clone(), outside.event_source, outside.pace),
-        directory: Directory::new(log.pool().clone()),
+        directory: Directory::new(log.pool().clone(), outside.second_factor),
         features: Features::new(log.pool().clone()),
         passwords,
         quotas: Quotas::new(log.pool().clone(), outside.rates),

@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 85] = [
+const PRIVATE: [&str; 88] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -53,6 +53,7 @@ const PRIVATE: [&str; 85] = [
     "email_address.released",
     "organisation.founded",
     "organisation.renamed",
+    "organisation.second_factor_rule_set",
     "organisation.member_invited",
     "organisation.invitation_revoked",
     "organisation.member_joined",
@@ -86,6 +87,8 @@ const PRIVATE: [&str; 85] = [
     "user.session_renewed",
     "user.sign_in_failed",
     "user.session_ended",
+    "user.sessions_ended",
+    "user.factors_reset",
     "user.closed",
     "user.consented",
     "user.erasure_cancelled",

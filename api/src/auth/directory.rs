@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use cairn_core::{
     ApiKeyId, GrantId, OrganisationId, ServiceAccountId, SessionId, Timestamp, UserId,
 };
-use cairn_identity::Role;
+use cairn_identity::{Factor, Role};
 use cairn_projections::At;
 use cairn_projections::identity::{api_keys, organisations_query, people_query, uses};
 use sqlx::PgPool;
 
 use super::secret::Session;
-use super::{ApiKeySecret, Person, Secret};
+use super::{ApiKeySecret, Person, SecondFactor, Secret};
 use crate::problem::Problem;
 
 /// How long what is over may still work, and how old what is known of an expiry may be.
@@ -48,6 +48,10 @@ pub struct KnownSession {
     pub person: Person,
     /// What they belong to, the oldest first.
     pub memberships: Arc<[Membership]>,
+    /// When they proved who they are.
+    pub opened_at: Timestamp,
+    /// Whether they showed two factors then.
+    pub two_factors: bool,
     /// From when on it opens nothing, unless it is used before.
     pub ends_at: Timestamp,
 }
@@ -61,6 +65,8 @@ pub struct Membership {
     pub role: Role,
     /// Whether it is suspended.
     pub suspended: bool,
+    /// Whether only who has shown two factors acts for it.
+    pub second_factor_demanded: bool,
 }
 
 /// What was found a moment ago.
@@ -97,6 +103,7 @@ impl<K: Eq + Hash, V: Clone> Memory<K, V> {
 #[derive(Debug, Clone)]
 pub struct Directory {
     pool: PgPool,
+    second_factor: SecondFactor,
     keys: Arc<Memory<String, KnownKey>>,
     sessions: Arc<Memory<String, KnownSession>>,
 }
@@ -104,8 +111,9 @@ pub struct Directory {
 impl Directory {
     /// Over the identity context's views.
     #[must_use]
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool, keys: Arc::new(Memory::new()), sessions: Arc::new(Memory::new()) }
+    pub fn new(pool: PgPool, second_factor: SecondFactor) -> Self {
+        let (keys, sessions) = (Arc::new(Memory::new()), Arc::new(Memory::new()));
+        Self { pool, second_factor, keys, sessions }
     }
 
     /// The living key of a secret.
@@ -199,13 +207,17 @@ impl Directory {
     ) -> Result<Option<KnownSession>, Problem> {
         let Some(row) = row else { return Ok(None) };
         let rows = organisations_query::memberships(&self.pool, &row.user_id).await?;
+        let everywhere = self.second_factor == SecondFactor::Demanded;
         let memberships = rows.into_iter().map(|row| {
             Ok::<_, Problem>(Membership {
                 organisation_id: read(&row.organisation_id, "organisation")?,
                 role: role_of(&row.role)?,
                 suspended: row.suspended,
+                second_factor_demanded: row.second_factor_demanded || everywhere,
             })
         });
+        let factor: Result<Factor, _> = serde_json::from_value(row.factor.as_str().into());
+        let factor = factor.map_err(|error| Problem::internal(&error.to_string()))?;
         let used = Timestamp::from(row.last_used_at.unwrap_or(row.opened_at));
         Ok(Some(KnownSession {
             person: Person {
@@ -213,6 +225,8 @@ impl Directory {
                 session_id: read(&row.session_id, "session")?,
             },
             memberships: memberships.collect::<Result<_, _>>()?,
+            opened_at: Timestamp::from(row.opened_at),
+            two_factors: factor.is_two(),
             ends_at: Timestamp::from(row.ends_at).min(used.plus_secs(IDLE_SECS)),
         }))
     }
@@ -220,6 +234,13 @@ impl Directory {
     /// Looks anew at the sessions of a person: they are over, or belong elsewhere now.
     pub fn forget(&self, user_id: UserId) {
         self.sessions.forget(|known| known.person.user_id == user_id);
+    }
+
+    /// Looks anew at the sessions of everybody who belongs to an organisation.
+    pub fn forget_members(&self, id: OrganisationId) {
+        let belongs =
+            |known: &KnownSession| known.memberships.iter().any(|m| m.organisation_id == id);
+        self.sessions.forget(belongs);
     }
 
     /// Looks anew at the keys of a service account: it may be another than it was.

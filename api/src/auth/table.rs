@@ -103,6 +103,7 @@ rules! {
     remove_service_account   Own  Own  None None None   None None None None;
     get_organisation       Own  Own  Own  Own  Own    None None None None;
     rename_organisation    Own  Own  None None None   None None None None;
+    set_second_factor_rule Own  Own  None None None   None None None None;
     list_members           Own  Own  Own  Own  Own    None None None None;
     change_member_role     Own  Own  None None None   None None None None;
     remove_member          Own  Own  None None None   None None None None;
@@ -196,6 +197,9 @@ pub const PERSONAL: &[&str] = &[
     "rename_passkey",
     "remove_passkey",
 ];
+
+/// What changes how a person signs in without asking for the password or the factor itself: asked for soon after they signed in, or not at all.
+pub const FRESH: &[&str] = &["begin_totp", "begin_identity_link", "unlink_identity"];
 
 /// Guarded changes without an `Idempotency-Key`: personal ones that carry or make a secret, of which nothing may be kept; a ticket, of
 /// which each request makes another; and what is read, however often it is said.
@@ -317,7 +321,7 @@ pub fn matrix() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{WHILE_SUSPENDED, is_scope, rule, scopes_allow};
+    use super::{FRESH, WHILE_SUSPENDED, is_personal, is_scope, rule, scopes_allow};
 
     #[test]
     fn scopes_narrow_and_none_do_not() {
@@ -330,6 +334,11 @@ mod tests {
         for wrong in ["compute", "compute:admin", "machines:read", ":read", ""] {
             assert!(!is_scope(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_a_fresh_sign_in_is_asked_for_is_an_operation() {
+        assert!(FRESH.iter().all(|operation| is_personal(operation)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::config_args::ConfigCommand;
 use super::flags::FlagsCommand;
 pub use super::login::args::OwnCommand;
 use super::output::Format;
+pub use super::people::PeopleCommand;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};
 use super::projections_args::{ProjectionsCommand, span};
 use super::webhooks_args::WebhooksCommand;
@@ -57,6 +58,9 @@ pub enum Command {
     /// API keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// People's accounts: their sessions, and the way back in.
+    #[command(subcommand)]
+    People(PeopleCommand),
     /// Nodes.
     #[command(subcommand)]
     Nodes(NodesCommand),

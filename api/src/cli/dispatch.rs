@@ -3,7 +3,7 @@ use super::args::Command;
 use super::exit::CliError;
 use super::output::Output;
 use super::{
-    allocations, archive, audit, demo, doctor, finance, flags, keys, login, migrate, nodes,
+    allocations, archive, audit, demo, doctor, finance, flags, keys, login, migrate, nodes, people,
     privacy, process, projections, relay, replay, serve, skus, webhooks,
 };
 use crate::config::{Config, Reading, Sources};
@@ -20,6 +20,7 @@ pub(super) async fn run(
         Command::Dev => serve::dev(config, output).await,
         Command::Migrate(command) => migrate::run(config, command, output).await,
         Command::Keys(command) => keys::run(config, command, output).await,
+        Command::People(command) => people::run(config, command, output).await,
         Command::Nodes(command) => nodes::run(config, command, output).await,
         Command::Skus(command) => skus::run(config, command, output).await,
         Command::Allocations(command) => allocations::run(config, command, output).await,

@@ -27,6 +27,7 @@ pub(crate) mod nearest;
 mod nodes;
 mod once;
 mod pages;
+mod people;
 mod privacy;
 mod privacy_args;
 mod process;

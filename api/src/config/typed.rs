@@ -24,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 use super::origin::{ConfigErrors, Origin};
 use super::settings::{Kind, setting, settings};
 use super::sources::{Reading, Said, Values};
-use crate::auth::Mode;
+use crate::auth::{Mode, SecondFactor};
 use crate::erasure::Promises;
 use crate::http::edge::headers::Origins;
 use crate::quota::Rates;
@@ -54,6 +54,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Through whom people may sign in as well.
     pub providers: Vec<ProviderConfig>,
+    /// Whether people must show a second factor, whatever their organisation demands.
+    pub second_factor: SecondFactor,
     /// Real Stripe, or `None`.
     pub stripe: Option<StripeConfig>,
     /// How e-mail leaves, or `None`.
@@ -164,6 +166,7 @@ impl Config {
             reports: values.with("telemetry.report_dsn", str::parse),
             traces: traces(values),
             providers: providers(values),
+            second_factor: values.with("sign_in.second_factor", str::parse).unwrap_or_default(),
             webhook_strangers: values.with("webhooks.loopback", strangers).unwrap_or_default(),
             kafka: kafka(values),
             event_source: values.text("kafka.source").unwrap_or_default(),
@@ -363,14 +366,27 @@ fn providers(values: &mut Values) -> Vec<ProviderConfig> {
         }
         let _ = values.with(NAMES, |_| Err::<(), _>(()));
     }
+    let mut classes = multi_factor_classes(values, &names);
     let all = names.into_iter().zip(issuers).zip(client_ids.into_iter().zip(secrets));
     all.map(|((name, issuer), (client_id, client_secret))| ProviderConfig {
+        multi_factor_acr: classes.remove(&name),
         name,
         issuer,
         client_id,
         client_secret,
     })
     .collect()
+}
+
+/// The class of authentication that is demanded of a provider, by its name.
+fn multi_factor_classes(values: &mut Values, names: &[String]) -> BTreeMap<String, String> {
+    let pair = |pair: &str| {
+        let (name, class) = pair.split_once('=')?;
+        let known = names.iter().any(|known| known == name) && !class.is_empty();
+        known.then(|| (name.to_owned(), class.to_owned()))
+    };
+    let all = |text: &str| text.split(',').map(|text| pair(text.trim())).collect::<Option<_>>();
+    values.with("sign_in.multi_factor_acr", |text| all(text).ok_or(())).unwrap_or_default()
 }
 
 fn kafka(values: &mut Values) -> Option<KafkaConfig> {

@@ -1,7 +1,7 @@
 //! Whether whoever asks may do what they ask for, and for which organisation: the table, scopes of keys, memberships of people, grants
 //! to support, suspension.
 use axum::http::{HeaderMap, HeaderName};
-use cairn_core::OrganisationId;
+use cairn_core::{OrganisationId, Timestamp};
 use cairn_identity::Role;
 
 use super::state::Api;
@@ -13,6 +13,9 @@ use crate::problem::Problem;
 pub const ORGANISATION: HeaderName = HeaderName::from_static("cairn-organisation");
 /// Names the organisation that support looks into.
 pub const ACT_FOR: HeaderName = HeaderName::from_static("cairn-act-for");
+
+/// How long after signing in somebody may change how they sign in.
+const FRESH_SECS: i64 = 15 * 60;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -65,22 +68,47 @@ pub async fn key(
 /// The caller that a session makes, for the organisation that the request names, or the only one there is.
 ///
 /// # Errors
-/// `forbidden`, `organisation_needed`, `organisation_suspended`.
+/// `forbidden`, `organisation_needed`, `organisation_suspended`, `second_factor_needed`.
 pub fn person(
     session: &KnownSession,
     wanted: &Wanted<'_>,
     organisation: Option<OrganisationId>,
 ) -> Result<Caller, Problem> {
     let who = Who::Person(session.person);
-    let Membership { organisation_id, role, suspended } = membership(session, organisation)?;
+    let Membership { organisation_id, role, suspended, .. } = membership(session, organisation)?;
     admit(who, (organisation_id, role), suspended, wanted)
 }
 
 /// What a person is in the organisation that the request names, or in the only one there is.
 ///
 /// # Errors
-/// `forbidden`, `organisation_needed`.
+/// `forbidden`, `organisation_needed`, `second_factor_needed`.
 pub fn membership(
+    session: &KnownSession,
+    organisation: Option<OrganisationId>,
+) -> Result<Membership, Problem> {
+    let own = belonging(session, organisation)?;
+    if own.second_factor_demanded && !session.two_factors {
+        let detail = "a second factor is demanded here: set up one-time passwords or a passkey, and sign in with it";
+        return Err(Problem::new("second_factor_needed", detail));
+    }
+    Ok(own)
+}
+
+/// What changes how somebody signs in is asked for soon after they did: not by whoever finds a session open.
+///
+/// # Errors
+/// `sign_in_too_old`.
+pub fn fresh(session: &KnownSession, operation: &str, now: Timestamp) -> Result<(), Problem> {
+    if !table::FRESH.contains(&operation) || now.secs_since(session.opened_at) <= FRESH_SECS {
+        return Ok(());
+    }
+    let minutes = FRESH_SECS / 60;
+    let detail = format!("you signed in more than {minutes} minutes ago: sign in again to do this");
+    Err(Problem::new("sign_in_too_old", detail))
+}
+
+fn belonging(
     session: &KnownSession,
     organisation: Option<OrganisationId>,
 ) -> Result<Membership, Problem> {

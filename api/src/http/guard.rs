@@ -154,6 +154,7 @@ async fn pass(
             request.extensions_mut().insert(caller);
         }
         Asker::Session(session) => {
+            admit::fresh(&session, operation, api.commands.clock.now())?;
             request.extensions_mut().insert(session.person);
             if !table::is_personal(operation) {
                 let caller =

@@ -48,6 +48,8 @@ codes! {
     scope_missing FORBIDDEN false "The key's scopes do not reach so far";
     grant_missing FORBIDDEN false "The customer does not let support look";
     organisation_suspended FORBIDDEN false "The organisation is suspended";
+    second_factor_needed FORBIDDEN false "A second factor is demanded here";
+    sign_in_too_old FORBIDDEN false "You signed in too long ago for this";
     organisation_needed BAD_REQUEST false "It is not said for which organisation";
     organisation_header_invalid BAD_REQUEST false "The header does not name an organisation";
     sign_in_failed UNAUTHORIZED false "The address or the password is wrong";

@@ -28,6 +28,7 @@ const begin = () => {
   provider = new Provider(issuer, {
     clients: [{ client_id: "cairn", client_secret: "a secret of the test, long enough", redirect_uris: [redirect] }],
     claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },
+    acrValues: ["urn:example:mfa"],
     cookies: { keys: ["of the test"] },
     features: { devInteractions: { enabled: false } },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
@@ -37,7 +38,7 @@ const begin = () => {
 };
 begin();
 
-// Whom the person is at the provider stands in the login_hint; `nobody` says no.
+// Who is strong shows more than one factor. Whom the person is at the provider stands in the login_hint; `nobody` says no.
 const interact = async (request, response) => {
   const { params } = await provider.interactionDetails(request, response);
   const accountId = params.login_hint ?? "ada";
@@ -47,7 +48,8 @@ const interact = async (request, response) => {
   const grant = new provider.Grant({ accountId, clientId: params.client_id });
   grant.addOIDCScope(params.scope);
   const grantId = await grant.save();
-  return provider.interactionFinished(request, response, { login: { accountId }, consent: { grantId } });
+  const strong = accountId.startsWith("strong") ? { acr: "urn:example:mfa", amr: ["pwd", "otp", "mfa"] } : {};
+  return provider.interactionFinished(request, response, { login: { accountId, ...strong }, consent: { grantId } });
 };
 
 server.on("request", (request, response) => {

@@ -19,6 +19,7 @@ mod downloads;
 mod enrolment;
 mod erased;
 mod events;
+mod factors;
 mod features;
 mod foreign;
 mod hang_up;

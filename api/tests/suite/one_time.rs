@@ -20,12 +20,6 @@ async fn one_time_passwords_work_once_and_codes_replace_a_lost_device(
     let secret = begun.text("/secret");
     assert!(begun.text("/address").contains(&secret), "{}", begun.body);
     let now = || stage.commands.clock.now();
-    // What a device would show.
-    let shown = |secret: &str, at: Timestamp| {
-        let bytes = Secret::Encoded(secret.to_owned()).to_bytes().unwrap();
-        let device = TOTP::new(Algorithm::SHA1, 6, 0, 30, bytes).unwrap();
-        device.generate(at.as_micros().unsigned_abs() / 1_000_000)
-    };
     let late = json!({ "one_time_password": shown(&secret, now().plus_secs(-35)) });
     let over = ada.post("/v1/totp/confirm", &late).await;
     assert_eq!(over.code(), "one_time_password_wrong");
@@ -56,6 +50,24 @@ async fn one_time_passwords_work_once_and_codes_replace_a_lost_device(
     let spent = other.sign_in_with(&with("recovery_code", &code)).await;
     assert_eq!(spent.code(), "one_time_password_used");
     stage.strike().await;
+}
+
+/// What a device shows that has this secret.
+pub fn shown(secret: &str, at: Timestamp) -> String {
+    let bytes = Secret::Encoded(secret.to_owned()).to_bytes().unwrap();
+    let device = TOTP::new(Algorithm::SHA1, 6, 0, 30, bytes).unwrap();
+    device.generate(at.as_micros().unsigned_abs() / 1_000_000)
+}
+
+/// Sets one-time passwords up: the codes for when the device is lost.
+pub async fn set_up(stage: &Stage, person: &Person) -> Vec<String> {
+    let begun = person.post("/v1/totp", &json!({})).await;
+    let now = stage.commands.clock.now();
+    let confirm = json!({ "one_time_password": shown(&begun.text("/secret"), now) });
+    let confirmed = person.post("/v1/totp/confirm", &confirm).await;
+    assert_eq!(confirmed.status, 200, "{}", confirmed.body);
+    let codes = confirmed.body["recovery_codes"].as_array().unwrap().iter();
+    codes.map(|code| code.as_str().unwrap().to_owned()).collect()
 }
 
 /// Waits until the next one-time password has only begun.

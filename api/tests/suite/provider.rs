@@ -50,6 +50,7 @@ impl Provider {
             issuer: self.issuer.clone(),
             client_id: "cairn".to_owned(),
             client_secret: SECRET.to_owned(),
+            multi_factor_acr: None,
         }
     }
 

@@ -1,8 +1,10 @@
 //! Signing in through another provider, which is a real one in a process of its own.
+use cairn_api::auth::SecondFactor;
 use cairn_api::outside::providers;
 use cairn_api::wiring::Outside;
 use cairn_commands::privacy::{Wish, erase};
 use cairn_core::Subject;
+use cairn_oidc::ProviderConfig;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -90,6 +92,33 @@ async fn a_newcomer_is_registered_by_the_providers_word_and_known_afterwards(
     let page = later.signs_in(&stage, "ada").await;
     assert_eq!((page.status, page.code.as_str()), (303, ""), "the provider has another key");
     assert_eq!(user_id(&person(&stage, &later).await).await, user_id(&ada).await);
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_provider_of_which_more_factors_are_demanded_vouches_only_with_them(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let mut provider = Provider::start().await;
+    let class = Some("urn:example:mfa".to_owned());
+    let config = ProviderConfig { multi_factor_acr: class, ..provider.config() };
+    let demand = |parts: &mut Outside| {
+        parts.providers = providers(&[config], &parts.public_url).unwrap();
+        parts.second_factor = SecondFactor::Demanded;
+    };
+    let stage = Stage::set_among(options, demand).await;
+    provider.knows(&stage).await;
+    let page = Browser::open().signs_in(&stage, "ada").await;
+    assert_eq!((page.status, page.code.as_str()), (403, "provider_refused"));
+    let mut browser = Browser::open();
+    let page = browser.signs_in(&stage, "strong").await;
+    assert_eq!((page.status, page.code.as_str()), (303, ""));
+    let mut strong = person(&stage, &browser).await;
+    let sessions = strong.get("/v1/sessions").await;
+    assert_eq!(sessions.text("/items/0/factor"), "identity_provider_multi_factor");
+    strong.found("Engines").await;
+    assert_eq!(strong.get("/v1/organisation").await.status, 200, "it counts as two here");
     stage.strike().await;
 }
 

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_api::auth::Mode;
+use cairn_api::auth::{Mode, SecondFactor};
 use cairn_api::erasure::Promises;
 use cairn_api::http::edge::headers::Origins;
 use cairn_api::http::fleet::Enrolments;
@@ -187,6 +187,7 @@ impl Stage {
             origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
             promises: Promises::default(),
+            second_factor: SecondFactor::Offered,
             providers: vec![],
         };
         change(&mut outside);

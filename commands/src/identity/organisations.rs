@@ -38,6 +38,21 @@ pub async fn rename(
     on(commands, context, organisation_id, (rename, result)).await
 }
 
+/// Demands of whoever acts for an organisation that they have shown two factors, or no longer.
+///
+/// # Errors
+/// `unknown_organisation`.
+pub async fn set_second_factor_rule(
+    commands: &Commands,
+    context: &CommandContext,
+    organisation_id: OrganisationId,
+    demanded: bool,
+) -> Result<Executed, ExecuteError> {
+    let set = OrganisationCommand::SetSecondFactorRule { demanded, at: commands.clock.now() };
+    let result = json!({ "organisation_id": organisation_id });
+    on(commands, context, organisation_id, (set, result)).await
+}
+
 /// Somebody to invite.
 #[derive(Debug, Clone)]
 pub struct InviteMember {

@@ -244,6 +244,35 @@ pub async fn end_session(
     on_user(commands, (context, ""), user_id, end).await
 }
 
+/// Ends every session of somebody, by whoever runs this; nothing when there is none. Answers `{"user_id"}`.
+///
+/// # Errors
+/// `reason_needed`, `unknown_user`.
+pub async fn end_sessions(
+    commands: &Commands,
+    context: &CommandContext,
+    user_id: UserId,
+    reason: String,
+) -> Result<Executed, ExecuteError> {
+    let end = UserCommand::EndSessions { reason, at: commands.clock.now() };
+    on_user(commands, (context, ""), user_id, end).await
+}
+
+/// Takes somebody's password and second factors away, and sends the code for a new password to their address. Answers `{"user_id"}`.
+///
+/// # Errors
+/// `reason_needed`, `unknown_user`, `user_closed`.
+pub async fn reset_factors(
+    commands: &Commands,
+    context: &CommandContext,
+    user_id: UserId,
+    (reason, code): (String, Code),
+) -> Result<Executed, ExecuteError> {
+    let reset = UserCommand::ResetFactors { reason, at: commands.clock.now() };
+    on_user(commands, (context, ""), user_id, reset).await?;
+    send_code(commands, (context, ":code"), user_id, (LinkPurpose::ResetPassword, code)).await
+}
+
 /// Closes an account: every session is over, and its address is free again.
 ///
 /// # Errors

@@ -103,6 +103,8 @@ impl Inverse for User {
                 },
                 _ => C::RenewSession { session_id, secret_sha256, at },
             },
+            E::SessionsEnded { reason, at } => C::EndSessions { reason, at },
+            E::FactorsReset { reason, at } => C::ResetFactors { reason, at },
             E::TotpBegun { secret, at } => C::BeginTotp { secret, at },
             E::TotpConfirmed { step, recovery_sha256, at } => {
                 C::ConfirmTotp { step, recovery_sha256, at }
@@ -248,6 +250,7 @@ impl Inverse for Organisation {
         let command = match facts.last()?.clone() {
             E::Founded { .. } => return None,
             E::Renamed { name, at } => C::Rename { name, at },
+            E::SecondFactorRuleSet { demanded, at } => C::SetSecondFactorRule { demanded, at },
             E::MemberInvited {
                 invitation_id,
                 email,

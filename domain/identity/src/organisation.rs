@@ -52,6 +52,10 @@ pub enum OrganisationCommand {
         name: String,
         at: Timestamp,
     },
+    SetSecondFactorRule {
+        demanded: bool,
+        at: Timestamp,
+    },
     Invite {
         invite: Invite,
         by: Role,
@@ -197,6 +201,9 @@ pub struct Organisation {
     /// Grants to support, with the instant they end.
     pub grants: Vec<(GrantId, Timestamp)>,
     pub suspended: bool,
+    /// Whether whoever acts for it must have shown two factors.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub second_factor_demanded: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_accounts: Vec<ServiceAccount>,
 }
@@ -223,6 +230,10 @@ impl Decider for Organisation {
             C::Rename { name, at } => {
                 named(&name)?;
                 Ok(vec![E::Renamed { name, at }])
+            }
+            C::SetSecondFactorRule { demanded, at } => {
+                let set = E::SecondFactorRuleSet { demanded, at };
+                Ok(if self.second_factor_demanded == demanded { vec![] } else { vec![set] })
             }
             C::Invite { invite, by, at } => self.invite(invite, by, at),
             C::RevokeInvitation { invitation_id, at } => {
@@ -280,6 +291,7 @@ impl Decider for Organisation {
                 self.name = name;
             }
             E::Renamed { name, .. } => self.name = name,
+            E::SecondFactorRuleSet { demanded, .. } => self.second_factor_demanded = demanded,
             E::MemberInvited {
                 invitation_id, email_index, role, token_sha256, expires_at, ..
             } => {

@@ -129,6 +129,16 @@ pub enum UserCommand {
         why: EndReason,
         at: Timestamp,
     },
+    /// Whoever runs this ends all of them.
+    EndSessions {
+        reason: String,
+        at: Timestamp,
+    },
+    /// Whoever runs this lets somebody begin anew who has lost what they prove themselves with.
+    ResetFactors {
+        reason: String,
+        at: Timestamp,
+    },
     Close {
         reason: String,
         at: Timestamp,
@@ -201,6 +211,8 @@ pub enum UserError {
     BadVersion,
     #[error("no erasure is due")]
     ErasureNotDue,
+    #[error("a reason of 1 to 500 characters is needed")]
+    ReasonNeeded,
 }
 
 impl Refusal for UserError {
@@ -228,6 +240,7 @@ impl Refusal for UserError {
             Self::Closed => "user_closed",
             Self::BadVersion => "consent_version_invalid",
             Self::ErasureNotDue => "erasure_not_due",
+            Self::ReasonNeeded => "reason_needed",
         }
     }
 }
@@ -357,6 +370,8 @@ impl Decider for User {
             UserCommand::EndSession { session_id, why, at } => {
                 self.end_session(session_id, why, at).map(|ended| vec![ended])
             }
+            UserCommand::EndSessions { reason, at } => self.end_sessions(reason, at),
+            UserCommand::ResetFactors { reason, at } => self.reset_factors(reason, at),
             UserCommand::Close { reason, at } => Ok(vec![UserEvent::Closed { reason, at }]),
             UserCommand::Consent { document, consent, said, at } => {
                 self.consent((document, consent), said, at)
@@ -424,6 +439,11 @@ impl Decider for User {
             UserEvent::SignInFailed { at } => self.fail(at),
             UserEvent::SessionEnded { session_id, .. } => {
                 self.sessions.retain(|session| session.session_id != session_id);
+            }
+            UserEvent::SessionsEnded { .. } => self.sessions.clear(),
+            UserEvent::FactorsReset { .. } => {
+                self.password.clear();
+                self.sessions.clear();
             }
             UserEvent::Closed { .. } => {
                 self.closed = true;

@@ -149,6 +149,16 @@ fn support_looks_for_a_while_and_until_it_is_ended() {
 }
 
 #[test]
+fn a_second_factor_is_demanded_until_it_is_not() {
+    let rule = |demanded| OrganisationCommand::SetSecondFactorRule { demanded, at: at(5) };
+    assert_eq!(founded().decide(rule(false)), Ok(vec![]), "nobody did");
+    let demanding = after(founded(), [rule(true)]);
+    assert!(demanding.second_factor_demanded);
+    assert_eq!(demanding.decide(rule(true)), Ok(vec![]));
+    assert!(!after(demanding, [rule(false)]).second_factor_demanded);
+}
+
+#[test]
 fn suspending_twice_is_suspending_once() {
     let suspend = OrganisationCommand::Suspend { reason: "unpaid".to_owned(), at: at(5) };
     let resume = OrganisationCommand::Resume { reason: "paid".to_owned(), at: at(6) };

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::decide_both_ways;
 use cairn_core::{Decider, SessionId, Timestamp, UserId};
-use cairn_identity::user::{FAILURES_MAX, LOCKED_SECS, PASSKEYS_MAX, SESSIONS_MAX};
+use cairn_identity::user::{FAILURES_MAX, LOCKED_SECS, PASSKEYS_MAX, SESSIONS_MAX, Totp};
 use cairn_identity::{
     Algorithm, Backup, EndReason, Factor, Identity, LinkPurpose, Passkey, PasskeyCommand,
     PasskeyShown, Proof, SignIn, User, UserCommand, UserError, UserEvent,
@@ -185,6 +185,41 @@ fn sessions_are_bounded_and_the_oldest_makes_room() {
         panic!("{one_more:?}")
     };
     assert_eq!((*session_id, *why), (SessionId::from_bits(0), EndReason::Displaced));
+}
+
+#[test]
+fn whoever_runs_it_ends_every_session_with_a_reason() {
+    let end = |reason: &str| UserCommand::EndSessions { reason: reason.to_owned(), at: at(60) };
+    let user = after(verified(), [UserCommand::SignIn(signing_in(1, 10))]);
+    assert_eq!(refusal(&user, end("")), UserError::ReasonNeeded);
+    assert_eq!(refusal(&user, end(&"x".repeat(501))), UserError::ReasonNeeded);
+    let user = after(user, [end("stolen")]);
+    assert_eq!(user.sessions, []);
+    assert_eq!(decide_both_ways(user.clone(), end("again")).events(), [], "nothing is left to end");
+    assert_eq!(after(user, [UserCommand::SignIn(signing_in(2, 70))]).sessions.len(), 1);
+}
+
+#[test]
+fn who_lost_all_factors_begins_anew_with_the_address_alone() {
+    let reset = |reason: &str| UserCommand::ResetFactors { reason: reason.to_owned(), at: at(60) };
+    let totp = [
+        UserCommand::BeginTotp { secret: "s".to_owned(), at: at(10) },
+        UserCommand::ConfirmTotp { step: 1, recovery_sha256: vec!["r1".to_owned()], at: at(10) },
+    ];
+    let user = after(verified(), totp);
+    let user = after(user, [add_passkey("k1", 0), shown(1, "k1", 0)]);
+    assert_eq!(refusal(&user, reset("")), UserError::ReasonNeeded);
+    let user = after(user, [reset("called back")]);
+    assert_eq!((&user.totp, user.passkeys.len(), user.sessions.len()), (&Totp::Off, 0, 0));
+    for password in ["old", ""] {
+        let sign_in = SignIn { password: password.to_owned(), ..signing_in(2, 70) };
+        assert_eq!(refusal(&user, UserCommand::SignIn(sign_in)), UserError::PasswordChanged);
+    }
+    assert_eq!(decide_both_ways(user.clone(), reset("again")).events(), []);
+    let user = after(user, [link(LinkPurpose::ResetPassword, "c1")]);
+    let user = after(user, [set("new", Proof::Link("c1".to_owned()))]);
+    let sign_in = SignIn { password: "new".to_owned(), ..signing_in(3, 70) };
+    assert_eq!(after(user, [UserCommand::SignIn(sign_in)]).sessions.len(), 1);
 }
 
 #[test]

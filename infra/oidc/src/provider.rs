@@ -7,11 +7,11 @@ use openidconnect::core::{
     CoreProviderMetadata, CoreTokenResponse, CoreUserInfoClaims,
 };
 use openidconnect::{
-    AccessTokenHash, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken,
-    DiscoveryError, EmptyAdditionalClaims, EndUserName, EndpointMaybeSet, EndpointNotSet,
-    EndpointSet, IssuerUrl, LocalizedClaim, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError,
-    StandardClaims, TokenResponse as _, UserInfoError,
+    AccessTokenHash, AuthenticationContextClass, AuthorizationCode, ClaimsVerificationError,
+    ClientId, ClientSecret, CsrfToken, DiscoveryError, EmptyAdditionalClaims, EndUserName,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, LocalizedClaim, Nonce,
+    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError,
+    Scope, SignatureVerificationError, StandardClaims, TokenResponse as _, UserInfoError,
 };
 use tokio::sync::Mutex;
 
@@ -29,6 +29,9 @@ const SIGNED: [CoreJwsSigningAlgorithm; 8] = [
     CoreJwsSigningAlgorithm::EcdsaP256Sha256,
     CoreJwsSigningAlgorithm::EcdsaP384Sha384,
 ];
+
+/// More than one factor, among the methods of an authentication (RFC 8176).
+const MULTI_FACTOR: &str = "mfa";
 
 /// A client whose metadata is known.
 type Client = CoreClient<
@@ -98,7 +101,10 @@ impl Provider {
             move || CsrfToken::new(state),
             move || Nonce::new(nonce),
         );
-        let request = request
+        let wanted = self.config.multi_factor_acr.iter().cloned();
+        let request = wanted
+            .map(AuthenticationContextClass::new)
+            .fold(request, |request, class| request.add_auth_context_value(class))
             .add_scope(Scope::new("email".to_owned()))
             .add_scope(Scope::new("profile".to_owned()))
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
@@ -132,6 +138,7 @@ impl Provider {
             Err(error) => return Err(distrusted(error)),
         };
         belongs(&client, &answer, token, &claims)?;
+        let multi_factor = self.multi_factor(&claims)?;
         let told = self.told(&client, &answer, &claims).await?;
         let name = |found: Option<&LocalizedClaim<EndUserName>>| {
             found.and_then(|name| name.get(None)).map(|name| name.to_string())
@@ -147,7 +154,21 @@ impl Provider {
             email: email.map(|email| email.to_string()),
             email_verified: verified.unwrap_or(false),
             name: name(claims.name()).or_else(|| name(told.name())),
+            multi_factor,
         })
+    }
+
+    /// Whether more than one factor was asked for there; refused when that is demanded, and not said.
+    fn multi_factor(&self, claims: &CoreIdTokenClaims) -> Result<bool, OidcError> {
+        let class = claims.auth_context_ref().map(|class| class.as_str());
+        if let Some(wanted) = &self.config.multi_factor_acr {
+            return match class == Some(wanted.as_str()) {
+                true => Ok(true),
+                false => Err(OidcError::Weak(wanted.clone())),
+            };
+        }
+        let methods = claims.auth_method_refs().into_iter().flatten();
+        Ok(methods.into_iter().any(|method| method.as_str() == MULTI_FACTOR))
     }
 
     /// What else the provider tells of whom the token is about: it need not put name and address into the token.

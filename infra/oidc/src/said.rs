@@ -12,6 +12,8 @@ pub struct ProviderConfig {
     pub client_id: String,
     /// By what it knows us.
     pub client_secret: String,
+    /// The class of authentication (`acr`) that is asked for and demanded, and means more than one factor there.
+    pub multi_factor_acr: Option<String>,
 }
 
 impl fmt::Debug for ProviderConfig {
@@ -45,6 +47,9 @@ pub struct Identity {
     pub email_verified: bool,
     /// What they are called.
     pub name: Option<String>,
+    /// Whether the provider says that it asked for more than one factor: by the class of authentication that was demanded of it, or by `mfa`
+    /// among its methods (RFC 8176). Where it says nothing, one is assumed.
+    pub multi_factor: bool,
 }
 
 /// Why nobody is vouched for.
@@ -56,6 +61,11 @@ pub enum OidcError {
     /// The provider says no to the code or to us.
     #[error("the provider refused: {0}")]
     Refused(String),
+    /// It asked them for less than is demanded of it.
+    #[error(
+        "the provider did not ask for what is demanded of it: its class of authentication is not {0}"
+    )]
+    Weak(String),
     /// What it said does not hold.
     #[error("what the provider said does not hold: {0}")]
     Untrusted(String),

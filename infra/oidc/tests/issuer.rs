@@ -196,6 +196,36 @@ async fn a_token_with_anything_wrong_vouches_for_nobody() {
 }
 
 #[tokio::test]
+async fn how_strong_it_was_is_believed_when_it_is_said_and_demanded_when_that_is_set() {
+    let (mut issuer, key) = (Issuer::start().await, Key::new("one"));
+    issuer.publishes(&[&key]);
+    let said = |member: &str, value: Value| {
+        let mut claims = issuer.claims();
+        claims[member] = value;
+        key.signed(&claims)
+    };
+    let (silent, by_methods) = (key.signed(&issuer.claims()), said("amr", json!(["pwd", "mfa"])));
+    let (one, strong) = (said("amr", json!(["pwd"])), said("acr", json!("urn:example:mfa")));
+    let weak = said("acr", json!("urn:example:mfa2"));
+    for (token, two) in [(&silent, false), (&by_methods, true), (&one, false), (&strong, false)] {
+        assert_eq!(issuer.identify(token.clone()).await.unwrap().multi_factor, two);
+    }
+    let class = "urn:example:mfa".to_owned();
+    let demanding = ProviderConfig {
+        issuer: issuer.base.clone(),
+        multi_factor_acr: Some(class.clone()),
+        ..config()
+    };
+    issuer.provider = Provider::try_new(demanding, "http://127.0.0.1:9/callback").unwrap();
+    let url = issuer.provider.authorize(&attempt()).await.unwrap();
+    assert!(url.contains("acr_values=urn%3Aexample%3Amfa"), "{url}");
+    for token in [silent, by_methods, one, weak] {
+        assert_eq!(issuer.identify(token).await, Err(OidcError::Weak(class.clone())));
+    }
+    assert!(issuer.identify(strong).await.unwrap().multi_factor);
+}
+
+#[tokio::test]
 async fn only_the_issuers_own_key_signs() {
     let (issuer, key, other) = (Issuer::start().await, Key::new("one"), Key::new("one"));
     issuer.publishes(&[&key]);
@@ -254,5 +284,6 @@ fn config() -> ProviderConfig {
         issuer: String::new(),
         client_id: "cairn".to_owned(),
         client_secret: SECRET.to_owned(),
+        multi_factor_acr: None,
     }
 }

@@ -49,6 +49,7 @@ impl Projection for Organisations {
                 founded_at: At(at),
                 suspended_at: None,
                 suspended_reason: None,
+                second_factor_demanded: false,
             }),
             E::MemberInvited {
                 invitation_id, email, role, token_sha256, expires_at, at, ..
@@ -98,6 +99,11 @@ impl Projection for Organisations {
             }),
             E::GrantEnded { grant_id, at } => end_grant(changes, grant_id.to_string(), At(at)),
             E::Renamed { name, .. } => change(changes, organisation_id, |row| row.name = name),
+            E::SecondFactorRuleSet { demanded, .. } => {
+                change(changes, organisation_id, move |row| {
+                    row.second_factor_demanded = demanded;
+                })
+            }
             E::Suspended { reason, at } => change(changes, organisation_id, move |row| {
                 (row.suspended_at, row.suspended_reason) = (Some(At(at)), Some(reason));
             }),
@@ -159,6 +165,7 @@ fn project_account(
         }
         E::Founded { .. }
         | E::Renamed { .. }
+        | E::SecondFactorRuleSet { .. }
         | E::MemberInvited { .. }
         | E::InvitationRevoked { .. }
         | E::MemberJoined { .. }
@@ -213,6 +220,7 @@ row! {
         founded_at: At,
         suspended_at: Option<At>,
         suspended_reason: Option<String>,
+        second_factor_demanded: bool,
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Organisation {
     pub founded_at: At,
     pub suspended_at: Option<At>,
     pub suspended_reason: Option<String>,
+    pub second_factor_demanded: bool,
 }
 
 /// One organisation.
@@ -26,7 +27,8 @@ pub async fn get(
 ) -> Result<Option<Organisation>, QueryError> {
     let row = sqlx::query_as!(
         Organisation,
-        r#"SELECT organisation_id, name, founded_at AS "founded_at: At", suspended_at AS "suspended_at: At", suspended_reason
+        r#"SELECT organisation_id, name, founded_at AS "founded_at: At", suspended_at AS "suspended_at: At", suspended_reason,
+             second_factor_demanded
            FROM identity_organisations WHERE organisation_id = $1"#,
         id.to_string(),
     );
@@ -41,6 +43,7 @@ pub struct Membership {
     pub name: String,
     pub role: String,
     pub suspended: bool,
+    pub second_factor_demanded: bool,
 }
 
 /// What somebody belongs to, the oldest membership first.
@@ -53,7 +56,7 @@ pub async fn memberships(
 ) -> Result<Vec<Membership>, QueryError> {
     let rows = sqlx::query_as!(
         Membership,
-        r#"SELECT organisation_id, name, role, suspended_at IS NOT NULL AS "suspended!"
+        r#"SELECT organisation_id, name, role, suspended_at IS NOT NULL AS "suspended!", second_factor_demanded
            FROM identity_members m JOIN identity_organisations o USING (organisation_id)
            WHERE user_id = $1 ORDER BY m.position"#,
         user_id,

@@ -195,6 +195,11 @@ fn change(user: &mut UserRow, position: i64, event: UserEvent) {
         UserEvent::TotpBegun { secret, .. } => totp(user, "begun", Some(secret)),
         UserEvent::TotpConfirmed { .. } => user.totp = "on".to_owned(),
         UserEvent::TotpRemoved { .. } => totp(user, "off", None),
+        UserEvent::SessionsEnded { .. } => user.sessions_from = position,
+        UserEvent::FactorsReset { .. } => {
+            user.password.clear();
+            user.sessions_from = position;
+        }
         UserEvent::Closed { at, .. } => {
             (user.closed_at, user.sessions_from) = (Some(At(at)), position);
         }

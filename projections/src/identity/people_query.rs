@@ -127,7 +127,7 @@ pub async fn by_code(
 pub struct Session {
     pub session_id: String,
     pub user_id: String,
-    /// `password`, `one_time_password`, `recovery_code`, `identity_provider` or `passkey`.
+    /// `password`, `one_time_password`, `recovery_code`, `identity_provider`, `identity_provider_multi_factor` or `passkey`.
     pub factor: String,
     pub opened_at: At,
     pub ends_at: At,
@@ -190,7 +190,20 @@ pub async fn session_by_id(
     Ok(row.fetch_optional(db).await?)
 }
 
-/// Which of these sessions are open for whom of these organisations, and in which role: session, organisation, role.
+/// Who has sessions that were not ended and are not over.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn signed_in(db: impl PgExecutor<'_>) -> Result<Vec<String>, QueryError> {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT DISTINCT s.user_id FROM identity_sessions s JOIN identity_users u USING (user_id)
+           WHERE ended_at IS NULL AND s.position > u.sessions_from AND ends_at > now() ORDER BY s.user_id"#,
+    );
+    Ok(rows.fetch_all(db).await?)
+}
+
+/// Which of these sessions are open for whom of these organisations, and in which role: session, organisation, role. One that showed one
+/// factor is not open for an organisation that demands two.
 ///
 /// # Errors
 /// [`QueryError`].
@@ -204,7 +217,9 @@ pub async fn living(
            FROM unnest($1::text[], $2::text[]) AS asked (session_id, organisation_id)
              JOIN identity_sessions s USING (session_id) JOIN identity_users u USING (user_id)
              JOIN identity_members m USING (organisation_id, user_id)
-           WHERE ended_at IS NULL AND ends_at > now() AND s.position > u.sessions_from"#,
+             JOIN identity_organisations o USING (organisation_id)
+           WHERE ended_at IS NULL AND ends_at > now() AND s.position > u.sessions_from
+             AND (NOT o.second_factor_demanded OR s.factor NOT IN ('password', 'identity_provider'))"#,
         sessions,
         organisations,
     );

@@ -103,6 +103,8 @@ impl Projection for Wishes {
             | UserEvent::SignInFailed { .. }
             | UserEvent::SessionRenewed { .. }
             | UserEvent::SessionEnded { .. }
+            | UserEvent::SessionsEnded { .. }
+            | UserEvent::FactorsReset { .. }
             | UserEvent::IdentityLinked { .. }
             | UserEvent::IdentityUnlinked { .. }
             | UserEvent::PasskeyAdded { .. }

@@ -42,6 +42,24 @@ pub(super) fn sign_in() -> Vec<Setting> {
         .without("none")
         .example("one…,other…")
         .secret(),
+        Setting::new(
+            "sign_in.multi_factor_acr",
+            "CAIRN_SIGN_IN_MULTI_FACTOR_ACR",
+            Kind::List,
+            "for a provider, the class of authentication (`acr`) that means more than one factor there; it is asked for and demanded",
+        )
+        .expected("name=class, of providers that are named")
+        .without("what a provider says of its methods (`amr`) decides, and where it says nothing one factor is assumed")
+        .example("example=urn:example:mfa"),
+        Setting::new(
+            "sign_in.second_factor",
+            "CAIRN_SIGN_IN_SECOND_FACTOR",
+            Kind::Text,
+            "whether people must show a second factor to act for any organisation (`demanded`), or only where theirs demands it (`offered`)",
+        )
+        .expected("offered or demanded")
+        .default("offered")
+        .example("demanded"),
     ]
 }
 

@@ -242,7 +242,7 @@ fn invalid(detail: &str) -> Problem {
 fn of_provider(error: OidcError) -> Problem {
     match error {
         OidcError::Unavailable(_) => Problem::new("provider_unavailable", error.to_string()),
-        OidcError::Refused(_) | OidcError::Untrusted(_) => {
+        OidcError::Refused(_) | OidcError::Weak(_) | OidcError::Untrusted(_) => {
             Problem::new("provider_refused", error.to_string())
         }
         OidcError::Misconfigured(_) => Problem::internal(&error.to_string()),
@@ -257,11 +257,15 @@ async fn sign_in(
     found: cairn_oidc::Identity,
 ) -> Result<Response, Problem> {
     let index = identity.identity_index.clone();
+    let factor = match found.multi_factor {
+        true => Factor::IdentityProviderMultiFactor,
+        false => Factor::IdentityProvider,
+    };
     let known = match people_query::by_identity(api.pool(), &index).await? {
         Some(known) => known,
         None => register(api, context, identity, found).await?,
     };
-    let shown = Shown { identity: Some(index), ..Shown::of(Factor::IdentityProvider) };
+    let shown = Shown { identity: Some(index), ..Shown::of(factor) };
     let context = further(context, ":sign-in");
     let (_, secret) = open_session(api, &context, (&known, String::new()), shown).await?;
     Ok(with_cookie(Redirect::to(LANDING), &secret))

@@ -17,7 +17,7 @@ use super::super::state::Api;
 use super::super::wish::Wish;
 use super::seen;
 use super::sessions::{MembershipShown, memberships};
-use crate::auth::Person;
+use crate::auth::{Person, Who};
 use crate::problem::{Missing, Problem};
 
 /// Routes of this file.
@@ -27,6 +27,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(leave_organisation))
         .routes(routes!(get_organisation))
         .routes(routes!(rename_organisation))
+        .routes(routes!(set_second_factor_rule))
         .routes(routes!(suspend_organisation))
         .routes(routes!(resume_organisation))
 }
@@ -77,6 +78,16 @@ pub struct Organisation {
     /// Why it is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     suspended_reason: Option<String>,
+    /// Whether people must have shown two factors to act for it.
+    second_factor_demanded: bool,
+}
+
+/// What people must show.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecondFactorBody {
+    /// Whether they must show two factors.
+    demanded: bool,
 }
 
 /// Founds an organisation, and makes whoever founds it its owner.
@@ -156,6 +167,7 @@ async fn get_organisation(
         founded_at: Timestamp::from(row.founded_at).to_string(),
         suspended_at: row.suspended_at.map(|at| Timestamp::from(at).to_string()),
         suspended_reason: row.suspended_reason,
+        second_factor_demanded: row.second_factor_demanded,
     }))
 }
 
@@ -170,6 +182,30 @@ async fn rename_organisation(
 ) -> Result<Done<OrganisationDone>, Problem> {
     let (id, name) = (wish.caller.organisation_id, wish.body.name);
     let done = organisations::rename(&api.commands, &wish.context, id, name).await?;
+    Ok(Done::ok(&done, OrganisationDone { organisation_id: id.to_string() }).without_version())
+}
+
+/// Demands of people that they show two factors to act for the organisation, or no longer. A person who demands it has shown them.
+#[utoipa::path(post, path = "/v1/organisation/second-factor", operation_id = "set_second_factor_rule", tag = "identity",
+    request_body = SecondFactorBody, security(("api_key" = []), ("session" = [])),
+    params(("Idempotency-Key" = String, Header, description = "Once per wish")),
+    responses((status = 200, description = "So it is", body = OrganisationDone)))]
+async fn set_second_factor_rule(
+    State(api): State<Api>,
+    wish: Wish<SecondFactorBody>,
+) -> Result<Done<OrganisationDone>, Problem> {
+    let (id, demanded) = (wish.caller.organisation_id, wish.body.demanded);
+    if let (true, Who::Person(person)) = (demanded, wish.caller.who) {
+        let now = api.commands.clock.now();
+        if !api.directory.session_named(person.session_id, now).await?.two_factors {
+            let detail = "nobody demands of others what they have not shown: sign in with a second factor first";
+            return Err(Problem::new("second_factor_needed", detail));
+        }
+    }
+    let done = organisations::set_second_factor_rule(&api.commands, &wish.context, id, demanded);
+    let done = done.await?;
+    seen(&api, view::NAME, done.position).await;
+    api.directory.forget_members(id);
     Ok(Done::ok(&done, OrganisationDone { organisation_id: id.to_string() }).without_version())
 }
 

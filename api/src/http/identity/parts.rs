@@ -29,12 +29,7 @@ pub(super) fn new_key(api: &Api) -> Result<ApiKeySecret, Problem> {
 
 /// A code to send, which works for so long.
 pub(super) fn new_code(now: Timestamp, seconds: i64) -> Result<Code, Problem> {
-    let code = new_secret::<secret::Code>()?;
-    Ok(Code {
-        token: code.expose().to_owned(),
-        token_sha256: code.sha256(),
-        expires_at: now.plus_secs(seconds),
-    })
+    system::new_code(now, seconds).map_err(|error| Problem::internal(&error.to_string()))
 }
 
 /// The hash of a code as somebody typed it.

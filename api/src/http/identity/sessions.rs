@@ -106,6 +106,8 @@ pub struct MembershipShown {
     pub role: String,
     /// Whether it is suspended.
     pub suspended: bool,
+    /// Whether it demands that people have shown two factors.
+    pub second_factor_demanded: bool,
 }
 
 /// Somewhere a person is signed in.
@@ -113,7 +115,7 @@ pub struct MembershipShown {
 pub struct SessionListed {
     /// `sess_…`
     session_id: String,
-    /// `password`, `one_time_password`, `recovery_code`, `identity_provider` or `passkey`.
+    /// `password`, `one_time_password`, `recovery_code`, `identity_provider`, `identity_provider_multi_factor` or `passkey`.
     factor: String,
     /// RFC 3339.
     opened_at: String,
@@ -302,6 +304,7 @@ pub(super) async fn memberships(
             organisation_id: row.organisation_id,
             role: row.role,
             suspended: row.suspended,
+            second_factor_demanded: row.second_factor_demanded,
         });
     }
     Ok(shown)

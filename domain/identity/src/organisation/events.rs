@@ -14,6 +14,9 @@ use crate::Role;
 pub enum OrganisationEvent {
     #[serde(rename = "organisation.founded")]
     Founded { organisation_id: OrganisationId, name: String, at: Timestamp },
+    /// Whether whoever acts for it must have shown two factors.
+    #[serde(rename = "organisation.second_factor_rule_set")]
+    SecondFactorRuleSet { demanded: bool, at: Timestamp },
     #[serde(rename = "organisation.renamed")]
     Renamed { name: String, at: Timestamp },
     /// A code is to be sent to the address.
@@ -79,6 +82,7 @@ pub enum OrganisationEvent {
 domain_event!(OrganisationEvent {
     Founded => "organisation.founded", 1;
     Renamed => "organisation.renamed", 1;
+    SecondFactorRuleSet => "organisation.second_factor_rule_set", 1;
     MemberInvited => "organisation.member_invited", 1;
     InvitationRevoked => "organisation.invitation_revoked", 1;
     MemberJoined => "organisation.member_joined", 1;

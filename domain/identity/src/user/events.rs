@@ -25,10 +25,26 @@ pub enum Factor {
     OneTimePassword,
     /// Password and one of the codes for when the device is lost.
     RecoveryCode,
-    /// Another provider vouched for them.
+    /// Another provider vouched for them; no more than one factor is assumed.
     IdentityProvider,
+    /// Another provider vouched for them, and that they showed it more than one factor.
+    IdentityProviderMultiFactor,
     /// A passkey that verified its person: two factors in one.
     Passkey,
+}
+
+impl Factor {
+    /// Whether two factors were shown. A recovery code counts: it stands in for the device that was lost.
+    #[must_use]
+    pub const fn is_two(self) -> bool {
+        match self {
+            Self::Password | Self::IdentityProvider => false,
+            Self::OneTimePassword
+            | Self::RecoveryCode
+            | Self::IdentityProviderMultiFactor
+            | Self::Passkey => true,
+        }
+    }
 }
 
 /// Why a session ended before its time.
@@ -144,6 +160,13 @@ pub enum UserEvent {
     },
     #[serde(rename = "user.session_ended")]
     SessionEnded { session_id: SessionId, why: EndReason, at: Timestamp },
+    /// Whoever runs this ended every session.
+    #[serde(rename = "user.sessions_ended")]
+    SessionsEnded { reason: String, at: Timestamp },
+    /// Whoever runs this let them begin anew: what went before took the second factors away, this the password, and every session is over. Who
+    /// has the address sets another password.
+    #[serde(rename = "user.factors_reset")]
+    FactorsReset { reason: String, at: Timestamp },
     #[serde(rename = "user.closed")]
     Closed { reason: String, at: Timestamp },
     /// They agreed to a version of a document, or took it back.
@@ -175,6 +198,8 @@ domain_event!(UserEvent {
     SignInFailed => "user.sign_in_failed", 1;
     SessionRenewed => "user.session_renewed", 1;
     SessionEnded => "user.session_ended", 1;
+    SessionsEnded => "user.sessions_ended", 1;
+    FactorsReset => "user.factors_reset", 1;
     Closed => "user.closed", 1;
     Consented => "user.consented", 1;
     ErasureRequested => "user.erasure_requested", 1;

@@ -6,6 +6,13 @@ use super::{
     Totp, User, UserError, UserEvent,
 };
 
+fn reasoned(reason: &str) -> Result<(), UserError> {
+    match reason.chars().count() {
+        1..=500 => Ok(()),
+        _ => Err(UserError::ReasonNeeded),
+    }
+}
+
 impl User {
     pub(super) fn register(&self, registered: UserEvent) -> Result<Vec<UserEvent>, UserError> {
         let UserEvent::Registered { name, email_index, .. } = &registered else {
@@ -132,7 +139,7 @@ impl User {
             Some(identity_index) if !self.is_linked(identity_index) => {
                 return Err(UserError::UnknownIdentity);
             }
-            None if !stands_in && password != self.password => {
+            None if !stands_in && (self.password.is_empty() || password != self.password) => {
                 return Err(UserError::PasswordChanged);
             }
             Some(_) | None => {}
@@ -171,6 +178,35 @@ impl User {
         let known = self.sessions.iter().any(|session| session.session_id == session_id);
         let ended = known.then_some(UserEvent::SessionEnded { session_id, why, at });
         ended.ok_or(UserError::UnknownSession)
+    }
+
+    pub(super) fn end_sessions(
+        &self,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<Vec<UserEvent>, UserError> {
+        reasoned(&reason)?;
+        let any = self.sessions.iter().any(|session| session.ends_at > at);
+        Ok(any.then_some(UserEvent::SessionsEnded { reason, at }).into_iter().collect())
+    }
+
+    /// The password goes as well: whoever knows it and talks an operator over must have the address too.
+    pub(super) fn reset_factors(
+        &self,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<Vec<UserEvent>, UserError> {
+        reasoned(&reason)?;
+        let totp = (self.totp != Totp::Off).then_some(UserEvent::TotpRemoved { at });
+        let passkeys = self.passkeys.iter().map(|held| {
+            let credential_sha256 = held.credential_sha256.clone();
+            UserEvent::PasskeyRemoved { credential_sha256, at }
+        });
+        let mut events: Vec<_> = totp.into_iter().chain(passkeys).collect();
+        if !events.is_empty() || !self.password.is_empty() {
+            events.push(UserEvent::FactorsReset { reason, at });
+        }
+        Ok(events)
     }
 
     /// Failures count while they are in a row.

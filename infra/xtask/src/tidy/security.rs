@@ -84,7 +84,7 @@ const SECTIONS: &[(&str, u32)] = &[
     ("17.3", 2),
 ];
 
-const VERDICTS: [&str; 4] = ["met", "n/a", "outside", "not yet"];
+const VERDICTS: [&str; 5] = ["met", "otherwise", "n/a", "outside", "not yet"];
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let Some(page) = tree.files.iter().find(|file| file.path == PAGE) else { return vec![] };

@@ -1,0 +1,1 @@
+ALTER TABLE identity_organisations DROP COLUMN second_factor_demanded;
