@@ -13,7 +13,8 @@ use cairn_fleet::{
     Comparison, Finding, FindingKind, Link, LogSays, Node, NodeCommand, NodeFacts, Policy, Usage,
 };
 use cairn_identity::{
-    ApiKey, ApiKeyCommand, EmailAddress, Erasure, Holder, Organisation, Role, User,
+    ApiKey, ApiKeyCommand, EmailAddress, Erasure, Holder, Organisation, OrganisationCommand, Role,
+    User,
 };
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
@@ -23,7 +24,9 @@ use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
-use super::story_identity::{account_key, address, organisation, person, service_accounts, wishes};
+use super::story_identity::{
+    account_key, address, organisation, person, reset, service_accounts, wishes,
+};
 use super::story_people::{configuration, erasure, feature_flag, intervention, webhook_endpoint};
 
 const UNIT: i64 = 1_000_000_000;
@@ -141,6 +144,9 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     let founded = OrganisationId::from_bits(5).to_string();
     teller.tell::<Organisation>(&founded, service_accounts());
     teller.tell::<ApiKey>(&ApiKeyId::from_bits(4).to_string(), account_key());
+    teller.tell::<User>(&UserId::from_bits(4).to_string(), reset());
+    let demand = OrganisationCommand::SetSecondFactorRule { demanded: true, at: at(1_207) };
+    teller.tell::<Organisation>(&founded, [demand]);
     (teller.told, teller.decisions)
 }
 

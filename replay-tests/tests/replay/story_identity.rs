@@ -116,6 +116,26 @@ pub fn person() -> Vec<UserCommand> {
     told
 }
 
+/// Somebody who has lost everything, and whom whoever runs this lets begin anew.
+pub fn reset() -> Vec<UserCommand> {
+    vec![
+        UserCommand::Register {
+            user_id: UserId::from_bits(4),
+            email: text("ada@example.org"),
+            email_index: "e4".repeat(32),
+            name: text("Ada"),
+            password: text("$argon2id$old"),
+            at: at(1_200),
+        },
+        link(LinkPurpose::VerifyEmail, "cairn_code_4", 1_201),
+        UserCommand::VerifyEmail { token_sha256: "cairn_code_4".repeat(4), at: at(1_202) },
+        sign_in(6, None, 1_203),
+        UserCommand::EndSessions { reason: text("laptop stolen"), at: at(1_204) },
+        UserCommand::BeginTotp { secret: text("GEZDGNBV"), at: at(1_205) },
+        UserCommand::ResetFactors { reason: text("called back"), at: at(1_206) },
+    ]
+}
+
 /// What they do with a passkey, between the identity and the new password.
 fn passkeys() -> Vec<UserCommand> {
     vec![

@@ -1138,6 +1138,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/organisation/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Demands of people that they show two factors to act for the organisation, or no longer. A person who demands it has shown them. */
+        post: operations["set_second_factor_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organisations": {
         parameters: {
             query?: never;
@@ -2737,6 +2754,8 @@ export interface components {
             organisation_id: string;
             /** @description What they are there. */
             role: string;
+            /** @description Whether it demands that people have shown two factors. */
+            second_factor_demanded: boolean;
             /** @description Whether it is suspended. */
             suspended: boolean;
         };
@@ -2863,6 +2882,8 @@ export interface components {
             name: string;
             /** @description `org_…` */
             organisation_id: string;
+            /** @description Whether people must have shown two factors to act for it. */
+            second_factor_demanded: boolean;
             /** @description RFC 3339; absent while it is active. */
             suspended_at?: string | null;
             /** @description Why it is suspended. */
@@ -3595,6 +3616,11 @@ export interface components {
              */
             overlap_seconds?: number | null;
         };
+        /** @description What people must show. */
+        SecondFactorBody: {
+            /** @description Whether they must show two factors. */
+            demanded: boolean;
+        };
         /** @description A service account. */
         ServiceAccount: {
             /** @description RFC 3339. */
@@ -3647,7 +3673,7 @@ export interface components {
             current: boolean;
             /** @description RFC 3339. */
             ends_at: string;
-            /** @description `password`, `one_time_password`, `recovery_code`, `identity_provider` or `passkey`. */
+            /** @description `password`, `one_time_password`, `recovery_code`, `identity_provider`, `identity_provider_multi_factor` or `passkey`. */
             factor: string;
             /** @description RFC 3339, to the minute; absent when it was not used yet. */
             last_used_at?: string | null;
@@ -10717,6 +10743,90 @@ export interface operations {
         };
         responses: {
             /** @description Renamed */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_second_factor_rule: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactorBody"];
+            };
+        };
+        responses: {
+            /** @description So it is */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
