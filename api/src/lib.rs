@@ -18,6 +18,8 @@ pub mod problem;
 pub mod quota;
 pub mod reports;
 pub mod retention;
+#[cfg(feature = "development")]
+pub mod stand_ins;
 pub mod system;
 pub mod trace;
 pub mod traces;

@@ -1,6 +1,5 @@
 //! The adapters of one process, out of its configuration: the payment provider and the nodes.
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cairn_commands::neighbours::Neighbours;
@@ -11,8 +10,7 @@ use cairn_commands::relay::RelayConfig;
 use cairn_kafka::KafkaTopic;
 use cairn_mail::Mailer;
 use cairn_oidc::{OidcError, Provider, ProviderConfig};
-use cairn_stripe::{StripeConfig, StripePayments};
-use cairn_stripe_simulator::{Simulator, SimulatorConfig};
+use cairn_stripe::StripePayments;
 use cairn_webhooks::{Strangers, WebhookConfig, WebhookSender};
 
 use crate::config::Config;
@@ -26,7 +24,7 @@ use crate::wiring::Outside;
 #[derive(Debug, thiserror::Error)]
 pub enum OutsideError {
     /// Nobody takes payments.
-    #[error("STRIPE_SECRET_KEY is not set, and no `cairn serve --dev` runs the simulator here")]
+    #[error("STRIPE_SECRET_KEY is not set; for development `cairn serve --dev` runs a simulator")]
     NoStripe,
     /// It listens on every address, and none of them is one to go to.
     #[error(
@@ -44,98 +42,23 @@ pub enum OutsideError {
     Io(#[from] std::io::Error),
 }
 
-/// The payment provider, and the simulator when it stands in for it.
+/// The payment provider.
+#[derive(Clone)]
 pub struct Payments {
     /// The provider.
     pub port: Arc<dyn PaymentPort>,
     /// Secrets that may sign webhooks.
     pub webhook_secrets: Vec<String>,
-    /// The stand-in.
-    pub simulator: Option<Simulator>,
 }
 
-/// The payment provider of a configuration; in development the simulator, when no key is set.
+/// The payment provider of a configuration.
 ///
 /// # Errors
-/// [`OutsideError`].
-pub async fn payments(config: &Config, dev: bool) -> Result<Payments, OutsideError> {
-    match &config.stripe {
-        Some(stripe) => {
-            let webhook_secrets = stripe.webhook_secrets.clone();
-            let port = Arc::new(StripePayments::try_new(stripe.clone())?);
-            Ok(Payments { port, webhook_secrets, simulator: None })
-        }
-        None if dev => simulated(&config.data).await,
-        None => Err(OutsideError::NoStripe),
-    }
-}
-
-/// A simulator of its own, whose book outlives the process in the data directory, and the adapter that talks to it.
-///
-/// # Errors
-/// [`OutsideError`].
-pub async fn simulated(data: &Path) -> Result<Payments, OutsideError> {
-    let webhook_secret = system::new_webhook_secret()?;
-    let config = SimulatorConfig {
-        webhook_secret: webhook_secret.clone(),
-        journal: Some(data.join("stripe-simulator.jsonl")),
-        ..SimulatorConfig::default()
-    };
-    let simulator = Simulator::start(config).await?;
-    let webhook_secrets = vec![webhook_secret];
-    let port = simulator_at(simulator.base_url.clone())?;
-    let payments = Payments { port, webhook_secrets, simulator: Some(simulator) };
-    payments.announce(data)?;
-    Ok(payments)
-}
-
-fn simulator_at(base_url: String) -> Result<Arc<dyn PaymentPort>, OutsideError> {
-    let stripe = StripeConfig {
-        secret_key: "sk_test_simulated".to_owned(),
-        api_base: Some(base_url),
-        webhook_secrets: vec![],
-    };
-    Ok(Arc::new(StripePayments::try_new(stripe)?))
-}
-
-/// The provider alone, for a command beside a server: Stripe, or the simulator that a running `serve --dev` announced.
-///
-/// # Errors
-/// [`OutsideError::NoStripe`] when there is neither.
-pub fn provider(config: &Config) -> Result<Arc<dyn PaymentPort>, OutsideError> {
-    if let Some(stripe) = &config.stripe {
-        return Ok(Arc::new(StripePayments::try_new(stripe.clone())?));
-    }
-    let announced = std::fs::read_to_string(announcement(&config.data));
-    simulator_at(announced.map_err(|_| OutsideError::NoStripe)?)
-}
-
-fn announcement(data: &Path) -> PathBuf {
-    data.join("simulator-url")
-}
-
-impl Payments {
-    /// Where the simulator shall post its webhooks.
-    pub fn deliver_to(&self, url: &str) {
-        if let (Some(simulator), Some(secret)) = (&self.simulator, self.webhook_secrets.first()) {
-            simulator.set_webhook(&format!("{url}/v1/webhooks/stripe"), secret);
-        }
-    }
-
-    /// Tells commands beside this server where the simulator is.
-    fn announce(&self, data: &Path) -> std::io::Result<()> {
-        let Some(simulator) = &self.simulator else { return Ok(()) };
-        std::fs::create_dir_all(data)?;
-        std::fs::write(announcement(data), &simulator.base_url)
-    }
-
-    /// Ends the simulator.
-    pub async fn shutdown(self, data: &Path) {
-        if let Some(simulator) = self.simulator {
-            simulator.shutdown().await;
-            let _ = std::fs::remove_file(announcement(data));
-        }
-    }
+/// [`OutsideError::NoStripe`] when it names none.
+pub fn payments(config: &Config) -> Result<Payments, OutsideError> {
+    let stripe = config.stripe.clone().ok_or(OutsideError::NoStripe)?;
+    let webhook_secrets = stripe.webhook_secrets.clone();
+    Ok(Payments { port: Arc::new(StripePayments::try_new(stripe)?), webhook_secrets })
 }
 
 /// How nodes and customers reach a server of this configuration.
@@ -217,12 +140,6 @@ fn mail(config: &Config) -> Result<Arc<dyn MailPort>, OutsideError> {
 /// When TLS cannot be set up.
 pub fn webhooks(strangers: Strangers) -> Result<Arc<dyn WebhookPort>, OutsideError> {
     Ok(Arc::new(WebhookSender::try_new(&WebhookConfig::calling(strangers))?))
-}
-
-/// E-mail that stays in a folder of a data directory, as in development.
-#[must_use]
-pub fn kept_mail(data: &Path) -> Arc<dyn MailPort> {
-    Arc::new(Mailer::within(data))
 }
 
 /// The topic that public events go to, when brokers are named.

@@ -12,6 +12,7 @@ pub use super::archive_args::ArchiveCommand;
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::config_args::ConfigCommand;
+use super::development::DevelopmentCommand;
 use super::flags::FlagsCommand;
 pub use super::login::args::OwnCommand;
 use super::output::Format;
@@ -50,8 +51,6 @@ pub struct Cli {
 pub enum Command {
     /// Runs the server: HTTP, projections and process managers.
     Serve(ServeArgs),
-    /// Runs a server for development: simulated Stripe, an operator's and a customer's key printed once.
-    Dev,
     /// Changes the database's schema.
     #[command(subcommand)]
     Migrate(MigrateCommand),
@@ -112,8 +111,9 @@ pub enum Command {
     Own(OwnCommand),
     /// Looks whether everything that Cairn needs is there and well.
     Doctor,
-    /// The whole story, on real parts. It always has a private PostgreSQL of its own, whatever `DATABASE_URL` says.
-    Demo(DemoArgs),
+    /// `dev` and `demo`.
+    #[command(flatten)]
+    Development(DevelopmentCommand),
     /// Prints a completion script for a shell.
     Completions {
         /// The shell.
@@ -125,22 +125,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Starts the Stripe simulator when no Stripe key is set.
-    #[arg(long)]
+    #[arg(long, hide = !cfg!(feature = "development"))]
     pub dev: bool,
-}
-
-/// `demo`
-#[derive(Debug, Args)]
-pub struct DemoArgs {
-    /// Ends after the story, instead of leaving the server running.
-    #[arg(long)]
-    pub once: bool,
-    /// Where the demo keeps its data; it begins anew each time. `demo` in the data directory when absent.
-    #[arg(long)]
-    pub data: Option<PathBuf>,
-    /// Seconds that the first rental runs.
-    #[arg(long, default_value_t = 5)]
-    pub seconds: u64,
 }
 
 /// `migrate`

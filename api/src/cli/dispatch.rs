@@ -3,8 +3,8 @@ use super::args::Command;
 use super::exit::CliError;
 use super::output::Output;
 use super::{
-    allocations, archive, audit, demo, doctor, finance, flags, keys, login, migrate, nodes, people,
-    privacy, process, projections, relay, replay, serve, skus, webhooks,
+    allocations, archive, audit, development, doctor, finance, flags, keys, login, migrate, nodes,
+    people, privacy, process, projections, relay, replay, serve, skus, webhooks,
 };
 use crate::config::{Config, Reading, Sources};
 
@@ -16,8 +16,8 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<(), CliError> {
     match command {
-        Command::Serve(args) => serve::serve(config, said, &args, output).await,
-        Command::Dev => serve::dev(config, output).await,
+        Command::Serve(args) if args.dev => development::serve(config, said, output).await,
+        Command::Serve(_) => serve::serve(config, said, output).await,
         Command::Migrate(command) => migrate::run(config, command, output).await,
         Command::Keys(command) => keys::run(config, command, output).await,
         Command::People(command) => people::run(config, command, output).await,
@@ -37,7 +37,7 @@ pub(super) async fn run(
         Command::Privacy(command) => privacy::run(config, command, output).await,
         Command::Doctor => doctor::run(config, output).await,
         Command::Own(command) => login::run(config, said.0, command, output).await,
-        Command::Demo(args) => demo::run(config, &args, output).await,
+        Command::Development(command) => development::run(command, config, output).await,
         // They need no configuration, and have run before there was one.
         Command::Completions { .. } | Command::Config(_) | Command::Access(_) => Ok(()),
     }

@@ -9,10 +9,12 @@ use cairn_neighbours::{Standing, State};
 use cairn_sealer::Sealer;
 use serde::Serialize;
 
+use super::development::namespaces;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
+use crate::outside::OutsideError;
 
 /// What was looked at.
 #[derive(Debug, Serialize)]
@@ -33,11 +35,11 @@ pub(super) async fn run(config: &Config, output: Output) -> Result<(), CliError>
     let mut findings = vec![
         finding("postgresql server", postgres(config), false),
         finding("ssh client", program("ssh", "-V"), true),
-        finding("namespace nodes", namespaces(), true),
         finding("stripe", stripe(config), true),
         finding("beancount", program("bean-check", "--version"), true),
         finding("hledger", program("hledger", "--version"), true),
     ];
+    findings.extend(namespaces().map(|found| finding("namespace nodes", found, true)));
     let looked = Session::run(config, async |parts| Ok(platform(&parts, config).await)).await;
     match looked {
         Ok(more) => findings.extend(more),
@@ -70,18 +72,13 @@ fn program(name: &str, flag: &str) -> Result<String, String> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-fn namespaces() -> Result<String, String> {
-    let available = cairn_testbed::is_available();
-    available.map(|()| "this machine can run them".to_owned()).map_err(|e| e.to_string())
-}
-
 fn stripe(config: &Config) -> Result<String, String> {
     match &config.stripe {
         Some(stripe) if stripe.webhook_secrets.is_empty() => {
             Err("STRIPE_WEBHOOK_SECRET is not set: webhooks are refused".to_owned())
         }
         Some(_) => Ok("a key and a webhook secret are set".to_owned()),
-        None => Err("no key is set: `serve --dev` uses the simulator".to_owned()),
+        None => Err(OutsideError::NoStripe.to_string()),
     }
 }
 

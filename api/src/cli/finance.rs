@@ -8,13 +8,13 @@ use cairn_projections::ledger::trial_balance::{AsOf, trial_balance};
 use cairn_projections::ledger::{balances, statement};
 
 use super::args::{BalanceArgs, ExportFormat, FinanceCommand};
+use super::development;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::pages::all_pages;
 use super::session::{Session, SessionParts};
 use crate::config::Config;
 use crate::http::ledger::{StatementLine, Wallet};
-use crate::outside;
 
 impl From<ExportError> for CliError {
     fn from(error: ExportError) -> Self {
@@ -137,7 +137,7 @@ async fn reconcile(
     period: Period,
     output: Output,
 ) -> Result<(), CliError> {
-    let provider = outside::provider(config)?;
+    let provider = development::provider(config)?;
     let report = finance::reconcile(provider.as_ref(), parts.pool(), period).await?;
     if output.is_json() {
         output.one(&report)?;

@@ -14,7 +14,8 @@ mod audit;
 mod audit_args;
 mod config;
 mod config_args;
-mod demo;
+#[cfg(feature = "development")]
+mod development;
 mod dispatch;
 mod doctor;
 mod entry;
@@ -42,5 +43,9 @@ mod session;
 mod skus;
 mod webhooks;
 mod webhooks_args;
+#[cfg(any(test, not(feature = "development")))]
+mod without_development;
 
 pub use self::entry::main;
+#[cfg(not(feature = "development"))]
+use self::without_development as development;

@@ -1,24 +1,19 @@
-//! `cairn serve` and `cairn dev`: the server.
+//! `cairn serve`: the server, and what one for development has in common with it.
 use std::sync::Arc;
 
 use cairn_event_log::Rights;
-use cairn_identity::Role;
-use cairn_projections::identity::api_keys;
-use cairn_webhooks::Strangers;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::args::ServeArgs;
 use super::exit::{CliError, Exit};
-use super::keys;
 use super::output::Output;
 use super::reload::{LogFilter, Reloads};
 use super::session::SessionParts;
 use crate::config::{Config, Reading, Sources};
 use crate::http::server::bind;
 use crate::outside::{self, OutsideError, Payments};
-use crate::wiring::{OpenError, Platform, Server};
+use crate::wiring::{OpenError, Outside, Platform, Server};
 
 impl From<OpenError> for CliError {
     fn from(error: OpenError) -> Self {
@@ -42,21 +37,43 @@ impl From<OutsideError> for CliError {
     }
 }
 
+/// What a server finds around it: what its configuration names, or in development what stands in for it.
+pub(super) trait Around: Sized {
+    /// Whether the schema is made to fit first, by a login that may own it.
+    const IN_DEVELOPMENT: bool = false;
+
+    /// The payment provider.
+    async fn payments(&mut self, config: &Config) -> Result<Payments, OutsideError>;
+
+    /// What is other than the configuration says.
+    fn change(&self, _: &Config, _: &mut Outside) -> Result<(), OutsideError> {
+        Ok(())
+    }
+
+    /// The server listens.
+    fn reached_at(&self, _: &str) {}
+
+    /// The server has stopped.
+    async fn end(self, _: &Config) {}
+}
+
+/// Nothing but what the configuration names.
+struct Named;
+
+impl Around for Named {
+    async fn payments(&mut self, config: &Config) -> Result<Payments, OutsideError> {
+        outside::payments(config)
+    }
+}
+
 pub(super) async fn serve(
     config: &Config,
     (sources, reading): (&Sources, Reading),
-    args: &ServeArgs,
     output: Output,
 ) -> Result<(), CliError> {
     let filter = log_to_stderr(&config.log);
     let reloads = Reloads::new(sources, reading, filter)?;
-    run((config, args.dev), Some(reloads), output, async |_, _| Ok(())).await
-}
-
-/// Ends with its terminal: there SIGHUP means that nobody is left.
-pub(super) async fn dev(config: &Config, output: Output) -> Result<(), CliError> {
-    let _ = log_to_stderr(&config.log);
-    run((config, true), None, output, greet).await
+    run((config, Named), Some(reloads), output, async |_, _| Ok(())).await
 }
 
 /// Writes logs to stderr: lines for a person, JSON for everything else.
@@ -76,14 +93,14 @@ pub(super) fn log_to_stderr(filter: &str) -> LogFilter {
     LogFilter::new(move |filter| handle.reload(filter))
 }
 
-async fn run(
-    (config, dev): (&Config, bool),
+pub(super) async fn run(
+    (config, around): (&Config, impl Around),
     reloads: Option<Reloads<'_>>,
     output: Output,
     greet: impl AsyncFnOnce(&SessionParts, Output) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let mut stops = Stops::new()?;
-    let open = stops.until(Box::pin(open(config, dev))).await??;
+    let open = stops.until(Box::pin(open(config, around))).await??;
     let url = open.url.clone();
     output.say(&format!("Cairn listens on {url}; the API is described at {url}/openapi.json"));
     if output.is_json() {
@@ -109,80 +126,56 @@ async fn wait(stops: &mut Stops, reloads: Option<Reloads<'_>>, parts: &SessionPa
 }
 
 /// A server and all that it stands on.
-struct Open {
+struct Open<A> {
     platform: Platform,
-    payments: Payments,
+    around: A,
     server: Server,
     url: String,
     unguarded: CancellationToken,
     guarding: JoinHandle<()>,
 }
 
-async fn open(config: &Config, dev: bool) -> Result<Open, CliError> {
+async fn open<A: Around>(config: &Config, mut around: A) -> Result<Open<A>, CliError> {
     let listeners = bind(&config.listen).await.map_err(|error| {
         CliError::new(Exit::Unavailable, "address_unavailable", error.to_string())
     })?;
     let address = listeners.first().map(tokio::net::TcpListener::local_addr).transpose()?;
-    let platform = Platform::open(config, dev).await?;
-    guarded(&platform, dev).await?;
-    let payments = outside::payments(config, dev).await?;
+    let platform = Platform::open(config, A::IN_DEVELOPMENT).await?;
+    guarded(&platform, A::IN_DEVELOPMENT).await?;
+    let payments = around.payments(config).await?;
     let mut outside = outside::outside(config, (&payments, &platform.neighbours), address)?;
-    if dev && config.mail.is_none() {
-        outside.mail = outside::kept_mail(&config.data);
-    }
-    if dev {
-        outside.webhooks = outside::webhooks(Strangers::PublicAndLoopback)?;
-    }
+    around.change(config, &mut outside)?;
     let url = outside.public_url.clone();
     let keys = Arc::clone(&platform.keys);
     let parts = (platform.commands.clone(), platform.projector.clone(), keys);
     let server = Server::start(parts, outside, listeners)?;
     let unguarded = CancellationToken::new();
     let guarding = platform.guard_database(unguarded.clone());
-    payments.deliver_to(&url);
-    Ok(Open { platform, payments, server, url, unguarded, guarding })
+    around.reached_at(&url);
+    Ok(Open { platform, around, server, url, unguarded, guarding })
 }
 
 /// Refuses to serve when the database's own rules do not stand behind ours.
-async fn guarded(platform: &Platform, dev: bool) -> Result<(), CliError> {
+async fn guarded(platform: &Platform, may_own: bool) -> Result<(), CliError> {
     let rights = Rights::of(platform.commands.executor.log().pool()).await?;
     if !rights.excess.is_empty() {
         return Err(CliError::new(Exit::Failure, "rights_unfit", rights.excess.join("; ")));
     }
-    if rights.login_is_owner && !dev && platform.database.cluster.is_none() {
+    if rights.login_is_owner && !may_own && platform.database.cluster.is_none() {
         let login = rights.login;
         tracing::warn!(login, "the server's login owns the schema; give it one of its own");
     }
     Ok(())
 }
 
-impl Open {
+impl<A: Around> Open<A> {
     async fn close(self, config: &Config) {
         self.server.stop().await;
-        self.payments.shutdown(&config.data).await;
+        self.around.end(config).await;
         self.unguarded.cancel();
         let _ = self.guarding.await;
         self.platform.close().await;
     }
-}
-
-/// Prints an operator's and a customer's key, the first time.
-async fn greet(parts: &SessionParts, output: Output) -> Result<(), CliError> {
-    parts.catch_up(&[api_keys::NAME]).await?;
-    if !api_keys::list(parts.pool(), (None, None), None, 1).await?.items.is_empty() {
-        output.say("Keys were made before; `cairn keys create` makes more.");
-        return Ok(());
-    }
-    let operator =
-        keys::create(parts, Role::PlatformOperator, "dev operator".to_owned(), (None, None))
-            .await?;
-    let customer =
-        keys::create(parts, Role::Owner, "dev customer".to_owned(), (None, None)).await?;
-    output.one(&serde_json::json!({
-        "operator_key": operator.secret.expose(),
-        "customer_key": customer.secret.expose(),
-        "customer_organisation_id": customer.organisation_id,
-    }))
 }
 
 /// Ctrl-C and SIGTERM.

@@ -86,8 +86,8 @@ pub struct Config {
     pub pool_size: u32,
     /// Log filter.
     pub log: String,
-    /// Log filter of the demo, which tells its own story.
-    pub demo_log: String,
+    /// Whether nobody has said what is logged.
+    pub log_is_default: bool,
     /// The key of one command line and the hash of its words; a new one each time when absent.
     pub idempotency: Option<(String, [u8; 32])>,
     /// Who runs this command, for the audit trail.
@@ -144,7 +144,7 @@ impl Config {
     pub(super) fn read(values: &mut Values, user: Option<String>) -> Self {
         let data = values.path("data.directory").unwrap_or_default();
         let store = store(values);
-        let (log, demo_log) = logs(values);
+        let (log, log_is_default) = logs(values);
         Self {
             database_url: database_url(values),
             log_url: values.with("event_log.url", |url| {
@@ -174,7 +174,7 @@ impl Config {
             store,
             data,
             log,
-            demo_log,
+            log_is_default,
             idempotency: None,
             user: user.unwrap_or_else(|| "unknown".to_owned()),
         }
@@ -184,8 +184,6 @@ impl Config {
 /// In the data directory.
 const SEAL_FILE: &str = "seal/published.ndjson";
 const PRIVACY_KEY: &str = "keys/privacy.key";
-/// What a demo logs unless somebody says otherwise: it tells its own story.
-const DEMO_LOG: &str = "error";
 
 /// What is said of object stores, by the vendors' names.
 fn promises(values: &mut Values) -> Promises {
@@ -209,13 +207,12 @@ fn store(values: &mut Values) -> StoreOptions {
     StoreOptions::from_lookup(|name| said.get(name).cloned())
 }
 
-fn logs(values: &mut Values) -> (String, String) {
+/// The filter, and whether nobody has said it.
+fn logs(values: &mut Values) -> (String, bool) {
     let key = "logging.filter";
-    let by_default = !values.said.get(key).is_some_and(Said::is_explicit);
+    let is_default = !values.said.get(key).is_some_and(Said::is_explicit);
     let read = |text: &str| EnvFilter::builder().parse(text).map(|_| text.to_owned());
-    let log = values.with(key, read).unwrap_or_default();
-    let demo_log = if by_default { DEMO_LOG.to_owned() } else { log.clone() };
-    (log, demo_log)
+    (values.with(key, read).unwrap_or_default(), is_default)
 }
 
 fn database_url(values: &mut Values) -> Option<SecretUrl> {

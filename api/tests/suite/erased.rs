@@ -55,7 +55,7 @@ async fn what_waits_for_a_node_or_the_provider_fails_and_gives_back_what_it_held
     let owner = stage.caller(Role::Owner).await;
     owner.top_up("20.00").await;
     let untouched = owner.get("/v1/balance").await.body;
-    let simulator = stage.payments.simulator.as_ref().unwrap();
+    let simulator = &stage.provider.simulator;
     simulator.set_faults(Faults { server_error: Chance::probability(1.0), ..Faults::default() });
     stage.nodes.fail(
         Call::Ensure(Step::Access),

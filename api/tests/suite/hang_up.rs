@@ -224,7 +224,7 @@ async fn the_books_agree(stage: &Stage, ground: &Ground, after: &BTreeMap<String
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let simulator = stage.payments.simulator.as_ref().unwrap();
+    let simulator = &stage.provider.simulator;
     assert_eq!(simulator.book().charges().len(), paid, "each card is charged once");
     let off: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM (SELECT 1 FROM ledger_postings GROUP BY position, currency HAVING sum(amount_nanos) <> 0) AS off",

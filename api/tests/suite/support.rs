@@ -11,8 +11,9 @@ use cairn_api::http::limits::Limits;
 use cairn_api::http::server::bind;
 use cairn_api::http::state::Api;
 use cairn_api::live::Pace;
-use cairn_api::outside::{self, Payments};
+use cairn_api::outside;
 use cairn_api::quota::Rates;
+use cairn_api::stand_ins::{Simulated, kept_mail};
 use cairn_api::system::new_api_key;
 use cairn_api::wiring::{self, Outside, Server};
 use cairn_commands::identity::{CreateKey, create_key};
@@ -50,7 +51,7 @@ pub struct Stage {
     pub commands: Commands,
     pub projector: Projector,
     pub nodes: Arc<ScriptedNodes>,
-    pub payments: Payments,
+    pub provider: Simulated,
     pub base: String,
     server: Server,
     directory: TempDir,
@@ -148,7 +149,7 @@ impl Stage {
         let commands = wiring::commands(log.clone(), wiring::personal(&keys));
         let projector = wiring::projector(log);
         let authority = CertificateAuthority::open(&directory.path().join("keys")).unwrap();
-        let payments = outside::simulated(directory.path()).await.unwrap();
+        let provider = Simulated::start(directory.path()).await.unwrap();
         let nodes = Arc::new(ScriptedNodes::default());
         let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let base = format!("http://{}", listeners[0].local_addr().unwrap());
@@ -156,12 +157,12 @@ impl Stage {
         let mut outside = Outside {
             mode: Mode::Test,
             node: Arc::clone(&nodes) as _,
-            payments: Arc::clone(&payments.port),
-            mail: outside::kept_mail(directory.path()),
+            payments: Arc::clone(&provider.payments.port),
+            mail: kept_mail(directory.path()),
             webhooks: outside::webhooks(Strangers::PublicAndLoopback).unwrap(),
             notify: deliver
                 .map(|deliver| (TellConfig::new(&outside::process_name(), "/cairn"), deliver)),
-            webhook_secrets: payments.webhook_secrets.clone(),
+            webhook_secrets: provider.payments.webhook_secrets.clone(),
             enrolments: Enrolments {
                 authority: Arc::new(authority),
                 reserve: Resources::default(),
@@ -193,8 +194,8 @@ impl Stage {
         change(&mut outside);
         let parts = (commands.clone(), projector.clone(), keys);
         let server = Server::start(parts, outside, listeners).unwrap();
-        payments.deliver_to(&base);
-        Self { commands, projector, nodes, payments, base, server, directory }
+        provider.deliver_to(&base);
+        Self { commands, projector, nodes, provider, base, server, directory }
     }
 
     /// Somebody with a key of this role, of an organisation of their own.
@@ -288,9 +289,7 @@ impl Stage {
     /// Ends the server in order.
     pub async fn strike(self) {
         self.server.stop().await;
-        if let Some(simulator) = self.payments.simulator {
-            simulator.shutdown().await;
-        }
+        self.provider.shutdown(self.directory.path()).await;
         self.commands.executor.log().close().await;
         drop(self.directory);
     }

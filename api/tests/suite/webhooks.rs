@@ -25,7 +25,7 @@ async fn deliver(stage: &Stage, body: &str, signature: &str) -> Answer {
 #[sqlx::test(migrations = "../migrations")]
 async fn only_what_stripe_signed_lately_is_taken(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let secret = stage.payments.webhook_secrets[0].clone();
+    let secret = stage.provider.payments.webhook_secrets[0].clone();
     let good = sign(&secret, seconds(), EVENT.as_bytes());
     let cases = [
         (EVENT, String::new(), 400, "webhook_signature_malformed"),
@@ -58,7 +58,7 @@ async fn only_what_stripe_signed_lately_is_taken(_: PgPoolOptions, options: PgCo
 #[sqlx::test(migrations = "../migrations")]
 async fn disorder_and_duplicates_count_once(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let simulator = stage.payments.simulator.as_ref().unwrap();
+    let simulator = &stage.provider.simulator;
     simulator.set_faults(Faults {
         webhook_duplicate: Chance::probability(1.0),
         webhook_reorder: Chance::probability(0.5),
@@ -87,7 +87,7 @@ async fn disorder_and_duplicates_count_once(_: PgPoolOptions, options: PgConnect
 #[sqlx::test(migrations = "../migrations")]
 async fn without_any_webhook_the_money_still_arrives(_: PgPoolOptions, options: PgConnectOptions) {
     let stage = Stage::set(options).await;
-    let simulator = stage.payments.simulator.as_ref().unwrap();
+    let simulator = &stage.provider.simulator;
     simulator.set_webhook("http://127.0.0.1:9/nobody", "whsec_none");
     let customer = stage.caller(Role::Owner).await;
     customer.top_up("10.00").await;

@@ -8,6 +8,7 @@ mod client;
 mod convert;
 mod enrolment;
 mod error;
+#[cfg(any(test, feature = "scripted"))]
 mod fake;
 mod identity;
 mod nodes;
@@ -17,6 +18,7 @@ mod source;
 pub use authority::CertificateAuthority;
 pub use enrolment::{Admission, Applicant};
 pub use error::{AuthorityError, EnrolmentError};
+#[cfg(any(test, feature = "scripted"))]
 pub use fake::{Call, ScriptedNodes, When};
 pub use identity::Credential;
 pub use nodes::{SshConfig, SshNodes};

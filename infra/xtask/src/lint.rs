@@ -1,30 +1,31 @@
 //! `cargo xtask lint`: all of it, cheapest first.
 use crate::run::{cargo, root, step};
 use crate::setup::{self, BUILD};
-use crate::{Failure, monitoring, tidy, tools};
+use crate::{Failure, monitoring, production, tidy, tools};
 use std::process::Command;
 
 pub fn lint() -> Result<(), Failure> {
     setup::require(&[&BUILD])?;
     components()?;
-    step("lint 1/7: fmt", &mut cargo(&["fmt", "--all", "--check"]))?;
-    tidy::tidy(false).map_err(|why| format!("lint 2/7: tidy: {why}"))?;
+    step("lint 1/8: fmt", &mut cargo(&["fmt", "--all", "--check"]))?;
+    tidy::tidy(false).map_err(|why| format!("lint 2/8: tidy: {why}"))?;
     let mut machete = Command::new(tools::cargo_machete()?);
     machete.arg("--with-metadata").current_dir(root());
-    step("lint 3/7: machete", &mut machete)?;
+    step("lint 3/8: machete", &mut machete)?;
     let mut deny = Command::new(tools::cargo_deny()?);
     deny.args(["--all-features", "--locked", "check", "--hide-inclusion-graph"]);
     // The advisory database is a git repository of its own, so it is asked where it can be had:
     // see .github/workflows. Its known floors stand in deny.toml.
     deny.args(["bans", "licenses", "sources"]).current_dir(root());
-    step("lint 4/7: deny", &mut deny)?;
-    monitoring::check().map_err(|why| format!("lint 5/7: monitoring: {why}"))?;
+    step("lint 4/8: deny", &mut deny)?;
+    monitoring::check().map_err(|why| format!("lint 5/8: monitoring: {why}"))?;
     let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-    step("lint 6/7: clippy", clippy.env("SQLX_OFFLINE", "true"))?;
+    step("lint 6/8: clippy", clippy.env("SQLX_OFFLINE", "true"))?;
+    production::check().map_err(|why| format!("lint 7/8: production: {why}"))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
     doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links")
         .env("SQLX_OFFLINE", "true");
-    step("lint 7/7: doc", &mut doc)
+    step("lint 8/8: doc", &mut doc)
 }
 
 /// A minimal toolchain comes without them; rustup, where it is, can add them.

@@ -15,6 +15,7 @@ mod live;
 mod monitoring;
 mod page;
 mod prepare;
+mod production;
 mod programmes;
 mod run;
 mod schemathesis;
@@ -37,7 +38,7 @@ cargo xtask <command>
                         private PostgreSQL, whatever DATABASE_URL says
   test [ARGS]           runs every test on a private PostgreSQL; ARGS go to cargo test. Root must
                         be able to run real nodes, or say CAIRN_REQUIRE_NODES=0 to skip them
-  lint                  fmt, tidy, machete, deny, monitoring, clippy, doc
+  lint                  fmt, tidy, machete, deny, monitoring, clippy, the build for production, doc
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
   bench [ARGS]          append, rebuild: rates beside the alternatives, --output json
   broker                the relay against a broker of another make, over TCP (builds it: minutes)

@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::DemoArgs;
 use super::client::Client;
 use super::machine::Machine;
-use crate::cli::args::DemoArgs;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::keys;
 use crate::cli::output::Output;
@@ -19,13 +19,14 @@ use crate::cli::session::SessionParts;
 use crate::config::Config;
 use crate::database::Database;
 use crate::http::server::bind;
-use crate::outside::{self, Payments};
+use crate::outside;
+use crate::stand_ins::Simulated;
 use crate::wiring::{Platform, Server};
 
 /// The stage.
 pub(super) struct Stage {
     pub parts: SessionParts,
-    pub payments: Payments,
+    pub provider: Simulated,
     pub machine: Machine,
     pub address: SocketAddr,
     pub url: String,
@@ -63,10 +64,11 @@ impl Stage {
         let database = Database::private(&data).await?;
         let platform = Platform::over(database, &config.within(&data), true).await?;
         let machine = tokio::task::block_in_place(Machine::start)?;
-        let payments = outside::simulated(&data).await?;
+        let provider = Simulated::start(&data).await?;
         let ssh_source_addresses = machine.source_addresses();
         let own = Config { ssh_source_addresses, ..config.within(&data) };
-        let mut outside = outside::outside(&own, (&payments, &platform.neighbours), Some(address))?;
+        let around = (&provider.payments, &platform.neighbours);
+        let mut outside = outside::outside(&own, around, Some(address))?;
         outside.node = machine.port().unwrap_or(outside.node);
         outside.runner = brisk(outside.runner);
         let parts = SessionParts::new(&platform, config);
@@ -76,7 +78,7 @@ impl Stage {
         let unguarded = CancellationToken::new();
         let guarding = platform.guard_database(unguarded.clone());
         let url = format!("http://{address}");
-        payments.deliver_to(&url);
+        provider.deliver_to(&url);
         let keys = make_keys(&parts).await?;
         let client = |at: usize| Client::new(&url, &keys[at].1);
         let (operator, customer) = (client(0), client(1));
@@ -84,7 +86,7 @@ impl Stage {
         let scratch = tempfile::tempdir()?;
         Ok(Self {
             parts,
-            payments,
+            provider,
             machine,
             address,
             url,
@@ -119,7 +121,7 @@ impl Stage {
     /// Takes everything down.
     pub(super) async fn strike(self) {
         self.server.stop().await;
-        self.payments.shutdown(&self.home).await;
+        self.provider.shutdown(&self.home).await;
         self.unguarded.cancel();
         let _ = self.guarding.await;
         self.platform.close().await;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cairn_cluster::{Cluster, ClusterConfig};
 
-use crate::cli::args::DemoArgs;
+use super::DemoArgs;
 use crate::cli::exit::{CliError, Exit};
 use crate::config::Config;
 

@@ -2,6 +2,7 @@
 //!
 //! A customer tops up, rents a node, logs in over SSH, is charged by the second, releases and is refunded; a second rental fails and is
 //! undone; finance reconciles; an engineer replays and rebuilds. Each step is told on stderr; the last line on stdout is one JSON object.
+mod args;
 mod checks;
 mod client;
 mod home;
@@ -11,17 +12,20 @@ mod rest;
 mod stage;
 mod story;
 
+pub(in crate::cli) use self::args::DemoArgs;
 use self::home::Home;
 use self::report::Report;
 use self::stage::Stage;
-use super::args::DemoArgs;
-use super::exit::{CliError, Exit};
-use super::output::Output;
-use super::serve::{Stops, log_to_stderr};
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::cli::serve::{Stops, log_to_stderr};
 use crate::config::Config;
 
+/// What it logs unless somebody says otherwise: it tells its own story.
+const LOG: &str = "error";
+
 pub(super) async fn run(config: &Config, args: &DemoArgs, output: Output) -> Result<(), CliError> {
-    let _ = log_to_stderr(&config.demo_log);
+    let _ = log_to_stderr(if config.log_is_default { LOG } else { &config.log });
     let mut stops = Stops::new()?;
     let mut report = Report::default();
     let home = match tokio::task::block_in_place(|| Home::take(config, args)) {
