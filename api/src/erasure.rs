@@ -1,5 +1,6 @@
 //! Erasing whoever asked for it: what an operator types and what a server does by itself when the time is over are the same steps.
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_commands::privacy::{self, EraseError, Erased, Scan, Wish};
@@ -7,6 +8,7 @@ use cairn_commands::{CommandContext, Commands, ExecuteError};
 use cairn_core::{OrganisationId, Subject, Timestamp, UserId};
 use cairn_projections::identity::{organisations_query, wishes};
 use cairn_projections::{At, EngineError, Projector, QueryError, Rebuild};
+use cairn_tasks::{Panicked, caught};
 use metrics::counter;
 use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions as _, Connection as _, PgPool};
@@ -45,6 +47,9 @@ pub enum Failed {
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// A fault of ours.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
 
 /// What a person belongs to, as the views have it.
@@ -110,20 +115,21 @@ const AGAIN_SECS: i64 = 3_600;
 /// What the audit trail calls whoever carries it out.
 const ACTOR: &str = "erase_due";
 
-/// Carries out the erasures that people asked for, when their time is over.
+/// Carries out the erasures that people asked for, when their time is over. Clones share what they know.
+#[derive(Clone)]
 pub struct Erasures {
     commands: Commands,
     projector: Projector,
     every: Duration,
     /// Those that failed here, and when they are tried again.
-    later: Mutex<HashMap<UserId, Timestamp>>,
+    later: Arc<Mutex<HashMap<UserId, Timestamp>>>,
 }
 
 impl Erasures {
     /// Over a platform.
     #[must_use]
     pub fn new(commands: Commands, projector: Projector, every: Duration) -> Self {
-        Self { commands, projector, every, later: Mutex::default() }
+        Self { commands, projector, every, later: Arc::default() }
     }
 
     /// Until the token is cancelled. What fails is said, counted, and tried again.
@@ -160,7 +166,8 @@ impl Erasures {
         let mut erased = 0;
         if leased.fetch_one(&mut owner).await? {
             for user_id in due {
-                match self.one(&mut owner, user_id).await {
+                let done = caught(self.one(&mut owner, user_id)).await;
+                match done.unwrap_or_else(|panicked| Err(panicked.into())) {
                     Ok(()) => erased += 1,
                     Err(error) => {
                         later.insert(user_id, now.plus_secs(AGAIN_SECS));

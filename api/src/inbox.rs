@@ -6,6 +6,7 @@ use cairn_commands::ports::{PaymentPort, PortError};
 use cairn_commands::webhooks::{self, PendingWebhook, Subject};
 use cairn_commands::{CommandContext, Commands, ExecuteError, payments};
 use cairn_spans::{Kind, Work};
+use cairn_tasks::{Panicked, caught};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tokio::sync::Notify;
@@ -36,6 +37,8 @@ enum Stuck {
     Port(#[from] PortError),
     #[error(transparent)]
     Execute(#[from] ExecuteError),
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
 
 impl Inbox {
@@ -71,7 +74,8 @@ impl Inbox {
         let count = claimed.len();
         for webhook in claimed {
             let work = cairn_spans::child(Kind::Internal, || "settle payment webhook");
-            let applied = work.run(self.apply(&webhook, &work)).await;
+            let applied = caught(work.run(self.apply(&webhook, &work))).await;
+            let applied = applied.unwrap_or_else(|panicked| Err(panicked.into()));
             drop(work);
             match applied {
                 Ok(remark) => {

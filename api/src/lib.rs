@@ -23,4 +23,5 @@ pub mod stand_ins;
 pub mod system;
 pub mod trace;
 pub mod traces;
+pub mod upkeep;
 pub mod wiring;

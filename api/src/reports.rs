@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_commands::ports::Clock as _;
+use cairn_tasks::{Told, named};
 use metrics::counter;
 use reqwest::{Client, header};
 use sentry_types::protocol::v7::{Envelope, Event, Exception, Level};
@@ -45,15 +46,17 @@ impl fmt::Debug for ReportAddress {
     }
 }
 
-/// A fault of ours while a request was answered.
-#[derive(Debug, Clone)]
+/// A fault of ours: while a request was answered, or in work that nobody waits for.
+#[derive(Debug, Clone, Default)]
 pub struct Fault {
     /// `panic`, or the code of the problem.
     pub kind: &'static str,
     /// What was said.
     pub message: String,
-    /// Method and template of the route.
+    /// Method and template of the route, or the name of the work.
     pub route: Option<String>,
+    /// File and line of a panic.
+    pub place: Option<String>,
     /// Names the request.
     pub request_id: Option<String>,
     /// Its trace.
@@ -93,9 +96,25 @@ impl Reports {
         let courier = Courier { client: client.build()?, to: address.0.clone() };
         let (queue, faults) = mpsc::channel(QUEUE);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(courier.run(faults, stop.clone()));
+        tasks.spawn(named("reports", courier.run(faults, stop.clone())));
         tasks.close();
         Ok(Self(Some(Arc::new(Desk { queue, tasks, stop }))))
+    }
+
+    /// Tells of panics, wherever they are heard. What `known` knows of where they happen is told as well; else the work's name is.
+    #[must_use]
+    pub fn of_panics(&self, known: Fault) -> Told {
+        let reports = self.clone();
+        Arc::new(move |panic| {
+            let (known, work) = (known.clone(), || Some(panic.task.to_owned()));
+            reports.tell(Fault {
+                kind: "panic",
+                message: panic.message.clone(),
+                place: panic.place.clone(),
+                route: known.route.or_else(work),
+                ..known
+            });
+        })
     }
 
     /// Tells of a fault, without waiting.
@@ -161,10 +180,10 @@ impl Courier {
 
 /// All that is told.
 fn event(fault: Fault) -> Event<'static> {
-    let Fault { kind, message, route, request_id, trace_id } = fault;
+    let Fault { kind, message, route, place, request_id, trace_id } = fault;
     let exception =
         Exception { ty: kind.to_owned(), value: Some(scrubbed(&message)), ..Exception::default() };
-    let tags = [("request_id", request_id), ("trace_id", trace_id)];
+    let tags = [("place", place), ("request_id", request_id), ("trace_id", trace_id)];
     let tags = tags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     let micros = SystemClock.now().as_micros().unsigned_abs();
     Event {

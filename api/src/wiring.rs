@@ -28,7 +28,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -48,10 +48,11 @@ use crate::http::state::{Api, Parts, Views};
 use crate::inbox::Inbox;
 use crate::live::{Hub, Pace};
 use crate::quota::{Quotas, Rates};
-use crate::reports::{ReportAddress, Reports};
+use crate::reports::{Fault, ReportAddress, Reports};
 use crate::retention;
 use crate::system::{RandomIds, SystemClock};
 use crate::traces::{Traces, TracesConfig};
+use crate::upkeep::Upkeep;
 
 /// Everything that needs no outside: the database, what acts and what is seen.
 pub struct Platform {
@@ -264,8 +265,7 @@ pub struct Server {
     pub api: Api,
     /// Connections of the work that nobody waits for.
     work: PgPool,
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
+    upkeep: Upkeep,
 }
 
 impl Server {
@@ -279,9 +279,12 @@ impl Server {
         listeners: Vec<TcpListener>,
     ) -> std::io::Result<Self> {
         let metrics = figures::recorder();
+        cairn_tasks::watch();
         let outside = outside.guarded();
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let reports = Reports::begin(outside.reports.as_ref()).map_err(std::io::Error::other)?;
+        let mut upkeep = Upkeep::new(reports.of_panics(Fault::default()));
+        let stop = upkeep.stop();
         let traces = Traces::begin(outside.traces.as_ref(), &outside.runner.owner)?;
         let spans = traces.spans().clone();
         let bell = Arc::new(Notify::new());
@@ -289,64 +292,43 @@ impl Server {
         let most = commands.executor.log().pool().options().get_max_connections();
         let work = commands.executor.log().beside(work_share(most));
         let work = Commands { executor: commands.executor.over(work), ..commands.clone() };
-        let effects = effects(&work, &outside);
-        let inbox = Inbox {
-            commands: work.clone(),
-            payments: Arc::clone(&outside.payments),
-            bell: Arc::clone(&bell),
-        };
-        let runner = Runner::new(work.executor.clone(), effects, outside.runner.clone());
-        let sealer = Sealer::new(commands.executor.log().clone(), outside.seal.clone())
-            .behind(outside.neighbours.object_store());
-        tasks.spawn(neighbours::tell(
-            work.executor.log().pool().clone(),
-            outside.runner.owner.clone(),
-            outside.neighbours.clone(),
-            stop.clone(),
-        ));
-        if let Some((topic, config)) = &outside.relay {
-            let log = commands.executor.log().clone();
-            let relay = Relay::new(log, Arc::clone(topic), config.clone());
-            tasks.spawn(spans.around(relay.run(stop.clone())));
-        }
-        notify(&work, &outside, (&mut tasks, &stop), &spans);
+        let log = commands.executor.log();
+        let behind = Behind { log, commands: &work, outside: &outside, spans: &spans };
+        behind.keep(&mut upkeep, &bell);
         let every = outside.promises.erasures_every;
         let erasures = Erasures::new(work.clone(), projector.clone(), every);
-        tasks.spawn(spans.around(erasures.run(stop.clone())));
-        tasks.spawn(retention::keep_to_rules(work.clone(), stop.clone()));
+        let (token, around) = (stop.clone(), spans.clone());
+        upkeep.keep("erasures", move || around.around(erasures.clone().run(token.clone())));
         let passwords =
             Passwords::new().map_err(|problem| std::io::Error::other(problem.detail))?;
-        let reports = Reports::begin(outside.reports.as_ref()).map_err(std::io::Error::other)?;
         let told = (bell, passwords, (reports, traces, metrics));
         let api = api((commands, projector.clone(), master), outside, told);
         let token = stop.clone();
-        tasks.spawn(spans.around(async move { projector.run(token).await }));
-        tasks.spawn(spans.around(inbox.run(stop.clone())));
-        tasks.spawn(spans.around(sealer.run(stop.clone())));
-        let token = stop.clone();
-        tasks.spawn(spans.around(async move {
-            if let Err(error) = runner.run(token).await {
-                tracing::error!(%error, "the processes stopped");
-            }
-        }));
+        upkeep.keep("projections", move || {
+            let (projector, token) = (projector.clone(), token.clone());
+            spans.around(async move { projector.run(token).await })
+        });
         let (service, token) = (http::service(api.clone()), stop.clone());
-        tasks.spawn(http::server::serve(listeners, service, (api.limits, token)));
-        tasks.spawn(api.quotas.clone().sweep(stop.clone()));
-        tasks.spawn(api.live.clone().run(stop.clone()));
+        upkeep.run(http::server::serve(listeners, service, (api.limits, token)));
+        let (quotas, token) = (api.quotas.clone(), stop.clone());
+        upkeep.keep("quotas", move || quotas.clone().sweep(token.clone()));
+        let (live, token) = (api.live.clone(), stop.clone());
+        upkeep.keep("streams", move || live.clone().run(token.clone()));
+        let own = work.executor.log().pool().clone();
         if let Some(recorder) = api.metrics.clone() {
-            let own = work.executor.log().pool().clone();
-            let pools = vec![("requests", api.pool().clone()), ("work", own.clone())];
-            tasks.spawn(Watch::new(own, pools, recorder).run(stop.clone()));
+            let (pools, own) =
+                (vec![("requests", api.pool().clone()), ("work", own.clone())], own.clone());
+            upkeep.keep("figures", move || {
+                Watch::new(own.clone(), pools.clone(), recorder.clone()).run(stop.clone())
+            });
         }
-        let work = work.executor.log().pool().clone();
-        Ok(Self { addresses, api, work, stop, tasks })
+        Ok(Self { addresses, api, work: own, upkeep })
     }
 
     /// Stops taking work, lets what has begun finish within the limits, and ends every part. Commands are always finished.
     pub async fn stop(mut self) {
         self.api.tasks.close();
-        self.stop.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        self.upkeep.end().await;
         let all = self.api.tasks.wait();
         if tokio::time::timeout(self.api.limits.drain, all).await.is_err() {
             tracing::warn!(left = self.api.tasks.len(), "requests that would not end are left");
@@ -358,20 +340,69 @@ impl Server {
     }
 }
 
-/// Webhooks out: one tells what is owed, the other sends it.
-fn notify(
-    commands: &Commands,
-    outside: &Outside,
-    (tasks, stop): (&mut JoinSet<()>, &CancellationToken),
-    spans: &Spans,
-) {
-    let Some((tell, deliver)) = outside.notify.clone() else { return };
-    let bell = Arc::new(Notify::new());
-    let teller = Teller::new(commands.clone(), tell, Arc::clone(&bell));
-    let port = Arc::clone(&outside.webhooks);
-    let deliverer = Deliverer::new(commands.clone(), port, deliver, bell);
-    tasks.spawn(teller.run(stop.clone()));
-    tasks.spawn(spans.around(deliverer.run(stop.clone())));
+/// What works behind the requests.
+struct Behind<'a> {
+    /// As requests read it.
+    log: &'a EventLog,
+    commands: &'a Commands,
+    outside: &'a Outside,
+    spans: &'a Spans,
+}
+
+impl Behind<'_> {
+    fn keep(&self, upkeep: &mut Upkeep, bell: &Arc<Notify>) {
+        let (log, commands, outside) = (self.log, self.commands, self.outside);
+        let pool = commands.executor.log().pool().clone();
+        let owner = outside.runner.owner.clone();
+        let (around, token) = (outside.neighbours.clone(), upkeep.stop());
+        upkeep.keep("neighbours", move || {
+            neighbours::tell(pool.clone(), owner.clone(), around.clone(), token.clone())
+        });
+        if let Some((topic, config)) = &outside.relay {
+            let relay = Relay::new(log.clone(), Arc::clone(topic), config.clone());
+            self.traced(upkeep, "relay", move |token| relay.clone().run(token));
+        }
+        self.notify(upkeep);
+        let (ours, token) = (commands.clone(), upkeep.stop());
+        upkeep.keep("retention", move || retention::keep_to_rules(ours.clone(), token.clone()));
+        let inbox = Inbox {
+            commands: commands.clone(),
+            payments: Arc::clone(&outside.payments),
+            bell: Arc::clone(bell),
+        };
+        self.traced(upkeep, "inbox", move |token| inbox.clone().run(token));
+        let sealer = Sealer::new(log.clone(), outside.seal.clone())
+            .behind(outside.neighbours.object_store());
+        self.traced(upkeep, "sealer", move |token| sealer.clone().run(token));
+        let effects = effects(commands, outside);
+        let runner = Runner::new(commands.executor.clone(), effects, outside.runner.clone());
+        self.traced(upkeep, "processes", move |token| runner.clone().run(token));
+    }
+
+    /// Webhooks out: one tells what is owed, the other sends it.
+    fn notify(&self, upkeep: &mut Upkeep) {
+        let Some((tell, deliver)) = self.outside.notify.clone() else { return };
+        let (commands, bell) = (self.commands, Arc::new(Notify::new()));
+        let teller = Teller::new(commands.clone(), tell, Arc::clone(&bell));
+        let port = Arc::clone(&self.outside.webhooks);
+        let deliverer = Deliverer::new(commands.clone(), port, deliver, bell);
+        let token = upkeep.stop();
+        upkeep.keep("webhooks", move || teller.clone().run(token.clone()));
+        self.traced(upkeep, "webhooks", move |token| deliverer.clone().run(token));
+    }
+
+    /// A part whose work is seen in traces.
+    fn traced<F>(
+        &self,
+        upkeep: &mut Upkeep,
+        name: &'static str,
+        begin: impl Fn(CancellationToken) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (spans, token) = (self.spans.clone(), upkeep.stop());
+        upkeep.keep(name, move || spans.around(begin(token.clone())));
+    }
 }
 
 fn effects(commands: &Commands, outside: &Outside) -> Effects {

@@ -7,6 +7,7 @@ use cairn_event_log::{
     AppendRequest, Appended, EventLog, LogError, NewEvent, Outcome, Snapshot, StoredOutcome,
 };
 use cairn_spans::{Kind, Work};
+use cairn_tasks::named;
 use metrics::counter;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -153,7 +154,8 @@ impl Executor {
             traced::executed(&work, &done);
             done
         };
-        let done = self.inner.tasks.spawn(task.in_current_span()).await;
+        let task = named("commands", task.in_current_span());
+        let done = self.inner.tasks.spawn(task).await;
         done.unwrap_or_else(|error| Err(ExecuteError::Internal(format!("the task died: {error}"))))
     }
 
@@ -237,12 +239,12 @@ impl Inner {
         let Ok(state) = serde_json::to_value(&known.state) else { return };
         let snapshot = Snapshot { sequence: known.sequence, state };
         let (inner, aggregate_id) = (Arc::clone(self), aggregate_id.to_owned());
-        self.tasks.spawn(async move {
+        self.tasks.spawn(named("commands", async move {
             let stream = (A::TYPE, aggregate_id.as_str());
             if let Err(error) = inner.log.keep_snapshot(stream, MADE_BY, &snapshot).await {
                 tracing::debug!(%error, "a snapshot was not kept");
             }
-        });
+        }));
     }
 }
 

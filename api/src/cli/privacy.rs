@@ -47,6 +47,7 @@ impl From<Failed> for CliError {
             Failed::Engine(error) => error.into(),
             Failed::View(error) => error.into(),
             Failed::Database(error) => error.into(),
+            Failed::Panicked(error) => Self::failure(error.to_string()),
         }
     }
 }

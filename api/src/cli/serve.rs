@@ -13,6 +13,7 @@ use super::session::SessionParts;
 use crate::config::{Config, Reading, Sources};
 use crate::http::server::bind;
 use crate::outside::{self, OutsideError, Payments};
+use crate::reports::Fault;
 use crate::wiring::{OpenError, Outside, Platform, Server};
 
 impl From<OpenError> for CliError {
@@ -149,6 +150,8 @@ async fn open<A: Around>(config: &Config, mut around: A) -> Result<Open<A>, CliE
     let keys = Arc::clone(&platform.keys);
     let parts = (platform.commands.clone(), platform.projector.clone(), keys);
     let server = Server::start(parts, outside, listeners)?;
+    // What began before it had anybody to tell.
+    cairn_tasks::otherwise(server.api.reports.of_panics(Fault::default()));
     let unguarded = CancellationToken::new();
     let guarding = platform.guard_database(unguarded.clone());
     around.reached_at(&url);

@@ -28,6 +28,9 @@ const FROM_ZERO: &[&str] = &[
     "cairn_seal_failures_total",
 ];
 
+/// Work that may panic and that nobody keeps up: what is kept counts itself from the beginning.
+const UNKEPT: &[&str] = &["commands", "connection", "listener", "log", "reports", "request"];
+
 /// Counts from here on; `None` when somebody else in this process counts already.
 pub fn recorder() -> Option<PrometheusHandle> {
     static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -40,6 +43,9 @@ fn install() -> Result<PrometheusHandle, BuildError> {
     let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, SECONDS)?;
     let handle = builder.set_buckets_for_metric(many, MANY)?.install_recorder()?;
     FROM_ZERO.iter().for_each(|name| metrics::counter!(*name).absolute(0));
+    for work in UNKEPT {
+        metrics::counter!("cairn_panics_total", "where" => *work).absolute(0);
+    }
     for policy in crate::quota::Rates::default().names() {
         metrics::counter!("cairn_rate_limited_total", "policy" => policy).absolute(0);
     }

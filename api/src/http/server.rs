@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use cairn_tasks::named;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -42,7 +43,8 @@ pub async fn serve(
 ) {
     let mut doors = JoinSet::new();
     for listener in listeners {
-        doors.spawn(door(listener, service.clone(), (limits, stop.clone())));
+        let work = door(listener, service.clone(), (limits, stop.clone()));
+        doors.spawn(named("listener", work));
     }
     while let Some(ended) = doors.join_next().await {
         if let Err(error) = ended {
@@ -73,18 +75,18 @@ async fn door(listener: TcpListener, service: Router, (limits, stop): (Limits, C
         };
         let _ = stream.set_nodelay(true);
         let app = TowerToHyperService::new(service.clone());
-        let named = service_fn(move |mut request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             app.call(request)
         });
         // A WebSocket begins as a request, and then has the connection to itself.
-        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), named);
+        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let watched = graceful.watch(connection.into_owned());
-        connections.spawn(async move {
+        connections.spawn(named("connection", async move {
             if let Err(error) = watched.await {
                 tracing::debug!(%error, %peer, "a connection broke");
             }
-        });
+        }));
     }
     drop(listener);
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {

@@ -5,6 +5,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use cairn_tasks::{named, telling};
 use metrics::{counter, histogram};
 use tokio::task::JoinError;
 use tracing::Instrument as _;
@@ -32,13 +33,17 @@ pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> 
     let route = matched.map(|matched| format!("{method} {}", matched.as_str()));
     let arrival = Arrival::default();
     let request = request.map(|body| arrival.watch(body, api.limits.body));
-    let task = api.tasks.spawn(cairn_spans::carried(next.run(request)).instrument(span));
+    let known = Fault { route, request_id, trace_id, ..Fault::default() };
+    let work = cairn_spans::carried(next.run(request)).instrument(span);
+    // Also of a panic after the caller has had an answer.
+    let told = api.reports.of_panics(known.clone());
+    let task = api.tasks.spawn(named("request", telling(told, work)));
     let handler = task.abort_handle();
-    let mut kind = "internal";
+    let mut is_told = false;
     let response = match tokio::time::timeout(api.limits.answer, task).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            kind = if error.is_panic() { "panic" } else { kind };
+            is_told = error.is_panic();
             Problem::internal(&format!("the handler died: {}", said(error))).into_response()
         }
         Err(_) if arrival.refuse() || method.is_safe() => {
@@ -50,11 +55,11 @@ pub async fn supervise(State(api): State<Api>, request: Request, next: Next) -> 
             Problem::new("outcome_in_doubt", detail).into_response()
         }
     };
-    if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR && !is_told {
         let problem = response.extensions().get::<Problem>();
         let message = problem.map(|it| it.cause.as_ref().unwrap_or(&it.detail).clone());
         let message = message.unwrap_or_default();
-        api.reports.tell(Fault { kind, message, route, request_id, trace_id });
+        api.reports.tell(Fault { kind: "internal", message, ..known });
     }
     response
 }

@@ -38,6 +38,7 @@ mod notify;
 mod one_time;
 mod openapi;
 mod outage;
+mod panics;
 mod passkeys;
 mod patience;
 mod people;

@@ -8,6 +8,7 @@ use cairn_core::{AllocationId, Decider, NodeId, Timestamp};
 use cairn_event_log::Metadata;
 use cairn_fleet::{Node, NodeCommand};
 use cairn_spans::Work;
+use cairn_tasks::caught;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -236,9 +237,11 @@ async fn call_within<T>(
     longest: Duration,
     port: impl Future<Output = Result<T, PortError>> + Send,
 ) -> Result<T, PortError> {
-    match tokio::time::timeout(longest, port).await {
-        Ok(answer) => answer,
+    // One that panics may have done anything before, like one that never answers.
+    match tokio::time::timeout(longest, caught(port)).await {
+        Ok(Ok(answer)) => answer,
         Err(_) => Err(PortError::transient("timeout", format!("no answer in {longest:?}"))),
+        Ok(Err(panicked)) => Err(PortError::transient("internal", panicked.to_string())),
     }
 }
 

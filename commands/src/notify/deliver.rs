@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use cairn_core::Timestamp;
 use cairn_notify::{DisableReason, WebhookEndpoint};
 use cairn_spans::{Cause, Kind, Spans, Work};
+use cairn_tasks::{caught, named};
 use metrics::{counter, histogram};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
@@ -148,10 +149,11 @@ impl Deliverer {
             };
             hands.take(&leased);
             let deliverer = self.clone();
-            hands.tasks.spawn(async move {
-                deliverer.deliver(&leased).await;
+            hands.tasks.spawn(named("webhooks", async move {
+                // Its lease runs out, and somebody tries again.
+                let _ = caught(deliverer.deliver(&leased)).await;
                 leased
-            });
+            }));
         }
         Ok(self.config.poll)
     }
@@ -228,7 +230,9 @@ impl Deliverer {
         let attempt = u32::try_from(leased.attempt).unwrap_or(u32::MAX);
         let work = self.spans.begin(Kind::Client, "webhook POST", cause).tried(attempt);
         let begun = Instant::now();
-        let heard = work.run(self.port.post(call)).await;
+        let heard = caught(work.run(self.port.post(call))).await;
+        let heard = heard
+            .unwrap_or_else(|panicked| Err(PortError::transient("internal", panicked.to_string())));
         answered(&work, &heard);
         drop(work);
         let (latency, now) = (begun.elapsed(), self.commands.clock.now());
@@ -323,7 +327,7 @@ impl Hands {
         self.failing += usize::from(leased.failing);
     }
 
-    /// A hand is free; of one that panicked nobody knows whose it was, so all are counted anew when none is left.
+    /// A hand is free. Of one that was cut off nobody knows whose it was, so all are counted anew when none is left.
     fn free(&mut self, done: Option<Leased>) {
         if let Some(leased) = done {
             self.failing -= usize::from(leased.failing);

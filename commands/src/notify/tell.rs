@@ -49,6 +49,7 @@ impl TellConfig {
 }
 
 /// Follows the log for all endpoints; one process at a time does.
+#[derive(Clone)]
 pub struct Teller {
     commands: Commands,
     config: TellConfig,

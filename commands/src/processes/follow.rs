@@ -42,6 +42,7 @@ impl From<sqlx::Error> for FollowError {
 }
 
 /// Follows the log for one manager.
+#[derive(Clone)]
 pub(super) struct Follower {
     pub log: EventLog,
     pub manager: Arc<dyn AnyManager>,
@@ -152,7 +153,16 @@ impl Follower {
                 Some(key) if unread.contains(&key) => {
                     intents += self.leave_for_later(&mut tx, &key, recorded).await?;
                 }
-                Some(key) => intents += reader.step(&mut tx, &key, &happened).await?,
+                Some(key) => match reader.step(&mut tx, &key, &happened).await {
+                    Ok(born) => intents += born,
+                    // Only this instance waits for it; the others go on.
+                    Err(StoreError::Panicked(error)) => {
+                        tracing::error!(process = manager.name(), %error, "an event is left for later");
+                        intents += self.leave_for_later(&mut tx, &key, recorded).await?;
+                        unread.insert(key);
+                    }
+                    Err(error) => return Err(error.into()),
+                },
                 None => {}
             }
         }

@@ -40,7 +40,7 @@ pub use gate::{Gate, Leased, OpenGate, Verdict};
 pub use intent::{Action, Command, Effect, Intent, Timer};
 pub use letter::Letter;
 pub use manager::{Alarm, AnyManager, Awoken, Erased, ProcessManager, Settings, Status};
-pub use runner::{Runner, RunnerConfig, RunnerError};
+pub use runner::{Runner, RunnerConfig};
 
 /// Every process manager.
 #[must_use]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cairn_spans::Spans;
+use cairn_tasks::kept_up;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,9 +16,12 @@ use crate::effects::Effects;
 
 use super::follow::Follower;
 use super::gate::{Gate, OpenGate};
-use super::manager::Settings;
+use super::manager::{AnyManager, Settings};
 use super::work::Workshop;
 use super::{all, store};
+
+/// What panics of any part are counted under.
+pub(super) const PART: &str = "processes";
 
 /// How the runtime runs.
 #[derive(Debug, Clone)]
@@ -63,20 +67,13 @@ impl RunnerConfig {
     }
 }
 
-/// The runtime cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunnerError {
-    /// A task of the runtime died.
-    #[error("a task of the process runtime died: {0}")]
-    Task(#[from] tokio::task::JoinError),
-}
-
 /// Runs every process manager.
 #[derive(Clone)]
 pub struct Runner {
     executor: Executor,
     effects: Effects,
     config: RunnerConfig,
+    managers: Vec<Arc<dyn AnyManager>>,
     gate: Arc<dyn Gate>,
 }
 
@@ -90,7 +87,14 @@ impl Runner {
     /// A runtime.
     #[must_use]
     pub fn new(executor: Executor, effects: Effects, config: RunnerConfig) -> Self {
-        Self { executor, effects, config, gate: Arc::new(OpenGate) }
+        Self { executor, effects, config, managers: all(), gate: Arc::new(OpenGate) }
+    }
+
+    /// With managers of somebody else's in the place of all.
+    #[must_use]
+    pub fn with_managers(mut self, managers: Vec<Arc<dyn AnyManager>>) -> Self {
+        self.managers = managers;
+        self
     }
 
     /// With a gate that tests can close.
@@ -101,13 +105,10 @@ impl Runner {
     }
 
     /// Runs until it is stopped; what was begun is ended first, and the leases are given back. Dropping the future is
-    /// like a crash: nothing is lost, another runner takes over when the leases are over.
-    ///
-    /// # Errors
-    /// [`RunnerError::Task`] when a task panicked.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), RunnerError> {
+    /// like a crash: nothing is lost, another runner takes over when the leases are over. A part that panics begins anew.
+    pub async fn run(self, stop: CancellationToken) {
         let (intended, spans) = (Arc::new(Notify::new()), Spans::current());
-        let managers = all();
+        let managers = self.managers;
         let mut tasks: JoinSet<()> = JoinSet::new();
         for manager in &managers {
             let follower = Follower {
@@ -118,7 +119,9 @@ impl Runner {
                 intended: Arc::clone(&intended),
                 spans: spans.clone(),
             };
-            tasks.spawn(follower.run(stop.clone()));
+            let token = stop.clone();
+            let follow = move || follower.clone().run(token.clone());
+            tasks.spawn(kept_up(PART, stop.clone(), follow));
         }
         let shop = Arc::new(Workshop {
             executor: self.executor.clone(),
@@ -133,21 +136,19 @@ impl Runner {
         // Leases are kept until the work that was begun is over.
         let over = CancellationToken::new();
         let mut keeper: JoinSet<()> = JoinSet::new();
-        keeper.spawn(Arc::clone(&shop).keep_leases(over.clone()));
-        tasks.spawn(Arc::clone(&shop).tidy(stop.clone()));
-        tasks.spawn(shop.run(stop.clone()));
-        let mut ended = Ok(());
-        while let Some(task) = tasks.join_next().await {
-            if let Err(error) = task {
-                ended = Err(error.into());
-                stop.cancel();
-            }
-        }
+        let (keeping, token) = (Arc::clone(&shop), over.clone());
+        let keep = move || Arc::clone(&keeping).keep_leases(token.clone());
+        keeper.spawn(kept_up(PART, over.clone(), keep));
+        let (tidying, token) = (Arc::clone(&shop), stop.clone());
+        let tidy = move || Arc::clone(&tidying).tidy(token.clone());
+        tasks.spawn(kept_up(PART, stop.clone(), tidy));
+        let token = stop.clone();
+        tasks.spawn(kept_up(PART, stop.clone(), move || Arc::clone(&shop).run(token.clone())));
+        while tasks.join_next().await.is_some() {}
         over.cancel();
         while keeper.join_next().await.is_some() {}
         if let Err(error) = store::leave(self.executor.log().pool(), &self.config.owner).await {
             tracing::warn!(%error, "could not give the leases back; they will run out");
         }
-        ended
     }
 }

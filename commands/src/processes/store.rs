@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cairn_core::Timestamp;
 use cairn_operations::Verb;
+use cairn_tasks::Panicked;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
@@ -484,6 +485,9 @@ pub enum StoreError {
     /// A stored state or intent is not what it must be.
     #[error("a stored state or intent cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    /// The manager itself has a fault.
+    #[error("the process manager: {0}")]
+    Panicked(#[from] Panicked),
 }
 
 pub(crate) fn to_sql(at: Timestamp) -> OffsetDateTime {

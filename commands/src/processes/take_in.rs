@@ -2,6 +2,7 @@
 use cairn_core::Timestamp;
 use cairn_event_log::{EventLog, LogError};
 use cairn_spans::Spans;
+use cairn_tasks::caught_now;
 
 use crate::effects::Origin;
 use crate::ports::PortError;
@@ -21,7 +22,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// One event of one instance. Answers how many intents it leads to.
+    /// One event of one instance. Answers how many intents it leads to. A manager that panics has written nothing yet.
     pub async fn step(
         &self,
         tx: &mut sqlx::PgConnection,
@@ -34,9 +35,8 @@ impl Reader<'_> {
             Some((_, status)) if status == "abandoned" => return Ok(0),
             before => before.map(|(state, _)| state),
         };
-        let Some(reaction) = self.manager.step(state, happened, self.settings)? else {
-            return Ok(0);
-        };
+        let stepped = caught_now(|| self.manager.step(state, happened, self.settings))?;
+        let Some(reaction) = stepped? else { return Ok(0) };
         let work = traced::step(self.spans, instance.process, happened);
         let status = (reaction.status.name(), happened.position);
         store::keep_state_in_tx(tx, instance, &reaction.state, status).await?;

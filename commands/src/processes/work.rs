@@ -7,6 +7,7 @@ use std::time::Duration;
 use cairn_core::Timestamp;
 use cairn_operations::{Intervention, InterventionCommand, Verb};
 use cairn_spans::Spans;
+use cairn_tasks::{Panicked, caught, named};
 use metrics::counter;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
@@ -22,7 +23,7 @@ use crate::traced;
 use super::gate::{Gate, Leased, Verdict};
 use super::intent::{Action, Command, Timer};
 use super::manager::{Alarm, AnyManager, Awoken};
-use super::runner::RunnerConfig;
+use super::runner::{PART, RunnerConfig};
 use super::send::send;
 use super::store::{self, Ended, Instance, NewIntent, StoreError};
 use super::take_in::Reader;
@@ -99,7 +100,8 @@ impl Workshop {
             };
             let shop = Arc::clone(self);
             let busy = Busy::begin(shop, &leased);
-            hands.spawn(async move { busy.shop.carry_out(leased).await });
+            let work = async move { busy.shop.carry_out(leased).await };
+            hands.spawn(named(PART, work));
         }
         Ok(self.config.poll)
     }
@@ -154,26 +156,38 @@ impl Workshop {
         let work = traced::intent(&self.spans, &leased);
         leased.origin = leased.origin.through(&work, self.effects.clock.now());
         let line = traced::line(leased.origin.traceparent.as_deref(), &work);
-        work.run(self.carry_out_now(leased)).instrument(line).await;
+        if let Err(panicked) = caught(work.run(self.carry_out_now(&leased)).instrument(line)).await
+        {
+            self.panicked(&leased, &panicked).await;
+        }
     }
 
-    async fn carry_out_now(&self, leased: Leased) {
+    async fn carry_out_now(&self, leased: &Leased) {
         let ended = match &leased.action {
-            Action::Timer(timer) => self.ring(&leased, *timer).await,
+            Action::Timer(timer) => self.ring(leased, *timer).await,
             Action::Command(_) | Action::Effect(_) => {
-                let ended = self.attempt(&leased).await;
-                let noted = store::note(self.executor.log().pool(), &leased, &ended).await;
+                let ended = self.attempt(leased).await;
+                let noted = store::note(self.executor.log().pool(), leased, &ended).await;
                 noted.map_err(StoreError::from)
             }
         };
-        let (process, name) = (&leased.process, leased.action.name());
-        match ended {
-            Ok(true) => {
-                tracing::debug!(id = leased.id, process, name, key = leased.key, "carried out");
+        say(leased, ended);
+    }
+
+    /// An attempt that panicked has failed like another, and comes back like another. A timer does not give up: nothing else would ring.
+    async fn panicked(&self, leased: &Leased, panicked: &Panicked) {
+        let ended = match &leased.action {
+            Action::Timer(_) => {
+                let due_at = self.next_try(leased, self.effects.clock.now());
+                Ended::Retry { due_at, error: panicked.to_string() }
             }
-            Ok(false) => tracing::warn!(id = leased.id, process, name, "the lease was lost"),
-            Err(error) => tracing::warn!(id = leased.id, process, name, %error, "was not noted"),
-        }
+            Action::Command(_) | Action::Effect(_) => {
+                let failure = PortError::transient("internal", panicked.to_string());
+                self.failed(leased, &self.act(leased), failure).await
+            }
+        };
+        let noted = store::note(self.executor.log().pool(), leased, &ended).await;
+        say(leased, noted.map_err(StoreError::from));
     }
 
     /// One attempt at a command or an effect.
@@ -356,6 +370,16 @@ impl Workshop {
             self.intended.notify_one();
         }
         Ok(true)
+    }
+}
+
+/// One line of how it ended.
+fn say(leased: &Leased, ended: Result<bool, StoreError>) {
+    let (id, process, name) = (&leased.id, &leased.process, leased.action.name());
+    match ended {
+        Ok(true) => tracing::debug!(id, process, name, key = leased.key, "carried out"),
+        Ok(false) => tracing::warn!(id, process, name, "the lease was lost"),
+        Err(error) => tracing::warn!(id, process, name, %error, "was not noted"),
     }
 }
 

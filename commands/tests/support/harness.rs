@@ -9,7 +9,7 @@ use cairn_commands::ports::{
     Clock, Mail, MailPort, NodeDirectory, NodePort, PaymentPort, PortError,
 };
 use cairn_commands::processes::operator::{self, Decision};
-use cairn_commands::processes::{Runner, RunnerConfig, Settings};
+use cairn_commands::processes::{AnyManager, Runner, RunnerConfig, Settings, all};
 use cairn_commands::{
     CommandContext, Commands, Effects, ExecuteError, Executed, Executor, Expected, catalog, fleet,
 };
@@ -17,6 +17,7 @@ use cairn_compute::Allocation;
 use cairn_core::{Currency, Decider, Money, NodeId, OrganisationId, Resources, Timestamp};
 use cairn_event_log::EventLog;
 use cairn_fleet::NodeFacts;
+use cairn_tasks::{Told, telling};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -182,8 +183,13 @@ pub struct Harness {
     pub config: RunnerConfig,
     pub directory: Arc<FixedDirectory>,
     pub letters: Arc<Letters>,
+    /// In the place of `letters`.
+    pub mail: Option<Arc<dyn MailPort>>,
     /// What stands around the ports; nothing does without.
     pub neighbours: Option<Neighbours>,
+    pub managers: Vec<Arc<dyn AnyManager>>,
+    /// Who hears of panics.
+    pub told: Told,
     runner: JoinSet<()>,
     stop: CancellationToken,
     runners: u32,
@@ -248,7 +254,10 @@ impl Harness {
             config,
             directory: Arc::default(),
             letters: Arc::default(),
+            mail: None,
             neighbours: None,
+            managers: all(),
+            told: Arc::new(|_| {}),
             runner: JoinSet::new(),
             stop: CancellationToken::new(),
             runners: 0,
@@ -289,7 +298,7 @@ impl Harness {
         let effects = Effects {
             node: Arc::new(Faulty { inner: self.world.nodes(), faults: faults() }),
             payments: Arc::new(Faulty { inner: self.world.payments(), faults: faults() }),
-            mail: Arc::clone(&self.letters) as Arc<dyn MailPort>,
+            mail: self.mail.clone().unwrap_or_else(|| Arc::clone(&self.letters) as _),
             directory: Arc::new(Faulty {
                 inner: Arc::clone(&self.directory) as Arc<dyn NodeDirectory>,
                 faults: faults(),
@@ -313,11 +322,9 @@ impl Harness {
         let mut config = self.config.clone();
         config.owner = format!("runner-{}", self.runners);
         let runner = Runner::new(self.commands.executor.clone(), self.effects(), config)
+            .with_managers(self.managers.clone())
             .with_gate(Arc::clone(&self.faults) as _);
-        let stop = self.stop.clone();
-        self.runner.spawn(async move {
-            runner.run(stop).await.unwrap();
-        });
+        self.runner.spawn(telling(Arc::clone(&self.told), runner.run(self.stop.clone())));
     }
 
     /// The worker dies: nothing of it goes on, and its leases stay until they are over.

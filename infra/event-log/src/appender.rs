@@ -1,6 +1,7 @@
 //! The one task of a process that writes events. Requests queue while a batch is under way and become the next one.
 use std::time::{Duration, Instant};
 
+use cairn_tasks::{caught, named};
 use metrics::counter;
 use sqlx::{PgPool, pool};
 use tokio::sync::mpsc::error::{SendTimeoutError, TrySendError};
@@ -42,7 +43,13 @@ impl Appender {
             lanes,
             under_way: JoinSet::new(),
         };
-        tasks.spawn(worker.run(closed));
+        tasks.spawn(named("log", async move {
+            let (mut worker, mut closed) = (worker, closed);
+            // Whoever's requests it held learned that they are in doubt.
+            while caught(worker.run(&mut closed)).await.is_err() {
+                worker.forming = Forming::default();
+            }
+        }));
         Self { queue, tasks }
     }
 
@@ -88,11 +95,11 @@ struct Worker<N> {
 }
 
 impl<N: Fn() -> Lane> Worker<N> {
-    async fn run(mut self, mut closed: pool::CloseEvent) {
+    async fn run(&mut self, closed: &mut pool::CloseEvent) {
         loop {
             tokio::select! {
                 biased;
-                () = &mut closed => return self.refuse_rest().await,
+                () = &mut *closed => return self.refuse_rest().await,
                 Some(lane) = self.under_way.join_next() => self.free(lane),
                 queued = self.requests.recv(), if self.forming.has_room() => match queued {
                     Some(queued) => self.forming.admit(queued),
@@ -137,12 +144,12 @@ impl<N: Fn() -> Lane> Worker<N> {
         }
         if let Some(lane) = self.lanes.pop() {
             let batch = self.forming.take();
-            self.under_way.spawn(lane.settle(batch));
+            self.under_way.spawn(named("log", lane.settle(batch)));
         }
     }
 
     /// Appends what is left when all handles are gone.
-    async fn finish(mut self) {
+    async fn finish(&mut self) {
         self.dispatch();
         while let Some(lane) = self.under_way.join_next().await {
             self.free(lane);
@@ -151,7 +158,7 @@ impl<N: Fn() -> Lane> Worker<N> {
     }
 
     /// Lets the batches under way end and refuses the rest.
-    async fn refuse_rest(mut self) {
+    async fn refuse_rest(&mut self) {
         self.requests.close();
         while let Ok(queued) = self.requests.try_recv() {
             self.forming.admit(queued);

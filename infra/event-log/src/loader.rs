@@ -1,6 +1,7 @@
 //! Loads streams in groups: whatever is asked for while a read is under way is read together next, in one round trip.
 use std::time::{Duration, Instant};
 
+use cairn_tasks::{caught, named};
 use sqlx::types::time::OffsetDateTime;
 use sqlx::{PgPool, pool};
 use tokio::sync::{mpsc, oneshot};
@@ -40,7 +41,13 @@ impl Loader {
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, wanted) = mpsc::channel(QUEUE);
         let closed = pool.close_event();
-        (Self { queue }, run(Session::new(pool, limit), wanted, closed))
+        let task = async move {
+            let (mut wanted, mut closed) = (wanted, closed);
+            let session = || Session::new(pool.clone(), limit);
+            // Whoever's group it had in hand hears that the log is closed, and asks again.
+            while caught(run(session(), &mut wanted, &mut closed)).await.is_err() {}
+        };
+        (Self { queue }, named("log", task))
     }
 
     pub(crate) async fn load(&self, wanted: Wanted) -> Answer {
@@ -53,14 +60,14 @@ impl Loader {
 
 async fn run(
     mut session: Session,
-    mut wanted: mpsc::Receiver<Queued>,
-    mut closed: pool::CloseEvent,
+    wanted: &mut mpsc::Receiver<Queued>,
+    closed: &mut pool::CloseEvent,
 ) {
     let mut group = Vec::with_capacity(GROUP);
     loop {
         let queued = tokio::select! {
             queued = wanted.recv_many(&mut group, GROUP) => queued,
-            () = &mut closed => return,
+            () = &mut *closed => return,
         };
         if queued == 0 {
             return;

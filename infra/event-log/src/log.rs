@@ -3,6 +3,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cairn_core::Timestamp;
+use cairn_tasks::kept_up;
 use serde::de::IgnoredAny;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::types::JsonValue;
@@ -325,11 +326,10 @@ impl EventLog {
         let receiver = self.inner.grown.subscribe();
         if self.inner.listening.set(()).is_ok() {
             let (pool, grown) = (self.inner.pool.clone(), self.inner.grown.clone());
-            self.inner.appender.tasks().spawn(listener::listen(
-                pool,
-                grown,
-                self.inner.stop.clone(),
-            ));
+            let stop = self.inner.stop.clone();
+            let listen = move || listener::listen(pool.clone(), grown.clone(), stop.clone());
+            let stop = self.inner.stop.clone();
+            self.inner.appender.tasks().spawn(kept_up("log", stop, listen));
         }
         receiver
     }

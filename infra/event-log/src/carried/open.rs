@@ -1,6 +1,8 @@
 //! Begins to carry, and says how it stands.
 use std::sync::Arc;
 
+use cairn_tasks::kept_up;
+
 use super::Carrying;
 use super::ingest::Ingester;
 use super::place::{self, CarrierStatus};
@@ -23,10 +25,14 @@ impl EventLog {
         let owner = place::owner(self).await?;
         let (pool, grown) = (self.pool().clone(), self.grown());
         let waiter = Waiter::start(pool.clone(), self.wake(), self.tasks());
-        let session = Session::new(pool.clone(), self.limit());
-        let ingester = Ingester::new((pool, session, grown), Arc::clone(&carrier), owner);
+        let (limit, stop, source) = (self.limit(), self.stopped(), Arc::clone(&carrier));
+        let copy = move || {
+            let session = Session::new(pool.clone(), limit);
+            let place = (pool.clone(), session, grown.clone());
+            Ingester::new(place, Arc::clone(&source), owner.clone()).run(stop.clone())
+        };
         if self.carry(Carrying { carrier, waiter }) {
-            self.copying().spawn(ingester.run(self.stopped()));
+            self.copying().spawn(kept_up("log", self.stopped(), copy));
         }
         Ok(())
     }

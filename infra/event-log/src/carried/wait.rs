@@ -2,6 +2,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use cairn_tasks::{caught, named};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
@@ -27,7 +28,11 @@ impl Waiter {
     /// It ends when the handle is gone.
     pub(super) fn start(pool: PgPool, grown: watch::Receiver<i64>, tasks: &TaskTracker) -> Self {
         let (queue, asked) = mpsc::channel(QUEUE);
-        tasks.spawn(run(pool, asked, grown));
+        tasks.spawn(named("log", async move {
+            let (mut asked, mut grown) = (asked, grown);
+            // Whoever waited hears that the log is closed: what they wrote is in doubt.
+            while caught(run(&pool, &mut asked, &mut grown)).await.is_err() {}
+        }));
         Self { queue }
     }
 
@@ -51,9 +56,9 @@ impl Waiter {
 }
 
 async fn run(
-    pool: PgPool,
-    mut asked: mpsc::Receiver<(String, oneshot::Sender<Answer>)>,
-    mut grown: watch::Receiver<i64>,
+    pool: &PgPool,
+    asked: &mut mpsc::Receiver<(String, oneshot::Sender<Answer>)>,
+    grown: &mut watch::Receiver<i64>,
 ) {
     let mut waiting = Waiting::new();
     let closed = pool.close_event();
@@ -76,7 +81,7 @@ async fn run(
             answers.retain(|answer| !answer.is_closed());
             !answers.is_empty()
         });
-        if let Err(error) = look(&pool, &mut waiting).await {
+        if let Err(error) = look(pool, &mut waiting).await {
             tracing::debug!(%error, "not seeing what is copied");
         }
     }

@@ -6,6 +6,9 @@ use super::tree::{File, Tree};
 const IMPURE: [&str; 10] =
     ["tokio", "sqlx", "getrandom", "rand", "reqwest", "axum", "russh", "uuid", "chrono", "tracing"];
 
+/// What commands may know beside the domain.
+const COMMANDS: [&str; 4] = ["event-log", "neighbours", "spans", "tasks"];
+
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let manifests: Vec<_> = tree.manifests().collect();
     let mut findings: Vec<Finding> = manifests.iter().flat_map(|file| renames(file)).collect();
@@ -92,15 +95,15 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
             Some(_) => Some("a context knows only core: two contexts meet in a process"),
             None => IMPURE.contains(&name).then_some("the domain is pure"),
         },
-        "commands" if is_domain(ours?) || matches!(ours?, "event-log" | "neighbours" | "spans") => {
-            None
-        }
+        "commands" if is_domain(ours?) || COMMANDS.contains(&ours?) => None,
         "commands" => {
             Some("commands know domain, the log and how neighbours are called; the rest is a port")
         }
         "projections" if is_domain(ours?) || matches!(ours?, "event-log" | "spans") => None,
         "projections" => Some("projections know domain and the log"),
-        "infra/event-log" if ours? != "core" => Some("the log knows core only"),
+        "infra/event-log" if !matches!(ours?, "core" | "tasks") => {
+            Some("the log knows core only, and how work is run")
+        }
         "infra/neighbours" if !matches!(ours?, "core" | "spans") => {
             Some("how neighbours are called knows core only, and what is traced")
         }
@@ -111,6 +114,7 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         | "infra/seal"
         | "infra/spans"
         | "infra/stripe-simulator"
+        | "infra/tasks"
             if ours.is_some() =>
         {
             Some("stands alone: it knows nothing of Cairn's inside")
