@@ -56,7 +56,11 @@ async fn stream_events(
         Some(text) => Stream::parse(text)?,
         None => Stream::Organisation(caller.organisation_id),
     };
-    let sub = Sub { stream, after: last_seen(&headers)?.or(query.after) };
+    let after = last_seen(&headers)?.or(query.after);
+    if after.is_some_and(|after| after < 0) {
+        return Err(Problem::new("query_invalid", "the id of an event is no less than 0"));
+    }
+    let sub = Sub { stream, after };
     let reader = api.live.open(&caller, vec![sub]).await?;
     let alive = KeepAlive::new().interval(api.live.pace().heartbeat).text("heartbeat");
     // A proxy that collects answers would keep events to itself.
@@ -66,9 +70,7 @@ async fn stream_events(
 }
 
 fn last_seen(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
-    let Some(value) = headers.get(&LAST_EVENT_ID).filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
+    let Some(value) = headers.get(&LAST_EVENT_ID) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
     let wrong =
         || Problem::new("query_invalid", "Last-Event-ID is the id of an event of this stream");

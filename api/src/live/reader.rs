@@ -73,9 +73,10 @@ impl Reader {
             // Another process may have told it more than this one has read.
             let known = match after > reader.seat.position {
                 true => after <= reader.hub.source().log.head().await?,
-                false => reader.seat.position - after <= reader.hub.pace().behind_max,
+                // No difference of two positions overflows; what is no position is none of ours.
+                false => after >= 0 && reader.seat.position - after <= reader.hub.pace().behind_max,
             };
-            match known && after >= 0 {
+            match known {
                 true => reader.subs[at].1 = after,
                 false => reader.reset(at),
             }

@@ -69,7 +69,7 @@ codes! {
     identity_unlinked CONFLICT false "An account has the address of this identity";
     identity_in_use CONFLICT false "The identity or its provider is linked already";
     unknown_identity NOT_FOUND false "No such identity is linked";
-    passkeys_unavailable SERVICE_UNAVAILABLE false "This server's address takes no passkeys";
+    passkeys_unavailable CONFLICT false "This server's address takes no passkeys";
     passkey_attempt_invalid BAD_REQUEST false "This browser began no such attempt";
     passkey_refused FORBIDDEN false "The authenticator's answer does not hold";
     passkey_cloned FORBIDDEN false "There may be a copy of the passkey";

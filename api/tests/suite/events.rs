@@ -242,3 +242,25 @@ async fn a_server_that_stops_ends_its_streams_and_they_go_on_elsewhere(
     stream.until(TOPPED_UP).await;
     next.strike().await;
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_no_position_is_refused_and_one_that_is_to_come_begins_anew(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let owner = stage.caller(Role::Owner).await;
+    for position in ["", "x", "-1", "-9223372036854775808", "9223372036854775808"] {
+        let asked = owner.request(Method::GET, "/v1/events").header("last-event-id", position);
+        let refused = answer(asked).await;
+        assert_eq!((refused.status, refused.code()), (400, "query_invalid"), "'{position}'");
+    }
+    for position in ["-1", "-9223372036854775808"] {
+        let refused = owner.get(&format!("/v1/events?after={position}")).await;
+        assert_eq!((refused.status, refused.code()), (400, "query_invalid"), "{position}");
+    }
+    let mut stream = Sse::open(&owner, "/v1/events", Some("9223372036854775807")).await;
+    let first = stream.next().await.unwrap();
+    assert_eq!(first.event, "reset", "nobody has told that yet");
+    stage.strike().await;
+}

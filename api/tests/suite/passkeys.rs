@@ -316,7 +316,7 @@ async fn a_server_without_a_name_takes_no_passkeys(_: PgPoolOptions, options: Pg
     let ada = Person::signed_in(&stage, "ada@example.org").await;
     for (path, body) in [(SIGN_IN, json!({})), (ADD, proof())] {
         let refused = ada.post(path, &body).await;
-        assert_eq!(said(&refused), (503, "passkeys_unavailable"), "{path}");
+        assert_eq!(said(&refused), (409, "passkeys_unavailable"), "{path}");
     }
     assert_eq!(ada.get("/v1/me/passkeys").await.body["items"], json!([]));
     stage.strike().await;

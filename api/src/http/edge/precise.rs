@@ -15,6 +15,8 @@ const NAMES: &[(&str, Sharpen)] = &[
     ("If-Match", |it| it.pattern = Some(TAGS.to_owned())),
     ("Cairn-Min-Position", |it| it.minimum = Some(0.into())),
     ("min_position", |it| it.minimum = Some(0.into())),
+    ("Last-Event-ID", |it| it.minimum = Some(0.into())),
+    ("after", |it| it.minimum = Some(0.into())),
     ("cursor", |it| it.pattern = Some("^[A-Za-z0-9_-]+$".to_owned())),
     ("limit", |it| {
         it.minimum = Some(1.into());
