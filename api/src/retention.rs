@@ -6,8 +6,8 @@ use cairn_commands::privacy::retention;
 use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
 
-/// How often.
-const EVERY: Duration = Duration::from_secs(3_600);
+/// How often: what ends by the minute stays a small table.
+const EVERY: Duration = Duration::from_secs(300);
 
 /// Until the token is cancelled. What fails is said, counted, and tried again.
 pub async fn keep_to_rules(commands: Commands, stop: CancellationToken) {
@@ -15,12 +15,13 @@ pub async fn keep_to_rules(commands: Commands, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = every.tick() => turn(&commands).await,
+            _ = every.tick() => while !stop.is_cancelled() && turn(&commands).await {},
         }
     }
 }
 
-async fn turn(commands: &Commands) {
+/// One run. Answers whether there is more.
+async fn turn(commands: &Commands) -> bool {
     let now = commands.clock.now();
     match retention::run(commands.executor.log().pool(), now).await {
         Ok(Some(run)) => {
@@ -32,11 +33,16 @@ async fn turn(commands: &Commands) {
             }
             let at = u32::try_from(now.as_micros() / 1_000_000).unwrap_or(u32::MAX);
             gauge!("cairn_retention_run_timestamp_seconds").set(at);
+            run.goes_on()
         }
-        Ok(None) => tracing::debug!("another server removes what is past its time"),
+        Ok(None) => {
+            tracing::debug!("another server removes what is past its time");
+            false
+        }
         Err(error) => {
             counter!("cairn_retention_failures_total").increment(1);
             tracing::warn!(%error, "what is past its time was not removed");
+            false
         }
     }
 }

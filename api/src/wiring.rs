@@ -310,8 +310,6 @@ impl Server {
         });
         let (service, token) = (http::service(api.clone()), stop.clone());
         upkeep.run(http::server::serve(listeners, service, (api.limits, token)));
-        let (quotas, token) = (api.quotas.clone(), stop.clone());
-        upkeep.keep("quotas", move || quotas.clone().sweep(token.clone()));
         let (live, token) = (api.live.clone(), stop.clone());
         upkeep.keep("streams", move || live.clone().run(token.clone()));
         let own = work.executor.log().pool().clone();

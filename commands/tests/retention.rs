@@ -17,6 +17,13 @@ async fn put(pool: &PgPool, rule: &str, (number, left): (i32, i64)) {
         "tickets" => {
             "INSERT INTO edge_tickets VALUES (sha256($1::text::bytea), 'p', 's', to_timestamp($2))"
         }
+        "device_codes" => {
+            "INSERT INTO edge_devices (device_sha256, user_sha256, name, scopes, lifetime_seconds, address, interval_seconds, expires_at)
+             VALUES (sha256($1::text::bytea), sha256($1::text::bytea), 'n', '{}', 1, 'a', 5, to_timestamp($2))"
+        }
+        "neighbour_standings" => {
+            "INSERT INTO neighbour_standings VALUES ($1::text, '[]', to_timestamp($2))"
+        }
         "quota_windows" => {
             "INSERT INTO edge_quotas VALUES (decode(md5($1::text), 'hex'), to_timestamp($2), 1, 1)"
         }
@@ -85,6 +92,18 @@ async fn what_is_past_its_time_goes_and_nothing_else_and_twice_is_once(pool: PgP
         let runs = if rule == "retention_runs" { 2 } else { 0 };
         assert_eq!(rows(&pool, table).await, 2 + runs, "{rule}");
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_too_much_for_one_run_goes_on(pool: PgPool) {
+    let many = "INSERT INTO edge_tickets
+        SELECT sha256(n::text::bytea), 'p', 's', to_timestamp(1) FROM generate_series(1, 50001) n";
+    sqlx::raw_sql(many).execute(&pool).await.unwrap();
+    let app = as_app(&pool).await;
+    let first = run(&app, NOW).await.unwrap().unwrap();
+    assert_eq!((first.removed["tickets"], first.goes_on()), (50_000, true));
+    let second = run(&app, NOW).await.unwrap().unwrap();
+    assert_eq!((second.removed["tickets"], second.goes_on()), (1, false));
 }
 
 #[sqlx::test(migrations = "../migrations")]

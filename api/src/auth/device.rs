@@ -217,15 +217,6 @@ pub async fn redeem(pool: &PgPool, device: &DeviceCode) -> Result<Option<Approve
     Ok(taken.fetch_optional(pool).await?)
 }
 
-/// Removes what is over.
-///
-/// # Errors
-/// [`QueryError`].
-pub async fn sweep(pool: &PgPool) -> Result<(), QueryError> {
-    let swept = sqlx::query!("DELETE FROM edge_devices WHERE expires_at <= now()");
-    Ok(swept.execute(pool).await.map(drop)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::UserCode;

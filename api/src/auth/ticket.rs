@@ -61,12 +61,3 @@ pub async fn redeem(
     );
     Ok(used.fetch_optional(pool).await?)
 }
-
-/// Removes tickets that are over.
-///
-/// # Errors
-/// [`QueryError`].
-pub async fn sweep(pool: &PgPool) -> Result<(), QueryError> {
-    let swept = sqlx::query!("DELETE FROM edge_tickets WHERE expires_at <= now()");
-    Ok(swept.execute(pool).await.map(drop)?)
-}

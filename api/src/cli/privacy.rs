@@ -139,7 +139,7 @@ async fn retention(parts: &SessionParts, now: bool, output: Output) -> Result<()
                 if removed.is_empty() { "nothing".to_owned() } else { removed.join(", ") };
             output.say(&format!("the last run, at {}, removed {removed}", run.ran_at));
         }
-        None => output.say("nothing was ever removed: a running server does it every hour"),
+        None => output.say("nothing was ever removed: a running server does it every five minutes"),
     }
     Ok(())
 }

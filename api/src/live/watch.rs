@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Hub;
-use crate::auth::{device, standing, ticket};
+use crate::auth::standing;
 
 /// Nobody reads on for longer than this without it being known that they may.
 const UNKNOWN_MAX: Duration = Duration::from_secs(30);
@@ -31,8 +31,6 @@ impl Hub {
 
     async fn recheck_once(&self) -> Result<(), cairn_projections::QueryError> {
         let pool = self.source().log.pool();
-        ticket::sweep(pool).await?;
-        device::sweep(pool).await?;
         let standings = self.standings();
         if standings.is_empty() {
             return Ok(());

@@ -6,7 +6,6 @@ use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use super::lease::{Lease, Stand};
 use super::table::{Policy, Rates};
@@ -17,7 +16,6 @@ const REMEMBERED: usize = 50_000;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// After an answer that did not come, nobody waits for the next one so long.
 const BLIND: Duration = Duration::from_secs(1);
-const SWEEP: Duration = Duration::from_secs(60);
 
 /// Names a window without saying whose it is.
 type Bucket = [u8; 16];
@@ -104,29 +102,6 @@ impl Quotas {
             beyond: u32::try_from(quota - row.used).unwrap_or_default(),
             ends: asked_at + Duration::try_from_secs_f64(row.left).unwrap_or_default(),
         })
-    }
-
-    /// Removes windows that are over.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn sweep_once(&self) -> Result<(), sqlx::Error> {
-        let swept = sqlx::query!("DELETE FROM edge_quotas WHERE ends_at <= now()");
-        swept.execute(&self.pool).await.map(drop)
-    }
-
-    /// Removes windows that are over, until it is stopped.
-    pub async fn sweep(self, stop: CancellationToken) {
-        let mut every = tokio::time::interval(SWEEP);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = every.tick() => {}
-            }
-            if let Err(error) = self.sweep_once().await {
-                tracing::debug!(%error, "windows that are over stay for now");
-            }
-        }
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use cairn_api::auth::Mode;
 use cairn_api::quota::{Quotas, Rates};
 use cairn_api::system::new_api_key;
+use cairn_api::wiring;
 use cairn_commands::identity::{ExpireKey, expire_key};
+use cairn_commands::privacy::retention;
 use cairn_core::OrganisationId;
 use cairn_identity::Role;
 use futures::future::join_all;
@@ -81,7 +83,7 @@ async fn what_is_refused_leaves_nothing_under_its_key(_: PgPoolOptions, options:
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_window_that_is_over_is_begun_anew_and_swept(pool: PgPool) {
+async fn a_window_that_is_over_is_begun_anew_and_goes(pool: PgPool) {
     let rates = rates("read=100/86400");
     let processes = [0; 2].map(|_| Quotas::new(pool.clone(), rates));
     let mut granted = 0;
@@ -100,8 +102,10 @@ async fn a_window_that_is_over_is_begun_anew_and_swept(pool: PgPool) {
     let stand = anew.take(rates.read, "somebody").await.unwrap();
     assert_eq!((stand.is_granted, stand.remaining), (true, 99));
     assert_eq!(windows().await, 1);
-    sqlx::raw_sql(over).execute(&pool).await.unwrap();
-    anew.sweep_once().await.unwrap();
+    let now = wiring::clock().now();
+    retention::run(&pool, now).await.unwrap().unwrap();
+    assert_eq!(windows().await, 1, "it is not over");
+    retention::run(&pool, now.plus_secs(86_400 + 600)).await.unwrap().unwrap();
     assert_eq!(windows().await, 0);
 }
 

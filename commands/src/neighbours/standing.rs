@@ -31,10 +31,7 @@ pub async fn tell(pool: PgPool, process: String, neighbours: Neighbours, stop: C
             tracing::debug!(%error, "how the neighbours stand was not told");
         }
     }
-    let gone = sqlx::query!(
-        "DELETE FROM neighbour_standings WHERE process = $1 OR told_at < now() - interval '1 day'",
-        process
-    );
+    let gone = sqlx::query!("DELETE FROM neighbour_standings WHERE process = $1", process);
     if let Err(error) = gone.execute(&pool).await {
         tracing::debug!(%error, "what was told of the neighbours ends by itself");
     }

@@ -38,8 +38,6 @@ pub struct DeliverConfig {
     pub schedule: Vec<Duration>,
     /// An endpoint that has failed for so long is disabled.
     pub disable_after: Duration,
-    /// How long is known what came of a delivery.
-    pub keep: Duration,
 }
 
 impl DeliverConfig {
@@ -55,7 +53,6 @@ impl DeliverConfig {
             poll: Duration::from_millis(500),
             schedule: SCHEDULE.to_vec(),
             disable_after: 5 * DAY,
-            keep: 30 * DAY,
         }
     }
 }
@@ -115,7 +112,6 @@ impl Deliverer {
     pub async fn run(mut self, stop: CancellationToken) {
         self.spans = Spans::current();
         let mut hands = Hands::default();
-        let mut tidy = tokio::time::interval(Duration::from_secs(600));
         while !stop.is_cancelled() {
             let wait = match self.fill(&mut hands).await {
                 Ok(wait) => wait,
@@ -128,7 +124,6 @@ impl Deliverer {
                 () = stop.cancelled() => {}
                 () = self.bell.notified() => {}
                 () = tokio::time::sleep(wait) => {}
-                _ = tidy.tick() => self.tidy().await,
                 Some(done) = hands.tasks.join_next() => hands.free(done.ok()),
             }
         }
@@ -163,15 +158,6 @@ impl Deliverer {
         let until = next.map_or(i64::MAX, |due| due.as_micros().saturating_sub(now));
         let until = Duration::from_micros(u64::try_from(until).unwrap_or(0));
         until.clamp(Duration::from_millis(1), self.config.poll)
-    }
-
-    async fn tidy(&self) {
-        let keep = i64::try_from(self.config.keep.as_micros()).unwrap_or(i64::MAX);
-        let before = self.commands.clock.now().as_micros().saturating_sub(keep);
-        let pool = self.commands.executor.log().pool();
-        if let Err(error) = due::forget(pool, Timestamp::from_micros(before)).await {
-            tracing::warn!(%error, "cannot forget old deliveries of webhooks");
-        }
     }
 
     async fn deliver(&self, leased: &Leased) {

@@ -211,14 +211,3 @@ pub(super) async fn drop_it(
     .await?;
     Ok(())
 }
-
-/// Forgets what was finished long ago, a bounded number at once. Answers how many.
-pub(super) async fn forget(pool: &PgPool, before: Timestamp) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query!(
-        r#"DELETE FROM notify_deliveries WHERE (endpoint_id, position) IN (
-             SELECT endpoint_id, position FROM notify_deliveries
-             WHERE finished_at < $1 ORDER BY finished_at LIMIT 10000)"#,
-        to_sql(before)
-    );
-    Ok(gone.execute(pool).await?.rows_affected())
-}

@@ -1,4 +1,4 @@
-//! How long what is not the log is kept: one table of rules, and who removes what is past its time.
+//! How long what is not the log is kept: one table of rules, and who removes what is past its time. Nobody else does.
 //!
 //! Each run removes what every rule lets go, and writes down how much, in one transaction under a lease: what two processes began at once
 //! is done by one of them, and a run that breaks off has removed nothing.
@@ -10,7 +10,8 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::processes::store::{from_sql, to_sql};
 
-const HOUR: i64 = 3_600;
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 /// For how long something is kept.
@@ -54,13 +55,30 @@ const fn kept(name: &'static str, what: &'static str, keeps: Keeps) -> Rule {
     Rule { name, what, keeps }
 }
 
+/// What is over by the database's clock is surely over by ours as well.
+const BRIEF: i64 = 10 * MINUTE;
+
 /// Every rule.
 pub const RULES: &[Rule] = &[
-    after("tickets", "one-time tickets, after they are over", (HOUR, "edge_tickets", "expires_at")),
+    after(
+        "tickets",
+        "one-time tickets, after they are over",
+        (BRIEF, "edge_tickets", "expires_at"),
+    ),
+    after(
+        "device_codes",
+        "programs that ask to be let in, after their codes are over",
+        (BRIEF, "edge_devices", "expires_at"),
+    ),
     after(
         "quota_windows",
         "how often somebody asked, after the window",
-        (HOUR, "edge_quotas", "ends_at"),
+        (BRIEF, "edge_quotas", "ends_at"),
+    ),
+    after(
+        "neighbour_standings",
+        "how a server saw its neighbours, after its last word",
+        (DAY, "neighbour_standings", "told_at"),
     ),
     after(
         "session_uses",
@@ -99,10 +117,14 @@ impl Rule {
     #[must_use]
     pub fn time(&self) -> String {
         match self.keeps {
+            Keeps::Seconds { seconds: DAY, .. } => "1 day".to_owned(),
             Keeps::Seconds { seconds, .. } if seconds % DAY == 0 => {
                 format!("{} days", seconds / DAY)
             }
-            Keeps::Seconds { seconds, .. } => format!("{} h", seconds / HOUR),
+            Keeps::Seconds { seconds, .. } if seconds % HOUR == 0 => {
+                format!("{} h", seconds / HOUR)
+            }
+            Keeps::Seconds { seconds, .. } => format!("{} min", seconds / MINUTE),
             Keeps::WithTheLog => "as long as the log; erased with the key".to_owned(),
             Keeps::ForEver(why) => format!("for ever: {why}"),
         }
@@ -130,6 +152,14 @@ pub struct Run {
     pub ran_at: Timestamp,
     /// Rows that went, by rule. Rules that removed nothing are not in it.
     pub removed: BTreeMap<String, i64>,
+}
+
+impl Run {
+    /// Whether there is more of something: the next run may begin at once.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.removed.values().any(|removed| *removed >= MOST)
+    }
 }
 
 /// Only one process at a time.
@@ -192,8 +222,9 @@ async fn remove_in_tx(
     now: Timestamp,
 ) -> Result<i64, sqlx::Error> {
     let Keeps::Seconds { seconds, table, from } = rule.keeps else { return Ok(0) };
+    // Said twice: a row that is begun anew meanwhile is looked at again, and stays.
     let delete = format!(
-        "DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+        "DELETE FROM {table} WHERE {from} <= $1 AND ctid = ANY (ARRAY(
            SELECT ctid FROM {table} WHERE {from} <= $1 ORDER BY {from} LIMIT $2))"
     );
     let before = to_sql(now.plus_secs(-seconds));

@@ -44,8 +44,6 @@ pub struct RunnerConfig {
     pub backoff_max: Duration,
     /// Attempts at an intent without a deadline before an operator is called.
     pub attempts_max: u32,
-    /// How long finished intents are kept.
-    pub keep_finished: Duration,
 }
 
 impl RunnerConfig {
@@ -62,7 +60,6 @@ impl RunnerConfig {
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
             attempts_max: 20,
-            keep_finished: Duration::from_secs(7 * 86_400),
         }
     }
 }
@@ -139,9 +136,6 @@ impl Runner {
         let (keeping, token) = (Arc::clone(&shop), over.clone());
         let keep = move || Arc::clone(&keeping).keep_leases(token.clone());
         keeper.spawn(kept_up(PART, over.clone(), keep));
-        let (tidying, token) = (Arc::clone(&shop), stop.clone());
-        let tidy = move || Arc::clone(&tidying).tidy(token.clone());
-        tasks.spawn(kept_up(PART, stop.clone(), tidy));
         let token = stop.clone();
         tasks.spawn(kept_up(PART, stop.clone(), move || Arc::clone(&shop).run(token.clone())));
         while tasks.join_next().await.is_some() {}

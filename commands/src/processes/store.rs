@@ -463,19 +463,6 @@ pub(super) async fn next_due(
     Ok(due.fetch_one(pool).await?.map(from_sql))
 }
 
-/// Forgets finished intents after a while; the log keeps what they did.
-pub(super) async fn forget(pool: &PgPool, keep: Duration) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query!(
-        r#"DELETE FROM process_intents WHERE id IN (
-             SELECT id FROM process_intents
-             WHERE finished_at < now() - make_interval(secs => $1) LIMIT 5000)"#,
-        keep.as_secs_f64()
-    )
-    .execute(pool)
-    .await?;
-    Ok(gone.rows_affected())
-}
-
 /// The store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

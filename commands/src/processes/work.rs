@@ -135,23 +135,6 @@ impl Workshop {
         }
     }
 
-    /// Forgets old intents, until it is stopped.
-    pub async fn tidy(self: Arc<Self>, stop: CancellationToken) {
-        let mut beat = tokio::time::interval(Duration::from_secs(600));
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = beat.tick() => {}
-            }
-            let pool = self.executor.log().pool();
-            match store::forget(pool, self.config.keep_finished).await {
-                Ok(0) => {}
-                Ok(gone) => tracing::debug!(gone, "forgot finished intents"),
-                Err(error) => tracing::warn!(%error, "cannot forget finished intents"),
-            }
-        }
-    }
-
     async fn carry_out(&self, mut leased: Leased) {
         let work = traced::intent(&self.spans, &leased);
         leased.origin = leased.origin.through(&work, self.effects.clock.now());
