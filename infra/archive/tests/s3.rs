@@ -5,10 +5,14 @@ mod common;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use cairn_archive::{Archiver, ArchiverConfig, SegmentReader};
+use cairn_core::Timestamp;
 use cairn_event_log::LogError;
+use cairn_neighbours::{BreakerConfig, Kind, Neighbour, Neighbourhood, State};
 use cairn_sealer::{Place, Published, Sealer, StoreOptions, verify};
+use common::door::Door;
 use common::{GONE, Stage, all, scope};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -50,15 +54,7 @@ async fn serve(root: &Path) -> Store {
 impl Store {
     /// As the environment of a server would say it.
     fn options(&self, secret: &str) -> StoreOptions {
-        let endpoint = format!("http://127.0.0.1:{}", self.port);
-        let said = HashMap::from([
-            ("AWS_ACCESS_KEY_ID", "reader"),
-            ("AWS_SECRET_ACCESS_KEY", secret),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ENDPOINT", &endpoint),
-            ("AWS_ALLOW_HTTP", "true"),
-        ]);
-        StoreOptions::from_lookup(|name| said.get(name).map(|value| (*value).to_owned()))
+        options(self.port, secret)
     }
 
     fn place(&self) -> Place {
@@ -66,11 +62,32 @@ impl Store {
     }
 }
 
-fn sealer(stage: &Stage, store: &Store) -> Sealer {
+fn options(port: u16, secret: &str) -> StoreOptions {
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let said = HashMap::from([
+        ("AWS_ACCESS_KEY_ID", "reader"),
+        ("AWS_SECRET_ACCESS_KEY", secret),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ENDPOINT", &endpoint),
+        ("AWS_ALLOW_HTTP", "true"),
+    ]);
+    StoreOptions::from_lookup(|name| said.get(name).map(|value| (*value).to_owned()))
+}
+
+fn sealer(stage: &Stage, port: u16) -> Sealer {
     let mut config = stage.config();
     config.url = Some("s3://bucket/cairn/seals".to_owned());
-    config.store = store.options("a generated secret");
+    config.store = options(port, "a generated secret");
     Sealer::new(stage.log.clone(), config)
+}
+
+/// The store as a server has it, and the hand that moves its clock.
+fn neighbour() -> (Arc<Neighbour>, Arc<AtomicI64>) {
+    let clock = Arc::new(AtomicI64::new(1_800_000_000));
+    let hand = Arc::clone(&clock);
+    let now = Arc::new(move || Timestamp::from_secs(hand.load(Ordering::SeqCst)));
+    let all = Neighbourhood::new(BreakerConfig::default(), now);
+    (all.only(Kind { name: "object_store", calls_max: 8, ailing_max: 8 }), clock)
 }
 
 #[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
@@ -78,7 +95,7 @@ async fn seals_are_published_to_s3_and_events_archived_there(pool: PgPool) {
     let stage = Stage::set(pool).await;
     let root = stage.place.path().join("s3");
     let store = serve(&root).await;
-    let sealer = sealer(&stage, &store);
+    let sealer = sealer(&stage, store.port);
     stage.append(16).await;
     let before = stage.log.read(0, 100).await.unwrap();
     assert_eq!(sealer.turn(true).await.unwrap(), 4);
@@ -137,5 +154,48 @@ async fn a_store_that_refuses_lets_nothing_go_and_is_no_missing_segment(pool: Pg
     let error = log.read(0, 100).await.unwrap_err();
     assert!(matches!(&error, LogError::Unavailable(why) if why.contains("segment 1")), "{error}");
     log.close().await;
+    stage.leave().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_store_that_hangs_up_is_left_alone_and_has_every_seal_once_when_it_is_back(pool: PgPool) {
+    let stage = Stage::set(pool).await;
+    let root = stage.place.path().join("s3");
+    let (store, (neighbour, clock)) = (serve(&root).await, neighbour());
+    let door = Door::before(store.port).await;
+    let sealer = sealer(&stage, door.port).behind(Arc::clone(&neighbour));
+    let there = || std::fs::read_dir(root.join("bucket/cairn/seals")).unwrap().count();
+    stage.append(4).await;
+    assert_eq!(sealer.turn(true).await.unwrap(), 1);
+    assert_eq!(there(), 1);
+    door.shut(true);
+    for failed in 1..=5 {
+        stage.append(4).await;
+        assert!(sealer.turn(true).await.is_err(), "the fault bit");
+        assert_eq!(door.asked(), failed);
+        assert_eq!(neighbour.standing().state == State::Open, failed == 5);
+    }
+    // It goes on sealing, and asks nobody.
+    stage.append(4).await;
+    let error = sealer.turn(true).await.unwrap_err().to_string();
+    assert!(error.contains("not called for another"), "{error}");
+    assert_eq!(sealer.published_blocks().await.unwrap(), 7, "the file has all");
+    assert_eq!((door.asked(), there()), (5, 1));
+    // One tries, in vain: twice as long it is left alone.
+    clock.fetch_add(5, Ordering::SeqCst);
+    assert!(sealer.turn(true).await.is_err());
+    assert!(sealer.turn(true).await.is_err());
+    assert_eq!((door.asked(), neighbour.standing().state), (6, State::Open));
+    door.shut(false);
+    assert!(sealer.turn(true).await.is_err(), "nobody knows yet that it is back");
+    clock.fetch_add(10, Ordering::SeqCst);
+    sealer.turn(true).await.unwrap();
+    assert_eq!((door.asked(), neighbour.standing().state), (6, State::Closed));
+    assert_eq!(there(), 7, "none is lost, and none is there twice");
+    let options = options(door.port, "a generated secret");
+    let published = Published::open("s3://bucket/cairn/seals", &options).await.unwrap();
+    let report = verify(&stage.log, &stage.keys(), published, &scope()).await.unwrap();
+    assert!(report.intact, "{report:?}");
+    assert_eq!((report.published_blocks, report.events_checked), (Some(7), 28));
     stage.leave().await;
 }

@@ -1,5 +1,6 @@
 //! A sealed log, an archive beside it, and archivers over both.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part")]
+pub mod door;
 #[path = "../../../sealer/tests/common/mod.rs"]
 mod sealed;
 

@@ -1,5 +1,6 @@
 //! The relay against brokers that are well, away, slow, wrong and silent: nothing lost, order per key kept.
 #![allow(clippy::unwrap_used, reason = "a test")]
+mod alone;
 mod faults;
 mod leading;
 mod stuck;
