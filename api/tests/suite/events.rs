@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::listen::{Sse, Told, becomes};
+use crate::listen::{Socket, Sse, Told, becomes};
 use crate::support::{Caller, SSH_KEY, Stage, answer};
 
 const TOPPED_UP: &str = "cairn.wallet.topped_up.v1";
@@ -262,5 +262,11 @@ async fn what_is_no_position_is_refused_and_one_that_is_to_come_begins_anew(
     let mut stream = Sse::open(&owner, "/v1/events", Some("9223372036854775807")).await;
     let first = stream.next().await.unwrap();
     assert_eq!(first.event, "reset", "nobody has told that yet");
+    let own = format!("org:{}", owner.organisation_id);
+    for after in [-1, i64::MIN, i64::MAX] {
+        let subs = json!([{ "stream": own, "after": after }]);
+        let mut socket = Socket::greeted(&owner, subs).await;
+        assert_eq!(socket.next().await.unwrap()["type"], "reset", "{after}");
+    }
     stage.strike().await;
 }

@@ -426,25 +426,18 @@ impl Decider for User {
             UserEvent::PasskeyRemoved { credential_sha256, .. } => {
                 self.passkeys.retain(|held| held.credential_sha256 != credential_sha256);
             }
+            UserEvent::SignInFailed { at } => self.fail(at),
             UserEvent::SignedIn { session_id, step, recovery_sha256, ends_at, at, .. } => {
                 self.use_up(step, recovery_sha256.as_deref());
-                self.sessions.retain(|session| session.ends_at > at);
-                self.sessions.push(Session { session_id, ends_at });
-                (self.failures, self.failed_at) = (0, None);
+                self.opened(Session { session_id, ends_at }, at);
             }
             UserEvent::SessionRenewed { session_id, ends_at, .. } => {
-                self.sessions.retain(|session| session.session_id != session_id);
+                self.over(session_id);
                 self.sessions.push(Session { session_id, ends_at });
             }
-            UserEvent::SignInFailed { at } => self.fail(at),
-            UserEvent::SessionEnded { session_id, .. } => {
-                self.sessions.retain(|session| session.session_id != session_id);
-            }
+            UserEvent::SessionEnded { session_id, .. } => self.over(session_id),
             UserEvent::SessionsEnded { .. } => self.sessions.clear(),
-            UserEvent::FactorsReset { .. } => {
-                self.password.clear();
-                self.sessions.clear();
-            }
+            UserEvent::FactorsReset { .. } => self.begin_anew(),
             UserEvent::Closed { .. } => {
                 self.closed = true;
                 self.sessions.clear();

@@ -98,18 +98,10 @@ impl Projection for Organisations {
                 ended_at: None,
             }),
             E::GrantEnded { grant_id, at } => end_grant(changes, grant_id.to_string(), At(at)),
-            E::Renamed { name, .. } => change(changes, organisation_id, |row| row.name = name),
-            E::SecondFactorRuleSet { demanded, .. } => {
-                change(changes, organisation_id, move |row| {
-                    row.second_factor_demanded = demanded;
-                })
-            }
-            E::Suspended { reason, at } => change(changes, organisation_id, move |row| {
-                (row.suspended_at, row.suspended_reason) = (Some(At(at)), Some(reason));
-            }),
-            E::Resumed { .. } => change(changes, organisation_id, |row| {
-                (row.suspended_at, row.suspended_reason) = (None, None);
-            }),
+            own @ (E::Renamed { .. }
+            | E::SecondFactorRuleSet { .. }
+            | E::Suspended { .. }
+            | E::Resumed { .. }) => project_own(changes, organisation_id, own),
             of_account => project_account(changes, (organisation_id, position), of_account)?,
         }
         Ok(())
@@ -125,6 +117,24 @@ fn change(
         change(row);
         Ok(())
     });
+}
+
+/// What happens to the organisation itself.
+fn project_own(changes: &mut Changes, organisation_id: String, event: OrganisationEvent) {
+    use OrganisationEvent as E;
+    match event {
+        E::Renamed { name, .. } => change(changes, organisation_id, |row| row.name = name),
+        E::SecondFactorRuleSet { demanded, .. } => change(changes, organisation_id, move |row| {
+            row.second_factor_demanded = demanded;
+        }),
+        E::Suspended { reason, at } => change(changes, organisation_id, move |row| {
+            (row.suspended_at, row.suspended_reason) = (Some(At(at)), Some(reason));
+        }),
+        E::Resumed { .. } => change(changes, organisation_id, |row| {
+            (row.suspended_at, row.suspended_reason) = (None, None);
+        }),
+        _ => {}
+    }
 }
 
 /// What happens to service accounts.

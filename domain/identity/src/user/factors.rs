@@ -180,6 +180,22 @@ impl User {
         ended.ok_or(UserError::UnknownSession)
     }
 
+    /// Whoever gets in has not failed.
+    pub(super) fn opened(&mut self, session: Session, at: Timestamp) {
+        self.sessions.retain(|known| known.ends_at > at);
+        self.sessions.push(session);
+        (self.failures, self.failed_at) = (0, None);
+    }
+
+    pub(super) fn over(&mut self, session_id: SessionId) {
+        self.sessions.retain(|session| session.session_id != session_id);
+    }
+
+    pub(super) fn begin_anew(&mut self) {
+        self.password.clear();
+        self.sessions.clear();
+    }
+
     pub(super) fn end_sessions(
         &self,
         reason: String,
