@@ -14,8 +14,8 @@ use super::session::{Session, SessionParts};
 use crate::config::Config;
 use crate::system;
 
-/// How long the code works with which somebody begins anew.
-const RESET_SECS: i64 = 24 * 3_600;
+/// How long the code works with which somebody begins anew: as long as its letter says.
+const RESET_SECS: i64 = 3_600;
 
 /// `people`
 #[derive(Debug, Subcommand)]
@@ -77,7 +77,7 @@ pub(super) async fn run(
             let (commands, context) = (&parts.commands, parts.context(None));
             let done = people::reset_factors(commands, &context, user, (reason, code)).await;
             parts.reach(view::NAME, known(user, done)?.position).await?;
-            output.say("The code for a new password goes to their address; it works for a day.");
+            output.say("The code for a new password goes to their address and works for an hour; they may ask for another.");
             output.one(&json!({ "user_id": user, "reset": true }))
         }
     })
@@ -126,6 +126,9 @@ async fn end_sessions(
             ids.iter().filter_map(|id| id.parse().ok()).collect()
         }
     };
+    if whose.is_empty() {
+        output.say("Nobody is signed in.");
+    }
     let mut last = 0;
     for user in &whose {
         let command_id = format!("{}:{user}", context.command_id);
@@ -135,7 +138,7 @@ async fn end_sessions(
         last = known(*user, done)?.position;
     }
     parts.reach(view::NAME, last).await?;
-    output.one(&json!({ "people": whose.len(), "sessions_ended": true }))
+    output.one(&json!({ "people": whose.len() }))
 }
 
 fn known(user: UserId, done: Result<Executed, ExecuteError>) -> Result<Executed, CliError> {

@@ -56,11 +56,11 @@ async fn stream_events(
         Some(text) => Stream::parse(text)?,
         None => Stream::Organisation(caller.organisation_id),
     };
-    let after = last_seen(&headers)?.or(query.after);
-    if after.is_some_and(|after| after < 0) {
+    let said = [last_seen(&headers)?, query.after];
+    if said.iter().flatten().any(|after| *after < 0) {
         return Err(Problem::new("query_invalid", "the id of an event is no less than 0"));
     }
-    let sub = Sub { stream, after };
+    let sub = Sub { stream, after: said[0].or(said[1]) };
     let reader = api.live.open(&caller, vec![sub]).await?;
     let alive = KeepAlive::new().interval(api.live.pace().heartbeat).text("heartbeat");
     // A proxy that collects answers would keep events to itself.

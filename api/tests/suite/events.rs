@@ -259,6 +259,8 @@ async fn what_is_no_position_is_refused_and_one_that_is_to_come_begins_anew(
         let refused = owner.get(&format!("/v1/events?after={position}")).await;
         assert_eq!((refused.status, refused.code()), (400, "query_invalid"), "{position}");
     }
+    let both = owner.request(Method::GET, "/v1/events?after=-1").header("last-event-id", "0");
+    assert_eq!(answer(both).await.code(), "query_invalid", "also where nobody looks at it");
     let mut stream = Sse::open(&owner, "/v1/events", Some("9223372036854775807")).await;
     let first = stream.next().await.unwrap();
     assert_eq!(first.event, "reset", "nobody has told that yet");

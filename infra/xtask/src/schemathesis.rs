@@ -67,14 +67,7 @@ fn ask(
 ) -> Result<(u64, bool), Failure> {
     let mut run = Command::new(program);
     run.arg("--config-file").arg(config).arg("run").arg(format!("{url}/openapi.json"));
-    run.args([
-        "--checks",
-        "all",
-        "--max-examples",
-        EXAMPLES,
-        "--continue-on-failure",
-        "--no-color",
-    ]);
+    run.args(["--max-examples", EXAMPLES, "--continue-on-failure", "--no-color"]);
     run.args(["--seed", &seed.to_string()]).current_dir(target().join("schemathesis"));
     let output =
         run.stdin(Stdio::null()).output().map_err(|error| format!("schemathesis: {error}"))?;
