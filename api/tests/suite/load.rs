@@ -53,12 +53,12 @@ impl Wish {
         Some(Answer { status, headers, body })
     }
 
-    /// Asks for the first time.
-    async fn ask(&mut self, caller: &Caller) -> bool {
-        let answer = self.try_ask(caller).await;
-        self.refused = answer.as_ref().is_some_and(|a| a.code() == "database_unavailable");
-        self.answered = answer.filter(|a| a.status == 201).map(|a| a.body);
-        self.answered.is_some()
+    /// Asks for the first time: whether it was done, if there was an answer at all.
+    async fn ask(&mut self, caller: &Caller) -> Option<bool> {
+        let answer = self.try_ask(caller).await?;
+        self.refused = answer.code() == "database_unavailable";
+        self.answered = Some(answer).filter(|a| a.status == 201).map(|a| a.body);
+        Some(self.answered.is_some())
     }
 
     /// Asks until it is answered.
@@ -114,10 +114,12 @@ impl Load {
                     let answered = wish.ask(&caller).await;
                     counts.ended.fetch_add(1, Ordering::SeqCst);
                     wishes.push(wish);
-                    if !answered {
-                        break;
+                    match answered {
+                        Some(true) => drop(counts.answered.fetch_add(1, Ordering::SeqCst)),
+                        // In doubt, or refused: the server is there, and the customer comes back.
+                        Some(false) => tokio::time::sleep(Duration::from_millis(50)).await,
+                        None => break,
                     }
-                    counts.answered.fetch_add(1, Ordering::SeqCst);
                 }
                 wishes
             });
