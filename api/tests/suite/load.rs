@@ -82,6 +82,9 @@ impl Wish {
     }
 }
 
+/// How often in a row a customer comes back after an answer that was none.
+const IN_VAIN_MAX: usize = 2;
+
 /// Customers at work.
 pub struct Load {
     clients: JoinSet<Vec<Wish>>,
@@ -106,7 +109,7 @@ impl Load {
             let (caller, stop) = (caller.clone(), Arc::clone(&stop));
             let counts = Arc::clone(&counts);
             clients.spawn(async move {
-                let mut wishes = vec![];
+                let (mut wishes, mut in_vain) = (vec![], 0);
                 while !stop.load(Ordering::SeqCst) {
                     let number = wishes.len();
                     let mut wish = Wish::new(format!("{round}-{client}-{number}"), number);
@@ -115,10 +118,16 @@ impl Load {
                     counts.ended.fetch_add(1, Ordering::SeqCst);
                     wishes.push(wish);
                     match answered {
-                        Some(true) => drop(counts.answered.fetch_add(1, Ordering::SeqCst)),
-                        // In doubt, or refused: the server is there, and the customer comes back.
-                        Some(false) => tokio::time::sleep(Duration::from_millis(50)).await,
-                        None => break,
+                        Some(true) => {
+                            in_vain = 0;
+                            counts.answered.fetch_add(1, Ordering::SeqCst);
+                        }
+                        // In doubt, or refused: the server is there, and the customer comes back, but not for ever.
+                        Some(false) if in_vain < IN_VAIN_MAX => {
+                            in_vain += 1;
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
+                        Some(false) | None => break,
                     }
                 }
                 wishes
