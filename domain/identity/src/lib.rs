@@ -20,3 +20,8 @@ pub use user::{
     Algorithm, Backup, Consent, Document, EndReason, Factor, Identity, LinkPurpose, Passkey,
     PasskeyCommand, PasskeyShown, Proof, Said, SignIn, User, UserCommand, UserError, UserEvent,
 };
+
+/// Whether it is a reason for the audit trail: 1 to 500 characters.
+pub(crate) fn says_why(reason: &str) -> bool {
+    (1..=500).contains(&reason.chars().count())
+}

@@ -12,7 +12,7 @@ use cairn_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Role;
+use crate::{Role, says_why};
 pub use events::OrganisationEvent;
 pub use service_accounts::{ServiceAccount, ServiceAccountWish};
 
@@ -360,10 +360,7 @@ fn named(name: &str) -> Result<(), OrganisationError> {
 }
 
 fn reasoned(reason: &str) -> Result<(), OrganisationError> {
-    match reason.chars().count() {
-        1..=500 => Ok(()),
-        _ => Err(OrganisationError::ReasonNeeded),
-    }
+    says_why(reason).then_some(()).ok_or(OrganisationError::ReasonNeeded)
 }
 
 cqrs_aggregate!(Organisation);

@@ -1,16 +1,15 @@
 //! How a person proves who they are: decisions about passwords, one-time passwords and sessions.
 use cairn_core::{SessionId, Timestamp};
 
+use crate::says_why;
+
 use super::{
     EndReason, FAILURES_MAX, LOCKED_SECS, Link, LinkPurpose, Proof, SESSIONS_MAX, Session, SignIn,
     Totp, User, UserError, UserEvent,
 };
 
 fn reasoned(reason: &str) -> Result<(), UserError> {
-    match reason.chars().count() {
-        1..=500 => Ok(()),
-        _ => Err(UserError::ReasonNeeded),
-    }
+    says_why(reason).then_some(()).ok_or(UserError::ReasonNeeded)
 }
 
 impl User {
