@@ -3,9 +3,10 @@
 mod support;
 
 use cairn_commands::processes::send_mail::SendMail;
-use cairn_commands::processes::{Effect, Fact, Intent, Letter, ProcessManager as _};
-use cairn_core::{InvitationId, OrganisationId, UserId};
+use cairn_commands::processes::{Effect, Fact, FundsNews, Intent, Letter, ProcessManager as _};
+use cairn_core::{Currency, InvitationId, OrganisationId, UserId};
 use cairn_identity::{LinkPurpose, OrganisationEvent, Role, UserEvent};
+use cairn_ledger::{Assessment, DunningEvent, Stage};
 use support::react::{NOW, at, given};
 
 #[test]
@@ -50,5 +51,51 @@ fn nothing_else_asks_for_a_letter() {
     let user_id = UserId::from_bits(1);
     for event in [UserEvent::EmailVerified { at: NOW }, UserEvent::SignInFailed { at: NOW }] {
         assert_eq!(SendMail::correlate(&at(user_id, Fact::User(event))), None);
+    }
+}
+
+#[test]
+fn what_becomes_of_the_money_is_written_once_for_each_step_down_and_each_stage_that_costs_something()
+ {
+    let seen = Assessment {
+        organisation_id: OrganisationId::from_bits(1),
+        currency: Currency::EUR,
+        funds_nanos: 5,
+        nanos_per_hour: 1,
+        running: 1,
+        suspended: 0,
+        refused: false,
+        suspended_secs: 1,
+        retention_secs: 1,
+        at: NOW,
+    };
+    let crossed = |from_hours, to_hours| {
+        let runs_out_at = Some(NOW.plus_secs(7));
+        let crossed = DunningEvent::RunwayCrossed { from_hours, to_hours, runs_out_at, seen };
+        at("wallet", Fact::Dunning(crossed))
+    };
+    let changed = |from, to| {
+        let changed = DunningEvent::StageChanged { from, to, until: None, seen };
+        at("wallet", Fact::Dunning(changed))
+    };
+    let letter = |about| Letter::Funds { seen, about };
+    let until = NOW.plus_secs(86_400);
+    let send = |about| {
+        vec![Intent::effect(Effect::SendMail { letter: letter(about), until }, Some(until))]
+    };
+    let runs_out = FundsNews::RunsOut { hours: 24, runs_out_at: NOW.plus_secs(7) };
+    assert_eq!(given::<SendMail>(&[]).when(crossed(Some(72), Some(24))), send(runs_out));
+    let stage = |stage| FundsNews::Stage { stage, until: None };
+    let stopped = changed(Stage::Grace, Stage::Suspended);
+    assert_eq!(given::<SendMail>(&[]).when(stopped), send(stage(Stage::Suspended)));
+    let again = changed(Stage::Suspended, Stage::Low);
+    assert_eq!(given::<SendMail>(&[]).when(again), send(stage(Stage::Low)));
+    for silent in [
+        crossed(Some(2), Some(24)),
+        crossed(Some(2), None),
+        changed(Stage::Ok, Stage::Low),
+        changed(Stage::Low, Stage::Ok),
+    ] {
+        assert_eq!(SendMail::correlate(&silent), None, "{silent:?}");
     }
 }

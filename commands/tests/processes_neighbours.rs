@@ -165,6 +165,15 @@ impl NodePort for Hanging {
         self.inner.ensure(node, tenant, step, key).await
     }
 
+    async fn suspend(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError> {
+        self.inner.suspend(node, tenant, key).await
+    }
+
     async fn teardown(
         &self,
         node: &NodeTarget,

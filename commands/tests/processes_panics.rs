@@ -109,6 +109,15 @@ impl NodePort for MinedNodes {
         report
     }
 
+    async fn suspend(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError> {
+        self.inner.suspend(node, tenant, key).await
+    }
+
     async fn teardown(
         &self,
         node: &NodeTarget,

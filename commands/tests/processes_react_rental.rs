@@ -8,13 +8,16 @@ use cairn_commands::processes::rent_node::RentNode;
 use cairn_commands::processes::{
     Awoken, Command, Effect, Intent, Occurrence, Settings, Status, Timer,
 };
-use cairn_compute::{AllocationEvent, Placement, ReleaseReason, Step};
+use cairn_compute::{AllocationEvent, Placement, ReleaseReason, Step, SuspensionReason};
 use cairn_fleet::NodeEvent;
 use cairn_ledger::WalletEvent;
 use support::react::{
     ALLOCATION, HOLD, NODE, NOW, ORGANISATION, PRICE, RESOURCES, allocation, command, effect,
     given, node, timer, wallet, wallet_id,
 };
+
+/// Begun by an event at the one position that events of these tests have.
+const TICK: Timer = Timer::MeterTick { since: 7 };
 
 // The life of an allocation, as events.
 
@@ -73,6 +76,15 @@ fn rejected() -> Occurrence {
 fn provisioning_failed() -> Occurrence {
     let (code, message) = ("quota".to_owned(), String::new());
     allocation(AllocationEvent::ProvisioningFailed { step: Step::Home, code, message, at: NOW })
+}
+
+fn suspension_requested() -> Occurrence {
+    let reason = SuspensionReason::FundsExhausted;
+    allocation(AllocationEvent::SuspensionRequested { reason, at: NOW })
+}
+
+fn resumed() -> Occurrence {
+    allocation(AllocationEvent::Resumed { proof: "uid=20000".to_owned(), at: NOW })
 }
 
 fn activated() -> Occurrence {
@@ -239,10 +251,7 @@ fn a_stuck_teardown_whose_money_went_back_early_ends_when_it_is_clean() {
 
 #[test]
 fn a_meter_ticks_from_activation_to_the_release_request() {
-    assert_eq!(
-        given::<MeterUsage>(&[requested()]).when(activated()),
-        [timer(Timer::MeterTick, 60)]
-    );
+    assert_eq!(given::<MeterUsage>(&[requested()]).when(activated()), [timer(TICK, 60)]);
     let tick = |through, late: i64| {
         let tick = Effect::CaptureUsage(Tick {
             allocation_id: ALLOCATION,
@@ -254,12 +263,27 @@ fn a_meter_ticks_from_activation_to_the_release_request() {
         Awoken { intents: vec![Intent::effect(tick, None)], again_at }
     };
     let running = [requested(), activated()];
-    assert_eq!(given::<MeterUsage>(&running).due(Timer::MeterTick, 120), tick(58, 0));
-    let late = given::<MeterUsage>(&running).due_late(Timer::MeterTick, 120, 9_000);
+    assert_eq!(given::<MeterUsage>(&running).due(TICK, 120), tick(58, 0));
+    let late = given::<MeterUsage>(&running).due_late(TICK, 120, 9_000);
     assert_eq!(late, tick(58, 9_000), "nobody has looked at the node meanwhile");
     let stopped = [requested(), activated(), release_requested()];
-    assert_eq!(given::<MeterUsage>(&stopped).due(Timer::MeterTick, 60), Awoken::default());
+    assert_eq!(given::<MeterUsage>(&stopped).due(TICK, 60), Awoken::default());
     given::<MeterUsage>(&stopped).is(Status::Done);
+}
+
+#[test]
+fn a_meter_that_was_paused_goes_on_with_a_tick_of_its_own() {
+    let paused = [requested(), activated(), suspension_requested()];
+    assert_eq!(given::<MeterUsage>(&paused).due(TICK, 60), Awoken::default());
+    given::<MeterUsage>(&paused).is(Status::Running);
+    let mut resumed = resumed();
+    resumed.position = 9;
+    let tick = Timer::MeterTick { since: 9 };
+    assert_eq!(given::<MeterUsage>(&paused).when(resumed.clone()), [timer(tick, 60)]);
+    let mut running = paused.to_vec();
+    running.push(resumed);
+    assert_eq!(given::<MeterUsage>(&running).due(TICK, 60), Awoken::default(), "an older meter");
+    assert!(!given::<MeterUsage>(&running).due(tick, 120).intents.is_empty());
 }
 
 #[test]
@@ -281,10 +305,10 @@ fn a_meter_winds_down_only_when_little_is_left() {
     };
     let running = [requested(), activated()];
     assert_eq!(given::<MeterUsage>(&running).when(refused(243)), []);
-    let reason = ReleaseReason::FundsExhausted;
+    let reason = SuspensionReason::FundsExhausted;
     assert_eq!(
         given::<MeterUsage>(&running).when(refused(242)),
-        [command(Command::RequestRelease { allocation_id: ALLOCATION, reason })]
+        [command(Command::RequestSuspension { allocation_id: ALLOCATION, reason })]
     );
     let stopped = [requested(), activated(), release_requested()];
     assert_eq!(given::<MeterUsage>(&stopped).when(refused(0)), []);

@@ -131,7 +131,7 @@ fn golden() -> Vec<Recorded> {
         let (aggregate, _) = event_type.split_once('.').unwrap();
         let aggregate_type = if aggregate == "process" { "intervention" } else { aggregate };
         let aggregate_id = match aggregate {
-            "wallet" => "org_00000000010000000000000000:USD".to_owned(),
+            "wallet" | "dunning" => "org_00000000010000000000000000:USD".to_owned(),
             other => format!("{other}_00000000000000000000000001"),
         };
         facts.push(Recorded {

@@ -5,7 +5,7 @@ use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
-use cairn_ledger::Wallet;
+use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, Refund};
@@ -23,6 +23,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         Allocation::TYPE => of::<Allocation>(event),
         ApiKey::TYPE => of::<ApiKey>(event),
         Configuration::TYPE => of::<Configuration>(event),
+        Dunning::TYPE => of::<Dunning>(event),
         EmailAddress::TYPE => of::<EmailAddress>(event),
         FeatureFlag::TYPE => of::<FeatureFlag>(event),
         Intervention::TYPE => of::<Intervention>(event),

@@ -3,6 +3,7 @@ use std::io::ErrorKind;
 
 use cairn_commands::finance::{self, FinanceError, Period};
 use cairn_core::Timestamp;
+use cairn_projections::compute::allocations;
 use cairn_projections::ledger::export::{ExportError, ExportFormat as Format, export};
 use cairn_projections::ledger::trial_balance::{AsOf, trial_balance};
 use cairn_projections::ledger::{balances, statement};
@@ -53,14 +54,31 @@ pub(super) async fn balance(
     args: &BalanceArgs,
     output: Output,
 ) -> Result<(), CliError> {
-    let organisation = Some(args.organisation);
+    let organisation = args.organisation;
     Session::run(config, async |parts| {
-        parts.catch_up(&[balances::NAME]).await?;
+        parts.catch_up(&[balances::NAME, allocations::NAME]).await?;
         let rows = all_pages(async |after| {
-            Ok(balances::list(parts.pool(), organisation, None, after, 200).await?)
+            Ok(balances::list(parts.pool(), Some(organisation), None, after, 200).await?)
         });
-        let rows: Vec<_> = rows.await?.into_iter().map(Wallet::from).collect();
-        output.rows(&rows, &["currency", "posted", "held", "available", "owed"])
+        let (rows, burn) = (rows.await?, allocations::burn(parts.pool(), organisation).await?);
+        let now = parts.commands.clock.now();
+        let shown = |row: balances::Balance| {
+            let nanos_per_hour = burn.get(&row.currency).copied().unwrap_or_default();
+            Wallet::of(row, nanos_per_hour, now)
+        };
+        let rows: Vec<_> = rows.into_iter().map(shown).collect();
+        let columns = [
+            "currency",
+            "posted",
+            "held",
+            "available",
+            "owed",
+            "per_hour",
+            "runs_out_at",
+            "dunning_stage",
+            "dunning_until",
+        ];
+        output.rows(&rows, &columns)
     })
     .await
 }

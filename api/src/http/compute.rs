@@ -226,7 +226,8 @@ pub struct Allocation {
     pub allocation_id: String,
     /// `org_…`
     pub organisation_id: String,
-    /// `requested`, `reserved`, `provisioning`, `active`, `compensating`, `releasing`, `settling`, `released`, `failed`, `rejected`.
+    /// `requested`, `reserved`, `provisioning`, `active`, `suspending`, `suspended`, `resuming`, `compensating`, `releasing`, `settling`,
+    /// `released`, `failed`, `rejected`. What is suspended is not paid for: it does not run, costs nothing and keeps its data.
     pub status: String,
     /// Whether it is stuck and somebody looks at it.
     pub needs_operator: bool,
@@ -246,7 +247,7 @@ pub struct Allocation {
     pub ssh: Option<SshAccess>,
     /// Steps verified on the node.
     pub steps_done: Vec<String>,
-    /// Seconds billed so far: from proven readiness to the release request.
+    /// Seconds billed so far: from proven readiness to the release request, without those of a suspension.
     pub active_seconds: i64,
     /// Seconds in which nothing proved that its node was alive: not billed.
     pub unproven_seconds: i64,
@@ -263,6 +264,9 @@ pub struct Allocation {
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activated_at: Option<String>,
+    /// RFC 3339: since when it is suspended, or is to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended_since: Option<String>,
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
@@ -300,6 +304,10 @@ impl From<view::Allocation> for Allocation {
             release_reason: row.release_reason,
             requested_at: row.requested_at.to_string(),
             activated_at: row.activated_at.map(|at| at.to_string()),
+            suspended_since: row
+                .stopped_at
+                .filter(|_| row.ended_at.is_none())
+                .map(|at| at.to_string()),
             ended_at: row.ended_at.map(|at| at.to_string()),
         }
     }

@@ -144,8 +144,9 @@ pub struct Inbox {
 pub struct Notice {
     /// `notice_…`
     notice_id: String,
-    /// What happened: `allocation.activated`, `.rejected`, `.failed`, `.funds_exhausted` or `.released`, `payment.succeeded` or `.failed`,
-    /// `refund.succeeded` or `.failed`, `node.offline`, `.online` or `.quarantined`. Others may follow.
+    /// What happened: `allocation.activated`, `.rejected`, `.failed`, `.suspended`, `.resumed`, `.funds_exhausted` or `.released`,
+    /// `dunning.low`, `.grace`, `.suspended`, `.retention`, `.released` or `.ok`, `payment.succeeded` or `.failed`, `refund.succeeded` or
+    /// `.failed`, `node.offline`, `.online` or `.quarantined`. Others may follow.
     kind: String,
     /// To which: its id.
     subject_id: String,

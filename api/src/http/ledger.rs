@@ -1,6 +1,7 @@
 //! The ledger: what an organisation has, and how it came to that.
 use axum::extract::State;
-use cairn_core::{Currency, OrganisationId};
+use cairn_core::{Currency, Nanos, OrganisationId, Timestamp};
+use cairn_projections::compute::allocations;
 use cairn_projections::ledger::{balances, statement};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,16 +29,16 @@ async fn get_balance(
 ) -> Result<Seen<Page<Wallet>>, Problem> {
     let page = reader.page()?;
     let at = reader.reach(&api, balances::NAME).await?;
-    let (whose, currency) = (Some(whose(&reader)?), currency(&reader)?);
-    let rows = balances::list(
-        &mut *api.read_for(&reader.caller).await?,
-        whose,
-        currency,
-        page.after,
-        page.limit,
-    )
-    .await?;
-    Ok(at.saw(reader.shown(rows, Wallet::from)?))
+    let (whose, currency) = (whose(&reader)?, currency(&reader)?);
+    let mut db = api.read_for(&reader.caller).await?;
+    let rows = balances::list(&mut *db, Some(whose), currency, page.after, page.limit).await?;
+    let burn = allocations::burn(&mut *db, whose).await?;
+    let now = api.commands.clock.now();
+    let shown = |row: balances::Balance| {
+        let nanos_per_hour = burn.get(&row.currency).copied().unwrap_or_default();
+        Wallet::of(row, nanos_per_hour, now)
+    };
+    Ok(at.saw(reader.shown(rows, shown)?))
 }
 
 /// Every movement of the wallets, newest first.
@@ -92,11 +93,32 @@ pub struct Wallet {
     pub available: String,
     /// Decimal: use that neither hold nor wallet covered.
     pub owed: String,
+    /// Decimal: what everything that runs costs in an hour. What is suspended costs nothing.
+    pub per_hour: String,
+    /// For how long the posted money pays for that; absent when nothing runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runway_seconds: Option<i64>,
+    /// RFC 3339: when it is used up, if nothing changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs_out_at: Option<String>,
+    /// What follows when it is: `ok`, `low` (less than 72 hours left), `grace` (what runs, runs on what was set aside), `suspended`
+    /// (stopped, the data is kept), `retention` (the same, and the day for deleting it is set) or `released` (deleted).
+    pub dunning_stage: String,
+    /// RFC 3339: when the stage moves on by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dunning_until: Option<String>,
 }
 
-impl From<balances::Balance> for Wallet {
-    fn from(row: balances::Balance) -> Self {
+impl Wallet {
+    /// A wallet, with what everything that runs costs in an hour.
+    pub fn of(row: balances::Balance, nanos_per_hour: Nanos, now: Timestamp) -> Self {
+        let runway_seconds = row.runway_seconds(nanos_per_hour);
         Self {
+            per_hour: money::decimal(nanos_per_hour),
+            runway_seconds,
+            runs_out_at: runway_seconds.map(|seconds| now.plus_secs(seconds).to_string()),
+            dunning_stage: row.dunning_stage,
+            dunning_until: row.dunning_until.map(|until| until.to_string()),
             organisation_id: row.organisation_id,
             currency: row.currency,
             posted: money::decimal(row.posted_nanos),

@@ -34,6 +34,7 @@ pub struct Sub {
 /// The operation that reads what a family's events tell of: the table says who may, and how far they see.
 const READS: &[(&str, &str)] = &[
     ("allocation", "get_allocation"),
+    ("dunning", "get_balance"),
     ("node", "get_node"),
     ("payment", "get_top_up"),
     ("refund", "get_refund"),

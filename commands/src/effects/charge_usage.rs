@@ -1,7 +1,7 @@
 //! Charging usage: ticks while an allocation is active, the rest when it is released. First the allocation's meter moves on by what its node
 //! proves, then the wallet is charged what is metered. Totals are cumulative, so a repeat charges nothing.
 use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, PinnedPrice};
-use cairn_core::{AllocationId, Timestamp};
+use cairn_core::{AllocationId, Nanos, Timestamp};
 use cairn_fleet::{Node, Proven};
 use cairn_ledger::{CaptureHold, Wallet, WalletCommand, wallet_id};
 
@@ -30,6 +30,30 @@ pub(super) async fn capture_usage(act: &Act<'_>, tick: &Tick) -> Result<(), Port
     }
 }
 
+/// Charges up to where the meter of a suspended rental stands still. What is left of its hold stays set aside for it.
+pub(super) async fn charge_until_suspended(
+    act: &Act<'_>,
+    allocation_id: AllocationId,
+) -> Result<(), PortError> {
+    let mut rental = Rental::load(act, allocation_id).await?;
+    let Some(through) = rental.allocation.stopped_at else { return Ok(()) };
+    rental.meter_rest(act, through).await?;
+    let capture = WalletCommand::CaptureHold(rental.charge(act)?);
+    act.execute::<Wallet>("capture", &rental.wallet_id, capture).await.map(drop)
+}
+
+/// Fills the hold of a suspended rental up, so that it can go on.
+pub(super) async fn fill_hold(
+    act: &Act<'_>,
+    allocation_id: AllocationId,
+    (keep_nanos, expires_at): (Nanos, Timestamp),
+) -> Result<(), PortError> {
+    let rental = Rental::load(act, allocation_id).await?;
+    let capture = CaptureHold { keep_nanos, expires_at, ..rental.charge(act)? };
+    let (suffix, capture) = (format!("fill:{allocation_id}"), WalletCommand::CaptureHold(capture));
+    act.execute::<Wallet>(&suffix, &rental.wallet_id, capture).await.map(drop)
+}
+
 pub(super) async fn settle_usage(
     act: &Act<'_>,
     allocation_id: AllocationId,
@@ -38,11 +62,7 @@ pub(super) async fn settle_usage(
     let Some(through) = rental.allocation.released_at else {
         return Err(PortError::permanent("not_released", "its release was never asked for"));
     };
-    let rest = |node: &Node, since| Proven {
-        through,
-        unproven_seconds: node.unproven_seconds(since, through),
-    };
-    rental.meter(act, rest).await?;
+    rental.meter_rest(act, through).await?;
     let capture = WalletCommand::CaptureHold(rental.charge(act)?);
     act.execute::<Wallet>("capture", &rental.wallet_id, capture).await?;
     forgive(act, allocation_id).await
@@ -105,6 +125,15 @@ impl Rental {
         act.allocation("meter", self.allocation_id, meter).await?;
         self.allocation = act.load::<Allocation>(&self.allocation_id.to_string()).await?;
         Ok(())
+    }
+
+    /// Moves the meter on to its end: what the node has not proven until then, it never will.
+    async fn meter_rest(&mut self, act: &Act<'_>, through: Timestamp) -> Result<(), PortError> {
+        let rest = |node: &Node, since| Proven {
+            through,
+            unproven_seconds: node.unproven_seconds(since, through),
+        };
+        self.meter(act, rest).await
     }
 
     /// Everything that it has cost by what is metered.

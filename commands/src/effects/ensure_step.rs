@@ -8,9 +8,6 @@ use crate::privacy::SUBJECT_ERASED;
 use super::Act;
 use super::reserve_capacity::tolerate_settled;
 
-/// The wish to have an allocation; the wish to have it gone is the next generation.
-const GENERATION: u64 = 1;
-
 pub(super) async fn ensure_step(
     act: &Act<'_>,
     allocation_id: AllocationId,
@@ -27,7 +24,7 @@ pub(super) async fn ensure_step(
         let why = "the key that opens the login was erased with its owner's data";
         return fail(act, allocation_id, step, PortError::refused(SUBJECT_ERASED, why)).await;
     }
-    let key = IntentKey { id: act.stem.clone(), generation: GENERATION };
+    let key = IntentKey { id: act.stem.clone(), generation: allocation.generation() };
     match act.call(act.effects.node.ensure(&target, &tenant, step, &key)).await {
         Ok(report) => {
             let observed = report.observed;

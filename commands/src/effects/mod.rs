@@ -1,5 +1,6 @@
 //! Effects: intents in, ports called, outcome recorded as a command. Each inspects, acts and verifies; each may run twice.
 mod act;
+mod assess_funds;
 mod charge_usage;
 mod collect_payment;
 mod compare_inventory;
@@ -10,6 +11,7 @@ mod perform;
 mod probe_node;
 mod reserve_capacity;
 mod send_mail;
+mod suspend_tenant;
 mod tear_down;
 
 use std::sync::Arc;

@@ -5,8 +5,8 @@ use crate::ports::PortError;
 use crate::processes::Effect;
 
 use super::{
-    Act, charge_usage, collect_payment, compare_inventory, ensure_step, hold_funds, pay_refund,
-    probe_node, reserve_capacity, send_mail, tear_down,
+    Act, assess_funds, charge_usage, collect_payment, compare_inventory, ensure_step, hold_funds,
+    pay_refund, probe_node, reserve_capacity, send_mail, suspend_tenant, tear_down,
 };
 
 /// Carries one effect out.
@@ -28,6 +28,16 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         }
         Effect::ConfirmReleased { allocation_id } => {
             charge_usage::confirm_released(act, *allocation_id).await
+        }
+        Effect::SuspendTenant { allocation_id } => {
+            suspend_tenant::suspend_tenant(act, *allocation_id).await
+        }
+        Effect::ResumeTenant { allocation_id } => {
+            suspend_tenant::resume_tenant(act, *allocation_id).await
+        }
+        Effect::AssessFunds { wallet_id } => assess_funds::assess_funds(act, wallet_id).await,
+        Effect::AssessFundsOf { allocation_id } => {
+            assess_funds::assess_funds_of(act, *allocation_id).await
         }
         Effect::CreatePayment { payment_id, payment_method } => {
             collect_payment::create_payment(act, *payment_id, payment_method.as_deref()).await
@@ -77,10 +87,19 @@ pub(crate) async fn assume_done(
             collect_payment::give_up(act, *payment_id, reason).await
         }
         Effect::CreateRefund { refund_id } => pay_refund::give_up(act, *refund_id, reason).await,
+        Effect::SuspendTenant { allocation_id } => {
+            let evidence = format!("an operator vouches: {reason}");
+            suspend_tenant::confirm_suspended(act, *allocation_id, evidence).await
+        }
+        Effect::ResumeTenant { .. } => {
+            Err(PortError::permanent("not_provable", "nobody can vouch for a login"))
+        }
         Effect::ReserveCapacity { .. }
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
         | Effect::ConfirmReleased { .. }
+        | Effect::AssessFunds { .. }
+        | Effect::AssessFundsOf { .. }
         | Effect::RetrievePayment { .. }
         | Effect::RequestRefund { .. }
         | Effect::RetrieveRefund { .. }

@@ -1,9 +1,12 @@
-//! One letter to one person. It is written here, where its address and its code can be read; what was erased meanwhile is not sent.
+//! One letter to one person, or to everybody who sees to an organisation's money. It is written here, where addresses and codes can be read;
+//! what was erased meanwhile is not sent.
 use cairn_core::Timestamp;
-use cairn_identity::{LinkPurpose, Organisation, User};
+use cairn_core::money::format_nanos;
+use cairn_identity::{LinkPurpose, Organisation, Role, User};
+use cairn_ledger::{Assessment, Stage};
 
 use crate::ports::{Mail, PortError};
-use crate::processes::Letter;
+use crate::processes::{FundsNews, Letter};
 
 use super::Act;
 
@@ -18,21 +21,34 @@ pub(super) async fn send_mail(
     if act.now() >= until {
         return Ok(());
     }
-    let Some(mail) = write(act, letter).await? else { return Ok(()) };
-    match act.call(act.effects.mail.send(mail)).await {
-        // Whoever waits for it asks again; no operator can do it for them.
-        Err(error) if HOPELESS.contains(&&*error.code) => {
-            tracing::warn!(%error, intent_id = act.intent_id, "a letter was not sent");
-            Ok(())
+    let written = match letter {
+        Letter::Funds { seen, about } => write_about_funds(act, seen, *about).await?,
+        letter => write(act, letter).await?.into_iter().collect(),
+    };
+    for (number, (to, subject, text)) in written.into_iter().enumerate() {
+        let of_one = act.intent_id.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let message_id = if number == 0 { of_one } else { format!("{of_one}-{number}") };
+        let mail = Mail { message_id, to, subject: subject.to_owned(), text };
+        match act.call(act.effects.mail.send(mail)).await {
+            // Whoever waits for it asks again; no operator can do it for them.
+            Err(error) if HOPELESS.contains(&&*error.code) => {
+                tracing::warn!(%error, intent_id = act.intent_id, "a letter was not sent");
+            }
+            other => other?,
         }
-        other => other,
     }
+    Ok(())
 }
 
+/// To whom, the subject, and the text.
+type Written = (String, &'static str, String);
+
 /// The letter in words; none when whom it is for, or what it is about, was erased.
-async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Mail>, PortError> {
+async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Written>, PortError> {
     let personal = act.executor.personal();
-    let (to, subject, text) = match letter {
+    let written = match letter {
+        // Goes to several people.
+        Letter::Funds { .. } => return Ok(None),
         Letter::Code { user_id, purpose, token } => {
             let user = act.load::<User>(&user_id.to_string()).await?;
             let (to, token) = (personal.open(&user.email).await?, personal.open(token).await?);
@@ -75,8 +91,82 @@ async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Mail>, PortError
             (to, "An invitation", text)
         }
     };
-    let message_id = act.intent_id.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-    Ok(Some(Mail { message_id, to, subject: subject.to_owned(), text }))
+    Ok(Some(written))
+}
+
+/// One letter for each owner, administrator and finance member whose address is proven.
+async fn write_about_funds(
+    act: &Act<'_>,
+    seen: &Assessment,
+    about: FundsNews,
+) -> Result<Vec<Written>, PortError> {
+    let organisation = act.load::<Organisation>(&seen.organisation_id.to_string()).await?;
+    let Some(name) = act.executor.personal().open(&organisation.name).await? else {
+        return Ok(vec![]);
+    };
+    let (subject, text) = funds(seen, about);
+    let text = format!("Organisation: {name}\n\n{text}");
+    let mut written = vec![];
+    for member in organisation.members {
+        if !matches!(member.role, Role::Owner | Role::Admin | Role::Finance) {
+            continue;
+        }
+        let user = act.load::<User>(&member.user_id.to_string()).await?;
+        if let Some(to) = act.executor.personal().open(&user.email).await?.filter(|_| user.verified)
+        {
+            written.push((to, subject, text.clone()));
+        }
+    }
+    Ok(written)
+}
+
+fn funds(seen: &Assessment, about: FundsNews) -> (&'static str, String) {
+    let currency = seen.currency;
+    let [funds, per_hour] = [seen.funds_nanos, seen.nanos_per_hour].map(format_nanos);
+    let pay = "Pay in more (POST /v1/payments), or release what you do not need.\n";
+    let day = |until: Option<Timestamp>| {
+        until.map_or_else(|| "soon".to_owned(), |until| format!("after {until}"))
+    };
+    match about {
+        FundsNews::RunsOut { hours, runs_out_at } => (
+            "Your balance is running out",
+            format!(
+                "There are {funds} {currency} left, and {per_hour} {currency} are used per hour:\n\
+                 enough for less than {hours} hours, until {runs_out_at}.\n\n\
+                 What runs then is stopped; its data is kept for a while. {pay}"
+            ),
+        ),
+        FundsNews::Stage { stage: Stage::Suspended, until } => (
+            "Your rentals are suspended",
+            format!(
+                "The balance is used up. Rentals that it does not pay for were stopped; nothing is\n\
+                 charged for them, and their data is kept. They start again by themselves when\n\
+                 there is enough for an hour of each. Without that, a day for deleting the data\n\
+                 is set {}.\n\n{pay}",
+                day(until)
+            ),
+        ),
+        FundsNews::Stage { stage: Stage::Retention, until } => (
+            "The data of your rentals will be deleted",
+            format!(
+                "Your rentals are still suspended. Their data is deleted {}, for good.\n\n{pay}",
+                day(until)
+            ),
+        ),
+        FundsNews::Stage { stage: Stage::Released, .. } => (
+            "The data of your rentals is deleted",
+            "The time for which the data of suspended rentals was kept is over.\n\
+             They were released, and their data is deleted.\n"
+                .to_owned(),
+        ),
+        FundsNews::Stage { stage: Stage::Ok | Stage::Low | Stage::Grace, .. } => (
+            "Your rentals run again",
+            format!(
+                "There are {funds} {currency} in your balance: what was suspended was started again\n\
+                 with its data, or is just being started.\n"
+            ),
+        ),
+    }
 }
 
 fn code(purpose: LinkPurpose, token: &str) -> (&'static str, String) {

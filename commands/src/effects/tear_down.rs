@@ -8,9 +8,6 @@ use crate::processes::intent::Ending;
 
 use super::Act;
 
-/// Newer than every wish to have the allocation: the node refuses a step that comes after it.
-const GENERATION: u64 = 2;
-
 pub(super) async fn tear_down(
     act: &Act<'_>,
     allocation_id: AllocationId,
@@ -22,7 +19,8 @@ pub(super) async fn tear_down(
         let (target, tenant) = act.target_and_tenant(node_id, allocation_id, &allocation).await?;
         // Each attempt has its own key: what was left the last time is not the answer to this time's question.
         let id = format!("{}:{}", act.stem, act.attempt);
-        let key = IntentKey { id, generation: GENERATION };
+        // Newer than every wish to have the allocation: the node refuses a step that comes after it.
+        let key = IntentKey { id, generation: allocation.generation() + 1 };
         match act.call(act.effects.node.teardown(&target, &tenant, &key)).await {
             Ok(report) if report.left.is_empty() => report.evidence,
             Ok(report) => {

@@ -143,6 +143,16 @@ impl NodePort for Nodes {
         heard(self.one(node).call("ensure", asked, PortError::is_silence).await)
     }
 
+    async fn suspend(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError> {
+        let asked = self.port.suspend(node, tenant, key);
+        heard(self.one(node).call("suspend", asked, PortError::is_silence).await)
+    }
+
     async fn teardown(
         &self,
         node: &NodeTarget,

@@ -2,7 +2,7 @@
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::Recorded;
-use cairn_ledger::Wallet;
+use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_payments::{Payment, Refund};
 
@@ -16,6 +16,7 @@ pub(super) async fn owner(
     let id = fact.aggregate_id.as_str();
     match fact.aggregate_type.as_str() {
         Allocation::TYPE => of::<Allocation>(executor, id).await,
+        Dunning::TYPE => of::<Dunning>(executor, id).await,
         Payment::TYPE => of::<Payment>(executor, id).await,
         Refund::TYPE => of::<Refund>(executor, id).await,
         Wallet::TYPE => of::<Wallet>(executor, id).await,

@@ -117,6 +117,13 @@ pub trait NodePort: Send + Sync {
         step: Step,
         key: &IntentKey,
     ) -> Result<StepReport, PortError>;
+    /// Closes the login, ends every process and looks whether any is left; what the tenant has stays. [`Step::Access`] opens it again.
+    async fn suspend(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError>;
     /// Takes everything of the allocation away, in reverse order, and looks whether anything is left.
     async fn teardown(
         &self,

@@ -4,8 +4,9 @@
 //! |---|---|---|
 //! | active here | a step is not there at all | `missing_on_node` |
 //! | active here | a step is there and not as it was asked for, or something else was asked for | `differs` |
+//! | suspended here | the same of all but the login; or the login is open | the same; or `differs` |
 //! | over here, elsewhere or unknown | anything | `left_on_node` |
-//! | being built or taken down, or moved while we looked | whatever | none: its process is at work on it |
+//! | being built, suspended, resumed or taken down, or moved while we looked | whatever | none: its process is at work on it |
 use std::collections::BTreeMap;
 
 use cairn_compute::{Allocation, AllocationStatus, Step};
@@ -76,7 +77,7 @@ fn of_one(
             AllocationStatus::Settling | AllocationStatus::Released | AllocationStatus::Failed,
             Some(_),
         ) => left(LogSays::Over),
-        (AllocationStatus::Active, Some(placement)) => {
+        (status @ (AllocationStatus::Active | AllocationStatus::Suspended), Some(placement)) => {
             let wanted = Tenant {
                 allocation_id: id,
                 login: allocation.login.clone(),
@@ -84,13 +85,16 @@ fn of_one(
                 resources: allocation.resources,
                 ssh_public_key: allocation.ssh_public_key.clone(),
             };
-            let differences = of_active(&wanted, held).into_iter();
+            let open = status == AllocationStatus::Active;
+            let differences = of_living(&wanted, held, open).into_iter();
             differences.map(|(kind, what)| finding(kind, LogSays::Active, what)).collect()
         }
         (
             AllocationStatus::Requested
             | AllocationStatus::Reserved
             | AllocationStatus::Provisioning
+            | AllocationStatus::Suspending
+            | AllocationStatus::Resuming
             | AllocationStatus::Compensating
             | AllocationStatus::Releasing,
             Some(_),
@@ -98,13 +102,15 @@ fn of_one(
     }
 }
 
-fn of_active(wanted: &Tenant, held: Option<&HeldThere>) -> Vec<(FindingKind, String)> {
+/// `open`: whether the login is to be there.
+fn of_living(wanted: &Tenant, held: Option<&HeldThere>, open: bool) -> Vec<(FindingKind, String)> {
     let Some(held) = held else {
         return vec![(FindingKind::MissingOnNode, "everything".to_owned())];
     };
     let names =
         |steps: Vec<Step>| steps.iter().map(|step| step.name()).collect::<Vec<_>>().join(", ");
-    let lacking = KEPT.into_iter().filter(|step| !held.observed.contains_key(step));
+    let kept = KEPT.into_iter().filter(|step| open || *step != Step::Access);
+    let lacking = kept.filter(|step| !held.observed.contains_key(step));
     let (partial, missing): (Vec<_>, Vec<_>) = lacking.partition(|s| held.partial.contains(s));
     let mut differences = Vec::new();
     if !missing.is_empty() {
@@ -114,6 +120,13 @@ fn of_active(wanted: &Tenant, held: Option<&HeldThere>) -> Vec<(FindingKind, Str
         Some(tenant) => asked_otherwise(wanted, tenant),
         None => vec!["the node's journal does not know it".to_owned()],
     };
+    let access = held.observed.contains_key(&Step::Access) || held.partial.contains(&Step::Access);
+    if access && !open {
+        other.push("the login is open".to_owned());
+    }
+    if held.processes > 0 && !open {
+        other.push(format!("{} processes run", held.processes));
+    }
     if !partial.is_empty() {
         other.insert(0, format!("{} not as asked for", names(partial)));
     }
@@ -215,6 +228,10 @@ mod tests {
                 Some(smaller),
                 one(Differs, LogSays::Active, "uid 20001 instead of 20000"),
             ),
+            (here(S::Suspended), without(Step::Access, &[]), vec![]),
+            (here(S::Suspended), Some(whole()), one(Differs, LogSays::Active, "the login is open")),
+            (here(S::Suspending), Some(whole()), vec![]),
+            (here(S::Resuming), without(Step::Access, &[]), vec![]),
             (here(S::Released), Some(whole()), one(LeftOnNode, LogSays::Over, all)),
             (here(S::Failed), Some(whole()), one(LeftOnNode, LogSays::Over, all)),
             (here(S::Released), None, vec![]),

@@ -4,7 +4,7 @@ use cairn_core::{AllocationId, Decider, HoldId, Timestamp};
 use cairn_event_log::{LogError, Metadata, Recorded};
 use cairn_fleet::{Node, NodeEvent};
 use cairn_identity::{Organisation, OrganisationEvent, User, UserEvent};
-use cairn_ledger::{Wallet, WalletEvent};
+use cairn_ledger::{Dunning, DunningEvent, Wallet, WalletEvent};
 use cairn_operations::{Intervention, InterventionEvent};
 use cairn_payments::{Payment, PaymentEvent, Refund, RefundEvent};
 
@@ -32,6 +32,7 @@ pub enum Fact {
     Allocation(AllocationEvent),
     Node(NodeEvent),
     Wallet(WalletEvent),
+    Dunning(DunningEvent),
     Payment(PaymentEvent),
     Refund(RefundEvent),
     User(UserEvent),
@@ -52,6 +53,7 @@ impl Occurrence {
             Allocation::TYPE => Fact::Allocation(recorded.decode()?),
             Node::TYPE => Fact::Node(recorded.decode()?),
             Wallet::TYPE => Fact::Wallet(recorded.decode()?),
+            Dunning::TYPE => Fact::Dunning(recorded.decode()?),
             Payment::TYPE => Fact::Payment(recorded.decode()?),
             Refund::TYPE => Fact::Refund(recorded.decode()?),
             User::TYPE => Fact::User(recorded.decode()?),

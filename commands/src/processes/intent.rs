@@ -1,5 +1,5 @@
 //! What a process manager wants: a command, an effect or a timer. Values only; they live as JSON in `process_intents`.
-use cairn_compute::{Placement, ReleaseReason, Step};
+use cairn_compute::{Placement, ReleaseReason, Step, SuspensionReason};
 use cairn_core::{
     AllocationId, Currency, HoldId, Nanos, NodeId, OrganisationId, PaymentId, RefundId, Resources,
     Timestamp,
@@ -7,6 +7,7 @@ use cairn_core::{
 use serde::{Deserialize, Serialize};
 
 use super::letter::Letter;
+pub use super::timer::Timer;
 
 /// One wish of a process manager. Its id, derived from where it was born, is the idempotency key all the way down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +102,7 @@ impl Action {
     }
 }
 
+/// The names of the variants of an enum.
 macro_rules! names {
     ($kind:ident { $($variant:ident => $name:literal,)+ }) => {
         impl $kind {
@@ -115,6 +117,8 @@ macro_rules! names {
         }
     };
 }
+
+pub(super) use names;
 
 /// What process managers ask of aggregates. The time is added when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +154,10 @@ pub enum Command {
     RequestRelease {
         allocation_id: AllocationId,
         reason: ReleaseReason,
+    },
+    RequestSuspension {
+        allocation_id: AllocationId,
+        reason: SuspensionReason,
     },
     CallOperator {
         allocation_id: AllocationId,
@@ -195,6 +203,7 @@ names!(Command {
     FailProvisioning => "fail_provisioning",
     ConfirmFailed => "confirm_failed",
     RequestRelease => "request_release",
+    RequestSuspension => "request_suspension",
     CallOperator => "call_operator",
     ReleaseCapacity => "release_capacity",
     QuarantineCapacity => "quarantine_capacity",
@@ -211,6 +220,7 @@ impl Command {
         match self {
             Self::ConfirmFailed { .. }
             | Self::RequestRelease { .. }
+            | Self::RequestSuspension { .. }
             | Self::CallOperator { .. }
             | Self::ReleaseCapacity { .. }
             | Self::QuarantineCapacity { .. }
@@ -238,6 +248,7 @@ impl Command {
             | Self::Activate { .. }
             | Self::FailProvisioning { .. }
             | Self::RequestRelease { .. }
+            | Self::RequestSuspension { .. }
             | Self::CallOperator { .. } => &["allocation_in_wrong_state"],
             Self::QuarantineCapacity { .. } => &["unknown_reservation"],
             Self::ConfirmFailed { .. }
@@ -301,6 +312,22 @@ pub enum Effect {
     ConfirmReleased {
         allocation_id: AllocationId,
     },
+    /// Charges what was used, and has the node close the login and stop everything.
+    SuspendTenant {
+        allocation_id: AllocationId,
+    },
+    /// Has the node open the login again, and proves it.
+    ResumeTenant {
+        allocation_id: AllocationId,
+    },
+    /// How long does the money of a wallet last? What follows from it is decided, and done.
+    AssessFunds {
+        wallet_id: String,
+    },
+    /// The same of the wallet that pays for an allocation.
+    AssessFundsOf {
+        allocation_id: AllocationId,
+    },
     CreatePayment {
         payment_id: PaymentId,
         payment_method: Option<String>,
@@ -357,6 +384,10 @@ names!(Effect {
     CaptureUsage => "capture_usage",
     SettleUsage => "settle_usage",
     ConfirmReleased => "confirm_released",
+    SuspendTenant => "suspend_tenant",
+    ResumeTenant => "resume_tenant",
+    AssessFunds => "assess_funds",
+    AssessFundsOf => "assess_funds_of",
     CreatePayment => "create_payment",
     RetrievePayment => "retrieve_payment",
     RequestRefund => "request_refund",
@@ -378,6 +409,10 @@ impl Effect {
             | Self::CaptureUsage(_)
             | Self::SettleUsage { .. }
             | Self::ConfirmReleased { .. }
+            | Self::SuspendTenant { .. }
+            | Self::ResumeTenant { .. }
+            | Self::AssessFunds { .. }
+            | Self::AssessFundsOf { .. }
             | Self::RetrievePayment { .. }
             | Self::RetrieveRefund { .. }
             | Self::WatchNode { .. }
@@ -400,7 +435,11 @@ impl Effect {
             | Self::EnsureStep { allocation_id, .. }
             | Self::TearDown { allocation_id, .. }
             | Self::SettleUsage { allocation_id }
-            | Self::ConfirmReleased { allocation_id } => allocation_id.to_string(),
+            | Self::ConfirmReleased { allocation_id }
+            | Self::SuspendTenant { allocation_id }
+            | Self::ResumeTenant { allocation_id }
+            | Self::AssessFundsOf { allocation_id } => allocation_id.to_string(),
+            Self::AssessFunds { wallet_id } => wallet_id.clone(),
             Self::HoldFunds(funding) => funding.allocation_id.to_string(),
             Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
             Self::CreatePayment { payment_id, .. } | Self::RetrievePayment { payment_id, .. } => {
@@ -450,51 +489,3 @@ pub enum Ending {
     /// It was over, and something of it was on the node again: that it is gone is recorded.
     Orphan,
 }
-
-/// What a process manager wakes up for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "timer", rename_all = "snake_case")]
-pub enum Timer {
-    /// Capacity and funds must be set aside by now.
-    ReserveDeadline,
-    /// Provisioning must be proven by now.
-    ProvisionDeadline,
-    /// The node must be clean by now.
-    UndoDeadline,
-    /// The meter ticks.
-    MeterTick,
-    /// The provider is asked how it stands.
-    Poll,
-    /// The node is looked at. An older watch than the one begun at this position stops.
-    Watch {
-        /// Position of the event that began it.
-        since: i64,
-    },
-    /// The invited node must have enrolled by now. An older invitation than the one at this position is over.
-    InvitationDeadline {
-        /// Position of the event that began it.
-        since: i64,
-    },
-    /// The node must be empty by now. An older wish to drain it than the one at this position is over.
-    DrainDeadline {
-        /// Position of the event that began it.
-        since: i64,
-    },
-    /// A hold ends. An older time than the one set at this position is over.
-    HoldExpiry {
-        /// Position of the event that began it.
-        since: i64,
-    },
-}
-
-names!(Timer {
-    ReserveDeadline => "reserve_deadline",
-    ProvisionDeadline => "provision_deadline",
-    UndoDeadline => "undo_deadline",
-    MeterTick => "meter_tick",
-    Poll => "poll",
-    Watch => "watch",
-    InvitationDeadline => "invitation_deadline",
-    DrainDeadline => "drain_deadline",
-    HoldExpiry => "hold_expiry",
-});

@@ -1,6 +1,7 @@
 //! What people are written.
 use cairn_core::{OrganisationId, Timestamp, UserId};
 use cairn_identity::{LinkPurpose, Role};
+use cairn_ledger::{Assessment, Stage};
 use serde::{Deserialize, Serialize};
 
 /// What somebody is written. Addresses and codes are as they are stored, sealed.
@@ -16,6 +17,19 @@ pub enum Letter {
     Erasure { user_id: UserId, due_at: Timestamp },
     /// A code to an address that is invited.
     Invitation { organisation_id: OrganisationId, email: String, role: Role, token: String },
+    /// To everybody who sees to the money of an organisation.
+    Funds { seen: Assessment, about: FundsNews },
+}
+
+/// What is to be said of the money of an organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum FundsNews {
+    /// It lasts for so many hours at most.
+    RunsOut { hours: u32, runs_out_at: Timestamp },
+    /// The stage is another one, until an instant if it moves on by itself.
+    Stage { stage: Stage, until: Option<Timestamp> },
 }
 
 impl Letter {
@@ -26,6 +40,7 @@ impl Letter {
             | Self::Reminder { user_id }
             | Self::Erasure { user_id, .. } => user_id.to_string(),
             Self::Invitation { organisation_id, .. } => organisation_id.to_string(),
+            Self::Funds { seen, .. } => seen.organisation_id.to_string(),
         }
     }
 }

@@ -179,6 +179,12 @@ pub struct Settings {
     pub tick_lag_seconds: i64,
     /// A rental that cannot be extended is released while its hold still covers this much more than a tick.
     pub wind_down_seconds: i64,
+    /// Between two looks at how long the money of a wallet lasts.
+    pub assessment_seconds: i64,
+    /// How long what is not paid for stays suspended before its end is announced.
+    pub suspended_seconds: i64,
+    /// How long its data is kept after that.
+    pub retention_seconds: i64,
     /// Until capacity and funds are set aside.
     pub reserve_seconds: i64,
     /// Until a login is proven.
@@ -212,6 +218,9 @@ impl Default for Settings {
             tick_seconds: 60,
             tick_lag_seconds: 62,
             wind_down_seconds: 120,
+            assessment_seconds: 300,
+            suspended_seconds: 3 * 86_400,
+            retention_seconds: 7 * 86_400,
             reserve_seconds: 600,
             provision_seconds: 300,
             undo_seconds: 900,

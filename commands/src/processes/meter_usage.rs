@@ -5,9 +5,11 @@
 //! |---|---|---|
 //! | `allocation.activated` | timer `meter_tick` | – |
 //! | `meter_tick` | effect `capture_usage`: `allocation.metered`, then the charge; the timer again | none: a charge is cumulative, a repeat charges nothing |
-//! | `wallet.hold_extension_refused`, little left | `request_release(funds_exhausted)` while the hold still covers it | – |
+//! | `wallet.hold_extension_refused`, little left | `request_suspension(funds_exhausted)` while the hold still covers it | – |
+//! | `allocation.suspension_requested` | – (the timer ends; `suspend_tenant` charges the rest) | – |
+//! | `allocation.resumed` | timer `meter_tick` | – |
 //! | `allocation.release_requested` | – (the timer ends; `release_node` charges the rest) | – |
-use cairn_compute::{AllocationEvent, PinnedPrice, ReleaseReason};
+use cairn_compute::{AllocationEvent, PinnedPrice, SuspensionReason};
 use cairn_core::{AllocationId, Nanos};
 use cairn_ledger::WalletEvent;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,8 @@ pub enum Phase {
     #[default]
     Idle,
     Running,
+    /// Suspended, or about to be.
+    Paused,
     Stopped,
 }
 
@@ -38,6 +42,9 @@ pub struct State {
     pub phase: Phase,
     pub allocation_id: Option<AllocationId>,
     pub price: Option<PinnedPrice>,
+    /// Position of the event that began the meter that runs.
+    #[serde(default)]
+    pub since: i64,
 }
 
 impl ProcessManager for MeterUsage {
@@ -52,6 +59,8 @@ impl ProcessManager for MeterUsage {
                 | AllocationEvent::Rejected { .. }
                 | AllocationEvent::Failed { .. }
                 | AllocationEvent::Activated { .. }
+                | AllocationEvent::SuspensionRequested { .. }
+                | AllocationEvent::Resumed { .. }
                 | AllocationEvent::ReleaseRequested { .. },
             ) => Some(happened.stream.clone()),
             Fact::Wallet(WalletEvent::HoldExtensionRefused { hold_id, .. }) => {
@@ -67,7 +76,14 @@ impl ProcessManager for MeterUsage {
                 state.allocation_id = Some(*allocation_id);
                 state.price = Some(*price);
             }
-            Fact::Allocation(AllocationEvent::Activated { .. }) => state.phase = Phase::Running,
+            Fact::Allocation(
+                AllocationEvent::Activated { .. } | AllocationEvent::Resumed { .. },
+            ) => {
+                (state.phase, state.since) = (Phase::Running, happened.position);
+            }
+            Fact::Allocation(AllocationEvent::SuspensionRequested { .. }) => {
+                state.phase = Phase::Paused;
+            }
             Fact::Allocation(_) => state.phase = Phase::Stopped,
             _ => {}
         }
@@ -77,24 +93,31 @@ impl ProcessManager for MeterUsage {
     fn react(state: &State, happened: &Occurrence, settings: &Settings) -> Vec<Intent> {
         let Some(allocation_id) = state.allocation_id else { return vec![] };
         match (&happened.fact, state.phase) {
-            (Fact::Allocation(AllocationEvent::Activated { at, .. }), Phase::Running) => {
-                vec![Intent::timer(Timer::MeterTick, at.plus_secs(settings.tick_seconds))]
+            (
+                Fact::Allocation(
+                    AllocationEvent::Activated { at, .. } | AllocationEvent::Resumed { at, .. },
+                ),
+                Phase::Running,
+            ) => {
+                let tick = Timer::MeterTick { since: state.since };
+                vec![Intent::timer(tick, at.plus_secs(settings.tick_seconds))]
             }
             (
                 Fact::Wallet(WalletEvent::HoldExtensionRefused { remaining_nanos, .. }),
                 Phase::Running,
             ) if *remaining_nanos <= state.enough_to_stop(settings) => {
-                let reason = ReleaseReason::FundsExhausted;
-                vec![Intent::command(Command::RequestRelease { allocation_id, reason })]
+                let reason = SuspensionReason::FundsExhausted;
+                vec![Intent::command(Command::RequestSuspension { allocation_id, reason })]
             }
             _ => vec![],
         }
     }
 
     fn due(state: &State, alarm: Alarm, settings: &Settings) -> Awoken {
-        let (Timer::MeterTick, Phase::Running) = (alarm.timer, state.phase) else {
+        let in_force = alarm.timer == Timer::MeterTick { since: state.since };
+        if !in_force || state.phase != Phase::Running {
             return Awoken::default();
-        };
+        }
         let ahead = settings.runway_seconds + settings.tick_lag_seconds;
         let tick = state.allocation_id.zip(state.price).map(|(allocation_id, price)| Tick {
             allocation_id,
@@ -114,7 +137,7 @@ impl ProcessManager for MeterUsage {
     fn status(state: &State) -> Status {
         match state.phase {
             Phase::Idle => Status::Waiting,
-            Phase::Running => Status::Running,
+            Phase::Running | Phase::Paused => Status::Running,
             Phase::Stopped => Status::Done,
         }
     }

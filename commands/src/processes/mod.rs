@@ -5,14 +5,17 @@
 //! | [`top_up`] | `payment.requested` | credit on the wallet and the fee in the books |
 //! | [`rent_node`] | `allocation.requested` | `allocation.activated`, or everything undone |
 //! | [`meter_usage`] | `allocation.activated` | `allocation.release_requested` |
+//! | [`dunning`] | `wallet.hold_placed` | no hold left; looks how long the money lasts meanwhile |
+//! | [`suspend_tenant`] | `allocation.suspension_requested` | `allocation.resumed`, or its release |
 //! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
 //! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
-//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited` | the letter handed over |
+//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*` | the letter handed over |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
 pub mod drain_node;
 pub mod drift;
+pub mod dunning;
 pub mod expire_hold;
 pub mod fact;
 pub mod intent;
@@ -25,6 +28,8 @@ pub mod release_node;
 pub mod rent_node;
 pub mod runner;
 pub mod send_mail;
+pub mod suspend_tenant;
+pub mod timer;
 pub mod top_up;
 pub mod verify_node;
 
@@ -38,7 +43,7 @@ mod work;
 pub use fact::{Fact, Occurrence};
 pub use gate::{Gate, Leased, OpenGate, Verdict};
 pub use intent::{Action, Command, Effect, Intent, Timer};
-pub use letter::Letter;
+pub use letter::{FundsNews, Letter};
 pub use manager::{Alarm, AnyManager, Awoken, Erased, ProcessManager, Settings, Status};
 pub use runner::{Runner, RunnerConfig};
 
@@ -50,6 +55,8 @@ pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
         Arc::new(Erased::<top_up::TopUp>::new()),
         Arc::new(Erased::<rent_node::RentNode>::new()),
         Arc::new(Erased::<meter_usage::MeterUsage>::new()),
+        Arc::new(Erased::<dunning::Dunning>::new()),
+        Arc::new(Erased::<suspend_tenant::SuspendTenant>::new()),
         Arc::new(Erased::<release_node::ReleaseNode>::new()),
         Arc::new(Erased::<refund_payment::RefundPayment>::new()),
         Arc::new(Erased::<drain_node::DrainNode>::new()),

@@ -184,6 +184,10 @@ fn evolve_allocation(mut state: State, event: &AllocationEvent) -> State {
         AllocationEvent::Activated { .. } => state.phase = Phase::Active,
         AllocationEvent::Failed { .. } => state.phase = Phase::Failed,
         AllocationEvent::Metered { .. }
+        | AllocationEvent::SuspensionRequested { .. }
+        | AllocationEvent::Suspended { .. }
+        | AllocationEvent::ResumeRequested { .. }
+        | AllocationEvent::Resumed { .. }
         | AllocationEvent::ReleaseRequested { .. }
         | AllocationEvent::TeardownVerified { .. }
         | AllocationEvent::Released { .. }
@@ -238,6 +242,10 @@ impl State {
             AllocationEvent::Activated { .. }
             | AllocationEvent::Failed { .. }
             | AllocationEvent::Metered { .. }
+            | AllocationEvent::SuspensionRequested { .. }
+            | AllocationEvent::Suspended { .. }
+            | AllocationEvent::ResumeRequested { .. }
+            | AllocationEvent::Resumed { .. }
             | AllocationEvent::ReleaseRequested { .. }
             | AllocationEvent::TeardownVerified { .. }
             | AllocationEvent::Released { .. }

@@ -82,6 +82,10 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             let release = AllocationCommand::RequestRelease { reason, at };
             act.allocation(name, allocation_id, release).await
         }
+        Command::RequestSuspension { allocation_id, reason } => {
+            let suspend = AllocationCommand::RequestSuspension { reason, at };
+            act.allocation(name, allocation_id, suspend).await
+        }
         Command::CallOperator { allocation_id, doing, message } => {
             let call = AllocationCommand::CallOperator { doing, message, at };
             act.allocation(name, allocation_id, call).await

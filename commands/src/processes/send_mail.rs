@@ -1,18 +1,21 @@
-//! Mail to people: codes that prove an address, invitations, and a word when somebody registers an address again.
+//! Mail to people: codes that prove an address, invitations, what becomes of an organisation's money, and a word when somebody registers an
+//! address again.
 //!
 //! | event | intent | compensation |
 //! |---|---|---|
 //! | `user.link_requested` | `send_mail`, until the code is over | none: a code that does not arrive is asked for again |
 //! | `user.reminded` | `send_mail` | none |
 //! | `user.erasure_requested` | `send_mail`, until it is due | none: who is signed in sees it as well |
+//! | `dunning.runway_crossed`, down; `dunning.stage_changed` to one that costs something, or from it | `send_mail` | none: the next step is told again |
 //! | `organisation.member_invited` | `send_mail`, until the invitation is over | none: the next invitation ends it |
 use cairn_core::Timestamp;
 use cairn_identity::{OrganisationEvent, UserEvent};
+use cairn_ledger::{DunningEvent, Stage};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
 use super::intent::{Effect, Intent};
-use super::letter::Letter;
+use super::letter::{FundsNews, Letter};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
 /// How long a word that has no end of its own is worth sending.
@@ -56,13 +59,36 @@ fn letter(happened: &Occurrence) -> Option<(Letter, Timestamp)> {
             let (email, token, role) = (email.clone(), token.clone(), *role);
             Some((Letter::Invitation { organisation_id, email, role, token }, *expires_at))
         }
+        Fact::Dunning(event) => funds(event),
         _ => None,
     }
 }
 
+/// What owners are written of their money. That it lasts longer again is no letter: they have just paid.
+fn funds(event: &DunningEvent) -> Option<(Letter, Timestamp)> {
+    let (seen, about) = match *event {
+        DunningEvent::RunwayCrossed { from_hours, to_hours, runs_out_at, seen } => {
+            let (hours, runs_out_at) = to_hours.zip(runs_out_at)?;
+            if from_hours.is_some_and(|from| from < hours) {
+                return None;
+            }
+            (seen, FundsNews::RunsOut { hours, runs_out_at })
+        }
+        DunningEvent::StageChanged { from, to, until, seen } => {
+            let stopped = matches!(from, Stage::Suspended | Stage::Retention);
+            let told = match to {
+                Stage::Suspended | Stage::Retention | Stage::Released => true,
+                Stage::Ok | Stage::Low | Stage::Grace => stopped,
+            };
+            (told.then_some(seen)?, FundsNews::Stage { stage: to, until })
+        }
+    };
+    Some((Letter::Funds { seen, about }, seen.at.plus_secs(REMINDER_SECS)))
+}
+
 impl ProcessManager for SendMail {
     const NAME: &'static str = "send_mail";
-    const READS: &'static [&'static str] = &["user", "organisation"];
+    const READS: &'static [&'static str] = &["user", "organisation", "dunning"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {

@@ -1,5 +1,5 @@
 //! Allocations in public.
-use cairn_compute::{AllocationEvent as Event, ReleaseReason};
+use cairn_compute::{AllocationEvent as Event, ReleaseReason, SuspensionReason};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -12,6 +12,10 @@ public_types! {
     Activated = "cairn.allocation.activated" 1;
     Failed = "cairn.allocation.failed" 1;
     Metered = "cairn.allocation.metered" 1;
+    SuspensionRequested = "cairn.allocation.suspension_requested" 1;
+    Suspended = "cairn.allocation.suspended" 1;
+    ResumeRequested = "cairn.allocation.resume_requested" 1;
+    Resumed = "cairn.allocation.resumed" 1;
     ReleaseRequested = "cairn.allocation.release_requested" 1;
     Released = "cairn.allocation.released" 1;
 }
@@ -63,7 +67,48 @@ struct Metered {
     unproven_seconds: i64,
 }
 
-/// The meter stops here.
+/// It is not paid for: the meter stands still from here, and the login is about to be closed.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SuspensionRequested {
+    /// Why.
+    reason: WhySuspended,
+    /// Since when nothing is charged.
+    at: String,
+}
+
+/// Why an allocation is suspended.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum WhySuspended {
+    FundsExhausted,
+}
+
+/// Its node has confirmed that nobody logs in and that nothing runs. The data is kept.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Suspended {
+    /// When.
+    at: String,
+}
+
+/// It is paid for again: the login is about to be opened.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ResumeRequested {
+    /// When.
+    at: String,
+}
+
+/// Proven ready again: it is paid for from here on.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Resumed {
+    /// Since when.
+    at: String,
+}
+
+/// The meter stops here, or where it stood still.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ReleaseRequested {
@@ -112,6 +157,13 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         Event::Metered { through, unproven_seconds, .. } => {
             public(&Metered { through: through.to_string(), unproven_seconds })
         }
+        Event::SuspensionRequested { reason: SuspensionReason::FundsExhausted, at } => {
+            let reason = WhySuspended::FundsExhausted;
+            public(&SuspensionRequested { reason, at: at.to_string() })
+        }
+        Event::Suspended { at, .. } => public(&Suspended { at: at.to_string() }),
+        Event::ResumeRequested { at } => public(&ResumeRequested { at: at.to_string() }),
+        Event::Resumed { at, .. } => public(&Resumed { at: at.to_string() }),
         Event::ReleaseRequested { reason, at } => {
             let reason = match reason {
                 ReleaseReason::Customer => Reason::Customer,

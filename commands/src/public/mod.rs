@@ -5,6 +5,7 @@
 //! `docs/schemas/` and never changes. No personal data, no key, no address of a node, no free text of ours.
 mod catalog;
 mod compute;
+mod dunning;
 mod envelope;
 mod fleet;
 mod ledger;
@@ -19,7 +20,7 @@ use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
-use cairn_ledger::Wallet;
+use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, Refund};
@@ -36,6 +37,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
     let said = match recorded.aggregate_type.as_str() {
         Allocation::TYPE => compute::publish(recorded.decode()?),
         Wallet::TYPE => ledger::publish(&recorded.aggregate_id, recorded.decode()?),
+        Dunning::TYPE => dunning::publish(recorded.decode()?),
         Payment::TYPE => payments::publish_payment(&recorded.aggregate_id, recorded.decode()?),
         Refund::TYPE => payments::publish_refund(&recorded.aggregate_id, recorded.decode()?),
         Sku::TYPE => catalog::publish(recorded.decode()?),
@@ -63,6 +65,7 @@ pub fn types() -> Vec<PublicType> {
     let of_contexts = [
         compute::TYPES,
         ledger::TYPES,
+        dunning::TYPES,
         payments::TYPES,
         catalog::TYPES,
         fleet::TYPES,

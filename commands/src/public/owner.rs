@@ -2,7 +2,7 @@
 use cairn_compute::{Allocation, AllocationEvent};
 use cairn_core::{Decider, OrganisationId};
 use cairn_event_log::{LogError, Recorded};
-use cairn_ledger::Wallet;
+use cairn_ledger::{Dunning, Wallet};
 use cairn_payments::{Payment, PaymentEvent, Refund, RefundEvent};
 
 /// The organisation that owns a stream, by the first fact of it. `None`: it is the platform's, or nobody hears of it in public.
@@ -23,8 +23,8 @@ pub fn owner(first: &Recorded) -> Result<Option<OrganisationId>, LogError> {
             RefundEvent::Requested { organisation_id, .. } => Some(organisation_id),
             _ => None,
         },
-        // A wallet is called after its owner and its currency.
-        Wallet::TYPE => {
+        // A wallet and its dunning are called after its owner and its currency.
+        Wallet::TYPE | Dunning::TYPE => {
             first.aggregate_id.split_once(':').and_then(|(owner, _)| owner.parse().ok())
         }
         _ => None,

@@ -4,7 +4,7 @@ use cairn_compute::Allocation;
 use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Text, Texts};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
-use cairn_ledger::Wallet;
+use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, Refund};
@@ -40,10 +40,11 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 15] = [
+pub(super) static TYPES: [Type; 16] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<Configuration>(),
+    entry::<Dunning>(),
     entry::<EmailAddress>(),
     entry::<Erasure>(),
     entry::<FeatureFlag>(),

@@ -210,6 +210,10 @@ impl Inverse for Allocation {
             E::Metered { through, unproven_seconds, at } => {
                 C::Meter { through, unproven_seconds, at }
             }
+            E::SuspensionRequested { reason, at } => C::RequestSuspension { reason, at },
+            E::Suspended { evidence, at } => C::ConfirmSuspended { evidence, at },
+            E::ResumeRequested { at } => C::RequestResume { at },
+            E::Resumed { proof, at } => C::ConfirmResumed { proof, at },
             E::ReleaseRequested { reason, at } => C::RequestRelease { reason, at },
             E::TeardownVerified { evidence, at } => C::VerifyTeardown { evidence, at },
             E::Released { charged_nanos, at, .. } => C::ConfirmReleased { charged_nanos, at },

@@ -4,8 +4,8 @@
 //! that explains what was swept is taken. Everything else that a command says is in its facts or follows from them.
 use cairn_core::{HoldId, JournalTransaction, Timestamp};
 use cairn_ledger::{
-    CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand as Command,
-    WalletEvent as Event,
+    CaptureHold, Dunning, DunningCommand, DunningEvent, PlaceHold, ReserveRefund, TopUp, Wallet,
+    WalletCommand as Command, WalletEvent as Event,
 };
 
 use super::inverse::Inverse;
@@ -62,6 +62,14 @@ impl Inverse for Wallet {
                 Command::ReturnRefund { refund_id, at: journal.occurred_at }
             }
         })
+    }
+}
+
+impl Inverse for Dunning {
+    fn command_of(&self, facts: &[DunningEvent]) -> Option<DunningCommand> {
+        let (DunningEvent::StageChanged { seen, .. } | DunningEvent::RunwayCrossed { seen, .. }) =
+            facts.first()?;
+        Some(DunningCommand::Assess(*seen))
     }
 }
 

@@ -307,6 +307,19 @@ impl NodePort for Faulty<dyn NodePort> {
         self.faults.call(&name, &key.id, ensure).await
     }
 
+    async fn suspend(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError> {
+        let suspend = async |id| {
+            let key = IntentKey { id, ..key.clone() };
+            self.inner.suspend(node, tenant, &key).await
+        };
+        self.faults.call("suspend_tenant", &key.id, suspend).await
+    }
+
     async fn teardown(
         &self,
         node: &NodeTarget,

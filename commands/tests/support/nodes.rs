@@ -154,6 +154,24 @@ impl NodePort for MemoryNodes {
         Ok(StepReport { observed })
     }
 
+    async fn suspend(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError> {
+        self.answers(node)?;
+        let mut all = self.traces.lock().unwrap();
+        let traces = all.entry(tenant.allocation_id.to_string()).or_default();
+        if key.generation < traces.generation {
+            return Err(PortError::permanent("older_generation", "a newer wish was seen"));
+        }
+        traces.generation = key.generation;
+        traces.there.retain(|step| *step != Step::Access);
+        traces.changes += 1;
+        Ok(StepReport { observed: "0 processes".to_owned() })
+    }
+
     async fn teardown(
         &self,
         node: &NodeTarget,

@@ -1,9 +1,11 @@
 //! An allocation: a rented share of a node that a customer logs in to.
 //!
 //! Lifecycle: `requested → reserved → provisioning → active → releasing → released`; `rejected` when capacity or funds are lacking,
-//! `compensating → failed` when provisioning fails, `needs_operator` when an undo or a teardown is stuck.
-//! Invariants: billing starts at proven readiness and stops at the release request; only metered seconds are billed, and a release is never
-//! earlier than what was metered; a step is recorded once; `released`, `failed` and `rejected` are final.
+//! `compensating → failed` when provisioning fails, `active → suspending → suspended → resuming → active` when it is not paid for,
+//! `needs_operator` when an undo, a suspension or a teardown is stuck.
+//! Invariants: billing starts at proven readiness and stops at the request to release or to suspend; only metered seconds are billed, and
+//! neither request is earlier than what was metered; nothing is billed from the request to suspend until the login is proven again; what is
+//! suspended keeps its data; a step is recorded once; `released`, `failed` and `rejected` are final.
 use cairn_core::{
     AllocationId, Currency, Decider, HoldId, Nanos, NodeId, OrganisationId, Rate, Refusal,
     Resources, Subject, Text, Texts, Timestamp, cqrs_aggregate, domain_event,
@@ -86,6 +88,14 @@ pub enum ReleaseReason {
     FundsExhausted,
 }
 
+/// Why an allocation is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuspensionReason {
+    /// The wallet cannot cover more time.
+    FundsExhausted,
+}
+
 /// What has happened to an allocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
@@ -127,7 +137,19 @@ pub enum AllocationEvent {
     /// By `through` it is proven to have run all the time since its activation, but for the seconds named.
     #[serde(rename = "allocation.metered")]
     Metered { through: Timestamp, unproven_seconds: i64, at: Timestamp },
-    /// The meter stops here.
+    /// The meter stands still from here, and the login is to be closed.
+    #[serde(rename = "allocation.suspension_requested")]
+    SuspensionRequested { reason: SuspensionReason, at: Timestamp },
+    /// The node proved that nobody can log in and that nothing runs. The data is kept.
+    #[serde(rename = "allocation.suspended")]
+    Suspended { evidence: String, at: Timestamp },
+    /// It is paid for again: the login is to be opened.
+    #[serde(rename = "allocation.resume_requested")]
+    ResumeRequested { at: Timestamp },
+    /// Proven ready again: the meter goes on from here.
+    #[serde(rename = "allocation.resumed")]
+    Resumed { proof: String, at: Timestamp },
+    /// The meter stops here, or where it stood still.
     #[serde(rename = "allocation.release_requested")]
     ReleaseRequested { reason: ReleaseReason, at: Timestamp },
     /// The node proved that nothing is left of it.
@@ -151,6 +173,10 @@ domain_event!(AllocationEvent {
     Activated => "allocation.activated", 1;
     Failed => "allocation.failed", 1;
     Metered => "allocation.metered", 1;
+    SuspensionRequested => "allocation.suspension_requested", 1;
+    Suspended => "allocation.suspended", 1;
+    ResumeRequested => "allocation.resume_requested", 1;
+    Resumed => "allocation.resumed", 1;
     ReleaseRequested => "allocation.release_requested", 1;
     TeardownVerified => "allocation.teardown_verified", 1;
     Released => "allocation.released", 1;
@@ -234,6 +260,22 @@ pub enum AllocationCommand {
         at: Timestamp,
     },
     /// At the latest metered instant when that is later.
+    RequestSuspension {
+        reason: SuspensionReason,
+        at: Timestamp,
+    },
+    ConfirmSuspended {
+        evidence: String,
+        at: Timestamp,
+    },
+    RequestResume {
+        at: Timestamp,
+    },
+    ConfirmResumed {
+        proof: String,
+        at: Timestamp,
+    },
+    /// At the latest metered instant when that is later.
     RequestRelease {
         reason: ReleaseReason,
         at: Timestamp,
@@ -292,6 +334,12 @@ pub enum AllocationStatus {
     Reserved,
     Provisioning,
     Active,
+    /// The meter stands still; the node has not confirmed yet.
+    Suspending,
+    /// Nothing runs, nobody logs in, the data is kept.
+    Suspended,
+    /// Paid for again; the login is not proven yet.
+    Resuming,
     Compensating,
     Releasing,
     /// Teardown is proven; money is being settled.
@@ -325,7 +373,20 @@ pub struct Allocation {
     #[serde(default)]
     pub unproven_seconds: i64,
     pub released_at: Option<Timestamp>,
+    /// Since when the meter stands still; none while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<Timestamp>,
+    /// From a request to suspend to the proof that the login is open again: not billed.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub idle_seconds: i64,
+    /// How often it was wished to be suspended or resumed.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub turns: u64,
     pub needs_operator: bool,
+}
+
+fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
 }
 
 impl Decider for Allocation {
@@ -385,8 +446,22 @@ impl Decider for Allocation {
                 self.metered_at = Some(through);
                 self.unproven_seconds = unproven_seconds;
             }
+            AllocationEvent::SuspensionRequested { at, .. } => {
+                self.stopped_at = Some(at);
+                self.turns += 1;
+                self.status = AllocationStatus::Suspending;
+            }
+            AllocationEvent::Suspended { .. } => {
+                self.needs_operator = false;
+                self.status = AllocationStatus::Suspended;
+            }
+            AllocationEvent::ResumeRequested { .. } => {
+                self.turns += 1;
+                self.status = AllocationStatus::Resuming;
+            }
+            AllocationEvent::Resumed { at, .. } => self.resume(at),
             AllocationEvent::ReleaseRequested { at, .. } => {
-                self.released_at = Some(at);
+                self.released_at = Some(self.stopped_at.unwrap_or(at));
                 self.status = AllocationStatus::Releasing;
             }
             AllocationEvent::TeardownVerified { .. } => {

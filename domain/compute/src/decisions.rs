@@ -6,7 +6,7 @@ use crate::allocation::{
     AllocationStatus as Status, Step,
 };
 
-type Decision = Result<Vec<Event>, Error>;
+pub(crate) type Decision = Result<Vec<Event>, Error>;
 
 /// One line, a known key type, base 64, and nothing that could end a line or begin an option. Whether it is a whole key is asked before
 /// ([`crate::check_public_key`]): histories hold keys that were taken by their shape.
@@ -38,8 +38,9 @@ impl Allocation {
         self.metered_at.map_or(0, |through| self.elapsed(through) - self.unproven_seconds)
     }
 
-    fn elapsed(&self, through: Timestamp) -> i64 {
-        self.activated_at.map_or(0, |since| through.secs_since(since))
+    /// Whole seconds from readiness to an instant in which it was not suspended.
+    pub(crate) fn elapsed(&self, through: Timestamp) -> i64 {
+        self.activated_at.map_or(0, |since| through.secs_since(since) - self.idle_seconds)
     }
 
     /// Goes on from what is metered. Seconds that are found unproven after they were metered stay billed, so that the charge and the
@@ -47,7 +48,15 @@ impl Allocation {
     fn meter(&self, through: Timestamp, unproven_seconds: i64, at: Timestamp) -> Decision {
         let Some(activated_at) = self.activated_at else { return Err(self.wrong()) };
         let through = self.released_at.map_or(through, |released_at| through.min(released_at));
-        let open = matches!(self.status, Status::Active | Status::Releasing | Status::Settling);
+        let through = self.stopped_at.map_or(through, |stopped_at| through.min(stopped_at));
+        let open = matches!(
+            self.status,
+            Status::Active
+                | Status::Suspending
+                | Status::Suspended
+                | Status::Releasing
+                | Status::Settling
+        );
         if !open || through <= self.metered_at.unwrap_or(activated_at) {
             return Ok(vec![]);
         }
@@ -102,10 +111,14 @@ impl Allocation {
             Command::Meter { through, unproven_seconds, at } => {
                 self.meter(through, unproven_seconds, at)
             }
+            Command::RequestSuspension { .. }
+            | Command::ConfirmSuspended { .. }
+            | Command::RequestResume { .. }
+            | Command::ConfirmResumed { .. } => self.decide_suspension(command),
             Command::RequestRelease { reason, at } => {
                 let at = self.metered_at.map_or(at, |metered_at| at.max(metered_at));
                 self.step(
-                    &[Status::Active],
+                    &[Status::Active, Status::Suspending, Status::Suspended, Status::Resuming],
                     &[Status::Releasing, Status::Settling, Status::Released],
                     Event::ReleaseRequested { reason, at },
                 )
@@ -119,7 +132,8 @@ impl Allocation {
                 self.confirm_released(charged_nanos, at)
             }
             Command::CallOperator { doing, message, at } => {
-                let waits = [Status::Compensating, Status::Releasing];
+                let waits =
+                    [Status::Compensating, Status::Suspending, Status::Resuming, Status::Releasing];
                 let called = if self.needs_operator { &waits[..] } else { &[] };
                 self.step(&waits, called, Event::NeedsOperator { doing, message, at })
             }
@@ -127,7 +141,7 @@ impl Allocation {
     }
 
     /// One row of the lifecycle: the fact happens in the states `from`, has happened in `done`, and in no other.
-    fn step(&self, from: &[Status], done: &[Status], event: Event) -> Decision {
+    pub(crate) fn step(&self, from: &[Status], done: &[Status], event: Event) -> Decision {
         if done.contains(&self.status) {
             Ok(vec![])
         } else if from.contains(&self.status) {
@@ -137,7 +151,7 @@ impl Allocation {
         }
     }
 
-    const fn wrong(&self) -> Error {
+    pub(crate) const fn wrong(&self) -> Error {
         Error::WrongState(self.status)
     }
 

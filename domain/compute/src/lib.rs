@@ -3,9 +3,10 @@
 pub mod allocation;
 mod decisions;
 mod public_key;
+mod suspension;
 
 pub use allocation::{
     Allocation, AllocationCommand, AllocationError, AllocationEvent, AllocationStatus, PinnedPrice,
-    Placement, ReleaseReason, Step,
+    Placement, ReleaseReason, Step, SuspensionReason,
 };
 pub use public_key::check_public_key;

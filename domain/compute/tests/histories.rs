@@ -1,7 +1,7 @@
 //! Random histories of an allocation: whatever is asked in whatever order, nobody pays for what was not proven.
 use cairn_compute::{
     Allocation, AllocationCommand, AllocationEvent, AllocationStatus, PinnedPrice, Placement,
-    ReleaseReason, Step,
+    ReleaseReason, Step, SuspensionReason,
 };
 use cairn_core::{
     AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, Resources, Timestamp,
@@ -24,7 +24,7 @@ fn request() -> AllocationCommand {
 fn command() -> impl Strategy<Value = AllocationCommand> {
     let step = || prop::sample::select(Step::ALL.to_vec());
     let text = || "x".to_owned();
-    (0..13_u32, step(), 0..1_000_i64, 20_000..20_002_u32).prop_map(move |(kind, step, now, uid)| {
+    (0..17_u32, step(), 0..1_000_i64, 20_000..20_002_u32).prop_map(move |(kind, step, now, uid)| {
         let at = Timestamp::from_secs(now);
         let (node_id, hold_id) = (NodeId::from_bits(3), HoldId::from_bits(1));
         match kind {
@@ -42,6 +42,13 @@ fn command() -> impl Strategy<Value = AllocationCommand> {
             8 => AllocationCommand::ConfirmReleased { charged_nanos: 1, at },
             9 => AllocationCommand::CallOperator { doing: text(), message: text(), at },
             10 => AllocationCommand::Meter { through: at, unproven_seconds: now % 97, at },
+            11 => AllocationCommand::RequestSuspension {
+                reason: SuspensionReason::FundsExhausted,
+                at,
+            },
+            12 => AllocationCommand::ConfirmSuspended { evidence: text(), at },
+            13 => AllocationCommand::RequestResume { at },
+            14 => AllocationCommand::ConfirmResumed { proof: text(), at },
             _ => AllocationCommand::CompleteStep { step, observed: text(), at },
         }
     })
@@ -97,10 +104,20 @@ proptest! {
                     let (from, to) = before.activated_at.zip(before.released_at).unwrap();
                     let metered = before.metered_at.map(|_| before.metered_seconds());
                     prop_assert_eq!(active_seconds, metered.unwrap_or(to.secs_since(from)));
-                    prop_assert!(active_seconds <= to.secs_since(from), "nobody pays after the release");
+                    let awake = to.secs_since(from) - before.idle_seconds;
+                    prop_assert!(active_seconds <= awake, "nobody pays suspended or after the release");
                 }
                 if let AllocationEvent::ReleaseRequested { at, .. } = event {
                     prop_assert!(before.metered_at.is_none_or(|metered_at| metered_at <= at));
+                }
+                if let AllocationEvent::SuspensionRequested { at, .. } = event {
+                    prop_assert!(before.metered_at.is_none_or(|metered_at| metered_at <= at));
+                }
+                let (idle_seconds, stopped_at) = (allocation.idle_seconds, allocation.stopped_at);
+                if let AllocationEvent::Resumed { at, .. } = event {
+                    let idle = at.secs_since(stopped_at.unwrap());
+                    let after = allocation.clone().evolve(event.clone()).idle_seconds;
+                    prop_assert!(after >= idle_seconds + idle, "the meter stood still all the time");
                 }
                 let metered_seconds = allocation.metered_seconds();
                 allocation = allocation.evolve(event.clone());

@@ -25,6 +25,9 @@ pub struct Record {
     pub generation: u64,
     /// Generation that was torn down.
     pub torn_down: Option<u64>,
+    /// Nobody may log in until the login is brought about again.
+    #[serde(default)]
+    pub suspended: bool,
     /// What was last asked for.
     pub tenant: Option<TenantArguments>,
     /// Answers by key.
@@ -71,9 +74,11 @@ impl Record {
         match request.op {
             Operation::Ensure => {
                 self.torn_down = None;
+                self.suspended = false;
                 self.tenant = wanted.cloned().or_else(|| self.tenant.take());
             }
             // From here on nobody logs in any more, even if we do not live to finish.
+            Operation::Suspend => self.suspended = true,
             Operation::Teardown => self.torn_down = Some(request.generation),
             Operation::Facts
             | Operation::Inspect

@@ -14,6 +14,7 @@ mod pam;
 mod processes;
 mod serve;
 mod steps;
+mod suspend;
 mod sweep;
 mod system;
 mod teardown;

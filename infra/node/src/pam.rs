@@ -18,6 +18,9 @@ pub fn join(login: &str) -> Outcome<()> {
     let uid: u32 = login.strip_prefix('t').and_then(|uid| uid.parse().ok()).ok_or_else(stranger)?;
     let id = journal::owner_of(&config, uid)?.ok_or_else(stranger)?;
     let held = journal::hold(&config, &id)?;
+    if held.record.suspended {
+        return Err(Fault::permanent("suspended", format!("{id} is suspended")));
+    }
     let tenant = held.record.tenant.as_ref().filter(|_| held.record.is_live());
     let tenant = tenant.filter(|tenant| tenant.login == login).ok_or_else(stranger)?;
     let allocation = Allocation { config: &config, id: &id, tenant };

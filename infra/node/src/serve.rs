@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::fault::{Fault, Outcome, While};
 use crate::journal::{self, Held};
 use crate::steps::{self, Allocation};
-use crate::{facts, install, inventory, teardown};
+use crate::{facts, install, inventory, suspend, teardown};
 
 /// A request is small; whatever is longer is not one.
 const REQUEST_BYTES_MAX: u64 = 64 << 10;
@@ -39,7 +39,9 @@ fn answer(request: &Request) -> Outcome<Answer> {
         }
         Operation::Inventory => inventory::gather(&config).map(Answer::Inventory),
         Operation::Certify => certify(&config, request),
-        Operation::Ensure | Operation::Undo | Operation::Teardown => change(&config, request),
+        Operation::Ensure | Operation::Undo | Operation::Suspend | Operation::Teardown => {
+            change(&config, request)
+        }
     }
 }
 
@@ -101,6 +103,7 @@ fn act(config: &Config, request: &Request, tenant: &TenantArguments) -> Outcome<
             Ok(Answer::Done { observed, replayed: false })
         }
         Operation::Undo => undo(allocation, step()?),
+        Operation::Suspend => suspend::run(allocation),
         Operation::Teardown => teardown::run(allocation),
         Operation::Facts | Operation::Inspect | Operation::Certify | Operation::Inventory => {
             Err(Fault::permanent("request_invalid", "this verb is not about an allocation"))

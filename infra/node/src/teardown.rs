@@ -58,7 +58,7 @@ pub fn run(allocation: Allocation<'_>) -> Outcome<Answer> {
     Ok(Answer::TornDown { left, evidence, replayed: false })
 }
 
-fn kill_everything(allocation: Allocation<'_>) -> Outcome<()> {
+pub fn kill_everything(allocation: Allocation<'_>) -> Outcome<()> {
     if let Some(limiter) = cgroup::find(&allocation.config.cgroup_root)
         && !limiter.present(allocation.id).is_empty()
     {

@@ -11,6 +11,8 @@ pub enum Operation {
     Ensure,
     /// Takes one step back.
     Undo,
+    /// Closes the login, ends every process and looks whether any is left. Account, home and limits stay.
+    Suspend,
     /// Takes everything of an allocation away and looks whether anything is left.
     Teardown,
     /// What there is of an allocation. Changes nothing.

@@ -21,6 +21,8 @@ pub enum Call {
     Inventory,
     /// A step.
     Ensure(Step),
+    /// A suspension.
+    Suspend,
     /// A teardown.
     Teardown,
 }
@@ -178,7 +180,7 @@ impl State {
             }
             Call::Ensure(_) => known.torn_down = None,
             Call::Teardown => known.torn_down = Some(key.generation),
-            Call::Probe | Call::Inventory => {}
+            Call::Probe | Call::Inventory | Call::Suspend => {}
         }
         known.generation = key.generation;
         Ok(None)
@@ -253,6 +255,30 @@ impl NodePort for ScriptedNodes {
         allocation.steps.insert(step);
         allocation.tenant = Some(tenant.clone());
         allocation.answers.insert(key.id.clone(), observed.clone());
+        state.strike(call, When::After)?;
+        Ok(StepReport { observed })
+    }
+
+    async fn suspend(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError> {
+        let (call, at) = (Call::Suspend, (node.node_id, tenant.allocation_id));
+        let mut state = self.lock();
+        state.calls.push((node.node_id, call));
+        state.strike(call, When::Before)?;
+        let observed = match state.admit(at, call, key)? {
+            Some(observed) => observed,
+            None => {
+                let allocation = state.allocations.entry(at).or_default();
+                let observed = format!("nobody logs in to {}", tenant.login);
+                allocation.steps.remove(&Step::Access);
+                allocation.answers.insert(key.id.clone(), observed.clone());
+                observed
+            }
+        };
         state.strike(call, When::After)?;
         Ok(StepReport { observed })
     }

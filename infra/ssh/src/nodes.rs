@@ -244,6 +244,18 @@ impl NodePort for SshNodes {
         }
     }
 
+    async fn suspend(
+        &self,
+        node: &NodeTarget,
+        tenant: &Tenant,
+        key: &IntentKey,
+    ) -> Result<StepReport, PortError> {
+        match self.ask(node, &request(Operation::Suspend, tenant, key)).await? {
+            Answer::Done { observed, .. } => Ok(StepReport { observed }),
+            other => Err(unexpected(node, &other)),
+        }
+    }
+
     async fn teardown(
         &self,
         node: &NodeTarget,

@@ -11,7 +11,7 @@ use cairn_ledger::WalletEvent;
 use serde::Deserialize;
 
 use super::allocations_change::{AllocationRow, apply, requested_row};
-pub use super::allocations_query::{Allocation, Filter, get, list};
+pub use super::allocations_query::{Allocation, Filter, burn, get, list};
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
 use crate::row::add;

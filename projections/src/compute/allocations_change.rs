@@ -4,7 +4,7 @@ use cairn_core::Nanos;
 
 use crate::engine::ProjectError;
 use crate::row;
-use crate::row::{Amounts, At, wire_name};
+use crate::row::{Amounts, At, add, wire_name};
 
 row! {
     /// An allocation as it stands.
@@ -43,6 +43,8 @@ row! {
         release_requested_at: Option<At>,
         ended_at: Option<At>,
         unproven_seconds: i64,
+        stopped_at: Option<At>,
+        idle_seconds: i64,
     }
 }
 
@@ -80,10 +82,25 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
             (row.ended_at, row.needs_operator) = (Some(At(*at)), false);
         }
         E::Metered { unproven_seconds, .. } => row.unproven_seconds = *unproven_seconds,
+        E::SuspensionRequested { at, .. } => {
+            row.status = "suspending".into();
+            row.stopped_at = Some(At(*at));
+        }
+        E::Suspended { .. } => {
+            row.status = "suspended".into();
+            row.needs_operator = false;
+        }
+        E::ResumeRequested { .. } => row.status = "resuming".into(),
+        E::Resumed { at, .. } => {
+            row.status = "active".into();
+            row.needs_operator = false;
+            let since = row.stopped_at.take().map_or(0, |stopped| at.secs_since(stopped.0));
+            add(&mut row.idle_seconds, since)?;
+        }
         E::ReleaseRequested { reason, at } => {
             row.status = "releasing".into();
             row.release_reason = Some(wire_name(reason)?);
-            row.release_requested_at = Some(At(*at));
+            row.release_requested_at = Some(row.stopped_at.unwrap_or(At(*at)));
         }
         E::TeardownVerified { .. } => {
             row.status = "settling".into();

@@ -1,4 +1,6 @@
 //! The row of an allocation, and who may see which.
+use std::collections::BTreeMap;
+
 use cairn_core::{Nanos, OrganisationId};
 use serde::Serialize;
 use sqlx::PgExecutor;
@@ -13,8 +15,8 @@ pub struct Allocation {
     /// Where in the log it was requested.
     pub position: i64,
     pub organisation_id: String,
-    /// `requested`, `reserved`, `provisioning`, `active`, `compensating`, `releasing`, `settling`, `released`, `failed` or
-    /// `rejected`.
+    /// `requested`, `reserved`, `provisioning`, `active`, `suspending`, `suspended`, `resuming`, `compensating`, `releasing`,
+    /// `settling`, `released`, `failed` or `rejected`.
     pub status: String,
     pub needs_operator: bool,
     pub sku_id: String,
@@ -40,8 +42,10 @@ pub struct Allocation {
     pub steps_done: Vec<String>,
     /// What `id` printed when Cairn logged in.
     pub proof: Option<String>,
-    /// Whole seconds billed or to be billed: from proven readiness to the release request, or to now.
+    /// Whole seconds billed or to be billed: from proven readiness to the release request, or to now, without those of a suspension.
     pub active_seconds: i64,
+    /// Since when it is suspended, or is to be: the meter stands still.
+    pub stopped_at: Option<At>,
     /// Seconds in which nothing proved that its node was alive: not billed.
     pub unproven_seconds: i64,
     /// Charged so far, what is owed included.
@@ -88,8 +92,9 @@ async fn select(
              a.hold_id, a.login, n.address AS "ssh_address?", n.port AS "ssh_port?", a.steps_done,
              a.proof,
              coalesce(a.active_seconds, greatest(floor(extract(epoch FROM
-               coalesce(a.release_requested_at, now()) - a.activated_at))::bigint
-               - a.unproven_seconds, 0), 0) AS "active_seconds!",
+               coalesce(a.stopped_at, a.release_requested_at, now()) - a.activated_at))::bigint
+               - a.unproven_seconds - a.idle_seconds, 0), 0) AS "active_seconds!",
+             a.stopped_at AS "stopped_at: At",
              a.unproven_seconds,
              a.charged_nanos, a.charged_seconds, a.owed_nanos, a.failed_step, a.failure_code,
              a.failure_message, a.release_reason, a.requested_at AS "requested_at: At",
@@ -136,4 +141,23 @@ pub async fn list(
 ) -> Result<Page<Allocation>, QueryError> {
     let rows = select(db, None, filter, (before(after)?, fetch_limit(limit))).await?;
     Ok(Page::of(rows, limit, |row| row.position))
+}
+
+/// What everything that an organisation runs costs in an hour, by currency. What is suspended costs nothing.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn burn(
+    db: impl PgExecutor<'_>,
+    organisation: OrganisationId,
+) -> Result<BTreeMap<String, Nanos>, QueryError> {
+    let rows = sqlx::query!(
+        r#"SELECT currency, least(sum(nanos_per_hour), 9223372036854775807)::bigint AS "nanos_per_hour!"
+           FROM compute_allocations
+           WHERE organisation_id = $1 AND status IN ('active', 'suspending', 'resuming')
+           GROUP BY currency"#,
+        organisation.to_string(),
+    );
+    let rows = rows.fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.currency, row.nanos_per_hour)).collect())
 }

@@ -4,9 +4,9 @@
 //! One row of `ledger_wallet_holds` is one hold. The guarded balances that refuse an overdraft are not these: they are
 //! written with the events; these are folded from them, and the two must agree.
 use async_trait::async_trait;
-use cairn_core::{HoldId, Nanos};
+use cairn_core::{Decider, HoldId, Nanos};
 use cairn_event_log::Recorded;
-use cairn_ledger::WalletEvent;
+use cairn_ledger::{Dunning, DunningEvent, Stage, WalletEvent};
 
 pub use super::balances_query::{Balance, Hold, get, list, open_holds};
 use super::wallet_of;
@@ -31,7 +31,12 @@ impl Projection for Balances {
     }
 
     fn interest(&self) -> Interest {
-        Interest::of(&[WalletEvent::TYPES])
+        Interest::of(&[WalletEvent::TYPES, DunningEvent::TYPES])
+    }
+
+    /// A wallet and its dunning have one row.
+    fn key(&self, event: &Recorded) -> String {
+        event.aggregate_id.clone()
     }
 
     fn splits_by_key(&self) -> bool {
@@ -42,6 +47,16 @@ impl Projection for Balances {
         use WalletEvent as E;
         let wallet = wallet_of(event)?;
         let wallet = (wallet.0.to_owned(), wallet.1.to_owned());
+        if event.aggregate_type == Dunning::TYPE {
+            if let DunningEvent::StageChanged { to, until, .. } = event.decode()? {
+                changes.change(wallet, move |row: &mut WalletRow| {
+                    row.dunning_stage = to.name().into();
+                    row.dunning_until = until.map(At);
+                    Ok(())
+                });
+            }
+            return Ok(());
+        }
         match *event.decoded()? {
             E::ToppedUp { amount_nanos, .. } => credit(changes, wallet, amount_nanos, event),
             E::RefundReserved { amount_nanos, .. } => {
@@ -106,6 +121,8 @@ row! {
         owed_nanos: Nanos,
         opened_at: At,
         position: i64,
+        dunning_stage: String,
+        dunning_until: Option<At>,
     }
 }
 
@@ -132,8 +149,14 @@ fn credit(changes: &mut Changes, wallet: Wallet, amount_nanos: Nanos, event: &Re
     let (organisation_id, currency) = wallet.clone();
     let (opened_at, position) = (At(event.recorded_at), event.position);
     changes.put(wallet, move |row: Option<WalletRow>| {
-        let new =
-            || WalletRow { organisation_id, currency, opened_at, position, ..WalletRow::default() };
+        let new = || WalletRow {
+            organisation_id,
+            currency,
+            opened_at,
+            position,
+            dunning_stage: Stage::Ok.name().into(),
+            ..WalletRow::default()
+        };
         let mut row = row.unwrap_or_else(new);
         add(&mut row.posted_nanos, amount_nanos)?;
         Ok(row)

@@ -1,5 +1,6 @@
 //! The rows of wallets and holds, and who may see which.
 use cairn_core::{Currency, Nanos, OrganisationId};
+use cairn_ledger::dunning::runway_secs;
 use serde::Serialize;
 use sqlx::PgExecutor;
 
@@ -18,9 +19,21 @@ pub struct Balance {
     pub available_nanos: Nanos,
     /// Usage that neither hold nor wallet covered.
     pub owed_nanos: Nanos,
+    /// `ok`, `low`, `grace`, `suspended`, `retention` or `released`.
+    pub dunning_stage: String,
+    /// When the stage moves on by itself.
+    pub dunning_until: Option<At>,
     pub opened_at: At,
     /// Where in the log it began.
     pub position: i64,
+}
+
+impl Balance {
+    /// For how long what is posted pays for what costs so much in an hour; `None` when nothing is spent, or it lasts for a century.
+    #[must_use]
+    pub fn runway_seconds(&self, nanos_per_hour: Nanos) -> Option<i64> {
+        runway_secs(self.posted_nanos, nanos_per_hour)
+    }
 }
 
 /// A hold on a wallet.
@@ -55,6 +68,7 @@ async fn select(
              (w.held_nanos - coalesce(over.nanos, 0))::bigint AS "held_nanos!",
              (w.posted_nanos - w.held_nanos + coalesce(over.nanos, 0))::bigint
                AS "available_nanos!",
+             w.dunning_stage, w.dunning_until AS "dunning_until: At",
              w.opened_at AS "opened_at: At", w.position
            FROM ledger_wallets w LEFT JOIN LATERAL (
              SELECT sum(reserved_nanos - captured_nanos - released_nanos) AS nanos

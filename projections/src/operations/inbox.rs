@@ -7,6 +7,7 @@ use cairn_compute::{AllocationEvent, ReleaseReason};
 use cairn_core::OrganisationId;
 use cairn_event_log::Recorded;
 use cairn_fleet::{Link, NodeEvent};
+use cairn_ledger::{DunningEvent, Stage};
 use cairn_payments::{PaymentEvent, RefundEvent};
 use sqlx::PgExecutor;
 
@@ -60,6 +61,7 @@ impl Projection for Inbox {
             PaymentEvent::TYPES,
             RefundEvent::TYPES,
             NodeEvent::TYPES,
+            DunningEvent::TYPES,
         ])
     }
 
@@ -72,6 +74,7 @@ impl Projection for Inbox {
             "allocation" => of_allocation(&event.decode()?),
             "payment" => of_payment(&event.decode()?),
             "refund" => of_refund(&event.decode()?),
+            "dunning" => of_dunning(&event.decode()?),
             _ => (None, of_node(&event.decode()?)),
         };
         if kind.is_none() && event.sequence != 1 {
@@ -117,12 +120,16 @@ fn of_allocation(event: &AllocationEvent) -> Told {
         E::ReleaseRequested { reason: ReleaseReason::FundsExhausted, .. } => {
             (None, Some("allocation.funds_exhausted"))
         }
+        E::Suspended { .. } => (None, Some("allocation.suspended")),
+        E::Resumed { .. } => (None, Some("allocation.resumed")),
         E::Released { .. } => (None, Some("allocation.released")),
         E::Reserved { .. }
         | E::ProvisioningStarted { .. }
         | E::StepCompleted { .. }
         | E::ProvisioningFailed { .. }
         | E::Metered { .. }
+        | E::SuspensionRequested { .. }
+        | E::ResumeRequested { .. }
         | E::ReleaseRequested { .. }
         | E::TeardownVerified { .. }
         | E::NeedsOperator { .. } => (None, None),
@@ -144,6 +151,24 @@ fn of_refund(event: &RefundEvent) -> Told {
         RefundEvent::Succeeded { .. } => (None, Some("refund.succeeded")),
         RefundEvent::Failed { .. } => (None, Some("refund.failed")),
         RefundEvent::Submitted { .. } => (None, None),
+    }
+}
+
+/// What a wallet comes to. That the money lasts for fewer hours is mail; that it lasts for days again closes what was opened.
+fn of_dunning(event: &DunningEvent) -> Told {
+    match event {
+        DunningEvent::StageChanged { to, seen, .. } => {
+            let kind = match to {
+                Stage::Ok => "dunning.ok",
+                Stage::Low => "dunning.low",
+                Stage::Grace => "dunning.grace",
+                Stage::Suspended => "dunning.suspended",
+                Stage::Retention => "dunning.retention",
+                Stage::Released => "dunning.released",
+            };
+            (Some(seen.organisation_id), Some(kind))
+        }
+        DunningEvent::RunwayCrossed { seen, .. } => (Some(seen.organisation_id), None),
     }
 }
 

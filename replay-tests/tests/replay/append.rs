@@ -5,7 +5,7 @@ use cairn_core::{Decider, StoredEvent};
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
-use cairn_ledger::Wallet;
+use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, Refund};
@@ -60,6 +60,7 @@ macro_rules! for_aggregate {
             Allocation::TYPE => $run::<Allocation>($($argument),*),
             ApiKey::TYPE => $run::<ApiKey>($($argument),*),
             Configuration::TYPE => $run::<Configuration>($($argument),*),
+            Dunning::TYPE => $run::<Dunning>($($argument),*),
             EmailAddress::TYPE => $run::<EmailAddress>($($argument),*),
             Erasure::TYPE => $run::<Erasure>($($argument),*),
             FeatureFlag::TYPE => $run::<FeatureFlag>($($argument),*),

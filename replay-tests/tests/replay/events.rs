@@ -7,7 +7,7 @@ use cairn_compute::AllocationEvent;
 use cairn_core::StoredEvent;
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
-use cairn_ledger::WalletEvent;
+use cairn_ledger::{DunningEvent, WalletEvent};
 use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
@@ -32,11 +32,12 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 15] {
+fn kinds() -> [Kind; 16] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
         (ConfigurationEvent::TYPES, again::<ConfigurationEvent>),
+        (DunningEvent::TYPES, again::<DunningEvent>),
         (EmailAddressEvent::TYPES, again::<EmailAddressEvent>),
         (ErasureEvent::TYPES, again::<ErasureEvent>),
         (FeatureFlagEvent::TYPES, again::<FeatureFlagEvent>),

@@ -8,7 +8,7 @@ use cairn_core::{StoredEvent, Text, Texts};
 use cairn_event_log::EventLog;
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
-use cairn_ledger::WalletEvent;
+use cairn_ledger::{DunningEvent, WalletEvent};
 use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
 use cairn_payments::{PaymentEvent, RefundEvent};
@@ -30,10 +30,11 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 15] = [
+const DECLARED: [Declared; 16] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<ConfigurationEvent>(),
+    declared::<DunningEvent>(),
     declared::<EmailAddressEvent>(),
     declared::<ErasureEvent>(),
     declared::<FeatureFlagEvent>(),

@@ -17,7 +17,7 @@ use cairn_identity::{
     User,
 };
 use cairn_ledger::{
-    CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
+    CaptureHold, Dunning, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
 };
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use super::story_identity::{
     account_key, address, organisation, person, reset, service_accounts, wishes,
 };
+use super::story_money::{dunning, suspension};
 use super::story_people::{configuration, erasure, feature_flag, intervention, webhook_endpoint};
 
 const UNIT: i64 = 1_000_000_000;
@@ -147,6 +148,8 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<User>(&UserId::from_bits(4).to_string(), reset());
     let demand = OrganisationCommand::SetSecondFactorRule { demanded: true, at: at(1_207) };
     teller.tell::<Organisation>(&founded, [demand]);
+    teller.tell::<Allocation>(&AllocationId::from_bits(4).to_string(), suspension());
+    teller.tell::<Dunning>(&wallet, dunning());
     (teller.told, teller.decisions)
 }
 
@@ -421,7 +424,7 @@ fn refund(n: u128, succeeds: bool) -> Vec<RefundCommand> {
     if succeeds { vec![request, submit, succeed, fail] } else { vec![request, submit, fail] }
 }
 
-fn requested(n: u128, node_id: Option<NodeId>) -> AllocationCommand {
+pub fn requested(n: u128, node_id: Option<NodeId>) -> AllocationCommand {
     AllocationCommand::Request {
         allocation_id: AllocationId::from_bits(n),
         organisation_id: ORGANISATION,
@@ -434,7 +437,7 @@ fn requested(n: u128, node_id: Option<NodeId>) -> AllocationCommand {
     }
 }
 
-fn provisioning(n: u128, steps: usize) -> Vec<AllocationCommand> {
+pub fn provisioning(n: u128, steps: usize) -> Vec<AllocationCommand> {
     let uid = 19_999 + u32::try_from(n).unwrap();
     let (node_id, hold_id) = (NodeId::from_bits(1), HoldId::from_bits(n));
     let placement = Placement { node_id, uid, hold_id };

@@ -6,3 +6,4 @@ mod faults;
 mod inventory;
 mod repeats;
 mod support;
+mod suspend;

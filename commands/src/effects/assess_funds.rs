@@ -1,0 +1,129 @@
+//! How long does the money of a wallet last? Looks at everything that it pays for, resumes what it pays for again, has the ledger decide what
+//! the rest means, and releases what was kept long enough.
+use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, PinnedPrice, ReleaseReason};
+use cairn_core::{AllocationId, Nanos, Timestamp};
+use cairn_ledger::{Assessment, Dunning, DunningCommand, HoldStatus, Stage, Wallet, wallet_id};
+
+use crate::ports::PortError;
+
+use super::Act;
+use super::charge_usage::fill_hold;
+use super::reserve_capacity::tolerate_settled;
+
+/// What a wallet pays for.
+#[derive(Default)]
+struct Rentals {
+    nanos_per_hour: Nanos,
+    running: u32,
+    refused: bool,
+    /// Suspended, the longest first: when, which, at what price, and what is still set aside for it.
+    suspended: Vec<(Timestamp, AllocationId, PinnedPrice, Nanos)>,
+}
+
+pub(super) async fn assess_funds_of(
+    act: &Act<'_>,
+    allocation_id: AllocationId,
+) -> Result<(), PortError> {
+    let allocation = act.load::<Allocation>(&allocation_id.to_string()).await?;
+    match allocation.organisation_id.zip(allocation.price) {
+        Some((organisation_id, price)) => {
+            assess_funds(act, &wallet_id(organisation_id, price.currency)).await
+        }
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn assess_funds(act: &Act<'_>, wallet_id: &str) -> Result<(), PortError> {
+    let wallet = act.load::<Wallet>(wallet_id).await?;
+    let Some((organisation_id, currency)) = wallet.owner else { return Ok(()) };
+    let mut rentals = rentals(act, &wallet).await?;
+    let dunning = act.load::<Dunning>(wallet_id).await?;
+    if dunning.stage != Stage::Released {
+        resume(act, &wallet, &mut rentals).await?;
+    }
+    let assessment = Assessment {
+        organisation_id,
+        currency,
+        funds_nanos: wallet.posted_nanos,
+        nanos_per_hour: rentals.nanos_per_hour,
+        running: rentals.running,
+        suspended: u32::try_from(rentals.suspended.len()).unwrap_or(u32::MAX),
+        refused: rentals.refused,
+        suspended_secs: act.settings.suspended_seconds,
+        retention_secs: act.settings.retention_seconds,
+        at: act.now(),
+    };
+    act.execute::<Dunning>("assess", wallet_id, DunningCommand::Assess(assessment)).await?;
+    if act.load::<Dunning>(wallet_id).await?.stage == Stage::Released {
+        for (_, allocation_id, ..) in rentals.suspended {
+            let (reason, at) = (ReleaseReason::FundsExhausted, act.now());
+            let release = AllocationCommand::RequestRelease { reason, at };
+            let suffix = format!("release:{allocation_id}");
+            tolerate_settled(act.allocation(&suffix, allocation_id, release).await)?;
+        }
+    }
+    Ok(())
+}
+
+async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
+    let mut rentals = Rentals::default();
+    let open = wallet.holds.values().filter(|hold| hold.status != HoldStatus::Released);
+    for hold in open {
+        let Ok(allocation_id) = hold.purpose.parse::<AllocationId>() else { continue };
+        let allocation = act.load::<Allocation>(&hold.purpose).await?;
+        let Some(price) = allocation.price else { continue };
+        match allocation.status {
+            AllocationStatus::Active
+            | AllocationStatus::Suspending
+            | AllocationStatus::Resuming => {
+                rentals.running += 1;
+                rentals.nanos_per_hour =
+                    rentals.nanos_per_hour.saturating_add(price.nanos_per_hour);
+                rentals.refused |= hold.refused_nanos.is_some();
+            }
+            AllocationStatus::Suspended => {
+                let since = allocation.stopped_at.unwrap_or_default();
+                let waiting = (since, allocation_id, price, hold.remaining_nanos());
+                rentals.suspended.push(waiting);
+            }
+            AllocationStatus::Unknown
+            | AllocationStatus::Requested
+            | AllocationStatus::Reserved
+            | AllocationStatus::Provisioning
+            | AllocationStatus::Compensating
+            | AllocationStatus::Releasing
+            | AllocationStatus::Settling
+            | AllocationStatus::Released
+            | AllocationStatus::Failed
+            | AllocationStatus::Rejected => {}
+        }
+    }
+    rentals.suspended.sort_unstable_by_key(|waiting| (waiting.0, waiting.1));
+    Ok(rentals)
+}
+
+/// Resumes what can be paid for as long as a new rental must be, the longest suspended first.
+async fn resume(act: &Act<'_>, wallet: &Wallet, rentals: &mut Rentals) -> Result<(), PortError> {
+    let at = act.now();
+    let mut available = wallet.available_at(at);
+    let mut waiting = vec![];
+    for suspended in std::mem::take(&mut rentals.suspended) {
+        let (_, allocation_id, price, remaining_nanos) = suspended;
+        let keep_nanos = price.rate().total(act.settings.runway_seconds).unwrap_or(Nanos::MAX);
+        let wanted_nanos = (keep_nanos - remaining_nanos).max(0);
+        if wanted_nanos > available {
+            waiting.push(suspended);
+            continue;
+        }
+        available -= wanted_nanos;
+        let expires_at = at.plus_secs(act.settings.runway_seconds + act.settings.undo_seconds);
+        fill_hold(act, allocation_id, (keep_nanos, expires_at)).await?;
+        let suffix = format!("resume:{allocation_id}");
+        let resume = AllocationCommand::RequestResume { at };
+        tolerate_settled(act.allocation(&suffix, allocation_id, resume).await)?;
+        rentals.running += 1;
+        rentals.nanos_per_hour = rentals.nanos_per_hour.saturating_add(price.nanos_per_hour);
+    }
+    rentals.suspended = waiting;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Suspending what is not paid for, and resuming it. The meter stands still from the request until the login is proven again.
+use cairn_core::Timestamp;
+
+use crate::allocation::{
+    Allocation, AllocationCommand as Command, AllocationEvent as Event, AllocationStatus as Status,
+};
+use crate::decisions::Decision;
+
+impl Allocation {
+    pub(crate) fn decide_suspension(&self, command: Command) -> Decision {
+        match command {
+            Command::RequestSuspension { reason, at } => {
+                let at = self.metered_at.or(self.activated_at).map_or(at, |last| at.max(last));
+                let done = [Status::Suspending, Status::Suspended];
+                self.step(&[Status::Active], &done, Event::SuspensionRequested { reason, at })
+            }
+            Command::ConfirmSuspended { evidence, at } => {
+                let suspended = Event::Suspended { evidence, at };
+                self.step(&[Status::Suspending], &[Status::Suspended], suspended)
+            }
+            Command::RequestResume { at } => {
+                let done = [Status::Resuming, Status::Active];
+                self.step(&[Status::Suspended], &done, Event::ResumeRequested { at })
+            }
+            Command::ConfirmResumed { proof, at } => {
+                let at = self.stopped_at.map_or(at, |stopped_at| at.max(stopped_at));
+                self.step(&[Status::Resuming], &[Status::Active], Event::Resumed { proof, at })
+            }
+            Command::Request { .. }
+            | Command::ConfirmReserved { .. }
+            | Command::Reject { .. }
+            | Command::StartProvisioning { .. }
+            | Command::CompleteStep { .. }
+            | Command::FailProvisioning { .. }
+            | Command::Activate { .. }
+            | Command::ConfirmFailed { .. }
+            | Command::Meter { .. }
+            | Command::RequestRelease { .. }
+            | Command::VerifyTeardown { .. }
+            | Command::ConfirmReleased { .. }
+            | Command::CallOperator { .. } => Err(self.wrong()),
+        }
+    }
+
+    /// The meter goes on from here. What was not metered until now never will be.
+    pub(crate) fn resume(&mut self, at: Timestamp) {
+        let idle_seconds = self.elapsed(at) - self.unproven_seconds - self.metered_seconds();
+        self.idle_seconds += idle_seconds;
+        self.metered_at = Some(at);
+        self.stopped_at = None;
+        self.needs_operator = false;
+        self.status = Status::Active;
+    }
+
+    /// The generation of the wish that is in force: a node refuses an older one. The wish to have it gone is one more.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        1 + self.turns
+    }
+}
