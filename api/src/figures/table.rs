@@ -93,6 +93,9 @@ figures! {
         "SELECT ARRAY[currency, part], sum(CASE part WHEN 'posted' THEN posted_nanos ELSE held_nanos END)::float8 / 1e9
          FROM ledger_balances, unnest(ARRAY['posted', 'held']) AS part GROUP BY currency, part
          UNION ALL SELECT ARRAY['USD', 'posted'], 0 WHERE NOT EXISTS (SELECT FROM ledger_balances WHERE currency = 'USD')";
+    cairn_wallets Gauge [stage] dear
+        "SELECT ARRAY[dunning_stage], count(*)::float8 FROM ledger_wallets GROUP BY dunning_stage
+         UNION ALL SELECT ARRAY['suspended'], 0 WHERE NOT EXISTS (SELECT FROM ledger_wallets WHERE dunning_stage = 'suspended')";
     cairn_ledger_broken_invariants Gauge [invariant] dear
         "SELECT ARRAY['transactions_balance'], count(*)::float8 FROM (
            SELECT position FROM ledger_postings WHERE position > (SELECT position FROM log_head) - 10000
