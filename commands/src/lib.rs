@@ -9,6 +9,7 @@ mod expected;
 pub mod finance;
 pub mod fleet;
 pub mod identity;
+pub mod ledger;
 pub mod neighbours;
 pub mod notify;
 pub mod operations;

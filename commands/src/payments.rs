@@ -96,7 +96,7 @@ pub async fn request_refund(
     commands.executor.execute::<Wallet>(&wallet_id, reserve, context, result).await
 }
 
-/// Whole cents of a payment that are neither used nor held.
+/// Whole cents of a payment that are neither used nor held. Promotional credit does not count: it was never paid in.
 async fn refundable(
     commands: &Commands,
     wallet_id: &str,
@@ -104,7 +104,7 @@ async fn refundable(
 ) -> Result<Nanos, ExecuteError> {
     let (wallet, _) = commands.executor.load::<Wallet>(wallet_id).await?;
     let lot = wallet.lots.iter().find(|lot| lot.payment_id == payment_id);
-    let available_nanos = wallet.available_at(commands.clock.now());
+    let available_nanos = wallet.paid_available_at(commands.clock.now());
     let left = lot.map_or(0, |lot| lot.remaining_nanos).min(available_nanos);
     Ok(left - left % currency.nanos_per_minor())
 }

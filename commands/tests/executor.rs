@@ -435,7 +435,7 @@ async fn the_books_follow_the_wallet_event_by_event(pool: PgPool) {
         WalletCommand::CaptureHold(capture(1_000_000_000)),
         // Past the hold and past the wallet: the rest is owed.
         WalletCommand::CaptureHold(capture(12_000_000_000)),
-        WalletCommand::ReleaseHold { hold_id },
+        WalletCommand::ReleaseHold { hold_id, at },
     ]
     .into_iter()
     .enumerate()

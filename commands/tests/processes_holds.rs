@@ -15,17 +15,28 @@ const EXPIRY: Timer = Timer::HoldExpiry { since: 7 };
 
 fn placed(expires_secs: i64) -> Occurrence {
     let (purpose, expires_at) = ("rent".to_owned(), NOW.plus_secs(expires_secs));
-    wallet(WalletEvent::HoldPlaced { hold_id: HOLD, purpose, amount_nanos: 5, expires_at })
+    wallet(WalletEvent::HoldPlaced {
+        hold_id: HOLD,
+        purpose,
+        amount_nanos: 5,
+        promotional_nanos: 0,
+        expires_at,
+    })
 }
 
 fn extended(expires_secs: i64) -> Occurrence {
     let expires_at = NOW.plus_secs(expires_secs);
-    let event = WalletEvent::HoldExtended { hold_id: HOLD, amount_nanos: 5, expires_at };
+    let event = WalletEvent::HoldExtended {
+        hold_id: HOLD,
+        amount_nanos: 5,
+        promotional_nanos: 0,
+        expires_at,
+    };
     Occurrence { position: 8, ..wallet(event) }
 }
 
 fn expired() -> Occurrence {
-    wallet(WalletEvent::HoldExpired { hold_id: HOLD, amount_nanos: 5 })
+    wallet(WalletEvent::HoldExpired { hold_id: HOLD, amount_nanos: 5, promotional_nanos: 0 })
 }
 
 fn swept() -> Awoken {
@@ -47,7 +58,8 @@ fn a_hold_is_swept_when_its_time_is_over_and_not_before() {
 
 #[test]
 fn a_hold_that_is_over_is_left_alone_until_late_usage_opens_it_again() {
-    let released = wallet(WalletEvent::HoldReleased { hold_id: HOLD, amount_nanos: 5 });
+    let released =
+        wallet(WalletEvent::HoldReleased { hold_id: HOLD, amount_nanos: 5, promotional_nanos: 0 });
     for over in [released, expired()] {
         let history = [placed(60), over];
         given::<ExpireHold>(&history).is(Status::Done);

@@ -45,11 +45,17 @@ fn capacity_released() -> Occurrence {
 
 fn hold_placed() -> Occurrence {
     let purpose = ALLOCATION.to_string();
-    wallet(WalletEvent::HoldPlaced { hold_id: HOLD, purpose, amount_nanos: 3_600, expires_at: NOW })
+    wallet(WalletEvent::HoldPlaced {
+        hold_id: HOLD,
+        purpose,
+        amount_nanos: 3_600,
+        promotional_nanos: 0,
+        expires_at: NOW,
+    })
 }
 
 fn hold_released() -> Occurrence {
-    wallet(WalletEvent::HoldReleased { hold_id: HOLD, amount_nanos: 3_600 })
+    wallet(WalletEvent::HoldReleased { hold_id: HOLD, amount_nanos: 3_600, promotional_nanos: 0 })
 }
 
 fn placement() -> Placement {

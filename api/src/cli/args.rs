@@ -12,6 +12,7 @@ pub use super::archive_args::ArchiveCommand;
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::config_args::ConfigCommand;
+use super::credit::CreditCommand;
 use super::development::DevelopmentCommand;
 use super::flags::FlagsCommand;
 pub use super::login::args::OwnCommand;
@@ -347,6 +348,9 @@ pub struct BalanceArgs {
 pub enum FinanceCommand {
     /// Every account's balance; they sum to zero.
     TrialBalance,
+    /// Promotional credit.
+    #[command(subcommand)]
+    Credit(CreditCommand),
     /// The movements of one wallet.
     Statement {
         /// Whose.
@@ -473,6 +477,6 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
     if said.is_empty() { Err("say why".to_owned()) } else { Ok(said.to_owned()) }
 }
 
-fn nanos(text: &str) -> Result<i64, String> {
+pub(super) fn nanos(text: &str) -> Result<i64, String> {
     parse_nanos(text).map_err(|error| error.to_string())
 }

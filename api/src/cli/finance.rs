@@ -9,11 +9,11 @@ use cairn_projections::ledger::trial_balance::{AsOf, trial_balance};
 use cairn_projections::ledger::{balances, statement};
 
 use super::args::{BalanceArgs, ExportFormat, FinanceCommand};
-use super::development;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::pages::all_pages;
 use super::session::{Session, SessionParts};
+use super::{credit, development};
 use crate::config::Config;
 use crate::http::ledger::{StatementLine, Wallet};
 
@@ -70,6 +70,8 @@ pub(super) async fn balance(
         let columns = [
             "currency",
             "posted",
+            "paid",
+            "promotional",
             "held",
             "available",
             "owed",
@@ -97,10 +99,19 @@ pub(super) async fn run(
                 Ok(page.await?)
             });
             let rows: Vec<_> = rows.await?.into_iter().map(StatementLine::from).collect();
-            let columns =
-                ["occurred_at", "kind", "amount", "balance", "currency", "reference", "seconds"];
+            let columns = [
+                "occurred_at",
+                "kind",
+                "amount",
+                "promotional",
+                "balance",
+                "currency",
+                "reference",
+                "seconds",
+            ];
             output.rows(&rows, &columns)
         }
+        FinanceCommand::Credit(command) => credit::run(&parts, command, output).await,
         FinanceCommand::Reconcile { from, until, on } => {
             let period = period((from, until), on, parts.commands.clock.now())?;
             reconcile(config, &parts, period, output).await

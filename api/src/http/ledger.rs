@@ -78,7 +78,8 @@ fn currency(reader: &Reader<BooksQuery>) -> Result<Option<Currency>, Problem> {
     parsed.map_err(|error: cairn_core::MoneyError| Problem::new("query_invalid", error.to_string()))
 }
 
-/// One wallet. Posted is what is there, held of it is set aside, available is the rest.
+/// One wallet. Posted is what is there, paid money and promotional credit; held of it is set aside, available is the rest. Credit whose time is
+/// over is not there any more.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Wallet {
     /// `org_…`
@@ -87,9 +88,13 @@ pub struct Wallet {
     pub currency: String,
     /// Decimal.
     pub posted: String,
+    /// Decimal: of what is posted, what was paid in.
+    pub paid: String,
+    /// Decimal: of what is posted, promotional credit. It is spent first and never refunded.
+    pub promotional: String,
     /// Decimal.
     pub held: String,
-    /// Decimal: what may be held or refunded.
+    /// Decimal: what may be held. Of it, what was paid in may be refunded.
     pub available: String,
     /// Decimal: use that neither hold nor wallet covered.
     pub owed: String,
@@ -122,6 +127,8 @@ impl Wallet {
             organisation_id: row.organisation_id,
             currency: row.currency,
             posted: money::decimal(row.posted_nanos),
+            paid: money::decimal(row.paid_nanos),
+            promotional: money::decimal(row.promotional_nanos),
             held: money::decimal(row.held_nanos),
             available: money::decimal(row.available_nanos),
             owed: money::decimal(row.owed_nanos),
@@ -134,17 +141,19 @@ impl Wallet {
 pub struct StatementLine {
     /// Where in the log it is.
     pub position: i64,
-    /// `top_up`, `usage`, `overrun`, `refund_reserved` or `refund_returned`.
+    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted` or `credit_expired`.
     pub kind: String,
     /// Decimal; positive is into the wallet.
     pub amount: String,
+    /// Decimal: of the amount, promotional credit, with the same sign.
+    pub promotional: String,
     /// Decimal: use that no money was left for, and that is owed.
     pub owed: String,
     /// Decimal: what is in the wallet after it.
     pub balance: String,
     /// ISO 4217.
     pub currency: String,
-    /// What it was for: `pay_…`, `alloc_…` or `refund_…`.
+    /// What it was for: `pay_…`, `alloc_…`, `refund_…` or `credit_…`.
     pub reference: String,
     /// Seconds of use charged so far on the same reference.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +168,7 @@ impl From<statement::Line> for StatementLine {
             position: row.position,
             kind: row.kind,
             amount: money::decimal(row.amount_nanos),
+            promotional: money::decimal(row.promotional_nanos),
             owed: money::decimal(row.owed_nanos),
             balance: money::decimal(row.balance_nanos),
             currency: row.currency,

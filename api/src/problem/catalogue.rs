@@ -148,6 +148,7 @@ codes! {
     not_whole_minor_units UNPROCESSABLE_ENTITY false "The amount is not whole cents";
     insufficient_funds PAYMENT_REQUIRED false "The wallet does not cover this";
     exceeds_refundable CONFLICT false "More than is left of that payment";
+    credit_expiry_invalid UNPROCESSABLE_ENTITY false "Credit expires in the future";
     unknown_hold NOT_FOUND false "There is no such hold";
     hold_closed CONFLICT false "The hold is closed";
     unknown_payment NOT_FOUND false "There is no such payment";

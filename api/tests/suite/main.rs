@@ -13,6 +13,7 @@ mod commands;
 mod conditions;
 mod configuration;
 mod contract;
+mod credit;
 mod demo;
 mod device;
 mod downloads;

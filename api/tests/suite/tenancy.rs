@@ -1,5 +1,6 @@
 //! Row-level security: the second lock, tried with queries that forget the first, and with roles that may too much.
-use cairn_core::OrganisationId;
+use cairn_commands::ledger::{GrantCredit, grant_credit};
+use cairn_core::{Currency, Money, OrganisationId, Timestamp};
 use cairn_identity::Role;
 use cairn_projections::Tenancy;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -11,8 +12,9 @@ use crate::rates::serve;
 use crate::support::{SSH_KEY, Stage};
 
 /// What each organisation of the test has rows in.
-const FILLED: [&str; 8] = [
+const FILLED: [&str; 9] = [
     "ledger_wallets",
+    "ledger_wallet_credits",
     "ledger_statement_lines",
     "payments_payments",
     "compute_allocations",
@@ -42,6 +44,13 @@ async fn furnished(stage: &Stage, name: &str) -> OrganisationId {
     let program = serde_json::json!({ "name": "deployments", "role": "viewer" });
     assert_eq!(owner.post("/v1/service-accounts", &program).await.status, 201);
     key.top_up("20.00").await;
+    let credit = GrantCredit {
+        organisation_id: id,
+        amount: Money::new(5_000_000_000, Currency::USD),
+        expires_at: Timestamp::from_secs(4_000_000_000),
+        reason: "welcome".to_owned(),
+    };
+    grant_credit(&stage.commands, &stage.context(), credit).await.unwrap();
     let rent =
         serde_json::json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": SSH_KEY });
     let allocation = key.post("/v1/allocations", &rent).await.text("/allocation_id");

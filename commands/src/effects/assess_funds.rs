@@ -41,17 +41,18 @@ pub(super) async fn assess_funds(act: &Act<'_>, wallet_id: &str) -> Result<(), P
     if dunning.stage != Stage::Released {
         resume(act, &wallet, &mut rentals).await?;
     }
+    let at = act.now();
     let assessment = Assessment {
         organisation_id,
         currency,
-        funds_nanos: wallet.posted_nanos,
+        funds_nanos: wallet.funds_at(at),
         nanos_per_hour: rentals.nanos_per_hour,
         running: rentals.running,
         suspended: u32::try_from(rentals.suspended.len()).unwrap_or(u32::MAX),
         refused: rentals.refused,
         suspended_secs: act.settings.suspended_seconds,
         retention_secs: act.settings.retention_seconds,
-        at: act.now(),
+        at,
     };
     act.execute::<Dunning>("assess", wallet_id, DunningCommand::Assess(assessment)).await?;
     if act.load::<Dunning>(wallet_id).await?.stage == Stage::Released {

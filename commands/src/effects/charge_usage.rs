@@ -71,7 +71,7 @@ pub(super) async fn settle_usage(
 /// Gives back what is left of the hold, charged or not.
 pub(super) async fn forgive(act: &Act<'_>, allocation_id: AllocationId) -> Result<(), PortError> {
     let rental = Rental::load(act, allocation_id).await?;
-    let release = WalletCommand::ReleaseHold { hold_id: hold_of(allocation_id) };
+    let release = WalletCommand::ReleaseHold { hold_id: hold_of(allocation_id), at: act.now() };
     act.execute::<Wallet>("release", &rental.wallet_id, release).await.map(drop)
 }
 

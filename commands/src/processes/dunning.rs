@@ -4,7 +4,7 @@
 //! | event | intent | compensation |
 //! |---|---|---|
 //! | `wallet.hold_placed`, the first | timer `assessment` | – |
-//! | `wallet.topped_up`, `wallet.hold_extension_refused`, `wallet.refund_reserved` | effect `assess_funds` | none: it looks at what is |
+//! | `wallet.topped_up`, `wallet.credit_granted`, `wallet.credit_expired`, `wallet.hold_extension_refused`, `wallet.refund_reserved` | effect `assess_funds` | none: it looks at what is |
 //! | `assessment` | effect `assess_funds`; the timer again as long as anything is held | – |
 //! | `wallet.hold_released`, `wallet.hold_expired`, the last | effect `assess_funds`, a last time | – |
 use std::collections::BTreeSet;
@@ -41,6 +41,8 @@ impl ProcessManager for Dunning {
         let Fact::Wallet(event) = &happened.fact else { return None };
         match event {
             WalletEvent::ToppedUp { .. }
+            | WalletEvent::CreditGranted { .. }
+            | WalletEvent::CreditExpired { .. }
             | WalletEvent::HoldPlaced { .. }
             | WalletEvent::HoldExtensionRefused { .. }
             | WalletEvent::HoldReleased { .. }
@@ -86,6 +88,8 @@ impl ProcessManager for Dunning {
             }
             Fact::Wallet(
                 WalletEvent::ToppedUp { .. }
+                | WalletEvent::CreditGranted { .. }
+                | WalletEvent::CreditExpired { .. }
                 | WalletEvent::HoldExtensionRefused { .. }
                 | WalletEvent::HoldReleased { .. }
                 | WalletEvent::HoldExpired { .. }

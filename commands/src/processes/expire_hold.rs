@@ -47,7 +47,9 @@ impl ProcessManager for ExpireHold {
             | WalletEvent::UsageCaptured { .. }
             | WalletEvent::OverrunRecorded { .. }
             | WalletEvent::RefundReserved { .. }
-            | WalletEvent::RefundReturned { .. } => None,
+            | WalletEvent::RefundReturned { .. }
+            | WalletEvent::CreditGranted { .. }
+            | WalletEvent::CreditExpired { .. } => None,
         }
     }
 

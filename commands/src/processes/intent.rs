@@ -117,6 +117,7 @@ macro_rules! names {
         }
     };
 }
+pub(super) use names;
 
 pub(super) use names;
 
@@ -181,6 +182,7 @@ pub enum Command {
         wallet_id: String,
         hold_id: HoldId,
     },
+    /// Ends holds and promotional credit whose time is over.
     SweepHolds {
         wallet_id: String,
     },

@@ -11,11 +11,13 @@
 //! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
+//! | [`expire_credit`] | `wallet.credit_granted` | all of it used, or expired in time |
 //! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*` | the letter handed over |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
 pub mod drain_node;
 pub mod drift;
 pub mod dunning;
+pub mod expire_credit;
 pub mod expire_hold;
 pub mod fact;
 pub mod intent;
@@ -61,6 +63,7 @@ pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
         Arc::new(Erased::<refund_payment::RefundPayment>::new()),
         Arc::new(Erased::<drain_node::DrainNode>::new()),
         Arc::new(Erased::<expire_hold::ExpireHold>::new()),
+        Arc::new(Erased::<expire_credit::ExpireCredit>::new()),
         Arc::new(Erased::<verify_node::VerifyNode>::new()),
         Arc::new(Erased::<send_mail::SendMail>::new()),
     ]

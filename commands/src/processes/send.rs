@@ -38,7 +38,7 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             act.node(name, node_id, expire).await
         }
         Command::ReleaseHold { wallet_id, hold_id } => {
-            let release = WalletCommand::ReleaseHold { hold_id };
+            let release = WalletCommand::ReleaseHold { hold_id, at };
             act.execute::<Wallet>(name, &wallet_id, release).await.map(drop)
         }
         Command::SweepHolds { wallet_id } => {

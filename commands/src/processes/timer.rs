@@ -51,6 +51,11 @@ pub enum Timer {
         /// Position of the event that began it.
         since: i64,
     },
+    /// Promotional credit ends.
+    CreditExpiry {
+        /// Position of the grant.
+        since: i64,
+    },
 }
 
 names!(Timer {
@@ -65,4 +70,5 @@ names!(Timer {
     InvitationDeadline => "invitation_deadline",
     DrainDeadline => "drain_deadline",
     HoldExpiry => "hold_expiry",
+    CreditExpiry => "credit_expiry",
 });

@@ -1,5 +1,5 @@
 //! Wallets in public: every movement of an organisation's money, and what is set aside.
-use cairn_core::{AllocationId, Currency, HoldId, Nanos, PaymentId, RefundId, Timestamp};
+use cairn_core::{AllocationId, CreditId, Currency, HoldId, Nanos, PaymentId, RefundId, Timestamp};
 use cairn_ledger::WalletEvent as Event;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,6 +17,8 @@ public_types! {
     OverrunRecorded = "cairn.wallet.overrun_recorded" 1;
     RefundReserved = "cairn.wallet.refund_reserved" 1;
     RefundReturned = "cairn.wallet.refund_returned" 1;
+    CreditGranted = "cairn.wallet.credit_granted" 1;
+    CreditExpired = "cairn.wallet.credit_expired" 1;
 }
 
 /// A payment arrived.
@@ -130,6 +132,28 @@ struct RefundReturned {
     money: Money,
 }
 
+/// Credit was given that nobody paid for: it is spent first and never refunded.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreditGranted {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    credit_id: CreditId,
+    money: Money,
+    #[schemars(with = "String")]
+    expires_at: Timestamp,
+}
+
+/// Promotional credit ran out of time. What a hold has set aside of it may expire later.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreditExpired {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    credit_id: CreditId,
+    money: Money,
+}
+
 pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String> {
     let owner = wallet.split_once(':').ok_or_else(|| format!("'{wallet}' is no wallet"))?;
     let currency: Currency = owner.1.parse().map_err(|_| format!("'{wallet}' is no wallet"))?;
@@ -150,28 +174,10 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
         Event::RefundReturned { refund_id, amount_nanos, .. } => {
             public(&RefundReturned { organisation_id, refund_id, money: money(amount_nanos) })
         }
-        Event::HoldPlaced { hold_id, purpose, amount_nanos, expires_at } => {
-            let allocation_id = purpose.parse().ok();
-            public(&HoldPlaced {
-                organisation_id,
-                hold_id,
-                allocation_id,
-                money: money(amount_nanos),
-                expires_at,
-            })
-        }
-        Event::HoldExtended { hold_id, amount_nanos, expires_at } => public(&HoldExtended {
-            organisation_id,
-            hold_id,
-            money: money(amount_nanos),
-            expires_at,
-        }),
-        Event::HoldReleased { hold_id, amount_nanos } => {
-            public(&HoldReleased { organisation_id, hold_id, money: money(amount_nanos) })
-        }
-        Event::HoldExpired { hold_id, amount_nanos } => {
-            public(&HoldExpired { organisation_id, hold_id, money: money(amount_nanos) })
-        }
+        held @ (Event::HoldPlaced { .. }
+        | Event::HoldExtended { .. }
+        | Event::HoldReleased { .. }
+        | Event::HoldExpired { .. }) => set_aside(organisation_id, money, held),
         Event::UsageCaptured { hold_id, amount_nanos, total_nanos, seconds, .. } => {
             public(&UsageCaptured {
                 organisation_id,
@@ -190,7 +196,50 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
                 seconds,
             })
         }
+        Event::CreditGranted { credit_id, amount_nanos, expires_at, .. } => {
+            public(&CreditGranted {
+                organisation_id,
+                credit_id,
+                money: money(amount_nanos),
+                expires_at,
+            })
+        }
+        Event::CreditExpired { credit_id, amount_nanos, .. } => {
+            public(&CreditExpired { organisation_id, credit_id, money: money(amount_nanos) })
+        }
         // A wish of a process that the wallet refused: nothing moved.
         Event::HoldExtensionRefused { .. } => private(),
+    }
+}
+
+fn set_aside(
+    organisation_id: String,
+    money: impl Fn(Nanos) -> Money,
+    event: Event,
+) -> Result<Option<Said>, String> {
+    match event {
+        Event::HoldPlaced { hold_id, purpose, amount_nanos, expires_at, .. } => {
+            let allocation_id = purpose.parse().ok();
+            public(&HoldPlaced {
+                organisation_id,
+                hold_id,
+                allocation_id,
+                money: money(amount_nanos),
+                expires_at,
+            })
+        }
+        Event::HoldExtended { hold_id, amount_nanos, expires_at, .. } => public(&HoldExtended {
+            organisation_id,
+            hold_id,
+            money: money(amount_nanos),
+            expires_at,
+        }),
+        Event::HoldReleased { hold_id, amount_nanos, .. } => {
+            public(&HoldReleased { organisation_id, hold_id, money: money(amount_nanos) })
+        }
+        Event::HoldExpired { hold_id, amount_nanos, .. } => {
+            public(&HoldExpired { organisation_id, hold_id, money: money(amount_nanos) })
+        }
+        _ => private(),
     }
 }

@@ -58,18 +58,18 @@ pub(super) fn line(entry: &JournalTransaction) -> String {
     format!("{kind} {source}/{source_id} {currency} {occurred_at} reverses {reverses:?}: {legs:?}")
 }
 
-/// Reserved, captured, released and expiry of each hold, summed from what events write.
+/// Reserved, captured, released and expiry of each hold on each account, summed from what events write.
 #[derive(Default)]
 pub(super) struct Holds(BTreeMap<String, String>, BTreeMap<String, [i64; 3]>);
 
 impl Holds {
     pub fn add(&mut self, change: &HoldChange) {
-        let id = change.hold_id.to_string();
+        let id = format!("{} {}", change.hold_id, change.account);
         let sums = self.1.entry(id.clone()).or_default();
         sums[0] += change.reserved_nanos;
         sums[1] += change.captured_nanos;
         sums[2] += change.released_nanos;
-        let text = format!("{} {sums:?} until {}", change.account, change.expires_at);
+        let text = format!("{sums:?} until {}", change.expires_at);
         self.0.insert(id, text);
     }
 
@@ -87,7 +87,7 @@ impl Holds {
         let live = rows.into_iter().map(|row| {
             let sums = [row.reserved_nanos, row.captured_nanos, row.released_nanos];
             let until = timestamp(row.expires_at);
-            (row.hold_id, format!("{} {sums:?} until {until}", row.account))
+            (format!("{} {}", row.hold_id, row.account), format!("{sums:?} until {until}"))
         });
         report.holds = i64::try_from(self.0.len()).unwrap_or(i64::MAX);
         compare(report, "hold", &self.0, &live.collect());
@@ -102,13 +102,20 @@ pub(super) async fn balances(
     report: &mut VerifyReport,
 ) -> Result<(), ReplayError> {
     let text = |posted, held| format!("posted {posted} held {held}");
-    let folded: BTreeMap<_, _> = wallets
-        .filter_map(|wallet| {
-            let (organisation_id, currency) = wallet.owner?;
+    let mut folded = BTreeMap::new();
+    for wallet in wallets {
+        let Some((organisation_id, currency)) = wallet.owner else { continue };
+        let (lots, promotional) = (&wallet.lots, &wallet.promotional);
+        // An account begins with what comes in first.
+        if !lots.is_empty() {
             let account = chart::wallet_paid(organisation_id, currency);
-            Some((account, text(wallet.posted_nanos, wallet.held_nanos)))
-        })
-        .collect();
+            folded.insert(account, text(wallet.posted_nanos, wallet.held_nanos));
+        }
+        if !promotional.credits.is_empty() {
+            let account = chart::wallet_promo(organisation_id, currency);
+            folded.insert(account, text(promotional.posted_nanos(), promotional.held_nanos));
+        }
+    }
     let rows = sqlx::query!("SELECT account, posted_nanos, held_nanos FROM ledger_balances")
         .fetch_all(connection)
         .await?;

@@ -1,11 +1,11 @@
 //! A wallet's facts back to the wish that they answered.
 //!
-//! Some commands sweep holds whose time is over before they do anything else, and the facts do not say at which instant: the earliest one
-//! that explains what was swept is taken. Everything else that a command says is in its facts or follows from them.
+//! Some commands sweep holds and credit whose time is over before they do anything else. The end of a hold does not say at which instant: the
+//! earliest one that explains what was swept is taken. Everything else that a command says is in its facts or follows from them.
 use cairn_core::{HoldId, JournalTransaction, Timestamp};
 use cairn_ledger::{
-    CaptureHold, Dunning, DunningCommand, DunningEvent, PlaceHold, ReserveRefund, TopUp, Wallet,
-    WalletCommand as Command, WalletEvent as Event,
+    CaptureHold, Dunning, DunningCommand, DunningEvent, GrantCredit, PlaceHold, ReserveRefund, TopUp,
+    Wallet, WalletCommand as Command, WalletEvent as Event,
 };
 
 use super::inverse::Inverse;
@@ -15,11 +15,14 @@ const NEVER: Timestamp = Timestamp::from_micros(i64::MIN);
 
 impl Inverse for Wallet {
     fn command_of(&self, facts: &[Event]) -> Option<Command> {
-        let is_expiry = |fact: &&Event| matches!(fact, Event::HoldExpired { .. });
+        let is_expiry =
+            |fact: &&Event| matches!(fact, Event::HoldExpired { .. } | Event::CreditExpired { .. });
         let (swept, rest) = facts.split_at(facts.iter().take_while(is_expiry).count());
         let at = swept_at(self, swept);
         Some(match rest.first().cloned() {
-            None | Some(Event::HoldExpired { .. }) => Command::SweepExpired { at },
+            None | Some(Event::HoldExpired { .. } | Event::CreditExpired { .. }) => {
+                Command::SweepExpired { at }
+            }
             Some(Event::ToppedUp {
                 organisation_id,
                 currency,
@@ -32,7 +35,7 @@ impl Inverse for Wallet {
                     TopUp { organisation_id, currency, payment_id, amount_nanos, charge_id, at };
                 Command::TopUp(top_up)
             }
-            Some(Event::HoldPlaced { hold_id, purpose, amount_nanos, expires_at }) => {
+            Some(Event::HoldPlaced { hold_id, purpose, amount_nanos, expires_at, .. }) => {
                 Command::PlaceHold(PlaceHold { hold_id, purpose, amount_nanos, expires_at, at })
             }
             Some(
@@ -41,7 +44,10 @@ impl Inverse for Wallet {
                 | Event::HoldExtended { hold_id, .. }
                 | Event::HoldExtensionRefused { hold_id, .. },
             ) => Command::CaptureHold(capture(self, hold_id, (rest, at))?),
-            Some(Event::HoldReleased { hold_id, .. }) => Command::ReleaseHold { hold_id },
+            Some(Event::HoldReleased { hold_id, .. }) => {
+                Command::ReleaseHold { hold_id, at: swept_at(self, &rest[1..]) }
+            }
+            Some(granted @ Event::CreditGranted { .. }) => grant_of(granted)?,
             Some(Event::RefundReserved {
                 refund_id,
                 payment_id,
@@ -73,12 +79,38 @@ impl Inverse for Dunning {
     }
 }
 
-/// When the last of these holds ran out.
+fn grant_of(granted: Event) -> Option<Command> {
+    let Event::CreditGranted {
+        organisation_id,
+        currency,
+        credit_id,
+        amount_nanos,
+        expires_at,
+        reason,
+        journal,
+    } = granted
+    else {
+        return None;
+    };
+    let at = journal.occurred_at;
+    Some(Command::GrantCredit(GrantCredit {
+        organisation_id,
+        currency,
+        credit_id,
+        amount_nanos,
+        expires_at,
+        reason,
+        at,
+    }))
+}
+
+/// When the last of these holds ran out. Credit says when it ended: that is when all of them did.
 fn swept_at(wallet: &Wallet, expiries: &[Event]) -> Timestamp {
     let ends = expiries.iter().filter_map(|fact| match fact {
         Event::HoldExpired { hold_id, .. } => {
             Some(wallet.holds.get(&hold_id.to_string())?.expires_at)
         }
+        Event::CreditExpired { journal, .. } => Some(journal.occurred_at),
         _ => None,
     });
     ends.max().unwrap_or(NEVER)

@@ -112,7 +112,7 @@ impl Replay {
         if let Some(entry) = &book.journal {
             journal.insert(stone.position, books::line(entry));
         }
-        if let Some(change) = &book.hold {
+        for change in book.hold_changes() {
             self.holds.add(change);
         }
         match self.snapshots.get(&name) {

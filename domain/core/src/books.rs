@@ -63,7 +63,7 @@ impl JournalTransaction {
     }
 }
 
-/// A change of one hold: amounts are added to what the hold already has.
+/// A change of what one hold reserves on one account: amounts are added to what it already has there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldChange {
     /// The hold.
@@ -91,4 +91,20 @@ pub struct BookEntry {
     /// The change of a hold, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldChange>,
+    /// The change of the same hold on the account of promotional credit, if it has a share there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotional_hold: Option<HoldChange>,
+}
+
+impl BookEntry {
+    /// A movement of money that changes no hold.
+    #[must_use]
+    pub fn movement(journal: JournalTransaction) -> Self {
+        Self { journal: Some(journal), ..Self::default() }
+    }
+
+    /// Every change of a hold's row.
+    pub fn hold_changes(&self) -> impl Iterator<Item = &HoldChange> {
+        self.hold.iter().chain(&self.promotional_hold)
+    }
 }

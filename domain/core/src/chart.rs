@@ -10,6 +10,18 @@ pub fn wallet_paid(organisation: OrganisationId, currency: Currency) -> String {
     format!("wallet:paid:{organisation}:{currency}")
 }
 
+/// Liability: credit that an organisation was given and has not used. Nobody paid for it, so it is never refunded.
+#[must_use]
+pub fn wallet_promo(organisation: OrganisationId, currency: Currency) -> String {
+    format!("wallet:promo:{organisation}:{currency}")
+}
+
+/// Expense: promotional credit that was given, less what expired of it unused.
+#[must_use]
+pub fn promo(currency: Currency) -> String {
+    format!("promo:{currency}")
+}
+
 /// Asset: money at Stripe, whether pending or available there.
 #[must_use]
 pub fn stripe(currency: Currency) -> String {

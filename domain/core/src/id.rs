@@ -135,6 +135,8 @@ ids! {
     PaymentId = "pay";
     /// A refund of a payment.
     RefundId = "refund";
+    /// Promotional credit in a wallet.
+    CreditId = "credit";
     /// A person who signs in.
     UserId = "user";
     /// A person's session in one browser or terminal.

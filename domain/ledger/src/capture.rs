@@ -1,16 +1,19 @@
 //! Charging usage out of a hold, and keeping the hold ahead of the usage.
 use cairn_core::{
-    Currency, Decider, HoldId, JournalTransaction, Nanos, OrganisationId, Timestamp, chart,
+    Currency, Decider, HoldId, JournalTransaction, Nanos, OrganisationId, Posting, chart,
 };
 
-use crate::wallet::{CaptureHold, HoldStatus, Wallet, WalletError, WalletEvent};
+use crate::credit::{CreditUse, used};
+use crate::events::WalletEvent;
+use crate::wallet::{HoldStatus, LotUse, Wallet};
+use crate::wishes::{CaptureHold, WalletError};
 
 impl Wallet {
     /// Charges up to a cumulative total. A total already passed changes nothing, so a repeat or a late tick is harmless;
     /// neither does one that brings neither usage nor time to a hold that has expired.
     ///
-    /// Money comes from the hold, then from what is available, and what neither covers becomes a receivable: usage is
-    /// never dropped. Then the hold lasts longer and is filled up towards `keep_nanos` with what is available; what is missing is
+    /// Money comes from the hold, then from what is available, from either promotional credit first, and what neither covers becomes a receivable:
+    /// usage is never dropped. Then the hold lasts longer and is filled up towards `keep_nanos` with what is available; what is missing is
     /// recorded as refused.
     pub(crate) fn capture_hold(
         &self,
@@ -39,10 +42,10 @@ impl Wallet {
 
     fn charge(
         &self,
-        (organisation_id, currency): (OrganisationId, Currency),
+        owner: (OrganisationId, Currency),
         capture: &CaptureHold,
     ) -> Result<Vec<WalletEvent>, WalletError> {
-        let CaptureHold { hold_id, total_nanos, seconds, expires_at, at, .. } = *capture;
+        let CaptureHold { hold_id, total_nanos, seconds, expires_at, .. } = *capture;
         let hold = self.hold(hold_id)?;
         let due = total_nanos - hold.captured_nanos - hold.overrun_nanos;
         if due <= 0 {
@@ -52,38 +55,66 @@ impl Wallet {
         let from_available = (due - from_hold).min(self.available_nanos());
         let amount_nanos = from_hold + from_available;
         let overrun_nanos = due - amount_nanos;
+        let mut promotional_nanos = hold.promotional.remaining_nanos();
         let mut events = vec![];
         if from_available > 0 {
             let expires_at = expires_at.max(hold.expires_at);
+            let more_nanos = self.promotional_part(from_available);
+            promotional_nanos += more_nanos;
             events.push(WalletEvent::HoldExtended {
                 hold_id,
                 amount_nanos: from_available,
+                promotional_nanos: more_nanos,
                 expires_at,
             });
         }
-        let entry = |kind, debit, amount| usage_entry(kind, capture, (currency, amount), debit, at);
         if amount_nanos > 0 {
-            let debit = chart::wallet_paid(organisation_id, currency);
+            let promotional_nanos = promotional_nanos.min(amount_nanos);
+            let paid_nanos = amount_nanos - promotional_nanos;
+            let (promo, paid) =
+                (chart::wallet_promo(owner.0, owner.1), chart::wallet_paid(owner.0, owner.1));
+            let debits = [(promo, promotional_nanos), (paid, paid_nanos)];
             events.push(WalletEvent::UsageCaptured {
                 hold_id,
                 amount_nanos,
                 total_nanos: total_nanos - overrun_nanos,
                 seconds,
-                lots: self.first_lots(amount_nanos),
-                journal: entry("usage", debit, amount_nanos),
+                credits: self.promotional.first(promotional_nanos),
+                lots: self.first_lots(paid_nanos),
+                journal: usage_entry("usage", capture, owner.1, debits),
             });
         }
         if overrun_nanos > 0 {
-            let debit = chart::receivable_overrun(organisation_id, currency);
+            let debit = chart::receivable_overrun(owner.0, owner.1);
             events.push(WalletEvent::OverrunRecorded {
                 hold_id,
                 amount_nanos: overrun_nanos,
                 total_nanos,
                 seconds,
-                journal: entry("overrun", debit, overrun_nanos),
+                journal: usage_entry("overrun", capture, owner.1, [(debit, overrun_nanos)]),
             });
         }
         Ok(events)
+    }
+
+    /// What is remembered of a charge.
+    pub(crate) fn take_usage(
+        &mut self,
+        hold_id: HoldId,
+        amount_nanos: Nanos,
+        (credits, lots): (&[CreditUse], &[LotUse]),
+    ) {
+        let promotional_nanos = used(credits);
+        self.posted_nanos -= amount_nanos - promotional_nanos;
+        self.set_aside(-amount_nanos, -promotional_nanos);
+        self.with_hold(hold_id, |hold| {
+            hold.captured_nanos += amount_nanos;
+            hold.promotional.captured_nanos += promotional_nanos;
+        });
+        self.promotional.consume(credits);
+        for lot in lots {
+            self.with_lot(lot.payment_id, |mine| mine.remaining_nanos -= lot.amount_nanos);
+        }
     }
 
     fn keep_ahead(&self, capture: &CaptureHold) -> Result<Vec<WalletEvent>, WalletError> {
@@ -98,7 +129,13 @@ impl Wallet {
         let expires_at = expires_at.max(hold.expires_at);
         let mut events = vec![];
         if amount_nanos > 0 || expires_at > hold.expires_at {
-            events.push(WalletEvent::HoldExtended { hold_id, amount_nanos, expires_at });
+            let promotional_nanos = self.promotional_part(amount_nanos);
+            events.push(WalletEvent::HoldExtended {
+                hold_id,
+                amount_nanos,
+                promotional_nanos,
+                expires_at,
+            });
         }
         // What is still missing; nothing is available any more.
         let missing_nanos = wanted_nanos - amount_nanos;
@@ -115,19 +152,27 @@ impl Wallet {
     }
 }
 
+/// A charge: what it is paid from, and the income that it is.
 fn usage_entry(
     kind: &str,
     capture: &CaptureHold,
-    (currency, amount_nanos): (Currency, Nanos),
-    debit: String,
-    at: Timestamp,
+    currency: Currency,
+    debits: impl IntoIterator<Item = (String, Nanos)>,
 ) -> JournalTransaction {
-    JournalTransaction::transfer(
-        (kind, kind, &charge_id(capture.hold_id, capture.total_nanos)),
-        (currency, amount_nanos),
-        (debit, chart::usage(&capture.product, currency)),
-        at,
-    )
+    let paid_from = debits.into_iter().filter(|(_, amount_nanos)| *amount_nanos > 0);
+    let mut postings: Vec<_> =
+        paid_from.map(|(account, amount_nanos)| Posting { account, amount_nanos }).collect();
+    let amount_nanos = -postings.iter().map(|leg| leg.amount_nanos).sum::<Nanos>();
+    postings.push(Posting { account: chart::usage(&capture.product, currency), amount_nanos });
+    JournalTransaction {
+        kind: kind.to_owned(),
+        source: kind.to_owned(),
+        source_id: charge_id(capture.hold_id, capture.total_nanos),
+        currency,
+        occurred_at: capture.at,
+        reverses: None,
+        postings,
+    }
 }
 
 /// Names a charge: cumulative totals only grow, so each is charged once.

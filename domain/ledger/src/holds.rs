@@ -1,23 +1,36 @@
 //! Holds: setting money aside, giving it back, and letting it go when its time is over.
-use cairn_core::{Decider, HoldChange, HoldId, Nanos, Timestamp, chart};
+use cairn_core::{BookEntry, HoldChange, HoldId, Nanos, Timestamp, chart};
 
-use crate::wallet::{Hold, HoldStatus, PlaceHold, Wallet, WalletError, WalletEvent};
+use crate::events::WalletEvent;
+use crate::wallet::{Hold, HoldStatus, Share, Wallet, insufficient};
+use crate::wishes::{PlaceHold, WalletError};
 
-/// What a fact adds to a hold.
+/// What a fact adds to a hold: in all, and of it promotional credit.
+#[derive(Clone, Copy)]
 pub(crate) enum HoldMove {
-    Reserved(Nanos),
-    Captured(Nanos),
-    Released(Nanos),
+    Reserved(Nanos, Nanos),
+    Captured(Nanos, Nanos),
+    Released(Nanos, Nanos),
 }
 
 impl Hold {
     /// A hold that has just been placed.
-    pub(crate) const fn new(purpose: String, reserved_nanos: Nanos, expires_at: Timestamp) -> Self {
+    pub(crate) const fn new(
+        purpose: String,
+        (reserved_nanos, promotional_nanos): (Nanos, Nanos),
+        expires_at: Timestamp,
+    ) -> Self {
+        let (captured_nanos, released_nanos) = (0, 0);
         Self {
             purpose,
             reserved_nanos,
-            captured_nanos: 0,
-            released_nanos: 0,
+            captured_nanos,
+            released_nanos,
+            promotional: Share {
+                reserved_nanos: promotional_nanos,
+                captured_nanos,
+                released_nanos,
+            },
             overrun_nanos: 0,
             expires_at,
             status: HoldStatus::Open,
@@ -37,38 +50,65 @@ impl Wallet {
         }
     }
 
+    pub(crate) fn fill_hold(
+        &mut self,
+        hold_id: HoldId,
+        (amount_nanos, promotional_nanos): (Nanos, Nanos),
+        expires_at: Timestamp,
+    ) {
+        self.set_aside(amount_nanos, promotional_nanos);
+        self.with_hold(hold_id, |hold| {
+            hold.reserved_nanos += amount_nanos;
+            hold.promotional.reserved_nanos += promotional_nanos;
+            hold.expires_at = expires_at;
+            hold.status = HoldStatus::Open;
+            hold.refused_nanos = None;
+        });
+    }
+
     pub(crate) fn close_hold(
         &mut self,
         hold_id: HoldId,
-        released_nanos: Nanos,
+        (released_nanos, promotional_nanos): (Nanos, Nanos),
         status: HoldStatus,
     ) {
-        self.held_nanos -= released_nanos;
+        self.set_aside(-released_nanos, -promotional_nanos);
         self.with_hold(hold_id, |hold| {
             hold.released_nanos += released_nanos;
+            hold.promotional.released_nanos += promotional_nanos;
             hold.status = status;
         });
     }
 
-    /// The change that one fact makes to a hold's row, whose account and expiry come from the state after it.
-    pub(crate) fn hold_change(&self, hold_id: HoldId, moved: HoldMove) -> Option<HoldChange> {
-        let (organisation_id, currency) = self.owner?;
-        let expires_at = self.hold(hold_id).ok()?.expires_at;
-        let (reserved_nanos, captured_nanos, released_nanos) = match moved {
-            HoldMove::Reserved(nanos) => (nanos, 0, 0),
-            HoldMove::Captured(nanos) => (0, nanos, 0),
-            HoldMove::Released(nanos) => (0, 0, nanos),
+    /// The changes that one fact makes to a hold's rows, one for each account that it has something set aside on. Accounts and expiry come from
+    /// the state after it.
+    pub(crate) fn hold_entry(&self, hold_id: HoldId, moved: HoldMove) -> BookEntry {
+        let Some(((organisation_id, currency), hold)) = self.owner.zip(self.hold(hold_id).ok())
+        else {
+            return BookEntry::default();
         };
-        let account = chart::wallet_paid(organisation_id, currency);
-        Some(HoldChange {
+        let change = |account, (reserved_nanos, captured_nanos, released_nanos)| HoldChange {
             hold_id,
             account,
             currency,
             reserved_nanos,
             captured_nanos,
             released_nanos,
-            expires_at,
-        })
+            expires_at: hold.expires_at,
+        };
+        let (paid, promotional) = match moved {
+            HoldMove::Reserved(all, part) => ((all - part, 0, 0), (part, 0, 0)),
+            HoldMove::Captured(all, part) => ((0, all - part, 0), (0, part, 0)),
+            HoldMove::Released(all, part) => ((0, 0, all - part), (0, 0, part)),
+        };
+        let has_credit = hold.promotional.reserved_nanos > 0;
+        let has_paid = !has_credit || hold.reserved_nanos > hold.promotional.reserved_nanos;
+        BookEntry {
+            journal: None,
+            hold: has_paid.then(|| change(chart::wallet_paid(organisation_id, currency), paid)),
+            promotional_hold: has_credit
+                .then(|| change(chart::wallet_promo(organisation_id, currency), promotional)),
+        }
     }
 
     /// Expiries of every open hold whose time is over, except one. A hold out of which usage was charged ends when it is released: more usage
@@ -80,16 +120,24 @@ impl Wallet {
         self.holds
             .iter()
             .filter(|(_, hold)| expired(hold))
-            .filter_map(|(id, hold)| Some((id.parse().ok()?, hold.remaining_nanos())))
+            .filter_map(|(id, hold)| Some((id.parse().ok()?, hold)))
             .filter(|(hold_id, _)| Some(*hold_id) != except)
-            .map(|(hold_id, amount_nanos)| WalletEvent::HoldExpired { hold_id, amount_nanos })
+            .map(|(hold_id, hold)| WalletEvent::HoldExpired {
+                hold_id,
+                amount_nanos: hold.remaining_nanos(),
+                promotional_nanos: hold.promotional.remaining_nanos(),
+            })
             .collect()
     }
 
-    /// The state and the events after sweeping, so that expired holds never stand in the way.
+    /// The state and the events after sweeping, so that neither an expired hold stands in the way nor expired credit pays.
     pub(crate) fn swept(&self, at: Timestamp, except: Option<HoldId>) -> (Self, Vec<WalletEvent>) {
-        let events = self.expire(at, except);
-        (events.iter().cloned().fold(self.clone(), Self::evolve), events)
+        self.lapsed(at, self.expire(at, except))
+    }
+
+    /// How much of an amount to be set aside is promotional credit: as much as there is.
+    pub(crate) fn promotional_part(&self, amount_nanos: Nanos) -> Nanos {
+        amount_nanos.min(self.promotional.available_nanos())
     }
 
     pub(crate) fn place_hold(&self, place: PlaceHold) -> Result<Vec<WalletEvent>, WalletError> {
@@ -102,19 +150,33 @@ impl Wallet {
         }
         let (wallet, mut events) = self.swept(at, None);
         if wallet.available_nanos() < amount_nanos {
-            return Err(wallet.insufficient(amount_nanos));
+            return Err(insufficient(wallet.available_nanos(), amount_nanos));
         }
-        events.push(WalletEvent::HoldPlaced { hold_id, purpose, amount_nanos, expires_at });
+        let promotional_nanos = wallet.promotional_part(amount_nanos);
+        events.push(WalletEvent::HoldPlaced {
+            hold_id,
+            purpose,
+            amount_nanos,
+            promotional_nanos,
+            expires_at,
+        });
         Ok(events)
     }
 
-    pub(crate) fn release_hold(&self, hold_id: HoldId) -> Result<Vec<WalletEvent>, WalletError> {
+    pub(crate) fn release_hold(
+        &self,
+        hold_id: HoldId,
+        at: Timestamp,
+    ) -> Result<Vec<WalletEvent>, WalletError> {
         let hold = self.hold(hold_id)?;
         let amount_nanos = hold.remaining_nanos();
+        let promotional_nanos = hold.promotional.remaining_nanos();
         match hold.status {
             HoldStatus::Released => Ok(vec![]),
             HoldStatus::Open | HoldStatus::Expired => {
-                Ok(vec![WalletEvent::HoldReleased { hold_id, amount_nanos }])
+                let released =
+                    WalletEvent::HoldReleased { hold_id, amount_nanos, promotional_nanos };
+                Ok(self.lapsed(at, vec![released]).1)
             }
         }
     }

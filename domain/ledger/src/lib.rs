@@ -1,14 +1,19 @@
-//! The ledger context: wallets, holds and lots. What the books say is decided here and written with the event.
+//! The ledger context: wallets, holds, lots and promotional credit. What the books say is decided here and written with the event.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 mod capture;
+mod credit;
 pub mod dunning;
+mod events;
 mod holds;
 mod lots;
 mod refunds;
 pub mod wallet;
+mod wishes;
 
+pub use credit::{Credit, CreditUse, Promotional, used};
 pub use dunning::{Assessment, Dunning, DunningCommand, DunningEvent, Stage};
-pub use wallet::{
-    CaptureHold, Hold, HoldStatus, Lot, LotUse, OpenRefund, PlaceHold, ReserveRefund, TopUp,
-    Wallet, WalletCommand, WalletError, WalletEvent, wallet_id,
+pub use events::WalletEvent;
+pub use wallet::{Hold, HoldStatus, Lot, LotUse, OpenRefund, Share, Wallet, wallet_id};
+pub use wishes::{
+    CaptureHold, GrantCredit, PlaceHold, ReserveRefund, TopUp, WalletCommand, WalletError,
 };

@@ -1,7 +1,9 @@
 //! Lots: what each payment brought in. Usage consumes the oldest first; a refund names the lot it returns.
 use cairn_core::{JournalTransaction, Nanos, PaymentId, chart};
 
-use crate::wallet::{Lot, LotUse, TopUp, Wallet, WalletError, WalletEvent};
+use crate::events::WalletEvent;
+use crate::wallet::{Lot, LotUse, Wallet};
+use crate::wishes::{TopUp, WalletError};
 
 impl Wallet {
     pub(crate) fn with_lot(&mut self, payment_id: PaymentId, change: impl FnOnce(&mut Lot)) {
@@ -22,7 +24,7 @@ impl Wallet {
             let same = lot.amount_nanos == amount_nanos;
             return if same { Ok(vec![]) } else { Err(WalletError::IdReused) };
         }
-        self.posted_nanos.checked_add(amount_nanos).ok_or(WalletError::TooLarge)?;
+        self.fits(amount_nanos)?;
         let journal = JournalTransaction::transfer(
             ("top_up", "stripe", &charge_id),
             (currency, amount_nanos),

@@ -1,8 +1,10 @@
 //! Refunds: taking money out of the lot it came from, and taking it back in when the provider fails to pay it out.
 use cairn_core::money::format_nanos;
-use cairn_core::{JournalTransaction, RefundId, Timestamp, chart};
+use cairn_core::{JournalTransaction, Nanos, RefundId, Timestamp, chart};
 
-use crate::wallet::{ReserveRefund, Wallet, WalletError, WalletEvent};
+use crate::events::WalletEvent;
+use crate::wallet::{Wallet, insufficient};
+use crate::wishes::{ReserveRefund, WalletError};
 
 impl Wallet {
     pub(crate) fn reserve_refund(
@@ -31,8 +33,9 @@ impl Wallet {
             });
         }
         let (wallet, mut events) = self.swept(at, None);
-        if wallet.available_nanos() < amount_nanos {
-            return Err(wallet.insufficient(amount_nanos));
+        // Promotional credit was never paid in, so it is never paid out.
+        if wallet.paid_available_nanos() < amount_nanos {
+            return Err(insufficient(wallet.paid_available_nanos(), amount_nanos));
         }
         let journal = JournalTransaction::transfer(
             ("refund_reserved", "refund", &refund_id.to_string()),
@@ -50,6 +53,15 @@ impl Wallet {
         Ok(events)
     }
 
+    pub(crate) fn take_back(&mut self, refund_id: RefundId, amount_nanos: Nanos) {
+        self.posted_nanos += amount_nanos;
+        if let Some(refund) = self.refunds.get_mut(&refund_id.to_string()) {
+            refund.returned = true;
+            let payment_id = refund.payment_id;
+            self.with_lot(payment_id, |lot| lot.remaining_nanos += amount_nanos);
+        }
+    }
+
     pub(crate) fn return_refund(
         &self,
         refund_id: RefundId,
@@ -61,7 +73,7 @@ impl Wallet {
             return Ok(vec![]);
         }
         let amount_nanos = refund.amount_nanos;
-        self.posted_nanos.checked_add(amount_nanos).ok_or(WalletError::TooLarge)?;
+        self.fits(amount_nanos)?;
         let (organisation_id, currency) = self.owner()?;
         let mut journal = JournalTransaction::transfer(
             ("refund_returned", "refund_returned", &refund_id.to_string()),

@@ -68,7 +68,8 @@ fn reserve(payment_id: PaymentId, amount_nanos: i64) -> WalletCommand {
     })
 }
 
-const RELEASE: WalletCommand = WalletCommand::ReleaseHold { hold_id: HOLD };
+const RELEASE: WalletCommand =
+    WalletCommand::ReleaseHold { hold_id: HOLD, at: Timestamp::from_secs(1_000_070) };
 
 fn give_back(refund_id: RefundId) -> WalletCommand {
     WalletCommand::ReturnRefund { refund_id, at: at(3) }
@@ -265,8 +266,12 @@ fn an_old_tick_neither_charges_nor_shortens_nor_reopens_a_hold() {
     check(open.clone(), capture(UNIT / 2, 3 * UNIT, 30)).then([]);
     check(open.clone(), capture(-1, 3 * UNIT, 30)).then([]);
     let refilled = check(open.clone(), capture(UNIT, 3 * UNIT, 30)).events();
-    let extended =
-        WalletEvent::HoldExtended { hold_id: HOLD, amount_nanos: UNIT, expires_at: at(160) };
+    let extended = WalletEvent::HoldExtended {
+        hold_id: HOLD,
+        amount_nanos: UNIT,
+        promotional_nanos: 0,
+        expires_at: at(160),
+    };
     assert_eq!(refilled, [extended], "the later expiry stays");
     let expired = [&open[..], &[WalletCommand::SweepExpired { at: at(500) }]].concat();
     check(expired, capture(UNIT, 2 * UNIT, 60)).then([]);

@@ -254,9 +254,7 @@ impl Decider for Payment {
 
     fn book_entry(&self, event: &PaymentEvent) -> Option<BookEntry> {
         match event {
-            PaymentEvent::FeeRecorded { journal, .. } => {
-                journal.clone().map(|journal| BookEntry { journal: Some(journal), hold: None })
-            }
+            PaymentEvent::FeeRecorded { journal, .. } => journal.clone().map(BookEntry::movement),
             PaymentEvent::Requested { .. }
             | PaymentEvent::Submitted { .. }
             | PaymentEvent::Succeeded { .. }

@@ -238,7 +238,7 @@ impl Decider for Refund {
             RefundEvent::Failed { journal, .. } => journal.clone(),
             RefundEvent::Requested { .. } | RefundEvent::Submitted { .. } => None,
         };
-        journal.map(|journal| BookEntry { journal: Some(journal), hold: None })
+        journal.map(BookEntry::movement)
     }
 }
 

@@ -51,7 +51,7 @@ impl<'a> Books<'a> {
             self.journal.push(event, journal)?;
             self.legs.push(event, journal)?;
         }
-        if let Some(hold) = &entry.hold {
+        for hold in entry.hold_changes() {
             self.holds.push(event, hold)?;
         }
         Ok(())

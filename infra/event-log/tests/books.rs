@@ -3,7 +3,7 @@
 mod common;
 
 use cairn_core::chart::AccountType;
-use cairn_core::{BookEntry, Posting};
+use cairn_core::{BookEntry, HoldChange, JournalTransaction, Posting};
 use cairn_event_log::{Appended, EventLog, LogError};
 use common::{WALLET, booked, held, hold, moved, open, request, top_up, transfer, usage};
 use sqlx::{Executor, PgPool};
@@ -125,6 +125,44 @@ async fn a_hold_gives_out_no_more_than_it_reserved(pool: PgPool) {
     let mut platform = hold(3, 1, 0, 0);
     platform.account = "refund_payable:USD".to_owned();
     check_refused(&log, vec![held(platform)], "ledger_holds_account_fkey").await;
+    assert_eq!(trial(&log).await, (0, 0));
+    log.close().await;
+}
+
+#[sqlx::test(migrator = "cairn_event_log::MIGRATOR")]
+async fn a_hold_has_its_shares_on_both_accounts_of_one_wallet_and_each_is_guarded(pool: PgPool) {
+    const PROMO: &str = "wallet:promo:org_1:USD";
+    let log = open(&pool).await;
+    let granted = moved(transfer(("promo_granted", "g"), 60, ("promo:USD", PROMO)));
+    let share = |id: u128, paid: i64, promo: i64| BookEntry {
+        hold: Some(hold(id, paid, 0, 0)),
+        promotional_hold: Some(HoldChange { account: PROMO.to_owned(), ..hold(id, promo, 0, 0) }),
+        journal: None,
+    };
+    let overdraft = "ledger_balances_no_overdraft";
+    let entries =
+        vec![top_up("a", 100), granted, share(1, 50, 20), share(9, 0, 30), share(2, 1, 11)];
+    check_refused(&log, entries, overdraft).await;
+    check_refused(&log, vec![share(3, 51, 1)], overdraft).await;
+    // Each share gives out no more than it has, whatever the other still has.
+    let mut charge = transfer(("usage", "u"), 21, (PROMO, "usage:compute:USD"));
+    let spent = HoldChange { account: PROMO.to_owned(), ..hold(1, 0, 21, 0) };
+    let captured = |journal: &JournalTransaction, spent: &HoldChange| BookEntry {
+        journal: Some(journal.clone()),
+        hold: None,
+        promotional_hold: Some(spent.clone()),
+    };
+    let within = "ledger_holds_within_reserve";
+    check_refused(&log, vec![captured(&charge, &spent)], within).await;
+    charge = transfer(("usage", "v"), 20, (PROMO, "usage:compute:USD"));
+    let spent = HoldChange { captured_nanos: 20, ..spent };
+    let foreign = HoldChange { account: "wallet:promo:org_2:USD".to_owned(), ..spent.clone() };
+    let other = moved(transfer(("promo_granted", "h"), 30, ("promo:USD", &foreign.account)));
+    let theirs = BookEntry { promotional_hold: Some(foreign), ..BookEntry::default() };
+    let entries = vec![captured(&charge, &spent), other, theirs];
+    check_refused(&log, entries, "ledger_holds_account").await;
+    let refund = moved(transfer(("refund_reserved", "r"), 1, (PROMO, "refund_payable:USD")));
+    check_refused(&log, vec![refund], "ledger_postings_kind").await;
     assert_eq!(trial(&log).await, (0, 0));
     log.close().await;
 }

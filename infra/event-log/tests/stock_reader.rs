@@ -63,7 +63,7 @@ fn commands() -> Vec<WalletCommand> {
     };
     let mut commands = vec![WalletCommand::TopUp(top_up), WalletCommand::PlaceHold(place)];
     commands.extend((1..40).map(|tick| capture(tick * 60)));
-    commands.push(WalletCommand::ReleaseHold { hold_id });
+    commands.push(WalletCommand::ReleaseHold { hold_id, at });
     commands
 }
 

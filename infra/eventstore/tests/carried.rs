@@ -50,7 +50,7 @@ fn paid(mut request: AppendRequest, source_id: &str, amount: i64) -> AppendReque
         accounts,
         Timestamp::from_secs(1_700_000_000),
     );
-    request.events[0].book = Some(BookEntry { journal: Some(journal), hold: None });
+    request.events[0].book = Some(BookEntry::movement(journal));
     request
 }
 

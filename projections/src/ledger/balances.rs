@@ -1,14 +1,14 @@
 //! What an organisation has: asked by customers before they rent, and by finance.
 //!
-//! One row of `ledger_wallets` is one wallet: what was paid in and not used, what is held of it, what is owed beyond it.
-//! One row of `ledger_wallet_holds` is one hold. The guarded balances that refuse an overdraft are not these: they are
+//! One row of `ledger_wallets` is one wallet: what was paid in or granted and not used, what is held of it, what of both is promotional
+//! credit, and what is owed beyond it. One row of `ledger_wallet_holds` is one hold, one of `ledger_wallet_credits` one grant. The guarded balances that refuse an overdraft are not these: they are
 //! written with the events; these are folded from them, and the two must agree.
 use async_trait::async_trait;
-use cairn_core::{Decider, HoldId, Nanos};
+use cairn_core::{CreditId, Decider, HoldId, Nanos};
 use cairn_event_log::Recorded;
-use cairn_ledger::{Dunning, DunningEvent, Stage, WalletEvent};
+use cairn_ledger::{Dunning, DunningEvent, Stage, WalletEvent, used};
 
-pub use super::balances_query::{Balance, Hold, get, list, open_holds};
+pub use super::balances_query::{Balance, Credit, Hold, credits, get, list, open_holds};
 use super::wallet_of;
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
@@ -27,7 +27,7 @@ impl Projection for Balances {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["ledger_wallets", "ledger_wallet_holds"]
+        &["ledger_wallets", "ledger_wallet_holds", "ledger_wallet_credits"]
     }
 
     fn interest(&self) -> Interest {
@@ -57,58 +57,123 @@ impl Projection for Balances {
             }
             return Ok(());
         }
-        match *event.decoded()? {
-            E::ToppedUp { amount_nanos, .. } => credit(changes, wallet, amount_nanos, event),
+        let happened = event.decoded()?;
+        match *happened {
+            E::ToppedUp { amount_nanos, .. } => {
+                let added = Moved { posted: amount_nanos, ..Moved::default() };
+                open(changes, wallet, added, event);
+            }
             E::RefundReserved { amount_nanos, .. } => {
-                move_by(changes, wallet, (-amount_nanos, 0, 0))
+                move_by(changes, wallet, Moved { posted: -amount_nanos, ..Moved::default() });
             }
             E::RefundReturned { amount_nanos, .. } => {
-                move_by(changes, wallet, (amount_nanos, 0, 0))
+                move_by(changes, wallet, Moved { posted: amount_nanos, ..Moved::default() });
             }
             E::OverrunRecorded { amount_nanos, .. } => {
-                move_by(changes, wallet, (0, 0, amount_nanos))
+                move_by(changes, wallet, Moved { owed: amount_nanos, ..Moved::default() });
             }
-            E::HoldPlaced { hold_id, ref purpose, amount_nanos, expires_at } => {
-                let (organisation_id, currency) = wallet.clone();
-                changes.insert(HoldRow {
-                    hold_id: hold_id.to_string(),
-                    organisation_id,
-                    currency,
-                    purpose: purpose.clone(),
-                    reserved_nanos: amount_nanos,
-                    captured_nanos: 0,
-                    released_nanos: 0,
-                    status: "open".into(),
-                    expires_at: At(expires_at),
-                    position: event.position,
-                });
-                move_by(changes, wallet, (0, amount_nanos, 0));
+            E::CreditGranted { amount_nanos, .. } => {
+                granted(changes, &wallet, &happened, event);
+                open(changes, wallet, Moved::promotional(amount_nanos), event);
             }
-            E::HoldExtended { hold_id, amount_nanos, expires_at } => {
-                changes.change((hold_id.to_string(),), move |hold: &mut HoldRow| {
-                    (hold.status, hold.expires_at) = ("open".into(), At(expires_at));
-                    add(&mut hold.reserved_nanos, amount_nanos)
-                });
-                move_by(changes, wallet, (0, amount_nanos, 0));
+            E::CreditExpired { credit_id, amount_nanos, .. } => {
+                take(changes, credit_id, (0, amount_nanos));
+                move_by(changes, wallet, Moved::promotional(-amount_nanos));
             }
-            E::HoldExtensionRefused { .. } => {}
-            E::UsageCaptured { hold_id, amount_nanos, .. } => {
-                changes.change((hold_id.to_string(),), move |hold: &mut HoldRow| {
-                    add(&mut hold.captured_nanos, amount_nanos)
-                });
-                move_by(changes, wallet, (-amount_nanos, -amount_nanos, 0));
-            }
-            E::HoldReleased { hold_id, amount_nanos } => {
-                end(changes, hold_id, "released", amount_nanos);
-                move_by(changes, wallet, (0, -amount_nanos, 0));
-            }
-            E::HoldExpired { hold_id, amount_nanos } => {
-                end(changes, hold_id, "expired", amount_nanos);
-                move_by(changes, wallet, (0, -amount_nanos, 0));
-            }
+            E::HoldPlaced { .. }
+            | E::HoldExtended { .. }
+            | E::HoldExtensionRefused { .. }
+            | E::UsageCaptured { .. }
+            | E::HoldReleased { .. }
+            | E::HoldExpired { .. } => set_aside(changes, wallet, &happened, event.position),
         }
         Ok(())
     }
+}
+
+/// What a hold has, from its beginning to its end.
+fn set_aside(changes: &mut Changes, wallet: Wallet, happened: &WalletEvent, position: i64) {
+    use WalletEvent as E;
+    match *happened {
+        E::HoldPlaced { hold_id, ref purpose, amount_nanos, promotional_nanos, expires_at } => {
+            let (organisation_id, currency) = wallet.clone();
+            changes.insert(HoldRow {
+                hold_id: hold_id.to_string(),
+                organisation_id,
+                currency,
+                purpose: purpose.clone(),
+                reserved_nanos: amount_nanos,
+                captured_nanos: 0,
+                released_nanos: 0,
+                status: "open".into(),
+                expires_at: At(expires_at),
+                position,
+                promotional_nanos,
+            });
+            move_by(changes, wallet, Moved::held(amount_nanos, promotional_nanos));
+        }
+        E::HoldExtended { hold_id, amount_nanos, promotional_nanos, expires_at } => {
+            changes.change((hold_id.to_string(),), move |hold: &mut HoldRow| {
+                (hold.status, hold.expires_at) = ("open".into(), At(expires_at));
+                add(&mut hold.promotional_nanos, promotional_nanos)?;
+                add(&mut hold.reserved_nanos, amount_nanos)
+            });
+            move_by(changes, wallet, Moved::held(amount_nanos, promotional_nanos));
+        }
+        E::UsageCaptured { hold_id, amount_nanos, ref credits, .. } => {
+            let promotional_nanos = used(credits);
+            changes.change((hold_id.to_string(),), move |hold: &mut HoldRow| {
+                add(&mut hold.promotional_nanos, -promotional_nanos)?;
+                add(&mut hold.captured_nanos, amount_nanos)
+            });
+            for one in credits {
+                take(changes, one.credit_id, (one.amount_nanos, 0));
+            }
+            let moved = Moved {
+                posted: -amount_nanos,
+                promotional: -promotional_nanos,
+                ..Moved::held(-amount_nanos, -promotional_nanos)
+            };
+            move_by(changes, wallet, moved);
+        }
+        E::HoldReleased { hold_id, amount_nanos, promotional_nanos } => {
+            end(changes, hold_id, "released", (amount_nanos, promotional_nanos));
+            move_by(changes, wallet, Moved::held(-amount_nanos, -promotional_nanos));
+        }
+        E::HoldExpired { hold_id, amount_nanos, promotional_nanos } => {
+            end(changes, hold_id, "expired", (amount_nanos, promotional_nanos));
+            move_by(changes, wallet, Moved::held(-amount_nanos, -promotional_nanos));
+        }
+        _ => {}
+    }
+}
+
+fn granted(changes: &mut Changes, wallet: &Wallet, happened: &WalletEvent, event: &Recorded) {
+    let WalletEvent::CreditGranted {
+        credit_id,
+        amount_nanos,
+        expires_at,
+        ref reason,
+        ref journal,
+        ..
+    } = *happened
+    else {
+        return;
+    };
+    let (organisation_id, currency) = wallet.clone();
+    changes.insert(CreditRow {
+        credit_id: credit_id.to_string(),
+        organisation_id,
+        currency,
+        amount_nanos,
+        used_nanos: 0,
+        expired_nanos: 0,
+        remaining_nanos: amount_nanos,
+        granted_at: At(journal.occurred_at),
+        expires_at: At(expires_at),
+        reason: reason.clone(),
+        position: event.position,
+    });
 }
 
 row! {
@@ -123,6 +188,8 @@ row! {
         position: i64,
         dunning_stage: String,
         dunning_until: Option<At>,
+        promotional_nanos: Nanos,
+        promotional_held_nanos: Nanos,
     }
 }
 
@@ -139,13 +206,61 @@ row! {
         status: String,
         expires_at: At,
         position: i64,
+        promotional_nanos: Nanos,
+    }
+}
+
+row! {
+    /// One grant of promotional credit.
+    pub(crate) struct CreditRow in "ledger_wallet_credits" by (credit_id: String) {
+        credit_id: String,
+        organisation_id: String,
+        currency: String,
+        amount_nanos: Nanos,
+        used_nanos: Nanos,
+        expired_nanos: Nanos,
+        remaining_nanos: Nanos,
+        granted_at: At,
+        expires_at: At,
+        reason: String,
+        position: i64,
     }
 }
 
 type Wallet = (String, String);
 
-/// The first credit opens the wallet.
-fn credit(changes: &mut Changes, wallet: Wallet, amount_nanos: Nanos, event: &Recorded) {
+/// What an event adds to a wallet's sums.
+#[derive(Clone, Copy, Default)]
+struct Moved {
+    posted: Nanos,
+    held: Nanos,
+    owed: Nanos,
+    /// Of what is posted.
+    promotional: Nanos,
+    /// Of what is held.
+    promotional_held: Nanos,
+}
+
+impl Moved {
+    fn held(held: Nanos, promotional_held: Nanos) -> Self {
+        Self { held, promotional_held, ..Self::default() }
+    }
+
+    fn promotional(amount: Nanos) -> Self {
+        Self { posted: amount, promotional: amount, ..Self::default() }
+    }
+
+    fn add_to(self, row: &mut WalletRow) -> Result<(), ProjectError> {
+        add(&mut row.posted_nanos, self.posted)?;
+        add(&mut row.held_nanos, self.held)?;
+        add(&mut row.owed_nanos, self.owed)?;
+        add(&mut row.promotional_nanos, self.promotional)?;
+        add(&mut row.promotional_held_nanos, self.promotional_held)
+    }
+}
+
+/// The first payment or grant opens the wallet.
+fn open(changes: &mut Changes, wallet: Wallet, moved: Moved, event: &Recorded) {
     let (organisation_id, currency) = wallet.clone();
     let (opened_at, position) = (At(event.recorded_at), event.position);
     changes.put(wallet, move |row: Option<WalletRow>| {
@@ -158,24 +273,34 @@ fn credit(changes: &mut Changes, wallet: Wallet, amount_nanos: Nanos, event: &Re
             ..WalletRow::default()
         };
         let mut row = row.unwrap_or_else(new);
-        add(&mut row.posted_nanos, amount_nanos)?;
+        moved.add_to(&mut row)?;
         Ok(row)
     });
 }
 
-/// Adds to what is posted, held and owed.
-fn move_by(changes: &mut Changes, wallet: Wallet, (posted, held, owed): (Nanos, Nanos, Nanos)) {
-    changes.change(wallet, move |row: &mut WalletRow| {
-        add(&mut row.posted_nanos, posted)?;
-        add(&mut row.held_nanos, held)?;
-        add(&mut row.owed_nanos, owed)
+fn move_by(changes: &mut Changes, wallet: Wallet, moved: Moved) {
+    changes.change(wallet, move |row: &mut WalletRow| moved.add_to(row));
+}
+
+/// A grant was used, or ran out of time.
+fn take(changes: &mut Changes, credit_id: CreditId, (used, expired): (Nanos, Nanos)) {
+    changes.change((credit_id.to_string(),), move |credit: &mut CreditRow| {
+        add(&mut credit.used_nanos, used)?;
+        add(&mut credit.expired_nanos, expired)?;
+        add(&mut credit.remaining_nanos, -used - expired)
     });
 }
 
 /// A hold ends, and what it still had goes back.
-fn end(changes: &mut Changes, hold_id: HoldId, status: &'static str, amount_nanos: Nanos) {
+fn end(
+    changes: &mut Changes,
+    hold_id: HoldId,
+    status: &'static str,
+    (amount_nanos, promotional_nanos): (Nanos, Nanos),
+) {
     changes.change((hold_id.to_string(),), move |hold: &mut HoldRow| {
         hold.status = status.into();
+        add(&mut hold.promotional_nanos, -promotional_nanos)?;
         add(&mut hold.released_nanos, amount_nanos)
     });
 }

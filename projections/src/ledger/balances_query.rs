@@ -1,4 +1,4 @@
-//! The rows of wallets and holds, and who may see which.
+//! The rows of wallets, holds and promotional credit, and who may see which.
 use cairn_core::{Currency, Nanos, OrganisationId};
 use cairn_ledger::dunning::runway_secs;
 use serde::Serialize;
@@ -12,10 +12,15 @@ use crate::row::{At, Page, QueryError, before, fetch_limit};
 pub struct Balance {
     pub organisation_id: String,
     pub currency: String,
+    /// Paid money and promotional credit. Credit whose time is over no longer counts, swept or not, but for what a hold keeps of it.
     pub posted_nanos: Nanos,
+    /// Of it, paid in: what is not held of it may be refunded.
+    pub paid_nanos: Nanos,
+    /// Of it, promotional credit: spent first, never refunded.
+    pub promotional_nanos: Nanos,
     /// Of it, set aside by holds. A hold whose time is over no longer counts, swept or not.
     pub held_nanos: Nanos,
-    /// What may be held or refunded: the rest.
+    /// What may be held: the rest.
     pub available_nanos: Nanos,
     /// Usage that neither hold nor wallet covered.
     pub owed_nanos: Nanos,
@@ -50,9 +55,32 @@ pub struct Hold {
     pub released_nanos: Nanos,
     /// What it still covers.
     pub remaining_nanos: Nanos,
+    /// Of that, promotional credit.
+    pub promotional_nanos: Nanos,
     /// `open`, `expired` or `released`.
     pub status: String,
     pub expires_at: At,
+    pub position: i64,
+}
+
+/// A grant of promotional credit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Credit {
+    pub credit_id: String,
+    pub organisation_id: String,
+    pub currency: String,
+    pub amount_nanos: Nanos,
+    pub used_nanos: Nanos,
+    pub expired_nanos: Nanos,
+    /// Neither used nor expired in the books. What remains of expired credit is kept by a hold, or is about to be swept.
+    pub remaining_nanos: Nanos,
+    /// `open`, `used` or `expired`.
+    pub status: String,
+    pub granted_at: At,
+    pub expires_at: At,
+    /// Why it was granted; sealed.
+    pub reason: String,
     pub position: i64,
 }
 
@@ -62,19 +90,29 @@ async fn select(
     currency: Option<Currency>,
     (before, limit): (i64, i64),
 ) -> Result<Vec<Balance>, QueryError> {
+    // Holds end first, for they keep credit that is over.
     let rows = sqlx::query_as!(
         Balance,
-        r#"SELECT w.organisation_id, w.currency, w.posted_nanos, w.owed_nanos,
-             (w.held_nanos - coalesce(over.nanos, 0))::bigint AS "held_nanos!",
-             (w.posted_nanos - w.held_nanos + coalesce(over.nanos, 0))::bigint
+        r#"SELECT w.organisation_id, w.currency, w.owed_nanos,
+             (w.posted_nanos - lapsed.nanos)::bigint AS "posted_nanos!",
+             (w.posted_nanos - w.promotional_nanos)::bigint AS "paid_nanos!",
+             (w.promotional_nanos - lapsed.nanos)::bigint AS "promotional_nanos!",
+             (w.held_nanos - over.nanos)::bigint AS "held_nanos!",
+             (w.posted_nanos - lapsed.nanos - w.held_nanos + over.nanos)::bigint
                AS "available_nanos!",
              w.dunning_stage, w.dunning_until AS "dunning_until: At",
              w.opened_at AS "opened_at: At", w.position
-           FROM ledger_wallets w LEFT JOIN LATERAL (
-             SELECT sum(reserved_nanos - captured_nanos - released_nanos) AS nanos
+           FROM ledger_wallets w CROSS JOIN LATERAL (
+             SELECT coalesce(sum(reserved_nanos - captured_nanos - released_nanos), 0) AS nanos,
+               coalesce(sum(promotional_nanos), 0) AS promotional
              FROM ledger_wallet_holds h
              WHERE h.organisation_id = w.organisation_id AND h.currency = w.currency
-               AND h.status = 'open' AND h.expires_at <= now()) over ON true
+               AND h.status = 'open' AND h.expires_at <= now()) over CROSS JOIN LATERAL (
+             SELECT greatest(coalesce(sum(c.remaining_nanos), 0)
+               - (w.promotional_held_nanos - over.promotional), 0) AS nanos
+             FROM ledger_wallet_credits c
+             WHERE c.organisation_id = w.organisation_id AND c.currency = w.currency
+               AND c.expires_at <= now()) lapsed
            WHERE ($1::text IS NULL OR w.organisation_id = $1)
              AND ($2::text IS NULL OR w.currency = $2) AND w.position < $3
            ORDER BY w.position DESC LIMIT $4"#,
@@ -84,6 +122,32 @@ async fn select(
         limit,
     );
     Ok(rows.fetch_all(db).await?)
+}
+
+/// Grants of promotional credit to one organisation, newest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn credits(
+    db: impl PgExecutor<'_>,
+    organisation: OrganisationId,
+    after: Option<String>,
+    limit: i64,
+) -> Result<Page<Credit>, QueryError> {
+    let rows = sqlx::query_as!(
+        Credit,
+        r#"SELECT credit_id, organisation_id, currency, amount_nanos, used_nanos, expired_nanos, remaining_nanos,
+             CASE WHEN expires_at > now() AND remaining_nanos > 0 THEN 'open'
+                  WHEN expires_at <= now() AND remaining_nanos + expired_nanos > 0 THEN 'expired'
+                  ELSE 'used' END AS "status!",
+             granted_at AS "granted_at: At", expires_at AS "expires_at: At", reason, position
+           FROM ledger_wallet_credits c
+           WHERE organisation_id = $1 AND position < $2 ORDER BY position DESC LIMIT $3"#,
+        organisation.to_string(),
+        before(after)?,
+        fetch_limit(limit),
+    );
+    Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.position))
 }
 
 /// One wallet.
@@ -126,7 +190,7 @@ pub async fn open_holds(
         Hold,
         r#"SELECT hold_id, organisation_id, currency, purpose, reserved_nanos, captured_nanos,
              released_nanos, reserved_nanos - captured_nanos - released_nanos AS "remaining_nanos!",
-             status, expires_at AS "expires_at: At", position
+             promotional_nanos, status, expires_at AS "expires_at: At", position
            FROM ledger_wallet_holds
            WHERE organisation_id = $1 AND currency = $2 AND status = 'open' ORDER BY position"#,
         organisation.to_string(),

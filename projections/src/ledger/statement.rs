@@ -1,11 +1,13 @@
 //! What happened to the money: asked by customers and by finance when they explain a balance.
 //!
-//! One row is one movement of one wallet, with the balance right after it. Usage that no money was left for moves nothing
+//! One row is one movement of one wallet, with the balance right after it; what of it is promotional credit stands beside it. Usage that no money was left for moves nothing
 //! in the wallet: its line has an amount of 0 and says what is owed.
 use async_trait::async_trait;
-use cairn_core::{AllocationId, Currency, HoldId, JournalTransaction, Nanos, OrganisationId};
+use cairn_core::{
+    AllocationId, CreditId, Currency, HoldId, JournalTransaction, Nanos, OrganisationId,
+};
 use cairn_event_log::Recorded;
-use cairn_ledger::WalletEvent;
+use cairn_ledger::{WalletEvent, used};
 use serde::Serialize;
 use sqlx::PgExecutor;
 
@@ -25,15 +27,17 @@ pub struct Line {
     pub position: i64,
     pub organisation_id: String,
     pub currency: String,
-    /// `top_up`, `usage`, `overrun`, `refund_reserved` or `refund_returned`.
+    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted` or `credit_expired`.
     pub kind: String,
     /// Positive: into the wallet.
     pub amount_nanos: Nanos,
+    /// Of it, promotional credit, with the same sign.
+    pub promotional_nanos: Nanos,
     /// Added to what is owed beyond the wallet.
     pub owed_nanos: Nanos,
     /// What is in the wallet after it.
     pub balance_nanos: Nanos,
-    /// What it was for: a payment, an allocation or a refund.
+    /// What it was for: a payment, an allocation, a refund or a grant of credit.
     pub reference: String,
     /// Seconds of use charged so far on the same reference.
     pub seconds: Option<i64>,
@@ -44,11 +48,31 @@ pub struct Line {
 pub struct Statement;
 
 struct Movement<'a> {
+    kind: &'a str,
     amount_nanos: Nanos,
+    promotional_nanos: Nanos,
     owed_nanos: Nanos,
     reference: String,
     seconds: Option<i64>,
     journal: &'a JournalTransaction,
+}
+
+impl<'a> Movement<'a> {
+    /// Of paid money, in the journal's word.
+    fn paid(amount_nanos: Nanos, reference: String, journal: &'a JournalTransaction) -> Self {
+        let (kind, promotional_nanos, owed_nanos, seconds) = (&*journal.kind, 0, 0, None);
+        Self { kind, amount_nanos, promotional_nanos, owed_nanos, reference, seconds, journal }
+    }
+
+    /// Of promotional credit alone. Customers know it as credit.
+    fn credit(
+        kind: &'static str,
+        amount_nanos: Nanos,
+        (credit_id, journal): (CreditId, &'a JournalTransaction),
+    ) -> Self {
+        let movement = Self::paid(amount_nanos, credit_id.to_string(), journal);
+        Self { kind, promotional_nanos: amount_nanos, ..movement }
+    }
 }
 
 /// A hold has the bits of the allocation that it pays for.
@@ -58,29 +82,38 @@ fn allocation_of(hold_id: HoldId) -> String {
 
 fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
     use WalletEvent as E;
-    let (amount_nanos, owed_nanos, reference, seconds, journal) = match *event {
+    Some(match *event {
         E::ToppedUp { payment_id, amount_nanos, ref journal, .. } => {
-            (amount_nanos, 0, payment_id.to_string(), None, journal)
+            Movement::paid(amount_nanos, payment_id.to_string(), journal)
         }
-        E::UsageCaptured { hold_id, amount_nanos, seconds, ref journal, .. } => {
-            (-amount_nanos, 0, allocation_of(hold_id), Some(seconds), journal)
+        E::UsageCaptured { hold_id, amount_nanos, seconds, ref credits, ref journal, .. } => {
+            let (promotional_nanos, seconds) = (-used(credits), Some(seconds));
+            let movement = Movement::paid(-amount_nanos, allocation_of(hold_id), journal);
+            Movement { promotional_nanos, seconds, ..movement }
         }
         E::OverrunRecorded { hold_id, amount_nanos, seconds, ref journal, .. } => {
-            (0, amount_nanos, allocation_of(hold_id), Some(seconds), journal)
+            let (owed_nanos, seconds) = (amount_nanos, Some(seconds));
+            let movement = Movement::paid(0, allocation_of(hold_id), journal);
+            Movement { owed_nanos, seconds, ..movement }
         }
         E::RefundReserved { refund_id, amount_nanos, ref journal, .. } => {
-            (-amount_nanos, 0, refund_id.to_string(), None, journal)
+            Movement::paid(-amount_nanos, refund_id.to_string(), journal)
         }
         E::RefundReturned { refund_id, amount_nanos, ref journal } => {
-            (amount_nanos, 0, refund_id.to_string(), None, journal)
+            Movement::paid(amount_nanos, refund_id.to_string(), journal)
+        }
+        E::CreditGranted { credit_id, amount_nanos, ref journal, .. } => {
+            Movement::credit("credit_granted", amount_nanos, (credit_id, journal))
+        }
+        E::CreditExpired { credit_id, amount_nanos, ref journal } => {
+            Movement::credit("credit_expired", -amount_nanos, (credit_id, journal))
         }
         E::HoldPlaced { .. }
         | E::HoldExtended { .. }
         | E::HoldExtensionRefused { .. }
         | E::HoldReleased { .. }
         | E::HoldExpired { .. } => return None,
-    };
-    Some(Movement { amount_nanos, owed_nanos, reference, seconds, journal })
+    })
 }
 
 #[async_trait]
@@ -110,13 +143,14 @@ impl Projection for Statement {
             position: event.position,
             organisation_id: wallet.0.clone(),
             currency: wallet.1.clone(),
-            kind: line.journal.kind.clone(),
+            kind: line.kind.to_owned(),
             amount_nanos: line.amount_nanos,
             owed_nanos: line.owed_nanos,
             balance_nanos: line.amount_nanos,
             reference: line.reference,
             seconds: line.seconds,
             occurred_at: At(line.journal.occurred_at),
+            promotional_nanos: line.promotional_nanos,
         };
         changes.append(wallet, move |last: Option<LineRow>| {
             let mut row = row;
@@ -140,6 +174,7 @@ row! {
         reference: String,
         seconds: Option<i64>,
         occurred_at: At,
+        promotional_nanos: Nanos,
     }
 }
 
@@ -156,7 +191,7 @@ pub async fn list(
 ) -> Result<Page<Line>, QueryError> {
     let rows = sqlx::query_as!(
         Line,
-        r#"SELECT position, organisation_id, currency, kind, amount_nanos, owed_nanos, balance_nanos,
+        r#"SELECT position, organisation_id, currency, kind, amount_nanos, promotional_nanos, owed_nanos, balance_nanos,
              reference, seconds, occurred_at AS "occurred_at: At"
            FROM ledger_statement_lines
            WHERE organisation_id = $1 AND ($2::text IS NULL OR currency = $2) AND position < $3

@@ -1,6 +1,7 @@
 //! The engine and the views against a real PostgreSQL, with events decided by the domain itself.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod compare;
+mod credit;
 mod engine;
 mod flags;
 mod generations;

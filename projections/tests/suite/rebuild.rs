@@ -224,7 +224,7 @@ fn random_command(state: &mut u64, owner: OrganisationId, at: Timestamp) -> Wall
             expires_at: at.plus_secs(50),
             at,
         }),
-        _ => WalletCommand::ReleaseHold { hold_id },
+        _ => WalletCommand::ReleaseHold { hold_id, at },
     }
 }
 

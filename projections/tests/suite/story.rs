@@ -261,7 +261,7 @@ impl World {
         let allocation_id = allocation(number);
         self.on_node(1, NodeCommand::Release { allocation_id, at }).await;
         let hold_id = HoldId::from_bits(number);
-        self.wallet(owner, WalletCommand::ReleaseHold { hold_id }).await;
+        self.wallet(owner, WalletCommand::ReleaseHold { hold_id, at }).await;
         let charged_nanos = 20 * UNIT;
         self.on_allocation(number, AllocationCommand::ConfirmReleased { charged_nanos, at }).await
     }
@@ -276,7 +276,7 @@ impl World {
         let allocation_id = allocation(number);
         self.on_node(1, NodeCommand::Release { allocation_id, at }).await;
         let hold_id = HoldId::from_bits(number);
-        self.wallet(owner, WalletCommand::ReleaseHold { hold_id }).await;
+        self.wallet(owner, WalletCommand::ReleaseHold { hold_id, at }).await;
         self.on_allocation(number, AllocationCommand::ConfirmFailed { at }).await
     }
 

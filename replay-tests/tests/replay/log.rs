@@ -1,7 +1,9 @@
 //! The golden log: events of an earlier day, appended to a real database and folded to the digest recorded then.
 use cairn_commands::MADE_BY;
 use cairn_commands::replay::{VerifyReport, verify, verify_in_pages};
+use cairn_core::{DomainEvent as _, StoredEvent as _};
 use cairn_event_log::EventLog;
+use cairn_ledger::WalletEvent;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
@@ -69,6 +71,13 @@ fn the_story_is_still_told_as_it_was() {
     };
     let mut kept = golden_log();
     kept.retain(as_decided);
+    // Holds were told before there was promotional credit: they are held against what they read as.
+    for told in kept.iter_mut().filter(|told| told.aggregate_type == "wallet") {
+        let version = told.event_version.parse().unwrap();
+        let read = WalletEvent::from_stored(&told.event_type, version, &told.payload).unwrap();
+        told.event_version = read.event_version();
+        told.payload = serde_json::to_value(&read).unwrap();
+    }
     let mut told = story();
     told.retain(as_decided);
     assert_eq!(told[..kept.len()], kept[..], "a decision or an encoding changed");

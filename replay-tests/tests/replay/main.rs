@@ -9,6 +9,7 @@ mod log;
 mod past;
 mod state;
 mod story;
+mod story_credit;
 mod story_identity;
 mod story_money;
 mod story_people;

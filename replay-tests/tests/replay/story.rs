@@ -24,6 +24,7 @@ use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
+use super::story_credit::{WELCOMED, welcome};
 use super::story_identity::{
     account_key, address, organisation, person, reset, service_accounts, wishes,
 };
@@ -148,6 +149,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<User>(&UserId::from_bits(4).to_string(), reset());
     let demand = OrganisationCommand::SetSecondFactorRule { demanded: true, at: at(1_207) };
     teller.tell::<Organisation>(&founded, [demand]);
+    teller.tell::<Wallet>(&wallet_id(WELCOMED, Currency::USD), welcome());
     teller.tell::<Allocation>(&AllocationId::from_bits(4).to_string(), suspension());
     teller.tell::<Dunning>(&wallet, dunning());
     (teller.told, teller.decisions)
@@ -378,7 +380,7 @@ fn usage() -> Vec<WalletCommand> {
         place(2, UNIT, 100),
         WalletCommand::SweepExpired { at: at(100) },
         capture(1, 2 * UNIT / 3, 100 * UNIT, 66),
-        WalletCommand::ReleaseHold { hold_id: HoldId::from_bits(1) },
+        WalletCommand::ReleaseHold { hold_id: HoldId::from_bits(1), at: at(650) },
         capture(2, 16 * UNIT, 0, 200),
         place(3, UNIT, 400),
         capture(3, 4 * UNIT, 0, 250),

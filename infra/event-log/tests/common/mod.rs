@@ -77,7 +77,7 @@ pub fn usage(source_id: &str, amount: i64) -> BookEntry {
 }
 
 pub fn moved(journal: JournalTransaction) -> BookEntry {
-    BookEntry { journal: Some(journal), hold: None }
+    BookEntry::movement(journal)
 }
 
 pub fn hold(id: u128, reserved: i64, captured: i64, released: i64) -> HoldChange {
@@ -93,5 +93,5 @@ pub fn hold(id: u128, reserved: i64, captured: i64, released: i64) -> HoldChange
 }
 
 pub fn held(hold: HoldChange) -> BookEntry {
-    BookEntry { journal: None, hold: Some(hold) }
+    BookEntry { hold: Some(hold), ..BookEntry::default() }
 }

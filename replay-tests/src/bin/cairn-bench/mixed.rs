@@ -144,15 +144,23 @@ impl Mixed {
                 hold_id,
                 purpose: AllocationId::from_bits(renter.number).to_string(),
                 amount_nanos: 2 * CHARGE,
+                promotional_nanos: 0,
                 expires_at,
             },
-            stage if stage == LAST_ROUND + 2 => {
-                WalletEvent::HoldReleased { hold_id, amount_nanos: 2 * CHARGE }
-            }
+            stage if stage == LAST_ROUND + 2 => WalletEvent::HoldReleased {
+                hold_id,
+                amount_nanos: 2 * CHARGE,
+                promotional_nanos: 0,
+            },
             stage if (FIRST_ROUND..LAST_ROUND).contains(&stage) => {
                 match (stage - FIRST_ROUND) % 3 {
                     1 => self.captured(renter, hold_id, rounds),
-                    2 => WalletEvent::HoldExtended { hold_id, amount_nanos: CHARGE, expires_at },
+                    2 => WalletEvent::HoldExtended {
+                        hold_id,
+                        amount_nanos: CHARGE,
+                        promotional_nanos: 0,
+                        expires_at,
+                    },
                     _ => return None,
                 }
             }
@@ -173,6 +181,7 @@ impl Mixed {
             amount_nanos: CHARGE,
             total_nanos: rounds * CHARGE,
             seconds: rounds * SECONDS,
+            credits: vec![],
             lots: vec![LotUse { payment_id: payment(renter.owner), amount_nanos: CHARGE }],
             journal,
         }

@@ -50,7 +50,7 @@ impl Decider for Till {
     }
 
     fn book_entry(&self, TillEvent::Moved { journal }: &TillEvent) -> Option<BookEntry> {
-        Some(BookEntry { journal: Some(journal.clone()), hold: None })
+        Some(BookEntry::movement(journal.clone()))
     }
 }
 

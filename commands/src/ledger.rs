@@ -1,0 +1,47 @@
+//! Commands of the ledger context that people give: promotional credit. All others are wishes of payments and processes.
+use cairn_core::{CreditId, Money, OrganisationId, Timestamp};
+use cairn_ledger::{Wallet, WalletCommand, wallet_id};
+use serde_json::json;
+
+use crate::{CommandContext, Commands, ExecuteError, Executed};
+
+/// A wish to give an organisation credit that it does not pay for.
+#[derive(Debug, Clone)]
+pub struct GrantCredit {
+    /// Whom.
+    pub organisation_id: OrganisationId,
+    /// How much.
+    pub amount: Money,
+    /// From then on what is left of it is gone; what a hold has set aside, when the hold gives it back.
+    pub expires_at: Timestamp,
+    /// Why, for the audit trail.
+    pub reason: String,
+}
+
+/// Grants promotional credit; the wallet need not exist. Answers `{"credit_id", "wallet_id", "expires_at"}`.
+///
+/// # Errors
+/// `amount_not_positive`, `credit_expiry_invalid`, `amount_too_large`.
+pub async fn grant_credit(
+    commands: &Commands,
+    context: &CommandContext,
+    input: GrantCredit,
+) -> Result<Executed, ExecuteError> {
+    let credit_id = CreditId::from_bits(commands.ids.next());
+    let wallet_id = wallet_id(input.organisation_id, input.amount.currency);
+    let grant = WalletCommand::GrantCredit(cairn_ledger::GrantCredit {
+        organisation_id: input.organisation_id,
+        currency: input.amount.currency,
+        credit_id,
+        amount_nanos: input.amount.nanos,
+        expires_at: input.expires_at,
+        reason: input.reason,
+        at: commands.clock.now(),
+    });
+    let result = json!({
+        "credit_id": credit_id,
+        "wallet_id": wallet_id,
+        "expires_at": input.expires_at,
+    });
+    commands.executor.execute::<Wallet>(&wallet_id, grant, context, result).await
+}

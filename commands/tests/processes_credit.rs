@@ -1,0 +1,186 @@
+//! Promotional credit ends at its time: what that wants, as data, and on a real database in virtual time.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+mod support;
+
+use cairn_commands::ledger::{GrantCredit, grant_credit};
+use cairn_commands::payments::{RequestRefund, request_refund};
+use cairn_commands::processes::expire_credit::ExpireCredit;
+use cairn_commands::processes::{Awoken, Command, Occurrence, Status, Timer};
+use cairn_commands::replay::verify;
+use cairn_commands::{ExecuteError, Executed};
+use cairn_core::{CreditId, Currency, HoldId, OrganisationId, Timestamp};
+use cairn_ledger::{CreditUse, PlaceHold, Wallet, WalletCommand, WalletEvent};
+use serde_json::Value;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use support::harness::{Harness, Memory, usd};
+use support::react::{HOLD, NOW, ORGANISATION, command, given, journal, timer, wallet, wallet_id};
+use support::stories;
+
+const CREDIT: CreditId = CreditId::from_bits(9);
+const EXPIRY: Timer = Timer::CreditExpiry { since: 7 };
+
+fn granted(credit_id: CreditId) -> Occurrence {
+    wallet(WalletEvent::CreditGranted {
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        credit_id,
+        amount_nanos: 5,
+        expires_at: NOW.plus_secs(60),
+        reason: "welcome".to_owned(),
+        journal: journal(),
+    })
+}
+
+fn used(amount_nanos: i64) -> Occurrence {
+    wallet(WalletEvent::UsageCaptured {
+        hold_id: HOLD,
+        amount_nanos,
+        total_nanos: amount_nanos,
+        seconds: 1,
+        credits: vec![CreditUse { credit_id: CREDIT, amount_nanos }],
+        lots: vec![],
+        journal: journal(),
+    })
+}
+
+fn expired(amount_nanos: i64) -> Occurrence {
+    wallet(WalletEvent::CreditExpired { credit_id: CREDIT, amount_nanos, journal: journal() })
+}
+
+#[test]
+fn what_is_left_of_credit_is_swept_when_its_time_is_over() {
+    assert_eq!(given::<ExpireCredit>(&[]).when(granted(CREDIT)), [timer(EXPIRY, 60)]);
+    let swept = || {
+        let sweep = Command::SweepHolds { wallet_id: wallet_id() };
+        Awoken { intents: vec![command(sweep)], again_at: None }
+    };
+    assert_eq!(given::<ExpireCredit>(&[granted(CREDIT)]).due(EXPIRY, 60), swept());
+    assert_eq!(given::<ExpireCredit>(&[granted(CREDIT), used(4)]).due(EXPIRY, 60), swept());
+    given::<ExpireCredit>(&[granted(CREDIT), used(4)]).is(Status::Running);
+    for over in [[used(5), used(0)], [used(2), expired(3)], [expired(1), expired(4)]] {
+        let history = [&[granted(CREDIT)][..], &over].concat();
+        given::<ExpireCredit>(&history).is(Status::Done);
+        assert_eq!(given::<ExpireCredit>(&history).due(EXPIRY, 60), Awoken::default());
+    }
+}
+
+async fn grant(
+    harness: &Harness,
+    organisation_id: OrganisationId,
+    units: i64,
+    expires_at: Timestamp,
+) -> Result<Executed, ExecuteError> {
+    let reason = "welcome".to_owned();
+    let wish = GrantCredit { organisation_id, amount: usd(units), expires_at, reason };
+    grant_credit(&harness.commands, &harness.context(), wish).await
+}
+
+async fn expire_credit(harness: &mut Harness, wallet_id: &str) -> Option<String> {
+    harness.snapshot().await.status("expire_credit", wallet_id).map(str::to_owned)
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn credit_that_nobody_asks_for_expires_and_what_is_held_of_it_when_it_is_given_back(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    let wallet_id = cairn_ledger::wallet_id(organisation_id, Currency::USD);
+    let now = harness.commands.clock.now();
+    grant(&harness, organisation_id, 5, now.plus_secs(300)).await.unwrap();
+    let hold_id = HoldId::from_bits(harness.commands.ids.next());
+    let hold = WalletCommand::PlaceHold(PlaceHold {
+        hold_id,
+        purpose: "a test".to_owned(),
+        amount_nanos: usd(2).nanos,
+        expires_at: now.plus_secs(86_400),
+        at: now,
+    });
+    let (executor, context) = (harness.commands.executor.clone(), harness.context());
+    executor.execute::<Wallet>(&wallet_id, hold, &context, Value::Null).await.unwrap();
+    harness.run_for(290).await;
+    let before: Wallet = harness.load(&wallet_id).await;
+    assert_eq!(before.promotional.posted_nanos(), usd(5).nanos);
+    harness.run_for(20).await;
+    let after: Wallet = harness.load(&wallet_id).await;
+    assert_eq!(after.promotional.posted_nanos(), usd(2).nanos, "the hold keeps its share");
+    assert_eq!(after.available_nanos(), 0);
+    assert_eq!(expire_credit(&mut harness, &wallet_id).await.as_deref(), Some("running"));
+    let release = WalletCommand::ReleaseHold { hold_id, at: harness.commands.clock.now() };
+    let context = harness.context();
+    executor.execute::<Wallet>(&wallet_id, release, &context, Value::Null).await.unwrap();
+    let over: Wallet = harness.load(&wallet_id).await;
+    assert_eq!(over.promotional.posted_nanos(), 0, "and then it is over too");
+    harness.run_for(5).await;
+    assert_eq!(expire_credit(&mut harness, &wallet_id).await.as_deref(), Some("done"));
+    let promo: i64 = sqlx::query_scalar(
+        "SELECT sum(amount_nanos)::bigint FROM ledger_postings WHERE account = 'promo:USD'",
+    )
+    .fetch_one(harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(promo, 0, "what nobody used cost nothing");
+    let report = verify(executor.log()).await.unwrap();
+    assert!(report.identical && report.holds == 1 && report.wallets == 1, "{report:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_rental_runs_on_credit_alone_and_then_on_paid_money(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    let end = harness.commands.clock.now().plus_secs(86_400 * 30);
+    grant(&harness, organisation_id, 4, end).await.unwrap();
+    let id = stories::rent(&mut harness, organisation_id).await;
+    let rented = stories::wallet(&harness, organisation_id).await;
+    assert_eq!(rented.posted_nanos, 0);
+    assert!(rented.promotional.held_nanos > 0, "credit pays for the runway");
+    let payment = stories::top_up(&mut harness, organisation_id, 5).await;
+    harness.run_for(4_200).await;
+    stories::release(&mut harness, id).await;
+    let wallet = stories::wallet(&harness, organisation_id).await;
+    let charged: i64 = wallet.holds.values().map(|hold| hold.captured_nanos).sum();
+    assert!(charged > usd(4).nanos, "it ran past its credit: {charged}");
+    assert_eq!(wallet.promotional.posted_nanos(), 0);
+    assert_eq!(wallet.posted_nanos, usd(9).nanos - charged, "paid money paid for the rest only");
+    // All that is left goes back, and not a cent of what was given.
+    let refund = RequestRefund {
+        organisation_id,
+        payment_id: payment.parse().unwrap(),
+        amount: Some(usd(5)),
+        reason: "asked".to_owned(),
+    };
+    let more = request_refund(&harness.commands, &harness.context(), refund).await.unwrap_err();
+    let ExecuteError::Refused { code, .. } = more else { panic!("{more:?}") };
+    assert_eq!(code, "exceeds_refundable");
+    let report = verify(harness.commands.executor.log()).await.unwrap();
+    assert!(report.identical, "{report:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_grant_counts_once_under_its_key_and_never_in_the_past(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    let now = harness.commands.clock.now();
+    let context = harness.context();
+    let wish = GrantCredit {
+        organisation_id,
+        amount: usd(3),
+        expires_at: now.plus_secs(60),
+        reason: "welcome".to_owned(),
+    };
+    let first = grant_credit(&harness.commands, &context, wish.clone()).await.unwrap();
+    let again = grant_credit(&harness.commands, &context, wish).await.unwrap();
+    assert_eq!((again.replayed, again.result), (true, first.result));
+    let wallet = stories::wallet(&harness, organisation_id).await;
+    assert_eq!(wallet.promotional.posted_nanos(), usd(3).nanos);
+    let past = grant(&harness, organisation_id, 3, now).await.unwrap_err();
+    let ExecuteError::Refused { code, .. } = past else { panic!("{past:?}") };
+    assert_eq!(code, "credit_expiry_invalid");
+}

@@ -1,0 +1,173 @@
+//! What has happened to a wallet.
+//!
+//! Holds and charges of version 1 are from before there was promotional credit: they are read as all paid.
+use cairn_core::upcast::Upcast;
+use cairn_core::{
+    CreditId, Currency, HoldId, JournalTransaction, Nanos, OrganisationId, PaymentId, RefundId,
+    Text, Texts, Timestamp, domain_event,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::credit::CreditUse;
+use crate::wallet::LotUse;
+
+/// What has happened to a wallet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[allow(missing_docs)]
+pub enum WalletEvent {
+    /// A payment arrived and became a lot.
+    #[serde(rename = "wallet.topped_up")]
+    ToppedUp {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        payment_id: PaymentId,
+        amount_nanos: Nanos,
+        journal: JournalTransaction,
+    },
+    /// Money was set aside for a purpose.
+    #[serde(rename = "wallet.hold_placed")]
+    HoldPlaced {
+        hold_id: HoldId,
+        purpose: String,
+        amount_nanos: Nanos,
+        /// Of it, promotional credit.
+        promotional_nanos: Nanos,
+        expires_at: Timestamp,
+    },
+    /// More money was set aside, and for longer.
+    #[serde(rename = "wallet.hold_extended")]
+    HoldExtended {
+        hold_id: HoldId,
+        amount_nanos: Nanos,
+        /// Of it, promotional credit.
+        promotional_nanos: Nanos,
+        expires_at: Timestamp,
+    },
+    /// The wallet could not cover the extension asked for.
+    #[serde(rename = "wallet.hold_extension_refused")]
+    HoldExtensionRefused {
+        hold_id: HoldId,
+        wanted_nanos: Nanos,
+        available_nanos: Nanos,
+        remaining_nanos: Nanos,
+    },
+    /// Usage was charged out of a hold.
+    #[serde(rename = "wallet.usage_captured")]
+    UsageCaptured {
+        hold_id: HoldId,
+        amount_nanos: Nanos,
+        total_nanos: Nanos,
+        seconds: i64,
+        /// Promotional credit that it consumed, the earliest to expire first.
+        credits: Vec<CreditUse>,
+        /// Payments that paid for the rest, the oldest first.
+        lots: Vec<LotUse>,
+        journal: JournalTransaction,
+    },
+    /// Usage beyond the hold and the wallet: recorded, owed, never lost.
+    #[serde(rename = "wallet.overrun_recorded")]
+    OverrunRecorded {
+        hold_id: HoldId,
+        amount_nanos: Nanos,
+        total_nanos: Nanos,
+        seconds: i64,
+        journal: JournalTransaction,
+    },
+    /// What was left of a hold went back to available.
+    #[serde(rename = "wallet.hold_released")]
+    HoldReleased {
+        hold_id: HoldId,
+        amount_nanos: Nanos,
+        /// Of it, promotional credit.
+        promotional_nanos: Nanos,
+    },
+    /// A hold ran out of time; what was left went back to available.
+    #[serde(rename = "wallet.hold_expired")]
+    HoldExpired {
+        hold_id: HoldId,
+        amount_nanos: Nanos,
+        /// Of it, promotional credit.
+        promotional_nanos: Nanos,
+    },
+    /// Money left the wallet towards a refund of the payment it came from.
+    #[serde(rename = "wallet.refund_reserved")]
+    RefundReserved {
+        refund_id: RefundId,
+        payment_id: PaymentId,
+        amount_nanos: Nanos,
+        reason: String,
+        journal: JournalTransaction,
+    },
+    /// The refund failed at the provider; the money came back into its lot.
+    #[serde(rename = "wallet.refund_returned")]
+    RefundReturned { refund_id: RefundId, amount_nanos: Nanos, journal: JournalTransaction },
+    /// Credit was given that nobody paid for. It opens the wallet when it comes first.
+    #[serde(rename = "wallet.credit_granted")]
+    CreditGranted {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        credit_id: CreditId,
+        amount_nanos: Nanos,
+        expires_at: Timestamp,
+        reason: String,
+        journal: JournalTransaction,
+    },
+    /// Promotional credit ran out of time. What a hold had set aside of it stays until the hold gives it back, so one credit may expire in parts.
+    #[serde(rename = "wallet.credit_expired")]
+    CreditExpired { credit_id: CreditId, amount_nanos: Nanos, journal: JournalTransaction },
+}
+
+domain_event!(WalletEvent {
+    ToppedUp => "wallet.topped_up", 1;
+    HoldPlaced => "wallet.hold_placed", 2;
+    HoldExtended => "wallet.hold_extended", 2;
+    HoldExtensionRefused => "wallet.hold_extension_refused", 1;
+    UsageCaptured => "wallet.usage_captured", 2;
+    OverrunRecorded => "wallet.overrun_recorded", 1;
+    HoldReleased => "wallet.hold_released", 2;
+    HoldExpired => "wallet.hold_expired", 2;
+    RefundReserved => "wallet.refund_reserved", 1;
+    RefundReturned => "wallet.refund_returned", 1;
+    CreditGranted => "wallet.credit_granted", 1;
+    CreditExpired => "wallet.credit_expired", 1;
+} upcasts [
+    Upcast { event_type: "wallet.hold_placed", from: 1, to_next: all_paid },
+    Upcast { event_type: "wallet.hold_extended", from: 1, to_next: all_paid },
+    Upcast { event_type: "wallet.usage_captured", from: 1, to_next: without_credits },
+    Upcast { event_type: "wallet.hold_released", from: 1, to_next: all_paid },
+    Upcast { event_type: "wallet.hold_expired", from: 1, to_next: all_paid },
+]);
+
+/// In version 1 there was no promotional credit.
+fn all_paid(payload: Value) -> Value {
+    with(payload, "promotional_nanos", Value::from(0))
+}
+
+fn without_credits(payload: Value) -> Value {
+    with(payload, "credits", Value::Array(vec![]))
+}
+
+fn with(mut payload: Value, name: &str, value: Value) -> Value {
+    if let Value::Object(members) = &mut payload {
+        members.insert(name.to_owned(), value);
+    }
+    payload
+}
+
+impl Texts for WalletEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("organisation_id", Text::Kept),
+        ("currency", Text::Kept),
+        ("payment_id", Text::Kept),
+        ("hold_id", Text::Kept),
+        ("purpose", Text::Kept),
+        ("expires_at", Text::Kept),
+        ("credits[].credit_id", Text::Kept),
+        ("lots[].payment_id", Text::Kept),
+        ("refund_id", Text::Kept),
+        ("credit_id", Text::Kept),
+        ("reason", Text::Said),
+    ];
+}

@@ -1,0 +1,144 @@
+//! What may be asked of a wallet, and why it may refuse.
+use cairn_core::{
+    CreditId, Currency, HoldId, Nanos, OrganisationId, PaymentId, RefundId, Refusal, Timestamp,
+};
+
+/// Credits a wallet with a payment that succeeded.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct TopUp {
+    pub organisation_id: OrganisationId,
+    pub currency: Currency,
+    pub payment_id: PaymentId,
+    pub amount_nanos: Nanos,
+    /// The provider's charge: names the journal transaction.
+    pub charge_id: String,
+    pub at: Timestamp,
+}
+
+/// Sets money aside.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct PlaceHold {
+    pub hold_id: HoldId,
+    /// What it is for: an allocation id.
+    pub purpose: String,
+    pub amount_nanos: Nanos,
+    pub expires_at: Timestamp,
+    pub at: Timestamp,
+}
+
+/// Charges usage out of a hold up to a cumulative total, and keeps the hold ahead of it.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct CaptureHold {
+    pub hold_id: HoldId,
+    /// All that this hold's purpose has cost so far.
+    pub total_nanos: Nanos,
+    /// The seconds that the total is for.
+    pub seconds: i64,
+    /// Income account of the charge, for example `compute`.
+    pub product: String,
+    /// How much the hold shall cover after the capture; 0 leaves it as it is.
+    pub keep_nanos: Nanos,
+    /// New expiry when it is extended.
+    pub expires_at: Timestamp,
+    pub at: Timestamp,
+}
+
+/// Takes money out towards a refund of one payment.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct ReserveRefund {
+    pub refund_id: RefundId,
+    pub payment_id: PaymentId,
+    pub amount_nanos: Nanos,
+    pub reason: String,
+    pub at: Timestamp,
+}
+
+/// Gives credit that nobody pays for.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct GrantCredit {
+    pub organisation_id: OrganisationId,
+    pub currency: Currency,
+    pub credit_id: CreditId,
+    pub amount_nanos: Nanos,
+    /// From then on it is not available; what a hold has set aside of it, when the hold gives it back.
+    pub expires_at: Timestamp,
+    /// Why, in the operator's words.
+    pub reason: String,
+    pub at: Timestamp,
+}
+
+/// What may be asked of a wallet.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub enum WalletCommand {
+    TopUp(TopUp),
+    PlaceHold(PlaceHold),
+    CaptureHold(CaptureHold),
+    /// Gives back what is left of a hold. Promotional credit that it had kept beyond its time expires then.
+    ReleaseHold {
+        hold_id: HoldId,
+        at: Timestamp,
+    },
+    /// Gives back every hold and ends every promotional credit whose time is over.
+    SweepExpired {
+        at: Timestamp,
+    },
+    GrantCredit(GrantCredit),
+    ReserveRefund(ReserveRefund),
+    /// Takes a failed refund back in.
+    ReturnRefund {
+        refund_id: RefundId,
+        at: Timestamp,
+    },
+}
+
+/// Why a wallet refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum WalletError {
+    #[error("amount must be more than zero")]
+    AmountNotPositive,
+    #[error("wallet has {available} available and {wanted} is needed")]
+    InsufficientFunds { available: String, wanted: String },
+    #[error("the wallet has no hold {0}")]
+    UnknownHold(HoldId),
+    #[error("hold {0} is closed")]
+    HoldClosed(HoldId),
+    #[error("the wallet has no credit of payment {0}")]
+    UnknownPayment(PaymentId),
+    #[error("payment {payment_id} has {refundable} left to refund and {wanted} was asked for")]
+    ExceedsRefundable { payment_id: PaymentId, refundable: String, wanted: String },
+    #[error("a refund is in whole cents; {0} is not")]
+    NotWholeMinor(String),
+    #[error("the wallet has no open refund {0}")]
+    UnknownRefund(RefundId),
+    #[error("credit expires in the future; {expires_at} is not after {at}")]
+    CreditExpiryInvalid { expires_at: Timestamp, at: Timestamp },
+    #[error("the id was used before for something else")]
+    IdReused,
+    #[error("the wallet would hold more than the ledger can count")]
+    TooLarge,
+}
+
+impl Refusal for WalletError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::AmountNotPositive => "amount_not_positive",
+            Self::InsufficientFunds { .. } => "insufficient_funds",
+            Self::UnknownHold(_) => "unknown_hold",
+            Self::HoldClosed(_) => "hold_closed",
+            Self::UnknownPayment(_) => "unknown_payment",
+            Self::ExceedsRefundable { .. } => "exceeds_refundable",
+            Self::NotWholeMinor(_) => "not_whole_minor_units",
+            Self::UnknownRefund(_) => "unknown_refund",
+            Self::CreditExpiryInvalid { .. } => "credit_expiry_invalid",
+            Self::IdReused => "id_reused",
+            Self::TooLarge => "amount_too_large",
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Random histories of a wallet against a simple model, its books and its own invariants.
+//!
+//! 20,000 histories; `PROPTEST_CASES` raises the number of each test.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+mod books;
+mod model;
+
+use cairn_core::testing::Stock;
+use cairn_core::{
+    CreditId, Currency, Decider, HoldId, OrganisationId, PaymentId, Rate, RefundId, Timestamp,
+};
+use cairn_ledger::{
+    CaptureHold, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand,
+};
+use proptest::prelude::*;
+
+use books::Books;
+use model::Model;
+
+const ORGANISATION: OrganisationId = OrganisationId::from_bits(1);
+const CENT: i64 = 10_000_000;
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn histories(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.max(cases), ..config }
+}
+
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => (0..40_i64).prop_map(|n| n * CENT), 1 => -2..3_i64]
+}
+
+fn hold() -> impl Strategy<Value = HoldId> {
+    (0..3_u128).prop_map(HoldId::from_bits)
+}
+
+fn payment() -> impl Strategy<Value = PaymentId> {
+    (0..4_u128).prop_map(PaymentId::from_bits)
+}
+
+fn command() -> impl Strategy<Value = WalletCommand> {
+    prop_oneof![9 => money(), 12 => holds()]
+}
+
+/// What comes in and goes out.
+fn money() -> impl Strategy<Value = WalletCommand> {
+    let refund = || (0..3_u128).prop_map(RefundId::from_bits);
+    let credit = (0..4_u128).prop_map(CreditId::from_bits);
+    let now = || 0..200_i64;
+    prop_oneof![
+        3 => (payment(), amount()).prop_map(|(payment_id, amount_nanos)| {
+            WalletCommand::TopUp(TopUp {
+                organisation_id: ORGANISATION,
+                currency: Currency::USD,
+                payment_id,
+                amount_nanos,
+                charge_id: payment_id.to_string(),
+                at: at(0),
+            })
+        }),
+        3 => (credit, amount(), now(), now()).prop_map(
+            |(credit_id, amount_nanos, expires, now)| {
+                WalletCommand::GrantCredit(GrantCredit {
+                    organisation_id: ORGANISATION,
+                    currency: Currency::USD,
+                    credit_id,
+                    amount_nanos,
+                    expires_at: at(expires),
+                    reason: "welcome".to_owned(),
+                    at: at(now / 2),
+                })
+            }
+        ),
+        2 => (refund(), payment(), amount(), now()).prop_map(
+            |(refund_id, payment_id, amount_nanos, now)| {
+                WalletCommand::ReserveRefund(ReserveRefund {
+                    refund_id,
+                    payment_id,
+                    amount_nanos,
+                    reason: "asked".to_owned(),
+                    at: at(now),
+                })
+            }
+        ),
+        1 => refund().prop_map(|refund_id| {
+            WalletCommand::ReturnRefund { refund_id, at: at(0) }
+        }),
+    ]
+}
+
+/// What is set aside, and used.
+fn holds() -> impl Strategy<Value = WalletCommand> {
+    let now = || 0..200_i64;
+    prop_oneof![
+        3 => (hold(), amount(), now(), now()).prop_map(|(hold_id, amount_nanos, expires, now)| {
+            WalletCommand::PlaceHold(PlaceHold {
+                hold_id,
+                purpose: hold_id.to_string(),
+                amount_nanos,
+                expires_at: at(expires),
+                at: at(now),
+            })
+        }),
+        6 => (hold(), amount(), amount(), now(), now()).prop_map(
+            |(hold_id, total_nanos, keep_nanos, expires, now)| {
+                WalletCommand::CaptureHold(CaptureHold {
+                    hold_id,
+                    total_nanos,
+                    seconds: now,
+                    product: "compute".to_owned(),
+                    keep_nanos,
+                    expires_at: at(expires),
+                    at: at(now),
+                })
+            }
+        ),
+        1 => (hold(), now()).prop_map(|(hold_id, now)| {
+            WalletCommand::ReleaseHold { hold_id, at: at(now) }
+        }),
+        1 => now().prop_map(|now| WalletCommand::SweepExpired { at: at(now) }),
+    ]
+}
+
+fn check(wallet: &Wallet, model: &Model, books: &Books) {
+    let lots: i64 = wallet.lots.iter().map(|lot| lot.remaining_nanos).sum();
+    let credits: i64 = wallet.promotional.credits.iter().map(|one| one.remaining_nanos).sum();
+    let open: i64 = wallet.holds.values().map(cairn_ledger::Hold::remaining_nanos).sum();
+    let kept: i64 = wallet.holds.values().map(|hold| hold.promotional.remaining_nanos()).sum();
+    assert_eq!(lots, wallet.posted_nanos, "lots sum to posted");
+    assert_eq!(open, wallet.held_nanos + wallet.promotional.held_nanos, "holds sum to held");
+    assert_eq!(kept, wallet.promotional.held_nanos, "and their credit to what is held of it");
+    assert!(wallet.paid_available_nanos() >= 0, "available is never negative");
+    assert!(wallet.promotional.available_nanos() >= 0, "nor is it of credit");
+    assert!(wallet.lots.iter().all(|lot| (0..=lot.amount_nanos).contains(&lot.remaining_nanos)));
+    for credit in &wallet.promotional.credits {
+        assert!((0..=credit.amount_nanos - credit.expired_nanos).contains(&credit.remaining_nanos));
+        assert_eq!(model.credit_left(credit.credit_id), credit.remaining_nanos, "{credit:?}");
+    }
+    let ends: Vec<_> = wallet.promotional.credits.iter().map(|one| one.expires_at).collect();
+    assert!(ends.is_sorted(), "what expires first is first");
+
+    assert_eq!(wallet.paid_available_nanos(), model.free);
+    assert_eq!(wallet.promotional.available_nanos(), model.free_credit());
+    for lot in &wallet.lots {
+        assert_eq!(model.lots[&lot.payment_id.to_string()].1, lot.remaining_nanos);
+        assert!(model.refunded(lot.payment_id) <= lot.amount_nanos, "no lot pays back more");
+    }
+    for (id, hold) in &wallet.holds {
+        let expected = &model.holds[id];
+        assert_eq!(hold.remaining_nanos(), expected.paid + expected.credit);
+        assert_eq!(hold.promotional.remaining_nanos(), expected.credit);
+        assert_eq!(hold.captured_nanos + hold.overrun_nanos, expected.charged);
+        assert_eq!(hold.expires_at, expected.expires);
+    }
+
+    assert_eq!(-books.of("wallet:paid:"), wallet.posted_nanos);
+    assert_eq!(-books.of("wallet:promo:"), credits);
+    assert_eq!(-books.of("usage:"), model.used);
+    assert_eq!(books.of("receivable:"), model.owed);
+    assert_eq!(-books.of("refund_payable"), model.paid_out);
+    assert_eq!(books.of("promo:"), model.granted - model.lapsed);
+    assert_eq!(books.accounts.values().sum::<i128>(), 0, "debits equal credits");
+    assert_eq!(books.held("wallet:paid:"), wallet.held_nanos);
+    assert_eq!(books.held("wallet:promo:"), wallet.promotional.held_nanos);
+}
+
+fn keeps_the_books(commands: Vec<WalletCommand>) -> Result<(), TestCaseError> {
+    let (mut wallet, mut model, mut books) =
+        (Wallet::default(), Model::default(), Books::default());
+    for command in commands {
+        let accepted = model.apply(&command);
+        let decided = wallet.decide(command.clone());
+        prop_assert_eq!(decided.is_ok(), accepted, "{:?} gives {:?}", command, decided);
+        for event in decided.into_iter().flatten() {
+            wallet = wallet.evolve(event.clone());
+            books.write(&wallet, &event);
+        }
+        check(&wallet, &model, &books);
+        if accepted {
+            prop_assert_eq!(wallet.decide(command.clone()).unwrap(), vec![], "{:?}", command);
+        }
+    }
+    let state = serde_json::to_string(&wallet).unwrap();
+    prop_assert_eq!(serde_json::from_str::<Wallet>(&state).unwrap(), wallet);
+    Ok(())
+}
+
+// Two tests, so that two cores share them.
+proptest! {
+    #![proptest_config(histories(14_000))]
+
+    #[test]
+    fn every_short_history_keeps_the_books(commands in prop::collection::vec(command(), 1..12)) {
+        keeps_the_books(commands)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(histories(6_000))]
+
+    #[test]
+    fn every_long_history_keeps_the_books(commands in prop::collection::vec(command(), 12..30)) {
+        keeps_the_books(commands)?;
+    }
+}
+
+fn rental(nanos_per_hour: i64, ticks: &[i64]) -> Wallet {
+    let hold_id = HoldId::from_bits(1);
+    let rate = Rate { nanos_per_hour, currency: Currency::USD };
+    let top_up = WalletCommand::TopUp(TopUp {
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        payment_id: PaymentId::from_bits(1),
+        amount_nanos: 1_000_000 * 1_000_000_000,
+        charge_id: "ch".to_owned(),
+        at: at(0),
+    });
+    let hold = WalletCommand::PlaceHold(PlaceHold {
+        hold_id,
+        purpose: "alloc".to_owned(),
+        amount_nanos: rate.total(600).unwrap().max(1),
+        expires_at: at(600),
+        at: at(0),
+    });
+    let tick = |seconds: &i64| {
+        WalletCommand::CaptureHold(CaptureHold {
+            hold_id,
+            total_nanos: rate.total(*seconds).unwrap(),
+            seconds: *seconds,
+            product: "compute".to_owned(),
+            keep_nanos: rate.total(600).unwrap(),
+            expires_at: at(seconds + 600),
+            at: at(*seconds),
+        })
+    };
+    let commands = [top_up, hold].into_iter().chain(ticks.iter().map(tick));
+    commands.fold(Wallet::default(), |wallet, command| {
+        wallet.handle_at_once(command).map(|(after, _)| after).unwrap()
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_ticks_in_any_order_charge_the_same_total(
+        nanos_per_hour in 1..10_000_000_000_i64,
+        seconds in 1..100_000_i64,
+        mut ticks in prop::collection::vec(1..100_000_i64, 0..20),
+        order in any::<prop::sample::Index>(),
+    ) {
+        let once = rental(nanos_per_hour, &[seconds]);
+        ticks.retain(|tick| *tick <= seconds);
+        ticks.insert(order.index(ticks.len() + 1), seconds);
+        ticks.extend(ticks.clone());
+        let often = rental(nanos_per_hour, &ticks);
+        let charged = |wallet: &Wallet| {
+            wallet.holds.values().map(|hold| hold.captured_nanos + hold.overrun_nanos).sum::<i64>()
+        };
+        prop_assert_eq!(charged(&once), charged(&often));
+        prop_assert_eq!(once.posted_nanos, often.posted_nanos);
+        prop_assert_eq!(once.available_nanos(), often.available_nanos());
+        let exact = Rate { nanos_per_hour, currency: Currency::USD }.total(seconds).unwrap();
+        prop_assert_eq!(charged(&often), exact);
+    }
+}

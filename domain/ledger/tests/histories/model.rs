@@ -1,0 +1,260 @@
+//! Pots of money, and nothing else: what goes in must come out.
+use std::collections::BTreeMap;
+
+use cairn_core::{CreditId, HoldId, PaymentId, RefundId, Timestamp};
+use cairn_ledger::{CaptureHold, GrantCredit, PlaceHold, ReserveRefund, TopUp, WalletCommand};
+
+use super::CENT;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Model {
+    /// Paid, and in no hold.
+    pub free: i64,
+    pub lots: BTreeMap<String, (i64, i64)>,
+    order: Vec<String>,
+    /// In the order of their ends.
+    credits: Vec<ModelCredit>,
+    pub holds: BTreeMap<String, ModelHold>,
+    refunds: BTreeMap<String, (String, i64, bool)>,
+    pub used: i64,
+    pub owed: i64,
+    pub paid_out: i64,
+    pub granted: i64,
+    pub lapsed: i64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct ModelCredit {
+    id: CreditId,
+    amount: i64,
+    left: i64,
+    expires: Timestamp,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelHold {
+    pub paid: i64,
+    pub credit: i64,
+    /// In all.
+    pub charged: i64,
+    pub expires: Timestamp,
+    open: bool,
+    /// For good.
+    closed: bool,
+}
+
+impl Model {
+    /// Whether the command is accepted; a refusal leaves the model as it was.
+    pub fn apply(&mut self, command: &WalletCommand) -> bool {
+        let before = self.clone();
+        let accepted = match command {
+            WalletCommand::TopUp(c) => self.top_up(c),
+            WalletCommand::GrantCredit(c) => self.grant(c),
+            WalletCommand::PlaceHold(c) => self.place(c),
+            WalletCommand::CaptureHold(c) => self.capture(c),
+            WalletCommand::ReleaseHold { hold_id, at } => self.release(*hold_id, *at),
+            WalletCommand::SweepExpired { at } => {
+                self.sweep(*at, None);
+                true
+            }
+            WalletCommand::ReserveRefund(c) => self.reserve(c),
+            WalletCommand::ReturnRefund { refund_id, .. } => self.take_back(*refund_id),
+        };
+        if !accepted {
+            *self = before;
+        }
+        accepted
+    }
+
+    pub fn credit_left(&self, id: CreditId) -> i64 {
+        self.credits.iter().find(|credit| credit.id == id).unwrap().left
+    }
+
+    /// Credit that no hold has.
+    pub fn free_credit(&self) -> i64 {
+        self.credits.iter().map(|credit| credit.left).sum::<i64>() - self.held_credit()
+    }
+
+    fn held_credit(&self) -> i64 {
+        self.holds.values().map(|hold| hold.credit).sum()
+    }
+
+    /// On its way out, or out.
+    pub fn refunded(&self, payment: PaymentId) -> i64 {
+        let payment = payment.to_string();
+        let of_it = |(whose, amount, returned): &(String, i64, bool)| {
+            (*whose == payment && !returned).then_some(*amount)
+        };
+        self.refunds.values().filter_map(of_it).sum()
+    }
+
+    fn sweep(&mut self, now: Timestamp, except: Option<HoldId>) {
+        let except = except.map(|id| id.to_string());
+        for (id, hold) in &mut self.holds {
+            if hold.open && hold.charged == 0 && hold.expires <= now && Some(id) != except.as_ref()
+            {
+                self.free += std::mem::take(&mut hold.paid);
+                hold.credit = 0;
+                hold.open = false;
+            }
+        }
+        self.lapse(now);
+    }
+
+    /// Holds keep what is over as long as they can: what they leave is taken from the latest of it.
+    fn lapse(&mut self, now: Timestamp) {
+        let over = self.credits.iter().filter(|credit| credit.expires <= now);
+        let mut gone = (over.map(|credit| credit.left).sum::<i64>() - self.held_credit()).max(0);
+        self.lapsed += gone;
+        for credit in self.credits.iter_mut().rev().filter(|credit| credit.expires <= now) {
+            let taken = gone.min(credit.left);
+            credit.left -= taken;
+            gone -= taken;
+        }
+    }
+
+    fn top_up(&mut self, c: &TopUp) -> bool {
+        let id = c.payment_id.to_string();
+        if let Some((amount, _)) = self.lots.get(&id) {
+            return *amount == c.amount_nanos;
+        }
+        self.free += c.amount_nanos;
+        self.lots.insert(id.clone(), (c.amount_nanos, c.amount_nanos));
+        self.order.push(id);
+        c.amount_nanos > 0
+    }
+
+    fn grant(&mut self, c: &GrantCredit) -> bool {
+        let known = self.credits.iter().find(|credit| credit.id == c.credit_id);
+        if let Some(known) = known {
+            return (known.amount, known.expires) == (c.amount_nanos, c.expires_at);
+        }
+        let (amount, expires) = (c.amount_nanos, c.expires_at);
+        self.credits.push(ModelCredit { id: c.credit_id, amount, left: amount, expires });
+        self.credits.sort_by_key(|credit| credit.expires);
+        self.granted += amount;
+        amount > 0 && expires > c.at
+    }
+
+    fn place(&mut self, c: &PlaceHold) -> bool {
+        if c.amount_nanos <= 0 {
+            return false;
+        }
+        if self.holds.contains_key(&c.hold_id.to_string()) {
+            return true;
+        }
+        self.sweep(c.at, None);
+        let credit = c.amount_nanos.min(self.free_credit());
+        let paid = c.amount_nanos - credit;
+        self.free -= paid;
+        let expires = c.expires_at;
+        let hold = ModelHold { paid, credit, charged: 0, expires, open: true, closed: false };
+        self.holds.insert(c.hold_id.to_string(), hold);
+        self.free >= 0
+    }
+
+    fn capture(&mut self, c: &CaptureHold) -> bool {
+        let id = c.hold_id.to_string();
+        let Some(mut hold) = self.holds.get(&id).cloned() else { return false };
+        let due = c.total_nanos - hold.charged;
+        if hold.closed {
+            return due <= 0;
+        }
+        if due < 0 || (due == 0 && !hold.open && c.expires_at <= hold.expires) {
+            return true;
+        }
+        self.sweep(c.at, Some(c.hold_id));
+        let beyond = (due - hold.paid - hold.credit).max(0);
+        let more = beyond.min(self.free + self.free_credit());
+        if more > 0 {
+            hold = self.fill(&id, hold, more);
+            hold.open = true;
+            hold.expires = hold.expires.max(c.expires_at);
+        }
+        let pays = due - (beyond - more);
+        let credit = pays.min(hold.credit);
+        hold.credit -= credit;
+        hold.paid -= pays - credit;
+        hold.charged += due;
+        self.owed += beyond - more;
+        self.used += due;
+        self.consume(pays - credit, credit);
+        self.holds.insert(id.clone(), hold.clone());
+        let wanted = (c.keep_nanos - hold.paid - hold.credit).max(0);
+        let more = wanted.min(self.free + self.free_credit());
+        if c.keep_nanos > 0 {
+            hold = self.fill(&id, hold, more);
+            let later = hold.expires.max(c.expires_at);
+            hold.open |= more > 0 || later > hold.expires;
+            hold.expires = later;
+        }
+        self.holds.insert(id, hold);
+        true
+    }
+
+    /// Credit first.
+    fn fill(&mut self, id: &str, mut hold: ModelHold, more: i64) -> ModelHold {
+        let credit = more.min(self.free_credit());
+        self.free -= more - credit;
+        hold.credit += credit;
+        hold.paid += more - credit;
+        self.holds.insert(id.to_owned(), hold.clone());
+        hold
+    }
+
+    fn consume(&mut self, mut paid: i64, mut credit: i64) {
+        for id in &self.order {
+            let (_, left) = self.lots.get_mut(id).unwrap();
+            let taken = paid.min(*left);
+            *left -= taken;
+            paid -= taken;
+        }
+        for one in &mut self.credits {
+            let taken = credit.min(one.left);
+            one.left -= taken;
+            credit -= taken;
+        }
+        assert_eq!((paid, credit), (0, 0), "lots and credit cover what wallets pay");
+    }
+
+    fn release(&mut self, hold_id: HoldId, now: Timestamp) -> bool {
+        let Some(hold) = self.holds.get_mut(&hold_id.to_string()) else { return false };
+        if hold.closed {
+            return true;
+        }
+        self.free += std::mem::take(&mut hold.paid);
+        (hold.credit, hold.open, hold.closed) = (0, false, true);
+        self.lapse(now);
+        true
+    }
+
+    fn reserve(&mut self, c: &ReserveRefund) -> bool {
+        let (id, payment) = (c.refund_id.to_string(), c.payment_id.to_string());
+        if c.amount_nanos <= 0 {
+            return false;
+        }
+        if let Some((known, amount, _)) = self.refunds.get(&id) {
+            return (known, *amount) == (&payment, c.amount_nanos);
+        }
+        let Some((_, left)) = self.lots.get_mut(&payment) else { return false };
+        *left -= c.amount_nanos;
+        let fits = *left >= 0;
+        self.sweep(c.at, None);
+        self.free -= c.amount_nanos;
+        self.paid_out += c.amount_nanos;
+        self.refunds.insert(id, (payment, c.amount_nanos, false));
+        fits && self.free >= 0 && c.amount_nanos % CENT == 0
+    }
+
+    fn take_back(&mut self, refund_id: RefundId) -> bool {
+        let Some((payment, amount, returned)) = self.refunds.get_mut(&refund_id.to_string()) else {
+            return false;
+        };
+        if !std::mem::replace(returned, true) {
+            self.lots.get_mut(payment).unwrap().1 += *amount;
+            self.free += *amount;
+            self.paid_out -= *amount;
+        }
+        true
+    }
+}
