@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 88] = [
+const PRIVATE: [&str; 95] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -22,6 +22,13 @@ const PRIVATE: [&str; 88] = [
     "api_key.expiry_set",
     "api_key.issued",
     "api_key.revoked",
+    "break.assigned",
+    "break.cleared",
+    "break.found",
+    "break.reopened",
+    "break.resolution_proposed",
+    "break.resolved",
+    "break.restated",
     "configuration.changed",
     "feature_flag.archived",
     "feature_flag.defined",

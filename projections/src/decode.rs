@@ -3,6 +3,7 @@ use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
+use cairn_finance::BreakCase;
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -22,6 +23,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
     match event.aggregate_type.as_str() {
         Allocation::TYPE => of::<Allocation>(event),
         ApiKey::TYPE => of::<ApiKey>(event),
+        BreakCase::TYPE => of::<BreakCase>(event),
         Configuration::TYPE => of::<Configuration>(event),
         Dunning::TYPE => of::<Dunning>(event),
         EmailAddress::TYPE => of::<EmailAddress>(event),

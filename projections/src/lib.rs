@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod compute;
 mod decode;
 pub mod engine;
+pub mod finance;
 pub mod fleet;
 pub mod identity;
 pub mod ledger;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(catalog::skus::Skus),
         Box::new(ledger::balances::Balances),
         Box::new(ledger::statement::Statement),
+        Box::new(finance::breaks::Breaks),
         Box::new(payments::payments::Payments),
         Box::new(payments::refunds::Refunds),
         Box::new(fleet::nodes::Nodes),

@@ -2,9 +2,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_core::{
-    AllocationId, ApiKeyId, Currency, NodeId, OrganisationId, Timestamp, money::parse_nanos,
-};
+use cairn_core::{AllocationId, ApiKeyId, Currency, NodeId, OrganisationId, money::parse_nanos};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -12,8 +10,8 @@ pub use super::archive_args::ArchiveCommand;
 pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::config_args::ConfigCommand;
-use super::credit::CreditCommand;
 use super::development::DevelopmentCommand;
+use super::finance::args::FinanceCommand;
 use super::flags::FlagsCommand;
 pub use super::login::args::OwnCommand;
 use super::output::Format;
@@ -341,54 +339,6 @@ pub struct BalanceArgs {
     /// Whose.
     #[arg(long)]
     pub organisation: OrganisationId,
-}
-
-/// `finance`
-#[derive(Debug, Subcommand)]
-pub enum FinanceCommand {
-    /// Every account's balance; they sum to zero.
-    TrialBalance,
-    /// Promotional credit.
-    #[command(subcommand)]
-    Credit(CreditCommand),
-    /// The movements of one wallet.
-    Statement {
-        /// Whose.
-        #[arg(long)]
-        organisation: OrganisationId,
-        /// In which currency.
-        #[arg(long)]
-        currency: Currency,
-    },
-    /// Compares the books with the payment provider's own, line by line.
-    Reconcile {
-        /// From when on; from the beginning when absent.
-        #[arg(long)]
-        from: Option<Timestamp>,
-        /// Up to and without this instant; everything after it when absent.
-        #[arg(long)]
-        until: Option<Timestamp>,
-        /// One day of the books' calendar (UTC), for example `2026-01-31`.
-        #[arg(long, value_name = "DATE", conflicts_with_all = ["from", "until"])]
-        on: Option<String>,
-    },
-    /// Prints the journal for another program: in its format, whatever `--output` says.
-    Export {
-        /// In which format.
-        #[arg(long, value_enum)]
-        format: ExportFormat,
-    },
-}
-
-/// Formats of the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// One line per posting.
-    Csv,
-    /// For `bean-check`.
-    Beancount,
-    /// For `hledger`.
-    Hledger,
 }
 
 /// `relay`

@@ -1,19 +1,25 @@
 //! `cairn balance` and `cairn finance`: the books.
+pub mod args;
+mod breaks;
+mod credit;
+
 use std::io::ErrorKind;
 
-use cairn_commands::finance::{self, FinanceError, Period};
+use cairn_commands::finance::{self, FinanceError, Period, ReconciliationReport, Recorded};
 use cairn_core::Timestamp;
 use cairn_projections::compute::allocations;
 use cairn_projections::ledger::export::{ExportError, ExportFormat as Format, export};
 use cairn_projections::ledger::trial_balance::{AsOf, trial_balance};
 use cairn_projections::ledger::{balances, statement};
+use serde::Serialize;
 
-use super::args::{BalanceArgs, ExportFormat, FinanceCommand};
+use self::args::{ExportFormat, FinanceCommand};
+use super::args::BalanceArgs;
+use super::development;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::pages::all_pages;
 use super::session::{Session, SessionParts};
-use super::{credit, development};
 use crate::config::Config;
 use crate::http::ledger::{StatementLine, Wallet};
 
@@ -32,6 +38,7 @@ impl From<FinanceError> for CliError {
             FinanceError::BadPeriod(_) => Self::usage(error.to_string()),
             FinanceError::Port(error) => error.into(),
             FinanceError::Database(error) => error.into(),
+            FinanceError::Case(error) => error.into(),
             FinanceError::Corrupt(_) => {
                 Self::new(Exit::Differs, "external_journal_corrupt", error.to_string())
             }
@@ -116,6 +123,7 @@ pub(super) async fn run(
             let period = period((from, until), on, parts.commands.clock.now())?;
             reconcile(config, &parts, period, output).await
         }
+        FinanceCommand::Breaks(command) => breaks::run(config, &parts, command, output).await,
         FinanceCommand::Export { format } => {
             let mut out = output.stream();
             let done = match export(parts.pool(), format.into(), AsOf::Now, &mut out).await {
@@ -167,23 +175,47 @@ async fn reconcile(
     output: Output,
 ) -> Result<(), CliError> {
     let provider = development::provider(config)?;
-    let report = finance::reconcile(provider.as_ref(), parts.pool(), period).await?;
+    let executor = &parts.commands.executor;
+    let report = finance::reconcile(provider.as_ref(), executor, period).await?;
+    let recorded = finance::record(executor, &parts.context(None), (&period, &report)).await?;
     if output.is_json() {
-        output.one(&report)?;
+        output.one(&Kept { report: &report, cases: &recorded })?;
     } else {
         // Those from before the period first: they are older.
         let open: Vec<_> = report.carried.iter().chain(&report.breaks).collect();
-        output.rows(&open, &["type", "at", "currency", "source_id", "reference", "message"])?;
+        output.rows(
+            &open,
+            &["break_id", "type", "at", "currency", "source_id", "reference", "message"],
+        )?;
         let columns = ["currency", "opening_nanos", "movements_nanos", "closing_nanos", "proven"];
         output.rows(&report.proofs, &columns)?;
     }
     let (matched, expected, breaks) = (report.matched, report.expected.len(), report.breaks.len());
     let open = format!("{breaks} breaks, {} still open from before", report.carried.len());
     output.say(&format!("{matched} matched, {expected} expected, {open}"));
+    output.say(&told(&report, &recorded));
     if report.clean {
         return Ok(());
     }
     let unproven = report.proofs.iter().filter(|proof| !proof.proven).count();
     let message = format!("{open}, {unproven} currencies not proven");
     Err(CliError::new(Exit::Differs, "reconciliation_breaks", message))
+}
+
+/// A report, and what became of the cases.
+#[derive(Serialize)]
+struct Kept<'a> {
+    #[serde(flatten)]
+    report: &'a ReconciliationReport,
+    cases: &'a Recorded,
+}
+
+fn told(report: &ReconciliationReport, recorded: &Recorded) -> String {
+    let Recorded { found, reopened, restated, cleared } = recorded;
+    let (found, reopened) = (found.len(), reopened.len());
+    let (restated, cleared) = (restated.len(), cleared.len());
+    let explained = report.explained.len();
+    format!(
+        "cases: {found} new, {reopened} again, {restated} with another amount, {cleared} cleared, {explained} explained"
+    )
 }

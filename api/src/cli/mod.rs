@@ -14,7 +14,6 @@ mod audit;
 mod audit_args;
 mod config;
 mod config_args;
-mod credit;
 #[cfg(feature = "development")]
 mod development;
 mod dispatch;

@@ -135,6 +135,7 @@ pub fn settings() -> &'static [Setting] {
             .chain(kept())
             .chain(promised())
             .chain(vault())
+            .chain(money())
             .chain(neighbours())
             .chain(telemetry());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
@@ -322,5 +323,18 @@ fn promised() -> Vec<Setting> {
         .expected("1 to 40 of letters, digits, `.`, `-` and `_`")
         .without("nobody is asked")
         .example("2026-11"),
+    ]
+}
+
+fn money() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "finance.approval_limit",
+            "CAIRN_FINANCE_APPROVAL_LIMIT",
+            Kind::Text,
+            "up to this amount, in units of its currency, one person settles a break; above it a second one approves",
+        )
+        .expected("an amount of at least zero, such as 100 or 99.50")
+        .default("100.00"),
     ]
 }

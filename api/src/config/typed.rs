@@ -8,6 +8,8 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use cairn_archive::ArchiverConfig;
 use cairn_commands::neighbours::NeighbourConfig;
+use cairn_core::Nanos;
+use cairn_core::money::parse_nanos;
 use cairn_kafka::KafkaConfig;
 use cairn_mail::{MailConfig, Sender};
 use cairn_neighbours::BreakerConfig;
@@ -72,6 +74,8 @@ pub struct Config {
     pub seal: SealerConfig,
     /// What people are promised.
     pub promises: Promises,
+    /// Up to which amount one person settles a break.
+    pub approval_limit_nanos: Nanos,
     /// Where the master key of personal data is.
     pub masters: MasterPlaces,
     /// Where old events go, or `None`.
@@ -151,6 +155,7 @@ impl Config {
                 cairn_eventstore::check_url(url).map(|()| SecretUrl(url.to_owned()))
             }),
             promises: promises(values),
+            approval_limit_nanos: values.with("finance.approval_limit", limit).unwrap_or_default(),
             masters: masters(values, &data, &store),
             seal: seal(values, &data, &store),
             archive: archive(values, &store),
@@ -194,6 +199,10 @@ fn promises(values: &mut Values) -> Promises {
         if is_version { Ok(text.to_owned()) } else { Err(()) }
     });
     Promises { erasure_secs: days * 24 * 3_600, terms, ..Promises::default() }
+}
+
+fn limit(text: &str) -> Result<Nanos, ()> {
+    parse_nanos(text).ok().filter(|nanos| *nanos >= 0).ok_or(())
 }
 
 fn store(values: &mut Values) -> StoreOptions {

@@ -193,6 +193,19 @@ codes! {
     webhook_event_types_invalid UNPROCESSABLE_ENTITY false "The types of events are none";
     webhook_overlap_invalid UNPROCESSABLE_ENTITY false "The old secret cannot sign on for so long";
     webhook_endpoint_disabled CONFLICT false "The webhook endpoint is disabled";
+    // breaks
+    unknown_break NOT_FOUND false "There is no such break";
+    break_not_open CONFLICT false "The break is not open";
+    break_cause_needed UNPROCESSABLE_ENTITY false "It is not said what was wrong";
+    break_owner_needed UNPROCESSABLE_ENTITY false "It is not said who answers for it";
+    break_due_in_the_past UNPROCESSABLE_ENTITY false "It would be due in the past";
+    break_amount_invalid UNPROCESSABLE_ENTITY false "The amount is not above zero";
+    break_accounts_not_allowed UNPROCESSABLE_ENTITY false "A correction may not touch these accounts";
+    break_currency_differs UNPROCESSABLE_ENTITY false "The break is in another currency";
+    break_currency_without_books UNPROCESSABLE_ENTITY false "No books are kept in this currency";
+    break_nothing_to_write_off CONFLICT false "The amounts agree";
+    break_nothing_proposed CONFLICT false "Nothing is proposed";
+    break_approver_is_proposer FORBIDDEN false "Somebody else must approve";
     // feature flags
     unknown_feature_flag NOT_FOUND false "There is no such feature flag";
     feature_flag_exists CONFLICT false "The feature flag exists with another description";

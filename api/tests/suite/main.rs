@@ -5,6 +5,7 @@ mod auth;
 mod authenticator;
 mod bad_input;
 mod breaking;
+mod breaks;
 mod canaries;
 mod chaos;
 mod cli;

@@ -1,10 +1,14 @@
 //! Which line belongs to which posting, and what each one is. Pure.
+mod corrections;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_core::{Currency, Nanos, Timestamp};
+use cairn_core::{BreakId, Currency, Nanos, Timestamp};
+use cairn_finance::{BreakType, break_id};
 
-use super::report::{Break, BreakType, OpenItem};
-use super::rows::{Facts, Leg, Line};
+pub(super) use self::corrections::case_of;
+use super::report::{Break, OpenItem};
+use super::rows::{Facts, Leg, Line, Subjects};
 use super::{LATE_SECS, Period};
 
 /// The movements that our books and the provider's both have.
@@ -47,6 +51,20 @@ enum Verdict {
     Netted(Timestamp),
     Expected(&'static str),
     Break(BreakType, String),
+}
+
+impl Verdict {
+    /// What is left of it after corrections: nothing, when they make up for the whole difference.
+    fn corrected_by<'a>(
+        self,
+        corrections: &[&Leg],
+        left: impl IntoIterator<Item = &'a Nanos>,
+    ) -> Self {
+        if !corrections.is_empty() && left.into_iter().all(|nanos| *nanos == 0) {
+            return Self::Matched;
+        }
+        self
+    }
 }
 
 /// One currency's named parts of the difference between the two books.
@@ -102,6 +120,10 @@ struct Index<'a> {
     lines: BTreeMap<Key, Vec<&'a Line>>,
     /// What each line said, in the order in which it was mirrored.
     contents: BTreeMap<&'a str, Vec<&'a Line>>,
+    /// What was posted to settle a break, by its case, and what each case is about.
+    corrections: BTreeMap<BreakId, Vec<&'a Leg>>,
+    subjects: &'a Subjects,
+    by_reference: BTreeMap<String, &'a Leg>,
     unfinished: &'a Unfinished,
     period: &'a Period,
 }
@@ -125,6 +147,8 @@ impl Classified {
     fn line(&mut self, index: &Index<'_>, line: &Line) {
         self.lines += 1;
         let verdict = index.judge(line);
+        let gross = line_key(line).and_then(|key| index.legs.get(&key).copied());
+        let corrections = index.corrections_of(&verdict, Some(line), gross);
         let mut difference = BTreeMap::<&str, Nanos>::new();
         for (line, sign) in [(Some(line), 1), (index.previous(line), -1)] {
             let Some(line) = line.filter(|line| index.period.contains(line.created_at)) else {
@@ -133,12 +157,14 @@ impl Classified {
             *difference.entry(&line.currency).or_default() += sign * line.net_nanos;
             self.named.entry(line.currency.clone()).or_default().lines += sign * line.net_nanos;
         }
-        for leg in &index.legs_of(line) {
+        for leg in index.legs_of(line).iter().chain(corrections) {
             *difference.entry(&leg.currency).or_default() -= leg.amount_nanos;
             if !index.period.contains(leg.occurred_at) {
                 self.straddle(index, leg, (leg.amount_nanos, leg.occurred_at));
             }
         }
+        let left_nanos = difference.get(line.currency.as_str()).copied().unwrap_or_default();
+        let verdict = verdict.corrected_by(corrections, difference.values());
         for (currency, nanos) in difference {
             let named = self.named.entry(currency.to_owned()).or_default();
             match verdict {
@@ -154,8 +180,7 @@ impl Classified {
                 Verdict::Break(..) => named.breaks += nanos,
             }
         }
-        let gross = line_key(line).and_then(|key| index.legs.get(&key).copied());
-        self.record(verdict, || OpenItem {
+        self.record((verdict, left_nanos), || OpenItem {
             transaction_id: Some(line.id.clone()),
             category: Some(line.category.clone()),
             source_id: line.source_id.clone(),
@@ -178,25 +203,31 @@ impl Classified {
     }
 
     fn leg(&mut self, index: &Index<'_>, leg: &Leg) {
-        let line = index.line_of(leg);
         self.named.entry(leg.currency.clone()).or_default().legs += leg.amount_nanos;
-        if line.is_some_and(|line| index.period.contains(line.created_at)) {
-            return;
+        match index.counterpart(leg) {
+            // What it belongs to is in the period and accounts for it.
+            Some((_, true)) => return,
+            Some((at, false)) => return self.straddle(index, leg, (-leg.amount_nanos, at)),
+            None => {}
         }
-        if let Some(line) = line {
-            self.straddle(index, leg, (-leg.amount_nanos, line.created_at));
-            return;
+        let verdict = index.judge_leg(leg);
+        let corrections = index.corrections_of(&verdict, None, Some(leg));
+        let mut left_nanos = -leg.amount_nanos;
+        for correction in corrections {
+            left_nanos -= correction.amount_nanos;
+            if !index.period.contains(correction.occurred_at) {
+                let at = correction.occurred_at;
+                self.straddle(index, correction, (correction.amount_nanos, at));
+            }
         }
+        let verdict = verdict.corrected_by(corrections, [&left_nanos]);
         let named = self.named.entry(leg.currency.clone()).or_default();
-        let verdict = if index.period.is_young(leg.occurred_at) {
-            named.expected -= leg.amount_nanos;
-            Verdict::Expected("the provider's book does not have it yet")
-        } else {
-            named.breaks -= leg.amount_nanos;
-            let message = "our books have it, the provider's book does not".to_owned();
-            Verdict::Break(BreakType::MissingExternal, message)
-        };
-        self.record(verdict, || OpenItem {
+        match verdict {
+            Verdict::Expected(_) => named.expected += left_nanos,
+            Verdict::Break(..) => named.breaks += left_nanos,
+            Verdict::Matched | Verdict::Netted(_) => {}
+        }
+        self.record((verdict, left_nanos), || OpenItem {
             transaction_id: None,
             category: None,
             source_id: Some(leg.source_id.clone()),
@@ -209,14 +240,21 @@ impl Classified {
         });
     }
 
-    fn record(&mut self, verdict: Verdict, item: impl FnOnce() -> OpenItem) {
+    fn record(
+        &mut self,
+        (verdict, difference_nanos): (Verdict, Nanos),
+        item: impl FnOnce() -> OpenItem,
+    ) {
         match verdict {
             Verdict::Matched | Verdict::Netted(_) => self.matched += 1,
             Verdict::Expected(reason) => {
                 self.expected.push(OpenItem { message: reason.to_owned(), ..item() });
             }
             Verdict::Break(break_type, message) => {
-                self.breaks.push(Break { break_type, item: OpenItem { message, ..item() } });
+                let item = OpenItem { message, ..item() };
+                let (line, posting) = (item.transaction_id.as_deref(), item.reference.as_deref());
+                let break_id = break_id(break_type, line, posting);
+                self.breaks.push(Break { break_id, break_type, difference_nanos, item });
             }
         }
     }
@@ -241,12 +279,33 @@ impl<'a> Index<'a> {
                 lines.entry(key).or_default().push(line);
             }
         }
-        Self { legs, fees, lines, contents, unfinished, period }
+        let mut corrections = BTreeMap::<BreakId, Vec<&Leg>>::new();
+        for leg in &facts.legs {
+            if let Some(id) = case_of(leg) {
+                corrections.entry(id).or_default().push(leg);
+            }
+        }
+        let by_reference = facts.legs.iter().map(|leg| (leg.reference(), leg)).collect();
+        let subjects = &facts.subjects;
+        Self {
+            legs,
+            fees,
+            lines,
+            contents,
+            corrections,
+            subjects,
+            by_reference,
+            unfinished,
+            period,
+        }
     }
 
-    /// Whether it is in the period, or was before the provider changed it.
+    /// Whether it is in the period, or was before the provider changed it. What it said in between is nobody's business.
     fn is_in_period(&self, line: &Line) -> bool {
         let before = self.previous(line);
+        if before.is_none() && !self.is_first(line) {
+            return false;
+        }
         [Some(line), before].into_iter().flatten().any(|said| self.period.contains(said.created_at))
     }
 
@@ -255,11 +314,11 @@ impl<'a> Index<'a> {
         self.contents.get(id)?.first().copied()
     }
 
-    /// What a line said before the provider changed it to this.
+    /// Of what a line says now: what it said at first, if that was something else.
     fn previous(&self, line: &Line) -> Option<&'a Line> {
         let said = self.contents.get(line.id.as_str())?;
-        let place = said.iter().position(|said| *said == line)?;
-        said.get(place.checked_sub(1)?).copied()
+        let is_last = said.last().is_some_and(|last| *last == line);
+        said.first().copied().filter(|first| is_last && *first != line)
     }
 
     /// Of several lines for one movement, the one that is meant: the first that agrees, or the first.

@@ -2,9 +2,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_core::Timestamp;
+use cairn_finance::BreakType;
 use proptest::prelude::*;
 
-use super::super::report::BreakType;
 use super::super::rows::{Facts, Leg, Line};
 use super::super::{LATE_SECS, Period};
 use super::Classified;

@@ -6,19 +6,28 @@
 //! or a *break* with a type; every posting without a line is one of the last two. For each currency, opening + movements =
 //! closing, closing + later lines = what the provider says it holds, and the difference to our own accounts is named to the
 //! last nano. The same books and the same `now` give the same report.
+//!
+//! [`record()`] keeps what was found as cases (`break` streams) and clears those that are not found any more; people assign, resolve
+//! and approve them ([`breaks`]).
+pub mod breaks;
 mod matching;
 mod mirror;
 mod period;
 mod proof;
 mod reconcile;
+mod record;
 mod report;
 mod rows;
 
 pub use mirror::{Mirrored, mirror};
 pub use period::{GRACE_SECS, LATE_SECS, Period};
 pub use reconcile::reconcile;
-pub use report::{Break, BreakType, OpenItem, Proof, ReconciliationReport};
+pub use record::{Recorded, record};
+pub use report::{Break, OpenItem, Proof, ReconciliationReport};
 
+pub use cairn_finance::BreakType;
+
+use crate::ExecuteError;
 use crate::ports::PortError;
 
 /// Why there is no report.
@@ -33,6 +42,9 @@ pub enum FinanceError {
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// A case could not be read or written.
+    #[error(transparent)]
+    Case(#[from] ExecuteError),
     /// A stored line is not what it must be.
     #[error("the external journal holds what cannot be read: {0}")]
     Corrupt(String),

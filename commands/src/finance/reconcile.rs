@@ -3,12 +3,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cairn_core::Timestamp;
+use cairn_finance::BreakCase;
 use sqlx::PgPool;
 
 use super::matching::{self, Class, Classified, Unfinished};
-use super::report::{self, ReconciliationReport};
+use super::report::{self, Break, ReconciliationReport};
 use super::rows::{self, Totals};
 use super::{FinanceError, Period, mirror, proof};
+use crate::Executor;
 use crate::ports::{FailureKind, PaymentPort, ProviderOutcome};
 
 /// How often the provider's balance is asked again when money moved while its book was read.
@@ -22,23 +24,42 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// [`FinanceError`]; without a report nothing is proven. Breaks are in the report, not errors.
 pub async fn reconcile(
     port: &dyn PaymentPort,
-    pool: &PgPool,
+    executor: &Executor,
     period: Period,
 ) -> Result<ReconciliationReport, FinanceError> {
+    let pool = executor.log().pool();
     let held = settled_balances(port, pool, period.now).await?;
     let look_back = period.look_back();
-    let books = rows::load(pool, &period, &look_back).await?;
+    let books = rows::load(executor, &period, &look_back).await?;
     let unfinished =
         unfinished_refunds(port, pool, &[(&books.before, &look_back), (&books.period, &period)])
             .await?;
     let before = Classified::of(&books.before, &unfinished, &look_back);
-    let classified = Classified::of(&books.period, &unfinished, &period);
+    let mut classified = Classified::of(&books.period, &unfinished, &period);
     let proofs = proof::proofs(&classified, &before, &books.sums, &held);
     for proof in proofs.iter().filter(|proof| proof.books_exceed_provider) {
         let currency = &proof.currency;
         tracing::error!(currency, "our books have more money at the provider than it has for us");
     }
-    Ok(report::report(&period, classified, before.breaks, proofs))
+    let (breaks, mut explained) = explained(executor, classified.breaks).await?;
+    let (carried, of_before) = self::explained(executor, before.breaks).await?;
+    explained.extend(of_before);
+    classified.breaks = breaks;
+    Ok(report::report(&period, classified, (carried, explained), proofs))
+}
+
+/// Which breaks nobody has explained, and which somebody has.
+async fn explained(
+    executor: &Executor,
+    found: Vec<Break>,
+) -> Result<(Vec<Break>, Vec<Break>), FinanceError> {
+    let (mut open, mut explained) = (Vec::new(), Vec::new());
+    for found in found {
+        let (case, _) = executor.load::<BreakCase>(&found.break_id.to_string()).await?;
+        let settled = case.explains(&found.disagreement());
+        if settled { &mut explained } else { &mut open }.push(found);
+    }
+    Ok((open, explained))
 }
 
 /// The provider's balances at a moment when its whole book is mirrored; asked again when money moved in between.

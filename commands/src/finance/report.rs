@@ -1,31 +1,10 @@
 //! What a reconciliation says. Amounts are nanos; the provider's are gross unless they say fee.
-use cairn_core::{Nanos, Timestamp};
+use cairn_core::{BreakId, Nanos, Timestamp};
+use cairn_finance::{BreakType, Disagreement};
 use serde::Serialize;
 
 use super::Period;
 use super::matching::Classified;
-
-/// How a line and a posting disagree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakType {
-    /// The provider moved money that our books do not know.
-    MissingInternal,
-    /// Our books say the provider moved money, and its book does not.
-    MissingExternal,
-    /// Both know it, with other amounts.
-    Amount,
-    /// Both know it, in other currencies.
-    Currency,
-    /// The provider has it twice.
-    Duplicate,
-    /// The movement agrees; the fee is missing or another.
-    Fee,
-    /// It agrees, but our books knew it more than three days later.
-    Late,
-    /// The provider changed a line after it was mirrored.
-    Changed,
-}
 
 /// A line or posting that is not matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,12 +32,36 @@ pub struct OpenItem {
 /// A disagreement that somebody must look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Break {
+    /// Its case.
+    pub break_id: BreakId,
     /// What is wrong.
     #[serde(rename = "type")]
     pub break_type: BreakType,
+    /// By how much the provider's book is above ours in its currency, fees and corrections included.
+    pub difference_nanos: Nanos,
     /// With what.
     #[serde(flatten)]
     pub item: OpenItem,
+}
+
+impl Break {
+    /// As its case remembers it.
+    #[must_use]
+    pub fn disagreement(&self) -> Disagreement {
+        let Self { break_type, difference_nanos, item, .. } = self.clone();
+        Disagreement {
+            break_type,
+            transaction_id: item.transaction_id,
+            source_id: item.source_id,
+            reference: item.reference,
+            currency: item.currency,
+            provider_nanos: item.provider_nanos,
+            books_nanos: item.books_nanos,
+            difference_nanos,
+            occurred_at: item.at,
+            message: item.message,
+        }
+    }
 }
 
 /// One currency's proof.
@@ -117,20 +120,34 @@ pub struct ReconciliationReport {
     pub breaks: Vec<Break>,
     /// Disagreements from before the period that are still open.
     pub carried: Vec<Break>,
+    /// Of both, those that somebody has explained, and that still say the same. They are not counted among the others, and stay in
+    /// the proofs: the books were not changed.
+    pub explained: Vec<Break>,
     /// By currency.
     pub proofs: Vec<Proof>,
-    /// No break, none carried, and every currency proven.
+    /// No break that nobody has explained, none carried, and every currency proven.
     pub clean: bool,
 }
 
 pub(super) fn report(
     period: &Period,
     classified: Classified,
-    carried: Vec<Break>,
+    (carried, explained): (Vec<Break>, Vec<Break>),
     proofs: Vec<Proof>,
 ) -> ReconciliationReport {
     let Classified { lines, matched, expected, breaks, .. } = classified;
     let clean = breaks.is_empty() && carried.is_empty() && proofs.iter().all(|proof| proof.proven);
     let Period { from, until, .. } = *period;
-    ReconciliationReport { from, until, lines, matched, expected, breaks, carried, proofs, clean }
+    ReconciliationReport {
+        from,
+        until,
+        lines,
+        matched,
+        expected,
+        breaks,
+        carried,
+        explained,
+        proofs,
+        clean,
+    }
 }

@@ -1,11 +1,13 @@
 //! What a reconciliation looks at: the period's lines and postings, and their counterparts at any time.
 use std::collections::BTreeMap;
 
-use cairn_core::{Nanos, RefundId, Timestamp};
+use cairn_core::{BreakId, Nanos, RefundId, Timestamp};
+use cairn_finance::{BreakCase, Disagreement};
 use sqlx::{Executor as _, PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::{FinanceError, Period};
+use crate::Executor;
 use crate::replay::{instant, timestamp};
 
 /// A line of the provider's book.
@@ -43,11 +45,15 @@ impl Leg {
     }
 }
 
+/// What the cases are about that something was posted for.
+pub(super) type Subjects = BTreeMap<BreakId, Disagreement>;
+
 /// Lines and legs, each oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub lines: Vec<Line>,
     pub legs: Vec<Leg>,
+    pub subjects: Subjects,
 }
 
 /// All that a reconciliation looks at.
@@ -60,26 +66,63 @@ pub(super) struct Books {
 
 /// Loads the period, what comes before it, and the sums, all from one moment of the database.
 pub(super) async fn load(
-    pool: &PgPool,
+    executor: &Executor,
     period: &Period,
     before: &Period,
 ) -> Result<Books, FinanceError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = executor.log().pool().begin().await?;
     transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let corrections = corrections(&mut transaction).await?;
+    let subjects = subjects(executor, &corrections).await?;
     let books = Books {
-        before: facts(&mut transaction, before).await?,
-        period: facts(&mut transaction, period).await?,
+        before: facts(&mut transaction, before, (&corrections, &subjects)).await?,
+        period: facts(&mut transaction, period, (&corrections, &subjects)).await?,
         sums: sums(&mut transaction, period).await?,
     };
     transaction.rollback().await?;
     Ok(books)
 }
 
+/// The `source_id` of everything that was posted to settle a break: few, as each is somebody's doing.
+async fn corrections(connection: &mut PgConnection) -> Result<Vec<String>, FinanceError> {
+    let posted = sqlx::query_scalar!(
+        "SELECT source_id FROM ledger_journal_transactions WHERE source = 'break' ORDER BY position"
+    );
+    Ok(posted.fetch_all(connection).await?)
+}
+
+/// What those breaks are about, as their cases remember it.
+async fn subjects(executor: &Executor, corrections: &[String]) -> Result<Subjects, FinanceError> {
+    let mut subjects = Subjects::new();
+    for source_id in corrections {
+        let id = source_id.split(':').next().unwrap_or_default();
+        let Ok(break_id) = id.parse() else {
+            return Err(FinanceError::Corrupt(format!("break/{source_id} names no break")));
+        };
+        let (case, _) = executor.load::<BreakCase>(id).await?;
+        let Some(item) = case.item else {
+            return Err(FinanceError::Corrupt(format!("break/{source_id} has no case")));
+        };
+        subjects.insert(break_id, item);
+    }
+    Ok(subjects)
+}
+
 /// A period and every counterpart.
-async fn facts(connection: &mut PgConnection, period: &Period) -> Result<Facts, FinanceError> {
+async fn facts(
+    connection: &mut PgConnection,
+    period: &Period,
+    (corrections, subjects): (&[String], &Subjects),
+) -> Result<Facts, FinanceError> {
+    let corrected =
+        subjects.values().filter_map(|item| item.transaction_id.clone()).collect::<Vec<_>>();
+    let posted = corrections.iter().map(|source_id| format!("break/{source_id}"));
+    let posted = posted.chain(subjects.values().filter_map(|item| item.reference.clone()));
+    let posted: Vec<String> = posted.collect();
     let mut facts = Facts {
-        lines: lines(connection, Some(period), &[], &[]).await?,
-        legs: legs(connection, Some(period), &[], &[]).await?,
+        lines: lines(connection, Some(period), &[], &corrected).await?,
+        legs: legs(connection, Some(period), &posted).await?,
+        subjects: subjects.clone(),
     };
     // A counterpart may bring in others: the failure of a refund, a second line of the same charge.
     for _ in 0..2 {
@@ -91,8 +134,13 @@ async fn facts(connection: &mut PgConnection, period: &Period) -> Result<Facts, 
             sources.push(reversed.unwrap_or(&leg.source_id).to_owned());
             fees.push(leg.source_id.clone());
         }
+        let references: Vec<String> = sources
+            .iter()
+            .map(|id| format!("stripe/{id}"))
+            .chain(fees.iter().map(|id| format!("stripe_fee/{id}")))
+            .collect();
         facts.lines.extend(lines(connection, None, &sources, &fees).await?);
-        facts.legs.extend(legs(connection, None, &sources, &fees).await?);
+        facts.legs.extend(legs(connection, None, &references).await?);
         facts.lines.sort_by(|a, b| line_order(a).cmp(&line_order(b)));
         facts.lines.dedup();
         facts.legs.sort_by_key(leg_order);
@@ -182,15 +230,9 @@ struct Row {
 async fn legs(
     connection: &mut PgConnection,
     period: Option<&Period>,
-    sources: &[String],
-    fees: &[String],
+    references: &[String],
 ) -> Result<Vec<Leg>, FinanceError> {
     let (from, until) = bounds(period);
-    let references: Vec<String> = sources
-        .iter()
-        .map(|id| format!("stripe/{id}"))
-        .chain(fees.iter().map(|id| format!("stripe_fee/{id}")))
-        .collect();
     let rows = sqlx::query!(
         "SELECT t.position, t.kind, t.source, t.source_id, t.reverses, p.currency, p.amount_nanos,
                 t.occurred_at, t.posted_at
@@ -202,7 +244,7 @@ async fn legs(
          ORDER BY t.occurred_at, t.position, p.leg",
         from,
         until,
-        &references
+        references
     )
     .fetch_all(connection)
     .await?;

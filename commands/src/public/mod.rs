@@ -18,6 +18,7 @@ use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
+use cairn_finance::BreakCase;
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -43,8 +44,10 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         Sku::TYPE => catalog::publish(recorded.decode()?),
         Node::TYPE => fleet::publish(recorded.decode()?),
         WebhookEndpoint::TYPE => notify::publish(&recorded.aggregate_id, recorded.decode()?),
-        // Who may do what, who was forgotten, and what operators do about servers and processes, is nobody else's business.
+        // Who may do what, who was forgotten, how the books are checked, and what operators do about servers and processes, is nobody
+        // else's business.
         ApiKey::TYPE
+        | BreakCase::TYPE
         | Configuration::TYPE
         | EmailAddress::TYPE
         | Erasure::TYPE

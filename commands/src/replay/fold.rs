@@ -2,6 +2,7 @@
 use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Text, Texts};
+use cairn_finance::BreakCase;
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -40,9 +41,10 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 16] = [
+pub(super) static TYPES: [Type; 17] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
+    entry::<BreakCase>(),
     entry::<Configuration>(),
     entry::<Dunning>(),
     entry::<EmailAddress>(),

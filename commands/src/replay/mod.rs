@@ -13,6 +13,7 @@ mod diff;
 mod export;
 pub(crate) mod fold;
 mod inverse;
+mod inverse_finance;
 mod inverse_identity;
 mod inverse_ledger;
 mod mask;

@@ -1,5 +1,10 @@
 //! The provider's book against ours: clean days raise no alarm, and every planted error is found and named.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
+mod cases;
+#[path = "../support/clock.rs"]
+mod clock;
+mod desk;
+mod simulator;
 mod world;
 
 use cairn_commands::finance::{BreakType, FinanceError, Period, reconcile};
@@ -124,7 +129,7 @@ async fn what_our_books_knew_too_late_is_late(pool: PgPool) {
     line.0.created_at = world.ago(4 * DAY);
     world.provide(line);
     world.book_charge(2, UNIT, world.ago(4 * DAY)).await;
-    let report = reconcile(&world.provider, &world.pool, world.last_days(5)).await.unwrap();
+    let report = reconcile(&world.provider, &world.executor, world.last_days(5)).await.unwrap();
     assert_eq!(breaks(&report), one(BreakType::Late, "txn_2"));
     assert!(report.proofs.iter().all(|proof| proof.proven), "late, but to the nano");
 }
@@ -182,7 +187,7 @@ async fn what_is_young_is_expected_and_no_break(pool: PgPool) {
     assert!(report.clean, "{report:?}");
     assert_eq!((report.expected.len(), report.matched), (3, 0));
     let later = Period { now: world.now.plus_secs(2 * HOUR), ..world.last_days(1) };
-    let report = reconcile(&world.provider, &world.pool, later).await.unwrap();
+    let report = reconcile(&world.provider, &world.executor, later).await.unwrap();
     assert_eq!((report.expected.len(), report.breaks.len()), (0, 3));
 }
 
@@ -197,7 +202,7 @@ async fn an_unfinished_refund_is_expected_however_old(pool: PgPool) {
     assert!(report.clean, "{report:?}");
     assert_eq!((report.expected.len(), report.proofs[0].expected_nanos), (1, -UNIT));
     world.provider.unreachable = true;
-    let failed = reconcile(&world.provider, &world.pool, world.last_days(1)).await;
+    let failed = reconcile(&world.provider, &world.executor, world.last_days(1)).await;
     assert!(matches!(failed, Err(FinanceError::Port(_))), "nothing is guessed");
 }
 
@@ -225,7 +230,7 @@ async fn a_refund_that_was_pending_for_long_is_not_late_when_it_succeeds(pool: P
     line.0.created_at = world.ago(10 * DAY);
     world.provide(line);
     world.book_refund(1, UNIT).await;
-    let report = reconcile(&world.provider, &world.pool, world.last_days(20)).await.unwrap();
+    let report = reconcile(&world.provider, &world.executor, world.last_days(20)).await.unwrap();
     assert!(report.clean, "{report:?}");
 }
 
@@ -318,7 +323,7 @@ async fn a_pair_on_both_sides_of_midnight_is_matched_and_named(pool: PgPool) {
         Period::range(midnight.plus_secs(from), midnight.plus_secs(from + DAY), world.now).unwrap()
     };
     for (period, matched, straddling) in [(day(-DAY), 1, UNIT), (day(0), 0, -UNIT)] {
-        let report = reconcile(&world.provider, &world.pool, period).await.unwrap();
+        let report = reconcile(&world.provider, &world.executor, period).await.unwrap();
         assert!(report.clean, "{report:?}");
         assert_eq!((report.matched, report.proofs[0].straddling_nanos), (matched, straddling));
     }

@@ -239,6 +239,39 @@ impl World {
         }
     }
 
+    /// What the provider's line is for in our books, as their `n`th payment.
+    pub async fn settle(&self, line: &ProviderTransaction, n: u32) {
+        let (payment_id, amount_nanos) = (PaymentId::from_bits(n.into()), line.amount_nanos);
+        let (charge_id, at) = (line.source_id.clone().unwrap(), line.created_at);
+        let (organisation_id, currency) = (ORGANISATION, Currency::USD);
+        let top_up = TopUp {
+            organisation_id,
+            currency,
+            payment_id,
+            amount_nanos,
+            charge_id: charge_id.clone(),
+            at,
+        };
+        let wallet = wallet_id(ORGANISATION, Currency::USD);
+        self.execute::<Wallet>(&wallet, WalletCommand::TopUp(top_up)).await;
+        let payment_method = None;
+        let request = PaymentCommand::Request {
+            payment_id,
+            organisation_id,
+            currency,
+            amount_nanos,
+            payment_method,
+            at,
+        };
+        let provider_id = format!("pi_{n}");
+        let succeed = PaymentCommand::Succeed { provider_id, charge_id, amount_nanos, at };
+        let (balance_transaction_id, fee_nanos) = (line.id.clone(), line.fee_nanos);
+        let fee = PaymentCommand::RecordFee { balance_transaction_id, fee_nanos, at };
+        for command in [request, succeed, fee] {
+            self.execute::<Payment>(&format!("pay_{n}"), command).await;
+        }
+    }
+
     /// A charge that both books have, fee and all.
     pub async fn charge(&self, n: u32) {
         let at = self.ago(2 * HOUR);
@@ -284,7 +317,7 @@ impl World {
     pub async fn report(&self) -> ReconciliationReport {
         let run = self.commands.fetch_add(1, Ordering::Relaxed);
         let period = Period { now: self.now.plus_secs(run.into()), ..self.last_days(1) };
-        reconcile(&self.provider, &self.pool, period).await.unwrap()
+        reconcile(&self.provider, &self.executor, period).await.unwrap()
     }
 
     /// The breaks, each as its type and the line or reference that it is about.

@@ -52,6 +52,18 @@ pub fn usage(product: &str, currency: Currency) -> String {
     format!("usage:{product}:{currency}")
 }
 
+/// Asset: what is at hand and not understood yet, until a break is settled.
+#[must_use]
+pub fn suspense(currency: Currency) -> String {
+    format!("suspense:{currency}")
+}
+
+/// Expense: differences to the provider's book that were taken as loss; what was taken as gain is credited.
+#[must_use]
+pub fn write_offs(currency: Currency) -> String {
+    format!("write_offs:{currency}")
+}
+
 /// What an account is, as its code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountType {
@@ -72,12 +84,11 @@ impl AccountType {
     #[must_use]
     pub fn of(code: &str) -> Option<Self> {
         match code.split(':').next()? {
-            "stripe" | "bank" | "clearing" | "receivable" => Some(Self::Asset),
+            "stripe" | "bank" | "clearing" | "receivable" | "suspense" => Some(Self::Asset),
             "wallet" | "refund_payable" | "tax" | "host_payable" => Some(Self::Liability),
             "usage" | "breakage" => Some(Self::Income),
-            "stripe_fees" | "dispute_fees" | "dispute_loss" | "goodwill" | "promo" => {
-                Some(Self::Expense)
-            }
+            "stripe_fees" | "dispute_fees" | "dispute_loss" | "goodwill" | "promo"
+            | "write_offs" => Some(Self::Expense),
             "equity" => Some(Self::Equity),
             _ => None,
         }

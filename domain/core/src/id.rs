@@ -149,6 +149,8 @@ ids! {
     WebhookEndpointId = "whe";
     /// A program that an organisation knows by name: who its keys are.
     ServiceAccountId = "sa";
+    /// The case of a break between the books and the provider's book.
+    BreakId = "break";
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use books::{BookEntry, HoldChange, JournalTransaction, Posting};
 pub use cqrs_es::DomainEvent;
 pub use decider::{Decider, Refusal};
 pub use id::{
-    AllocationId, ApiKeyId, CreditId, GrantId, HoldId, IdError, InvitationId, NodeId,
+    AllocationId, ApiKeyId, BreakId, CreditId, GrantId, HoldId, IdError, InvitationId, NodeId,
     OrganisationId, PaymentId, RefundId, ServiceAccountId, SessionId, UserId, WebhookEndpointId,
 };
 pub use money::{Currency, Money, MoneyError, Nanos, Rate};

@@ -1,5 +1,6 @@
 //! The engine and the views against a real PostgreSQL, with events decided by the domain itself.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod breaks;
 mod compare;
 mod credit;
 mod engine;

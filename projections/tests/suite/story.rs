@@ -349,6 +349,7 @@ impl World {
         let (one, two) = (organisation(1), organisation(2));
         self.endpoint(one, 1).await;
         self.flags((one, two)).await;
+        self.breaks().await;
         self.person(1).await;
         self.person(2).await;
         self.founded(7, (1, 2)).await;

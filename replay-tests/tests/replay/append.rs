@@ -3,6 +3,7 @@ use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::{Decider, StoredEvent};
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
+use cairn_finance::BreakCase;
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -59,6 +60,7 @@ macro_rules! for_aggregate {
         match $name {
             Allocation::TYPE => $run::<Allocation>($($argument),*),
             ApiKey::TYPE => $run::<ApiKey>($($argument),*),
+            BreakCase::TYPE => $run::<BreakCase>($($argument),*),
             Configuration::TYPE => $run::<Configuration>($($argument),*),
             Dunning::TYPE => $run::<Dunning>($($argument),*),
             EmailAddress::TYPE => $run::<EmailAddress>($($argument),*),

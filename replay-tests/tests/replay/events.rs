@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use cairn_catalog::SkuEvent;
 use cairn_compute::AllocationEvent;
 use cairn_core::StoredEvent;
+use cairn_finance::BreakEvent;
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::{DunningEvent, WalletEvent};
@@ -32,10 +33,11 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 16] {
+fn kinds() -> [Kind; 17] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
+        (BreakEvent::TYPES, again::<BreakEvent>),
         (ConfigurationEvent::TYPES, again::<ConfigurationEvent>),
         (DunningEvent::TYPES, again::<DunningEvent>),
         (EmailAddressEvent::TYPES, again::<EmailAddressEvent>),

@@ -6,6 +6,7 @@ use cairn_commands::replay::{At, ExportedEvent, Masks, ReplayError, Slice, expor
 use cairn_compute::AllocationEvent;
 use cairn_core::{StoredEvent, Text, Texts};
 use cairn_event_log::EventLog;
+use cairn_finance::BreakEvent;
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::{DunningEvent, WalletEvent};
@@ -30,9 +31,10 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 16] = [
+const DECLARED: [Declared; 17] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
+    declared::<BreakEvent>(),
     declared::<ConfigurationEvent>(),
     declared::<DunningEvent>(),
     declared::<EmailAddressEvent>(),

@@ -32,7 +32,7 @@ pub(super) async fn check(stage: &Stage, report: &mut Report) -> Result<(), CliE
 async fn reconcile(stage: &Stage) -> Result<ReconciliationPart, CliError> {
     let period = Period::all(stage.parts.commands.clock.now());
     let port = stage.provider.payments.port.as_ref();
-    let found = finance::reconcile(port, stage.parts.pool(), period).await?;
+    let found = finance::reconcile(port, &stage.parts.commands.executor, period).await?;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     for item in &found.breaks {
         stage.say(&format!("break {:?}: {}", item.break_type, item.item.message));

@@ -7,11 +7,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{nanos, reason};
-use super::exit::{CliError, Exit};
-use super::output::Output;
-use super::pages::all_pages;
-use super::session::SessionParts;
+use super::super::args::{nanos, reason};
+use super::super::exit::{CliError, Exit};
+use super::super::output::Output;
+use super::super::pages::all_pages;
+use super::super::session::SessionParts;
 use crate::http::money;
 
 /// `finance credit`

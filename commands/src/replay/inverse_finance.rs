@@ -1,0 +1,63 @@
+//! From facts about breaks back to the wish that they answered.
+use cairn_core::JournalTransaction;
+use cairn_finance::break_case::Means;
+use cairn_finance::{Account, BreakCase, BreakCommand, BreakEvent, Resolution, Transfer};
+
+use super::inverse::Inverse;
+
+impl Inverse for BreakCase {
+    fn command_of(&self, facts: &[BreakEvent]) -> Option<BreakCommand> {
+        use BreakCommand as C;
+        use BreakEvent as E;
+        let command = match facts.first()?.clone() {
+            E::Found { item, at } | E::Restated { item, at } | E::Reopened { item, at } => {
+                C::Find { item, at }
+            }
+            E::Assigned { owner, due_at, reason, at } => C::Assign { owner, due_at, reason, at },
+            E::Cleared { at } => C::Clear { at },
+            E::Resolved { approved_by: Some(actor), reason, at, .. } => {
+                C::Approve { actor, reason: reason?, at }
+            }
+            E::ResolutionProposed {
+                resolution,
+                cause,
+                journal,
+                proposed_by: actor,
+                limit_nanos,
+                at,
+            }
+            | E::Resolved {
+                resolution,
+                cause,
+                journal,
+                resolved_by: actor,
+                limit_nanos,
+                at,
+                approved_by: None,
+                reason: _,
+            } => {
+                let by = means(resolution, journal)?;
+                C::Resolve { by, cause, actor, limit_nanos, at }
+            }
+        };
+        Some(command)
+    }
+}
+
+fn means(resolution: Resolution, journal: Option<JournalTransaction>) -> Option<Means> {
+    match resolution {
+        Resolution::Explained => Some(Means::Explain),
+        Resolution::WrittenOff => Some(Means::WriteOff),
+        Resolution::Posted => {
+            let postings = journal?.postings;
+            let debit = postings.iter().find(|leg| leg.amount_nanos > 0)?;
+            let credit = postings.iter().find(|leg| leg.amount_nanos < 0)?;
+            let account = |code: &str| Account::try_new(code).ok();
+            Some(Means::Post(Transfer {
+                debit: account(&debit.account)?,
+                credit: account(&credit.account)?,
+                amount_nanos: debit.amount_nanos,
+            }))
+        }
+    }
+}

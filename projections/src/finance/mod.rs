@@ -1,0 +1,2 @@
+//! Views of how the books are checked.
+pub mod breaks;

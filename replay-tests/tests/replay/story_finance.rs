@@ -1,0 +1,65 @@
+//! The story of how the books are checked.
+use cairn_finance::break_case::Means;
+use cairn_finance::{Account, BreakCommand, BreakType, Disagreement, Transfer};
+
+use super::story::at;
+
+const UNIT: i64 = 1_000_000_000;
+
+/// A payout that our books do not know, and that a fee is taken from later.
+pub fn found(fee_nanos: i64) -> Disagreement {
+    Disagreement {
+        break_type: BreakType::MissingInternal,
+        transaction_id: Some("txn_9".to_owned()),
+        source_id: Some("po_9".to_owned()),
+        reference: Some("stripe/ch_9".to_owned()),
+        currency: "USD".to_owned(),
+        provider_nanos: Some(-UNIT),
+        books_nanos: Some(0),
+        difference_nanos: -UNIT - fee_nanos,
+        occurred_at: at(1_300),
+        message: "our books have no place for 'payout'".to_owned(),
+    }
+}
+
+/// Found, and found with another amount; assigned, gone, back, settled, back again, and written off by two.
+pub fn break_case() -> Vec<BreakCommand> {
+    let find = |fee, secs| BreakCommand::Find { item: found(fee), at: at(secs) };
+    let assign = BreakCommand::Assign {
+        owner: "treasury".to_owned(),
+        due_at: at(9_000),
+        reason: "payouts are theirs".to_owned(),
+        at: at(1_310),
+    };
+    let account = |code: &str| Account::try_new(code).unwrap();
+    let transfer = Transfer {
+        debit: account("bank:main:USD"),
+        credit: account("stripe:pending:USD"),
+        amount_nanos: UNIT,
+    };
+    let resolve = |by, limit_nanos, secs| BreakCommand::Resolve {
+        by,
+        cause: "a payout".to_owned(),
+        actor: "operator:ada".to_owned(),
+        limit_nanos,
+        at: at(secs),
+    };
+    let approve = BreakCommand::Approve {
+        actor: "operator:grace".to_owned(),
+        reason: "the bank has it".to_owned(),
+        at: at(1_402),
+    };
+    vec![
+        find(0, 1_301),
+        find(10, 1_302),
+        assign,
+        BreakCommand::Clear { at: at(1_320) },
+        find(10, 1_330),
+        resolve(Means::Explain, 10 * UNIT, 1_340),
+        find(0, 1_350),
+        resolve(Means::Post(transfer), 10 * UNIT, 1_360),
+        find(-UNIT + 10, 1_400),
+        resolve(Means::WriteOff, 0, 1_401),
+        approve,
+    ]
+}
