@@ -3,6 +3,7 @@
 //! `http/<context>.rs` holds a context's routes, `cli/<context>.rs` its commands. `wiring` joins every part; `config` alone reads the
 //! environment. Nothing here decides: requests become commands for `cairn_commands`, questions become queries of `cairn_projections`.
 pub mod auth;
+pub mod charges;
 pub mod cli;
 pub mod config;
 pub mod database;

@@ -95,6 +95,7 @@ pub enum Missing {
     Notice,
     Provider,
     Page,
+    Charge,
     FeatureFlag,
     ServiceAccount,
 }
@@ -129,6 +130,7 @@ impl Problem {
             Missing::Notice => ("not_found", "notice"),
             Missing::Provider => ("not_found", "provider"),
             Missing::Page => ("not_found", "page"),
+            Missing::Charge => ("unknown_charge", "charge"),
             Missing::FeatureFlag => ("unknown_feature_flag", "feature flag"),
             Missing::ServiceAccount => ("unknown_service_account", "service account"),
         };

@@ -53,6 +53,7 @@ rules! {
     get_refund             Own  Own  Own  Own  Own    None All  None None;
     get_balance            Own  Own  Own  Own  Own    None All  None None;
     get_statement          Own  Own  Own  Own  Own    None All  None None;
+    get_charge_proof       Own  Own  Own  Own  Own    None All  None None;
     list_skus              All  All  All  All  All    All  All  All  All;
     get_sku                All  All  All  All  All    All  All  All  All;
     define_sku             None None None None None   All  None None None;

@@ -1,6 +1,7 @@
 //! `cairn balance` and `cairn finance`: the books.
 pub mod args;
 mod breaks;
+mod charges;
 mod credit;
 
 use std::io::ErrorKind;
@@ -124,6 +125,9 @@ pub(super) async fn run(
             reconcile(config, &parts, period, output).await
         }
         FinanceCommand::Breaks(command) => breaks::run(config, &parts, command, output).await,
+        FinanceCommand::Prove { charge_id, out } => {
+            charges::prove(&parts, charge_id, out, output).await
+        }
         FinanceCommand::Export { format } => {
             let mut out = output.stream();
             let done = match export(parts.pool(), format.into(), AsOf::Now, &mut out).await {

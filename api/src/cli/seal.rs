@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use cairn_core::Timestamp;
-use cairn_seal::{KeyDirectory, Proof, PublicKeys};
+use cairn_seal::{KeyDirectory, Proof, PublicKeys, Signed};
 use cairn_sealer::{Published, Scope, SealError, Sealer};
 use serde::Serialize;
 
@@ -10,7 +10,9 @@ use super::args::{ProofArgs, VerifyArgs};
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::session::Session;
+use crate::charges::{ChargeProof, Claim};
 use crate::config::Config;
+use crate::http::money;
 
 impl From<SealError> for CliError {
     fn from(error: SealError) -> Self {
@@ -114,21 +116,56 @@ pub(super) async fn check_proof(
     let text = std::fs::read_to_string(&args.file);
     let text = text.map_err(|error| CliError::usage(unreadable(&args.file, &error).message))?;
     let differs = |why: String| CliError::new(Exit::Differs, "proof_broken", why);
+    let published = match &args.published {
+        Some(place) => Some((place.as_str(), Published::open(place, &config.store).await?)),
+        None => None,
+    };
+    if let Ok(proof) = ChargeProof::from_json(&text) {
+        proof.check(&keys).map_err(|error| differs(error.to_string()))?;
+        for event in &proof.events {
+            as_published(published.as_ref(), &event.block).await?;
+        }
+        return output.one(&summed_up(&proof.charge)?);
+    }
     let proof = Proof::from_json(&text).map_err(|error| differs(error.to_string()))?;
     let proven = proof.check(&keys).map_err(|error| differs(error.to_string()))?;
-    if let Some(place) = &args.published {
-        let published = Published::open(place, &config.store).await?;
-        match published.block(proven.block).await? {
-            Some(Ok(block)) if block.signed == proof.block => {}
-            Some(_) => {
-                return Err(differs(format!("block {} was published otherwise", proven.block)));
-            }
-            None => return Err(differs(format!("block {} is not in {place}", proven.block))),
-        }
-    }
+    as_published(published.as_ref(), &proof.block).await?;
     let mut shown = serde_json::to_value(&proven)?;
     shown["sealed_at"] = Timestamp::from_micros(proven.sealed_at_micros).to_string().into();
     output.one(&shown)
+}
+
+/// Whether a block was published as it is in a proof.
+async fn as_published(
+    published: Option<&(&str, Published)>,
+    signed: &Signed,
+) -> Result<(), CliError> {
+    let Some((place, published)) = published else { return Ok(()) };
+    let (number, differs) =
+        (signed.header.number, |why| CliError::new(Exit::Differs, "proof_broken", why));
+    match published.block(number).await? {
+        Some(Ok(block)) if block.signed == *signed => Ok(()),
+        Some(_) => Err(differs(format!("block {number} was published otherwise"))),
+        None => Err(differs(format!("block {number} is not in {place}"))),
+    }
+}
+
+/// A charge that was found to be right, with its amounts as people write them.
+fn summed_up(charge: &Claim) -> Result<serde_json::Value, CliError> {
+    let mut shown = serde_json::to_value(charge)?;
+    if let Some(members) = shown.as_object_mut() {
+        for (nanos, name) in [
+            ("nanos_per_hour", "per_hour"),
+            ("total_nanos", "total"),
+            ("before_nanos", "before"),
+            ("paid_nanos", "paid"),
+            ("owed_nanos", "owed"),
+        ] {
+            let amount = members.remove(nanos).and_then(|amount| amount.as_i64());
+            members.insert(name.to_owned(), money::decimal(amount.unwrap_or_default()).into());
+        }
+    }
+    Ok(shown)
 }
 
 pub(super) async fn seal(config: &Config, output: Output) -> Result<(), CliError> {
@@ -171,6 +208,6 @@ pub(super) fn key(config: &Config, rotate: bool, output: Output) -> Result<(), C
     Ok(())
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
     CliError::failure(format!("{}: {error}", path.display()))
 }

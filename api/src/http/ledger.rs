@@ -12,6 +12,7 @@ use super::money;
 use super::page::Page;
 use super::reader::{BooksQuery, Reader, Seen};
 use super::state::Api;
+use crate::charges::ChargeId;
 use crate::problem::{Missing, Problem};
 
 /// Routes of this file.
@@ -141,6 +142,9 @@ impl Wallet {
 pub struct StatementLine {
     /// Where in the log it is.
     pub position: i64,
+    /// Of usage: `charge_…`, for `GET /v1/charges/{charge_id}/proof`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charge_id: Option<String>,
     /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted` or `credit_expired`.
     pub kind: String,
     /// Decimal; positive is into the wallet.
@@ -164,8 +168,10 @@ pub struct StatementLine {
 
 impl From<statement::Line> for StatementLine {
     fn from(row: statement::Line) -> Self {
+        let is_charge = matches!(row.kind.as_str(), "usage" | "overrun");
         Self {
             position: row.position,
+            charge_id: is_charge.then(|| ChargeId(row.position).to_string()),
             kind: row.kind,
             amount: money::decimal(row.amount_nanos),
             promotional: money::decimal(row.promotional_nanos),

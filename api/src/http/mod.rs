@@ -8,6 +8,7 @@ pub mod answer;
 pub mod arrival;
 pub mod body;
 pub mod catalog;
+pub mod charges;
 pub mod compute;
 pub mod device_page;
 pub mod documents;

@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::state::Api;
 use super::{
-    answer, catalog, compute, device_page, documents, downloads, events, features, fleet, health,
-    identity, inbox, ledger, notifications, notify, payments, tickets, viewer, webhooks,
+    answer, catalog, charges, compute, device_page, documents, downloads, events, features, fleet,
+    health, identity, inbox, ledger, notifications, notify, payments, tickets, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -14,6 +14,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     let mut router = OpenApiRouter::with_openapi(documents::Document::openapi())
         .merge(payments::routes())
         .merge(ledger::routes())
+        .merge(charges::routes())
         .merge(catalog::routes())
         .merge(fleet::routes())
         .merge(compute::routes())

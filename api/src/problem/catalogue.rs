@@ -158,6 +158,8 @@ codes! {
     provider_id_mismatch CONFLICT false "The provider reports another payment";
     unknown_refund NOT_FOUND false "There is no such refund";
     refund_in_wrong_state CONFLICT false "The refund cannot do this now";
+    unknown_charge NOT_FOUND false "There is no such charge";
+    charge_not_sealed CONFLICT true "The charge cannot be proven yet";
     // catalogue
     unknown_sku NOT_FOUND false "There is no such SKU";
     sku_retired CONFLICT false "The SKU is retired";

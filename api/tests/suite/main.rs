@@ -8,6 +8,7 @@ mod breaking;
 mod breaks;
 mod canaries;
 mod chaos;
+mod charges;
 mod cli;
 mod collector;
 mod commands;

@@ -119,8 +119,6 @@ macro_rules! names {
 }
 pub(super) use names;
 
-pub(super) use names;
-
 /// What process managers ask of aggregates. The time is added when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]

@@ -4,8 +4,8 @@
 //! earliest one that explains what was swept is taken. Everything else that a command says is in its facts or follows from them.
 use cairn_core::{HoldId, JournalTransaction, Timestamp};
 use cairn_ledger::{
-    CaptureHold, Dunning, DunningCommand, DunningEvent, GrantCredit, PlaceHold, ReserveRefund, TopUp,
-    Wallet, WalletCommand as Command, WalletEvent as Event,
+    CaptureHold, Dunning, DunningCommand, DunningEvent, GrantCredit, PlaceHold, ReserveRefund,
+    TopUp, Wallet, WalletCommand as Command, WalletEvent as Event,
 };
 
 use super::inverse::Inverse;

@@ -203,3 +203,26 @@ pub async fn list(
     );
     Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.position))
 }
+
+/// Where the last charge for a rental before a position is; `wallet` is the stream that it is taken from.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn charge_before(
+    db: impl PgExecutor<'_>,
+    (wallet, allocation_id): (&str, AllocationId),
+    position: i64,
+) -> Result<Option<i64>, QueryError> {
+    let (organisation_id, currency) = wallet.split_once(':').unwrap_or_default();
+    let found = sqlx::query_scalar!(
+        "SELECT position FROM ledger_statement_lines
+         WHERE organisation_id = $1 AND currency = $2 AND reference = $3 AND position < $4
+           AND kind IN ('usage', 'overrun')
+         ORDER BY position DESC LIMIT 1",
+        organisation_id,
+        currency,
+        allocation_id.to_string(),
+        position,
+    );
+    Ok(found.fetch_optional(db).await?)
+}

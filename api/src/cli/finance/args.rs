@@ -1,4 +1,6 @@
 //! Arguments of `cairn finance`.
+use std::path::PathBuf;
+
 use cairn_core::money::parse_nanos;
 use cairn_core::{BreakId, Currency, OrganisationId, Timestamp};
 use cairn_finance::{Account, Transfer};
@@ -6,6 +8,7 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::super::args::reason;
 use super::credit::CreditCommand;
+use crate::charges::ChargeId;
 
 /// `finance`
 #[derive(Debug, Subcommand)]
@@ -39,6 +42,14 @@ pub enum FinanceCommand {
     /// Disagreements that a reconciliation found: who answers for them, and how they are settled.
     #[command(subcommand)]
     Breaks(BreaksCommand),
+    /// Makes a file that shows to anybody who has the public keys what a charge was made of. `audit check-proof` does the sum again.
+    Prove {
+        /// Its id (`charge_…`), from the statement.
+        charge_id: ChargeId,
+        /// Where to write it; to stdout when absent.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Prints the journal for another program: in its format, whatever `--output` says.
     Export {
         /// In which format.
