@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 95] = [
+const PRIVATE: [&str; 97] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -50,6 +50,8 @@ const PRIVATE: [&str; 95] = [
     "node.quarantined",
     "payment.fee_recorded",
     "payment.submitted",
+    "period.closed",
+    "period.reopened",
     "process.intervened",
     "process.needs_operator",
     "refund.submitted",

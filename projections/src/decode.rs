@@ -3,7 +3,7 @@ use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
-use cairn_finance::BreakCase;
+use cairn_finance::{BreakCase, Period};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -32,6 +32,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         Node::TYPE => of::<Node>(event),
         Organisation::TYPE => of::<Organisation>(event),
         Payment::TYPE => of::<Payment>(event),
+        Period::TYPE => of::<Period>(event),
         Refund::TYPE => of::<Refund>(event),
         Sku::TYPE => of::<Sku>(event),
         User::TYPE => of::<User>(event),

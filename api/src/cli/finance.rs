@@ -3,6 +3,7 @@ pub mod args;
 mod breaks;
 mod charges;
 mod credit;
+mod periods;
 
 use std::io::ErrorKind;
 
@@ -124,6 +125,11 @@ pub(super) async fn run(
             let period = period((from, until), on, parts.commands.clock.now())?;
             reconcile(config, &parts, period, output).await
         }
+        FinanceCommand::Close { month } => periods::close(config, &parts, month, output).await,
+        FinanceCommand::Reopen { month, reason } => {
+            periods::reopen(&parts, (month, reason), output).await
+        }
+        FinanceCommand::Periods => periods::list(&parts, output).await,
         FinanceCommand::Breaks(command) => breaks::run(config, &parts, command, output).await,
         FinanceCommand::Prove { charge_id, out } => {
             charges::prove(&parts, charge_id, out, output).await

@@ -208,6 +208,16 @@ codes! {
     break_nothing_to_write_off CONFLICT false "The amounts agree";
     break_nothing_proposed CONFLICT false "Nothing is proposed";
     break_approver_is_proposer FORBIDDEN false "Somebody else must approve";
+    // periods
+    period_not_over CONFLICT false "The month is not over";
+    period_earlier_open CONFLICT false "An earlier month is open";
+    period_usage_unrated CONFLICT false "Usage is not rated up to the month's end";
+    period_not_reconciled CONFLICT false "The provider's book is not proven up to the month's end";
+    period_breaks_open CONFLICT false "Breaks above the limit are open";
+    period_unbalanced CONFLICT false "The books do not sum to zero";
+    period_checklist_incomplete INTERNAL_SERVER_ERROR false "Not every item of the checklist was looked at";
+    period_not_closed CONFLICT false "The month is not closed";
+    period_later_closed CONFLICT false "A later month is closed";
     // feature flags
     unknown_feature_flag NOT_FOUND false "There is no such feature flag";
     feature_flag_exists CONFLICT false "The feature flag exists with another description";

@@ -9,7 +9,11 @@
 //!
 //! [`record()`] keeps what was found as cases (`break` streams) and clears those that are not found any more; people assign, resolve
 //! and approve them ([`breaks`]).
+//! [`close::close()`] closes a month when its checklist holds.
+mod balances;
 pub mod breaks;
+mod checklist;
+pub mod close;
 mod matching;
 mod mirror;
 mod period;

@@ -86,7 +86,7 @@ async fn send(
 }
 
 /// Cases that may be open, by the type of their last event: that stays in the table when its bulk has moved to an archive.
-async fn open(executor: &Executor) -> Result<Vec<BreakId>, FinanceError> {
+pub(super) async fn open(executor: &Executor) -> Result<Vec<BreakId>, FinanceError> {
     let rows = sqlx::query_scalar!(
         "SELECT aggregate_id FROM (
              SELECT DISTINCT ON (aggregate_id) aggregate_id, event_type FROM events

@@ -18,7 +18,7 @@ use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
-use cairn_finance::BreakCase;
+use cairn_finance::{BreakCase, Period};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -54,6 +54,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         | FeatureFlag::TYPE
         | Intervention::TYPE
         | Organisation::TYPE
+        | Period::TYPE
         | User::TYPE => Ok(None),
         other => Err(format!("'{other}' is no aggregate that this version knows")),
     };

@@ -1,7 +1,7 @@
 //! The books as they were written live, to hold against what the log says.
 use std::collections::BTreeMap;
 
-use cairn_core::{HoldChange, JournalTransaction, chart};
+use cairn_core::{HoldChange, JournalTransaction, PeriodChange, chart};
 use cairn_ledger::Wallet;
 use sqlx::PgConnection;
 
@@ -91,6 +91,35 @@ impl Holds {
         });
         report.holds = i64::try_from(self.0.len()).unwrap_or(i64::MAX);
         compare(report, "hold", &self.0, &live.collect());
+        Ok(())
+    }
+}
+
+/// Whether each month is closed, and by which position, as the last event about it says.
+#[derive(Default)]
+pub(super) struct Periods(BTreeMap<String, String>);
+
+impl Periods {
+    pub fn add(&mut self, position: i64, change: PeriodChange) {
+        let text = format!("{} by {position}", if change.closed { "closed" } else { "open" });
+        self.0.insert(change.month.to_string(), text);
+    }
+
+    /// Compares with the periods that the books have.
+    pub async fn compare(
+        self,
+        connection: &mut PgConnection,
+        report: &mut VerifyReport,
+    ) -> Result<(), ReplayError> {
+        let rows = sqlx::query!(
+            r#"SELECT to_char(lower(span), 'YYYY-MM') AS "month!", status, position AS "position!"
+               FROM ledger_periods WHERE position IS NOT NULL"#
+        )
+        .fetch_all(connection)
+        .await?;
+        let live =
+            rows.into_iter().map(|row| (row.month, format!("{} by {}", row.status, row.position)));
+        compare(report, "period", &self.0, &live.collect());
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Text, Texts};
-use cairn_finance::BreakCase;
+use cairn_finance::{BreakCase, Period};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -41,7 +41,7 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 17] = [
+pub(super) static TYPES: [Type; 18] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<BreakCase>(),
@@ -54,6 +54,7 @@ pub(super) static TYPES: [Type; 17] = [
     entry::<Node>(),
     entry::<Organisation>(),
     entry::<Payment>(),
+    entry::<Period>(),
     entry::<Refund>(),
     entry::<Sku>(),
     entry::<User>(),

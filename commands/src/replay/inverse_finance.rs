@@ -1,7 +1,10 @@
-//! From facts about breaks back to the wish that they answered.
+//! From facts about breaks and periods back to the wish that they answered.
 use cairn_core::JournalTransaction;
 use cairn_finance::break_case::Means;
-use cairn_finance::{Account, BreakCase, BreakCommand, BreakEvent, Resolution, Transfer};
+use cairn_finance::{
+    Account, BreakCase, BreakCommand, BreakEvent, Period, PeriodCommand, PeriodEvent, Resolution,
+    Transfer,
+};
 
 use super::inverse::Inverse;
 
@@ -59,5 +62,19 @@ fn means(resolution: Resolution, journal: Option<JournalTransaction>) -> Option<
                 amount_nanos: debit.amount_nanos,
             }))
         }
+    }
+}
+
+impl Inverse for Period {
+    fn command_of(&self, facts: &[PeriodEvent]) -> Option<PeriodCommand> {
+        let command = match facts.first()?.clone() {
+            PeriodEvent::Closed { month, checks, books, closed_by: actor, at, .. } => {
+                PeriodCommand::Close { month, checks, books, actor, at }
+            }
+            PeriodEvent::Reopened { month, reason, reopened_by: actor, at } => {
+                PeriodCommand::Reopen { month, later: vec![], reason, actor, at }
+            }
+        };
+        Some(command)
     }
 }

@@ -9,7 +9,7 @@ use sqlx::types::JsonValue;
 use time::OffsetDateTime;
 
 use super::ReplayError;
-use super::books::{self, Holds};
+use super::books::{self, Holds, Periods};
 use super::fold::{self, Fold};
 use super::report::VerifyReport;
 use super::stones::{self, Stone};
@@ -81,6 +81,7 @@ struct Replay {
     streams: BTreeMap<StreamName, (i64, Box<dyn Fold>)>,
     snapshots: BTreeMap<StreamName, (i64, JsonValue)>,
     holds: Holds,
+    periods: Periods,
     last_position: i64,
     last_recorded_at: Option<OffsetDateTime>,
     report: VerifyReport,
@@ -114,6 +115,9 @@ impl Replay {
         }
         for change in book.hold_changes() {
             self.holds.add(change);
+        }
+        if let Some(change) = &book.period {
+            self.periods.add(stone.position, *change);
         }
         match self.snapshots.get(&name) {
             Some((place, kept)) if *place == stone.sequence => {
@@ -149,8 +153,9 @@ impl Replay {
             self.report.differ("log", head, message);
         }
         let wallets = self.streams.values().filter_map(|(_, folded)| folded.wallet());
-        books::balances(connection, wallets, &mut self.report).await?;
-        self.holds.compare(connection, &mut self.report).await?;
+        books::balances(&mut *connection, wallets, &mut self.report).await?;
+        self.holds.compare(&mut *connection, &mut self.report).await?;
+        self.periods.compare(connection, &mut self.report).await?;
         self.report.streams = count(self.streams.len());
         self.report.digest = digest(&self.streams);
         self.report.identical = self.report.differences_found == 0;

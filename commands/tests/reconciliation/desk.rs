@@ -21,7 +21,8 @@ pub struct Desk {
 impl Desk {
     /// Two hours later: what was booked or not until now is young no more.
     pub fn of(world: World) -> Self {
-        let clock = Arc::new(ManualClock::at(world.now.plus_secs(2 * HOUR)));
+        let clock = Arc::new(ManualClock::at(world.now));
+        clock.advance_to(world.now.plus_secs(2 * HOUR));
         let (executor, ids) = (world.executor.clone(), Arc::new(CountingIds::default()));
         let commands = Commands { executor, clock: Arc::<ManualClock>::clone(&clock), ids };
         Self { world, commands, clock }

@@ -1,7 +1,7 @@
-//! What a fact writes into the books: a balanced journal transaction, a change of a hold, or both.
+//! What a fact writes into the books: a balanced journal transaction, a change of a hold, or that a month takes no more.
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, HoldId, Nanos, Timestamp};
+use crate::{Currency, HoldId, Month, Nanos, Timestamp};
 
 /// One leg of a journal transaction. Positive is a debit, negative a credit, in nanos of the account's currency; never zero.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,18 @@ pub struct HoldChange {
     pub expires_at: Timestamp,
 }
 
+/// A month of the books is closed or opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodChange {
+    /// Which month.
+    pub month: Month,
+    /// Whether nothing takes effect in it from now on.
+    pub closed: bool,
+    /// The last position whose postings were counted when it was closed: one that came after it and takes effect by the month's end is a
+    /// reason not to close. 0 when it is opened.
+    pub counted_position: i64,
+}
+
 /// All that one event writes into the books.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BookEntry {
@@ -94,10 +106,13 @@ pub struct BookEntry {
     /// The change of the same hold on the account of promotional credit, if it has a share there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotional_hold: Option<HoldChange>,
+    /// The change of a period, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<PeriodChange>,
 }
 
 impl BookEntry {
-    /// A movement of money that changes no hold.
+    /// A movement of money and nothing else.
     #[must_use]
     pub fn movement(journal: JournalTransaction) -> Self {
         Self { journal: Some(journal), ..Self::default() }

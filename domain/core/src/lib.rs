@@ -7,6 +7,7 @@ pub mod chart;
 pub mod decider;
 pub mod id;
 pub mod money;
+pub mod month;
 pub mod personal;
 pub mod resources;
 pub mod testing;
@@ -15,7 +16,7 @@ pub mod time;
 pub mod upcast;
 mod wire;
 
-pub use books::{BookEntry, HoldChange, JournalTransaction, Posting};
+pub use books::{BookEntry, HoldChange, JournalTransaction, PeriodChange, Posting};
 pub use cqrs_es::DomainEvent;
 pub use decider::{Decider, Refusal};
 pub use id::{
@@ -23,6 +24,7 @@ pub use id::{
     OrganisationId, PaymentId, RefundId, ServiceAccountId, SessionId, UserId, WebhookEndpointId,
 };
 pub use money::{Currency, Money, MoneyError, Nanos, Rate};
+pub use month::{Month, MonthError};
 pub use personal::Subject;
 pub use resources::Resources;
 pub use texts::{Text, Texts};

@@ -101,7 +101,10 @@ mod tests {
     #[test]
     fn a_month_survives_its_text_and_ends_where_the_next_begins() {
         let month: Month = "2026-12".parse().unwrap();
-        assert_eq!((month.to_string(), month.next().to_string()), ("2026-12".into(), "2027-01".into()));
+        assert_eq!(
+            (month.to_string(), month.next().to_string()),
+            ("2026-12".into(), "2027-01".into())
+        );
         assert_eq!(month.starts_at().to_string(), "2026-12-01T00:00:00.000000Z");
         assert_eq!(month.ends_at(), month.next().starts_at());
         assert_eq!(Month::of(month.ends_at().plus_secs(-1)), Ok(month));
@@ -111,7 +114,17 @@ mod tests {
 
     #[test]
     fn what_is_no_month_is_refused() {
-        for text in ["2026-13", "2026-00", "2026-1", "26-01", "1999-12", "9999-01", "2026", "2026-10-01", "+026-10"] {
+        for text in [
+            "2026-13",
+            "2026-00",
+            "2026-1",
+            "26-01",
+            "1999-12",
+            "9999-01",
+            "2026",
+            "2026-10-01",
+            "+026-10",
+        ] {
             assert!(text.parse::<Month>().is_err(), "{text}");
         }
         assert!(Month::of(Timestamp::from_secs(0)).is_err());

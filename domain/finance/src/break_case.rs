@@ -208,9 +208,7 @@ impl Decider for BreakCase {
 
     fn book_entry(&self, event: &BreakEvent) -> Option<BookEntry> {
         match event {
-            BreakEvent::Resolved { journal, .. } => journal
-                .clone()
-                .map(|journal| BookEntry { journal: Some(journal), ..BookEntry::default() }),
+            BreakEvent::Resolved { journal, .. } => journal.clone().map(BookEntry::movement),
             BreakEvent::Found { .. }
             | BreakEvent::Restated { .. }
             | BreakEvent::Assigned { .. }

@@ -140,13 +140,14 @@ pub(crate) async fn append(
     let texts: Vec<_> =
         batch.iter().map(|request| Texts::try_new(request)).collect::<Result<_, _>>()?;
     let columns = Columns::try_new(batch, &texts)?;
-    let (events, Books { journal, legs, holds }) = (&columns.events, &columns.books);
+    let (events, Books { journal, legs, holds, periods }) = (&columns.events, &columns.books);
     let answer = sqlx::query!(
         r#"SELECT base AS "base!", verdicts
            FROM log_append($1, $2, $3, $4, $5, $6, $7,
                            $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
                            $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31,
-                           $32, $33, $34, $35, $36, $37, $38, $39)"#,
+                           $32, $33, $34, $35, $36, $37, $38, $39,
+                           $40, $41, $42, $43)"#,
         &columns.command_ids as &[&str],
         &columns.types as &[&str],
         &columns.ids as &[&str],
@@ -186,6 +187,10 @@ pub(crate) async fn append(
         &holds.reserved,
         &holds.captured,
         &holds.released,
+        &periods.events,
+        &periods.months,
+        &periods.closed,
+        &periods.counted,
     )
     // All of it: a fault of the commit speaks after the row.
     .fetch_all(connection);

@@ -1,15 +1,16 @@
-//! The books of a batch as columns, in the order of the database function `ledger_post`.
-use cairn_core::{BookEntry, HoldChange, JournalTransaction, Timestamp};
-use time::OffsetDateTime;
+//! The books of a batch as columns, in the order of the database functions `ledger_post` and `log_append`.
+use cairn_core::{BookEntry, HoldChange, JournalTransaction, PeriodChange, Timestamp};
+use time::{Date, OffsetDateTime};
 
 use crate::LogError;
 
-/// Three tables; every row names its event by its number in the batch, from 1.
+/// Four tables; every row names its event by its number in the batch, from 1.
 #[derive(Debug, Default)]
 pub(crate) struct Books<'a> {
     pub journal: Journal<'a>,
     pub legs: Legs<'a>,
     pub holds: Holds<'a>,
+    pub periods: Periods,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +45,14 @@ pub(crate) struct Holds<'a> {
     pub released: Vec<i64>,
 }
 
+#[derive(Debug, Default)]
+pub(crate) struct Periods {
+    pub events: Vec<i32>,
+    pub months: Vec<Date>,
+    pub closed: Vec<bool>,
+    pub counted: Vec<i64>,
+}
+
 impl<'a> Books<'a> {
     pub(crate) fn add(&mut self, event: usize, entry: &'a BookEntry) -> Result<(), LogError> {
         let event = i32::try_from(event).map_err(|_| LogError::Corrupt("batch".to_owned()))?;
@@ -53,6 +62,9 @@ impl<'a> Books<'a> {
         }
         for hold in entry.hold_changes() {
             self.holds.push(event, hold)?;
+        }
+        if let Some(period) = &entry.period {
+            self.periods.push(event, *period)?;
         }
         Ok(())
     }
@@ -96,6 +108,16 @@ impl<'a> Holds<'a> {
         self.reserved.push(hold.reserved_nanos);
         self.captured.push(hold.captured_nanos);
         self.released.push(hold.released_nanos);
+        Ok(())
+    }
+}
+
+impl Periods {
+    fn push(&mut self, event: i32, period: PeriodChange) -> Result<(), LogError> {
+        self.events.push(event);
+        self.months.push(instant(period.month.starts_at())?.date());
+        self.closed.push(period.closed);
+        self.counted.push(period.counted_position);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@ use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::{Decider, StoredEvent};
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
-use cairn_finance::BreakCase;
+use cairn_finance::{BreakCase, Period};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -70,6 +70,7 @@ macro_rules! for_aggregate {
             Node::TYPE => $run::<Node>($($argument),*),
             Organisation::TYPE => $run::<Organisation>($($argument),*),
             Payment::TYPE => $run::<Payment>($($argument),*),
+            Period::TYPE => $run::<Period>($($argument),*),
             Refund::TYPE => $run::<Refund>($($argument),*),
             Sku::TYPE => $run::<Sku>($($argument),*),
             User::TYPE => $run::<User>($($argument),*),

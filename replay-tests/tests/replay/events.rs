@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cairn_catalog::SkuEvent;
 use cairn_compute::AllocationEvent;
 use cairn_core::StoredEvent;
-use cairn_finance::BreakEvent;
+use cairn_finance::{BreakEvent, PeriodEvent};
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::{DunningEvent, WalletEvent};
@@ -33,7 +33,7 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 17] {
+fn kinds() -> [Kind; 18] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
@@ -47,6 +47,7 @@ fn kinds() -> [Kind; 17] {
         (NodeEvent::TYPES, again::<NodeEvent>),
         (OrganisationEvent::TYPES, again::<OrganisationEvent>),
         (PaymentEvent::TYPES, again::<PaymentEvent>),
+        (PeriodEvent::TYPES, again::<PeriodEvent>),
         (RefundEvent::TYPES, again::<RefundEvent>),
         (SkuEvent::TYPES, again::<SkuEvent>),
         (UserEvent::TYPES, again::<UserEvent>),

@@ -6,7 +6,7 @@ use cairn_commands::replay::{At, ExportedEvent, Masks, ReplayError, Slice, expor
 use cairn_compute::AllocationEvent;
 use cairn_core::{StoredEvent, Text, Texts};
 use cairn_event_log::EventLog;
-use cairn_finance::BreakEvent;
+use cairn_finance::{BreakEvent, PeriodEvent};
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::{DunningEvent, WalletEvent};
@@ -31,7 +31,7 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 17] = [
+const DECLARED: [Declared; 18] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<BreakEvent>(),
@@ -44,6 +44,7 @@ const DECLARED: [Declared; 17] = [
     declared::<NodeEvent>(),
     declared::<OrganisationEvent>(),
     declared::<PaymentEvent>(),
+    declared::<PeriodEvent>(),
     declared::<RefundEvent>(),
     declared::<SkuEvent>(),
     declared::<UserEvent>(),

@@ -9,7 +9,7 @@ use cairn_core::{
     Resources, Subject, Timestamp, UserId, WebhookEndpointId,
 };
 use cairn_event_log::NewEvent;
-use cairn_finance::BreakCase;
+use cairn_finance::{BreakCase, Period};
 use cairn_fleet::{
     Comparison, Finding, FindingKind, Link, LogSays, Node, NodeCommand, NodeFacts, Policy, Usage,
 };
@@ -26,7 +26,7 @@ use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
 use super::story_credit::{WELCOMED, welcome};
-use super::story_finance::{break_case, found};
+use super::story_finance::{break_case, found, period};
 use super::story_identity::{
     account_key, address, organisation, person, reset, service_accounts, wishes,
 };
@@ -155,6 +155,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<Allocation>(&AllocationId::from_bits(4).to_string(), suspension());
     teller.tell::<Dunning>(&wallet, dunning());
     teller.tell::<BreakCase>(&found(0).id().to_string(), break_case());
+    teller.tell::<Period>("2023-11", period());
     (teller.told, teller.decisions)
 }
 

@@ -1,6 +1,7 @@
 //! The story of how the books are checked.
 use cairn_finance::break_case::Means;
-use cairn_finance::{Account, BreakCommand, BreakType, Disagreement, Transfer};
+use cairn_finance::period::{Block, Books, Check, Item};
+use cairn_finance::{Account, BreakCommand, BreakType, Disagreement, PeriodCommand, Transfer};
 
 use super::story::at;
 
@@ -62,4 +63,27 @@ pub fn break_case() -> Vec<BreakCommand> {
         resolve(Means::WriteOff, 0, 1_401),
         approve,
     ]
+}
+
+/// Closed, opened again because of something that was forgotten, and closed for good.
+pub fn period() -> [PeriodCommand; 3] {
+    let month = "2023-11".parse().unwrap();
+    let says = || "looked at".to_owned();
+    let checks = || Item::ALL.map(|item| Check { item, says: says(), against: vec![] }).to_vec();
+    let block = Some(Block { number: 3, root: "ab".repeat(32) });
+    let close = |block, secs| PeriodCommand::Close {
+        month,
+        checks: checks(),
+        books: Books { position: 1_000_000, block, accounts: 9, balances_sha256: "cd".repeat(32) },
+        actor: "operator:ada".to_owned(),
+        at: at(secs),
+    };
+    let reopen = PeriodCommand::Reopen {
+        month,
+        later: vec![],
+        reason: "a bank line was forgotten".to_owned(),
+        actor: "operator:grace".to_owned(),
+        at: at(2_000_100),
+    };
+    [close(None, 2_000_000), reopen, close(block, 2_000_200)]
 }

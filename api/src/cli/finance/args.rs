@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 
 use cairn_core::money::parse_nanos;
-use cairn_core::{BreakId, Currency, OrganisationId, Timestamp};
+use cairn_core::{BreakId, Currency, Month, OrganisationId, Timestamp};
 use cairn_finance::{Account, Transfer};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
@@ -42,6 +42,21 @@ pub enum FinanceCommand {
     /// Disagreements that a reconciliation found: who answers for them, and how they are settled.
     #[command(subcommand)]
     Breaks(BreaksCommand),
+    /// Closes a month: nothing takes effect in it any more. Refused while an item of the checklist does not hold, by its name.
+    Close {
+        /// Which month, for example `2026-10`.
+        month: Month,
+    },
+    /// Opens the last closed month again.
+    Reopen {
+        /// Which month, for example `2026-10`.
+        month: Month,
+        /// Why, for the audit trail.
+        #[arg(long, value_parser = reason)]
+        reason: String,
+    },
+    /// Shows the months that were closed, and whether their balances are still those that they were closed with.
+    Periods,
     /// Makes a file that shows to anybody who has the public keys what a charge was made of. `audit check-proof` does the sum again.
     Prove {
         /// Its id (`charge_…`), from the statement.
