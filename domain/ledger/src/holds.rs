@@ -104,10 +104,10 @@ impl Wallet {
         let has_credit = hold.promotional.reserved_nanos > 0;
         let has_paid = !has_credit || hold.reserved_nanos > hold.promotional.reserved_nanos;
         BookEntry {
-            journal: None,
             hold: has_paid.then(|| change(chart::wallet_paid(organisation_id, currency), paid)),
             promotional_hold: has_credit
                 .then(|| change(chart::wallet_promo(organisation_id, currency), promotional)),
+            ..BookEntry::default()
         }
     }
 
