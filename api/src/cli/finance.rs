@@ -11,7 +11,7 @@ use cairn_commands::finance::{self, FinanceError, Period, ReconciliationReport, 
 use cairn_core::Timestamp;
 use cairn_projections::compute::allocations;
 use cairn_projections::ledger::export::{ExportError, ExportFormat as Format, export};
-use cairn_projections::ledger::trial_balance::{AsOf, trial_balance};
+use cairn_projections::ledger::trial_balance::{AsOf, trial_balance_by};
 use cairn_projections::ledger::{balances, statement};
 use serde::Serialize;
 
@@ -100,7 +100,12 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<(), CliError> {
     Session::run(config, async |parts| match command {
-        FinanceCommand::TrialBalance => show_trial_balance(&parts, output).await,
+        FinanceCommand::TrialBalance { as_of, known_at } => {
+            show_trial_balance(&parts, (as_of.as_deref(), known_at), output).await
+        }
+        FinanceCommand::Changes { since_close } => {
+            periods::changes(&parts, since_close, output).await
+        }
         FinanceCommand::Statement { organisation, currency } => {
             parts.catch_up(&[statement::NAME]).await?;
             let rows = all_pages(async |after| {
@@ -150,8 +155,13 @@ pub(super) async fn run(
     .await
 }
 
-async fn show_trial_balance(parts: &SessionParts, output: Output) -> Result<(), CliError> {
-    let found = trial_balance(parts.pool(), AsOf::Now).await?;
+async fn show_trial_balance(
+    parts: &SessionParts,
+    (as_of, known_at): (Option<&str>, Option<Timestamp>),
+    output: Output,
+) -> Result<(), CliError> {
+    let known = known_at.map_or(AsOf::Now, AsOf::Time);
+    let found = trial_balance_by(parts.pool(), as_of, known).await?;
     if output.is_json() {
         output.one(&found)?;
     } else {

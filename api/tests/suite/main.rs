@@ -45,6 +45,7 @@ mod panics;
 mod passkeys;
 mod patience;
 mod people;
+mod periods;
 mod person;
 mod pools;
 mod privacy;

@@ -1,6 +1,7 @@
 //! Views of money.
 pub mod balances;
 mod balances_query;
+pub mod changes;
 pub mod export;
 pub mod statement;
 pub mod trial_balance;

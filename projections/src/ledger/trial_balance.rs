@@ -1,7 +1,8 @@
 //! The trial balance: debits, credits and balance of every account, straight from the postings.
 //!
 //! [`trial_balance`]`(pool, AsOf::Position(n))` asks finance and auditors; the books are written inline, so it is exact at any
-//! position, and each currency's grand total is zero or the books are wrong.
+//! position, and each currency's grand total is zero or the books are wrong. [`trial_balance_by`] asks of two times at once: what took
+//! effect by a day, as far as it was known at a point of the log.
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -131,9 +132,30 @@ pub async fn trial_balance(pool: &PgPool, as_of: AsOf) -> Result<TrialBalance, Q
     trial_balance_in_tx(&mut *pool.acquire().await?, as_of).await
 }
 
+/// The same of what took effect up to and including a day of the books' calendar, for example `2026-10-31`, as it was known then: what
+/// was posted later is not counted, be its effect ever so early.
+///
+/// # Errors
+/// [`QueryError::Database`], also when the text is no day.
+pub async fn trial_balance_by(
+    pool: &PgPool,
+    effective_by: Option<&str>,
+    known: AsOf,
+) -> Result<TrialBalance, QueryError> {
+    read(&mut *pool.acquire().await?, effective_by, known).await
+}
+
 /// The same within a transaction, which may have more time.
 pub(super) async fn trial_balance_in_tx(
     db: &mut PgConnection,
+    as_of: AsOf,
+) -> Result<TrialBalance, QueryError> {
+    read(db, None, as_of).await
+}
+
+async fn read(
+    db: &mut PgConnection,
+    effective_by: Option<&str>,
     as_of: AsOf,
 ) -> Result<TrialBalance, QueryError> {
     let position = as_of.position_in_tx(db).await?;
@@ -143,8 +165,12 @@ pub(super) async fn trial_balance_in_tx(
                   coalesce(-sum(p.amount_nanos) FILTER (WHERE p.amount_nanos < 0), 0)::text AS "credit!"
            FROM ledger_postings p JOIN ledger_accounts a ON a.code = p.account
            WHERE p.position <= $1
+             AND ($2::text IS NULL OR p.position IN (
+                 SELECT t.position FROM ledger_journal_transactions t
+                 WHERE t.position <= $1 AND t.effective_on <= $2::text::date))
            GROUP BY p.account, a.account_type, p.currency ORDER BY p.currency, p.account COLLATE "C""#,
-        position
+        position,
+        effective_by
     )
     .fetch_all(db)
     .await?;

@@ -9,6 +9,7 @@ mod generations;
 mod migrations;
 mod paging;
 mod people;
+mod periods;
 mod poison;
 mod preflight;
 mod rebuild;

@@ -14,7 +14,20 @@ use crate::charges::ChargeId;
 #[derive(Debug, Subcommand)]
 pub enum FinanceCommand {
     /// Every account's balance; they sum to zero.
-    TrialBalance,
+    TrialBalance {
+        /// Counts what took effect up to and including this day of the books' calendar (UTC), for example `2026-10-31`.
+        #[arg(long, value_name = "DATE", value_parser = day)]
+        as_of: Option<String>,
+        /// Counts what was posted up to and including this instant.
+        #[arg(long, value_name = "INSTANT")]
+        known_at: Option<Timestamp>,
+    },
+    /// Shows what was posted after a month was closed and takes effect or happened in it.
+    Changes {
+        /// Which month, for example `2026-10`.
+        #[arg(long, value_name = "MONTH")]
+        since_close: Month,
+    },
     /// Promotional credit.
     #[command(subcommand)]
     Credit(CreditCommand),
@@ -162,4 +175,14 @@ fn transfer(text: &str) -> Result<Transfer, String> {
     };
     let amount_nanos = parse_nanos(amount).map_err(|error| error.to_string())?;
     Ok(Transfer { debit: account(debit)?, credit: account(credit)?, amount_nanos })
+}
+
+fn day(text: &str) -> Result<String, String> {
+    let form = text.len() == 10 && text.is_ascii();
+    let midnight = format!("{text}T00:00:00Z").parse::<Timestamp>();
+    if form && midnight.is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("'{text}' is no day such as 2026-10-31"))
+    }
 }

@@ -3,6 +3,7 @@ use cairn_commands::finance::close::{self, Close};
 use cairn_core::{Month, Nanos};
 use cairn_finance::Period;
 use cairn_projections::finance::periods as view;
+use cairn_projections::ledger::changes as journal;
 use serde::Serialize;
 
 use super::super::development;
@@ -78,4 +79,31 @@ async fn shown(parts: &SessionParts, month: Option<Month>) -> Result<Vec<Shown>,
         rows.push(Shown { period, intact: intact.unwrap_or(false) });
     }
     Ok(rows)
+}
+
+pub(super) async fn changes(
+    parts: &SessionParts,
+    month: Month,
+    output: Output,
+) -> Result<(), CliError> {
+    parts.catch_up(&[view::NAME]).await?;
+    let rows = view::list(parts.pool(), Some(&month.to_string())).await?;
+    let Some(period) = rows.first() else {
+        let message = format!("{month} was never closed; `cairn finance periods` shows what was");
+        return Err(CliError::new(Exit::Refused, "period_not_closed", message));
+    };
+    let rows = journal::changes(parts.pool(), month, period.closed_position).await?;
+    let columns = [
+        "position",
+        "posted_at",
+        "occurred_at",
+        "effective_on",
+        "kind",
+        "reference",
+        "debit",
+        "credit",
+        "amount",
+        "currency",
+    ];
+    output.rows(&rows, &columns)
 }
