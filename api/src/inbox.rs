@@ -110,6 +110,12 @@ impl Inbox {
                 }
                 Err(error) => return gone(webhook, error),
             },
+            Subject::Dispute(id) => match self.payments.dispute(id).await {
+                Ok(reported) => {
+                    payments::apply_provider_dispute(&self.commands, &context, &reported).await
+                }
+                Err(error) => return gone(webhook, error),
+            },
         };
         match applied {
             Ok(_) => Ok(None),

@@ -1,4 +1,6 @@
-//! Commands of the payments context: top-ups, refunds, and what the provider reports of them.
+//! Commands of the payments context: top-ups, refunds, and what the provider reports of them and of disputes.
+mod disputes;
+
 use cairn_core::{Currency, Decider, Money, Nanos, OrganisationId, PaymentId, RefundId, Timestamp};
 use cairn_ledger::{ReserveRefund, Wallet, WalletCommand, wallet_id};
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
@@ -7,6 +9,9 @@ use serde_json::{Value, json};
 use crate::answers::{derived, first_answer, refused};
 use crate::ports::{ProviderOutcome, ProviderPayment, ProviderRefund};
 use crate::{CommandContext, Commands, ExecuteError, Executed, Executor};
+
+pub(crate) use self::disputes::record_provider_dispute;
+pub use self::disputes::{apply_provider_dispute, dispute_id};
 
 /// A wish to pay in.
 #[derive(Debug, Clone)]

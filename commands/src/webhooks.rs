@@ -7,7 +7,7 @@
 //! | `unreadable` | signed, but not an event |
 //! | `duplicate` | another delivery of an event that is here already |
 //! | `ignored` | about nothing that Cairn acts on |
-//! | `pending` | its payment or refund is still to be looked up at the provider |
+//! | `pending` | its payment, refund or dispute is still to be looked up at the provider |
 //! | `processed` | dealt with |
 use cairn_core::Timestamp;
 use sqlx::PgPool;
@@ -46,6 +46,8 @@ pub enum Subject {
     Payment(String),
     /// A refund, by the provider's id.
     Refund(String),
+    /// A dispute, by the provider's id.
+    Dispute(String),
 }
 
 /// What became of a delivery.
@@ -131,6 +133,7 @@ async fn file(pool: &PgPool, id: i64, notice: Notice) -> Result<Received, sqlx::
         None => ("ignored", None, None),
         Some(Subject::Payment(id)) => ("pending", Some("payment"), Some(id)),
         Some(Subject::Refund(id)) => ("pending", Some("refund"), Some(id)),
+        Some(Subject::Dispute(id)) => ("pending", Some("dispute"), Some(id)),
     };
     let filed = sqlx::query!(
         "UPDATE payments_webhook_inbox
@@ -203,6 +206,7 @@ pub async fn claim(
             event_id: row.event_id,
             subject: match row.subject_kind.as_str() {
                 "refund" => Subject::Refund(row.subject_id),
+                "dispute" => Subject::Dispute(row.subject_id),
                 _ => Subject::Payment(row.subject_id),
             },
             attempts: row.attempts - 1,

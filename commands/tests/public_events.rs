@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 97] = [
+const PRIVATE: [&str; 102] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -35,6 +35,11 @@ const PRIVATE: [&str; 97] = [
     "feature_flag.overridden",
     "feature_flag.override_cleared",
     "feature_flag.rolled_out",
+    "dispute.closed",
+    "dispute.fee_recorded",
+    "dispute.funds_reinstated",
+    "dispute.funds_withdrawn",
+    "dispute.opened",
     "node.capacity_quarantined",
     "node.capacity_released",
     "node.capacity_reserved",

@@ -9,7 +9,7 @@ use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Payment, Refund};
+use cairn_payments::{Dispute, Payment, Refund};
 
 /// Whether an event is what its type and version say. Of a type of aggregate that this program does not know nothing can be said, and no
 /// view reads it. What was read is kept with the event.
@@ -25,6 +25,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         ApiKey::TYPE => of::<ApiKey>(event),
         BreakCase::TYPE => of::<BreakCase>(event),
         Configuration::TYPE => of::<Configuration>(event),
+        Dispute::TYPE => of::<Dispute>(event),
         Dunning::TYPE => of::<Dunning>(event),
         EmailAddress::TYPE => of::<EmailAddress>(event),
         FeatureFlag::TYPE => of::<FeatureFlag>(event),

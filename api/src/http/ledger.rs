@@ -145,7 +145,8 @@ pub struct StatementLine {
     /// Of usage: `charge_…`, for `GET /v1/charges/{charge_id}/proof`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charge_id: Option<String>,
-    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted` or `credit_expired`.
+    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`,
+    /// `credit_expired` or `dispute_lost`.
     pub kind: String,
     /// Decimal; positive is into the wallet.
     pub amount: String,
@@ -157,7 +158,7 @@ pub struct StatementLine {
     pub balance: String,
     /// ISO 4217.
     pub currency: String,
-    /// What it was for: `pay_…`, `alloc_…`, `refund_…` or `credit_…`.
+    /// What it was for: `pay_…`, `alloc_…`, `refund_…`, `credit_…` or `dispute_…`.
     pub reference: String,
     /// Seconds of use charged so far on the same reference.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -148,6 +148,7 @@ codes! {
     not_whole_minor_units UNPROCESSABLE_ENTITY false "The amount is not whole cents";
     insufficient_funds PAYMENT_REQUIRED false "The wallet does not cover this";
     exceeds_refundable CONFLICT false "More than is left of that payment";
+    payment_disputed CONFLICT false "The payment is disputed";
     credit_expiry_invalid UNPROCESSABLE_ENTITY false "Credit expires in the future";
     unknown_hold NOT_FOUND false "There is no such hold";
     hold_closed CONFLICT false "The hold is closed";
@@ -160,6 +161,8 @@ codes! {
     refund_in_wrong_state CONFLICT false "The refund cannot do this now";
     unknown_charge NOT_FOUND false "There is no such charge";
     charge_not_sealed CONFLICT true "The charge cannot be proven yet";
+    dispute_in_wrong_state CONFLICT false "The dispute is not where it would have to be";
+    unknown_dispute NOT_FOUND false "There is no such dispute";
     // catalogue
     unknown_sku NOT_FOUND false "There is no such SKU";
     sku_retired CONFLICT false "The SKU is retired";

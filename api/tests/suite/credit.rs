@@ -36,7 +36,7 @@ async fn whoever_has_credit_sees_it_apart_and_gets_none_of_it_back(
     let line = &lines["items"][1];
     assert_eq!((&line["kind"], &line["promotional"]), (&json!("credit_granted"), &json!("5.00")));
     assert_eq!(line["reference"], granted.result["credit_id"]);
-    let all = json!({ "payment_id": lines["items"][0]["reference"], "amount": "25.00" });
+    let all = json!({ "top_up_id": lines["items"][0]["reference"], "amount": "25.00" });
     let refund = owner.post("/v1/refunds", &all).await;
     assert_eq!(refund.code(), "exceeds_refundable", "{}", refund.body);
     stage.strike().await;
@@ -51,7 +51,7 @@ async fn a_grant_counts_once_under_its_key(_: PgPoolOptions, options: PgConnectO
         "finance credit grant {id} --amount 5.00 --currency USD --expires 2099-12-31 --reason welcome --idempotency-key g1"
     );
     let granted = shell.json(&line).await;
-    assert_eq!(granted["expires_at"], "2100-01-01T00:00:00Z", "the whole day");
+    assert_eq!(granted["expires_at"], "2100-01-01T00:00:00.000000Z", "the whole day");
     assert_eq!(shell.json(&line).await, granted, "a repeat is the same grant");
     let reused = shell.run(&line.replace("5.00", "6.00")).await;
     assert_eq!(reused.code(), 3);

@@ -18,6 +18,7 @@ mod contract;
 mod credit;
 mod demo;
 mod device;
+mod disputes;
 mod downloads;
 mod enrolment;
 mod erased;

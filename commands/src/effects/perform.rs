@@ -5,8 +5,9 @@ use crate::ports::PortError;
 use crate::processes::Effect;
 
 use super::{
-    Act, assess_funds, charge_usage, collect_payment, compare_inventory, ensure_step, hold_funds,
-    pay_refund, probe_node, reserve_capacity, send_mail, suspend_tenant, tear_down,
+    Act, assess_funds, charge_usage, collect_payment, compare_inventory, ensure_step,
+    follow_dispute, hold_funds, pay_refund, probe_node, reserve_capacity, send_mail,
+    suspend_tenant, tear_down,
 };
 
 /// Carries one effect out.
@@ -51,6 +52,9 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::CreateRefund { refund_id } => pay_refund::create_refund(act, *refund_id).await,
         Effect::RetrieveRefund { refund_id, last } => {
             pay_refund::retrieve_refund(act, *refund_id, *last).await
+        }
+        Effect::RetrieveDispute { dispute_id, last } => {
+            follow_dispute::retrieve_dispute(act, *dispute_id, *last).await
         }
         Effect::ProbeNode { node_id } => probe_node::probe_node(act, *node_id).await,
         Effect::WatchNode { node_id, suspect_since, seen_at } => {
@@ -103,6 +107,7 @@ pub(crate) async fn assume_done(
         | Effect::RetrievePayment { .. }
         | Effect::RequestRefund { .. }
         | Effect::RetrieveRefund { .. }
+        | Effect::RetrieveDispute { .. }
         | Effect::ProbeNode { .. }
         | Effect::WatchNode { .. }
         | Effect::CompareInventory { .. }

@@ -17,6 +17,8 @@ pub(super) enum Class {
     Charge,
     Refund,
     RefundFailure,
+    Dispute,
+    DisputeReversal,
 }
 
 /// What both sides call a movement.
@@ -27,6 +29,8 @@ fn line_key(line: &Line) -> Option<Key> {
         "charge" | "payment" => Class::Charge,
         "refund" | "payment_refund" => Class::Refund,
         "refund_failure" | "payment_failure_refund" => Class::RefundFailure,
+        "dispute" => Class::Dispute,
+        "dispute_reversal" => Class::DisputeReversal,
         _ => return None,
     };
     Some((class, line.source_id.clone()?))
@@ -36,6 +40,8 @@ fn leg_key(leg: &Leg) -> Option<Key> {
     match (leg.source.as_str(), leg.kind.as_str()) {
         ("stripe", "top_up") => Some((Class::Charge, leg.source_id.clone())),
         ("stripe", "refund_paid") => Some((Class::Refund, leg.source_id.clone())),
+        ("stripe", "dispute_withdrawn") => Some((Class::Dispute, leg.source_id.clone())),
+        (_, "dispute_reinstated") => Some((Class::DisputeReversal, leg.source_id.clone())),
         (_, "refund_failed") => {
             let refund = leg.reverses.as_deref()?.strip_prefix("stripe/")?;
             Some((Class::RefundFailure, refund.to_owned()))
@@ -386,7 +392,10 @@ impl<'a> Index<'a> {
                 // A refund's line is there from its beginning; it is due in our books when it is final.
                 let due_at = match key.0 {
                     Class::Refund => line.created_at.max(leg.occurred_at),
-                    Class::Charge | Class::RefundFailure => line.created_at,
+                    Class::Charge
+                    | Class::RefundFailure
+                    | Class::Dispute
+                    | Class::DisputeReversal => line.created_at,
                 };
                 if leg.posted_at.secs_since(due_at) > LATE_SECS {
                     broken(BreakType::Late, "our books knew it more than three days later")
@@ -399,7 +408,7 @@ impl<'a> Index<'a> {
 
     fn unbooked(&self, line: &Line, (class, source_id): &Key) -> Verdict {
         let other = match class {
-            Class::Charge => None,
+            Class::Charge | Class::Dispute | Class::DisputeReversal => None,
             Class::Refund => Some(Class::RefundFailure),
             Class::RefundFailure => Some(Class::Refund),
         };

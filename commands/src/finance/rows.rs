@@ -136,7 +136,7 @@ async fn facts(
         }
         let references: Vec<String> = sources
             .iter()
-            .map(|id| format!("stripe/{id}"))
+            .flat_map(|id| [format!("stripe/{id}"), format!("stripe_dispute_reversal/{id}")])
             .chain(fees.iter().map(|id| format!("stripe_fee/{id}")))
             .collect();
         facts.lines.extend(lines(connection, None, &sources, &fees).await?);

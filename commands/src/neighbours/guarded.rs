@@ -8,8 +8,9 @@ use cairn_neighbours::{Kind, Neighbour, Neighbourhood, Unasked};
 
 use crate::ports::{
     BrokerHealth, IntentKey, Inventory, Mail, MailPort, NewPayment, NewRefund, NodePort,
-    NodeTarget, PaymentPort, PortError, ProbeReport, Producer, ProviderBalance, ProviderPayment,
-    ProviderRefund, ProviderTransaction, Sent, StepReport, TeardownReport, Tenant, TopicPort,
+    NodeTarget, PaymentPort, PortError, ProbeReport, Producer, ProviderBalance, ProviderDispute,
+    ProviderPayment, ProviderRefund, ProviderTransaction, Sent, StepReport, TeardownReport, Tenant,
+    TopicPort,
 };
 use crate::public::PublicEvent;
 
@@ -76,6 +77,11 @@ impl PaymentPort for Payments {
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {
         let asked = self.port.refund(provider_id);
         heard(self.neighbour.call("refund", asked, PortError::is_silence).await)
+    }
+
+    async fn dispute(&self, provider_id: &str) -> Result<ProviderDispute, PortError> {
+        let asked = self.port.dispute(provider_id);
+        heard(self.neighbour.call("dispute", asked, PortError::is_silence).await)
     }
 
     async fn transactions(

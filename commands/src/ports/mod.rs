@@ -15,8 +15,9 @@ pub use node::{
     TeardownReport, Tenant,
 };
 pub use payments::{
-    NewPayment, NewRefund, PaymentPort, ProviderBalance, ProviderFee, ProviderOutcome,
-    ProviderPayment, ProviderRefund, ProviderTransaction,
+    NewPayment, NewRefund, PaymentPort, ProviderBalance, ProviderDispute, ProviderDisputeLine,
+    ProviderDisputeStanding, ProviderFee, ProviderOutcome, ProviderPayment, ProviderRefund,
+    ProviderTransaction,
 };
 pub use personal::{Opened, PersonalPort, SubjectKey};
 pub use system::{Clock, IdSource};

@@ -68,6 +68,43 @@ pub struct ProviderRefund {
     pub amount: Money,
 }
 
+/// Whether a dispute is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ProviderDisputeStanding {
+    Open,
+    Won,
+    Lost,
+}
+
+/// What the provider did with a dispute's money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ProviderDisputeLine {
+    pub balance_transaction_id: String,
+    /// Signed: negative when it was taken from us.
+    pub amount: Money,
+    /// Negative when a fee was given back.
+    pub fee_nanos: Nanos,
+    pub at: Timestamp,
+}
+
+/// A dispute as the provider sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ProviderDispute {
+    pub provider_id: String,
+    /// Ours, from the metadata of the disputed payment; absent on payments that Cairn did not make.
+    pub payment_id: Option<PaymentId>,
+    pub charge_id: String,
+    pub amount: Money,
+    /// The provider's word for why, for example `fraudulent`.
+    pub reason: String,
+    pub opened_at: Timestamp,
+    pub standing: ProviderDisputeStanding,
+    pub lines: Vec<ProviderDisputeLine>,
+}
+
 /// One line of the provider's own book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -124,6 +161,8 @@ pub trait PaymentPort: Send + Sync {
     ) -> Result<Option<ProviderRefund>, PortError>;
     /// A refund as it stands now.
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError>;
+    /// A dispute as it stands now, with what was done with its money.
+    async fn dispute(&self, provider_id: &str) -> Result<ProviderDispute, PortError>;
     /// The provider's book, oldest first, from an instant on, after `after` if given; at most `limit` (≤ 100) lines.
     async fn transactions(
         &self,

@@ -69,7 +69,10 @@ impl ProcessManager for ExpireCredit {
             | WalletEvent::HoldExpired { .. }
             | WalletEvent::OverrunRecorded { .. }
             | WalletEvent::RefundReserved { .. }
-            | WalletEvent::RefundReturned { .. } => None,
+            | WalletEvent::RefundReturned { .. }
+            | WalletEvent::PaymentDisputed { .. }
+            | WalletEvent::DisputeReleased { .. }
+            | WalletEvent::DisputeLost { .. } => None,
         }
     }
 

@@ -49,7 +49,10 @@ impl ProcessManager for ExpireHold {
             | WalletEvent::RefundReserved { .. }
             | WalletEvent::RefundReturned { .. }
             | WalletEvent::CreditGranted { .. }
-            | WalletEvent::CreditExpired { .. } => None,
+            | WalletEvent::CreditExpired { .. }
+            | WalletEvent::PaymentDisputed { .. }
+            | WalletEvent::DisputeReleased { .. }
+            | WalletEvent::DisputeLost { .. } => None,
         }
     }
 

@@ -6,7 +6,7 @@ use cairn_fleet::{Node, NodeEvent};
 use cairn_identity::{Organisation, OrganisationEvent, User, UserEvent};
 use cairn_ledger::{Dunning, DunningEvent, Wallet, WalletEvent};
 use cairn_operations::{Intervention, InterventionEvent};
-use cairn_payments::{Payment, PaymentEvent, Refund, RefundEvent};
+use cairn_payments::{Dispute, DisputeEvent, Payment, PaymentEvent, Refund, RefundEvent};
 
 /// An event at its place in the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,7 @@ pub enum Fact {
     Dunning(DunningEvent),
     Payment(PaymentEvent),
     Refund(RefundEvent),
+    Dispute(DisputeEvent),
     User(UserEvent),
     Organisation(OrganisationEvent),
     /// Read by the runtime itself.
@@ -56,6 +57,7 @@ impl Occurrence {
             Dunning::TYPE => Fact::Dunning(recorded.decode()?),
             Payment::TYPE => Fact::Payment(recorded.decode()?),
             Refund::TYPE => Fact::Refund(recorded.decode()?),
+            Dispute::TYPE => Fact::Dispute(recorded.decode()?),
             User::TYPE => Fact::User(recorded.decode()?),
             Organisation::TYPE => Fact::Organisation(recorded.decode()?),
             Intervention::TYPE => Fact::Intervention(recorded.decode()?),

@@ -1,8 +1,8 @@
 //! What a process manager wants: a command, an effect or a timer. Values only; they live as JSON in `process_intents`.
 use cairn_compute::{Placement, ReleaseReason, Step, SuspensionReason};
 use cairn_core::{
-    AllocationId, Currency, HoldId, Nanos, NodeId, OrganisationId, PaymentId, RefundId, Resources,
-    Timestamp,
+    AllocationId, Currency, DisputeId, HoldId, Nanos, NodeId, OrganisationId, PaymentId, RefundId,
+    Resources, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -189,6 +189,22 @@ pub enum Command {
         wallet_id: String,
         refund_id: RefundId,
     },
+    HoldDisputed {
+        wallet_id: String,
+        dispute_id: DisputeId,
+        payment_id: PaymentId,
+        amount_nanos: Nanos,
+    },
+    ReleaseDisputed {
+        wallet_id: String,
+        dispute_id: DisputeId,
+    },
+    LoseDisputed {
+        wallet_id: String,
+        dispute_id: DisputeId,
+        payment_id: PaymentId,
+        amount_nanos: Nanos,
+    },
     /// Wanted by the runtime itself: an event that could not be read, or that comes after one in its instance, is taken in.
     ReadEvent {
         position: i64,
@@ -212,6 +228,9 @@ names!(Command {
     SweepHolds => "sweep_holds",
     TopUpWallet => "top_up_wallet",
     ReturnRefund => "return_refund",
+    HoldDisputed => "hold_disputed",
+    ReleaseDisputed => "release_disputed",
+    LoseDisputed => "lose_disputed",
     ReadEvent => "read_event",
 });
 
@@ -227,6 +246,9 @@ impl Command {
             | Self::ReleaseHold { .. }
             | Self::SweepHolds { .. }
             | Self::ReturnRefund { .. }
+            | Self::HoldDisputed { .. }
+            | Self::ReleaseDisputed { .. }
+            | Self::LoseDisputed { .. }
             | Self::ReadEvent { .. } => true,
             Self::RejectAllocation { .. }
             | Self::ConfirmReserved { .. }
@@ -258,6 +280,9 @@ impl Command {
             | Self::SweepHolds { .. }
             | Self::TopUpWallet(_)
             | Self::ReturnRefund { .. }
+            | Self::HoldDisputed { .. }
+            | Self::ReleaseDisputed { .. }
+            | Self::LoseDisputed { .. }
             | Self::ReadEvent { .. } => &[],
         }
     }
@@ -353,6 +378,12 @@ pub enum Effect {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         last: bool,
     },
+    RetrieveDispute {
+        dispute_id: DisputeId,
+        /// What is not decided by now goes to an operator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
+    },
     /// Decides whether a new node may be used.
     ProbeNode {
         node_id: NodeId,
@@ -393,6 +424,7 @@ names!(Effect {
     RequestRefund => "request_refund",
     CreateRefund => "create_refund",
     RetrieveRefund => "retrieve_refund",
+    RetrieveDispute => "retrieve_dispute",
     ProbeNode => "probe_node",
     WatchNode => "watch_node",
     CompareInventory => "compare_inventory",
@@ -415,6 +447,7 @@ impl Effect {
             | Self::AssessFundsOf { .. }
             | Self::RetrievePayment { .. }
             | Self::RetrieveRefund { .. }
+            | Self::RetrieveDispute { .. }
             | Self::WatchNode { .. }
             | Self::CompareInventory { .. } => true,
             Self::ReserveCapacity { .. }
@@ -448,6 +481,7 @@ impl Effect {
             Self::RequestRefund { refund_id, .. }
             | Self::CreateRefund { refund_id }
             | Self::RetrieveRefund { refund_id, .. } => refund_id.to_string(),
+            Self::RetrieveDispute { dispute_id, .. } => dispute_id.to_string(),
             Self::ProbeNode { node_id }
             | Self::WatchNode { node_id, .. }
             | Self::CompareInventory { node_id } => node_id.to_string(),

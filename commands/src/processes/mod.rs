@@ -9,6 +9,7 @@
 //! | [`suspend_tenant`] | `allocation.suspension_requested` | `allocation.resumed`, or its release |
 //! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
 //! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
+//! | [`settle_dispute`] | `dispute.opened` | the dispute decided, and its money where it belongs |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
 //! | [`expire_credit`] | `wallet.credit_granted` | all of it used, or expired in time |
@@ -30,6 +31,7 @@ pub mod release_node;
 pub mod rent_node;
 pub mod runner;
 pub mod send_mail;
+pub mod settle_dispute;
 pub mod suspend_tenant;
 pub mod timer;
 pub mod top_up;
@@ -61,6 +63,7 @@ pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
         Arc::new(Erased::<suspend_tenant::SuspendTenant>::new()),
         Arc::new(Erased::<release_node::ReleaseNode>::new()),
         Arc::new(Erased::<refund_payment::RefundPayment>::new()),
+        Arc::new(Erased::<settle_dispute::SettleDispute>::new()),
         Arc::new(Erased::<drain_node::DrainNode>::new()),
         Arc::new(Erased::<expire_hold::ExpireHold>::new()),
         Arc::new(Erased::<expire_credit::ExpireCredit>::new()),

@@ -2,7 +2,7 @@
 use cairn_compute::AllocationCommand;
 use cairn_core::Timestamp;
 use cairn_fleet::NodeCommand;
-use cairn_ledger::{Wallet, WalletCommand};
+use cairn_ledger::{DisputeLoss, Wallet, WalletCommand};
 
 use crate::effects::Act;
 use crate::ports::{FailureKind, PortError};
@@ -49,6 +49,9 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             let back = WalletCommand::ReturnRefund { refund_id, at };
             act.execute::<Wallet>(name, &wallet_id, back).await.map(drop)
         }
+        Command::HoldDisputed { .. }
+        | Command::ReleaseDisputed { .. }
+        | Command::LoseDisputed { .. } => of_dispute(act, command).await,
         Command::ReadEvent { .. } => {
             Err(PortError::permanent("internal", "no aggregate is asked to read an event"))
         }
@@ -104,4 +107,26 @@ fn top_up(credit: Credit, at: Timestamp) -> WalletCommand {
         charge_id,
         at,
     })
+}
+
+/// What a dispute wants of a wallet.
+async fn of_dispute(act: &Act<'_>, command: Command) -> Result<(), PortError> {
+    let (name, at) = (command.name(), act.now());
+    let (wallet_id, wish) = match command {
+        Command::HoldDisputed { wallet_id, dispute_id, payment_id, amount_nanos } => {
+            (wallet_id, WalletCommand::HoldDisputed { dispute_id, payment_id, amount_nanos, at })
+        }
+        Command::ReleaseDisputed { wallet_id, dispute_id } => {
+            (wallet_id, WalletCommand::ReleaseDisputed { dispute_id })
+        }
+        Command::LoseDisputed { wallet_id, dispute_id, payment_id, amount_nanos } => {
+            let loss = DisputeLoss { dispute_id, payment_id, amount_nanos, at };
+            (wallet_id, WalletCommand::LoseDisputed(loss))
+        }
+        other => {
+            let why = format!("{} is no wish of a dispute", other.name());
+            return Err(PortError::permanent("internal", why));
+        }
+    };
+    act.execute::<Wallet>(name, &wallet_id, wish).await.map(drop)
 }

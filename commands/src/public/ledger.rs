@@ -1,5 +1,7 @@
 //! Wallets in public: every movement of an organisation's money, and what is set aside.
-use cairn_core::{AllocationId, CreditId, Currency, HoldId, Nanos, PaymentId, RefundId, Timestamp};
+use cairn_core::{
+    AllocationId, CreditId, Currency, DisputeId, HoldId, Nanos, PaymentId, RefundId, Timestamp,
+};
 use cairn_ledger::WalletEvent as Event;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,6 +21,9 @@ public_types! {
     RefundReturned = "cairn.wallet.refund_returned" 1;
     CreditGranted = "cairn.wallet.credit_granted" 1;
     CreditExpired = "cairn.wallet.credit_expired" 1;
+    PaymentDisputed = "cairn.wallet.payment_disputed" 1;
+    DisputeReleased = "cairn.wallet.dispute_released" 1;
+    DisputeLost = "cairn.wallet.dispute_lost" 1;
 }
 
 /// A payment arrived.
@@ -154,6 +159,44 @@ struct CreditExpired {
     money: Money,
 }
 
+/// A bank took a payment back: what was left of it is set aside until it is decided who is right.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PaymentDisputed {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    dispute_id: DisputeId,
+    #[schemars(with = "String")]
+    payment_id: PaymentId,
+    /// What was set aside.
+    money: Money,
+}
+
+/// A dispute was won: what was set aside for it is available again.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DisputeReleased {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    dispute_id: DisputeId,
+    money: Money,
+}
+
+/// A dispute was lost: the wallet paid as far as it could, and the rest is owed.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DisputeLost {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    dispute_id: DisputeId,
+    #[schemars(with = "String")]
+    payment_id: PaymentId,
+    /// What left the wallet.
+    money: Money,
+    /// What is owed.
+    owed: Money,
+}
+
 pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String> {
     let owner = wallet.split_once(':').ok_or_else(|| format!("'{wallet}' is no wallet"))?;
     let currency: Currency = owner.1.parse().map_err(|_| format!("'{wallet}' is no wallet"))?;
@@ -207,8 +250,39 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
         Event::CreditExpired { credit_id, amount_nanos, .. } => {
             public(&CreditExpired { organisation_id, credit_id, money: money(amount_nanos) })
         }
+        disputed @ (Event::PaymentDisputed { .. }
+        | Event::DisputeReleased { .. }
+        | Event::DisputeLost { .. }) => dispute(organisation_id, money, disputed),
         // A wish of a process that the wallet refused: nothing moved.
         Event::HoldExtensionRefused { .. } => private(),
+    }
+}
+
+fn dispute(
+    organisation_id: String,
+    money: impl Fn(Nanos) -> Money,
+    event: Event,
+) -> Result<Option<Said>, String> {
+    match event {
+        Event::PaymentDisputed { dispute_id, payment_id, held_nanos } => public(&PaymentDisputed {
+            organisation_id,
+            dispute_id,
+            payment_id,
+            money: money(held_nanos),
+        }),
+        Event::DisputeReleased { dispute_id, amount_nanos } => {
+            public(&DisputeReleased { organisation_id, dispute_id, money: money(amount_nanos) })
+        }
+        Event::DisputeLost { dispute_id, payment_id, amount_nanos, owed_nanos, .. } => {
+            public(&DisputeLost {
+                organisation_id,
+                dispute_id,
+                payment_id,
+                money: money(amount_nanos),
+                owed: money(owed_nanos),
+            })
+        }
+        _ => private(),
     }
 }
 

@@ -24,7 +24,7 @@ use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Payment, Refund};
+use cairn_payments::{Dispute, Payment, Refund};
 
 use self::envelope::Said;
 pub use self::envelope::{PublicEvent, PublicType};
@@ -44,6 +44,8 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         Sku::TYPE => catalog::publish(recorded.decode()?),
         Node::TYPE => fleet::publish(recorded.decode()?),
         WebhookEndpoint::TYPE => notify::publish(&recorded.aggregate_id, recorded.decode()?),
+        // What a bank says of a customer stays here; what it does to the wallet is told by the wallet.
+        Dispute::TYPE => Ok(None),
         // Who may do what, who was forgotten, how the books are checked, and what operators do about servers and processes, is nobody
         // else's business.
         ApiKey::TYPE

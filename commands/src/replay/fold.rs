@@ -8,7 +8,7 @@ use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Payment, Refund};
+use cairn_payments::{Dispute, Payment, Refund};
 use serde_json::Value;
 
 use super::inverse::Inverse;
@@ -41,11 +41,12 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 18] = [
+pub(super) static TYPES: [Type; 19] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<BreakCase>(),
     entry::<Configuration>(),
+    entry::<Dispute>(),
     entry::<Dunning>(),
     entry::<EmailAddress>(),
     entry::<Erasure>(),

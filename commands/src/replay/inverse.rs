@@ -11,7 +11,10 @@ use cairn_operations::{
     Configuration, ConfigurationCommand, ConfigurationEvent, FeatureFlag, FeatureFlagCommand,
     FeatureFlagEvent, Intervention, InterventionCommand, InterventionEvent,
 };
-use cairn_payments::{Payment, PaymentCommand, PaymentEvent, Refund, RefundCommand, RefundEvent};
+use cairn_payments::{
+    Dispute, DisputeCommand, DisputeEvent, OpenDispute, Payment, PaymentCommand, PaymentEvent,
+    Refund, RefundCommand, RefundEvent,
+};
 
 /// A decider whose commands can be found again.
 pub(super) trait Inverse: Decider {
@@ -167,6 +170,47 @@ impl Inverse for Refund {
                 C::Succeed { provider_id, amount_nanos, at }
             }
             E::Failed { code, at, .. } => C::Fail { code, at },
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Dispute {
+    fn command_of(&self, facts: &[DisputeEvent]) -> Option<DisputeCommand> {
+        use DisputeCommand as C;
+        use DisputeEvent as E;
+        let command = match facts.first()?.clone() {
+            E::Opened {
+                dispute_id,
+                provider_id,
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                charge_id,
+                reason,
+                at,
+            } => C::Open(OpenDispute {
+                dispute_id,
+                provider_id,
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                charge_id,
+                reason,
+                at,
+            }),
+            E::FundsWithdrawn { amount_nanos, journal } => {
+                C::Withdraw { amount_nanos, at: journal.occurred_at }
+            }
+            E::FundsReinstated { amount_nanos, journal } => {
+                C::Reinstate { amount_nanos, at: journal.occurred_at }
+            }
+            E::FeeRecorded { balance_transaction_id, fee_nanos, journal } => {
+                C::RecordFee { balance_transaction_id, fee_nanos, at: journal.occurred_at }
+            }
+            E::Closed { outcome, at } => C::Close { outcome, at },
         };
         Some(command)
     }

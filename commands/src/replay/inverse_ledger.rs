@@ -4,8 +4,8 @@
 //! earliest one that explains what was swept is taken. Everything else that a command says is in its facts or follows from them.
 use cairn_core::{HoldId, JournalTransaction, Timestamp};
 use cairn_ledger::{
-    CaptureHold, Dunning, DunningCommand, DunningEvent, GrantCredit, PlaceHold, ReserveRefund,
-    TopUp, Wallet, WalletCommand as Command, WalletEvent as Event,
+    CaptureHold, DisputeLoss, Dunning, DunningCommand, DunningEvent, GrantCredit, PlaceHold,
+    ReserveRefund, TopUp, Wallet, WalletCommand as Command, WalletEvent as Event,
 };
 
 use super::inverse::Inverse;
@@ -48,6 +48,15 @@ impl Inverse for Wallet {
                 Command::ReleaseHold { hold_id, at: swept_at(self, &rest[1..]) }
             }
             Some(granted @ Event::CreditGranted { .. }) => grant_of(granted)?,
+            // Only what was free is set aside: of more, as much would have been.
+            Some(Event::PaymentDisputed { dispute_id, payment_id, held_nanos }) => {
+                let amount_nanos = held_nanos.max(1);
+                Command::HoldDisputed { dispute_id, payment_id, amount_nanos, at }
+            }
+            Some(Event::DisputeReleased { dispute_id, .. }) => {
+                Command::ReleaseDisputed { dispute_id }
+            }
+            Some(lost @ Event::DisputeLost { .. }) => loss_of(lost)?,
             Some(Event::RefundReserved {
                 refund_id,
                 payment_id,
@@ -77,6 +86,15 @@ impl Inverse for Dunning {
             facts.first()?;
         Some(DunningCommand::Assess(*seen))
     }
+}
+
+fn loss_of(lost: Event) -> Option<Command> {
+    let Event::DisputeLost { dispute_id, payment_id, amount_nanos, owed_nanos, journal, .. } = lost
+    else {
+        return None;
+    };
+    let (amount_nanos, at) = (amount_nanos + owed_nanos, journal.occurred_at);
+    Some(Command::LoseDisputed(DisputeLoss { dispute_id, payment_id, amount_nanos, at }))
 }
 
 fn grant_of(granted: Event) -> Option<Command> {

@@ -10,8 +10,9 @@ mod simulator;
 mod world;
 
 use cairn_commands::finance::{BreakType, FinanceError, Period, reconcile};
+use cairn_core::{Currency, DisputeId, PaymentId};
 use cairn_core::{RefundId, Timestamp};
-use cairn_payments::{Refund, RefundCommand};
+use cairn_payments::{Dispute, DisputeCommand, OpenDispute, Refund, RefundCommand};
 use sqlx::PgPool;
 use world::{CENT, DAY, HOUR, UNIT, World, breaks};
 
@@ -364,4 +365,57 @@ fn a_period_is_a_day_or_a_range_with_something_in_it() {
     assert!(Period::range(now, now, now).is_err());
     let today = Period::today(now);
     assert!(today.from <= now && now < today.until && today.until.secs_since(today.from) == DAY);
+}
+
+/// A dispute of charge `n` in both books; what the provider took is `units`, and it gave them back when it was won.
+async fn dispute(world: &World, n: u32, units: i64, won: bool) {
+    let (id, at) = (format!("du_{n}"), world.ago(2 * HOUR));
+    let (withdrawn, back) = (format!("txn_d{n}"), format!("txn_b{n}"));
+    world.provide(world.line(&withdrawn, &id, "dispute", (-units * UNIT, 15 * UNIT)));
+    let open = DisputeCommand::Open(OpenDispute {
+        dispute_id: DisputeId::from_bits(n.into()),
+        provider_id: id.clone(),
+        payment_id: PaymentId::from_bits(n.into()),
+        organisation_id: world::ORGANISATION,
+        currency: Currency::USD,
+        amount_nanos: 10 * UNIT,
+        charge_id: format!("ch_{n}"),
+        reason: "fraudulent".to_owned(),
+        at,
+    });
+    let fee_nanos = 15 * UNIT;
+    let fee = DisputeCommand::RecordFee { balance_transaction_id: withdrawn, fee_nanos, at };
+    let amount_nanos = 10 * UNIT;
+    let mut commands = vec![open, DisputeCommand::Withdraw { amount_nanos, at }, fee];
+    if won {
+        world.provide(world.line(&back, &id, "dispute_reversal", (units * UNIT, 0)));
+        commands.push(DisputeCommand::Reinstate { amount_nanos, at });
+    }
+    for command in commands {
+        world.execute::<Dispute>(&id, command).await;
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_lines_of_disputes_are_matched_fee_and_all(pool: PgPool) {
+    let world = World::new(pool).await;
+    for n in 1..=3 {
+        world.charge(n).await;
+    }
+    dispute(&world, 1, 10, true).await;
+    dispute(&world, 2, 10, false).await;
+    let report = world.report().await;
+    assert!(report.clean, "{report:?}");
+    assert_eq!((report.lines, report.matched), (6, 6));
+    // One that the provider has otherwise is found.
+    dispute(&world, 3, 9, false).await;
+    assert_eq!(world.breaks().await, one(BreakType::Amount, "txn_d3"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_dispute_that_our_books_do_not_know_is_missing_internal(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.charge(1).await;
+    world.provide(world.line("txn_d1", "du_1", "dispute", (-10 * UNIT, 15 * UNIT)));
+    assert_eq!(world.breaks().await, one(BreakType::MissingInternal, "txn_d1"));
 }

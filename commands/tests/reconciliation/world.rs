@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use cairn_commands::finance::{Break, BreakType, Period, ReconciliationReport, reconcile};
 use cairn_commands::ports::{
-    NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderOutcome,
-    ProviderPayment, ProviderRefund, ProviderTransaction,
+    NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderDispute,
+    ProviderOutcome, ProviderPayment, ProviderRefund, ProviderTransaction,
 };
 use cairn_commands::{CommandContext, Executor};
 use cairn_core::{Currency, Decider, Money, OrganisationId, PaymentId, RefundId, Timestamp};
@@ -98,6 +98,9 @@ impl PaymentPort for Provider {
             outcome,
             amount: Money::new(0, Currency::USD),
         })
+    }
+    async fn dispute(&self, _: &str) -> Result<ProviderDispute, PortError> {
+        Err(not_scripted())
     }
     async fn transactions(
         &self,

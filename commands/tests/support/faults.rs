@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cairn_commands::ports::{
     Clock, IntentKey, Inventory, NewPayment, NewRefund, NodeDirectory, NodePort, NodeTarget,
-    PaymentPort, PortError, ProbeReport, ProviderBalance, ProviderPayment, ProviderRefund,
-    ProviderTransaction, StepReport, TeardownReport, Tenant,
+    PaymentPort, PortError, ProbeReport, ProviderBalance, ProviderDispute, ProviderPayment,
+    ProviderRefund, ProviderTransaction, StepReport, TeardownReport, Tenant,
 };
 use cairn_commands::processes::{Action, Gate, Leased, Verdict};
 use cairn_compute::Step;
@@ -396,6 +396,11 @@ impl PaymentPort for Faulty<dyn PaymentPort> {
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {
         let retrieve = |_| self.inner.refund(provider_id);
         self.faults.call("retrieve_refund", provider_id, retrieve).await
+    }
+
+    async fn dispute(&self, provider_id: &str) -> Result<ProviderDispute, PortError> {
+        let retrieve = |_| self.inner.dispute(provider_id);
+        self.faults.call("retrieve_dispute", provider_id, retrieve).await
     }
 
     async fn transactions(

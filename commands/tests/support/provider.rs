@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderFee, ProviderOutcome,
-    ProviderPayment, ProviderRefund, ProviderTransaction,
+    NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderDispute, ProviderFee,
+    ProviderOutcome, ProviderPayment, ProviderRefund, ProviderTransaction,
 };
 use cairn_core::{Money, PaymentId, RefundId, Timestamp};
 
@@ -15,6 +15,7 @@ struct Book {
     payment_keys: BTreeMap<String, String>,
     refunds: BTreeMap<String, ProviderRefund>,
     refund_keys: BTreeMap<String, String>,
+    disputes: BTreeMap<String, ProviderDispute>,
     next: u32,
 }
 
@@ -44,6 +45,11 @@ impl MemoryProvider {
     /// Refunds that were made, by amount.
     pub fn refunds(&self) -> Vec<Money> {
         self.book.lock().unwrap().refunds.values().map(|r| r.amount).collect()
+    }
+
+    /// A dispute stands so from now on.
+    pub fn dispute_stands(&self, dispute: ProviderDispute) {
+        self.book.lock().unwrap().disputes.insert(dispute.provider_id.clone(), dispute);
     }
 
     /// The refund fails although it had succeeded.
@@ -160,6 +166,12 @@ impl PaymentPort for MemoryProvider {
             };
         }
         Ok(refund.clone())
+    }
+
+    async fn dispute(&self, provider_id: &str) -> Result<ProviderDispute, PortError> {
+        let book = self.book.lock().unwrap();
+        let unknown = || PortError::permanent("resource_missing", "no such dispute");
+        book.disputes.get(provider_id).cloned().ok_or_else(unknown)
     }
 
     async fn transactions(

@@ -40,6 +40,24 @@ pub fn receivable_overrun(organisation: OrganisationId, currency: Currency) -> S
     format!("receivable:overrun:{organisation}:{currency}")
 }
 
+/// Asset: what a lost dispute took that the wallet could not cover; owed by the organisation.
+#[must_use]
+pub fn receivable_customer(organisation: OrganisationId, currency: Currency) -> String {
+    format!("receivable:customer:{organisation}:{currency}")
+}
+
+/// Asset: what Stripe has taken back for disputes that are not decided.
+#[must_use]
+pub fn receivable_dispute(currency: Currency) -> String {
+    format!("receivable:dispute:{currency}")
+}
+
+/// Expense: what Stripe keeps for disputes.
+#[must_use]
+pub fn dispute_fees(currency: Currency) -> String {
+    format!("dispute_fees:{currency}")
+}
+
 /// Liability: refunds taken out of a wallet that have not left Stripe yet.
 #[must_use]
 pub fn refund_payable(currency: Currency) -> String {

@@ -135,6 +135,8 @@ ids! {
     PaymentId = "pay";
     /// A refund of a payment.
     RefundId = "refund";
+    /// A dispute about a payment; from the provider's id of it.
+    DisputeId = "dispute";
     /// Promotional credit in a wallet.
     CreditId = "credit";
     /// A person who signs in.

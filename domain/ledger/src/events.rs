@@ -3,8 +3,8 @@
 //! Holds and charges of version 1 are from before there was promotional credit: they are read as all paid.
 use cairn_core::upcast::Upcast;
 use cairn_core::{
-    CreditId, Currency, HoldId, JournalTransaction, Nanos, OrganisationId, PaymentId, RefundId,
-    Text, Texts, Timestamp, domain_event,
+    CreditId, Currency, DisputeId, HoldId, JournalTransaction, Nanos, OrganisationId, PaymentId,
+    RefundId, Text, Texts, Timestamp, domain_event,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -117,6 +117,24 @@ pub enum WalletEvent {
     /// Promotional credit ran out of time. What a hold had set aside of it stays until the hold gives it back, so one credit may expire in parts.
     #[serde(rename = "wallet.credit_expired")]
     CreditExpired { credit_id: CreditId, amount_nanos: Nanos, journal: JournalTransaction },
+    /// The provider has taken a payment back for a dispute: what was left of it and free is set aside until it is decided.
+    #[serde(rename = "wallet.payment_disputed")]
+    PaymentDisputed { dispute_id: DisputeId, payment_id: PaymentId, held_nanos: Nanos },
+    /// A dispute was won: what was set aside for it is available again.
+    #[serde(rename = "wallet.dispute_released")]
+    DisputeReleased { dispute_id: DisputeId, amount_nanos: Nanos },
+    /// A dispute was lost: the wallet paid `amount_nanos`, of it `held_nanos` that were set aside, and the rest is owed.
+    #[serde(rename = "wallet.dispute_lost")]
+    DisputeLost {
+        dispute_id: DisputeId,
+        payment_id: PaymentId,
+        amount_nanos: Nanos,
+        held_nanos: Nanos,
+        owed_nanos: Nanos,
+        /// The disputed payment's own first.
+        lots: Vec<LotUse>,
+        journal: JournalTransaction,
+    },
 }
 
 domain_event!(WalletEvent {
@@ -132,6 +150,9 @@ domain_event!(WalletEvent {
     RefundReturned => "wallet.refund_returned", 1;
     CreditGranted => "wallet.credit_granted", 1;
     CreditExpired => "wallet.credit_expired", 1;
+    PaymentDisputed => "wallet.payment_disputed", 1;
+    DisputeReleased => "wallet.dispute_released", 1;
+    DisputeLost => "wallet.dispute_lost", 1;
 } upcasts [
     Upcast { event_type: "wallet.hold_placed", from: 1, to_next: all_paid },
     Upcast { event_type: "wallet.hold_extended", from: 1, to_next: all_paid },
@@ -168,6 +189,7 @@ impl Texts for WalletEvent {
         ("lots[].payment_id", Text::Kept),
         ("refund_id", Text::Kept),
         ("credit_id", Text::Kept),
+        ("dispute_id", Text::Kept),
         ("reason", Text::Said),
     ];
 }

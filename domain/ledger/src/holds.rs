@@ -50,6 +50,18 @@ impl Wallet {
         }
     }
 
+    pub(crate) fn add_hold(
+        &mut self,
+        hold_id: HoldId,
+        purpose: String,
+        (amount_nanos, promotional_nanos): (Nanos, Nanos),
+        expires_at: Timestamp,
+    ) {
+        let hold = Hold::new(purpose, (amount_nanos, promotional_nanos), expires_at);
+        self.holds.insert(hold_id.to_string(), hold);
+        self.set_aside(amount_nanos, promotional_nanos);
+    }
+
     pub(crate) fn fill_hold(
         &mut self,
         hold_id: HoldId,

@@ -2,6 +2,7 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 mod capture;
 mod credit;
+mod disputes;
 pub mod dunning;
 mod events;
 mod holds;
@@ -11,9 +12,11 @@ pub mod wallet;
 mod wishes;
 
 pub use credit::{Credit, CreditUse, Promotional, used};
+pub use disputes::{Disputed, OPEN_END, hold_of_dispute};
 pub use dunning::{Assessment, Dunning, DunningCommand, DunningEvent, Stage};
 pub use events::WalletEvent;
 pub use wallet::{Hold, HoldStatus, Lot, LotUse, OpenRefund, Share, Wallet, wallet_id};
 pub use wishes::{
-    CaptureHold, GrantCredit, PlaceHold, ReserveRefund, TopUp, WalletCommand, WalletError,
+    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, WalletCommand,
+    WalletError,
 };

@@ -1,9 +1,9 @@
 //! Refunds: taking money out of the lot it came from, and taking it back in when the provider fails to pay it out.
 use cairn_core::money::format_nanos;
-use cairn_core::{JournalTransaction, Nanos, RefundId, Timestamp, chart};
+use cairn_core::{JournalTransaction, Nanos, PaymentId, RefundId, Timestamp, chart};
 
 use crate::events::WalletEvent;
-use crate::wallet::{Wallet, insufficient};
+use crate::wallet::{OpenRefund, Wallet, insufficient};
 use crate::wishes::{ReserveRefund, WalletError};
 
 impl Wallet {
@@ -21,6 +21,9 @@ impl Wallet {
         }
         let lot = self.lots.iter().find(|lot| lot.payment_id == payment_id);
         let lot = lot.ok_or(WalletError::UnknownPayment(payment_id))?;
+        if self.is_disputed(payment_id) {
+            return Err(WalletError::PaymentDisputed(payment_id));
+        }
         let (organisation_id, currency) = self.owner()?;
         if amount_nanos % currency.nanos_per_minor() != 0 {
             return Err(WalletError::NotWholeMinor(format_nanos(amount_nanos)));
@@ -51,6 +54,17 @@ impl Wallet {
             journal,
         });
         Ok(events)
+    }
+
+    pub(crate) fn send_back(
+        &mut self,
+        refund_id: RefundId,
+        (payment_id, amount_nanos): (PaymentId, Nanos),
+    ) {
+        self.posted_nanos -= amount_nanos;
+        self.with_lot(payment_id, |lot| lot.remaining_nanos -= amount_nanos);
+        let refund = OpenRefund { payment_id, amount_nanos, returned: false };
+        self.refunds.insert(refund_id.to_string(), refund);
     }
 
     pub(crate) fn take_back(&mut self, refund_id: RefundId, amount_nanos: Nanos) {

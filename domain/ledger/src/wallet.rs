@@ -15,6 +15,7 @@ use cairn_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::credit::{Promotional, used};
+use crate::disputes::{Disputed, hold_of_dispute};
 use crate::events::WalletEvent;
 use crate::holds::HoldMove;
 use crate::wishes::{WalletCommand, WalletError};
@@ -124,6 +125,8 @@ pub struct Wallet {
     pub lots: Vec<Lot>,
     pub holds: BTreeMap<String, Hold>,
     pub refunds: BTreeMap<String, OpenRefund>,
+    #[serde(default)]
+    pub disputes: BTreeMap<String, Disputed>,
 }
 
 impl Decider for Wallet {
@@ -140,6 +143,11 @@ impl Decider for Wallet {
             WalletCommand::ReleaseHold { hold_id, at } => self.release_hold(hold_id, at),
             WalletCommand::SweepExpired { at } => Ok(self.swept(at, None).1),
             WalletCommand::GrantCredit(grant) => self.grant_credit(grant),
+            WalletCommand::HoldDisputed { dispute_id, payment_id, amount_nanos, at } => {
+                self.hold_disputed(dispute_id, (payment_id, amount_nanos), at)
+            }
+            WalletCommand::ReleaseDisputed { dispute_id } => Ok(self.release_disputed(dispute_id)),
+            WalletCommand::LoseDisputed(loss) => self.lose_disputed(loss),
             WalletCommand::ReserveRefund(reserve) => self.reserve_refund(reserve),
             WalletCommand::ReturnRefund { refund_id, at } => self.return_refund(refund_id, at),
         }
@@ -160,11 +168,7 @@ impl Decider for Wallet {
                 amount_nanos,
                 promotional_nanos,
                 expires_at,
-            } => {
-                let hold = Hold::new(purpose, (amount_nanos, promotional_nanos), expires_at);
-                self.holds.insert(hold_id.to_string(), hold);
-                self.set_aside(amount_nanos, promotional_nanos);
-            }
+            } => self.add_hold(hold_id, purpose, (amount_nanos, promotional_nanos), expires_at),
             WalletEvent::HoldExtended { hold_id, amount_nanos, promotional_nanos, expires_at } => {
                 self.fill_hold(hold_id, (amount_nanos, promotional_nanos), expires_at);
             }
@@ -186,10 +190,7 @@ impl Decider for Wallet {
                 self.close_hold(hold_id, (amount_nanos, promotional_nanos), HoldStatus::Expired);
             }
             WalletEvent::RefundReserved { refund_id, payment_id, amount_nanos, .. } => {
-                self.posted_nanos -= amount_nanos;
-                self.with_lot(payment_id, |lot| lot.remaining_nanos -= amount_nanos);
-                let refund = OpenRefund { payment_id, amount_nanos, returned: false };
-                self.refunds.insert(refund_id.to_string(), refund);
+                self.send_back(refund_id, (payment_id, amount_nanos));
             }
             WalletEvent::RefundReturned { refund_id, amount_nanos, .. } => {
                 self.take_back(refund_id, amount_nanos);
@@ -207,6 +208,15 @@ impl Decider for Wallet {
             }
             WalletEvent::CreditExpired { credit_id, amount_nanos, .. } => {
                 self.promotional.expire(credit_id, amount_nanos);
+            }
+            WalletEvent::PaymentDisputed { dispute_id, payment_id, held_nanos } => {
+                return self.with_dispute(dispute_id, payment_id, held_nanos);
+            }
+            WalletEvent::DisputeReleased { dispute_id, amount_nanos } => {
+                return self.without_dispute(dispute_id, amount_nanos);
+            }
+            WalletEvent::DisputeLost { dispute_id, amount_nanos, held_nanos, lots, .. } => {
+                return self.after_loss(dispute_id, (amount_nanos, held_nanos), &lots);
             }
         }
         self
@@ -242,6 +252,22 @@ impl Decider for Wallet {
             | WalletEvent::HoldExpired { hold_id, amount_nanos, promotional_nanos } => {
                 let moved = HoldMove::Released(*amount_nanos, *promotional_nanos);
                 Some(self.hold_entry(*hold_id, moved))
+            }
+            WalletEvent::PaymentDisputed { dispute_id, held_nanos, .. } => {
+                let moved = HoldMove::Reserved(*held_nanos, 0);
+                (*held_nanos > 0).then(|| self.hold_entry(hold_of_dispute(*dispute_id), moved))
+            }
+            WalletEvent::DisputeReleased { dispute_id, amount_nanos } => {
+                let moved = HoldMove::Released(*amount_nanos, 0);
+                (*amount_nanos > 0).then(|| self.hold_entry(hold_of_dispute(*dispute_id), moved))
+            }
+            WalletEvent::DisputeLost { dispute_id, held_nanos, journal, .. } => {
+                let moved = HoldMove::Captured(*held_nanos, 0);
+                let held = match held_nanos {
+                    0 => BookEntry::default(),
+                    _ => self.hold_entry(hold_of_dispute(*dispute_id), moved),
+                };
+                Some(BookEntry { journal: Some(journal.clone()), ..held })
             }
             WalletEvent::HoldExtensionRefused { .. } => None,
         }

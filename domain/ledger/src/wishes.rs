@@ -1,6 +1,7 @@
 //! What may be asked of a wallet, and why it may refuse.
 use cairn_core::{
-    CreditId, Currency, HoldId, Nanos, OrganisationId, PaymentId, RefundId, Refusal, Timestamp,
+    CreditId, Currency, DisputeId, HoldId, Nanos, OrganisationId, PaymentId, RefundId, Refusal,
+    Timestamp,
 };
 
 /// Credits a wallet with a payment that succeeded.
@@ -72,6 +73,17 @@ pub struct GrantCredit {
     pub at: Timestamp,
 }
 
+/// Takes what a lost dispute cost.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct DisputeLoss {
+    pub dispute_id: DisputeId,
+    pub payment_id: PaymentId,
+    /// What the provider took.
+    pub amount_nanos: Nanos,
+    pub at: Timestamp,
+}
+
 /// What may be asked of a wallet.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
@@ -89,6 +101,18 @@ pub enum WalletCommand {
         at: Timestamp,
     },
     GrantCredit(GrantCredit),
+    /// Sets aside what is left of a disputed payment and free, up to what the provider took.
+    HoldDisputed {
+        dispute_id: DisputeId,
+        payment_id: PaymentId,
+        amount_nanos: Nanos,
+        at: Timestamp,
+    },
+    /// Makes it available again.
+    ReleaseDisputed {
+        dispute_id: DisputeId,
+    },
+    LoseDisputed(DisputeLoss),
     ReserveRefund(ReserveRefund),
     /// Takes a failed refund back in.
     ReturnRefund {
@@ -115,6 +139,8 @@ pub enum WalletError {
     ExceedsRefundable { payment_id: PaymentId, refundable: String, wanted: String },
     #[error("a refund is in whole cents; {0} is not")]
     NotWholeMinor(String),
+    #[error("payment {0} is disputed: it cannot be refunded until that is decided")]
+    PaymentDisputed(PaymentId),
     #[error("the wallet has no open refund {0}")]
     UnknownRefund(RefundId),
     #[error("credit expires in the future; {expires_at} is not after {at}")]
@@ -135,6 +161,7 @@ impl Refusal for WalletError {
             Self::UnknownPayment(_) => "unknown_payment",
             Self::ExceedsRefundable { .. } => "exceeds_refundable",
             Self::NotWholeMinor(_) => "not_whole_minor_units",
+            Self::PaymentDisputed(_) => "payment_disputed",
             Self::UnknownRefund(_) => "unknown_refund",
             Self::CreditExpiryInvalid { .. } => "credit_expiry_invalid",
             Self::IdReused => "id_reused",

@@ -157,7 +157,7 @@ async fn a_hold_has_its_shares_on_both_accounts_of_one_wallet_and_each_is_guarde
     check_refused(&log, vec![captured(&charge, &spent)], within).await;
     charge = transfer(("usage", "v"), 20, (PROMO, "usage:compute:USD"));
     let spent = HoldChange { captured_nanos: 20, ..spent };
-    let foreign = HoldChange { account: "wallet:promo:org_2:USD".to_owned(), ..spent.clone() };
+    let foreign = HoldChange { account: "wallet:promo:org_2:USD".to_owned(), ..hold(1, 5, 0, 0) };
     let other = moved(transfer(("promo_granted", "h"), 30, ("promo:USD", &foreign.account)));
     let theirs = BookEntry { promotional_hold: Some(foreign), ..BookEntry::default() };
     let entries = vec![captured(&charge, &spent), other, theirs];

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::book::{Book, Charge, Event, PaymentIntent, Refund, Transaction};
+use crate::book::{Book, Charge, Dispute, Event, PaymentIntent, Refund, Transaction};
 use crate::http::{Answered, Answers};
 
 /// What a line holds: an object as it is from then on.
@@ -15,6 +15,7 @@ pub(crate) enum Line {
     PaymentIntent(PaymentIntent),
     Charge(Charge),
     Refund(Refund),
+    Dispute(Dispute),
     Transaction(Transaction),
     Event(Event),
     Answer(Answered),
@@ -65,6 +66,7 @@ pub(crate) fn lines(book: &mut Book, answers: &mut Answers) -> Vec<Line> {
     lines.extend(book.payment_intents.take_changed().into_iter().cloned().map(Line::PaymentIntent));
     lines.extend(book.charges.take_changed().into_iter().cloned().map(Line::Charge));
     lines.extend(book.refunds.take_changed().into_iter().cloned().map(Line::Refund));
+    lines.extend(book.disputes.take_changed().into_iter().cloned().map(Line::Dispute));
     lines.extend(book.transactions.take_changed().into_iter().cloned().map(Line::Transaction));
     lines.extend(book.events.take_changed().into_iter().cloned().map(Line::Event));
     lines.extend(answers.take_fresh().into_iter().cloned().map(Line::Answer));
@@ -76,6 +78,7 @@ fn put(line: Line, book: &mut Book, answers: &mut Answers) {
         Line::PaymentIntent(intent) => book.payment_intents.put(intent),
         Line::Charge(charge) => book.charges.put(charge),
         Line::Refund(refund) => book.refunds.put(refund),
+        Line::Dispute(dispute) => book.disputes.put(dispute),
         Line::Transaction(line) => book.transactions.put(line),
         Line::Event(event) => book.events.put(event),
         Line::Answer(answered) => answers.put(answered),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::book::Book;
+use crate::book::{Book, DisputeStep};
 use crate::config::{Faults, SimulatorConfig};
 use crate::faults::FaultCounts;
 use crate::http::router;
@@ -84,6 +84,28 @@ impl Simulator {
     #[must_use]
     pub fn webhooks(&self) -> WebhookCounts {
         self.shared.webhook_counts()
+    }
+
+    /// The bank questions a charge; answers the dispute's id, or Stripe's error document.
+    ///
+    /// # Errors
+    /// When there is no such charge, or nothing of it to question.
+    pub fn open_dispute(&self, charge: &str) -> Result<String, serde_json::Value> {
+        let mut desk = self.shared.desk();
+        let opened = desk.change().open_dispute(charge, "fraudulent");
+        self.shared.follow_up(&mut desk);
+        opened.map_err(crate::http::ApiError::body)
+    }
+
+    /// Takes a dispute one step further.
+    ///
+    /// # Errors
+    /// When there is no such dispute, or the step was taken already.
+    pub fn step_dispute(&self, id: &str, step: DisputeStep) -> Result<(), serde_json::Value> {
+        let mut desk = self.shared.desk();
+        let stepped = desk.change().step_dispute(id, step);
+        self.shared.follow_up(&mut desk);
+        stepped.map_err(crate::http::ApiError::body)
     }
 
     /// Replaces all faults; the counts go on.

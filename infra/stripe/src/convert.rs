@@ -2,14 +2,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cairn_commands::ports::{
-    PortError, ProviderBalance, ProviderFee, ProviderOutcome, ProviderPayment, ProviderRefund,
-    ProviderTransaction,
+    PortError, ProviderBalance, ProviderDispute, ProviderDisputeLine, ProviderDisputeStanding,
+    ProviderFee, ProviderOutcome, ProviderPayment, ProviderRefund, ProviderTransaction,
 };
 use cairn_core::{Currency, Money, Nanos, Timestamp};
 
 use crate::wire::{
-    Amount, Balance, BalanceTransaction, Expandable, Identified, PaymentError, PaymentIntent,
-    Refund,
+    Amount, Balance, BalanceTransaction, Dispute, Expandable, Identified, PaymentError,
+    PaymentIntent, Refund,
 };
 
 pub(crate) const PAYMENT_KEY: &str = "cairn_payment_id";
@@ -136,6 +136,49 @@ pub(crate) fn refund(refund: Refund) -> Result<ProviderRefund, PortError> {
         provider_id: refund.id,
         outcome,
         amount: Money::new(nanos(refund.amount, currency)?, currency),
+    })
+}
+
+/// An inquiry (`warning_…`) takes nothing; closed, it is as good as won. A status of tomorrow is open: asked again.
+fn standing(status: &str) -> ProviderDisputeStanding {
+    match status {
+        "won" | "warning_closed" | "prevented" => ProviderDisputeStanding::Won,
+        "lost" => ProviderDisputeStanding::Lost,
+        _ => ProviderDisputeStanding::Open,
+    }
+}
+
+pub(crate) fn dispute(dispute: Dispute) -> Result<ProviderDispute, PortError> {
+    let disputed_in = currency(&dispute.currency)?;
+    let line = |line: BalanceTransaction| {
+        let settled_in = currency(&line.currency)?;
+        Ok(ProviderDisputeLine {
+            amount: Money::new(nanos(line.amount, settled_in)?, settled_in),
+            fee_nanos: nanos(line.fee, settled_in)?,
+            at: Timestamp::from_secs(line.created),
+            balance_transaction_id: line.id,
+        })
+    };
+    let payment_id = match dispute.payment_intent {
+        Some(Expandable::Object(intent)) => own_id(intent.metadata.as_ref(), PAYMENT_KEY),
+        Some(Expandable::Id(_)) | None => None,
+    };
+    Ok(ProviderDispute {
+        payment_id,
+        charge_id: match dispute.charge {
+            Expandable::Id(id) => id,
+            Expandable::Object(charge) => charge.id,
+        },
+        amount: Money::new(nanos(dispute.amount, disputed_in)?, disputed_in),
+        reason: dispute.reason.unwrap_or_else(|| "general".to_owned()),
+        opened_at: Timestamp::from_secs(dispute.created),
+        standing: standing(&dispute.status),
+        lines: dispute
+            .balance_transactions
+            .into_iter()
+            .map(line)
+            .collect::<Result<_, PortError>>()?,
+        provider_id: dispute.id,
     })
 }
 

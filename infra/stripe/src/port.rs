@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderPayment,
-    ProviderRefund, ProviderTransaction,
+    NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderDispute,
+    ProviderPayment, ProviderRefund, ProviderTransaction,
 };
 use cairn_core::{Money, PaymentId, RefundId, Timestamp};
 use serde::de::DeserializeOwned;
 use stripe::{IdempotencyKey, RequestStrategy, StripeRequest};
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_core::balance_transaction::ListBalanceTransaction;
+use stripe_core::dispute::RetrieveDispute;
 use stripe_core::payment_intent::{
     CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods,
     CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, ListPaymentIntent,
@@ -21,7 +22,9 @@ use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_types::RangeQueryTs;
 
 use crate::config::StripeConfig;
-use crate::wire::{Balance, BalanceTransaction, IntentSecret, Page, PaymentIntent, Refund, Tagged};
+use crate::wire::{
+    Balance, BalanceTransaction, Dispute, IntentSecret, Page, PaymentIntent, Refund, Tagged,
+};
 use crate::{convert, error};
 
 /// How long one call may take before it is in doubt.
@@ -271,6 +274,13 @@ impl PaymentPort for StripePayments {
 
     async fn refund(&self, provider_id: &str) -> Result<ProviderRefund, PortError> {
         convert::refund(self.ask(&RetrieveRefund::new(provider_id), None).await?)
+    }
+
+    async fn dispute(&self, provider_id: &str) -> Result<ProviderDispute, PortError> {
+        // The payment carries our id.
+        let request = RetrieveDispute::new(provider_id).expand(["payment_intent".to_owned()]);
+        let dispute: Dispute = self.ask(&request, None).await?;
+        convert::dispute(dispute)
     }
 
     async fn transactions(

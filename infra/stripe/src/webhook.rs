@@ -62,6 +62,8 @@ pub enum WebhookSubject {
     Payment(String),
     /// A refund (`re_…`).
     Refund(String),
+    /// A dispute (`du_…`, `dp_…`).
+    Dispute(String),
     /// Nothing that Cairn acts on.
     Other,
 }
@@ -162,6 +164,7 @@ fn subject(object: &serde_json::Value) -> WebhookSubject {
             payment(intent.as_str().or(intent["id"].as_str()).map(str::to_owned))
         }
         Some("refund") => text("id").map(WebhookSubject::Refund),
+        Some("dispute") => text("id").map(WebhookSubject::Dispute),
         Some(_) | None => None,
     };
     found.unwrap_or(WebhookSubject::Other)

@@ -60,6 +60,26 @@ pub(crate) struct Refund {
 }
 
 #[derive(Debug, Deserialize)]
+pub(crate) struct Dispute {
+    pub id: String,
+    pub status: String,
+    pub amount: i64,
+    pub currency: String,
+    pub reason: Option<String>,
+    pub created: i64,
+    pub charge: Expandable<Identified>,
+    pub payment_intent: Option<Expandable<DisputedIntent>>,
+    #[serde(default)]
+    pub balance_transactions: Vec<BalanceTransaction>,
+}
+
+/// The payment that is disputed.
+#[derive(Debug, Deserialize)]
+pub(crate) struct DisputedIntent {
+    pub metadata: Option<HashMap<String, String>>,
+}
+
+#[derive(Debug, Deserialize)]
 pub(crate) struct BalanceTransaction {
     pub id: String,
     pub amount: i64,

@@ -34,7 +34,8 @@ contract! {
         a_key_with_other_parameters_is_permanent
         the_book_goes_on_after_a_line
         what_was_made_is_found_by_our_id_however_much_came_after_it
-        the_balance_is_the_sum_of_the_book;
+        the_balance_is_the_sum_of_the_book
+        a_dispute_says_whose_payment_it_is_and_what_became_of_its_money;
     localstripe:
         a_good_card_pays_at_once
         a_declined_card_is_refused_and_the_payment_stays_unpaid
@@ -216,4 +217,35 @@ async fn the_balance_is_the_sum_of_the_book(provider: &Provider) {
     assert_eq!(balances.len(), 1);
     assert_eq!(balances[0].total_nanos, lines.iter().map(|line| line.net_nanos).sum::<i64>());
     assert_eq!(balances[0].total_nanos, dollars(1_250 - 66 - 500).nanos);
+}
+
+async fn a_dispute_says_whose_payment_it_is_and_what_became_of_its_money(provider: &Provider) {
+    use cairn_commands::ports::ProviderDisputeStanding::{Lost, Open, Won};
+    use cairn_stripe_simulator::DisputeStep;
+    let simulator = provider.simulator.as_ref().unwrap();
+    let new = payment(Some("pm_card_visa"));
+    let made = provider.payments.create_payment(&new).await.unwrap();
+    let charge_id = made.charge_id.unwrap();
+    let id = simulator.open_dispute(&charge_id).unwrap();
+    let told = provider.payments.dispute(&id).await.unwrap();
+    assert_eq!((told.payment_id, &told.charge_id), (Some(new.payment_id), &charge_id));
+    assert_eq!((told.amount, told.standing, told.lines.len()), (new.amount, Open, 0));
+    let refund = provider.payments.create_refund(&refund(&charge_id, 500)).await.unwrap_err();
+    assert_eq!((refund.kind, refund.code.as_str()), (FailureKind::Refused, "charge_disputed"));
+    for step in [DisputeStep::Withdraw, DisputeStep::Win, DisputeStep::Reinstate] {
+        simulator.step_dispute(&id, step).unwrap();
+    }
+    assert!(simulator.step_dispute(&id, DisputeStep::Lose).is_err(), "it is decided");
+    let told = provider.payments.dispute(&id).await.unwrap();
+    let moved: Vec<_> = told.lines.iter().map(|line| (line.amount, line.fee_nanos)).collect();
+    let (taken, fee) =
+        (cairn_core::Money { nanos: -new.amount.nanos, ..new.amount }, 15_000_000_000);
+    assert_eq!((told.standing, moved), (Won, vec![(taken, fee), (new.amount, 0)]));
+    let other = provider.payments.create_payment(&payment(Some("pm_card_visa"))).await.unwrap();
+    let lost = simulator.open_dispute(&other.charge_id.unwrap()).unwrap();
+    simulator.step_dispute(&lost, DisputeStep::Lose).unwrap();
+    let told = provider.payments.dispute(&lost).await.unwrap();
+    assert_eq!((told.standing, told.lines.len()), (Lost, 0), "closed before it was withdrawn");
+    let none = provider.payments.dispute("du_none").await.unwrap_err();
+    assert_eq!(none.code, "resource_missing");
 }

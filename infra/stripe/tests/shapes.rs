@@ -3,10 +3,12 @@
 mod common;
 
 use cairn_commands::ports::PaymentPort;
+use cairn_stripe_simulator::DisputeStep;
 use common::{SECRET_KEY, payment, refund};
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_core::balance_transaction::{ListBalanceTransaction, RetrieveBalanceTransaction};
 use stripe_core::charge::RetrieveCharge;
+use stripe_core::dispute::RetrieveDispute;
 use stripe_core::payment_intent::{ListPaymentIntent, RetrievePaymentIntent};
 use stripe_core::refund::{ListRefund, RetrieveRefund};
 
@@ -46,4 +48,20 @@ async fn async_stripe_reads_every_object_of_the_simulator() {
     assert_eq!((line.amount, line.net), (-500, -500));
     let balance = RetrieveForMyAccountBalance::new().send(&client).await.unwrap();
     assert_eq!((balance.pending[0].amount, balance.available[0].amount), (1_250 - 66, -500));
+}
+
+#[tokio::test]
+async fn async_stripe_reads_a_dispute_of_the_simulator() {
+    let provider = common::simulator().await.unwrap();
+    let client = stripe::ClientBuilder::new(SECRET_KEY).url(&*provider.base_url).build().unwrap();
+    let made = provider.payments.create_payment(&payment(Some("pm_card_visa"))).await.unwrap();
+    let simulator = provider.simulator.as_ref().unwrap();
+    let id = simulator.open_dispute(&made.charge_id.unwrap()).unwrap();
+    simulator.step_dispute(&id, DisputeStep::Withdraw).unwrap();
+    simulator.step_dispute(&id, DisputeStep::Lose).unwrap();
+    let dispute = RetrieveDispute::new(&*id).send(&client).await.unwrap();
+    assert_eq!((dispute.amount, dispute.status.as_str()), (1_250, "lost"));
+    let lines: Vec<_> =
+        dispute.balance_transactions.iter().map(|line| (line.amount, line.fee, line.net)).collect();
+    assert_eq!(lines, [(-1_250, 1_500, -2_750)]);
 }

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use cairn_core::{CreditId, Decider, HoldId, Nanos};
 use cairn_event_log::Recorded;
-use cairn_ledger::{Dunning, DunningEvent, Stage, WalletEvent, used};
+use cairn_ledger::{Dunning, DunningEvent, OPEN_END, Stage, WalletEvent, hold_of_dispute, used};
 
 pub use super::balances_query::{Balance, Credit, Hold, credits, get, list, open_holds};
 use super::wallet_of;
@@ -76,6 +76,21 @@ impl Projection for Balances {
                 granted(changes, &wallet, &happened, event);
                 open(changes, wallet, Moved::promotional(amount_nanos), event);
             }
+            E::DisputeLost { dispute_id, amount_nanos, held_nanos, owed_nanos, .. } => {
+                if held_nanos > 0 {
+                    let hold_id = hold_of_dispute(dispute_id).to_string();
+                    changes.change((hold_id,), move |hold: &mut HoldRow| {
+                        hold.status = "released".into();
+                        add(&mut hold.captured_nanos, held_nanos)
+                    });
+                }
+                let moved = Moved {
+                    posted: -amount_nanos,
+                    owed: owed_nanos,
+                    ..Moved::held(-held_nanos, 0)
+                };
+                move_by(changes, wallet, moved);
+            }
             E::CreditExpired { credit_id, amount_nanos, .. } => {
                 take(changes, credit_id, (0, amount_nanos));
                 move_by(changes, wallet, Moved::promotional(-amount_nanos));
@@ -85,7 +100,9 @@ impl Projection for Balances {
             | E::HoldExtensionRefused { .. }
             | E::UsageCaptured { .. }
             | E::HoldReleased { .. }
-            | E::HoldExpired { .. } => set_aside(changes, wallet, &happened, event.position),
+            | E::HoldExpired { .. }
+            | E::PaymentDisputed { .. }
+            | E::DisputeReleased { .. } => set_aside(changes, wallet, &happened, event.position),
         }
         Ok(())
     }
@@ -96,20 +113,14 @@ fn set_aside(changes: &mut Changes, wallet: Wallet, happened: &WalletEvent, posi
     use WalletEvent as E;
     match *happened {
         E::HoldPlaced { hold_id, ref purpose, amount_nanos, promotional_nanos, expires_at } => {
-            let (organisation_id, currency) = wallet.clone();
-            changes.insert(HoldRow {
-                hold_id: hold_id.to_string(),
-                organisation_id,
-                currency,
-                purpose: purpose.clone(),
+            let begun = HoldRow {
                 reserved_nanos: amount_nanos,
-                captured_nanos: 0,
-                released_nanos: 0,
-                status: "open".into(),
                 expires_at: At(expires_at),
                 position,
                 promotional_nanos,
-            });
+                ..HoldRow::default()
+            };
+            place(changes, &wallet, (hold_id, purpose.clone()), begun);
             move_by(changes, wallet, Moved::held(amount_nanos, promotional_nanos));
         }
         E::HoldExtended { hold_id, amount_nanos, promotional_nanos, expires_at } => {
@@ -144,8 +155,34 @@ fn set_aside(changes: &mut Changes, wallet: Wallet, happened: &WalletEvent, posi
             end(changes, hold_id, "expired", (amount_nanos, promotional_nanos));
             move_by(changes, wallet, Moved::held(-amount_nanos, -promotional_nanos));
         }
+        E::PaymentDisputed { dispute_id, held_nanos, .. } if held_nanos > 0 => {
+            let purpose = dispute_id.to_string();
+            let begun = HoldRow {
+                reserved_nanos: held_nanos,
+                expires_at: At(OPEN_END),
+                position,
+                ..HoldRow::default()
+            };
+            place(changes, &wallet, (hold_of_dispute(dispute_id), purpose), begun);
+            move_by(changes, wallet, Moved::held(held_nanos, 0));
+        }
+        E::DisputeReleased { dispute_id, amount_nanos } if amount_nanos > 0 => {
+            end(changes, hold_of_dispute(dispute_id), "released", (amount_nanos, 0));
+            move_by(changes, wallet, Moved::held(-amount_nanos, 0));
+        }
         _ => {}
     }
+}
+
+fn place(
+    changes: &mut Changes,
+    wallet: &Wallet,
+    (hold_id, purpose): (HoldId, String),
+    begun: HoldRow,
+) {
+    let (organisation_id, currency) = wallet.clone();
+    let (hold_id, status) = (hold_id.to_string(), "open".into());
+    changes.insert(HoldRow { hold_id, organisation_id, currency, purpose, status, ..begun });
 }
 
 fn granted(changes: &mut Changes, wallet: &Wallet, happened: &WalletEvent, event: &Recorded) {

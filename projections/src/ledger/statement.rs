@@ -27,7 +27,7 @@ pub struct Line {
     pub position: i64,
     pub organisation_id: String,
     pub currency: String,
-    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted` or `credit_expired`.
+    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`, `credit_expired` or `dispute_lost`.
     pub kind: String,
     /// Positive: into the wallet.
     pub amount_nanos: Nanos,
@@ -37,7 +37,7 @@ pub struct Line {
     pub owed_nanos: Nanos,
     /// What is in the wallet after it.
     pub balance_nanos: Nanos,
-    /// What it was for: a payment, an allocation, a refund or a grant of credit.
+    /// What it was for: a payment, an allocation, a refund, a grant of credit or a dispute.
     pub reference: String,
     /// Seconds of use charged so far on the same reference.
     pub seconds: Option<i64>,
@@ -108,7 +108,13 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
         E::CreditExpired { credit_id, amount_nanos, ref journal } => {
             Movement::credit("credit_expired", -amount_nanos, (credit_id, journal))
         }
-        E::HoldPlaced { .. }
+        E::DisputeLost { dispute_id, amount_nanos, owed_nanos, ref journal, .. } => {
+            let movement = Movement::paid(-amount_nanos, dispute_id.to_string(), journal);
+            Movement { owed_nanos, ..movement }
+        }
+        E::PaymentDisputed { .. }
+        | E::DisputeReleased { .. }
+        | E::HoldPlaced { .. }
         | E::HoldExtended { .. }
         | E::HoldExtensionRefused { .. }
         | E::HoldReleased { .. }

@@ -9,7 +9,7 @@ use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Payment, Refund};
+use cairn_payments::{Dispute, Payment, Refund};
 
 use super::story::{Streams, Told};
 
@@ -71,6 +71,7 @@ macro_rules! for_aggregate {
             Organisation::TYPE => $run::<Organisation>($($argument),*),
             Payment::TYPE => $run::<Payment>($($argument),*),
             Period::TYPE => $run::<Period>($($argument),*),
+            Dispute::TYPE => $run::<Dispute>($($argument),*),
             Refund::TYPE => $run::<Refund>($($argument),*),
             Sku::TYPE => $run::<Sku>($($argument),*),
             User::TYPE => $run::<User>($($argument),*),

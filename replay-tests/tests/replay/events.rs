@@ -11,7 +11,7 @@ use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationE
 use cairn_ledger::{DunningEvent, WalletEvent};
 use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
-use cairn_payments::{PaymentEvent, RefundEvent};
+use cairn_payments::{DisputeEvent, PaymentEvent, RefundEvent};
 use serde_json::Value;
 
 use super::story::story;
@@ -33,12 +33,13 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 18] {
+fn kinds() -> [Kind; 19] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
         (BreakEvent::TYPES, again::<BreakEvent>),
         (ConfigurationEvent::TYPES, again::<ConfigurationEvent>),
+        (DisputeEvent::TYPES, again::<DisputeEvent>),
         (DunningEvent::TYPES, again::<DunningEvent>),
         (EmailAddressEvent::TYPES, again::<EmailAddressEvent>),
         (ErasureEvent::TYPES, again::<ErasureEvent>),

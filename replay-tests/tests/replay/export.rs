@@ -12,7 +12,7 @@ use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationE
 use cairn_ledger::{DunningEvent, WalletEvent};
 use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
-use cairn_payments::{PaymentEvent, RefundEvent};
+use cairn_payments::{DisputeEvent, PaymentEvent, RefundEvent};
 use cairn_projections::Projector;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -31,11 +31,12 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 18] = [
+const DECLARED: [Declared; 19] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<BreakEvent>(),
     declared::<ConfigurationEvent>(),
+    declared::<DisputeEvent>(),
     declared::<DunningEvent>(),
     declared::<EmailAddressEvent>(),
     declared::<ErasureEvent>(),

@@ -10,6 +10,7 @@ mod past;
 mod state;
 mod story;
 mod story_credit;
+mod story_dispute;
 mod story_finance;
 mod story_identity;
 mod story_money;

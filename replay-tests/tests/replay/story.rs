@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
-    AllocationId, ApiKeyId, Currency, Decider, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
-    Resources, Subject, Timestamp, UserId, WebhookEndpointId,
+    AllocationId, ApiKeyId, Currency, Decider, DisputeId, HoldId, NodeId, OrganisationId,
+    PaymentId, RefundId, Resources, Subject, Timestamp, UserId, WebhookEndpointId,
 };
 use cairn_event_log::NewEvent;
 use cairn_finance::{BreakCase, Period};
@@ -22,10 +22,11 @@ use cairn_ledger::{
 };
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
+use cairn_payments::{Dispute, Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
 use super::story_credit::{WELCOMED, welcome};
+use super::story_dispute::{in_the_wallet, lost, won};
 use super::story_finance::{break_case, found, period};
 use super::story_identity::{
     account_key, address, organisation, person, reset, service_accounts, wishes,
@@ -151,7 +152,11 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<User>(&UserId::from_bits(4).to_string(), reset());
     let demand = OrganisationCommand::SetSecondFactorRule { demanded: true, at: at(1_207) };
     teller.tell::<Organisation>(&founded, [demand]);
-    teller.tell::<Wallet>(&wallet_id(WELCOMED, Currency::USD), welcome());
+    let welcomed = wallet_id(WELCOMED, Currency::USD);
+    teller.tell::<Wallet>(&welcomed, welcome());
+    teller.tell::<Dispute>(&DisputeId::from_bits(16).to_string(), won());
+    teller.tell::<Dispute>(&DisputeId::from_bits(17).to_string(), lost());
+    teller.tell::<Wallet>(&welcomed, in_the_wallet());
     teller.tell::<Allocation>(&AllocationId::from_bits(4).to_string(), suspension());
     teller.tell::<Dunning>(&wallet, dunning());
     teller.tell::<BreakCase>(&found(0).id().to_string(), break_case());

@@ -7,10 +7,11 @@ mod model;
 
 use cairn_core::testing::Stock;
 use cairn_core::{
-    CreditId, Currency, Decider, HoldId, OrganisationId, PaymentId, Rate, RefundId, Timestamp,
+    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, Rate, RefundId,
+    Timestamp,
 };
 use cairn_ledger::{
-    CaptureHold, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand,
+    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand,
 };
 use proptest::prelude::*;
 
@@ -42,7 +43,7 @@ fn payment() -> impl Strategy<Value = PaymentId> {
 }
 
 fn command() -> impl Strategy<Value = WalletCommand> {
-    prop_oneof![9 => money(), 12 => holds()]
+    prop_oneof![9 => money(), 12 => holds(), 3 => disputes()]
 }
 
 /// What comes in and goes out.
@@ -88,6 +89,26 @@ fn money() -> impl Strategy<Value = WalletCommand> {
         1 => refund().prop_map(|refund_id| {
             WalletCommand::ReturnRefund { refund_id, at: at(0) }
         }),
+    ]
+}
+
+/// What banks take back.
+fn disputes() -> impl Strategy<Value = WalletCommand> {
+    // None has the bits of another hold.
+    let dispute = || (10..12_u128).prop_map(DisputeId::from_bits);
+    prop_oneof![
+        2 => (dispute(), payment(), amount(), 0..200_i64).prop_map(
+            |(dispute_id, payment_id, amount_nanos, now)| {
+                WalletCommand::HoldDisputed { dispute_id, payment_id, amount_nanos, at: at(now) }
+            }
+        ),
+        1 => dispute().prop_map(|dispute_id| WalletCommand::ReleaseDisputed { dispute_id }),
+        1 => (dispute(), payment(), amount(), 0..200_i64).prop_map(
+            |(dispute_id, payment_id, amount_nanos, now)| {
+                let at = at(now);
+                WalletCommand::LoseDisputed(DisputeLoss { dispute_id, payment_id, amount_nanos, at })
+            }
+        ),
     ]
 }
 
@@ -159,7 +180,9 @@ fn check(wallet: &Wallet, model: &Model, books: &Books) {
     assert_eq!(-books.of("wallet:paid:"), wallet.posted_nanos);
     assert_eq!(-books.of("wallet:promo:"), credits);
     assert_eq!(-books.of("usage:"), model.used);
-    assert_eq!(books.of("receivable:"), model.owed);
+    assert_eq!(books.of("receivable:overrun:"), model.owed);
+    assert_eq!(books.of("receivable:customer:"), model.lost.1);
+    assert_eq!(-books.of("receivable:dispute:"), model.lost.0 + model.lost.1);
     assert_eq!(-books.of("refund_payable"), model.paid_out);
     assert_eq!(books.of("promo:"), model.granted - model.lapsed);
     assert_eq!(books.accounts.values().sum::<i128>(), 0, "debits equal credits");

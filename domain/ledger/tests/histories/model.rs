@@ -1,8 +1,10 @@
 //! Pots of money, and nothing else: what goes in must come out.
 use std::collections::BTreeMap;
 
-use cairn_core::{CreditId, HoldId, PaymentId, RefundId, Timestamp};
-use cairn_ledger::{CaptureHold, GrantCredit, PlaceHold, ReserveRefund, TopUp, WalletCommand};
+use cairn_core::{CreditId, DisputeId, HoldId, PaymentId, RefundId, Timestamp};
+use cairn_ledger::{
+    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, WalletCommand,
+};
 
 use super::CENT;
 
@@ -16,6 +18,10 @@ pub struct Model {
     credits: Vec<ModelCredit>,
     pub holds: BTreeMap<String, ModelHold>,
     refunds: BTreeMap<String, (String, i64, bool)>,
+    /// Whether it has ended, and whose it is.
+    disputes: BTreeMap<String, (bool, Option<PaymentId>)>,
+    /// Paid for lost disputes, and owed for them.
+    pub lost: (i64, i64),
     pub used: i64,
     pub owed: i64,
     pub paid_out: i64,
@@ -57,6 +63,15 @@ impl Model {
                 self.sweep(*at, None);
                 true
             }
+            WalletCommand::HoldDisputed { dispute_id, payment_id, amount_nanos, at } => {
+                self.dispute(*dispute_id, (*payment_id, *amount_nanos), *at)
+            }
+            WalletCommand::ReleaseDisputed { dispute_id } => {
+                let kept = self.end_dispute(*dispute_id);
+                self.free += kept.unwrap_or_default();
+                true
+            }
+            WalletCommand::LoseDisputed(c) => self.lose(c),
             WalletCommand::ReserveRefund(c) => self.reserve(c),
             WalletCommand::ReturnRefund { refund_id, .. } => self.take_back(*refund_id),
         };
@@ -228,6 +243,69 @@ impl Model {
         true
     }
 
+    fn dispute(
+        &mut self,
+        id: DisputeId,
+        (payment, amount): (PaymentId, i64),
+        now: Timestamp,
+    ) -> bool {
+        let Some((_, left)) = self.lots.get(&payment.to_string()).copied() else { return false };
+        if self.disputes.contains_key(&id.to_string()) {
+            return amount > 0;
+        }
+        self.sweep(now, None);
+        let paid = amount.min(left).min(self.free);
+        self.free -= paid;
+        self.disputes.insert(id.to_string(), (false, Some(payment)));
+        if paid > 0 {
+            let expires = cairn_ledger::OPEN_END;
+            let hold = ModelHold { paid, expires, open: true, ..ModelHold::default() };
+            self.holds.insert(HoldId::from_bits(id.bits()).to_string(), hold);
+        }
+        amount > 0
+    }
+
+    /// What was set aside for it; none when it has ended before.
+    fn end_dispute(&mut self, id: DisputeId) -> Option<i64> {
+        let known = self.disputes.entry(id.to_string()).or_insert((false, None));
+        if std::mem::replace(&mut known.0, true) {
+            return None;
+        }
+        let hold = self.holds.get_mut(&HoldId::from_bits(id.bits()).to_string());
+        Some(hold.map_or(0, |hold| {
+            (hold.open, hold.closed) = (false, true);
+            std::mem::take(&mut hold.paid)
+        }))
+    }
+
+    /// What was set aside pays, then what is free, with the payment's own money first; the rest is owed.
+    fn lose(&mut self, c: &DisputeLoss) -> bool {
+        if c.amount_nanos <= 0 {
+            return false;
+        }
+        if self.disputes.get(&c.dispute_id.to_string()).is_some_and(|it| it.0) {
+            return true;
+        }
+        self.sweep(c.at, None);
+        let kept = self.end_dispute(c.dispute_id).unwrap_or_default();
+        if let Some(hold) = self.holds.get_mut(&HoldId::from_bits(c.dispute_id.bits()).to_string())
+        {
+            hold.charged += kept;
+        }
+        let pays = c.amount_nanos.min(kept + self.free);
+        self.free -= pays - kept;
+        self.lost.0 += pays;
+        self.lost.1 += c.amount_nanos - pays;
+        let mut rest = pays;
+        if let Some((_, left)) = self.lots.get_mut(&c.payment_id.to_string()) {
+            let own = rest.min(*left);
+            *left -= own;
+            rest -= own;
+        }
+        self.consume(rest, 0);
+        !self.lots.is_empty() || !self.credits.is_empty()
+    }
+
     fn reserve(&mut self, c: &ReserveRefund) -> bool {
         let (id, payment) = (c.refund_id.to_string(), c.payment_id.to_string());
         if c.amount_nanos <= 0 {
@@ -235,6 +313,9 @@ impl Model {
         }
         if let Some((known, amount, _)) = self.refunds.get(&id) {
             return (known, *amount) == (&payment, c.amount_nanos);
+        }
+        if self.disputes.values().any(|it| *it == (false, Some(c.payment_id))) {
+            return false;
         }
         let Some((_, left)) = self.lots.get_mut(&payment) else { return false };
         *left -= c.amount_nanos;

@@ -149,6 +149,10 @@ impl Change<'_> {
             .get(&terms.charge)
             .ok_or_else(|| ApiError::missing("charge", &terms.charge))?
             .clone();
+        if self.book.disputes.all().iter().any(|it| it.charge == charge.id && it.status != "won") {
+            let message = format!("Charge {} has been charged back.", charge.id);
+            return Err(ApiError::invalid(400, "charge_disputed", message));
+        }
         let amount = refundable(&charge, terms.amount)?;
         let later = match Card::of(&charge.payment_method) {
             Some(Card::RefundFails) => Some(Later::Fails),
@@ -238,7 +242,7 @@ impl Change<'_> {
         id
     }
 
-    fn line(
+    pub(super) fn line(
         &mut self,
         category: &str,
         (amount, fee): (i64, i64),
@@ -261,7 +265,7 @@ impl Change<'_> {
         id
     }
 
-    fn tell(&mut self, kind: &str, object_id: &str) {
+    pub(super) fn tell(&mut self, kind: &str, object_id: &str) {
         let object = render_any(self.book, object_id).unwrap_or_default();
         self.book.events.add(Event {
             id: self.random.id("evt"),
@@ -316,7 +320,7 @@ fn refundable(charge: &Charge, wanted: Option<i64>) -> Result<i64, ApiError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{Change, IntentTerms, Later, RefundTerms, fee};
     use crate::book::Book;
     use crate::random::Random;
@@ -342,7 +346,11 @@ mod tests {
         }
     }
 
-    fn paid<'a>(book: &'a mut Book, random: &'a mut Random, method: &str) -> (Change<'a>, String) {
+    pub(in crate::book) fn paid<'a>(
+        book: &'a mut Book,
+        random: &'a mut Random,
+        method: &str,
+    ) -> (Change<'a>, String) {
         let mut change = Change { book, random, now: 1_000_000 };
         let id = change.create_intent(terms(method)).unwrap();
         change.confirm(&id, None).unwrap();

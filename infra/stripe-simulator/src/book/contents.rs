@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Charge, Event, Later, PaymentIntent, Refund, Shelf, Transaction};
+use super::{Charge, Dispute, Event, Later, PaymentIntent, Refund, Shelf, Transaction};
 
 /// Everything, oldest first.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -11,6 +11,7 @@ pub struct Book {
     pub(crate) payment_intents: Shelf<PaymentIntent>,
     pub(crate) charges: Shelf<Charge>,
     pub(crate) refunds: Shelf<Refund>,
+    pub(crate) disputes: Shelf<Dispute>,
     pub(crate) transactions: Shelf<Transaction>,
     pub(crate) events: Shelf<Event>,
 }
@@ -32,6 +33,12 @@ impl Book {
     #[must_use]
     pub fn refunds(&self) -> &[Refund] {
         self.refunds.all()
+    }
+
+    /// Oldest first.
+    #[must_use]
+    pub fn disputes(&self) -> &[Dispute] {
+        self.disputes.all()
     }
 
     /// Oldest first.

@@ -2,6 +2,7 @@
 mod cards;
 mod changes;
 mod contents;
+mod disputes;
 mod objects;
 mod render;
 mod shelf;
@@ -13,5 +14,6 @@ pub(crate) use shelf::{Paging, Shelf};
 
 pub use changes::Later;
 pub use contents::Book;
+pub use disputes::{Dispute, DisputeStep};
 pub use objects::{Charge, Event, PaymentIntent, Refund, Transaction};
 pub use shelf::Kept;

@@ -1,15 +1,19 @@
 //! Objects as Stripe shows them, and what `expand` adds.
 use serde_json::{Value, json};
 
-use super::{Book, Charge, Event, PaymentIntent, Refund, Transaction};
+use super::{Book, Charge, Dispute, Event, PaymentIntent, Refund, Transaction};
 use crate::clock;
 
 /// The object behind an id, whatever its kind.
 pub(crate) fn render_any(book: &Book, id: &str) -> Option<Value> {
     Some(match id.split_once('_')?.0 {
         "pi" => intent(book.payment_intents.get(id)?),
-        "ch" => charge(book.charges.get(id)?),
+        "ch" => {
+            let disputed = book.disputes.all().iter().any(|dispute| dispute.charge == id);
+            charge(book.charges.get(id)?, disputed)
+        }
         "re" => refund(book.refunds.get(id)?),
+        "du" => dispute(book, book.disputes.get(id)?),
         "txn" => transaction(book.transactions.get(id)?),
         "evt" => event(book.events.get(id)?),
         _ => return None,
@@ -66,7 +70,7 @@ fn intent(intent: &PaymentIntent) -> Value {
     })
 }
 
-fn charge(charge: &Charge) -> Value {
+fn charge(charge: &Charge, disputed: bool) -> Value {
     let paid = charge.failure.is_none();
     let (code, message) = charge.failure.clone().unzip();
     let address = json!({
@@ -78,7 +82,7 @@ fn charge(charge: &Charge) -> Value {
         "amount": charge.amount, "amount_captured": if paid { charge.amount } else { 0 },
         "amount_refunded": charge.amount_refunded, "currency": charge.currency,
         "status": if paid { "succeeded" } else { "failed" }, "paid": paid, "captured": paid,
-        "refunded": paid && charge.amount_refunded == charge.amount, "disputed": false,
+        "refunded": paid && charge.amount_refunded == charge.amount, "disputed": disputed,
         "application": null, "application_fee": null, "application_fee_amount": null,
         "balance_transaction": charge.balance_transaction,
         "billing_details": {"address": address, "email": null, "name": null, "phone": null},
@@ -106,6 +110,26 @@ fn refund(refund: &Refund) -> Value {
         value["failure_reason"] = json!(refund.failure_reason);
     }
     value
+}
+
+fn dispute(book: &Book, dispute: &Dispute) -> Value {
+    let lines: Vec<Value> = [&dispute.withdrawal, &dispute.reinstatement]
+        .into_iter()
+        .flatten()
+        .filter_map(|id| book.transactions.get(id).map(transaction))
+        .collect();
+    json!({
+        "id": dispute.id, "object": "dispute", "livemode": false, "created": dispute.created,
+        "amount": dispute.amount, "currency": dispute.currency, "charge": dispute.charge,
+        "payment_intent": dispute.payment_intent, "reason": dispute.reason,
+        "status": dispute.status, "balance_transactions": lines, "metadata": {},
+        "is_charge_refundable": false, "network_reason_code": null,
+        "enhanced_eligibility_types": [], "evidence": {"enhanced_evidence": {}},
+        "evidence_details": {
+            "due_by": null, "enhanced_eligibility": {}, "has_evidence": false, "past_due": false,
+            "submission_count": 0,
+        },
+    })
 }
 
 fn transaction(line: &Transaction) -> Value {

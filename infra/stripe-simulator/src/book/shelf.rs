@@ -25,7 +25,14 @@ macro_rules! kept {
     )+};
 }
 
-kept!(super::PaymentIntent, super::Charge, super::Refund, super::Transaction, super::Event);
+kept!(
+    super::PaymentIntent,
+    super::Charge,
+    super::Refund,
+    super::Dispute,
+    super::Transaction,
+    super::Event
+);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Shelf<T> {

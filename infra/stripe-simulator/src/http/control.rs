@@ -2,13 +2,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::HeaderValue;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::ApiError;
+use crate::book::{DisputeStep, render_any};
 use crate::config::Faults;
-use crate::state::Shared;
+use crate::state::{Desk, Shared};
 
 pub(crate) const TRUE: HeaderValue = HeaderValue::from_static("true");
 
@@ -52,4 +54,53 @@ pub(crate) async fn set_webhook(
     let url = target.url.clone();
     shared.set_webhook(target.url, target.secret);
     Json(json!({"url": url}))
+}
+
+/// A charge that its bank questions.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Questioned {
+    charge: String,
+    reason: Option<String>,
+}
+
+/// Opens a dispute; answers it.
+pub(crate) async fn open_dispute(
+    State(shared): State<Arc<Shared>>,
+    Json(asked): Json<Questioned>,
+) -> (StatusCode, Json<Value>) {
+    let reason = asked.reason.as_deref().unwrap_or("fraudulent");
+    disputed(&shared, |desk| desk.change().open_dispute(&asked.charge, reason))
+}
+
+/// The next step of a dispute.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Step {
+    step: DisputeStep,
+}
+
+/// Takes a dispute one step further; answers it.
+pub(crate) async fn step_dispute(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    Json(Step { step }): Json<Step>,
+) -> (StatusCode, Json<Value>) {
+    disputed(&shared, |desk| desk.change().step_dispute(&id, step).map(|()| id.clone()))
+}
+
+fn disputed(
+    shared: &Arc<Shared>,
+    change: impl FnOnce(&mut Desk) -> Result<String, ApiError>,
+) -> (StatusCode, Json<Value>) {
+    let mut desk = shared.desk();
+    let answer = match change(&mut desk) {
+        Ok(id) => (StatusCode::OK, render_any(&desk.book, &id).unwrap_or_default()),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+            (status, error.body())
+        }
+    };
+    shared.follow_up(&mut desk);
+    (answer.0, Json(answer.1))
 }

@@ -23,5 +23,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/_control/book", get(control::book))
         .route("/_control/faults", post(control::set_faults))
         .route("/_control/webhook", post(control::set_webhook))
+        .route("/_control/disputes", post(control::open_dispute))
+        .route("/_control/disputes/{id}", post(control::step_dispute))
         .with_state(shared)
 }

@@ -69,6 +69,7 @@ pub(crate) fn dispatch(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> 
         }
         (false, ["payment_intents", id]) => object(&desk.book, "payment_intent", id)?,
         (false, ["charges", id]) => object(&desk.book, "charge", id)?,
+        (false, ["disputes", id]) => object(&desk.book, "dispute", id)?,
         (false, ["refunds", id]) => object(&desk.book, "refund", id)?,
         (false, ["balance_transactions", id]) => object(&desk.book, "balance_transaction", id)?,
         (false, ["events", id]) => object(&desk.book, "event", id)?,

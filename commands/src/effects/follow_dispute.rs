@@ -1,0 +1,35 @@
+//! Following a dispute: ask the provider how it stands, record what it says.
+use cairn_core::DisputeId;
+use cairn_payments::Dispute;
+
+use crate::payments;
+use crate::ports::PortError;
+
+use super::Act;
+use super::act::failure;
+
+/// Asks how it stands. The `last` time, what is not decided by now goes to an operator.
+pub(super) async fn retrieve_dispute(
+    act: &Act<'_>,
+    dispute_id: DisputeId,
+    last: bool,
+) -> Result<(), PortError> {
+    let stream = dispute_id.to_string();
+    let known = act.load::<Dispute>(&stream).await?;
+    let (Some(provider_id), Some(payment_id)) = (known.provider_id, known.payment_id) else {
+        return Err(PortError::permanent("unknown_dispute", "the dispute was never opened"));
+    };
+    let mut reported = act.call(act.effects.payments.dispute(&provider_id)).await?;
+    reported.payment_id = Some(payment_id);
+    let context = act.context("apply");
+    payments::record_provider_dispute(act.executor, &context, &reported, act.now())
+        .await
+        .map_err(failure)?;
+    if last && act.load::<Dispute>(&stream).await?.outcome.is_none() {
+        return Err(PortError::permanent(
+            "never_settled",
+            "the provider never decided the dispute",
+        ));
+    }
+    Ok(())
+}
