@@ -95,6 +95,8 @@ pub struct Wallet {
     pub promotional: String,
     /// Decimal.
     pub held: String,
+    /// Decimal: of what is held, what somebody disputes with their bank. It pays for nothing.
+    pub disputed: String,
     /// Decimal: what may be held. Of it, what was paid in may be refunded.
     pub available: String,
     /// Decimal: use that neither hold nor wallet covered.
@@ -131,6 +133,7 @@ impl Wallet {
             paid: money::decimal(row.paid_nanos),
             promotional: money::decimal(row.promotional_nanos),
             held: money::decimal(row.held_nanos),
+            disputed: money::decimal(row.disputed_nanos),
             available: money::decimal(row.available_nanos),
             owed: money::decimal(row.owed_nanos),
         }

@@ -4,7 +4,7 @@
 //! | event | intent | compensation |
 //! |---|---|---|
 //! | `wallet.hold_placed`, the first | timer `assessment` | – |
-//! | `wallet.topped_up`, `wallet.credit_granted`, `wallet.credit_expired`, `wallet.hold_extension_refused`, `wallet.refund_reserved` | effect `assess_funds` | none: it looks at what is |
+//! | `wallet.topped_up`, `wallet.credit_granted`, `wallet.credit_expired`, `wallet.hold_extension_refused`, `wallet.refund_reserved`, a dispute | effect `assess_funds` | none: it looks at what is |
 //! | `assessment` | effect `assess_funds`; the timer again as long as anything is held | – |
 //! | `wallet.hold_released`, `wallet.hold_expired`, the last | effect `assess_funds`, a last time | – |
 use std::collections::BTreeSet;
@@ -47,6 +47,9 @@ impl ProcessManager for Dunning {
             | WalletEvent::HoldExtensionRefused { .. }
             | WalletEvent::HoldReleased { .. }
             | WalletEvent::HoldExpired { .. }
+            | WalletEvent::PaymentDisputed { .. }
+            | WalletEvent::DisputeReleased { .. }
+            | WalletEvent::DisputeLost { .. }
             | WalletEvent::RefundReserved { .. } => Some(happened.stream.clone()),
             WalletEvent::HoldExtended { .. }
             | WalletEvent::UsageCaptured { .. }
@@ -93,6 +96,9 @@ impl ProcessManager for Dunning {
                 | WalletEvent::HoldExtensionRefused { .. }
                 | WalletEvent::HoldReleased { .. }
                 | WalletEvent::HoldExpired { .. }
+                | WalletEvent::PaymentDisputed { .. }
+                | WalletEvent::DisputeReleased { .. }
+                | WalletEvent::DisputeLost { .. }
                 | WalletEvent::RefundReserved { .. },
             ) => vec![state.assess()],
             _ => vec![],

@@ -301,11 +301,13 @@ impl Wallet {
         self.swept(at, None).0.paid_available_nanos()
     }
 
-    /// All that is there at an instant, held or not: credit past its time does not count, but for what a hold keeps of it.
+    /// All that pays for usage at an instant, held or not: credit past its time does not count, but for what a hold keeps of it, and what is
+    /// set aside for disputes does not.
     #[must_use]
     pub fn funds_at(&self, at: Timestamp) -> Nanos {
         let (swept, _) = self.swept(at, None);
-        swept.posted_nanos + swept.promotional.posted_nanos()
+        let disputed_nanos: Nanos = swept.disputes.values().map(|it| it.held_nanos).sum();
+        swept.posted_nanos + swept.promotional.posted_nanos() - disputed_nanos
     }
 
     /// Organisation and currency. A wallet without credit has neither, and nothing to spend.

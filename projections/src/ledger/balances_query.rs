@@ -20,6 +20,8 @@ pub struct Balance {
     pub promotional_nanos: Nanos,
     /// Of it, set aside by holds. A hold whose time is over no longer counts, swept or not.
     pub held_nanos: Nanos,
+    /// Of what is held, what somebody disputes: it pays for nothing.
+    pub disputed_nanos: Nanos,
     /// What may be held: the rest.
     pub available_nanos: Nanos,
     /// Usage that neither hold nor wallet covered.
@@ -34,10 +36,10 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// For how long what is posted pays for what costs so much in an hour; `None` when nothing is spent, or it lasts for a century.
+    /// For how long what is posted, and not disputed, pays for what costs so much in an hour; `None` when nothing is spent, or it lasts for a century.
     #[must_use]
     pub fn runway_seconds(&self, nanos_per_hour: Nanos) -> Option<i64> {
-        runway_secs(self.posted_nanos, nanos_per_hour)
+        runway_secs(self.posted_nanos - self.disputed_nanos, nanos_per_hour)
     }
 }
 
@@ -100,6 +102,7 @@ async fn select(
              (w.held_nanos - over.nanos)::bigint AS "held_nanos!",
              (w.posted_nanos - lapsed.nanos - w.held_nanos + over.nanos)::bigint
                AS "available_nanos!",
+             disputed.nanos::bigint AS "disputed_nanos!",
              w.dunning_stage, w.dunning_until AS "dunning_until: At",
              w.opened_at AS "opened_at: At", w.position
            FROM ledger_wallets w CROSS JOIN LATERAL (
@@ -112,7 +115,11 @@ async fn select(
                - (w.promotional_held_nanos - over.promotional), 0) AS nanos
              FROM ledger_wallet_credits c
              WHERE c.organisation_id = w.organisation_id AND c.currency = w.currency
-               AND c.expires_at <= now()) lapsed
+               AND c.expires_at <= now()) lapsed CROSS JOIN LATERAL (
+             SELECT coalesce(sum(d.reserved_nanos - d.captured_nanos - d.released_nanos), 0) AS nanos
+             FROM ledger_wallet_holds d
+             WHERE d.organisation_id = w.organisation_id AND d.currency = w.currency
+               AND d.status = 'open' AND starts_with(d.purpose, 'dispute_')) disputed
            WHERE ($1::text IS NULL OR w.organisation_id = $1)
              AND ($2::text IS NULL OR w.currency = $2) AND w.position < $3
            ORDER BY w.position DESC LIMIT $4"#,
