@@ -1,11 +1,10 @@
 //! Months are closed when their checklist holds, and what comes late goes into the open one.
 use cairn_commands::finance::close::{self, Close};
 use cairn_commands::{ExecuteError, Executed, finance::FinanceError, replay};
-use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
+use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, Step};
 use cairn_core::{AllocationId, Currency, HoldId, Month, NodeId, Resources, Timestamp};
 use cairn_finance::Period;
 use cairn_finance::break_case::Means;
-use cairn_finance::period::Item;
 use cairn_ledger::{CaptureHold, PlaceHold, Wallet, WalletCommand, wallet_id};
 use sqlx::{Executor as _, PgPool};
 
@@ -298,11 +297,4 @@ async fn usage_that_is_not_rated_up_to_the_end_stands_against_it(pool: PgPool) {
     against("is charged 0.00 of 3.96").await;
     capture(&desk.world, (396 * CENT, 11 * HOUR), month.ends_at().plus_secs(HOUR)).await;
     close(&desk, month).await.unwrap();
-    // Another one that begins later is another month's business; and who was released is settled.
-    let release = AllocationCommand::RequestRelease {
-        reason: ReleaseReason::Customer,
-        at: month.ends_at().plus_secs(HOUR),
-    };
-    desk.world.execute::<Allocation>(&RENTAL.to_string(), release).await;
-    assert_eq!(Item::ALL.len(), 6);
 }
