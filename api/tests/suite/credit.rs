@@ -36,7 +36,7 @@ async fn whoever_has_credit_sees_it_apart_and_gets_none_of_it_back(
     let line = &lines["items"][1];
     assert_eq!((&line["kind"], &line["promotional"]), (&json!("credit_granted"), &json!("5.00")));
     assert_eq!(line["reference"], granted.result["credit_id"]);
-    let all = json!({ "top_up_id": lines["items"][0]["reference"], "amount": "25.00" });
+    let all = json!({ "top_up_id": lines["items"][0]["reference"], "amount": "25.00", "currency": "USD" });
     let refund = owner.post("/v1/refunds", &all).await;
     assert_eq!(refund.code(), "exceeds_refundable", "{}", refund.body);
     stage.strike().await;

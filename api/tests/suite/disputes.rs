@@ -58,7 +58,7 @@ async fn whatever_order_its_webhooks_come_in_the_providers_book_and_ours_say_the
     house.simulator.step_dispute(&lost, DisputeStep::Lose).unwrap();
     until(&house, "receivable:dispute", "20.00").await;
     customer.until("/v1/balance", |page| page["items"][0]["held"] == "20.00").await;
-    let refund = json!({ "top_up_id": payment, "amount": "1.00" });
+    let refund = json!({ "top_up_id": payment, "amount": "1.00", "currency": "USD" });
     let refused = customer.post("/v1/refunds", &refund).await;
     assert_eq!(refused.code(), "payment_disputed", "{}", refused.body);
     house.simulator.step_dispute(&lost, DisputeStep::Withdraw).unwrap();

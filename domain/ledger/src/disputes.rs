@@ -21,8 +21,8 @@ pub struct Disputed {
     pub ended: bool,
 }
 
-/// Until somebody ends it: as late as the books can say.
-pub const OPEN_END: Timestamp = Timestamp::from_secs(253_402_300_799);
+/// Until somebody ends it: the last year that can be written, in its beginning (9999-01-01T00:00:00Z).
+pub const OPEN_END: Timestamp = Timestamp::from_secs(253_370_764_800);
 
 /// The hold of a dispute: both ids have the same bits, so that neither has to be looked up.
 #[must_use]

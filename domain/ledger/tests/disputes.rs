@@ -6,8 +6,8 @@ use cairn_core::{
     chart,
 };
 use cairn_ledger::{
-    DisputeLoss, GrantCredit, LotUse, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand,
-    WalletEvent, hold_of_dispute,
+    DisputeLoss, GrantCredit, LotUse, OPEN_END, PlaceHold, ReserveRefund, TopUp, Wallet,
+    WalletCommand, WalletEvent, hold_of_dispute,
 };
 
 const UNIT: i64 = 1_000_000_000;
@@ -93,6 +93,12 @@ fn what_is_left_of_a_disputed_payment_and_free_is_set_aside() {
     assert_eq!(twice(&busy, hold(10)).held_nanos, 10 * UNIT);
     let gone = [top_up(PAYMENT, 10), place(10)];
     assert_eq!(twice(&gone, hold(10)).held_nanos, 10 * UNIT, "nothing was free");
+}
+
+#[test]
+fn the_end_of_a_hold_that_has_none_can_be_written_and_read() {
+    assert_eq!(OPEN_END.to_string(), "9999-01-01T00:00:00.000000Z");
+    assert_eq!(OPEN_END.to_string().parse(), Ok(OPEN_END));
 }
 
 #[test]
