@@ -191,7 +191,8 @@ async fn the_application_writes_the_log_and_the_books_by_their_function_only(poo
     let append = r#"SELECT base FROM log_append(
         '{by-hand}', '{thing}', '{b}', '{0}', '{0}', ARRAY[decode(repeat('07', 32), 'hex')], '{"{}"}',
         '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
-        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"#;
+        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
+        '{}', '{}', '{}', '{}')"#;
     let base: i64 = sqlx::query_scalar(append).fetch_one(&mut *connection).await.unwrap();
     assert_eq!(base, 1);
     drop(connection.detach());

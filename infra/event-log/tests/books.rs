@@ -110,7 +110,6 @@ async fn a_hold_gives_out_no_more_than_it_reserved(pool: PgPool) {
     let within = "ledger_holds_within_reserve";
     let capture = |id: u128, source_id: &str, amount: i64| BookEntry {
         hold: Some(hold(id, 0, amount, 0)),
-        period: None,
         ..usage(source_id, amount)
     };
     let other = held(hold(9, 40, 0, 0));
@@ -138,7 +137,7 @@ async fn a_hold_has_its_shares_on_both_accounts_of_one_wallet_and_each_is_guarde
     let share = |id: u128, paid: i64, promo: i64| BookEntry {
         hold: Some(hold(id, paid, 0, 0)),
         promotional_hold: Some(HoldChange { account: PROMO.to_owned(), ..hold(id, promo, 0, 0) }),
-        journal: None,
+        ..BookEntry::default()
     };
     let overdraft = "ledger_balances_no_overdraft";
     let entries =
@@ -150,8 +149,8 @@ async fn a_hold_has_its_shares_on_both_accounts_of_one_wallet_and_each_is_guarde
     let spent = HoldChange { account: PROMO.to_owned(), ..hold(1, 0, 21, 0) };
     let captured = |journal: &JournalTransaction, spent: &HoldChange| BookEntry {
         journal: Some(journal.clone()),
-        hold: None,
         promotional_hold: Some(spent.clone()),
+        ..BookEntry::default()
     };
     let within = "ledger_holds_within_reserve";
     check_refused(&log, vec![captured(&charge, &spent)], within).await;
