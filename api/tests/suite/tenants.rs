@@ -44,6 +44,7 @@ async fn tenant(stage: &Stage, name: &str) -> Tenant {
     let rent = json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": SSH_KEY });
     let allocation = key.post("/v1/allocations", &rent).await.text("/allocation_id");
     key.until(&format!("/v1/allocations/{allocation}"), |a| a["status"] == "active").await;
+    let charge = charged(key, &rent).await;
     let refund = json!({ "top_up_id": top_up, "amount": "1.00", "currency": "USD" });
     let refund = key.post("/v1/refunds", &refund).await.text("/refund_id");
     key.until(&format!("/v1/refunds/{refund}"), |r| r["status"] == "succeeded").await;
@@ -65,6 +66,7 @@ async fn tenant(stage: &Stage, name: &str) -> Tenant {
         ("top_up_id", top_up),
         ("refund_id", refund),
         ("allocation_id", allocation),
+        ("charge_id", charge),
         ("user_id", member.get("/v1/session").await.text("/user_id")),
         ("invitation_id", invited.text("/invitation_id")),
         ("grant_id", grant.text("/grant_id")),
@@ -74,12 +76,26 @@ async fn tenant(stage: &Stage, name: &str) -> Tenant {
     Tenant { owner, id, keys, ids: ids.into_iter().collect() }
 }
 
+/// What a second rental cost that has come to its end, once it can be proven.
+async fn charged(key: &Caller, rent: &Value) -> String {
+    let path = key.post("/v1/allocations", rent).await.header("location").to_owned();
+    key.until(&path, |rental| rental["status"] == "active").await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    key.post(&format!("{path}/release"), &json!({})).await;
+    key.until(&path, |rental| rental["status"] == "released").await;
+    let lines = key.until("/v1/statement", |page| page["items"][0]["kind"] == "usage").await;
+    let charge = lines["items"][0]["charge_id"].as_str().unwrap().to_owned();
+    key.until(&format!("/v1/charges/{charge}/proof"), |proof| !proof["charge"].is_null()).await;
+    charge
+}
+
 /// Ids that nobody has.
 fn missing() -> Ids {
     let ids = [
         ("top_up_id", PaymentId::from_bits(7).to_string()),
         ("refund_id", RefundId::from_bits(7).to_string()),
         ("allocation_id", AllocationId::from_bits(7).to_string()),
+        ("charge_id", "charge_9007199254740993".to_owned()),
         ("user_id", UserId::from_bits(7).to_string()),
         ("invitation_id", InvitationId::from_bits(7).to_string()),
         ("grant_id", GrantId::from_bits(7).to_string()),

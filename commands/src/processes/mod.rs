@@ -18,6 +18,7 @@
 pub mod drain_node;
 pub mod drift;
 pub mod dunning;
+pub mod effect;
 pub mod expire_credit;
 pub mod expire_hold;
 pub mod fact;

@@ -38,16 +38,13 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             act.node(name, node_id, expire).await
         }
         Command::ReleaseHold { wallet_id, hold_id } => {
-            let release = WalletCommand::ReleaseHold { hold_id, at };
-            act.execute::<Wallet>(name, &wallet_id, release).await.map(drop)
+            of_wallet(act, name, &wallet_id, WalletCommand::ReleaseHold { hold_id, at }).await
         }
         Command::SweepHolds { wallet_id } => {
-            let sweep = WalletCommand::SweepExpired { at };
-            act.execute::<Wallet>(name, &wallet_id, sweep).await.map(drop)
+            of_wallet(act, name, &wallet_id, WalletCommand::SweepExpired { at }).await
         }
         Command::ReturnRefund { wallet_id, refund_id } => {
-            let back = WalletCommand::ReturnRefund { refund_id, at };
-            act.execute::<Wallet>(name, &wallet_id, back).await.map(drop)
+            of_wallet(act, name, &wallet_id, WalletCommand::ReturnRefund { refund_id, at }).await
         }
         Command::HoldDisputed { .. }
         | Command::ReleaseDisputed { .. }
@@ -57,7 +54,7 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
         }
         Command::TopUpWallet(credit) => {
             let wallet_id = cairn_ledger::wallet_id(credit.organisation_id, credit.currency);
-            act.execute::<Wallet>(name, &wallet_id, top_up(credit, at)).await.map(drop)
+            of_wallet(act, name, &wallet_id, top_up(credit, at)).await
         }
         Command::RejectAllocation { allocation_id, code, message } => {
             let reject = AllocationCommand::Reject { code, message, at };
@@ -94,6 +91,15 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             act.allocation(name, allocation_id, call).await
         }
     }
+}
+
+async fn of_wallet(
+    act: &Act<'_>,
+    name: &str,
+    wallet_id: &str,
+    command: WalletCommand,
+) -> Result<(), PortError> {
+    act.execute::<Wallet>(name, wallet_id, command).await.map(drop)
 }
 
 fn top_up(credit: Credit, at: Timestamp) -> WalletCommand {

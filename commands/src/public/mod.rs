@@ -46,8 +46,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         WebhookEndpoint::TYPE => notify::publish(&recorded.aggregate_id, recorded.decode()?),
         // What a bank says of a customer stays here; what it does to the wallet is told by the wallet.
         Dispute::TYPE => Ok(None),
-        // Who may do what, who was forgotten, how the books are checked, and what operators do about servers and processes, is nobody
-        // else's business.
+        // Who may do what, who was forgotten, how the books are checked and what operators do is nobody else's business.
         ApiKey::TYPE
         | BreakCase::TYPE
         | Configuration::TYPE

@@ -438,36 +438,23 @@ impl Decider for Allocation {
                 self.activated_at = Some(at);
                 self.status = AllocationStatus::Active;
             }
-            AllocationEvent::Failed { .. } => {
-                self.status = AllocationStatus::Failed;
-                self.needs_operator = false;
-            }
+            AllocationEvent::Failed { .. } => self.stand_at(AllocationStatus::Failed),
             AllocationEvent::Metered { through, unproven_seconds, .. } => {
                 self.metered_at = Some(through);
                 self.unproven_seconds = unproven_seconds;
             }
             AllocationEvent::SuspensionRequested { at, .. } => {
                 self.stopped_at = Some(at);
-                self.turns += 1;
-                self.status = AllocationStatus::Suspending;
+                self.turn(AllocationStatus::Suspending);
             }
-            AllocationEvent::Suspended { .. } => {
-                self.needs_operator = false;
-                self.status = AllocationStatus::Suspended;
-            }
-            AllocationEvent::ResumeRequested { .. } => {
-                self.turns += 1;
-                self.status = AllocationStatus::Resuming;
-            }
+            AllocationEvent::Suspended { .. } => self.stand_at(AllocationStatus::Suspended),
+            AllocationEvent::ResumeRequested { .. } => self.turn(AllocationStatus::Resuming),
             AllocationEvent::Resumed { at, .. } => self.resume(at),
             AllocationEvent::ReleaseRequested { at, .. } => {
                 self.released_at = Some(self.stopped_at.unwrap_or(at));
                 self.status = AllocationStatus::Releasing;
             }
-            AllocationEvent::TeardownVerified { .. } => {
-                self.status = AllocationStatus::Settling;
-                self.needs_operator = false;
-            }
+            AllocationEvent::TeardownVerified { .. } => self.stand_at(AllocationStatus::Settling),
             AllocationEvent::Released { .. } => self.status = AllocationStatus::Released,
             AllocationEvent::NeedsOperator { .. } => self.needs_operator = true,
         }

@@ -42,14 +42,24 @@ impl Allocation {
         }
     }
 
+    pub(crate) fn turn(&mut self, status: Status) {
+        self.turns += 1;
+        self.status = status;
+    }
+
     /// The meter goes on from here. What was not metered until now never will be.
     pub(crate) fn resume(&mut self, at: Timestamp) {
         let idle_seconds = self.elapsed(at) - self.unproven_seconds - self.metered_seconds();
         self.idle_seconds += idle_seconds;
         self.metered_at = Some(at);
         self.stopped_at = None;
+        self.stand_at(Status::Active);
+    }
+
+    /// What was stuck, if anything was, has come to its end.
+    pub(crate) const fn stand_at(&mut self, status: Status) {
+        self.status = status;
         self.needs_operator = false;
-        self.status = Status::Active;
     }
 
     /// The generation of the wish that is in force: a node refuses an older one. The wish to have it gone is one more.

@@ -260,6 +260,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/charges/{charge_id}/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everything that made a charge: the events, the seconds, the price and the arithmetic, each event with its way into a sealed block. With the public
+         *     keys of the log, `cairn audit check-proof` does the sum again without asking anybody.
+         */
+        get: operations["get_charge_proof"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/commands/{key}": {
         parameters: {
             query?: never;
@@ -2084,7 +2104,7 @@ export interface components {
             activated_at?: string | null;
             /**
              * Format: int64
-             * @description Seconds billed so far: from proven readiness to the release request.
+             * @description Seconds billed so far: from proven readiness to the release request, without those of a suspension.
              */
             active_seconds: number;
             /** @description `alloc_…` */
@@ -2113,10 +2133,15 @@ export interface components {
             /** @description What was rented. */
             sku_id: string;
             ssh?: null | components["schemas"]["SshAccess"];
-            /** @description `requested`, `reserved`, `provisioning`, `active`, `compensating`, `releasing`, `settling`, `released`, `failed`, `rejected`. */
+            /**
+             * @description `requested`, `reserved`, `provisioning`, `active`, `suspending`, `suspended`, `resuming`, `compensating`, `releasing`, `settling`,
+             *     `released`, `failed`, `rejected`. What is suspended is not paid for: it does not run, costs nothing and keeps its data.
+             */
             status: string;
             /** @description Steps verified on the node. */
             steps_done: string[];
+            /** @description RFC 3339: since when it is suspended, or is to be. */
+            suspended_since?: string | null;
             /**
              * Format: int64
              * @description Seconds in which nothing proved that its node was alive: not billed.
@@ -2167,6 +2192,61 @@ export interface components {
             old_password: string;
             /** @description At least 10 characters, and hard to guess. */
             password: string;
+        };
+        /** @description What a charge says of itself. */
+        ChargeClaim: {
+            /** @description Since when the rental is proven to be ready. */
+            activated_at: string;
+            /** @description The rental. */
+            allocation_id: string;
+            /** @description Of it, what was charged before. */
+            before_nanos: components["schemas"]["i64"];
+            /** @description Of the wallet and of the price. */
+            currency: string;
+            /** @description How far its meter had come. */
+            metered_through: string;
+            /** @description Exact price of 3,600 seconds, in nanos. */
+            nanos_per_hour: components["schemas"]["i64"];
+            /** @description Owed since now, because neither hold nor wallet covered it. */
+            owed_nanos: components["schemas"]["i64"];
+            /** @description Taken from the wallet now. */
+            paid_nanos: components["schemas"]["i64"];
+            /**
+             * Format: int64
+             * @description Where in the log it is.
+             */
+            position: number;
+            /**
+             * Format: int32
+             * @description The version of the price that the rental began with.
+             */
+            price_version: number;
+            /**
+             * Format: int64
+             * @description The rest.
+             */
+            seconds: number;
+            /**
+             * Format: int64
+             * @description Of the time between, what it was suspended for: not charged.
+             */
+            suspended_seconds: number;
+            /** @description `seconds × nanos_per_hour ÷ 3600`, rounded half to even. */
+            total_nanos: components["schemas"]["i64"];
+            /**
+             * Format: int64
+             * @description Of the time between, what no look at the node proves: not charged.
+             */
+            unproven_seconds: number;
+        };
+        /** @description A charge and the events that it comes from. */
+        ChargeProof: {
+            /** @description What is claimed; whoever checks computes it again. */
+            charge: components["schemas"]["ChargeClaim"];
+            /** @description The events, in the order of the log, each with its way into a sealed block. */
+            events: Record<string, never>[];
+            /** @description Names this layout. */
+            format: string;
         };
         /** @description The provider's secret for one payment. */
         ClientSecret: {
@@ -2854,8 +2934,9 @@ export interface components {
             /** @description When: RFC 3339, UTC. */
             at: string;
             /**
-             * @description What happened: `allocation.activated`, `.rejected`, `.failed`, `.funds_exhausted` or `.released`, `payment.succeeded` or `.failed`,
-             *     `refund.succeeded` or `.failed`, `node.offline`, `.online` or `.quarantined`. Others may follow.
+             * @description What happened: `allocation.activated`, `.rejected`, `.failed`, `.suspended`, `.resumed`, `.funds_exhausted` or `.released`,
+             *     `dunning.low`, `.grace`, `.suspended`, `.retention`, `.released` or `.ok`, `payment.succeeded` or `.failed`, `refund.succeeded` or
+             *     `.failed`, `node.offline`, `.online` or `.quarantined`. Others may follow.
              */
             kind: string;
             /** @description `notice_…` */
@@ -2911,7 +2992,7 @@ export interface components {
                 activated_at?: string | null;
                 /**
                  * Format: int64
-                 * @description Seconds billed so far: from proven readiness to the release request.
+                 * @description Seconds billed so far: from proven readiness to the release request, without those of a suspension.
                  */
                 active_seconds: number;
                 /** @description `alloc_…` */
@@ -2940,10 +3021,15 @@ export interface components {
                 /** @description What was rented. */
                 sku_id: string;
                 ssh?: null | components["schemas"]["SshAccess"];
-                /** @description `requested`, `reserved`, `provisioning`, `active`, `compensating`, `releasing`, `settling`, `released`, `failed`, `rejected`. */
+                /**
+                 * @description `requested`, `reserved`, `provisioning`, `active`, `suspending`, `suspended`, `resuming`, `compensating`, `releasing`, `settling`,
+                 *     `released`, `failed`, `rejected`. What is suspended is not paid for: it does not run, costs nothing and keeps its data.
+                 */
                 status: string;
                 /** @description Steps verified on the node. */
                 steps_done: string[];
+                /** @description RFC 3339: since when it is suspended, or is to be. */
+                suspended_since?: string | null;
                 /**
                  * Format: int64
                  * @description Seconds in which nothing proved that its node was alive: not billed.
@@ -3199,9 +3285,14 @@ export interface components {
                 amount: string;
                 /** @description Decimal: what is in the wallet after it. */
                 balance: string;
+                /** @description Of usage: `charge_…`, for `GET /v1/charges/{charge_id}/proof`. */
+                charge_id?: string | null;
                 /** @description ISO 4217. */
                 currency: string;
-                /** @description `top_up`, `usage`, `overrun`, `refund_reserved` or `refund_returned`. */
+                /**
+                 * @description `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`,
+                 *     `credit_expired` or `dispute_lost`.
+                 */
                 kind: string;
                 /** @description RFC 3339. */
                 occurred_at: string;
@@ -3212,7 +3303,9 @@ export interface components {
                  * @description Where in the log it is.
                  */
                 position: number;
-                /** @description What it was for: `pay_…`, `alloc_…` or `refund_…`. */
+                /** @description Decimal: of the amount, promotional credit, with the same sign. */
+                promotional: string;
+                /** @description What it was for: `pay_…`, `alloc_…`, `refund_…`, `credit_…` or `dispute_…`. */
                 reference: string;
                 /**
                  * Format: int64
@@ -3255,18 +3348,40 @@ export interface components {
         Page_Wallet: {
             /** @description The items, in the list's order. */
             items: {
-                /** @description Decimal: what may be held or refunded. */
+                /** @description Decimal: what may be held. Of it, what was paid in may be refunded. */
                 available: string;
                 /** @description ISO 4217. */
                 currency: string;
+                /** @description Decimal: of what is held, what somebody disputes with their bank. It pays for nothing. */
+                disputed: string;
+                /**
+                 * @description What follows when it is: `ok`, `low` (less than 72 hours left), `grace` (what runs, runs on what was set aside), `suspended`
+                 *     (stopped, the data is kept), `retention` (the same, and the day for deleting it is set) or `released` (deleted).
+                 */
+                dunning_stage: string;
+                /** @description RFC 3339: when the stage moves on by itself. */
+                dunning_until?: string | null;
                 /** @description Decimal. */
                 held: string;
                 /** @description `org_…` */
                 organisation_id: string;
                 /** @description Decimal: use that neither hold nor wallet covered. */
                 owed: string;
+                /** @description Decimal: of what is posted, what was paid in. */
+                paid: string;
+                /** @description Decimal: what everything that runs costs in an hour. What is suspended costs nothing. */
+                per_hour: string;
                 /** @description Decimal. */
                 posted: string;
+                /** @description Decimal: of what is posted, promotional credit. It is spent first and never refunded. */
+                promotional: string;
+                /** @description RFC 3339: when it is used up, if nothing changes. */
+                runs_out_at?: string | null;
+                /**
+                 * Format: int64
+                 * @description For how long the posted money pays for that; absent when nothing runs.
+                 */
+                runway_seconds?: number | null;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -3793,9 +3908,14 @@ export interface components {
             amount: string;
             /** @description Decimal: what is in the wallet after it. */
             balance: string;
+            /** @description Of usage: `charge_…`, for `GET /v1/charges/{charge_id}/proof`. */
+            charge_id?: string | null;
             /** @description ISO 4217. */
             currency: string;
-            /** @description `top_up`, `usage`, `overrun`, `refund_reserved` or `refund_returned`. */
+            /**
+             * @description `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`,
+             *     `credit_expired` or `dispute_lost`.
+             */
             kind: string;
             /** @description RFC 3339. */
             occurred_at: string;
@@ -3806,7 +3926,9 @@ export interface components {
              * @description Where in the log it is.
              */
             position: number;
-            /** @description What it was for: `pay_…`, `alloc_…` or `refund_…`. */
+            /** @description Decimal: of the amount, promotional credit, with the same sign. */
+            promotional: string;
+            /** @description What it was for: `pay_…`, `alloc_…`, `refund_…`, `credit_…` or `dispute_…`. */
             reference: string;
             /**
              * Format: int64
@@ -3936,20 +4058,45 @@ export interface components {
             /** @description `user_…` */
             user_id: string;
         };
-        /** @description One wallet. Posted is what is there, held of it is set aside, available is the rest. */
+        /**
+         * @description One wallet. Posted is what is there, paid money and promotional credit; held of it is set aside, available is the rest. Credit whose time is
+         *     over is not there any more.
+         */
         Wallet: {
-            /** @description Decimal: what may be held or refunded. */
+            /** @description Decimal: what may be held. Of it, what was paid in may be refunded. */
             available: string;
             /** @description ISO 4217. */
             currency: string;
+            /** @description Decimal: of what is held, what somebody disputes with their bank. It pays for nothing. */
+            disputed: string;
+            /**
+             * @description What follows when it is: `ok`, `low` (less than 72 hours left), `grace` (what runs, runs on what was set aside), `suspended`
+             *     (stopped, the data is kept), `retention` (the same, and the day for deleting it is set) or `released` (deleted).
+             */
+            dunning_stage: string;
+            /** @description RFC 3339: when the stage moves on by itself. */
+            dunning_until?: string | null;
             /** @description Decimal. */
             held: string;
             /** @description `org_…` */
             organisation_id: string;
             /** @description Decimal: use that neither hold nor wallet covered. */
             owed: string;
+            /** @description Decimal: of what is posted, what was paid in. */
+            paid: string;
+            /** @description Decimal: what everything that runs costs in an hour. What is suspended costs nothing. */
+            per_hour: string;
             /** @description Decimal. */
             posted: string;
+            /** @description Decimal: of what is posted, promotional credit. It is spent first and never refunded. */
+            promotional: string;
+            /** @description RFC 3339: when it is used up, if nothing changes. */
+            runs_out_at?: string | null;
+            /**
+             * Format: int64
+             * @description For how long the posted money pays for that; absent when nothing runs.
+             */
+            runway_seconds?: number | null;
         };
         /** @description One attempt. */
         WebhookAttempt: {
@@ -4085,6 +4232,8 @@ export interface components {
             /** @description `user_…`, when it is a person. */
             user_id?: string | null;
         };
+        /** Format: int64 */
+        i64: number;
     };
     responses: never;
     parameters: never;
@@ -5361,6 +5510,115 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Wallet"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_charge_proof: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log (as answered in `Cairn-Position`). */
+                min_position?: number;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `charge_…`, from the statement */
+                charge_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The proof */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChargeProof"];
                 };
             };
             /** @description As it was seen; there is no body */

@@ -1,0 +1,231 @@
+//! What process managers do outside. Values only; they live as JSON in `process_intents`.
+use cairn_compute::Step;
+use cairn_core::{
+    AllocationId, DisputeId, Nanos, NodeId, PaymentId, RefundId, Resources, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use super::intent::names;
+use super::letter::Letter;
+
+/// What process managers do outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Effect {
+    /// Asks one node after the other; rejects the allocation when none takes it.
+    ReserveCapacity {
+        allocation_id: AllocationId,
+        resources: Resources,
+        wanted: Option<NodeId>,
+    },
+    /// Sets money aside; rejects the allocation when there is not enough.
+    HoldFunds(Funding),
+    /// Brings one step about on the node.
+    EnsureStep {
+        allocation_id: AllocationId,
+        node_id: NodeId,
+        step: Step,
+    },
+    /// Takes everything away and proves it.
+    TearDown {
+        allocation_id: AllocationId,
+        node_id: NodeId,
+        after: Ending,
+    },
+    /// Charges what was used by an instant and keeps the hold ahead.
+    CaptureUsage(Tick),
+    /// Charges the rest and gives back what is left of the hold.
+    SettleUsage {
+        allocation_id: AllocationId,
+    },
+    /// Closes the allocation with what it cost.
+    ConfirmReleased {
+        allocation_id: AllocationId,
+    },
+    /// Charges what was used, and has the node close the login and stop everything.
+    SuspendTenant {
+        allocation_id: AllocationId,
+    },
+    /// Has the node open the login again, and proves it.
+    ResumeTenant {
+        allocation_id: AllocationId,
+    },
+    /// How long does the money of a wallet last? What follows from it is decided, and done.
+    AssessFunds {
+        wallet_id: String,
+    },
+    /// The same of the wallet that pays for an allocation.
+    AssessFundsOf {
+        allocation_id: AllocationId,
+    },
+    CreatePayment {
+        payment_id: PaymentId,
+        payment_method: Option<String>,
+    },
+    RetrievePayment {
+        payment_id: PaymentId,
+        /// What is not settled by now goes to an operator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
+    },
+    /// Names the charge that a refund goes back to.
+    RequestRefund {
+        refund_id: RefundId,
+        payment_id: PaymentId,
+        amount_nanos: Nanos,
+    },
+    CreateRefund {
+        refund_id: RefundId,
+    },
+    RetrieveRefund {
+        refund_id: RefundId,
+        /// What is not settled by now goes to an operator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
+    },
+    RetrieveDispute {
+        dispute_id: DisputeId,
+        /// What is not decided by now goes to an operator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
+    },
+    /// Decides whether a new node may be used.
+    ProbeNode {
+        node_id: NodeId,
+    },
+    /// Looks whether a node in use still answers.
+    WatchNode {
+        node_id: NodeId,
+        suspect_since: Option<Timestamp>,
+        /// The last look that it answered.
+        #[serde(default)]
+        seen_at: Option<Timestamp>,
+    },
+    /// Holds what a node has against what the log says.
+    CompareInventory {
+        node_id: NodeId,
+    },
+    /// Hands a letter to the mail server, as long as it is worth it.
+    SendMail {
+        letter: Letter,
+        until: Timestamp,
+    },
+}
+
+names!(Effect {
+    ReserveCapacity => "reserve_capacity",
+    HoldFunds => "hold_funds",
+    EnsureStep => "ensure_step",
+    TearDown => "tear_down",
+    CaptureUsage => "capture_usage",
+    SettleUsage => "settle_usage",
+    ConfirmReleased => "confirm_released",
+    SuspendTenant => "suspend_tenant",
+    ResumeTenant => "resume_tenant",
+    AssessFunds => "assess_funds",
+    AssessFundsOf => "assess_funds_of",
+    CreatePayment => "create_payment",
+    RetrievePayment => "retrieve_payment",
+    RequestRefund => "request_refund",
+    CreateRefund => "create_refund",
+    RetrieveRefund => "retrieve_refund",
+    RetrieveDispute => "retrieve_dispute",
+    ProbeNode => "probe_node",
+    WatchNode => "watch_node",
+    CompareInventory => "compare_inventory",
+    SendMail => "send_mail",
+});
+
+impl Effect {
+    /// A call that makes a payment or a refund does not persist: the provider forgets its key after a day.
+    pub(super) const fn persists(&self) -> bool {
+        match self {
+            // The next comparison finds it again.
+            Self::TearDown { after: Ending::Orphan, .. } => false,
+            Self::TearDown { .. }
+            | Self::CaptureUsage(_)
+            | Self::SettleUsage { .. }
+            | Self::ConfirmReleased { .. }
+            | Self::SuspendTenant { .. }
+            | Self::ResumeTenant { .. }
+            | Self::AssessFunds { .. }
+            | Self::AssessFundsOf { .. }
+            | Self::RetrievePayment { .. }
+            | Self::RetrieveRefund { .. }
+            | Self::RetrieveDispute { .. }
+            | Self::WatchNode { .. }
+            | Self::CompareInventory { .. } => true,
+            Self::ReserveCapacity { .. }
+            | Self::HoldFunds(_)
+            | Self::EnsureStep { .. }
+            | Self::CreatePayment { .. }
+            | Self::SendMail { .. }
+            | Self::RequestRefund { .. }
+            | Self::CreateRefund { .. }
+            | Self::ProbeNode { .. } => false,
+        }
+    }
+
+    /// The one thing it acts on.
+    pub(super) fn subject(&self) -> String {
+        match self {
+            Self::ReserveCapacity { allocation_id, .. }
+            | Self::EnsureStep { allocation_id, .. }
+            | Self::TearDown { allocation_id, .. }
+            | Self::SettleUsage { allocation_id }
+            | Self::ConfirmReleased { allocation_id }
+            | Self::SuspendTenant { allocation_id }
+            | Self::ResumeTenant { allocation_id }
+            | Self::AssessFundsOf { allocation_id } => allocation_id.to_string(),
+            Self::AssessFunds { wallet_id } => wallet_id.clone(),
+            Self::HoldFunds(funding) => funding.allocation_id.to_string(),
+            Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
+            Self::CreatePayment { payment_id, .. } | Self::RetrievePayment { payment_id, .. } => {
+                payment_id.to_string()
+            }
+            Self::RequestRefund { refund_id, .. }
+            | Self::CreateRefund { refund_id }
+            | Self::RetrieveRefund { refund_id, .. } => refund_id.to_string(),
+            Self::RetrieveDispute { dispute_id, .. } => dispute_id.to_string(),
+            Self::ProbeNode { node_id }
+            | Self::WatchNode { node_id, .. }
+            | Self::CompareInventory { node_id } => node_id.to_string(),
+            Self::SendMail { letter, .. } => letter.subject(),
+        }
+    }
+}
+
+/// Money to set aside for an allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Funding {
+    pub allocation_id: AllocationId,
+    pub wallet_id: String,
+    pub amount_nanos: Nanos,
+    pub expires_at: Timestamp,
+}
+
+/// One tick of a meter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Tick {
+    pub allocation_id: AllocationId,
+    /// Usage up to this instant.
+    pub through: Timestamp,
+    /// What the hold shall cover afterwards.
+    pub keep_nanos: Nanos,
+    pub expires_at: Timestamp,
+}
+
+/// Why an allocation is taken down, and so what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Provisioning failed: the capacity is given back.
+    Failure,
+    /// It was released: the proof is recorded.
+    Release,
+    /// It was over, and something of it was on the node again: that it is gone is recorded.
+    Orphan,
+}
