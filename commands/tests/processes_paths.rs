@@ -80,20 +80,22 @@ async fn a_teardown_that_is_stuck_does_not_hold_the_money_back(_: PgPoolOptions,
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_rental_is_released_while_its_hold_still_covers_it(_: PgPoolOptions, db: Options) {
+async fn a_rental_is_suspended_while_its_hold_still_covers_it(_: PgPoolOptions, db: Options) {
     let mut harness = Harness::start(db, Memory::new()).await;
     let organisation_id = harness.organisation();
     top_up(&mut harness, organisation_id, 5).await;
     let allocation_id = rent(&mut harness, organisation_id).await;
     let key = allocation_id.to_string();
-    harness.until("it is released", |s| s.ended("release_node", &key)).await;
+    harness.until("it is suspended", |s| s.status("suspend_tenant", &key).is_some()).await;
+    harness.run_for(1).await;
     let allocation: Allocation = harness.load(&key).await;
-    let used = allocation.released_at.unwrap().secs_since(allocation.activated_at.unwrap());
+    assert_eq!(allocation.status, AllocationStatus::Suspended);
+    let used = allocation.stopped_at.unwrap().secs_since(allocation.activated_at.unwrap());
     // 5.00 at 0.001 a second is 5,000 s; it winds down within the last 150 s and a tick.
     assert!((4_800..5_000).contains(&used), "used for {used} s");
     let wallet = wallet(&harness, organisation_id).await;
-    assert_eq!(wallet.held_nanos, 0);
     assert_eq!(wallet.posted_nanos, usd(5).nanos - used * 1_000_000);
+    assert_eq!(wallet.held_nanos, wallet.posted_nanos, "what is left stays set aside for it");
     assert!(wallet.holds.values().all(|hold| hold.overrun_nanos == 0), "nothing is owed");
 }
 
