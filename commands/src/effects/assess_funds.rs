@@ -16,8 +16,19 @@ struct Rentals {
     nanos_per_hour: Nanos,
     running: u32,
     refused: bool,
-    /// Suspended, the longest first: when, which, at what price, and what is still set aside for it.
-    suspended: Vec<(Timestamp, AllocationId, PinnedPrice, Nanos)>,
+    /// The longest first.
+    suspended: Vec<Suspended>,
+}
+
+/// A rental that waits to be paid for.
+struct Suspended {
+    since: Timestamp,
+    allocation_id: AllocationId,
+    price: PinnedPrice,
+    /// What is still set aside for it.
+    remaining_nanos: Nanos,
+    /// The key that opens its login was erased with its owner's data: nobody can go on with it.
+    erased: bool,
 }
 
 pub(super) async fn assess_funds_of(
@@ -56,7 +67,7 @@ pub(super) async fn assess_funds(act: &Act<'_>, wallet_id: &str) -> Result<(), P
     };
     act.execute::<Dunning>("assess", wallet_id, DunningCommand::Assess(assessment)).await?;
     if act.load::<Dunning>(wallet_id).await?.stage == Stage::Released {
-        for (_, allocation_id, ..) in rentals.suspended {
+        for Suspended { allocation_id, .. } in rentals.suspended {
             let (reason, at) = (ReleaseReason::FundsExhausted, act.now());
             let release = AllocationCommand::RequestRelease { reason, at };
             let suffix = format!("release:{allocation_id}");
@@ -83,9 +94,14 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
                 rentals.refused |= hold.refused_nanos.is_some();
             }
             AllocationStatus::Suspended => {
-                let since = allocation.stopped_at.unwrap_or_default();
-                let waiting = (since, allocation_id, price, hold.remaining_nanos());
-                rentals.suspended.push(waiting);
+                let opened = act.executor.personal().open(&allocation.ssh_public_key).await?;
+                rentals.suspended.push(Suspended {
+                    since: allocation.stopped_at.unwrap_or_default(),
+                    allocation_id,
+                    price,
+                    remaining_nanos: hold.remaining_nanos(),
+                    erased: opened.is_none(),
+                });
             }
             AllocationStatus::Unknown
             | AllocationStatus::Requested
@@ -99,7 +115,7 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
             | AllocationStatus::Rejected => {}
         }
     }
-    rentals.suspended.sort_unstable_by_key(|waiting| (waiting.0, waiting.1));
+    rentals.suspended.sort_unstable_by_key(|waiting| (waiting.since, waiting.allocation_id));
     Ok(rentals)
 }
 
@@ -109,10 +125,10 @@ async fn resume(act: &Act<'_>, wallet: &Wallet, rentals: &mut Rentals) -> Result
     let mut available = wallet.available_at(at);
     let mut waiting = vec![];
     for suspended in std::mem::take(&mut rentals.suspended) {
-        let (_, allocation_id, price, remaining_nanos) = suspended;
+        let Suspended { allocation_id, price, remaining_nanos, erased, .. } = suspended;
         let keep_nanos = price.rate().total(act.settings.runway_seconds).unwrap_or(Nanos::MAX);
         let wanted_nanos = (keep_nanos - remaining_nanos).max(0);
-        if wanted_nanos > available {
+        if erased || wanted_nanos > available {
             waiting.push(suspended);
             continue;
         }

@@ -7,10 +7,9 @@ use cairn_commands::identity::Code;
 use cairn_commands::identity::people::{self, Register};
 use cairn_commands::{Expected, compute, fleet, payments};
 use cairn_compute::{Allocation, AllocationStatus, ReleaseReason, Step};
-use cairn_core::{AllocationId, Currency, HoldId, OrganisationId, PaymentId};
+use cairn_core::{AllocationId, Currency, OrganisationId, PaymentId};
 use cairn_fleet::{Link, Node, NodeLifecycle, Policy};
-use cairn_ledger::{HoldStatus, PlaceHold, Wallet, WalletCommand, wallet_id};
-use serde_json::Value;
+use cairn_ledger::{HoldStatus, Wallet, wallet_id};
 use sqlx::postgres::PgConnectOptions;
 
 use super::faults::Mode;
@@ -37,10 +36,10 @@ pub async fn saga_matrix(
 }
 
 /// Everything of one run of the story.
-struct Run<'a> {
-    harness: &'a mut Harness,
-    cell: Cell,
-    organisation_id: OrganisationId,
+pub(super) struct Run<'a> {
+    pub(super) harness: &'a mut Harness,
+    pub(super) cell: Cell,
+    pub(super) organisation_id: OrganisationId,
     /// Cards before this run.
     cards: (usize, usize),
     stuck: u32,
@@ -72,6 +71,7 @@ impl Run<'_> {
             Story::Enrolment => return self.enrol().await,
             Story::Invitation => return self.invite().await,
             Story::UnusedHold => return self.hold_for_nothing().await,
+            Story::UnusedCredit => return self.give_for_nothing().await,
             Story::Letter => return self.register().await,
             _ => {}
         }
@@ -88,7 +88,8 @@ impl Run<'_> {
             self.mend().await;
             match self.cell.story {
                 Story::Drain => self.drain().await,
-                Story::Exhausted => {}
+                Story::Exhausted => self.exhaust(allocation_id).await,
+                Story::Suspension => self.suspend(allocation_id).await,
                 _ => self.ask_for_release(allocation_id).await,
             }
             self.released(allocation_id).await;
@@ -105,7 +106,7 @@ impl Run<'_> {
     }
 
     /// Goes on until a process has ended; whatever is stuck on the way must be what was broken, and is mended.
-    async fn pursue(&mut self, process: &str, key: &str) -> String {
+    pub(super) async fn pursue(&mut self, process: &str, key: &str) -> String {
         loop {
             let what = format!("{:?}: {process} {key} ends", self.cell);
             let story = self.cell.story;
@@ -119,7 +120,7 @@ impl Run<'_> {
         }
     }
 
-    async fn mend(&mut self) {
+    pub(super) async fn mend(&mut self) {
         let snapshot = self.harness.snapshot().await;
         if !snapshot.stuck.is_empty() {
             self.mend_from(&snapshot, |_| false).await;
@@ -148,7 +149,7 @@ impl Run<'_> {
         self.harness.until("the operator is obeyed", obeyed).await;
     }
 
-    async fn top_up(&mut self) -> Option<PaymentId> {
+    pub(super) async fn top_up(&mut self) -> Option<PaymentId> {
         let method = (self.cell.story == Story::FailingRefund)
             .then(|| self.harness.world.refund_fails())
             .flatten();
@@ -239,7 +240,7 @@ impl Run<'_> {
         }
     }
 
-    async fn ask_for_release(&self, allocation_id: AllocationId) {
+    pub(super) async fn ask_for_release(&self, allocation_id: AllocationId) {
         let request = compute::RequestRelease {
             organisation_id: Some(self.organisation_id),
             allocation_id,
@@ -305,27 +306,6 @@ impl Run<'_> {
         assert_eq!(node.lifecycle, NodeLifecycle::Expired, "{:?}", self.cell);
     }
 
-    async fn hold_for_nothing(&mut self) {
-        self.top_up().await.unwrap();
-        let now = self.harness.clock_now();
-        let hold_id = HoldId::from_bits(self.harness.commands.ids.next());
-        let place = WalletCommand::PlaceHold(PlaceHold {
-            hold_id,
-            purpose: "nothing".to_owned(),
-            amount_nanos: usd(5).nanos,
-            expires_at: now.plus_secs(300),
-            at: now,
-        });
-        let wallet_id = wallet_id(self.organisation_id, Currency::USD);
-        let (executor, context) = (self.harness.commands.executor.clone(), self.harness.context());
-        executor.execute::<Wallet>(&wallet_id, place, &context, Value::Null).await.unwrap();
-        assert_eq!(self.wallet().await.held_nanos, usd(5).nanos);
-        self.pursue("expire_hold", &hold_id.to_string()).await;
-        let wallet = self.wallet().await;
-        let held = (wallet.held_nanos, wallet.posted_nanos);
-        assert_eq!(held, (0, usd(20).nanos), "{:?}", self.cell);
-    }
-
     async fn register(&mut self) {
         let (worth, context) = (1_000, self.harness.context());
         let expires_at = self.harness.clock_now().plus_secs(worth);
@@ -359,7 +339,7 @@ impl Run<'_> {
         let allocation = self.allocation(allocation_id).await;
         assert_eq!(allocation.status, AllocationStatus::Released, "{:?}", self.cell);
         let (since, until) = (allocation.activated_at.unwrap(), allocation.released_at.unwrap());
-        let seconds = until.secs_since(since);
+        let seconds = until.secs_since(since) - allocation.idle_seconds;
         assert!(seconds >= 95, "{:?}: it was used for {seconds} s", self.cell);
         let wallet = self.wallet().await;
         let hold = wallet.holds.values().next().unwrap();
@@ -388,11 +368,11 @@ impl Run<'_> {
         if fails { 0 } else { refund.amount_nanos }
     }
 
-    async fn allocation(&self, allocation_id: AllocationId) -> Allocation {
+    pub(super) async fn allocation(&self, allocation_id: AllocationId) -> Allocation {
         self.harness.load(&allocation_id.to_string()).await
     }
 
-    async fn wallet(&self) -> Wallet {
+    pub(super) async fn wallet(&self) -> Wallet {
         self.harness.load(&wallet_id(self.organisation_id, Currency::USD)).await
     }
 
@@ -429,7 +409,9 @@ impl Run<'_> {
     async fn check_node(&self, allocation_id: AllocationId) {
         let allocation = self.allocation(allocation_id).await;
         if let Some(changes) = self.harness.world.changes(&allocation) {
-            assert!(changes < Step::ALL.len(), "{:?}: {changes} changes", self.cell);
+            // Whoever is suspended has the login opened once more.
+            let more = usize::from(self.cell.story == Story::Suspension);
+            assert!(changes < Step::ALL.len() + more, "{:?}: {changes} changes", self.cell);
         }
         let left = self.harness.world.left(&allocation).await;
         assert_eq!(left, Vec::<String>::new(), "{:?}: left on the node", self.cell);

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod faults;
 pub mod harness;
 pub mod matrix;
+mod money;
 pub mod nodes;
 pub mod provider;
 pub mod react;

@@ -23,6 +23,8 @@ pub enum Story {
     TooPoor,
     /// The wallet runs dry while the rental runs.
     Exhausted,
+    /// The rental is suspended, and there is money to go on.
+    Suspension,
     /// The refund fails at the provider.
     FailingRefund,
     /// The node is drained, which ends the rental.
@@ -33,12 +35,14 @@ pub enum Story {
     Invitation,
     /// Money is held and nobody asks for it.
     UnusedHold,
+    /// Credit is given and nobody uses it.
+    UnusedCredit,
     /// Somebody registers, and a code is sent to them.
     Letter,
 }
 
 impl Story {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Rental,
         Self::FailingRental,
         Self::LateReservation,
@@ -47,11 +51,13 @@ impl Story {
         Self::StuckRelease,
         Self::TooPoor,
         Self::Exhausted,
+        Self::Suspension,
         Self::FailingRefund,
         Self::Drain,
         Self::Enrolment,
         Self::Invitation,
         Self::UnusedHold,
+        Self::UnusedCredit,
         Self::Letter,
     ];
 
@@ -66,11 +72,13 @@ impl Story {
             Self::Rental
             | Self::TooPoor
             | Self::Exhausted
+            | Self::Suspension
             | Self::FailingRefund
             | Self::Drain
             | Self::Enrolment
             | Self::Invitation
             | Self::UnusedHold
+            | Self::UnusedCredit
             | Self::Letter => &[],
         }
     }
@@ -121,7 +129,7 @@ const RENTAL: [&str; 24] = [
 ];
 
 /// Every intent of the others.
-const OTHERS: [(Story, &str); 26] = [
+const OTHERS: [(Story, &str); 33] = [
     (Story::FailingRental, "tear_down"),
     (Story::FailingRental, "release_hold"),
     (Story::FailingRental, "confirm_failed"),
@@ -136,7 +144,13 @@ const OTHERS: [(Story, &str); 26] = [
     (Story::StuckRelease, "undo_deadline"),
     (Story::StuckRelease, "settle_usage"),
     (Story::TooPoor, "release_capacity"),
-    (Story::Exhausted, "request_release"),
+    (Story::Exhausted, "request_suspension"),
+    (Story::Suspension, "suspend_tenant"),
+    (Story::Suspension, "resume_tenant"),
+    (Story::Suspension, "turn_deadline"),
+    (Story::Suspension, "assess_funds_of"),
+    (Story::Suspension, "assessment"),
+    (Story::Suspension, "assess_funds"),
     (Story::FailingRefund, "return_refund"),
     (Story::Drain, "drain_deadline"),
     (Story::Drain, "request_release"),
@@ -147,6 +161,7 @@ const OTHERS: [(Story, &str); 26] = [
     (Story::Invitation, "expire_invitation"),
     (Story::UnusedHold, "hold_expiry"),
     (Story::UnusedHold, "sweep_holds"),
+    (Story::UnusedCredit, "credit_expiry"),
     (Story::Letter, "send_mail"),
 ];
 
@@ -159,10 +174,15 @@ pub fn rows() -> Vec<(Story, &'static str)> {
     rental.into_iter().chain(OTHERS).chain([PROBE]).collect()
 }
 
+/// What a dispute wants: it comes from the provider and not from a story told here. Its faults are tried in `processes_dispute`.
+const OF_DISPUTES: [&str; 4] =
+    ["hold_disputed", "release_disputed", "lose_disputed", "retrieve_dispute"];
+
 /// Every name that an intent of a process can have; the runtime's own is `read_event`.
 pub fn every_name() -> Vec<String> {
-    let effects = Effect::NAMES.iter().filter(|name| **name != "ensure_step");
-    let commands = Command::NAMES.iter().filter(|name| **name != "read_event");
+    let told = |name: &&&str| !OF_DISPUTES.contains(*name);
+    let effects = Effect::NAMES.iter().filter(told).filter(|name| **name != "ensure_step");
+    let commands = Command::NAMES.iter().filter(told).filter(|name| **name != "read_event");
     let names = commands.chain(effects).chain(Timer::NAMES);
     let steps = Step::ALL.into_iter().map(|step| format!("ensure_{}", step.name()));
     names.map(|name| (*name).to_owned()).chain(steps).collect()

@@ -85,6 +85,37 @@ fn a_teardown_ends_open_sessions_and_what_they_left_running() {
 }
 
 #[test]
+fn what_is_suspended_lets_nobody_in_and_goes_on_with_its_data() {
+    let Some(world) = world("suspended") else { return };
+    world.provision();
+    let script = "echo kept > note; setsid nohup sleep 1000 >/dev/null 2>&1 & echo started";
+    assert_eq!(world.ssh(script).stdout, "started\n");
+    let identity = world.files.path().join("customer");
+    let mut open =
+        world.ssh_command("t20000", &identity).args(["-tt", "sleep 1000"]).spawn().unwrap();
+    let counted = || world.node.run(&["pgrep", "-c", "-u", "20000", "sleep"]).unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while counted() != "2\n" && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(counted(), "2\n", "there is something to end");
+    let observed = world.suspend(2).unwrap();
+    assert!(observed.contains("uid 20000: none"), "{observed}");
+    assert!(!open.wait().unwrap().success());
+    assert_ne!(counted(), "2\n");
+    let shut = world.ssh("id");
+    assert!(!shut.success && shut.stderr.contains("Permission denied"), "{shut:?}");
+    assert!(world.ensure(Step::Prove, 2).is_err(), "Cairn itself does not get in either");
+    world.ensure(Step::Access, 3).unwrap();
+    world.ensure(Step::Prove, 3).unwrap();
+    assert_eq!(world.ssh("cat note").stdout, "kept\n");
+    assert_eq!(world.suspend(2).map_err(|late| late.code), Ok(observed), "a repeat is answered");
+    assert_eq!(world.ssh("cat note").stdout, "kept\n", "and changes nothing");
+    assert_eq!(world.teardown(4), Vec::<String>::new());
+    world.nothing_is_left();
+}
+
+#[test]
 fn what_a_reboot_took_away_is_back_when_the_tenant_logs_in() {
     let Some(world) = world("reboot") else { return };
     world.provision();

@@ -207,6 +207,13 @@ impl World {
         last
     }
 
+    /// Closes the login and ends everything; answers what the node saw then.
+    pub fn suspend(&self, generation: u64) -> Result<String, PortError> {
+        let (tenant, key) = (self.tenant(), key("suspend", generation));
+        let call = self.nodes.suspend(&self.target, &tenant, &key);
+        self.runtime.block_on(call).map(|report| report.observed)
+    }
+
     pub fn teardown(&self, generation: u64) -> Vec<String> {
         let (tenant, key) = (self.tenant(), key("down", generation));
         let call = self.nodes.teardown(&self.target, &tenant, &key);
