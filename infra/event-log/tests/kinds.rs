@@ -4,10 +4,17 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use cairn_core::{Currency, Decider, HoldId, OrganisationId, PaymentId, RefundId, Timestamp};
+use cairn_core::{
+    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, RefundId, Timestamp,
+};
 use cairn_event_log::{EventLog, NewEvent};
-use cairn_ledger::{CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand};
-use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
+use cairn_ledger::{
+    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand,
+};
+use cairn_payments::{
+    Dispute, DisputeCommand, DisputeOutcome, OpenDispute, Payment, PaymentCommand, Refund,
+    RefundCommand,
+};
 use common::{done, open, request};
 use sqlx::PgPool;
 
@@ -72,8 +79,53 @@ fn wallet_commands() -> Vec<WalletCommand> {
             expires_at,
             at: AT,
         }),
+        WalletCommand::GrantCredit(GrantCredit {
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            credit_id: CreditId::from_bits(6),
+            amount_nanos: UNIT,
+            expires_at,
+            reason: "welcome".to_owned(),
+            at: AT,
+        }),
+        WalletCommand::SweepExpired { at: expires_at.plus_secs(1) },
+        WalletCommand::LoseDisputed(DisputeLoss {
+            dispute_id: DisputeId::from_bits(7),
+            payment_id: PAYMENT,
+            amount_nanos: UNIT,
+            at: AT,
+        }),
     ]
 }
+
+fn dispute_commands() -> Vec<DisputeCommand> {
+    let fee = |line: &str, units: i64| DisputeCommand::RecordFee {
+        balance_transaction_id: line.to_owned(),
+        fee_nanos: units * UNIT,
+        at: AT,
+    };
+    vec![
+        DisputeCommand::Open(OpenDispute {
+            dispute_id: DisputeId::from_bits(8),
+            provider_id: "du_1".to_owned(),
+            payment_id: PAYMENT,
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            amount_nanos: UNIT,
+            charge_id: "ch_1".to_owned(),
+            reason: "fraudulent".to_owned(),
+            at: AT,
+        }),
+        DisputeCommand::Withdraw { amount_nanos: UNIT, at: AT },
+        fee("txn_d1", 15),
+        DisputeCommand::Close { outcome: DisputeOutcome::Won, at: AT },
+        DisputeCommand::Reinstate { amount_nanos: UNIT, at: AT },
+        fee("txn_d2", -15),
+    ]
+}
+
+/// What people post to settle a break; tried where breaks are, on the same tables.
+const OF_BREAKS: [&str; 2] = ["break_correction", "break_write_off"];
 
 fn payment_commands() -> Vec<PaymentCommand> {
     vec![
@@ -123,6 +175,7 @@ async fn every_movement_of_the_domain_is_allowed_and_no_other(pool: PgPool) {
     tell::<Wallet>(&log, "wallet", wallet_commands()).await;
     tell::<Payment>(&log, "payment", payment_commands()).await;
     tell::<Refund>(&log, "refund", refund_commands()).await;
+    tell::<Dispute>(&log, "dispute", dispute_commands()).await;
     let kinds = |from: &'static str| {
         let pool = pool.clone();
         async move {
@@ -131,7 +184,9 @@ async fn every_movement_of_the_domain_is_allowed_and_no_other(pool: PgPool) {
             kinds.into_iter().collect::<BTreeSet<_>>()
         }
     };
-    assert_eq!(kinds("ledger_journal_transactions").await, kinds("ledger_kinds").await);
+    let mut made = kinds("ledger_journal_transactions").await;
+    made.extend(OF_BREAKS.map(str::to_owned));
+    assert_eq!(made, kinds("ledger_kinds").await);
     let sum: i64 = sqlx::query_scalar("SELECT sum(amount_nanos)::bigint FROM ledger_postings")
         .fetch_one(&pool)
         .await

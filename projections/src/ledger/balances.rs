@@ -36,7 +36,7 @@ impl Projection for Balances {
 
     /// A wallet and its dunning have one row.
     fn key(&self, event: &Recorded) -> String {
-        event.aggregate_id.clone()
+        format!("wallet/{}", event.aggregate_id)
     }
 
     fn splits_by_key(&self) -> bool {
