@@ -91,7 +91,7 @@ async fn unrated(
     if activated_at >= ends_at {
         return Ok(None);
     }
-    let due_at = rental.released_at.map_or(ends_at, |released_at| released_at.min(ends_at));
+    let due_at = rental.meter_ends_at().map_or(ends_at, |stands_at| stands_at.min(ends_at));
     let metered_at = rental.metered_at.unwrap_or(activated_at);
     if metered_at < due_at {
         return Ok(Some(format!("{id} is metered up to {metered_at}")));

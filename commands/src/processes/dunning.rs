@@ -4,7 +4,7 @@
 //! | event | intent | compensation |
 //! |---|---|---|
 //! | `wallet.hold_placed`, the first | timer `assessment` | – |
-//! | `wallet.topped_up`, `wallet.credit_granted`, `wallet.credit_expired`, `wallet.hold_extension_refused`, `wallet.refund_reserved`, a dispute | effect `assess_funds` | none: it looks at what is |
+//! | `wallet.topped_up`, `wallet.credit_granted`, `wallet.credit_expired`, `wallet.refund_reserved`, a dispute | effect `assess_funds` | none: it looks at what is |
 //! | `assessment` | effect `assess_funds`; the timer again as long as anything is held | – |
 //! | `wallet.hold_released`, `wallet.hold_expired`, the last | effect `assess_funds`, a last time | – |
 use std::collections::BTreeSet;
@@ -44,14 +44,15 @@ impl ProcessManager for Dunning {
             | WalletEvent::CreditGranted { .. }
             | WalletEvent::CreditExpired { .. }
             | WalletEvent::HoldPlaced { .. }
-            | WalletEvent::HoldExtensionRefused { .. }
             | WalletEvent::HoldReleased { .. }
             | WalletEvent::HoldExpired { .. }
             | WalletEvent::PaymentDisputed { .. }
             | WalletEvent::DisputeReleased { .. }
             | WalletEvent::DisputeLost { .. }
             | WalletEvent::RefundReserved { .. } => Some(happened.stream.clone()),
-            WalletEvent::HoldExtended { .. }
+            // A refusal comes with each tick of each rental of a dry wallet: the next look is soon enough.
+            WalletEvent::HoldExtensionRefused { .. }
+            | WalletEvent::HoldExtended { .. }
             | WalletEvent::UsageCaptured { .. }
             | WalletEvent::OverrunRecorded { .. }
             | WalletEvent::RefundReturned { .. } => None,
@@ -93,7 +94,6 @@ impl ProcessManager for Dunning {
                 WalletEvent::ToppedUp { .. }
                 | WalletEvent::CreditGranted { .. }
                 | WalletEvent::CreditExpired { .. }
-                | WalletEvent::HoldExtensionRefused { .. }
                 | WalletEvent::HoldReleased { .. }
                 | WalletEvent::HoldExpired { .. }
                 | WalletEvent::PaymentDisputed { .. }

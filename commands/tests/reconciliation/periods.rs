@@ -1,7 +1,9 @@
 //! Months are closed when their checklist holds, and what comes late goes into the open one.
 use cairn_commands::finance::close::{self, Close};
 use cairn_commands::{ExecuteError, Executed, finance::FinanceError, replay};
-use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, Step};
+use cairn_compute::{
+    Allocation, AllocationCommand, PinnedPrice, Placement, Step, SuspensionReason,
+};
 use cairn_core::{AllocationId, Currency, HoldId, Month, NodeId, Resources, Timestamp};
 use cairn_finance::Period;
 use cairn_finance::break_case::Means;
@@ -242,6 +244,18 @@ async fn capture(world: &World, (total_nanos, seconds): (i64, i64), at: Timestam
     world.execute::<Wallet>(&wallet, WalletCommand::CaptureHold(capture)).await;
 }
 
+/// The rental is not paid for any more: its meter stands still from an instant on.
+async fn suspend(world: &World, at: Timestamp) {
+    let reason = SuspensionReason::FundsExhausted;
+    let asks = [
+        AllocationCommand::RequestSuspension { reason, at },
+        AllocationCommand::ConfirmSuspended { evidence: "0 processes".to_owned(), at },
+    ];
+    for ask in asks {
+        world.execute::<Allocation>(&RENTAL.to_string(), ask).await;
+    }
+}
+
 /// A rental that is active from an instant on, at 0.36 an hour.
 async fn rent(world: &World, at: Timestamp) {
     let request = AllocationCommand::Request {
@@ -296,5 +310,22 @@ async fn usage_that_is_not_rated_up_to_the_end_stands_against_it(pool: PgPool) {
     meter(&desk.world, since.plus_secs(11 * HOUR)).await;
     against("is charged 0.00 of 3.96").await;
     capture(&desk.world, (396 * CENT, 11 * HOUR), month.ends_at().plus_secs(HOUR)).await;
+    close(&desk, month).await.unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_rental_that_is_suspended_is_rated_up_to_where_its_meter_stands(pool: PgPool) {
+    let desk = Desk::of(World::new(pool).await);
+    let month = last(&desk);
+    let since = month.ends_at().plus_secs(-10 * HOUR);
+    let stopped_at = since.plus_secs(5 * HOUR);
+    charge(&desk.world, 1, since).await;
+    hold(&desk.world, since).await;
+    rent(&desk.world, since).await;
+    suspend(&desk.world, stopped_at).await;
+    let (code, words) = why(close(&desk, month).await);
+    assert_eq!((code.as_str(), words.contains("is metered up to")), ("period_usage_unrated", true));
+    meter(&desk.world, stopped_at).await;
+    capture(&desk.world, (180 * CENT, 5 * HOUR), stopped_at).await;
     close(&desk, month).await.unwrap();
 }

@@ -47,8 +47,7 @@ impl Allocation {
     /// seconds always agree.
     fn meter(&self, through: Timestamp, unproven_seconds: i64, at: Timestamp) -> Decision {
         let Some(activated_at) = self.activated_at else { return Err(self.wrong()) };
-        let through = self.released_at.map_or(through, |released_at| through.min(released_at));
-        let through = self.stopped_at.map_or(through, |stopped_at| through.min(stopped_at));
+        let through = self.meter_ends_at().map_or(through, |ends_at| through.min(ends_at));
         let open = matches!(
             self.status,
             Status::Active

@@ -62,6 +62,12 @@ impl Allocation {
         self.needs_operator = false;
     }
 
+    /// Where its meter stands still or has stopped; none while it runs.
+    #[must_use]
+    pub fn meter_ends_at(&self) -> Option<Timestamp> {
+        self.released_at.or(self.stopped_at)
+    }
+
     /// The generation of the wish that is in force: a node refuses an older one. The wish to have it gone is one more.
     #[must_use]
     pub const fn generation(&self) -> u64 {
