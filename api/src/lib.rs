@@ -25,4 +25,5 @@ pub mod system;
 pub mod trace;
 pub mod traces;
 pub mod upkeep;
+pub mod verification;
 pub mod wiring;

@@ -1,6 +1,7 @@
 //! The adapters of one process, out of its configuration: the payment provider and the nodes.
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_commands::neighbours::Neighbours;
 use cairn_commands::notify::{DeliverConfig, TellConfig};
@@ -106,6 +107,7 @@ pub fn outside(
         proxies: config.trusted_proxies.clone(),
         mode: config.mode(),
         promises: config.promises.clone(),
+        verify_every: Duration::from_secs(config.verify_seconds.max(1)),
         second_factor: config.second_factor,
         providers: providers(&config.providers, &public_url(config, address)?)?,
     })

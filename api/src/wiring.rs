@@ -2,6 +2,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_archive::SegmentReader;
@@ -120,7 +121,10 @@ impl Platform {
         Ok(Self {
             database,
             keys,
-            commands: commands(log.clone(), personal),
+            commands: Commands {
+                home_jurisdiction: config.home_jurisdiction.clone(),
+                ..commands(log.clone(), personal)
+            },
             projector: projector(log),
             neighbours,
         })
@@ -185,6 +189,7 @@ pub fn commands(log: EventLog, personal: Personal) -> Commands {
         executor: Executor::sealing(log, personal),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds::default()),
+        home_jurisdiction: None,
     }
 }
 
@@ -240,6 +245,8 @@ pub struct Outside {
     pub mode: Mode,
     /// What people are promised.
     pub promises: Promises,
+    /// How often the books are derived again from the log.
+    pub verify_every: Duration,
     /// Through whom people may sign in as well.
     pub providers: Vec<Provider>,
     /// Whether people must show a second factor, whatever their organisation demands.
@@ -295,7 +302,7 @@ impl Server {
         let log = commands.executor.log();
         let behind = Behind { log, commands: &work, outside: &outside, spans: &spans };
         behind.keep(&mut upkeep, &bell);
-        let every = outside.promises.erasures_every;
+        let (every, verify_every) = (outside.promises.erasures_every, outside.verify_every);
         let erasures = Erasures::new(work.clone(), projector.clone(), every);
         let (token, around) = (stop.clone(), spans.clone());
         upkeep.keep("erasures", move || around.around(erasures.clone().run(token.clone())));
@@ -312,6 +319,11 @@ impl Server {
         upkeep.run(http::server::serve(listeners, service, (api.limits, token)));
         let (live, token) = (api.live.clone(), stop.clone());
         upkeep.keep("streams", move || live.clone().run(token.clone()));
+        let (books, ours, token) = (Arc::clone(&api.verification), work.clone(), stop.clone());
+        upkeep.keep("verification", move || {
+            let (books, ours, token) = (Arc::clone(&books), ours.clone(), token.clone());
+            async move { books.run(ours, verify_every, token).await }
+        });
         let own = work.executor.log().pool().clone();
         if let Some(recorder) = api.metrics.clone() {
             let (pools, own) =
@@ -436,6 +448,7 @@ fn api(
         proxies: outside.proxies,
         mode: outside.mode,
         promises: outside.promises,
+        verification: Arc::default(),
         providers: outside.providers,
         views: Views::new(log, projector),
         commands,

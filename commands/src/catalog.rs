@@ -1,9 +1,10 @@
 //! Commands of the catalogue: what is for sale and at which price.
-use cairn_catalog::{Sku, SkuCommand};
-use cairn_core::{Money, Resources, Timestamp};
+use cairn_catalog::{Sku, SkuCommand, TaxTable, TaxTableCommand, TaxTableError, TaxVersion};
+use cairn_core::tax::is_jurisdiction;
+use cairn_core::{Money, Refusal as _, Resources, Timestamp};
 use serde_json::json;
 
-use crate::answers::sku_form;
+use crate::answers::{refused, sku_form};
 use crate::{CommandContext, Commands, ExecuteError, Executed, Expected};
 
 /// Something to sell.
@@ -75,6 +76,46 @@ pub async fn retire_sku(
     sku_form(sku_id)?;
     let retire = SkuCommand::Retire { at: commands.clock.now() };
     send(commands, context, (sku_id, expected), retire).await
+}
+
+/// A tax to set.
+#[derive(Debug, Clone)]
+pub struct SetTax {
+    /// Whose: ISO 3166, a country or a part of one.
+    pub jurisdiction: String,
+    /// What it is called there.
+    pub name: String,
+    /// Millionths of the net amount; 0 ends it.
+    pub ppm: u32,
+    /// Whether prices of the catalogue include it.
+    pub inclusive: bool,
+    /// Whether a customer with a tax id owes it to the jurisdiction instead of us.
+    pub reverse_charge: bool,
+    /// From when on new rentals pay it; at once when absent.
+    pub effective_at: Option<Timestamp>,
+}
+
+/// Sets a new version of a jurisdiction's tax. Rentals keep the version they began with.
+///
+/// # Errors
+/// `jurisdiction_invalid`, `tax_invalid`.
+pub async fn set_tax(
+    commands: &Commands,
+    context: &CommandContext,
+    input: SetTax,
+) -> Result<Executed, ExecuteError> {
+    let SetTax { jurisdiction, name, ppm, inclusive, reverse_charge, effective_at } = input;
+    if !is_jurisdiction(&jurisdiction) {
+        let bad = TaxTableError::BadJurisdiction;
+        return Err(refused(bad.code(), bad.to_string()));
+    }
+    let at = commands.clock.now();
+    let effective_at = effective_at.unwrap_or(at);
+    let tax = TaxVersion { version: 0, name, ppm, inclusive, reverse_charge, effective_at };
+    let result = json!({ "jurisdiction": jurisdiction });
+    let stream = jurisdiction.clone();
+    let set = TaxTableCommand::SetRate { jurisdiction, tax, at };
+    commands.executor.execute::<TaxTable>(&stream, set, context, result).await
 }
 
 async fn send(

@@ -1,7 +1,7 @@
 //! Commands of the compute context: renting and releasing.
-use cairn_catalog::Sku;
+use cairn_catalog::{PriceVersion, Sku, TaxTable};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason, check_public_key};
-use cairn_core::{AllocationId, Currency, NodeId, OrganisationId, Refusal};
+use cairn_core::{AllocationId, Currency, NodeId, OrganisationId, Refusal, Tax, Timestamp};
 use serde_json::{Value, json};
 
 use crate::answers::{first_answer, sku_form};
@@ -50,10 +50,8 @@ pub async fn request_allocation(
     if let Err(error) = check_public_key(&ssh_public_key) {
         return refuse(error.code(), error.to_string()).await;
     }
-    let price = PinnedPrice {
-        version: price.version,
-        currency: price.currency,
-        nanos_per_hour: price.nanos_per_hour,
+    let Some((price, tax)) = taxed(commands, organisation_id, price, at).await? else {
+        return refuse("price_invalid", TOO_MUCH.to_owned()).await;
     };
     let allocation_id = AllocationId::from_bits(commands.ids.next());
     let request = AllocationCommand::Request {
@@ -62,6 +60,7 @@ pub async fn request_allocation(
         sku_id,
         resources,
         price,
+        tax,
         ssh_public_key,
         node_id,
         at,
@@ -69,6 +68,92 @@ pub async fn request_allocation(
     let result = json!({ "allocation_id": allocation_id });
     let stream = allocation_id.to_string();
     commands.executor.execute::<Allocation>(&stream, request, context, result).await
+}
+
+const TOO_MUCH: &str = "its price with tax is more than the ledger can count";
+
+/// What an organisation pays for an hour, and the tax in it: by the table of where it is. None when that cannot be counted.
+async fn taxed(
+    commands: &Commands,
+    organisation_id: OrganisationId,
+    price: PriceVersion,
+    at: Timestamp,
+) -> Result<Option<(PinnedPrice, Option<Tax>)>, ExecuteError> {
+    let PriceVersion { version, currency, nanos_per_hour, .. } = price;
+    let (jurisdiction, has_tax_id) = seat(commands, organisation_id).await?;
+    let tax = match jurisdiction {
+        Some(jurisdiction) => {
+            let (table, _) = commands.executor.load::<TaxTable>(&jurisdiction).await?;
+            table.tax_at(at, has_tax_id)
+        }
+        None => None,
+    };
+    let paid = tax.as_ref().map_or(Ok(nanos_per_hour), |tax| tax.price(nanos_per_hour));
+    let pinned = |nanos_per_hour| (PinnedPrice { version, currency, nanos_per_hour }, tax);
+    Ok(paid.ok().map(pinned))
+}
+
+/// Where an organisation is, and whether it has a tax id there.
+async fn seat(
+    commands: &Commands,
+    _organisation_id: OrganisationId,
+) -> Result<(Option<String>, bool), ExecuteError> {
+    Ok((commands.home_jurisdiction.clone(), false))
+}
+
+/// A wish to rent on at another price.
+#[derive(Debug, Clone)]
+pub struct RepriceAllocation {
+    /// Who asks; `None` for an operator, who may move anything.
+    pub organisation_id: Option<OrganisationId>,
+    /// What.
+    pub allocation_id: AllocationId,
+    /// The version of the price that was seen: it must be the one that new rentals pay now.
+    pub price_version: u32,
+    /// What was seen of the rental.
+    pub expected: Expected,
+}
+
+/// Moves a rental to the price, and to the tax, that a new one would pay now. What is metered by then is charged as before.
+///
+/// # Errors
+/// `unknown_allocation`, also when it is somebody else's; `price_missing`, `price_changed`, `allocation_in_wrong_state`,
+/// `precondition_failed`.
+pub async fn reprice_allocation(
+    commands: &Commands,
+    context: &CommandContext,
+    input: RepriceAllocation,
+) -> Result<Executed, ExecuteError> {
+    if let Some(answer) = first_answer(commands, context).await? {
+        return answer;
+    }
+    let stream = input.allocation_id.to_string();
+    let (rental, _) = commands.executor.load::<Allocation>(&stream).await?;
+    let refuse =
+        |code, why: String| commands.executor.refuse::<Allocation>(&stream, (code, why), context);
+    let known = rental.organisation_id.zip(rental.price);
+    let theirs = |(owner, _): &(OrganisationId, PinnedPrice)| {
+        input.organisation_id.is_none_or(|asks| asks == *owner)
+    };
+    let Some((organisation_id, PinnedPrice { currency, .. })) = known.filter(theirs) else {
+        return refuse("unknown_allocation", "there is no such allocation".to_owned()).await;
+    };
+    let at = commands.clock.now();
+    let (sku, _) = commands.executor.load::<Sku>(&rental.sku_id).await?;
+    let Some(price) = sku.price_at(currency, at) else {
+        return refuse("price_missing", format!("the SKU has no price in {currency} now")).await;
+    };
+    if price.version != input.price_version {
+        let (now, seen) = (price.version, input.price_version);
+        let why = format!("the price is version {now} now, not {seen}: look at it again");
+        return refuse("price_changed", why).await;
+    }
+    let Some((price, tax)) = taxed(commands, organisation_id, price, at).await? else {
+        return refuse("price_invalid", TOO_MUCH.to_owned()).await;
+    };
+    let reprice = AllocationCommand::Reprice { price, tax, at };
+    let stream = (stream.as_str(), input.expected);
+    commands.executor.execute_upon::<Allocation>(stream, reprice, context, Value::Null).await
 }
 
 /// A wish to stop renting.

@@ -113,6 +113,8 @@ pub struct Commands {
     pub clock: Arc<dyn Clock>,
     /// Makes the bits of new ids.
     pub ids: Arc<dyn IdSource>,
+    /// Whose tax a customer pays who has not said where it is: a jurisdiction, if any.
+    pub home_jurisdiction: Option<String>,
 }
 
 impl std::fmt::Debug for Commands {

@@ -426,8 +426,8 @@ async fn the_books_follow_the_wallet_event_by_event(pool: PgPool) {
         PlaceHold { hold_id, purpose: "p".to_owned(), amount_nanos: 4_000_000_000, expires_at, at };
     let capture = |total_nanos| {
         let product = "compute".to_owned();
-        let (seconds, keep_nanos) = (60, 4_000_000_000);
-        CaptureHold { hold_id, total_nanos, seconds, product, keep_nanos, expires_at, at }
+        let (seconds, keep_nanos, tax) = (60, 4_000_000_000, None);
+        CaptureHold { hold_id, total_nanos, seconds, product, tax, keep_nanos, expires_at, at }
     };
     for (number, command) in [
         WalletCommand::TopUp(top_up),

@@ -39,6 +39,7 @@ fn used(amount_nanos: i64) -> Occurrence {
         seconds: 1,
         credits: vec![CreditUse { credit_id: CREDIT, amount_nanos }],
         lots: vec![],
+        tax: None,
         journal: journal(),
     })
 }

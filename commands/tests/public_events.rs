@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 102] = [
+const PRIVATE: [&str; 103] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -55,6 +55,7 @@ const PRIVATE: [&str; 102] = [
     "node.quarantined",
     "payment.fee_recorded",
     "payment.submitted",
+    "tax_table.rate_set",
     "period.closed",
     "period.reopened",
     "process.intervened",

@@ -1,5 +1,5 @@
 //! Any event by the name of its aggregate: whether it can be read.
-use cairn_catalog::Sku;
+use cairn_catalog::{Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
@@ -36,6 +36,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         Period::TYPE => of::<Period>(event),
         Refund::TYPE => of::<Refund>(event),
         Sku::TYPE => of::<Sku>(event),
+        TaxTable::TYPE => of::<TaxTable>(event),
         User::TYPE => of::<User>(event),
         Wallet::TYPE => of::<Wallet>(event),
         WebhookEndpoint::TYPE => of::<WebhookEndpoint>(event),

@@ -31,6 +31,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(identity::organisations::Organisations),
         Box::new(identity::wishes::Wishes),
         Box::new(catalog::skus::Skus),
+        Box::new(catalog::taxes::Taxes),
         Box::new(ledger::balances::Balances),
         Box::new(ledger::statement::Statement),
         Box::new(finance::breaks::Breaks),

@@ -75,6 +75,7 @@ fn capture(n: u128, total_nanos: i64, now: i64) -> WalletCommand {
         total_nanos,
         seconds: 60,
         product: "compute".to_owned(),
+        tax: None,
         keep_nanos: 0,
         expires_at: at(600),
         at: at(now),

@@ -54,6 +54,8 @@ rules! {
     get_balance            Own  Own  Own  Own  Own    None All  None None;
     get_statement          Own  Own  Own  Own  Own    None All  None None;
     get_charge_proof       Own  Own  Own  Own  Own    None All  None None;
+    get_usage              Own  Own  Own  Own  Own    None All  None None;
+    get_verification       None None None None None   All  All  None All;
     list_skus              All  All  All  All  All    All  All  All  All;
     get_sku                All  All  All  All  All    All  All  All  All;
     define_sku             None None None None None   All  None None None;
@@ -70,6 +72,7 @@ rules! {
     list_allocations       Own  Own  Own  Own  Own    All  None None All;
     get_allocation         Own  Own  Own  Own  Own    All  None None All;
     release_allocation     Own  Own  None Own  None   All  None None None;
+    reprice_allocation     Own  Own  None Own  None   All  None None None;
     get_allocation_steps   Own  Own  Own  Own  Own    All  None None All;
     create_webhook_endpoint  Own  Own  None Own  None   None None None None;
     list_webhook_endpoints   Own  Own  Own  Own  Own    All  None None All;

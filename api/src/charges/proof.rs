@@ -1,9 +1,10 @@
 //! The document, and the sum.
-use cairn_compute::{Allocation, AllocationEvent};
+use cairn_compute::{Allocation, AllocationEvent, Due};
 use cairn_core::{
-    AllocationId, Currency, Decider, HoldId, Nanos, StoredEvent, Timestamp, money::format_nanos,
+    AllocationId, Currency, Decider, HoldId, Nanos, StoredEvent, TaxRate, Timestamp,
+    money::format_nanos,
 };
-use cairn_ledger::{Wallet, WalletEvent};
+use cairn_ledger::{TaxPart, Taxed, Wallet, WalletEvent, used};
 use cairn_seal::{Proof, ProofError, PublicKeys, SealedEvent};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -37,7 +38,7 @@ pub struct Claim {
     /// Of the wallet and of the price.
     #[schema(value_type = String)]
     pub currency: Currency,
-    /// The version of the price that the rental began with.
+    /// The version of the price that it is charged at.
     pub price_version: u32,
     /// Exact price of 3,600 seconds, in nanos.
     pub nanos_per_hour: Nanos,
@@ -53,7 +54,8 @@ pub struct Claim {
     pub suspended_seconds: i64,
     /// The rest.
     pub seconds: i64,
-    /// `seconds × nanos_per_hour ÷ 3600`, rounded half to even.
+    /// `seconds × nanos_per_hour ÷ 3600`, rounded half to even; of a rental that was moved to another price, what was charged at those before
+    /// and that of the seconds since.
     pub total_nanos: Nanos,
     /// Of it, what was charged before.
     pub before_nanos: Nanos,
@@ -61,6 +63,28 @@ pub struct Claim {
     pub paid_nanos: Nanos,
     /// Owed since now, because neither hold nor wallet covered it.
     pub owed_nanos: Nanos,
+    /// The tax in it, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<TaxClaim>,
+}
+
+/// What a charge says of the tax in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ChargeTax)]
+pub struct TaxClaim {
+    /// Who is owed it: ISO 3166.
+    pub jurisdiction: String,
+    /// Millionths of the net amount.
+    pub ppm: u32,
+    /// What of the charge is paid or owed, and not promotional credit, tax included.
+    pub taxable_nanos: Nanos,
+    /// Of it, tax.
+    pub tax_nanos: Nanos,
+    /// All that was charged at this rate until now.
+    pub taxable_total_nanos: Nanos,
+    /// Of it, tax: `taxable × ppm ÷ (1,000,000 + ppm)`, rounded half to even.
+    pub tax_total_nanos: Nanos,
 }
 
 /// Why a charge is not proven.
@@ -134,6 +158,10 @@ impl ChargeProof {
         ] {
             differs(what, format_nanos(claimed), format_nanos(found))?;
         }
+        if self.charge.tax != found.tax {
+            let told = |tax: &Option<TaxClaim>| serde_json::to_string(tax).unwrap_or_default();
+            differs("the tax", told(&self.charge.tax), told(&found.tax))?;
+        }
         differs("the beginning", self.charge.activated_at, found.activated_at)?;
         differs("the end", self.charge.metered_through, found.metered_through)
     }
@@ -157,15 +185,51 @@ pub(super) struct Charge {
     pub owed_nanos: Nanos,
     pub total_nanos: Nanos,
     pub seconds: i64,
+    /// Of what it took and left owing, what is not promotional credit.
+    pub taxable_nanos: Nanos,
+    pub tax: Option<TaxPart>,
 }
 
 pub(super) fn charge(event: &SealedEvent) -> Result<Option<Charge>, ChargeError> {
     Ok(match decoded::<Wallet>(event)? {
-        WalletEvent::UsageCaptured { hold_id, amount_nanos, total_nanos, seconds, .. } => {
-            Some(Charge { hold_id, paid_nanos: amount_nanos, owed_nanos: 0, total_nanos, seconds })
+        WalletEvent::UsageCaptured {
+            hold_id,
+            amount_nanos: paid_nanos,
+            total_nanos,
+            seconds,
+            credits,
+            tax,
+            ..
+        } => {
+            let (owed_nanos, taxable_nanos) = (0, paid_nanos - used(&credits));
+            Some(Charge {
+                hold_id,
+                paid_nanos,
+                owed_nanos,
+                total_nanos,
+                seconds,
+                taxable_nanos,
+                tax,
+            })
         }
-        WalletEvent::OverrunRecorded { hold_id, amount_nanos, total_nanos, seconds, .. } => {
-            Some(Charge { hold_id, paid_nanos: 0, owed_nanos: amount_nanos, total_nanos, seconds })
+        WalletEvent::OverrunRecorded {
+            hold_id,
+            amount_nanos: owed_nanos,
+            total_nanos,
+            seconds,
+            tax,
+            ..
+        } => {
+            let (paid_nanos, taxable_nanos) = (0, owed_nanos);
+            Some(Charge {
+                hold_id,
+                paid_nanos,
+                owed_nanos,
+                total_nanos,
+                seconds,
+                taxable_nanos,
+                tax,
+            })
         }
         _ => None,
     })
@@ -191,7 +255,7 @@ pub(super) fn claim(position: i64, events: &[&SealedEvent]) -> Result<Claim, Cha
     let this = this.ok_or_else(|| missing("the charge itself"))?;
     let of_wallet = |event: &&&SealedEvent| event.aggregate_id == this.aggregate_id;
     let mut now = Charge { paid_nanos: 0, owed_nanos: 0, ..its_charge(this)? };
-    let mut before_nanos = 0;
+    let (mut before_nanos, mut taxed, mut parts) = (0, None, vec![]);
     for event in events.iter().filter(of_wallet) {
         let Some(found) = charge(event)?.filter(|found| found.hold_id == now.hold_id) else {
             return Err(ChargeError::Evidence(format!(
@@ -204,8 +268,10 @@ pub(super) fn claim(position: i64, events: &[&SealedEvent]) -> Result<Claim, Cha
             now.paid_nanos += found.paid_nanos;
             now.owed_nanos += found.owed_nanos;
             now.total_nanos = now.total_nanos.max(found.total_nanos);
+            parts.push((found.taxable_nanos, found.tax));
         } else {
             before_nanos = found.total_nanos.max(before_nanos);
+            taxed = found.tax.map(TaxPart::taxed);
         }
     }
     let allocation_id = AllocationId::from_bits(now.hold_id.bits());
@@ -214,30 +280,71 @@ pub(super) fn claim(position: i64, events: &[&SealedEvent]) -> Result<Claim, Cha
         allocation.price.zip(allocation.activated_at).ok_or_else(|| missing("its activation"))?;
     let (_, currency) = this.aggregate_id.split_once(':').unwrap_or_default();
     differs("the currency of the wallet", currency, price.currency.code())?;
-    let seconds = allocation.metered_seconds();
-    differs("the seconds of the charge", now.seconds, seconds)?;
-    let total_nanos = price.rate().total(seconds);
-    let total_nanos = total_nanos.map_err(|why| ChargeError::Evidence(why.to_string()))?;
+    let due = due(&allocation, now.seconds)?;
     let sum = before_nanos + now.paid_nanos + now.owed_nanos;
     for claimed in [now.total_nanos, sum] {
-        differs("the total", format_nanos(claimed), format_nanos(total_nanos))?;
+        differs("the total", format_nanos(claimed), format_nanos(due.total_nanos))?;
     }
+    let tax = tax(due.tax.as_ref(), taxed, parts)?;
     Ok(Claim {
         position,
         allocation_id,
         currency: price.currency,
-        price_version: price.version,
-        nanos_per_hour: price.nanos_per_hour,
+        price_version: due.price.version,
+        nanos_per_hour: due.price.nanos_per_hour,
         activated_at,
         metered_through: allocation.metered_at.unwrap_or(activated_at),
         unproven_seconds: allocation.unproven_seconds,
         suspended_seconds: allocation.idle_seconds,
-        seconds,
-        total_nanos,
+        seconds: due.seconds,
+        total_nanos: due.total_nanos,
         before_nanos,
         paid_nanos: now.paid_nanos,
         owed_nanos: now.owed_nanos,
+        tax,
     })
+}
+
+/// What the rental says is due by so many seconds: at the price of now, or at the end of one before.
+fn due(allocation: &Allocation, seconds: i64) -> Result<Due, ChargeError> {
+    let dues = allocation.dues().map_err(|why| ChargeError::Evidence(why.to_string()))?;
+    let now = allocation.metered_seconds();
+    let found = dues.into_iter().rev().find(|due| due.seconds == seconds);
+    found.map_or_else(
+        || {
+            differs("the seconds of the charge", seconds, now)?;
+            Err(ChargeError::Evidence("the rental has no price".to_owned()))
+        },
+        Ok,
+    )
+}
+
+/// The tax again, part by part: what one tick charges may be paid in part and owed in part.
+fn tax(
+    rate: Option<&TaxRate>,
+    mut before: Option<Taxed>,
+    parts: Vec<(Nanos, Option<TaxPart>)>,
+) -> Result<Option<TaxClaim>, ChargeError> {
+    let mut claim: Option<TaxClaim> = None;
+    for (taxable_nanos, said) in parts {
+        let part = rate.map(|rate| TaxPart::after(before.as_ref(), rate, taxable_nanos));
+        if said != part {
+            let told = |part: &Option<TaxPart>| serde_json::to_string(part).unwrap_or_default();
+            differs("the tax of the charge", told(&said), told(&part))?;
+        }
+        let Some(part) = part else { continue };
+        let earlier = claim.take().map_or((0, 0), |tax| (tax.taxable_nanos, tax.tax_nanos));
+        claim = Some(TaxClaim {
+            jurisdiction: part.rate.jurisdiction.clone(),
+            ppm: part.rate.ppm,
+            taxable_nanos: earlier.0 + part.taxable_nanos,
+            tax_nanos: earlier.1 + part.tax_nanos,
+            taxable_total_nanos: part.taxable_total_nanos,
+            tax_total_nanos: part.tax_total_nanos,
+        });
+        before = Some(part.taxed());
+    }
+    Ok(claim)
 }
 
 fn its_charge(event: &SealedEvent) -> Result<Charge, ChargeError> {
@@ -269,7 +376,7 @@ fn rental(
     Ok(allocation)
 }
 
-/// Which events of a rental the sum needs: its price, where its meter began and went on, and the last reading before each of these and now.
+/// Which events of a rental the sum needs: its prices, where its meter began and went on, and the last reading before each of these and now.
 pub(super) fn needed(facts: &[AllocationEvent]) -> Vec<usize> {
     use AllocationEvent as E;
     let mut needed = vec![];
@@ -282,7 +389,11 @@ pub(super) fn needed(facts: &[AllocationEvent]) -> Vec<usize> {
         };
         let wanted = match fact {
             E::Metered { .. } => !read_again(),
-            E::Requested { .. } | E::Activated { .. } | E::Resumed { .. } => true,
+            E::Requested { .. }
+            | E::Taxed { .. }
+            | E::Repriced { .. }
+            | E::Activated { .. }
+            | E::Resumed { .. } => true,
             _ => false,
         };
         if wanted {

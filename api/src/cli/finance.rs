@@ -4,10 +4,12 @@ mod breaks;
 mod charges;
 mod credit;
 mod periods;
+mod taxes;
 
 use std::io::ErrorKind;
 
 use cairn_commands::finance::{self, FinanceError, Period, ReconciliationReport, Recorded};
+use cairn_commands::replay::{BooksVerifier, VerifiedBooks};
 use cairn_core::Timestamp;
 use cairn_projections::compute::allocations;
 use cairn_projections::ledger::export::{ExportError, ExportFormat as Format, export};
@@ -118,6 +120,7 @@ pub(super) async fn run(
                 "kind",
                 "amount",
                 "promotional",
+                "tax",
                 "balance",
                 "currency",
                 "reference",
@@ -126,6 +129,7 @@ pub(super) async fn run(
             output.rows(&rows, &columns)
         }
         FinanceCommand::Credit(command) => credit::run(&parts, command, output).await,
+        FinanceCommand::Taxes(command) => taxes::run(&parts, command, output).await,
         FinanceCommand::Reconcile { from, until, on } => {
             let period = period((from, until), on, parts.commands.clock.now())?;
             reconcile(config, &parts, period, output).await
@@ -136,6 +140,7 @@ pub(super) async fn run(
         }
         FinanceCommand::Periods => periods::list(&parts, output).await,
         FinanceCommand::Breaks(command) => breaks::run(config, &parts, command, output).await,
+        FinanceCommand::Verify => verify(&parts, output).await,
         FinanceCommand::Prove { charge_id, out } => {
             charges::prove(&parts, charge_id, out, output).await
         }
@@ -153,6 +158,24 @@ pub(super) async fn run(
         }
     })
     .await
+}
+
+async fn verify(parts: &SessionParts, output: Output) -> Result<(), CliError> {
+    let found = BooksVerifier::default().look(parts.commands.executor.log()).await?;
+    let VerifiedBooks { position, journal_transactions, wallets, holds, .. } = found;
+    if output.is_json() {
+        output.one(&found)?;
+    } else {
+        output.rows(&found.differences, &["what", "which", "message"])?;
+    }
+    let looked = format!("{journal_transactions} transactions, {wallets} wallets, {holds} holds");
+    output.say(&format!("{looked} up to position {position}"));
+    if found.differences_found == 0 {
+        output.say("the books are what the log says");
+        return Ok(());
+    }
+    let message = format!("{} differences from what the log says", found.differences_found);
+    Err(CliError::new(Exit::Differs, "books_differ", message))
 }
 
 async fn show_trial_balance(

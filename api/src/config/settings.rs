@@ -336,5 +336,21 @@ fn money() -> Vec<Setting> {
         )
         .expected("an amount of at least zero, such as 100 or 99.50")
         .default("100.00"),
+        Setting::new(
+            "finance.home_jurisdiction",
+            "CAIRN_FINANCE_HOME_JURISDICTION",
+            Kind::Text,
+            "whose tax a customer pays who has not said where it is",
+        )
+        .expected("a country of ISO 3166 or a part of one, such as DE or US-CA")
+        .without("no tax")
+        .example("DE"),
+        Setting::new(
+            "finance.verify_seconds",
+            "CAIRN_FINANCE_VERIFY_SECONDS",
+            Kind::Number(1, 86_400),
+            "how often a server derives the books again from the log",
+        )
+        .default("60"),
     ]
 }

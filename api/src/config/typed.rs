@@ -10,6 +10,7 @@ use cairn_archive::ArchiverConfig;
 use cairn_commands::neighbours::NeighbourConfig;
 use cairn_core::Nanos;
 use cairn_core::money::parse_nanos;
+use cairn_core::tax::is_jurisdiction;
 use cairn_kafka::KafkaConfig;
 use cairn_mail::{MailConfig, Sender};
 use cairn_neighbours::BreakerConfig;
@@ -76,6 +77,10 @@ pub struct Config {
     pub promises: Promises,
     /// Up to which amount one person settles a break.
     pub approval_limit_nanos: Nanos,
+    /// How often the books are derived again from the log.
+    pub verify_seconds: u64,
+    /// Whose tax a customer pays who has not said where it is; none when absent.
+    pub home_jurisdiction: Option<String>,
     /// Where the master key of personal data is.
     pub masters: MasterPlaces,
     /// Where old events go, or `None`.
@@ -156,6 +161,8 @@ impl Config {
             }),
             promises: promises(values),
             approval_limit_nanos: values.with("finance.approval_limit", limit).unwrap_or_default(),
+            verify_seconds: u64::from(number(values, "finance.verify_seconds")),
+            home_jurisdiction: values.with("finance.home_jurisdiction", jurisdiction),
             masters: masters(values, &data, &store),
             seal: seal(values, &data, &store),
             archive: archive(values, &store),
@@ -199,6 +206,10 @@ fn promises(values: &mut Values) -> Promises {
         if is_version { Ok(text.to_owned()) } else { Err(()) }
     });
     Promises { erasure_secs: days * 24 * 3_600, terms, ..Promises::default() }
+}
+
+fn jurisdiction(text: &str) -> Result<String, ()> {
+    is_jurisdiction(text).then(|| text.to_owned()).ok_or(())
 }
 
 fn limit(text: &str) -> Result<Nanos, ()> {

@@ -18,6 +18,7 @@ const MANY: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0
 /// Counters that are there from the beginning: an increase from nothing is none to Prometheus.
 const FROM_ZERO: &[&str] = &[
     "cairn_archive_failures_total",
+    "cairn_books_verification_failures_total",
     "cairn_carrier_parked_total",
     "cairn_commands_conflicts_total",
     "cairn_erasure_failures_total",

@@ -1,8 +1,9 @@
 //! Compute: rentals, from the request to the release.
 use axum::extract::{Path, State};
-use cairn_commands::compute::{self, RequestAllocation, RequestRelease};
+use cairn_commands::compute::{self, RepriceAllocation, RequestAllocation, RequestRelease};
 use cairn_compute::{Allocation as Rental, ReleaseReason};
 use cairn_core::NodeId;
+use cairn_core::tax::format_percent;
 use cairn_projections::compute::{allocations as view, timeline};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,6 +26,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(request_allocation, list_allocations))
         .routes(routes!(get_allocation))
         .routes(routes!(release_allocation))
+        .routes(routes!(reprice_allocation))
         .routes(routes!(get_allocation_steps))
 }
 
@@ -106,6 +108,36 @@ async fn release_allocation(
     let done = compute::request_release(&api.commands, &wish.context, input).await?;
     let body = AllocationDone::of(&id, "releasing");
     Ok(Done::accepted(&done, format!("/v1/allocations/{id}"), body))
+}
+
+/// Moves a rental to the price, and to the tax, that a new one would pay now. What it used by then is charged as before.
+#[utoipa::path(post, path = "/v1/allocations/{allocation_id}/price", operation_id = "reprice_allocation",
+    tag = "compute", request_body = RepriceBody, security(("api_key" = []), ("session" = [])),
+    params(
+        ("allocation_id" = String, Path, description = "`alloc_…`"),
+        ("Idempotency-Key" = String, Header, description = "Once per wish"),
+    ),
+    responses((status = 200, description = "It goes on at that price", body = AllocationDone)))]
+async fn reprice_allocation(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    wish: Wish<RepriceBody>,
+) -> Result<Done<AllocationDone>, Problem> {
+    let allocation_id = id.parse().map_err(|_| Problem::missing(Missing::Allocation))?;
+    let (organisation_id, expected) = (wish.caller.narrowed_to(), wish.expected);
+    let price_version = wish.body.price_version;
+    let input = RepriceAllocation { organisation_id, allocation_id, price_version, expected };
+    let done = compute::reprice_allocation(&api.commands, &wish.context, input).await?;
+    Ok(Done::ok(&done, AllocationDone::of(&id, "active")))
+}
+
+/// A price to move to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepriceBody {
+    /// The version of the price in `GET /v1/skus`: it must be the one that new rentals pay now.
+    #[schema(example = 2)]
+    price_version: u32,
 }
 
 /// What happened to a rental, step by step.
@@ -219,6 +251,21 @@ pub struct Failure {
     pub message: String,
 }
 
+/// A tax on a rental.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tax)]
+pub struct TaxDto {
+    /// ISO 3166: a country or a part of one.
+    pub jurisdiction: String,
+    /// What it is called there.
+    pub name: String,
+    /// Of the net amount, for example `19` or `8.875`.
+    pub percent: String,
+    /// `inclusive`: the price in the catalogue includes it; `exclusive`: it was added to that; `reverse_charge`: the customer owes it to the
+    /// jurisdiction, and it is not in the price.
+    pub treatment: String,
+}
+
 /// A rental as it stands.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Allocation {
@@ -235,8 +282,13 @@ pub struct Allocation {
     pub sku_id: String,
     /// What one gets.
     pub resources: ResourcesDto,
-    /// Decimal: the pinned price of 3,600 seconds.
+    /// Decimal: the pinned price of 3,600 seconds, tax included.
     pub per_hour: String,
+    /// The version of that price in the catalogue.
+    pub price_version: i64,
+    /// The tax on it, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax: Option<TaxDto>,
     /// ISO 4217.
     pub currency: String,
     /// Where it runs.
@@ -251,8 +303,10 @@ pub struct Allocation {
     pub active_seconds: i64,
     /// Seconds in which nothing proved that its node was alive: not billed.
     pub unproven_seconds: i64,
-    /// Decimal: charged so far.
+    /// Decimal: charged so far, tax included.
     pub charged: String,
+    /// Decimal: the tax in it.
+    pub charged_tax: String,
     /// Why it failed or was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -280,9 +334,20 @@ impl From<view::Allocation> for Allocation {
             code,
             message: row.failure_message.unwrap_or_default(),
         });
+        let tax = row.tax_jurisdiction.map(|jurisdiction| TaxDto {
+            jurisdiction,
+            name: row.tax_name.unwrap_or_default(),
+            percent: format_percent(
+                row.tax_ppm.and_then(|ppm| u32::try_from(ppm).ok()).unwrap_or(0),
+            ),
+            treatment: row.tax_treatment.unwrap_or_default(),
+        });
         Self {
             ssh,
             failure,
+            tax,
+            price_version: row.price_version,
+            charged_tax: money::decimal(row.tax_nanos),
             allocation_id: row.allocation_id,
             organisation_id: row.organisation_id,
             status: row.status,

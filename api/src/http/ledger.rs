@@ -12,6 +12,7 @@ use super::money;
 use super::page::Page;
 use super::reader::{BooksQuery, Reader, Seen};
 use super::state::Api;
+use crate::auth::Caller;
 use crate::charges::ChargeId;
 use crate::problem::{Missing, Problem};
 
@@ -66,12 +67,15 @@ async fn get_statement(
 
 /// Whose books: the caller's, or those of the organisation asked for. A foreign one looks like one without books.
 fn whose(reader: &Reader<BooksQuery>) -> Result<OrganisationId, Problem> {
-    let Some(asked) = &reader.query.organisation_id else {
-        return Ok(reader.caller.organisation_id);
-    };
+    whose_of(&reader.caller, reader.query.organisation_id.as_deref())
+}
+
+/// The same of whoever asks.
+pub(super) fn whose_of(caller: &Caller, asked: Option<&str>) -> Result<OrganisationId, Problem> {
+    let Some(asked) = asked else { return Ok(caller.organisation_id) };
     let asked = asked.parse::<OrganisationId>();
     let asked = asked.map_err(|error| Problem::new("query_invalid", error.to_string()))?;
-    if reader.caller.sees(asked) { Ok(asked) } else { Err(Problem::missing(Missing::Organisation)) }
+    if caller.sees(asked) { Ok(asked) } else { Err(Problem::missing(Missing::Organisation)) }
 }
 
 fn currency(reader: &Reader<BooksQuery>) -> Result<Option<Currency>, Problem> {
@@ -157,6 +161,8 @@ pub struct StatementLine {
     pub promotional: String,
     /// Decimal: use that no money was left for, and that is owed.
     pub owed: String,
+    /// Decimal: of use that is paid or owed, tax.
+    pub tax: String,
     /// Decimal: what is in the wallet after it.
     pub balance: String,
     /// ISO 4217.
@@ -180,6 +186,7 @@ impl From<statement::Line> for StatementLine {
             amount: money::decimal(row.amount_nanos),
             promotional: money::decimal(row.promotional_nanos),
             owed: money::decimal(row.owed_nanos),
+            tax: money::decimal(row.tax_nanos),
             balance: money::decimal(row.balance_nanos),
             currency: row.currency,
             reference: row.reference,

@@ -42,6 +42,8 @@ pub mod state;
 pub mod supervise;
 pub mod tickets;
 mod traced;
+pub mod usage;
+pub mod verification;
 pub mod viewer;
 pub mod webhooks;
 pub mod wish;

@@ -6,7 +6,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::state::Api;
 use super::{
     answer, catalog, charges, compute, device_page, documents, downloads, events, features, fleet,
-    health, identity, inbox, ledger, notifications, notify, payments, tickets, viewer, webhooks,
+    health, identity, inbox, ledger, notifications, notify, payments, tickets, usage, verification,
+    viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -15,6 +16,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(payments::routes())
         .merge(ledger::routes())
         .merge(charges::routes())
+        .merge(usage::routes())
+        .merge(verification::routes())
         .merge(catalog::routes())
         .merge(fleet::routes())
         .merge(compute::routes())

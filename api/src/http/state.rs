@@ -30,6 +30,7 @@ use crate::problem::Problem;
 use crate::quota::Quotas;
 use crate::reports::Reports;
 use crate::traces::Traces;
+use crate::verification::Verification;
 
 /// The parts of the API.
 pub struct Parts {
@@ -43,6 +44,8 @@ pub struct Parts {
     pub passwords: Passwords,
     /// The master key, which marks what is given out and comes back.
     pub master: Arc<SubjectKeys>,
+    /// What was found when the books were derived again.
+    pub verification: Arc<Verification>,
     /// What people are promised.
     pub promises: Promises,
     /// What is on for whom.

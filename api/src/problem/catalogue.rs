@@ -170,6 +170,10 @@ codes! {
     sku_id_invalid UNPROCESSABLE_ENTITY false "The SKU id is malformed";
     sku_resources_invalid UNPROCESSABLE_ENTITY false "The resources cannot be sold";
     price_invalid UNPROCESSABLE_ENTITY false "The price is outside the limits";
+    jurisdiction_invalid UNPROCESSABLE_ENTITY false "That is no jurisdiction";
+    tax_invalid UNPROCESSABLE_ENTITY false "That is no tax";
+    price_changed CONFLICT false "The price is another one now";
+    price_in_other_currency CONFLICT false "A rental stays in its currency";
     price_missing CONFLICT false "The SKU has no price in this currency";
     // nodes
     unknown_node NOT_FOUND false "There is no such node";

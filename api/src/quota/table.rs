@@ -61,6 +61,7 @@ const SPECIAL: &[(&str, Class)] = &[
     ("remove_passkey", Class::SignIn),
     ("request_allocation", Class::Deploy),
     ("release_allocation", Class::Deploy),
+    ("reprice_allocation", Class::Deploy),
 ];
 
 /// The class of an operation.

@@ -37,7 +37,7 @@ fn public_keys(stage: &Stage) -> PathBuf {
 }
 
 /// Asks until the log is sealed that far.
-async fn proof(owner: &Caller, charge: &Value) -> Answer {
+pub async fn proof(owner: &Caller, charge: &Value) -> Answer {
     let path = format!("/v1/charges/{}/proof", charge["charge_id"].as_str().unwrap());
     let asked = tokio::time::timeout(PATIENCE, async {
         loop {

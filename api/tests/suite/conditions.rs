@@ -213,6 +213,7 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
         "override_feature_flag",
         "release_allocation",
         "remove_service_account",
+        "reprice_allocation",
         "roll_out_feature_flag",
         "rotate_webhook_secret",
         "uncordon_node",

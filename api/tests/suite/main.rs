@@ -66,6 +66,7 @@ mod settled;
 mod sign_in;
 mod signals;
 mod support;
+mod taxes;
 mod tenancy;
 mod tenants;
 mod thread;

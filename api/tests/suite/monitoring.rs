@@ -1,16 +1,19 @@
 //! What watches a running Cairn speaks of what there is: rules and dashboards of metrics that a server exposes, alerts of runbooks.
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cairn_api::figures::table::FIGURES;
 use cairn_api::figures::watch::ask;
+use cairn_api::wiring::Outside;
 use cairn_event_log::EventLog;
 use cairn_identity::Role;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::support::{PATIENCE, Stage};
+use crate::cli::Shell;
+use crate::support::{MASTER_KEY, PATIENCE, Stage};
 
 /// What only shows with a broker. Its names are held against the source.
 const WITH_A_BROKER: &str = include_str!("../../../commands/src/relay/run.rs");
@@ -159,6 +162,51 @@ async fn books_that_balance_break_no_rule_and_a_tampered_balance_does(
     let tampered = "UPDATE ledger_balances SET held_nanos = 1";
     assert_eq!(sqlx::query(tampered).execute(&owner).await.unwrap().rows_affected(), 1);
     assert_eq!(value(&view, name, &["holds_match"]).await, Some(1.0));
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn books_that_are_not_what_the_log_says_are_noticed_while_it_runs(
+    pool: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let quick = |parts: &mut Outside| parts.verify_every = Duration::from_millis(100);
+    let stage = Stage::set_among(options.clone(), quick).await;
+    let (owner, finance) =
+        (stage.caller(Role::Owner).await, stage.caller(Role::PlatformFinance).await);
+    owner.top_up("20.00").await;
+    let (path, database) = ("/v1/verification", pool.connect_with(options.clone()).await.unwrap());
+    let well = |found: &Value| found["status"] == "ok" && found["wallets"] == 1;
+    let found = finance.until(path, well).await;
+    assert!(found["journal_transactions"].as_i64().unwrap() >= 1, "{found}");
+    assert_eq!(owner.get(path).await.code(), "forbidden");
+    let tamper = async |change: &str| {
+        let mut connection = database.acquire().await.unwrap();
+        sqlx::query("SET session_replication_role = replica")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        let done = sqlx::query(change).execute(&mut *connection).await.unwrap();
+        assert!(done.rows_affected() > 0, "{change}");
+        connection.detach();
+    };
+    tamper("UPDATE ledger_balances SET posted_nanos = posted_nanos + 1").await;
+    let found = finance.until(path, |found| found["status"] == "differs").await;
+    let difference = &found["differences"][0];
+    assert_eq!((&found["differences_found"], &difference["what"]), (&json!(1), &json!("balance")));
+    assert!(difference["message"].as_str().unwrap().contains("20000000001"), "{difference}");
+    tamper("UPDATE ledger_balances SET posted_nanos = posted_nanos - 1").await;
+    finance.until(path, well).await;
+
+    // What was compared before is compared again by whoever asks for it.
+    let key = stage.path(MASTER_KEY);
+    let shell = Shell::new(&options).with("CAIRN_PRIVACY_KEY", key.to_string_lossy());
+    let verified = shell.json("finance verify").await;
+    assert_eq!((&verified["differences_found"], &verified["wallets"]), (&json!(0), &json!(1)));
+    tamper("UPDATE ledger_postings SET amount_nanos = amount_nanos * 2 WHERE leg = 1").await;
+    let said = shell.run("finance verify").await;
+    assert_eq!(said.code(), 7, "{}", said.talk());
+    assert!(said.talk().contains("journal"), "{}", said.talk());
     stage.strike().await;
 }
 

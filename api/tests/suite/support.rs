@@ -47,6 +47,9 @@ pub const CONSOLE: &str = "https://console.example.org";
 
 pub const MASTER_KEY: &str = "privacy.key";
 
+/// Whose tax is paid by who has not said where it is.
+pub const HOME: &str = "DE";
+
 pub struct Stage {
     pub commands: Commands,
     pub projector: Projector,
@@ -146,7 +149,11 @@ impl Stage {
     ) -> Self {
         let file: Arc<dyn MasterKey> = Arc::new(MasterFile::at(directory.path().join(MASTER_KEY)));
         let keys = Arc::new(SubjectKeys::open(log.pool().clone(), vec![file]).await.unwrap());
-        let commands = wiring::commands(log.clone(), wiring::personal(&keys));
+        // Where there is no tax until a test sets one.
+        let commands = Commands {
+            home_jurisdiction: Some(HOME.to_owned()),
+            ..wiring::commands(log.clone(), wiring::personal(&keys))
+        };
         let projector = wiring::projector(log);
         let authority = CertificateAuthority::open(&directory.path().join("keys")).unwrap();
         let provider = Simulated::start(directory.path()).await.unwrap();
@@ -188,6 +195,7 @@ impl Stage {
             origins: Origins(vec![HeaderValue::from_static(CONSOLE)]),
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
             promises: Promises::default(),
+            verify_every: Duration::from_secs(60),
             second_factor: SecondFactor::Offered,
             providers: vec![],
         };

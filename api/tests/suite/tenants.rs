@@ -124,6 +124,7 @@ fn path_of(operation: &Operation, ids: &Ids) -> String {
 /// A body that is right, where an id in the path is looked at only after it.
 fn body_of(operation: &Operation) -> Value {
     match operation.id.as_str() {
+        "reprice_allocation" => json!({ "price_version": 1 }),
         "change_member_role" => json!({ "role": "developer" }),
         "revoke_key" | "suspend_organisation" | "resume_organisation" => json!({ "reason": "r" }),
         _ => json!({}),

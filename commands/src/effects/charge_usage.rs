@@ -1,9 +1,9 @@
 //! Charging usage: ticks while an allocation is active, the rest when it is released. First the allocation's meter moves on by what its node
 //! proves, then the wallet is charged what is metered. Totals are cumulative, so a repeat charges nothing.
-use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, PinnedPrice};
+use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, Due};
 use cairn_core::{AllocationId, Nanos, Timestamp};
 use cairn_fleet::{Node, Proven};
-use cairn_ledger::{CaptureHold, Wallet, WalletCommand, wallet_id};
+use cairn_ledger::{CaptureHold, HoldStatus, Wallet, WalletCommand, wallet_id};
 
 use crate::ports::PortError;
 use crate::processes::fact::hold_of;
@@ -20,6 +20,7 @@ pub(super) async fn capture_usage(act: &Act<'_>, tick: &Tick) -> Result<(), Port
         return Ok(());
     }
     rental.meter(act, |node, since| node.proven(since, tick.through)).await?;
+    rental.charge_before(act).await?;
     let mut capture = rental.charge(act)?;
     capture.keep_nanos = tick.keep_nanos;
     capture.expires_at = tick.expires_at;
@@ -38,6 +39,7 @@ pub(super) async fn charge_until_suspended(
     let mut rental = Rental::load(act, allocation_id).await?;
     let Some(through) = rental.allocation.stopped_at else { return Ok(()) };
     rental.meter_rest(act, through).await?;
+    rental.charge_before(act).await?;
     let capture = WalletCommand::CaptureHold(rental.charge(act)?);
     act.execute::<Wallet>("capture", &rental.wallet_id, capture).await.map(drop)
 }
@@ -49,6 +51,7 @@ pub(super) async fn fill_hold(
     (keep_nanos, expires_at): (Nanos, Timestamp),
 ) -> Result<(), PortError> {
     let rental = Rental::load(act, allocation_id).await?;
+    rental.charge_before(act).await?;
     let capture = CaptureHold { keep_nanos, expires_at, ..rental.charge(act)? };
     let (suffix, capture) = (format!("fill:{allocation_id}"), WalletCommand::CaptureHold(capture));
     act.execute::<Wallet>(&suffix, &rental.wallet_id, capture).await.map(drop)
@@ -63,6 +66,7 @@ pub(super) async fn settle_usage(
         return Err(PortError::permanent("not_released", "its release was never asked for"));
     };
     rental.meter_rest(act, through).await?;
+    rental.charge_before(act).await?;
     let capture = WalletCommand::CaptureHold(rental.charge(act)?);
     act.execute::<Wallet>("capture", &rental.wallet_id, capture).await?;
     forgive(act, allocation_id).await
@@ -91,7 +95,6 @@ pub(super) async fn confirm_released(
 struct Rental {
     allocation_id: AllocationId,
     allocation: Allocation,
-    price: PinnedPrice,
     wallet_id: String,
 }
 
@@ -102,7 +105,7 @@ impl Rental {
         let price = allocation.price.ok_or_else(unknown)?;
         let organisation_id = allocation.organisation_id.ok_or_else(unknown)?;
         let wallet_id = wallet_id(organisation_id, price.currency);
-        Ok(Self { allocation_id, allocation, price, wallet_id })
+        Ok(Self { allocation_id, allocation, wallet_id })
     }
 
     /// Moves the meter on by what the node proves since it was read last.
@@ -136,22 +139,50 @@ impl Rental {
         self.meter(act, rest).await
     }
 
+    /// What was metered at prices before this one and is not charged yet: each at its own tax.
+    async fn charge_before(&self, act: &Act<'_>) -> Result<(), PortError> {
+        let mut dues = self.dues()?;
+        dues.pop();
+        if dues.is_empty() {
+            return Ok(());
+        }
+        let wallet = act.load::<Wallet>(&self.wallet_id).await?;
+        let hold = wallet.holds.get(&hold_of(self.allocation_id).to_string());
+        let open = hold.filter(|hold| hold.status != HoldStatus::Released);
+        let Some(hold) = open else { return Ok(()) };
+        let charged_nanos = hold.captured_nanos + hold.overrun_nanos;
+        for due in dues.into_iter().filter(|due| due.total_nanos > charged_nanos) {
+            let suffix = format!("capture:{}", due.seconds);
+            let capture = WalletCommand::CaptureHold(self.capture(act, due));
+            act.execute::<Wallet>(&suffix, &self.wallet_id, capture).await?;
+        }
+        Ok(())
+    }
+
     /// Everything that it has cost by what is metered.
     fn charge(&self, act: &Act<'_>) -> Result<CaptureHold, PortError> {
-        let seconds = self.allocation.metered_seconds();
-        let total = self.price.rate().total(seconds);
+        let none = || PortError::permanent("unknown_allocation", "there is no such allocation");
+        Ok(self.capture(act, self.dues()?.pop().ok_or_else(none)?))
+    }
+
+    fn dues(&self) -> Result<Vec<Due>, PortError> {
         let too_large = |error: cairn_core::MoneyError| {
             PortError::permanent("amount_too_large", error.to_string())
         };
+        self.allocation.dues().map_err(too_large)
+    }
+
+    fn capture(&self, act: &Act<'_>, due: Due) -> CaptureHold {
         let at = act.now();
-        Ok(CaptureHold {
+        CaptureHold {
             hold_id: hold_of(self.allocation_id),
-            total_nanos: total.map_err(too_large)?,
-            seconds,
+            total_nanos: due.total_nanos,
+            seconds: due.seconds,
             product: PRODUCT.to_owned(),
+            tax: due.tax,
             keep_nanos: 0,
             expires_at: at,
             at,
-        })
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! | `allocation.activated` | timer `meter_tick` | – |
 //! | `meter_tick` | effect `capture_usage`: `allocation.metered`, then the charge; the timer again | none: a charge is cumulative, a repeat charges nothing |
 //! | `wallet.hold_extension_refused`, little left | `request_suspension(funds_exhausted)` while the hold still covers it | – |
+//! | `allocation.repriced` | – (the next tick charges what was metered before at the price before, and keeps ahead at the new one) | – |
 //! | `allocation.suspension_requested` | – (the timer ends; `suspend_tenant` charges the rest) | – |
 //! | `allocation.resumed` | timer `meter_tick` | – |
 //! | `allocation.release_requested` | – (the timer ends; `release_node` charges the rest) | – |
@@ -56,6 +57,7 @@ impl ProcessManager for MeterUsage {
         match &happened.fact {
             Fact::Allocation(
                 AllocationEvent::Requested { .. }
+                | AllocationEvent::Repriced { .. }
                 | AllocationEvent::Rejected { .. }
                 | AllocationEvent::Failed { .. }
                 | AllocationEvent::Activated { .. }
@@ -76,6 +78,7 @@ impl ProcessManager for MeterUsage {
                 state.allocation_id = Some(*allocation_id);
                 state.price = Some(*price);
             }
+            Fact::Allocation(AllocationEvent::Repriced { price, .. }) => state.price = Some(*price),
             Fact::Allocation(
                 AllocationEvent::Activated { .. } | AllocationEvent::Resumed { .. },
             ) => {

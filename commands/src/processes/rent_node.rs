@@ -183,7 +183,9 @@ fn evolve_allocation(mut state: State, event: &AllocationEvent) -> State {
         AllocationEvent::ProvisioningFailed { .. } => state.phase = Phase::Undoing,
         AllocationEvent::Activated { .. } => state.phase = Phase::Active,
         AllocationEvent::Failed { .. } => state.phase = Phase::Failed,
-        AllocationEvent::Metered { .. }
+        AllocationEvent::Taxed { .. }
+        | AllocationEvent::Repriced { .. }
+        | AllocationEvent::Metered { .. }
         | AllocationEvent::SuspensionRequested { .. }
         | AllocationEvent::Suspended { .. }
         | AllocationEvent::ResumeRequested { .. }
@@ -249,6 +251,8 @@ impl State {
             | AllocationEvent::ReleaseRequested { .. }
             | AllocationEvent::TeardownVerified { .. }
             | AllocationEvent::Released { .. }
+            | AllocationEvent::Taxed { .. }
+            | AllocationEvent::Repriced { .. }
             | AllocationEvent::NeedsOperator { .. } => vec![],
         }
     }

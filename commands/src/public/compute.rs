@@ -4,10 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::envelope::{Said, private, public, public_types};
-use super::shapes::{Money, Price, Resources};
+use super::shapes::{Money, Price, Resources, Tax};
 
 public_types! {
     Requested = "cairn.allocation.requested" 1;
+    Taxed = "cairn.allocation.taxed" 1;
+    Repriced = "cairn.allocation.repriced" 1;
     Rejected = "cairn.allocation.rejected" 1;
     Activated = "cairn.allocation.activated" 1;
     Failed = "cairn.allocation.failed" 1;
@@ -29,6 +31,24 @@ struct Requested {
     sku_id: String,
     resources: Resources,
     price: Price,
+}
+
+/// A tax is in its price. It comes with the request.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Taxed {
+    tax: Tax,
+}
+
+/// Moved to another price: what was used by then is charged at the one before.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Repriced {
+    price: Price,
+    /// None when there is none.
+    tax: Option<Tax>,
+    /// When.
+    at: String,
 }
 
 /// It cannot be rented: capacity or funds are lacking. Final.
@@ -149,6 +169,15 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
                 sku_id,
                 resources: resources.into(),
                 price: Price { version: price.version, per_hour },
+            })
+        }
+        Event::Taxed { tax, .. } => public(&Taxed { tax: tax.into() }),
+        Event::Repriced { price, tax, at, .. } => {
+            let per_hour = Money::new(price.nanos_per_hour, price.currency);
+            public(&Repriced {
+                price: Price { version: price.version, per_hour },
+                tax: tax.map(Tax::from),
+                at: at.to_string(),
             })
         }
         Event::Rejected { code, at, .. } => public(&Rejected { code, at: at.to_string() }),

@@ -14,7 +14,7 @@ mod owner;
 mod payments;
 mod shapes;
 
-use cairn_catalog::Sku;
+use cairn_catalog::{Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
@@ -46,7 +46,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         WebhookEndpoint::TYPE => notify::publish(&recorded.aggregate_id, recorded.decode()?),
         // What a bank says of a customer stays here; what it does to the wallet is told by the wallet.
         Dispute::TYPE => Ok(None),
-        // Who may do what, who was forgotten, how the books are checked and what operators do is nobody else's business.
+        // Who may do what, who was forgotten, how the books are checked, what is owed to a state and what operators do is nobody else's business.
         ApiKey::TYPE
         | BreakCase::TYPE
         | Configuration::TYPE
@@ -56,6 +56,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         | Intervention::TYPE
         | Organisation::TYPE
         | Period::TYPE
+        | TaxTable::TYPE
         | User::TYPE => Ok(None),
         other => Err(format!("'{other}' is no aggregate that this version knows")),
     };

@@ -1,6 +1,7 @@
 //! What public events of several contexts share.
 use cairn_core::money::format_nanos;
-use cairn_core::{Currency, Nanos};
+use cairn_core::tax::format_percent;
+use cairn_core::{Currency, Nanos, TaxTreatment};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -51,4 +52,44 @@ pub(super) struct Price {
     pub(super) version: u32,
     /// Exact price of 3,600 seconds.
     pub(super) per_hour: Money,
+}
+
+/// A tax on what is rented.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tax {
+    /// ISO 3166: a country or a part of one.
+    #[schemars(regex(pattern = "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"))]
+    jurisdiction: String,
+    /// What it is called there.
+    name: String,
+    /// Of the net amount, in percent: a decimal number with at most four decimals.
+    #[schemars(regex(pattern = "^[0-9]{1,3}(\\.[0-9]{1,4})?$"))]
+    percent: String,
+    /// How it meets the price.
+    treatment: Treatment,
+}
+
+/// How a tax meets a price.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Treatment {
+    /// The price of the catalogue includes it.
+    Inclusive,
+    /// It was added to the price of the catalogue.
+    Exclusive,
+    /// The customer owes it to the jurisdiction; it is not in the price.
+    ReverseCharge,
+}
+
+impl From<cairn_core::Tax> for Tax {
+    fn from(tax: cairn_core::Tax) -> Self {
+        let treatment = match tax.treatment {
+            TaxTreatment::Inclusive => Treatment::Inclusive,
+            TaxTreatment::Exclusive => Treatment::Exclusive,
+            TaxTreatment::ReverseCharge => Treatment::ReverseCharge,
+        };
+        let percent = format_percent(tax.rate.ppm);
+        Self { jurisdiction: tax.rate.jurisdiction, name: tax.name, percent, treatment }
+    }
 }

@@ -75,7 +75,7 @@ impl Holds {
 
     /// Compares with the rows that were kept live.
     pub async fn compare(
-        self,
+        &self,
         connection: &mut PgConnection,
         report: &mut VerifyReport,
     ) -> Result<(), ReplayError> {
@@ -107,7 +107,7 @@ impl Periods {
 
     /// Compares with the periods that the books have.
     pub async fn compare(
-        self,
+        &self,
         connection: &mut PgConnection,
         report: &mut VerifyReport,
     ) -> Result<(), ReplayError> {

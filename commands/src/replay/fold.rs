@@ -1,5 +1,5 @@
 //! Any aggregate by its name: decode, check, fold.
-use cairn_catalog::Sku;
+use cairn_catalog::{Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Text, Texts};
 use cairn_finance::{BreakCase, Period};
@@ -16,7 +16,7 @@ use super::stones::Stone;
 use super::what_if::{Again, Refused};
 
 /// A stream while it is folded.
-pub(crate) trait Fold: Send {
+pub(crate) trait Fold: Send + Sync {
     /// Adds the next fact and says what it writes into the books; an error names what is wrong with the stored event.
     fn add(&mut self, stone: &Stone) -> Result<Option<BookEntry>, String>;
     /// Decides the command of these facts again, in the state so far.
@@ -41,7 +41,7 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 19] = [
+pub(super) static TYPES: [Type; 20] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<BreakCase>(),
@@ -58,6 +58,7 @@ pub(super) static TYPES: [Type; 19] = [
     entry::<Period>(),
     entry::<Refund>(),
     entry::<Sku>(),
+    entry::<TaxTable>(),
     entry::<User>(),
     entry::<Wallet>(),
     entry::<WebhookEndpoint>(),

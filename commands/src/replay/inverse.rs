@@ -2,7 +2,7 @@
 //!
 //! The log keeps what was decided, not what was asked. For most facts the command can be read from them and from the state before:
 //! then it is asked again. Where they do not say, there is no command, and what-if counts it.
-use cairn_catalog::{Sku, SkuCommand, SkuEvent};
+use cairn_catalog::{Sku, SkuCommand, SkuEvent, TaxTable, TaxTableCommand, TaxTableEvent};
 use cairn_compute::{Allocation, AllocationCommand, AllocationEvent};
 use cairn_core::Decider;
 use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
@@ -37,6 +37,13 @@ impl Inverse for Sku {
             SkuEvent::Retired { at, .. } => SkuCommand::Retire { at },
         };
         Some(command)
+    }
+}
+
+impl Inverse for TaxTable {
+    fn command_of(&self, facts: &[TaxTableEvent]) -> Option<TaxTableCommand> {
+        let TaxTableEvent::RateSet { jurisdiction, tax, at } = facts.first()?.clone();
+        Some(TaxTableCommand::SetRate { jurisdiction, tax, at })
     }
 }
 
@@ -238,10 +245,17 @@ impl Inverse for Allocation {
                 sku_id,
                 resources,
                 price,
+                tax: facts.get(1).and_then(|fact| match fact {
+                    E::Taxed { tax, .. } => Some(tax.clone()),
+                    _ => None,
+                }),
                 ssh_public_key,
                 node_id,
                 at,
             },
+            // It comes with the request.
+            E::Taxed { .. } => return None,
+            E::Repriced { price, tax, at, .. } => C::Reprice { price, tax, at },
             E::Reserved { placement, at } => C::ConfirmReserved { placement, at },
             E::Rejected { code, message, at } => C::Reject { code, message, at },
             E::ProvisioningStarted { login, at } => C::StartProvisioning { login, at },

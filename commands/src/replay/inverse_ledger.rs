@@ -147,6 +147,7 @@ fn capture(
         total_nanos: hold.captured_nanos + hold.overrun_nanos,
         seconds: 0,
         product: String::new(),
+        tax: None,
         keep_nanos: 0,
         expires_at: hold.expires_at,
         at: swept_at,
@@ -165,11 +166,13 @@ fn capture(
             Event::HoldExtensionRefused { wanted_nanos, .. } => {
                 ahead_nanos = Some(wanted_nanos + ahead_nanos.unwrap_or(0));
             }
-            Event::UsageCaptured { amount_nanos, total_nanos, seconds, journal, .. } => {
+            Event::UsageCaptured { amount_nanos, total_nanos, seconds, tax, journal, .. } => {
                 left_nanos -= amount_nanos;
+                found.tax = tax.as_ref().map(|part| part.rate.clone());
                 charged(&mut found, (*total_nanos, *seconds), journal)?;
             }
-            Event::OverrunRecorded { total_nanos, seconds, journal, .. } => {
+            Event::OverrunRecorded { total_nanos, seconds, tax, journal, .. } => {
+                found.tax = tax.as_ref().map(|part| part.rate.clone());
                 charged(&mut found, (*total_nanos, *seconds), journal)?;
             }
             _ => return None,

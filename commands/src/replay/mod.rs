@@ -5,10 +5,12 @@
 //! - [`diff()`]`(log, "wallet", id, (from, to))`: what differs between two points, and which event did it.
 //! - [`export()`]`(log, &slice, &masks, write)`: whole streams as lines of a golden log, with what is personal masked.
 //! - [`verify()`]`(log)`: every stream of the whole log, compared with the books and the snapshots that were written live.
+//! - [`BooksVerifier`]: the books alone, followed while they are written.
 //! - [`what_if()`]`(log, personal, &decisions)`: every decision made again by today's code, and the ones that would be others.
 //!
 //! All only read, each in one read-only transaction of its own that sees one moment of the database.
 mod books;
+mod books_verifier;
 mod diff;
 mod export;
 pub(crate) mod fold;
@@ -24,6 +26,7 @@ mod timeline;
 mod verify;
 mod what_if;
 
+pub use books_verifier::{BooksVerifier, IN_THE_BOOKS, VerifiedBooks};
 pub use diff::{Change, changes};
 pub use export::{Exported, ExportedEvent, Slice, export};
 pub use mask::Masks;
@@ -31,9 +34,8 @@ pub use report::{Difference, VerifyReport};
 pub use state::{At, ids, position, state, types};
 pub use timeline::{NetChange, StreamDiff, TimelineEntry, diff, timeline};
 pub use verify::{verify, verify_in_pages};
-pub use what_if::{
-    Decisions, OtherDecision, Refused, TypeAgain, WhatIf, what_if, what_if_in_pages,
-};
+pub use what_if::{Decisions, OtherDecision, Refused, TypeAgain, WhatIf};
+pub use what_if::{what_if, what_if_in_pages};
 
 pub(crate) use stones::{instant, timestamp};
 

@@ -182,6 +182,31 @@ pub(crate) async fn page(
     Ok(stones)
 }
 
+/// The next page of a range of the log, of some types of aggregate.
+pub(super) async fn page_of_types(
+    reading: &mut Reading,
+    (after, until): (i64, i64),
+    (types, limit): (&[&str], i64),
+) -> Result<Vec<Stone>, ReplayError> {
+    let types: Vec<_> = types.iter().map(|name| (*name).to_owned()).collect();
+    let mut stones = sqlx::query_as!(
+        Stone,
+        r#"SELECT position, recorded_at, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                  payload AS "payload: JsonValue",
+                  command_id, metadata AS "metadata: JsonValue", segment
+           FROM events WHERE position > $1 AND position <= $2 AND aggregate_type = ANY ($3)
+           ORDER BY position LIMIT $4"#,
+        after,
+        until,
+        &types,
+        limit
+    )
+    .fetch_all(&mut **reading)
+    .await?;
+    reading.bulk.make_whole(&mut stones).await?;
+    Ok(stones)
+}
+
 /// The next page of the whole log up to a position, or of one type of it, stream after stream.
 pub(super) async fn by_stream(
     reading: &mut Reading,

@@ -24,7 +24,9 @@ impl Desk {
         let clock = Arc::new(ManualClock::at(world.now));
         clock.advance_to(world.now.plus_secs(2 * HOUR));
         let (executor, ids) = (world.executor.clone(), Arc::new(CountingIds::default()));
-        let commands = Commands { executor, clock: Arc::<ManualClock>::clone(&clock), ids };
+        let home_jurisdiction = None;
+        let clock_of = Arc::<ManualClock>::clone(&clock);
+        let commands = Commands { executor, clock: clock_of, ids, home_jurisdiction };
         Self { world, commands, clock }
     }
 

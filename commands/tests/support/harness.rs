@@ -239,6 +239,7 @@ impl Harness {
             executor: Executor::new(log),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ids: Arc::new(CountingIds::default()),
+            home_jurisdiction: None,
         };
         let mut config = RunnerConfig::new("unnamed");
         config.settings = settings;

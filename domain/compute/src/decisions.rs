@@ -2,9 +2,9 @@
 use cairn_core::{Nanos, Timestamp};
 
 use crate::allocation::{
-    Allocation, AllocationCommand as Command, AllocationError as Error, AllocationEvent as Event,
-    AllocationStatus as Status, Step,
+    Allocation, AllocationCommand as Command, AllocationError as Error, AllocationStatus as Status,
 };
+use crate::events::{AllocationEvent as Event, Step};
 
 pub(crate) type Decision = Result<Vec<Event>, Error>;
 
@@ -81,6 +81,7 @@ impl Allocation {
         }
         match command {
             Command::Request { .. } => self.request(command),
+            Command::Reprice { price, tax, at } => self.reprice(price, tax, at),
             Command::ConfirmReserved { placement, at } => match self.placement {
                 Some(known) if known == placement => Ok(vec![]),
                 Some(_) => Err(self.wrong()),
@@ -161,6 +162,7 @@ impl Allocation {
             sku_id,
             resources,
             price,
+            tax,
             ssh_public_key,
             node_id,
             at,
@@ -175,7 +177,7 @@ impl Allocation {
                 && self.ssh_public_key == ssh_public_key;
             return if same { Ok(vec![]) } else { Err(Error::IdReused) };
         }
-        Ok(vec![Event::Requested {
+        let requested = Event::Requested {
             allocation_id,
             organisation_id,
             sku_id,
@@ -184,7 +186,9 @@ impl Allocation {
             ssh_public_key,
             node_id,
             at,
-        }])
+        };
+        let taxed = tax.map(|tax| Event::Taxed { tax, at });
+        Ok([requested].into_iter().chain(taxed).collect())
     }
 
     fn activate(&self, proof: String, at: Timestamp) -> Decision {

@@ -2,11 +2,12 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod allocation;
 mod decisions;
+pub mod events;
+pub mod prices;
 mod public_key;
 mod suspension;
 
-pub use allocation::{
-    Allocation, AllocationCommand, AllocationError, AllocationEvent, AllocationStatus, PinnedPrice,
-    Placement, ReleaseReason, Step, SuspensionReason,
-};
+pub use allocation::{Allocation, AllocationCommand, AllocationError, AllocationStatus};
+pub use events::{AllocationEvent, PinnedPrice, Placement, ReleaseReason, Step, SuspensionReason};
+pub use prices::{Due, Segment};
 pub use public_key::check_public_key;

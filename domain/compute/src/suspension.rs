@@ -1,10 +1,9 @@
 //! Suspending what is not paid for, and resuming it. The meter stands still from the request until the login is proven again.
 use cairn_core::Timestamp;
 
-use crate::allocation::{
-    Allocation, AllocationCommand as Command, AllocationEvent as Event, AllocationStatus as Status,
-};
+use crate::allocation::{Allocation, AllocationCommand as Command, AllocationStatus as Status};
 use crate::decisions::Decision;
+use crate::events::AllocationEvent as Event;
 
 impl Allocation {
     pub(crate) fn decide_suspension(&self, command: Command) -> Decision {
@@ -27,6 +26,7 @@ impl Allocation {
                 self.step(&[Status::Resuming], &[Status::Active], Event::Resumed { proof, at })
             }
             Command::Request { .. }
+            | Command::Reprice { .. }
             | Command::ConfirmReserved { .. }
             | Command::Reject { .. }
             | Command::StartProvisioning { .. }

@@ -15,6 +15,7 @@ fn request() -> AllocationCommand {
         sku_id: "small".to_owned(),
         resources: Resources::default(),
         price: PinnedPrice { version: 1, currency: Currency::EUR, nanos_per_hour: 3_600 },
+        tax: None,
         ssh_public_key: "ssh-ed25519 AAAA".to_owned(),
         node_id: None,
         at: Timestamp::from_secs(0),

@@ -70,6 +70,12 @@ pub fn usage(product: &str, currency: Currency) -> String {
     format!("usage:{product}:{currency}")
 }
 
+/// Liability: tax that customers paid with their usage and a jurisdiction is owed, for example `tax:DE:EUR`.
+#[must_use]
+pub fn tax(jurisdiction: &str, currency: Currency) -> String {
+    format!("tax:{jurisdiction}:{currency}")
+}
+
 /// Asset: what is at hand and not understood yet, until a break is settled.
 #[must_use]
 pub fn suspense(currency: Currency) -> String {

@@ -181,15 +181,19 @@ impl Rate {
     /// [`MoneyError::TooLarge`] when the total does not fit.
     pub fn total(self, seconds: i64) -> Result<Nanos, MoneyError> {
         let exact = i128::from(self.nanos_per_hour) * i128::from(seconds);
-        let (floor, rest) =
-            (exact.div_euclid(SECONDS_PER_RATE), exact.rem_euclid(SECONDS_PER_RATE));
-        let up = match (rest * 2).cmp(&SECONDS_PER_RATE) {
-            std::cmp::Ordering::Less => 0,
-            std::cmp::Ordering::Greater => 1,
-            std::cmp::Ordering::Equal => floor.rem_euclid(2),
-        };
-        Nanos::try_from(floor + up).map_err(|_| MoneyError::TooLarge)
+        Nanos::try_from(half_even(exact, SECONDS_PER_RATE)).map_err(|_| MoneyError::TooLarge)
     }
+}
+
+/// A quotient of a positive divisor, rounded half to even.
+pub(crate) fn half_even(dividend: i128, divisor: i128) -> i128 {
+    let (floor, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
+    let up = match (rest * 2).cmp(&divisor) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Greater => 1,
+        std::cmp::Ordering::Equal => floor.rem_euclid(2),
+    };
+    floor + up
 }
 
 #[cfg(test)]

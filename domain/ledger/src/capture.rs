@@ -5,6 +5,7 @@ use cairn_core::{
 
 use crate::credit::{CreditUse, used};
 use crate::events::WalletEvent;
+use crate::taxes::TaxPart;
 use crate::wallet::{HoldStatus, LotUse, Wallet};
 use crate::wishes::{CaptureHold, WalletError};
 
@@ -46,7 +47,7 @@ impl Wallet {
         capture: &CaptureHold,
     ) -> Result<Vec<WalletEvent>, WalletError> {
         let CaptureHold { hold_id, total_nanos, seconds, expires_at, .. } = *capture;
-        let hold = self.hold(hold_id)?;
+        let mut hold = self.hold(hold_id)?.clone();
         let due = total_nanos - hold.captured_nanos - hold.overrun_nanos;
         if due <= 0 {
             return Ok(vec![]);
@@ -74,6 +75,9 @@ impl Wallet {
             let (promo, paid) =
                 (chart::wallet_promo(owner.0, owner.1), chart::wallet_paid(owner.0, owner.1));
             let debits = [(promo, promotional_nanos), (paid, paid_nanos)];
+            let tax = hold.tax_in(paid_nanos, capture.tax.as_ref());
+            let journal = usage_entry("usage", capture, owner.1, (&debits, tax.as_ref()));
+            hold.taxed = tax.clone().map(TaxPart::taxed);
             events.push(WalletEvent::UsageCaptured {
                 hold_id,
                 amount_nanos,
@@ -81,17 +85,21 @@ impl Wallet {
                 seconds,
                 credits: self.promotional.first(promotional_nanos),
                 lots: self.first_lots(paid_nanos),
-                journal: usage_entry("usage", capture, owner.1, debits),
+                tax,
+                journal,
             });
         }
         if overrun_nanos > 0 {
-            let debit = chart::receivable_overrun(owner.0, owner.1);
+            let debits = [(chart::receivable_overrun(owner.0, owner.1), overrun_nanos)];
+            let tax = hold.tax_in(overrun_nanos, capture.tax.as_ref());
+            let journal = usage_entry("overrun", capture, owner.1, (&debits, tax.as_ref()));
             events.push(WalletEvent::OverrunRecorded {
                 hold_id,
                 amount_nanos: overrun_nanos,
                 total_nanos,
                 seconds,
-                journal: usage_entry("overrun", capture, owner.1, [(debit, overrun_nanos)]),
+                tax,
+                journal,
             });
         }
         Ok(events)
@@ -115,6 +123,10 @@ impl Wallet {
         for lot in lots {
             self.with_lot(lot.payment_id, |mine| mine.remaining_nanos -= lot.amount_nanos);
         }
+    }
+
+    pub(crate) fn take_tax(&mut self, hold_id: HoldId, tax: Option<TaxPart>) {
+        self.with_hold(hold_id, |hold| hold.taxed = tax.map(TaxPart::taxed));
     }
 
     fn keep_ahead(&self, capture: &CaptureHold) -> Result<Vec<WalletEvent>, WalletError> {
@@ -152,18 +164,20 @@ impl Wallet {
     }
 }
 
-/// A charge: what it is paid from, and the income that it is.
+/// A charge: what it is paid from, the income that it is, and the tax in it.
 fn usage_entry(
     kind: &str,
     capture: &CaptureHold,
     currency: Currency,
-    debits: impl IntoIterator<Item = (String, Nanos)>,
+    (debits, tax): (&[(String, Nanos)], Option<&TaxPart>),
 ) -> JournalTransaction {
-    let paid_from = debits.into_iter().filter(|(_, amount_nanos)| *amount_nanos > 0);
-    let mut postings: Vec<_> =
-        paid_from.map(|(account, amount_nanos)| Posting { account, amount_nanos }).collect();
-    let amount_nanos = -postings.iter().map(|leg| leg.amount_nanos).sum::<Nanos>();
-    postings.push(Posting { account: chart::usage(&capture.product, currency), amount_nanos });
+    let gross_nanos = debits.iter().map(|(_, amount_nanos)| amount_nanos).sum::<Nanos>();
+    let tax_nanos = tax.map_or(0, |part| part.tax_nanos);
+    let owed = tax.map(|part| (chart::tax(&part.rate.jurisdiction, currency), -tax_nanos));
+    let earned = (chart::usage(&capture.product, currency), tax_nanos - gross_nanos);
+    let legs = debits.iter().cloned().chain([earned]).chain(owed);
+    let legs = legs.filter(|(_, amount_nanos)| *amount_nanos != 0);
+    let postings = legs.map(|(account, amount_nanos)| Posting { account, amount_nanos }).collect();
     JournalTransaction {
         kind: kind.to_owned(),
         source: kind.to_owned(),

@@ -1,6 +1,7 @@
 //! What has happened to a wallet.
 //!
-//! Holds and charges of version 1 are from before there was promotional credit: they are read as all paid.
+//! Holds and charges of version 1 are from before there was promotional credit: they are read as all paid. Charges of version 2, and overruns
+//! of version 1, are from before there were taxes.
 use cairn_core::upcast::Upcast;
 use cairn_core::{
     CreditId, Currency, DisputeId, HoldId, JournalTransaction, Nanos, OrganisationId, PaymentId,
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::credit::CreditUse;
+use crate::taxes::TaxPart;
 use crate::wallet::LotUse;
 
 /// What has happened to a wallet.
@@ -64,6 +66,8 @@ pub enum WalletEvent {
         credits: Vec<CreditUse>,
         /// Payments that paid for the rest, the oldest first.
         lots: Vec<LotUse>,
+        /// The tax in what was paid.
+        tax: Option<TaxPart>,
         journal: JournalTransaction,
     },
     /// Usage beyond the hold and the wallet: recorded, owed, never lost.
@@ -73,6 +77,8 @@ pub enum WalletEvent {
         amount_nanos: Nanos,
         total_nanos: Nanos,
         seconds: i64,
+        /// The tax in what is owed.
+        tax: Option<TaxPart>,
         journal: JournalTransaction,
     },
     /// What was left of a hold went back to available.
@@ -142,8 +148,8 @@ domain_event!(WalletEvent {
     HoldPlaced => "wallet.hold_placed", 2;
     HoldExtended => "wallet.hold_extended", 2;
     HoldExtensionRefused => "wallet.hold_extension_refused", 1;
-    UsageCaptured => "wallet.usage_captured", 2;
-    OverrunRecorded => "wallet.overrun_recorded", 1;
+    UsageCaptured => "wallet.usage_captured", 3;
+    OverrunRecorded => "wallet.overrun_recorded", 2;
     HoldReleased => "wallet.hold_released", 2;
     HoldExpired => "wallet.hold_expired", 2;
     RefundReserved => "wallet.refund_reserved", 1;
@@ -157,6 +163,8 @@ domain_event!(WalletEvent {
     Upcast { event_type: "wallet.hold_placed", from: 1, to_next: all_paid },
     Upcast { event_type: "wallet.hold_extended", from: 1, to_next: all_paid },
     Upcast { event_type: "wallet.usage_captured", from: 1, to_next: without_credits },
+    Upcast { event_type: "wallet.usage_captured", from: 2, to_next: without_tax },
+    Upcast { event_type: "wallet.overrun_recorded", from: 1, to_next: without_tax },
     Upcast { event_type: "wallet.hold_released", from: 1, to_next: all_paid },
     Upcast { event_type: "wallet.hold_expired", from: 1, to_next: all_paid },
 ]);
@@ -168,6 +176,10 @@ fn all_paid(payload: Value) -> Value {
 
 fn without_credits(payload: Value) -> Value {
     with(payload, "credits", Value::Array(vec![]))
+}
+
+fn without_tax(payload: Value) -> Value {
+    with(payload, "tax", Value::Null)
 }
 
 fn with(mut payload: Value, name: &str, value: Value) -> Value {
@@ -187,6 +199,7 @@ impl Texts for WalletEvent {
         ("expires_at", Text::Kept),
         ("credits[].credit_id", Text::Kept),
         ("lots[].payment_id", Text::Kept),
+        ("tax.rate.jurisdiction", Text::Kept),
         ("refund_id", Text::Kept),
         ("credit_id", Text::Kept),
         ("dispute_id", Text::Kept),

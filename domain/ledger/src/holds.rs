@@ -32,6 +32,7 @@ impl Hold {
                 released_nanos,
             },
             overrun_nanos: 0,
+            taxed: None,
             expires_at,
             status: HoldStatus::Open,
             refused_nanos: None,

@@ -18,6 +18,7 @@ use crate::credit::{Promotional, used};
 use crate::disputes::{Disputed, hold_of_dispute};
 use crate::events::WalletEvent;
 use crate::holds::HoldMove;
+use crate::taxes::Taxed;
 use crate::wishes::{WalletCommand, WalletError};
 
 /// Stream id of a wallet: organisation and currency.
@@ -39,6 +40,9 @@ pub struct Hold {
     pub promotional: Share,
     /// Usage charged beyond the hold.
     pub overrun_nanos: Nanos,
+    /// The tax in what was charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taxed: Option<Taxed>,
     pub expires_at: Timestamp,
     pub status: HoldStatus,
     /// The extension refused last, as (wanted, available) in nanos: the same refusal is recorded once.
@@ -177,11 +181,13 @@ impl Decider for Wallet {
             } => self.with_hold(hold_id, |hold| {
                 hold.refused_nanos = Some((wanted_nanos, available_nanos));
             }),
-            WalletEvent::UsageCaptured { hold_id, amount_nanos, credits, lots, .. } => {
+            WalletEvent::UsageCaptured { hold_id, amount_nanos, credits, lots, tax, .. } => {
                 self.take_usage(hold_id, amount_nanos, (&credits, &lots));
+                self.take_tax(hold_id, tax);
             }
-            WalletEvent::OverrunRecorded { hold_id, amount_nanos, .. } => {
+            WalletEvent::OverrunRecorded { hold_id, amount_nanos, tax, .. } => {
                 self.with_hold(hold_id, |hold| hold.overrun_nanos += amount_nanos);
+                self.take_tax(hold_id, tax);
             }
             WalletEvent::HoldReleased { hold_id, amount_nanos, promotional_nanos } => {
                 self.close_hold(hold_id, (amount_nanos, promotional_nanos), HoldStatus::Released);

@@ -1,7 +1,7 @@
 //! What may be asked of a wallet, and why it may refuse.
 use cairn_core::{
     CreditId, Currency, DisputeId, HoldId, Nanos, OrganisationId, PaymentId, RefundId, Refusal,
-    Timestamp,
+    TaxRate, Timestamp,
 };
 
 /// Credits a wallet with a payment that succeeded.
@@ -40,6 +40,8 @@ pub struct CaptureHold {
     pub seconds: i64,
     /// Income account of the charge, for example `compute`.
     pub product: String,
+    /// What of the charge is tax that we owe.
+    pub tax: Option<TaxRate>,
     /// How much the hold shall cover after the capture; 0 leaves it as it is.
     pub keep_nanos: Nanos,
     /// New expiry when it is extended.

@@ -65,6 +65,7 @@ fn capture(total_nanos: i64, keep_nanos: i64, now: i64) -> WalletCommand {
         total_nanos,
         seconds: now,
         product: "compute".to_owned(),
+        tax: None,
         keep_nanos,
         expires_at: at(now + 1_000),
         at: at(now),

@@ -47,6 +47,7 @@ fn tick(total_nanos: i64, keep_nanos: i64, now: i64) -> CaptureHold {
         total_nanos,
         seconds: now,
         product: "compute".to_owned(),
+        tax: None,
         keep_nanos,
         expires_at: at(now + 100),
         at: at(now),

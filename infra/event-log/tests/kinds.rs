@@ -5,7 +5,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use cairn_core::{
-    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, RefundId, Timestamp,
+    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, RefundId, TaxRate,
+    Timestamp,
 };
 use cairn_event_log::{EventLog, NewEvent};
 use cairn_ledger::{
@@ -52,6 +53,16 @@ fn wallet_commands() -> Vec<WalletCommand> {
     };
     let expires_at = AT.plus_secs(3_600);
     vec![
+        // Less than the charge: paid money pays the rest of it.
+        WalletCommand::GrantCredit(GrantCredit {
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            credit_id: CreditId::from_bits(9),
+            amount_nanos: UNIT / 2,
+            expires_at: AT.plus_secs(3_600),
+            reason: "welcome".to_owned(),
+            at: AT,
+        }),
         WalletCommand::TopUp(TopUp {
             organisation_id: ORGANISATION,
             currency: Currency::USD,
@@ -75,6 +86,7 @@ fn wallet_commands() -> Vec<WalletCommand> {
             total_nanos: 9 * UNIT,
             seconds: 60,
             product: "compute".to_owned(),
+            tax: Some(TaxRate { jurisdiction: "DE".to_owned(), ppm: 190_000 }),
             keep_nanos: 0,
             expires_at,
             at: AT,

@@ -56,6 +56,7 @@ fn commands() -> Vec<WalletCommand> {
             total_nanos: seconds * 1_000_000,
             seconds,
             product: "compute".to_owned(),
+            tax: None,
             keep_nanos: 1_000_000_000,
             expires_at: at.plus_secs(3_600 + seconds),
             at: at.plus_secs(seconds),

@@ -1,2 +1,3 @@
 //! Views of what is for sale.
 pub mod skus;
+pub mod taxes;

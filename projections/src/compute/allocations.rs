@@ -88,17 +88,19 @@ row! {
 
 /// A charge whose allocation is not known here changes nothing.
 fn charge(changes: &mut Changes, event: &WalletEvent) {
-    let (hold_id, total, seconds, owed) = match *event {
-        WalletEvent::UsageCaptured { hold_id, total_nanos, seconds, .. } => {
-            (hold_id, total_nanos, seconds, 0)
+    let (hold_id, total, seconds, owed, tax) = match event {
+        WalletEvent::UsageCaptured { hold_id, total_nanos, seconds, tax, .. } => {
+            (*hold_id, *total_nanos, *seconds, 0, tax)
         }
-        WalletEvent::OverrunRecorded { hold_id, total_nanos, seconds, amount_nanos, .. } => {
-            (hold_id, total_nanos, seconds, amount_nanos)
-        }
+        WalletEvent::OverrunRecorded {
+            hold_id, total_nanos, seconds, amount_nanos, tax, ..
+        } => (*hold_id, *total_nanos, *seconds, *amount_nanos, tax),
         _ => return,
     };
+    let tax_nanos = tax.as_ref().map_or(0, |part| part.tax_nanos);
     changes.change_any((allocation_of(hold_id),), move |row: &mut AllocationRow| {
         (row.charged_nanos, row.charged_seconds) = (total, seconds);
+        add(&mut row.tax_nanos, tax_nanos)?;
         add(&mut row.owed_nanos, owed)
     });
 }

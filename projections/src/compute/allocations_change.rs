@@ -1,6 +1,6 @@
 //! The row of an allocation, and what each event changes in it.
 use cairn_compute::AllocationEvent;
-use cairn_core::Nanos;
+use cairn_core::{Nanos, Tax};
 
 use crate::engine::ProjectError;
 use crate::row;
@@ -45,6 +45,11 @@ row! {
         unproven_seconds: i64,
         stopped_at: Option<At>,
         idle_seconds: i64,
+        tax_jurisdiction: Option<String>,
+        tax_name: Option<String>,
+        tax_ppm: Option<i64>,
+        tax_treatment: Option<String>,
+        tax_nanos: Nanos,
     }
 }
 
@@ -52,6 +57,12 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
     use AllocationEvent as E;
     match event {
         E::Requested { .. } => row.status = "requested".into(),
+        E::Taxed { tax, .. } => tax_with(row, Some(tax))?,
+        E::Repriced { price, tax, .. } => {
+            row.price_version = i64::from(price.version);
+            row.nanos_per_hour = price.nanos_per_hour;
+            tax_with(row, tax.as_ref())?;
+        }
         E::Reserved { placement, .. } => {
             row.status = "reserved".into();
             row.node_id = Some(placement.node_id.to_string());
@@ -113,6 +124,14 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         }
         E::NeedsOperator { .. } => row.needs_operator = true,
     }
+    Ok(())
+}
+
+fn tax_with(row: &mut AllocationRow, tax: Option<&Tax>) -> Result<(), ProjectError> {
+    row.tax_jurisdiction = tax.map(|tax| tax.rate.jurisdiction.clone());
+    row.tax_name = tax.map(|tax| tax.name.clone());
+    row.tax_ppm = tax.map(|tax| i64::from(tax.rate.ppm));
+    row.tax_treatment = tax.map(|tax| wire_name(&tax.treatment)).transpose()?;
     Ok(())
 }
 

@@ -54,6 +54,14 @@ pub struct Allocation {
     pub charged_seconds: i64,
     /// Of it, what neither hold nor wallet covered.
     pub owed_nanos: Nanos,
+    /// Who is owed a tax of what is charged, what it is called, in millionths of the net amount, and how it meets the price:
+    /// `inclusive`, `exclusive` or `reverse_charge`.
+    pub tax_jurisdiction: Option<String>,
+    pub tax_name: Option<String>,
+    pub tax_ppm: Option<i64>,
+    pub tax_treatment: Option<String>,
+    /// Of what is charged so far, tax.
+    pub tax_nanos: Nanos,
     pub failed_step: Option<String>,
     pub failure_code: Option<String>,
     pub failure_message: Option<String>,
@@ -96,7 +104,8 @@ async fn select(
                - a.unproven_seconds - a.idle_seconds, 0), 0) AS "active_seconds!",
              a.stopped_at AS "stopped_at: At",
              a.unproven_seconds,
-             a.charged_nanos, a.charged_seconds, a.owed_nanos, a.failed_step, a.failure_code,
+             a.charged_nanos, a.charged_seconds, a.owed_nanos, a.tax_jurisdiction, a.tax_name,
+             a.tax_ppm, a.tax_treatment, a.tax_nanos, a.failed_step, a.failure_code,
              a.failure_message, a.release_reason, a.requested_at AS "requested_at: At",
              a.activated_at AS "activated_at: At",
              a.release_requested_at AS "release_requested_at: At", a.ended_at AS "ended_at: At"

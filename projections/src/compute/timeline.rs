@@ -3,7 +3,7 @@
 //! One row is one event of one allocation, in the order of the log.
 use async_trait::async_trait;
 use cairn_compute::AllocationEvent;
-use cairn_core::{OrganisationId, Timestamp};
+use cairn_core::{Money, OrganisationId, Timestamp};
 use cairn_event_log::Recorded;
 use serde::Serialize;
 use sqlx::PgExecutor;
@@ -113,7 +113,11 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
         }
         E::Activated { proof, at } => (None, Some(proof.clone()), at),
         E::Failed { at } => (None, None, at),
-        E::Metered { .. } => return Ok(None),
+        E::Taxed { .. } | E::Metered { .. } => return Ok(None),
+        E::Repriced { price, at, .. } => {
+            let per_hour = Money::new(price.nanos_per_hour, price.currency);
+            (None, Some(format!("{per_hour} per hour")), at)
+        }
         E::SuspensionRequested { reason, at } => (None, Some(wire_name(reason)?), at),
         E::Suspended { evidence, at } => (None, Some(evidence.clone()), at),
         E::ResumeRequested { at } => (None, None, at),

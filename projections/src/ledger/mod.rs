@@ -5,6 +5,7 @@ pub mod changes;
 pub mod export;
 pub mod statement;
 pub mod trial_balance;
+pub mod usage;
 
 use cairn_event_log::Recorded;
 

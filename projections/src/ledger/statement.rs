@@ -35,6 +35,8 @@ pub struct Line {
     pub promotional_nanos: Nanos,
     /// Added to what is owed beyond the wallet.
     pub owed_nanos: Nanos,
+    /// Of usage that is paid or owed, tax.
+    pub tax_nanos: Nanos,
     /// What is in the wallet after it.
     pub balance_nanos: Nanos,
     /// What it was for: a payment, an allocation, a refund, a grant of credit or a dispute.
@@ -52,6 +54,7 @@ struct Movement<'a> {
     amount_nanos: Nanos,
     promotional_nanos: Nanos,
     owed_nanos: Nanos,
+    tax_nanos: Nanos,
     reference: String,
     seconds: Option<i64>,
     journal: &'a JournalTransaction,
@@ -60,8 +63,18 @@ struct Movement<'a> {
 impl<'a> Movement<'a> {
     /// Of paid money, in the journal's word.
     fn paid(amount_nanos: Nanos, reference: String, journal: &'a JournalTransaction) -> Self {
-        let (kind, promotional_nanos, owed_nanos, seconds) = (&*journal.kind, 0, 0, None);
-        Self { kind, amount_nanos, promotional_nanos, owed_nanos, reference, seconds, journal }
+        let (kind, promotional_nanos, owed_nanos, tax_nanos) = (&*journal.kind, 0, 0, 0);
+        let seconds = None;
+        Self {
+            kind,
+            amount_nanos,
+            promotional_nanos,
+            owed_nanos,
+            tax_nanos,
+            reference,
+            seconds,
+            journal,
+        }
     }
 
     /// Of promotional credit alone. Customers know it as credit.
@@ -86,15 +99,25 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
         E::ToppedUp { payment_id, amount_nanos, ref journal, .. } => {
             Movement::paid(amount_nanos, payment_id.to_string(), journal)
         }
-        E::UsageCaptured { hold_id, amount_nanos, seconds, ref credits, ref journal, .. } => {
+        E::UsageCaptured {
+            hold_id,
+            amount_nanos,
+            seconds,
+            ref credits,
+            ref tax,
+            ref journal,
+            ..
+        } => {
             let (promotional_nanos, seconds) = (-used(credits), Some(seconds));
+            let tax_nanos = tax.as_ref().map_or(0, |part| part.tax_nanos);
             let movement = Movement::paid(-amount_nanos, allocation_of(hold_id), journal);
-            Movement { promotional_nanos, seconds, ..movement }
+            Movement { promotional_nanos, seconds, tax_nanos, ..movement }
         }
-        E::OverrunRecorded { hold_id, amount_nanos, seconds, ref journal, .. } => {
+        E::OverrunRecorded { hold_id, amount_nanos, seconds, ref tax, ref journal, .. } => {
             let (owed_nanos, seconds) = (amount_nanos, Some(seconds));
+            let tax_nanos = tax.as_ref().map_or(0, |part| part.tax_nanos);
             let movement = Movement::paid(0, allocation_of(hold_id), journal);
-            Movement { owed_nanos, seconds, ..movement }
+            Movement { owed_nanos, seconds, tax_nanos, ..movement }
         }
         E::RefundReserved { refund_id, amount_nanos, ref journal, .. } => {
             Movement::paid(-amount_nanos, refund_id.to_string(), journal)
@@ -157,6 +180,7 @@ impl Projection for Statement {
             seconds: line.seconds,
             occurred_at: At(line.journal.occurred_at),
             promotional_nanos: line.promotional_nanos,
+            tax_nanos: line.tax_nanos,
         };
         changes.append(wallet, move |last: Option<LineRow>| {
             let mut row = row;
@@ -181,6 +205,7 @@ row! {
         seconds: Option<i64>,
         occurred_at: At,
         promotional_nanos: Nanos,
+        tax_nanos: Nanos,
     }
 }
 
@@ -197,7 +222,7 @@ pub async fn list(
 ) -> Result<Page<Line>, QueryError> {
     let rows = sqlx::query_as!(
         Line,
-        r#"SELECT position, organisation_id, currency, kind, amount_nanos, promotional_nanos, owed_nanos, balance_nanos,
+        r#"SELECT position, organisation_id, currency, kind, amount_nanos, promotional_nanos, owed_nanos, tax_nanos, balance_nanos,
              reference, seconds, occurred_at AS "occurred_at: At"
            FROM ledger_statement_lines
            WHERE organisation_id = $1 AND ($2::text IS NULL OR currency = $2) AND position < $3

@@ -123,7 +123,9 @@ fn of_allocation(event: &AllocationEvent) -> Told {
         E::Suspended { .. } => (None, Some("allocation.suspended")),
         E::Resumed { .. } => (None, Some("allocation.resumed")),
         E::Released { .. } => (None, Some("allocation.released")),
-        E::Reserved { .. }
+        E::Taxed { .. }
+        | E::Repriced { .. }
+        | E::Reserved { .. }
         | E::ProvisioningStarted { .. }
         | E::StepCompleted { .. }
         | E::ProvisioningFailed { .. }

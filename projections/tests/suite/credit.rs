@@ -31,6 +31,7 @@ impl World {
             total_nanos: units * UNIT,
             seconds: 60,
             product: "compute".to_owned(),
+            tax: None,
             keep_nanos: 0,
             expires_at: FOR_EVER,
             at: self.now(),

@@ -220,6 +220,7 @@ fn random_command(state: &mut u64, owner: OrganisationId, at: Timestamp) -> Wall
             total_nanos: amount_nanos * 2 + 7,
             seconds: 9,
             product: "compute".to_owned(),
+            tax: None,
             keep_nanos: UNIT,
             expires_at: at.plus_secs(50),
             at,

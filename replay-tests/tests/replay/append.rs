@@ -1,5 +1,7 @@
 //! Told events, appended to a real log.
-use cairn_catalog::Sku;
+use std::collections::BTreeSet;
+
+use cairn_catalog::{Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::{Decider, StoredEvent};
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
@@ -11,7 +13,7 @@ use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Dispute, Payment, Refund};
 
-use super::story::{Streams, Told};
+use super::story::{Streams, Told, story};
 
 /// Appends told events, at most `batch` of one stream at a time, with what they write into the books.
 pub async fn append(log: &EventLog, told: &[Told], batch: usize) {
@@ -36,6 +38,15 @@ pub async fn append_decisions(log: &EventLog, told: &[Told], decisions: &[usize]
         rest = &rest[count..];
     }
     assert!(rest.is_empty(), "every event belongs to a decision");
+}
+
+#[test]
+fn what_writes_into_the_books_is_what_their_verifier_reads() {
+    let mut streams = Streams::default();
+    let told = story();
+    let writes = told.iter().filter(|told| written(&mut streams, told).book.is_some());
+    let types: BTreeSet<_> = writes.map(|told| told.aggregate_type.as_str()).collect();
+    assert_eq!(types.into_iter().collect::<Vec<_>>(), cairn_commands::replay::IN_THE_BOOKS);
 }
 
 async fn append_one(log: &EventLog, streams: &mut Streams, told: &[Told]) {
@@ -74,6 +85,7 @@ macro_rules! for_aggregate {
             Dispute::TYPE => $run::<Dispute>($($argument),*),
             Refund::TYPE => $run::<Refund>($($argument),*),
             Sku::TYPE => $run::<Sku>($($argument),*),
+            TaxTable::TYPE => $run::<TaxTable>($($argument),*),
             User::TYPE => $run::<User>($($argument),*),
             Wallet::TYPE => $run::<Wallet>($($argument),*),
             WebhookEndpoint::TYPE => $run::<WebhookEndpoint>($($argument),*),

@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use cairn_catalog::SkuEvent;
+use cairn_catalog::{SkuEvent, TaxTableEvent};
 use cairn_compute::AllocationEvent;
 use cairn_core::StoredEvent;
 use cairn_finance::{BreakEvent, PeriodEvent};
@@ -33,7 +33,7 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 19] {
+fn kinds() -> [Kind; 20] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
@@ -51,6 +51,7 @@ fn kinds() -> [Kind; 19] {
         (PeriodEvent::TYPES, again::<PeriodEvent>),
         (RefundEvent::TYPES, again::<RefundEvent>),
         (SkuEvent::TYPES, again::<SkuEvent>),
+        (TaxTableEvent::TYPES, again::<TaxTableEvent>),
         (UserEvent::TYPES, again::<UserEvent>),
         (WalletEvent::TYPES, again::<WalletEvent>),
         (WebhookEndpointEvent::TYPES, again::<WebhookEndpointEvent>),

@@ -1,7 +1,7 @@
 //! A slice of the log leaves the house masked, and is a log again elsewhere.
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_catalog::SkuEvent;
+use cairn_catalog::{SkuEvent, TaxTableEvent};
 use cairn_commands::replay::{At, ExportedEvent, Masks, ReplayError, Slice, export, verify};
 use cairn_compute::AllocationEvent;
 use cairn_core::{StoredEvent, Text, Texts};
@@ -31,7 +31,7 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 19] = [
+const DECLARED: [Declared; 20] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<BreakEvent>(),
@@ -48,6 +48,7 @@ const DECLARED: [Declared; 19] = [
     declared::<PeriodEvent>(),
     declared::<RefundEvent>(),
     declared::<SkuEvent>(),
+    declared::<TaxTableEvent>(),
     declared::<UserEvent>(),
     declared::<WalletEvent>(),
     declared::<WebhookEndpointEvent>(),

@@ -15,5 +15,6 @@ mod story_finance;
 mod story_identity;
 mod story_money;
 mod story_people;
+mod story_prices;
 mod tampering;
 mod what_if;

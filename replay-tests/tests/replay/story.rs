@@ -71,14 +71,14 @@ impl Streams {
 }
 
 #[derive(Default)]
-struct Teller {
+pub struct Teller {
     streams: Streams,
     told: Vec<Told>,
     decisions: Vec<usize>,
 }
 
 impl Teller {
-    fn tell<A: Decider>(&mut self, id: &str, commands: impl IntoIterator<Item = A::Command>) {
+    pub fn tell<A: Decider>(&mut self, id: &str, commands: impl IntoIterator<Item = A::Command>) {
         for command in commands {
             let events = self.streams.state::<A>(id).decide(command).unwrap();
             self.decisions.push(events.len());
@@ -161,6 +161,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<Dunning>(&wallet, dunning());
     teller.tell::<BreakCase>(&found(0).id().to_string(), break_case());
     teller.tell::<Period>("2023-11", period());
+    super::story_prices::tell(&mut teller);
     (teller.told, teller.decisions)
 }
 
@@ -377,6 +378,7 @@ fn usage() -> Vec<WalletCommand> {
             total_nanos,
             seconds: now,
             product: text("compute"),
+            tax: None,
             keep_nanos,
             expires_at: at(now + 300),
             at: at(now),
@@ -442,6 +444,7 @@ pub fn requested(n: u128, node_id: Option<NodeId>) -> AllocationCommand {
         sku_id: text("small"),
         resources: resources(2),
         price: PinnedPrice { version: 1, currency: Currency::USD, nanos_per_hour: 36 * UNIT },
+        tax: None,
         ssh_public_key: text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA=="),
         node_id,
         at: at(5),

@@ -43,6 +43,7 @@ pub fn welcome() -> Vec<WalletCommand> {
         total_nanos: 7 * UNIT,
         seconds: 60,
         product: text("compute"),
+        tax: None,
         keep_nanos: 3 * UNIT,
         expires_at: at(9_000),
         at: at(1_360),

@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::super::args::reason;
 use super::credit::CreditCommand;
+use super::taxes::TaxesCommand;
 use crate::charges::ChargeId;
 
 /// `finance`
@@ -31,6 +32,9 @@ pub enum FinanceCommand {
     /// Promotional credit.
     #[command(subcommand)]
     Credit(CreditCommand),
+    /// Taxes on what is sold.
+    #[command(subcommand)]
+    Taxes(TaxesCommand),
     /// The movements of one wallet.
     Statement {
         /// Whose.
@@ -70,6 +74,8 @@ pub enum FinanceCommand {
     },
     /// Shows the months that were closed, and whether their balances are still those that they were closed with.
     Periods,
+    /// Derives balances, holds, journal and months again from the log, and compares them with the books.
+    Verify,
     /// Makes a file that shows to anybody who has the public keys what a charge was made of. `audit check-proof` does the sum again.
     Prove {
         /// Its id (`charge_…`), from the statement.

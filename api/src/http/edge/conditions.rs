@@ -49,6 +49,7 @@ const CHANGES: &[(&str, Condition)] = &[
     ("drain_node", Condition::Honoured),
     ("retire_node", Condition::Demanded),
     ("release_allocation", Condition::Honoured),
+    ("reprice_allocation", Condition::Honoured),
     ("create_webhook_endpoint", Condition::Made),
     ("update_webhook_endpoint", Condition::Honoured),
     ("rotate_webhook_secret", Condition::Honoured),

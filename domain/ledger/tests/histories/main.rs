@@ -8,7 +8,7 @@ mod model;
 use cairn_core::testing::Stock;
 use cairn_core::{
     CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, Rate, RefundId,
-    Timestamp,
+    TaxRate, Timestamp,
 };
 use cairn_ledger::{
     CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand,
@@ -36,6 +36,15 @@ fn amount() -> impl Strategy<Value = i64> {
 
 fn hold() -> impl Strategy<Value = HoldId> {
     (0..3_u128).prop_map(HoldId::from_bits)
+}
+
+fn tax() -> impl Strategy<Value = Option<TaxRate>> {
+    let rate = |jurisdiction: &str, ppm| Some(TaxRate { jurisdiction: jurisdiction.into(), ppm });
+    prop_oneof![
+        1 => Just(None),
+        2 => Just(rate("DE", 190_000)),
+        1 => Just(rate("US-NY", 88_750)),
+    ]
 }
 
 fn payment() -> impl Strategy<Value = PaymentId> {
@@ -125,13 +134,14 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
                 at: at(now),
             })
         }),
-        6 => (hold(), amount(), amount(), now(), now()).prop_map(
-            |(hold_id, total_nanos, keep_nanos, expires, now)| {
+        6 => (hold(), amount(), amount(), now(), now(), tax()).prop_map(
+            |(hold_id, total_nanos, keep_nanos, expires, now, tax)| {
                 WalletCommand::CaptureHold(CaptureHold {
                     hold_id,
                     total_nanos,
                     seconds: now,
                     product: "compute".to_owned(),
+                    tax,
                     keep_nanos,
                     expires_at: at(expires),
                     at: at(now),
@@ -179,7 +189,8 @@ fn check(wallet: &Wallet, model: &Model, books: &Books) {
 
     assert_eq!(-books.of("wallet:paid:"), wallet.posted_nanos);
     assert_eq!(-books.of("wallet:promo:"), credits);
-    assert_eq!(-books.of("usage:"), model.used);
+    assert_eq!(-books.of("usage:"), model.used - model.tax);
+    assert_eq!(-books.of("tax:"), model.tax);
     assert_eq!(books.of("receivable:overrun:"), model.owed);
     assert_eq!(books.of("receivable:customer:"), model.lost.1);
     assert_eq!(-books.of("receivable:dispute:"), model.lost.0 + model.lost.1);
@@ -254,6 +265,7 @@ fn rental(nanos_per_hour: i64, ticks: &[i64]) -> Wallet {
             total_nanos: rate.total(*seconds).unwrap(),
             seconds: *seconds,
             product: "compute".to_owned(),
+            tax: None,
             keep_nanos: rate.total(600).unwrap(),
             expires_at: at(seconds + 600),
             at: at(*seconds),

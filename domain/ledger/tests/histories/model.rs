@@ -1,7 +1,7 @@
 //! Pots of money, and nothing else: what goes in must come out.
 use std::collections::BTreeMap;
 
-use cairn_core::{CreditId, DisputeId, HoldId, PaymentId, RefundId, Timestamp};
+use cairn_core::{CreditId, DisputeId, HoldId, PaymentId, RefundId, TaxRate, Timestamp};
 use cairn_ledger::{
     CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, WalletCommand,
 };
@@ -23,6 +23,8 @@ pub struct Model {
     /// Paid for lost disputes, and owed for them.
     pub lost: (i64, i64),
     pub used: i64,
+    /// In what was paid for usage and what is owed for it.
+    pub tax: i64,
     pub owed: i64,
     pub paid_out: i64,
     pub granted: i64,
@@ -47,6 +49,31 @@ pub struct ModelHold {
     open: bool,
     /// For good.
     closed: bool,
+    /// The rate at which it was charged last, and all that was charged at it without a change.
+    taxed: Option<(TaxRate, i64)>,
+}
+
+/// How much more tax there is in all that was charged at a rate.
+fn tax(hold: &mut ModelHold, paid: i64, rate: Option<&TaxRate>) -> i64 {
+    let Some(rate) = rate else {
+        hold.taxed = None;
+        return 0;
+    };
+    let same = hold.taxed.take().filter(|(known, _)| known == rate);
+    let before = same.map_or(0, |(_, before)| before);
+    hold.taxed = Some((rate.clone(), before + paid));
+    let in_all = |gross: i64| gross - exact_net(gross, rate.ppm);
+    in_all(before + paid) - in_all(before)
+}
+
+/// By another way: the net amount whose tax makes the gross one, half to the even tax.
+fn exact_net(gross: i64, ppm: u32) -> i64 {
+    let (whole, ppm) = (1_000_000 + i128::from(ppm), i128::from(ppm));
+    let doubled = 2 * i128::from(gross) * ppm;
+    let floor = doubled / whole / 2;
+    let above = doubled - 2 * floor * whole;
+    let up = i128::from(above > whole || (above == whole && floor % 2 == 1));
+    gross - i64::try_from(floor + up).unwrap()
 }
 
 impl Model {
@@ -163,7 +190,7 @@ impl Model {
         let paid = c.amount_nanos - credit;
         self.free -= paid;
         let expires = c.expires_at;
-        let hold = ModelHold { paid, credit, charged: 0, expires, open: true, closed: false };
+        let hold = ModelHold { paid, credit, expires, open: true, ..ModelHold::default() };
         self.holds.insert(c.hold_id.to_string(), hold);
         self.free >= 0
     }
@@ -193,6 +220,9 @@ impl Model {
         hold.charged += due;
         self.owed += beyond - more;
         self.used += due;
+        if due > 0 {
+            self.tax += tax(&mut hold, due - credit, c.tax.as_ref());
+        }
         self.consume(pays - credit, credit);
         self.holds.insert(id.clone(), hold.clone());
         let wanted = (c.keep_nanos - hold.paid - hold.credit).max(0);

@@ -183,6 +183,7 @@ impl Mixed {
             seconds: rounds * SECONDS,
             credits: vec![],
             lots: vec![LotUse { payment_id: payment(renter.owner), amount_nanos: CHARGE }],
+            tax: None,
             journal,
         }
     }

@@ -1,0 +1,290 @@
+//! What an organisation uses: over time, by rental, this month and to its end.
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use cairn_core::{Currency, Month, Nanos};
+use cairn_projections::compute::allocations;
+use cairn_projections::ledger::{statement, usage as view};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ledger::whose_of;
+use super::money;
+use super::reader::{AsksPosition, Reader, Seen};
+use super::state::Api;
+use crate::problem::Problem;
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+/// Routes of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(get_usage))
+}
+
+/// How far back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+pub enum Range {
+    /// A day.
+    #[serde(rename = "24h")]
+    Day,
+    /// Two days.
+    #[serde(rename = "48h")]
+    TwoDays,
+    /// A week.
+    #[serde(rename = "7d")]
+    Week,
+    /// A month.
+    #[default]
+    #[serde(rename = "30d")]
+    Month,
+    /// A quarter.
+    #[serde(rename = "90d")]
+    Quarter,
+}
+
+impl Range {
+    const fn seconds(self) -> i64 {
+        match self {
+            Self::Day => DAY,
+            Self::TwoDays => 2 * DAY,
+            Self::Week => 7 * DAY,
+            Self::Month => 30 * DAY,
+            Self::Quarter => 90 * DAY,
+        }
+    }
+}
+
+/// How long a bucket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// An hour.
+    Hour,
+    /// A day, UTC.
+    Day,
+    /// A month, UTC.
+    Month,
+}
+
+/// Query of what was used.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UsageQuery {
+    /// Wait until the views have reached this position of the log.
+    pub min_position: Option<i64>,
+    /// How far back: `24h`, `48h`, `7d`, `30d` (when absent) or `90d`.
+    #[param(inline)]
+    pub range: Option<Range>,
+    /// How long a bucket is: `hour`, `day` or `month`; an hour up to two days, and a day for more, when absent.
+    #[param(inline)]
+    pub by: Option<By>,
+    /// ISO 4217 code.
+    pub currency: Option<String>,
+    /// Another organisation, for those who may see it.
+    pub organisation_id: Option<String>,
+}
+
+impl AsksPosition for UsageQuery {
+    fn min_position(&self) -> Option<i64> {
+        self.min_position
+    }
+}
+
+/// What was used, by currency: nothing is converted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Usage {
+    /// RFC 3339: where the first bucket begins.
+    pub since: String,
+    /// RFC 3339: up to when.
+    pub until: String,
+    /// One for each currency that something was used in lately, or runs in.
+    pub currencies: Vec<UsageOf>,
+}
+
+/// What was used in one currency. A charge counts when it was made; taxes are included, and so is what promotional credit paid for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsageOf {
+    /// ISO 4217.
+    pub currency: String,
+    /// Decimal: in the whole range.
+    pub cost: String,
+    /// Decimal: of it, tax.
+    pub tax: String,
+    /// Decimal: in a time as long right before it.
+    pub previous: String,
+    /// By how many percent it is more than that, or less; absent when there was nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trend_percent: Option<i64>,
+    /// Decimal: since the first of this month, UTC.
+    pub month_to_date: String,
+    /// Decimal: what everything that runs costs in an hour.
+    pub per_hour: String,
+    /// Decimal: what this month will cost if everything runs on as it does.
+    pub month_forecast: String,
+    /// From the first to the last, empty ones too.
+    pub buckets: Vec<UsageBucket>,
+    /// Rentals, the dearest first; at most 200.
+    pub resources: Vec<UsageResource>,
+}
+
+/// What was used in one bucket.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsageBucket {
+    /// RFC 3339: where it begins.
+    pub since: String,
+    /// Decimal.
+    pub cost: String,
+    /// Decimal: of it, tax.
+    pub tax: String,
+}
+
+/// What one rental used.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsageResource {
+    /// `alloc_…`
+    pub allocation_id: String,
+    /// Seconds that it was charged for.
+    pub seconds: i64,
+    /// Decimal.
+    pub cost: String,
+    /// Decimal: of it, tax.
+    pub tax: String,
+}
+
+/// What was used, over time and by rental, with what this month has cost and will.
+#[utoipa::path(get, path = "/v1/usage", operation_id = "get_usage", tag = "ledger",
+    params(UsageQuery), security(("api_key" = []), ("session" = [])),
+    responses((status = 200, description = "By currency", body = Usage)))]
+async fn get_usage(
+    State(api): State<Api>,
+    reader: Reader<UsageQuery>,
+) -> Result<Seen<Usage>, Problem> {
+    let query = &reader.query;
+    let organisation = whose_of(&reader.caller, query.organisation_id.as_deref())?;
+    let currency = query.currency.as_deref().map(str::parse::<Currency>).transpose();
+    let currency = currency.map_err(|error| Problem::new("query_invalid", error.to_string()))?;
+    let range = query.range.unwrap_or_default();
+    let until = api.commands.clock.now();
+    let every = match (query.by, range) {
+        (Some(By::Hour), _) | (None, Range::Day | Range::TwoDays) => view::Every::Hour,
+        (Some(By::Day), _) | (None, _) => view::Every::Day,
+        (Some(By::Month), _) => view::Every::Month,
+    };
+    let span = view::Span { since: until.plus_secs(-range.seconds()), until, every };
+    let at = reader.reach(&api, statement::NAME).await?;
+    let mut db = api.read_for(&reader.caller).await?;
+    let whose = (organisation, currency);
+    let sums = view::sums(&mut *db, whose, span).await?;
+    let buckets = view::buckets(&mut *db, whose, span).await?;
+    let resources = view::resources(&mut *db, whose, span).await?;
+    let mut burn = allocations::burn(&mut *db, organisation).await?;
+    burn.retain(|code, _| currency.is_none_or(|wanted| wanted.code() == code));
+    Ok(at.saw(Usage::of(span, &burn, Rows { sums, buckets, resources })?))
+}
+
+struct Rows {
+    sums: Vec<view::Sum>,
+    buckets: Vec<view::Bucket>,
+    resources: Vec<view::Resource>,
+}
+
+impl Usage {
+    fn of(span: view::Span, burn: &BTreeMap<String, Nanos>, rows: Rows) -> Result<Self, Problem> {
+        let Rows { sums, buckets, resources } = rows;
+        let since = sums.first().map_or(span.since, |sum| sum.since.0);
+        let mut found: BTreeMap<String, view::Sum> =
+            sums.into_iter().map(|sum| (sum.currency.clone(), sum)).collect();
+        for currency in burn.keys() {
+            found.entry(currency.clone()).or_insert_with(|| view::Sum {
+                currency: currency.clone(),
+                since: cairn_projections::At(since),
+                cost_nanos: 0,
+                tax_nanos: 0,
+                previous_nanos: 0,
+                month_nanos: 0,
+            });
+        }
+        let month = Month::of(span.until);
+        let month = month.map_err(|error| Problem::internal(&error.to_string()))?;
+        let left_secs = month.ends_at().secs_since(span.until);
+        let currencies = found.into_values().map(|sum| {
+            let nanos_per_hour = burn.get(&sum.currency).copied().unwrap_or_default();
+            let of_it = |currency: &str| *currency == sum.currency;
+            UsageOf {
+                buckets: buckets.iter().filter(|row| of_it(&row.currency)).map(bucket).collect(),
+                resources: resources
+                    .iter()
+                    .filter(|row| of_it(&row.currency))
+                    .map(resource)
+                    .collect(),
+                cost: money::decimal(sum.cost_nanos),
+                tax: money::decimal(sum.tax_nanos),
+                previous: money::decimal(sum.previous_nanos),
+                trend_percent: trend(sum.cost_nanos, sum.previous_nanos),
+                month_to_date: money::decimal(sum.month_nanos),
+                per_hour: money::decimal(nanos_per_hour),
+                month_forecast: money::decimal(forecast(
+                    sum.month_nanos,
+                    nanos_per_hour,
+                    left_secs,
+                )),
+                currency: sum.currency,
+            }
+        });
+        let currencies = currencies.collect();
+        Ok(Self { since: since.to_string(), until: span.until.to_string(), currencies })
+    }
+}
+
+fn bucket(row: &view::Bucket) -> UsageBucket {
+    UsageBucket {
+        since: row.since.to_string(),
+        cost: money::decimal(row.cost_nanos),
+        tax: money::decimal(row.tax_nanos),
+    }
+}
+
+fn resource(row: &view::Resource) -> UsageResource {
+    UsageResource {
+        allocation_id: row.reference.clone(),
+        seconds: row.seconds,
+        cost: money::decimal(row.cost_nanos),
+        tax: money::decimal(row.tax_nanos),
+    }
+}
+
+/// By how many percent it is more, towards zero.
+fn trend(now_nanos: Nanos, before_nanos: Nanos) -> Option<i64> {
+    let more = (i128::from(now_nanos) - i128::from(before_nanos)) * 100;
+    let percent = more.checked_div(i128::from(before_nanos))?;
+    Some(i64::try_from(percent).unwrap_or(i64::MAX))
+}
+
+fn forecast(month_nanos: Nanos, nanos_per_hour: Nanos, left_secs: i64) -> Nanos {
+    let more = i128::from(nanos_per_hour) * i128::from(left_secs.max(0)) / i128::from(HOUR);
+    month_nanos.saturating_add(Nanos::try_from(more).unwrap_or(Nanos::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{forecast, trend};
+    use cairn_core::Nanos;
+
+    #[test]
+    fn a_trend_needs_something_before() {
+        assert_eq!(trend(150, 100), Some(50));
+        assert_eq!(trend(0, 100), Some(-100));
+        assert_eq!(trend(5, 0), None);
+    }
+
+    #[test]
+    fn a_forecast_is_what_was_used_and_what_runs_until_the_end() {
+        assert_eq!(forecast(10, 3_600, 100), 110);
+        assert_eq!(forecast(10, 3_600, -1), 10);
+        assert_eq!(forecast(10, Nanos::MAX, 9_000_000), Nanos::MAX);
+    }
+}

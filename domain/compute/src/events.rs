@@ -1,0 +1,218 @@
+//! What has happened to an allocation.
+use cairn_core::{
+    AllocationId, Currency, HoldId, Nanos, NodeId, OrganisationId, Rate, Resources, Tax, Text,
+    Texts, Timestamp, domain_event,
+};
+use serde::{Deserialize, Serialize};
+
+/// A step of provisioning, in order. Each has inspect, act, verify and undo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The uid is free on the node and taken for this allocation.
+    Uid,
+    /// The home exists, is limited in size and belongs to the uid.
+    Home,
+    /// The account exists with that uid and home.
+    User,
+    /// CPU, memory and process limits are in force.
+    Limits,
+    /// The customer's key and session certificates open a login; nothing else does.
+    Access,
+    /// Cairn itself logs in as the tenant and runs `id`.
+    Prove,
+}
+
+impl Step {
+    /// All steps in order.
+    pub const ALL: [Self; 6] =
+        [Self::Uid, Self::Home, Self::User, Self::Limits, Self::Access, Self::Prove];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uid => "uid",
+            Self::Home => "home",
+            Self::User => "user",
+            Self::Limits => "limits",
+            Self::Access => "access",
+            Self::Prove => "prove",
+        }
+    }
+}
+
+/// The price that a rental began with, or was moved to, and keeps. It is what leaves the wallet: a tax that comes on top is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PinnedPrice {
+    pub version: u32,
+    pub currency: Currency,
+    /// Exact price of 3,600 seconds.
+    pub nanos_per_hour: Nanos,
+}
+
+impl PinnedPrice {
+    /// As a rate.
+    #[must_use]
+    pub const fn rate(self) -> Rate {
+        Rate { nanos_per_hour: self.nanos_per_hour, currency: self.currency }
+    }
+}
+
+/// Where an allocation runs and what pays for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Placement {
+    pub node_id: NodeId,
+    pub uid: u32,
+    pub hold_id: HoldId,
+}
+
+/// Why an allocation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseReason {
+    /// The customer asked.
+    Customer,
+    /// An operator asked, for example to drain a node.
+    Operator,
+    /// The wallet cannot cover more time.
+    FundsExhausted,
+}
+
+/// Why an allocation is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuspensionReason {
+    /// The wallet cannot cover more time.
+    FundsExhausted,
+}
+
+/// What has happened to an allocation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[allow(missing_docs)]
+pub enum AllocationEvent {
+    #[serde(rename = "allocation.requested")]
+    Requested {
+        allocation_id: AllocationId,
+        organisation_id: OrganisationId,
+        sku_id: String,
+        resources: Resources,
+        price: PinnedPrice,
+        /// The customer's public key, `type base64`.
+        ssh_public_key: String,
+        /// A node asked for by name; otherwise any.
+        node_id: Option<NodeId>,
+        at: Timestamp,
+    },
+    /// A tax is in its price. It comes with the request.
+    #[serde(rename = "allocation.taxed")]
+    Taxed { tax: Tax, at: Timestamp },
+    /// Moved to another price, or to another tax: `seconds` were metered by then at those before, and cost `total_nanos` in all.
+    #[serde(rename = "allocation.repriced")]
+    Repriced {
+        price: PinnedPrice,
+        tax: Option<Tax>,
+        seconds: i64,
+        total_nanos: Nanos,
+        at: Timestamp,
+    },
+    /// Capacity and funds are set aside.
+    #[serde(rename = "allocation.reserved")]
+    Reserved { placement: Placement, at: Timestamp },
+    /// Capacity or funds are lacking. Final.
+    #[serde(rename = "allocation.rejected")]
+    Rejected { code: String, message: String, at: Timestamp },
+    #[serde(rename = "allocation.provisioning_started")]
+    ProvisioningStarted { login: String, at: Timestamp },
+    /// A step is verified on the node.
+    #[serde(rename = "allocation.step_completed")]
+    StepCompleted { step: Step, observed: String, at: Timestamp },
+    /// A step failed for good: everything done so far will be undone.
+    #[serde(rename = "allocation.provisioning_failed")]
+    ProvisioningFailed { step: Step, code: String, message: String, at: Timestamp },
+    /// Proven ready: the customer can log in, and pays from here.
+    #[serde(rename = "allocation.activated")]
+    Activated { proof: String, at: Timestamp },
+    /// Nothing is left on the node after a failure. Final.
+    #[serde(rename = "allocation.failed")]
+    Failed { at: Timestamp },
+    /// By `through` it is proven to have run all the time since its activation, but for the seconds named.
+    #[serde(rename = "allocation.metered")]
+    Metered { through: Timestamp, unproven_seconds: i64, at: Timestamp },
+    /// The meter stands still from here, and the login is to be closed.
+    #[serde(rename = "allocation.suspension_requested")]
+    SuspensionRequested { reason: SuspensionReason, at: Timestamp },
+    /// The node proved that nobody can log in and that nothing runs. The data is kept.
+    #[serde(rename = "allocation.suspended")]
+    Suspended { evidence: String, at: Timestamp },
+    /// It is paid for again: the login is to be opened.
+    #[serde(rename = "allocation.resume_requested")]
+    ResumeRequested { at: Timestamp },
+    /// Proven ready again: the meter goes on from here.
+    #[serde(rename = "allocation.resumed")]
+    Resumed { proof: String, at: Timestamp },
+    /// The meter stops here, or where it stood still.
+    #[serde(rename = "allocation.release_requested")]
+    ReleaseRequested { reason: ReleaseReason, at: Timestamp },
+    /// The node proved that nothing is left of it.
+    #[serde(rename = "allocation.teardown_verified")]
+    TeardownVerified { evidence: String, at: Timestamp },
+    /// All settled. Final.
+    #[serde(rename = "allocation.released")]
+    Released { active_seconds: i64, charged_nanos: Nanos, at: Timestamp },
+    /// Stuck: somebody must look.
+    #[serde(rename = "allocation.needs_operator")]
+    NeedsOperator { doing: String, message: String, at: Timestamp },
+}
+
+domain_event!(AllocationEvent {
+    Requested => "allocation.requested", 1;
+    Taxed => "allocation.taxed", 1;
+    Repriced => "allocation.repriced", 1;
+    Reserved => "allocation.reserved", 1;
+    Rejected => "allocation.rejected", 1;
+    ProvisioningStarted => "allocation.provisioning_started", 1;
+    StepCompleted => "allocation.step_completed", 1;
+    ProvisioningFailed => "allocation.provisioning_failed", 1;
+    Activated => "allocation.activated", 1;
+    Failed => "allocation.failed", 1;
+    Metered => "allocation.metered", 1;
+    SuspensionRequested => "allocation.suspension_requested", 1;
+    Suspended => "allocation.suspended", 1;
+    ResumeRequested => "allocation.resume_requested", 1;
+    Resumed => "allocation.resumed", 1;
+    ReleaseRequested => "allocation.release_requested", 1;
+    TeardownVerified => "allocation.teardown_verified", 1;
+    Released => "allocation.released", 1;
+    NeedsOperator => "allocation.needs_operator", 1;
+});
+
+impl Texts for AllocationEvent {
+    const TEXTS: &'static [(&'static str, Text)] = &[
+        ("allocation_id", Text::Kept),
+        ("organisation_id", Text::Kept),
+        ("sku_id", Text::Kept),
+        ("price.currency", Text::Kept),
+        Tax::TEXTS[0],
+        Tax::TEXTS[1],
+        Tax::TEXTS[2],
+        ("ssh_public_key", Text::PublicKey),
+        ("node_id", Text::Kept),
+        ("placement.node_id", Text::Kept),
+        ("placement.hold_id", Text::Kept),
+        ("code", Text::Kept),
+        ("message", Text::Reported),
+        ("login", Text::Kept),
+        ("step", Text::Kept),
+        ("observed", Text::Reported),
+        ("proof", Text::Reported),
+        ("through", Text::Kept),
+        ("reason", Text::Kept),
+        ("evidence", Text::Reported),
+        ("doing", Text::Reported),
+        ("at", Text::Kept),
+    ];
+}

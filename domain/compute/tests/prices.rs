@@ -1,0 +1,151 @@
+//! A rental keeps its price until it is moved to another on purpose: what each segment cost, and with which tax.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+use cairn_compute::{
+    Allocation, AllocationCommand as Command, AllocationEvent as Event, Due, PinnedPrice,
+    Placement, ReleaseReason, Step, SuspensionReason,
+};
+use cairn_core::testing::{When, decide_both_ways};
+use cairn_core::{
+    AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, Rate, Resources, Tax, TaxRate,
+    TaxTreatment, Timestamp,
+};
+use proptest::prelude::*;
+
+const fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(1_000 + secs)
+}
+
+const fn price(version: u32, nanos_per_hour: i64) -> PinnedPrice {
+    PinnedPrice { version, currency: Currency::EUR, nanos_per_hour }
+}
+
+fn vat(ppm: u32) -> Tax {
+    let rate = TaxRate { jurisdiction: "DE".to_owned(), ppm };
+    Tax { rate, name: "VAT".to_owned(), treatment: TaxTreatment::Inclusive, version: 1 }
+}
+
+fn request(price: PinnedPrice, tax: Option<Tax>) -> Command {
+    Command::Request {
+        allocation_id: AllocationId::from_bits(1),
+        organisation_id: OrganisationId::from_bits(2),
+        sku_id: "small".to_owned(),
+        resources: Resources::default(),
+        price,
+        tax,
+        ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
+        node_id: None,
+        at: at(-9),
+    }
+}
+
+/// Active since `at(0)`.
+fn active(first: PinnedPrice, tax: Option<Tax>) -> Vec<Command> {
+    let (node_id, hold_id) = (NodeId::from_bits(3), HoldId::from_bits(1));
+    let steps =
+        Step::ALL.map(|step| Command::CompleteStep { step, observed: "ok".to_owned(), at: at(-1) });
+    let placement = Placement { node_id, uid: 20_000, hold_id };
+    let begin = [
+        request(first, tax),
+        Command::ConfirmReserved { placement, at: at(-8) },
+        Command::StartProvisioning { login: "t20000".to_owned(), at: at(-7) },
+    ];
+    let activate = Command::Activate { proof: "uid=20000".to_owned(), at: at(0) };
+    begin.into_iter().chain(steps).chain([activate]).collect()
+}
+
+const fn meter(through: i64) -> Command {
+    Command::Meter { through: at(through), unproven_seconds: 0, at: at(through) }
+}
+
+const fn reprice(price: PinnedPrice, tax: Option<Tax>, secs: i64) -> Command {
+    Command::Reprice { price, tax, at: at(secs) }
+}
+
+fn fold(commands: &[Command]) -> Allocation {
+    commands.iter().cloned().fold(Allocation::default(), |rental, command| {
+        let events = rental.decide(command).unwrap();
+        events.into_iter().fold(rental, Allocation::evolve)
+    })
+}
+
+fn check(history: &[Command], command: Command) -> When<Allocation> {
+    decide_both_ways(fold(history), command)
+}
+
+#[test]
+fn a_tax_comes_with_the_request_and_stays() {
+    let events = check(&[], request(price(1, 119), Some(vat(190_000)))).events();
+    assert!(
+        matches!(&events[..], [Event::Requested { .. }, Event::Taxed { tax, .. }] if *tax == vat(190_000))
+    );
+    let rental = fold(&active(price(1, 119), Some(vat(190_000))));
+    assert_eq!(rental.tax, Some(vat(190_000)));
+    assert_eq!(check(&[], request(price(1, 119), None)).events().len(), 1);
+}
+
+#[test]
+fn each_segment_is_charged_at_its_own_price_and_tax() {
+    let begun = [active(price(1, 3_600), None), vec![meter(100)]].concat();
+    let moved = [begun.clone(), vec![reprice(price(2, 7_200), Some(vat(190_000)), 110)]].concat();
+    check(&begun, moved.last().unwrap().clone()).then([Event::Repriced {
+        price: price(2, 7_200),
+        tax: Some(vat(190_000)),
+        seconds: 100,
+        total_nanos: 100,
+        at: at(110),
+    }]);
+    check(&moved, moved.last().unwrap().clone()).then([]);
+    let rental = fold(&[moved, vec![meter(150)]].concat());
+    assert_eq!(rental.total_nanos(), Ok(200), "100 s at 1 nano, 50 s at 2");
+    let due = |price, seconds, total_nanos, tax| Due { price, seconds, total_nanos, tax };
+    let dues = [
+        due(price(1, 3_600), 100, 100, None),
+        due(price(2, 7_200), 150, 200, Some(vat(190_000).rate)),
+    ];
+    assert_eq!(rental.dues().unwrap(), dues);
+}
+
+#[test]
+fn what_does_not_run_or_is_sold_in_another_currency_is_not_moved() {
+    let running = active(price(1, 3_600), None);
+    let dollars = PinnedPrice { currency: Currency::USD, ..price(2, 1) };
+    check(&running, reprice(dollars, None, 1)).then_refused("price_in_other_currency");
+    let release = Command::RequestRelease { reason: ReleaseReason::Customer, at: at(5) };
+    for unfit in [running[..2].to_vec(), [running.clone(), vec![release]].concat()] {
+        check(&unfit, reprice(price(2, 1), None, 9)).then_refused("allocation_in_wrong_state");
+    }
+    check(&[], reprice(price(2, 1), None, 9)).then_refused("unknown_allocation");
+    // What is suspended goes on at the new price.
+    let suspend =
+        Command::RequestSuspension { reason: SuspensionReason::FundsExhausted, at: at(5) };
+    let confirm = Command::ConfirmSuspended { evidence: "0".to_owned(), at: at(6) };
+    let suspended = [running, vec![suspend, confirm]].concat();
+    assert_eq!(check(&suspended, reprice(price(2, 1), None, 9)).events().len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn a_rental_costs_what_its_segments_cost(
+        first in 1..10_000_000_000_i64,
+        steps in prop::collection::vec((1..5_000_i64, prop::option::of(1..10_000_000_000_i64)), 1..12),
+    ) {
+        let (mut now, mut history) = (0, active(price(1, first), None));
+        let (mut expected, mut segment, mut nanos_per_hour) = (0, 0, first);
+        let cost = |nanos_per_hour, secs| Rate { nanos_per_hour, currency: Currency::EUR }.total(secs).unwrap();
+        for (number, (secs, other)) in steps.into_iter().enumerate() {
+            now += secs;
+            segment += secs;
+            history.push(meter(now));
+            if let Some(other) = other {
+                expected += cost(nanos_per_hour, std::mem::take(&mut segment));
+                nanos_per_hour = other;
+                let version = u32::try_from(number).unwrap() + 2;
+                history.push(reprice(price(version, other), None, now));
+            }
+            let rental = fold(&history);
+            prop_assert_eq!(rental.total_nanos().unwrap(), expected + cost(nanos_per_hour, segment));
+            let dues = rental.dues().unwrap();
+            prop_assert!(dues.is_sorted_by_key(|due| (due.seconds, due.total_nanos)));
+        }
+    }
+}
