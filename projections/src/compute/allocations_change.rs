@@ -59,14 +59,13 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         E::Requested { .. } => row.status = "requested".into(),
         E::Taxed { tax, .. } => tax_with(row, Some(tax))?,
         E::Repriced { price, tax, .. } => {
-            row.price_version = i64::from(price.version);
-            row.nanos_per_hour = price.nanos_per_hour;
+            (row.price_version, row.nanos_per_hour) = (price.version.into(), price.nanos_per_hour);
             tax_with(row, tax.as_ref())?;
         }
         E::Reserved { placement, .. } => {
             row.status = "reserved".into();
-            row.node_id = Some(placement.node_id.to_string());
-            row.uid = Some(i64::from(placement.uid));
+            (row.node_id, row.uid) =
+                (Some(placement.node_id.to_string()), Some(placement.uid.into()));
             row.hold_id = Some(placement.hold_id.to_string());
         }
         E::Rejected { code, message, at } => {
