@@ -19,6 +19,8 @@ pub trait Refusal: std::error::Error + Send + Sync + 'static {
 pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Name of the aggregate in the log, for example `allocation`.
     const TYPE: &'static str;
+    /// Whether the facts of one stream are of several subjects, each of the one that is the state's right after it.
+    const IS_SHARED: bool = false;
     /// Wishes, in the imperative.
     type Command: fmt::Debug + Send + Sync + 'static;
     /// Facts, in the past tense; their wire names and integer versions never change.

@@ -141,6 +141,16 @@ pub enum WalletEvent {
         lots: Vec<LotUse>,
         journal: JournalTransaction,
     },
+    /// A credit note gave back what usage had taken.
+    #[serde(rename = "wallet.usage_credited")]
+    UsageCredited {
+        /// Its number.
+        note: String,
+        amount_nanos: Nanos,
+        /// Into which lots, the last used first.
+        lots: Vec<LotUse>,
+        journal: JournalTransaction,
+    },
 }
 
 domain_event!(WalletEvent {
@@ -159,6 +169,7 @@ domain_event!(WalletEvent {
     PaymentDisputed => "wallet.payment_disputed", 1;
     DisputeReleased => "wallet.dispute_released", 1;
     DisputeLost => "wallet.dispute_lost", 1;
+    UsageCredited => "wallet.usage_credited", 1;
 } upcasts [
     Upcast { event_type: "wallet.hold_placed", from: 1, to_next: all_paid },
     Upcast { event_type: "wallet.hold_extended", from: 1, to_next: all_paid },
@@ -204,5 +215,6 @@ impl Texts for WalletEvent {
         ("credit_id", Text::Kept),
         ("dispute_id", Text::Kept),
         ("reason", Text::Said),
+        ("note", Text::Kept),
     ];
 }

@@ -2,6 +2,7 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 mod capture;
 mod credit;
+mod credited;
 mod disputes;
 pub mod dunning;
 mod events;

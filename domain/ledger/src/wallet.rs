@@ -5,7 +5,7 @@
 //! Invariants: `available = posted − held ≥ 0`, for paid money and for promotional credit; the lots sum to what is posted of paid money;
 //! usage consumes promotional credit first and lots first in, first out; a capture is cumulative, so repeating it moves nothing;
 //! promotional credit is never refunded.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_core::money::format_nanos;
 use cairn_core::{
@@ -131,6 +131,9 @@ pub struct Wallet {
     pub refunds: BTreeMap<String, OpenRefund>,
     #[serde(default)]
     pub disputes: BTreeMap<String, Disputed>,
+    /// Numbers of the credit notes that were taken in.
+    #[serde(default)]
+    pub credited: BTreeSet<String>,
 }
 
 impl Decider for Wallet {
@@ -152,6 +155,7 @@ impl Decider for Wallet {
             }
             WalletCommand::ReleaseDisputed { dispute_id } => Ok(self.release_disputed(dispute_id)),
             WalletCommand::LoseDisputed(loss) => self.lose_disputed(loss),
+            WalletCommand::CreditUsage { note, debits, at } => self.credit_usage(note, debits, at),
             WalletCommand::ReserveRefund(reserve) => self.reserve_refund(reserve),
             WalletCommand::ReturnRefund { refund_id, at } => self.return_refund(refund_id, at),
         }
@@ -224,6 +228,7 @@ impl Decider for Wallet {
             WalletEvent::DisputeLost { dispute_id, amount_nanos, held_nanos, lots, .. } => {
                 return self.after_loss(dispute_id, (amount_nanos, held_nanos), &lots);
             }
+            WalletEvent::UsageCredited { note, lots, .. } => self.take_credit(note, &lots),
         }
         self
     }
@@ -239,7 +244,8 @@ impl Decider for Wallet {
             | WalletEvent::RefundReserved { journal, .. }
             | WalletEvent::RefundReturned { journal, .. }
             | WalletEvent::CreditGranted { journal, .. }
-            | WalletEvent::CreditExpired { journal, .. } => {
+            | WalletEvent::CreditExpired { journal, .. }
+            | WalletEvent::UsageCredited { journal, .. } => {
                 Some(BookEntry::movement(journal.clone()))
             }
             WalletEvent::UsageCaptured { hold_id, amount_nanos, credits, journal, .. } => {

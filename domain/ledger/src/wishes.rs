@@ -115,6 +115,12 @@ pub enum WalletCommand {
         dispute_id: DisputeId,
     },
     LoseDisputed(DisputeLoss),
+    /// Takes in what a credit note gives back of usage and taxes: from which accounts, and how much of each.
+    CreditUsage {
+        note: String,
+        debits: Vec<(String, Nanos)>,
+        at: Timestamp,
+    },
     ReserveRefund(ReserveRefund),
     /// Takes a failed refund back in.
     ReturnRefund {
@@ -149,6 +155,8 @@ pub enum WalletError {
     CreditExpiryInvalid { expires_at: Timestamp, at: Timestamp },
     #[error("the id was used before for something else")]
     IdReused,
+    #[error("more would be given back than usage has taken")]
+    ExceedsUsage,
     #[error("the wallet would hold more than the ledger can count")]
     TooLarge,
 }
@@ -167,6 +175,7 @@ impl Refusal for WalletError {
             Self::UnknownRefund(_) => "unknown_refund",
             Self::CreditExpiryInvalid { .. } => "credit_expiry_invalid",
             Self::IdReused => "id_reused",
+            Self::ExceedsUsage => "credit_exceeds_usage",
             Self::TooLarge => "amount_too_large",
         }
     }

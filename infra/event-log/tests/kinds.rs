@@ -91,6 +91,11 @@ fn wallet_commands() -> Vec<WalletCommand> {
             expires_at,
             at: AT,
         }),
+        WalletCommand::CreditUsage {
+            note: "CN-C-2027-000001".to_owned(),
+            debits: vec![("usage:compute:USD".to_owned(), UNIT)],
+            at: AT,
+        },
         WalletCommand::GrantCredit(GrantCredit {
             organisation_id: ORGANISATION,
             currency: Currency::USD,

@@ -98,6 +98,11 @@ fn money() -> impl Strategy<Value = WalletCommand> {
         1 => refund().prop_map(|refund_id| {
             WalletCommand::ReturnRefund { refund_id, at: at(0) }
         }),
+        2 => (0..4_u8, amount()).prop_map(|(note, amount_nanos)| WalletCommand::CreditUsage {
+            note: note.to_string(),
+            debits: vec![("usage:compute:USD".to_owned(), amount_nanos)],
+            at: at(0),
+        }),
     ]
 }
 

@@ -1,5 +1,5 @@
 //! Pots of money, and nothing else: what goes in must come out.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_core::{CreditId, DisputeId, HoldId, PaymentId, RefundId, TaxRate, Timestamp};
 use cairn_ledger::{
@@ -20,6 +20,7 @@ pub struct Model {
     refunds: BTreeMap<String, (String, i64, bool)>,
     /// Whether it has ended, and whose it is.
     disputes: BTreeMap<String, (bool, Option<PaymentId>)>,
+    notes: BTreeSet<String>,
     /// Paid for lost disputes, and owed for them.
     pub lost: (i64, i64),
     pub used: i64,
@@ -101,6 +102,9 @@ impl Model {
             WalletCommand::LoseDisputed(c) => self.lose(c),
             WalletCommand::ReserveRefund(c) => self.reserve(c),
             WalletCommand::ReturnRefund { refund_id, .. } => self.take_back(*refund_id),
+            WalletCommand::CreditUsage { note, debits, .. } => {
+                self.credit(note, debits.iter().map(|(_, amount)| amount).sum())
+            }
         };
         if !accepted {
             *self = before;
@@ -355,6 +359,28 @@ impl Model {
         self.paid_out += c.amount_nanos;
         self.refunds.insert(id, (payment, c.amount_nanos, false));
         fits && self.free >= 0 && c.amount_nanos % CENT == 0
+    }
+
+    /// Into what was used last, disputed payments at the end.
+    fn credit(&mut self, note: &str, amount: i64) -> bool {
+        if !self.notes.insert(note.to_owned()) {
+            return true;
+        }
+        let disputed: BTreeSet<_> =
+            self.disputes.values().filter_map(|it| it.1).map(|id| id.to_string()).collect();
+        let is_disputed = |id: &&String| disputed.contains(*id);
+        let (last, first): (Vec<_>, Vec<_>) = self.order.iter().rev().partition(is_disputed);
+        let mut rest = amount;
+        for id in first.into_iter().chain(last) {
+            let refunded = self.refunded(id.parse().unwrap());
+            let (whole, left) = self.lots.get_mut(id).unwrap();
+            let back = rest.min(*whole - *left - refunded);
+            *left += back;
+            rest -= back;
+        }
+        self.free += amount;
+        self.used -= amount;
+        amount > 0 && rest == 0
     }
 
     fn take_back(&mut self, refund_id: RefundId) -> bool {

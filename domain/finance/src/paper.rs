@@ -1,0 +1,220 @@
+//! What stands on a paper: lines, taxes and totals, each exact in nanos and in cents that add up.
+//!
+//! The total is rounded first; net and taxes are rounded so that they add up to it, and the lines so that each column does. A line's gross is
+//! its net and its taxes.
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_core::{Nanos, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::rounding::{cents, in_cents};
+
+/// An amount as it is in the books, and as it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Amount {
+    /// Exact.
+    pub nanos: Nanos,
+    /// Rounded so that what it is part of adds up.
+    pub cents: i64,
+}
+
+impl std::iter::Sum for Amount {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::default(), |sum, one| Self {
+            nanos: sum.nanos + one.nanos,
+            cents: sum.cents + one.cents,
+        })
+    }
+}
+
+/// What was charged for one thing within a month, as the books have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charged {
+    /// Income account without its kind and currency, for example `compute`.
+    pub product: String,
+    /// What was used, for example an allocation's id.
+    pub resource: String,
+    /// As what it was sold.
+    pub sku_id: Option<String>,
+    /// Up to when it was charged before, or since when it is used.
+    pub from: Timestamp,
+    /// Up to when it is charged now.
+    pub to: Timestamp,
+    /// How many seconds that is for.
+    pub seconds: i64,
+    /// Price of 3,600 seconds.
+    pub nanos_per_hour: Option<Nanos>,
+    /// Income.
+    pub net_nanos: Nanos,
+    /// Taxes by jurisdiction.
+    pub taxes: BTreeMap<String, Nanos>,
+}
+
+/// A tax on one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineTax {
+    /// Where it is owed, for example `CH`.
+    pub jurisdiction: String,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// One line of an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Line {
+    pub product: String,
+    pub resource: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku_id: Option<String>,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub seconds: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nanos_per_hour: Option<Nanos>,
+    pub net: Amount,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taxes: Vec<LineTax>,
+    pub gross: Amount,
+}
+
+/// What is owed to one jurisdiction at one rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaxTotal {
+    /// Where.
+    pub jurisdiction: String,
+    /// In hundredths of a percent, as tax and net of the lines say.
+    pub rate_basis_points: i64,
+    /// Net of the lines that it is on.
+    pub base: Amount,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What the lines add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Totals {
+    pub net: Amount,
+    pub tax: Amount,
+    pub gross: Amount,
+}
+
+/// Net and taxes of one line, exact.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exact {
+    /// Without taxes.
+    pub net_nanos: Nanos,
+    /// By jurisdiction; none is zero.
+    pub taxes: BTreeMap<String, Nanos>,
+}
+
+/// Net and taxes of one line, as they are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Rounded {
+    pub net: Amount,
+    pub taxes: Vec<LineTax>,
+    pub gross: Amount,
+}
+
+/// Lines in cents that add up, with what is owed to whom, and the totals.
+#[must_use]
+pub fn rounded(lines: &[Exact]) -> (Vec<Rounded>, Vec<TaxTotal>, Totals) {
+    let jurisdictions: BTreeSet<&String> =
+        lines.iter().flat_map(|line| line.taxes.keys()).collect();
+    let mut columns: Vec<Vec<Nanos>> = vec![lines.iter().map(|line| line.net_nanos).collect()];
+    columns.extend(jurisdictions.iter().map(|at| {
+        lines.iter().map(|line| line.taxes.get(*at).copied().unwrap_or_default()).collect()
+    }));
+    let sums: Vec<Nanos> = columns.iter().map(|column| column.iter().sum()).collect();
+    let column_cents = in_cents(&sums, cents(sums.iter().sum()));
+    let mut columns = columns.iter().zip(column_cents).map(|(column, total)| {
+        let amount = |(nanos, cents): (&Nanos, i64)| Amount { nanos: *nanos, cents };
+        column.iter().zip(in_cents(column, total)).map(amount).collect::<Vec<_>>()
+    });
+    let nets = columns.next().unwrap_or_default();
+    let taxes: Vec<(&String, Vec<Amount>)> = jurisdictions.into_iter().zip(columns).collect();
+    let shown = lines.iter().enumerate().map(|(at, line)| {
+        let of_line =
+            taxes.iter().filter(|(jurisdiction, _)| line.taxes.contains_key(*jurisdiction));
+        let of_line = of_line.map(|(jurisdiction, amounts)| LineTax {
+            jurisdiction: (*jurisdiction).clone(),
+            amount: amounts[at],
+        });
+        let taxes: Vec<_> = of_line.collect();
+        let gross = taxes.iter().map(|tax| tax.amount).chain([nets[at]]).sum();
+        Rounded { net: nets[at], taxes, gross }
+    });
+    let shown: Vec<_> = shown.collect();
+    let totals = Totals {
+        net: shown.iter().map(|line| line.net).sum(),
+        tax: shown.iter().flat_map(|line| &line.taxes).map(|tax| tax.amount).sum(),
+        gross: shown.iter().map(|line| line.gross).sum(),
+    };
+    (shown.clone(), tax_totals(&shown), totals)
+}
+
+fn tax_totals(lines: &[Rounded]) -> Vec<TaxTotal> {
+    let mut totals = BTreeMap::<(&String, i64), (Amount, Amount)>::new();
+    for line in lines {
+        for tax in &line.taxes {
+            let rate = rate_basis_points(line.net.nanos, tax.amount.nanos);
+            let (base, amount) = totals.entry((&tax.jurisdiction, rate)).or_default();
+            *base = [*base, line.net].into_iter().sum();
+            *amount = [*amount, tax.amount].into_iter().sum();
+        }
+    }
+    let total = |((jurisdiction, rate_basis_points), (base, amount)): ((&String, i64), _)| {
+        TaxTotal { jurisdiction: jurisdiction.clone(), rate_basis_points, base, amount }
+    };
+    totals.into_iter().map(total).collect()
+}
+
+/// Tax over net in hundredths of a percent, to the nearest.
+fn rate_basis_points(net_nanos: Nanos, tax_nanos: Nanos) -> i64 {
+    if net_nanos == 0 {
+        return 0;
+    }
+    let (tax, net) = (i128::from(tax_nanos) * 20_000, i128::from(net_nanos));
+    i64::try_from((tax + net).div_euclid(net * 2)).unwrap_or_default()
+}
+
+/// The lines of an invoice.
+#[must_use]
+pub fn lines(charged: Vec<Charged>) -> (Vec<Line>, Vec<TaxTotal>, Totals) {
+    let exact = |one: &Charged| Exact { net_nanos: one.net_nanos, taxes: one.taxes.clone() };
+    let (amounts, taxes, totals) = rounded(&charged.iter().map(exact).collect::<Vec<_>>());
+    let line = |(one, amounts): (Charged, Rounded)| Line {
+        product: one.product,
+        resource: one.resource,
+        sku_id: one.sku_id,
+        from: one.from,
+        to: one.to,
+        seconds: one.seconds,
+        nanos_per_hour: one.nanos_per_hour,
+        net: amounts.net,
+        taxes: amounts.taxes,
+        gross: amounts.gross,
+    };
+    (charged.into_iter().zip(amounts).map(line).collect(), taxes, totals)
+}
+
+impl Line {
+    /// What it was made of.
+    #[must_use]
+    pub fn charged(&self) -> Charged {
+        let taxes = self.taxes.iter().map(|tax| (tax.jurisdiction.clone(), tax.amount.nanos));
+        Charged {
+            product: self.product.clone(),
+            resource: self.resource.clone(),
+            sku_id: self.sku_id.clone(),
+            from: self.from,
+            to: self.to,
+            seconds: self.seconds,
+            nanos_per_hour: self.nanos_per_hour,
+            net_nanos: self.net.nanos,
+            taxes: taxes.collect(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+DELETE FROM ledger_kinds WHERE kind = 'usage_credited';
