@@ -1,14 +1,23 @@
-//! Promotional credit ends at its time: what that wants, as data, and on a real database in virtual time.
+//! Promotional credit ends at its time, and what a credit note gives back arrives: what that wants, as data, and on a real database in virtual
+//! time.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod support;
 
+use std::collections::BTreeMap;
+
+use cairn_commands::finance::FinanceError;
+use cairn_commands::finance::credit_notes::{self, Credit};
 use cairn_commands::ledger::{GrantCredit, grant_credit};
 use cairn_commands::payments::{RequestRefund, request_refund};
 use cairn_commands::processes::expire_credit::ExpireCredit;
 use cairn_commands::processes::{Awoken, Command, Occurrence, Status, Timer};
 use cairn_commands::replay::verify;
 use cairn_commands::{ExecuteError, Executed};
-use cairn_core::{CreditId, Currency, HoldId, OrganisationId, Timestamp};
+use cairn_core::{CreditId, Currency, HoldId, Month, OrganisationId, Timestamp};
+use cairn_finance::credit_note::Wanted;
+use cairn_finance::invoice::{Balance, Counted, IssueInvoice, PaidFrom};
+use cairn_finance::paper::Charged;
+use cairn_finance::{InvoiceCommand, InvoiceEvent, InvoiceSeries, Issuer};
 use cairn_ledger::{CreditUse, PlaceHold, Wallet, WalletCommand, WalletEvent};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -184,4 +193,95 @@ async fn a_grant_counts_once_under_its_key_and_never_in_the_past(
     let past = grant(&harness, organisation_id, 3, now).await.unwrap_err();
     let ExecuteError::Refused { code, .. } = past else { panic!("{past:?}") };
     assert_eq!(code, "credit_expiry_invalid");
+}
+
+/// An invoice about all that an organisation used. Months that are not over for the database cannot be closed, and the clock here is ahead.
+async fn invoice(harness: &Harness, organisation_id: OrganisationId, used_nanos: i64) -> String {
+    let at = harness.clock_now();
+    let charged = Charged {
+        product: "compute".to_owned(),
+        resource: "all".to_owned(),
+        sku_id: None,
+        from: at.plus_secs(-1_800),
+        to: at,
+        seconds: 1_800,
+        nanos_per_hour: None,
+        net_nanos: used_nanos,
+        taxes: BTreeMap::new(),
+    };
+    let issuer = Issuer {
+        code: "main".to_owned(),
+        name: "Cairn Compute".to_owned(),
+        address: "Main Street 1".to_owned(),
+        tax_id: String::new(),
+    };
+    let issue = IssueInvoice {
+        series: "CN".to_owned(),
+        issuer,
+        organisation_id,
+        customer: None,
+        currency: Currency::USD,
+        month: Month::of(at).unwrap(),
+        charged: vec![charged],
+        paid_from: PaidFrom { prepaid_nanos: used_nanos, ..PaidFrom::default() },
+        balance: Balance::default(),
+        counted: Counted { part: 1, after_position: 0, position: 1 },
+        at,
+    };
+    let (executor, context) = (&harness.commands.executor, harness.context());
+    let issue = InvoiceCommand::Issue(Box::new(issue));
+    executor.execute::<InvoiceSeries>("CN", issue, &context, Value::Null).await.unwrap();
+    let events = executor.log().load("invoice_series", "CN", 0).await.unwrap();
+    let InvoiceEvent::Issued { invoice } = events[0].decode().unwrap();
+    invoice.number
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_credit_note_says_is_given_back_once_also_when_nobody_is_there_at_first(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    stories::top_up(&mut harness, organisation_id, 10).await;
+    let id = stories::rent(&mut harness, organisation_id).await;
+    harness.run_for(1_800).await;
+    stories::release(&mut harness, id).await;
+    let commands = harness.commands.clone();
+    let before = stories::wallet(&harness, organisation_id).await;
+    let used_nanos = usd(10).nanos - before.posted_nanos;
+    assert!(used_nanos > 0);
+    let number = invoice(&harness, organisation_id, used_nanos).await;
+
+    // The paper is issued while nobody carries wishes out: the money waits.
+    harness.kill_runner().await;
+    let credit = || Credit {
+        invoice: number.clone(),
+        wanted: Wanted { line: None, amount_nanos: None },
+        reason: "the node was slow".to_owned(),
+    };
+    let context = harness.context();
+    let (note, _) = credit_notes::issue(&commands, &context, credit()).await.unwrap();
+    let (again, _) = credit_notes::issue(&commands, &context, credit()).await.unwrap();
+    assert_eq!((&again.number, &again.invoice.number), (&note.number, &number));
+    assert_eq!(stories::wallet(&harness, organisation_id).await, before);
+    harness.start_runner();
+    harness.run_for(10).await;
+    let after = stories::wallet(&harness, organisation_id).await;
+    assert_eq!(after.posted_nanos, usd(10).nanos, "all that was used");
+    assert_eq!(after.lots[0].remaining_nanos, usd(10).nanos);
+    let snapshot = harness.snapshot().await;
+    assert_eq!(snapshot.status("credit_invoice", &note.number), Some("done"));
+    let more = credit_notes::issue(&commands, &harness.context(), credit()).await;
+    let Err(FinanceError::Case(ExecuteError::Refused { code, .. })) = more else { panic!() };
+    assert_eq!(code, "credit_exceeds_invoice");
+    let income: i64 = sqlx::query_scalar(
+        "SELECT sum(amount_nanos)::bigint FROM ledger_postings WHERE account = 'usage:compute:USD'",
+    )
+    .fetch_one(harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(income, 0, "and nothing was earned");
+    let report = verify(commands.executor.log()).await.unwrap();
+    assert!(report.identical, "{report:?}");
 }

@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 103] = [
+const PRIVATE: [&str; 107] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -22,6 +22,7 @@ const PRIVATE: [&str; 103] = [
     "api_key.expiry_set",
     "api_key.issued",
     "api_key.revoked",
+    "billing.details_set",
     "break.assigned",
     "break.cleared",
     "break.found",
@@ -35,11 +36,14 @@ const PRIVATE: [&str; 103] = [
     "feature_flag.overridden",
     "feature_flag.override_cleared",
     "feature_flag.rolled_out",
+    "credit_note.issued",
     "dispute.closed",
     "dispute.fee_recorded",
     "dispute.funds_reinstated",
     "dispute.funds_withdrawn",
     "dispute.opened",
+    "invoice.issued",
+    "legal_entity.set",
     "node.capacity_quarantined",
     "node.capacity_released",
     "node.capacity_reserved",
@@ -144,7 +148,12 @@ fn golden() -> Vec<Recorded> {
         let (event_type, rest) = name.rsplit_once(".v").unwrap();
         let (version, _) = rest.split_once('.').unwrap();
         let (aggregate, _) = event_type.split_once('.').unwrap();
-        let aggregate_type = if aggregate == "process" { "intervention" } else { aggregate };
+        let aggregate_type = match aggregate {
+            "process" => "intervention",
+            "invoice" => "invoice_series",
+            "credit_note" => "credit_note_series",
+            named => named,
+        };
         let aggregate_id = match aggregate {
             "wallet" | "dunning" => "org_00000000010000000000000000:USD".to_owned(),
             other => format!("{other}_00000000000000000000000001"),

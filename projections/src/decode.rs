@@ -3,7 +3,7 @@ use cairn_catalog::{Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
-use cairn_finance::{BreakCase, Period};
+use cairn_finance::{Billing, BreakCase, CreditNoteSeries, InvoiceSeries, LegalEntity, Period};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -23,13 +23,17 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
     match event.aggregate_type.as_str() {
         Allocation::TYPE => of::<Allocation>(event),
         ApiKey::TYPE => of::<ApiKey>(event),
+        Billing::TYPE => of::<Billing>(event),
         BreakCase::TYPE => of::<BreakCase>(event),
         Configuration::TYPE => of::<Configuration>(event),
+        CreditNoteSeries::TYPE => of::<CreditNoteSeries>(event),
         Dispute::TYPE => of::<Dispute>(event),
         Dunning::TYPE => of::<Dunning>(event),
         EmailAddress::TYPE => of::<EmailAddress>(event),
         FeatureFlag::TYPE => of::<FeatureFlag>(event),
         Intervention::TYPE => of::<Intervention>(event),
+        InvoiceSeries::TYPE => of::<InvoiceSeries>(event),
+        LegalEntity::TYPE => of::<LegalEntity>(event),
         Node::TYPE => of::<Node>(event),
         Organisation::TYPE => of::<Organisation>(event),
         Payment::TYPE => of::<Payment>(event),

@@ -9,11 +9,15 @@
 //!
 //! [`record()`] keeps what was found as cases (`break` streams) and clears those that are not found any more; people assign, resolve
 //! and approve them ([`breaks`]).
-//! [`close::close()`] closes a month when its checklist holds.
+//! [`close::close()`] closes a month when its checklist holds, and [`invoices::issue()`] issues its invoices;
+//! [`credit_notes::issue()`] gives back what was wrong with one.
 mod balances;
 pub mod breaks;
 mod checklist;
 pub mod close;
+pub mod credit_notes;
+pub mod entity;
+pub mod invoices;
 mod matching;
 mod mirror;
 mod period;
@@ -30,6 +34,8 @@ pub use record::{Recorded, record};
 pub use report::{Break, OpenItem, Proof, ReconciliationReport};
 
 pub use cairn_finance::BreakType;
+
+use cairn_event_log::LogError;
 
 use crate::ExecuteError;
 use crate::ports::PortError;
@@ -52,4 +58,10 @@ pub enum FinanceError {
     /// A stored line is not what it must be.
     #[error("the external journal holds what cannot be read: {0}")]
     Corrupt(String),
+}
+
+impl From<LogError> for FinanceError {
+    fn from(error: LogError) -> Self {
+        Self::Case(error.into())
+    }
 }

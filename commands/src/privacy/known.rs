@@ -167,26 +167,33 @@ pub(super) async fn own_events(
     reading: &mut Reading,
     subject: &Subject,
 ) -> Result<Vec<Stone>, ReplayError> {
-    // A stream names its owner in its first event, or is named after it. What the archive has of it is asked there.
+    // A stream names its owner in its first event, or is named after it, unless it is of several. What the archive has of it is asked there.
+    let shared: Vec<_> = fold::shared().map(str::to_owned).collect();
     let naming = sqlx::query!(
         "SELECT aggregate_type, aggregate_id FROM events
          WHERE sequence = 1
-           AND (segment IS NOT NULL OR strpos(payload::text, $1) > 0 OR strpos(aggregate_id, $1) > 0)
+           AND (segment IS NOT NULL OR strpos(payload::text, $1) > 0 OR strpos(aggregate_id, $1) > 0
+                OR aggregate_type = ANY ($2))
          ORDER BY position",
-        subject.id()
+        subject.id(),
+        &shared
     );
     let mut own = vec![];
     for stream in naming.fetch_all(&mut **reading).await? {
         let Some(mut folded) = fold::start(&stream.aggregate_type) else { continue };
         let id = (stream.aggregate_type.as_str(), stream.aggregate_id.as_str());
         let stones = stones::of_stream(reading, id, At::Head).await?;
+        let mut of_each = vec![];
         for stone in &stones {
             let corrupt = |message| ReplayError::Corrupt { position: stone.position, message };
             folded.add(stone).map_err(corrupt)?;
+            of_each.push(folded.subject().as_ref() == Some(subject));
         }
-        if folded.subject().as_ref() == Some(subject) {
-            own.extend(stones);
+        if !shared.contains(&stream.aggregate_type) {
+            let last = of_each.last().copied().unwrap_or_default();
+            of_each.fill(last);
         }
+        own.extend(stones.into_iter().zip(of_each).filter(|(_, is_own)| *is_own).map(|(it, _)| it));
     }
     Ok(own)
 }

@@ -49,6 +49,7 @@ impl ProcessManager for Dunning {
             | WalletEvent::PaymentDisputed { .. }
             | WalletEvent::DisputeReleased { .. }
             | WalletEvent::DisputeLost { .. }
+            | WalletEvent::UsageCredited { .. }
             | WalletEvent::RefundReserved { .. } => Some(happened.stream.clone()),
             // A refusal comes with each tick of each rental of a dry wallet: the next look is soon enough.
             WalletEvent::HoldExtensionRefused { .. }
@@ -99,6 +100,7 @@ impl ProcessManager for Dunning {
                 | WalletEvent::PaymentDisputed { .. }
                 | WalletEvent::DisputeReleased { .. }
                 | WalletEvent::DisputeLost { .. }
+                | WalletEvent::UsageCredited { .. }
                 | WalletEvent::RefundReserved { .. },
             ) => vec![state.assess()],
             _ => vec![],

@@ -72,7 +72,8 @@ impl ProcessManager for ExpireCredit {
             | WalletEvent::RefundReturned { .. }
             | WalletEvent::PaymentDisputed { .. }
             | WalletEvent::DisputeReleased { .. }
-            | WalletEvent::DisputeLost { .. } => None,
+            | WalletEvent::DisputeLost { .. }
+            | WalletEvent::UsageCredited { .. } => None,
         }
     }
 

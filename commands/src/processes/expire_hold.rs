@@ -52,7 +52,8 @@ impl ProcessManager for ExpireHold {
             | WalletEvent::CreditExpired { .. }
             | WalletEvent::PaymentDisputed { .. }
             | WalletEvent::DisputeReleased { .. }
-            | WalletEvent::DisputeLost { .. } => None,
+            | WalletEvent::DisputeLost { .. }
+            | WalletEvent::UsageCredited { .. } => None,
         }
     }
 

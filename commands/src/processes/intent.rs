@@ -205,6 +205,12 @@ pub enum Command {
         payment_id: PaymentId,
         amount_nanos: Nanos,
     },
+    /// Takes in what a credit note gives back.
+    CreditUsage {
+        wallet_id: String,
+        note: String,
+        debits: Vec<(String, Nanos)>,
+    },
     /// Wanted by the runtime itself: an event that could not be read, or that comes after one in its instance, is taken in.
     ReadEvent {
         position: i64,
@@ -231,6 +237,7 @@ names!(Command {
     HoldDisputed => "hold_disputed",
     ReleaseDisputed => "release_disputed",
     LoseDisputed => "lose_disputed",
+    CreditUsage => "credit_usage",
     ReadEvent => "read_event",
 });
 
@@ -249,6 +256,7 @@ impl Command {
             | Self::HoldDisputed { .. }
             | Self::ReleaseDisputed { .. }
             | Self::LoseDisputed { .. }
+            | Self::CreditUsage { .. }
             | Self::ReadEvent { .. } => true,
             Self::RejectAllocation { .. }
             | Self::ConfirmReserved { .. }
@@ -283,6 +291,7 @@ impl Command {
             | Self::HoldDisputed { .. }
             | Self::ReleaseDisputed { .. }
             | Self::LoseDisputed { .. }
+            | Self::CreditUsage { .. }
             | Self::ReadEvent { .. } => &[],
         }
     }

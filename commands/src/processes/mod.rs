@@ -10,11 +10,13 @@
 //! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
 //! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
 //! | [`settle_dispute`] | `dispute.opened` | the dispute decided, and its money where it belongs |
+//! | [`credit_invoice`] | `credit_note.issued` | what it gives back in the wallet |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
 //! | [`expire_credit`] | `wallet.credit_granted` | all of it used, or expired in time |
 //! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*` | the letter handed over |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
+pub mod credit_invoice;
 pub mod drain_node;
 pub mod drift;
 pub mod dunning;
@@ -65,6 +67,7 @@ pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
         Arc::new(Erased::<release_node::ReleaseNode>::new()),
         Arc::new(Erased::<refund_payment::RefundPayment>::new()),
         Arc::new(Erased::<settle_dispute::SettleDispute>::new()),
+        Arc::new(Erased::<credit_invoice::CreditInvoice>::new()),
         Arc::new(Erased::<drain_node::DrainNode>::new()),
         Arc::new(Erased::<expire_hold::ExpireHold>::new()),
         Arc::new(Erased::<expire_credit::ExpireCredit>::new()),

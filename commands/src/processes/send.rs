@@ -46,9 +46,10 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
         Command::ReturnRefund { wallet_id, refund_id } => {
             of_wallet(act, name, &wallet_id, WalletCommand::ReturnRefund { refund_id, at }).await
         }
-        Command::HoldDisputed { .. }
+        Command::CreditUsage { .. }
+        | Command::HoldDisputed { .. }
         | Command::ReleaseDisputed { .. }
-        | Command::LoseDisputed { .. } => of_dispute(act, command).await,
+        | Command::LoseDisputed { .. } => of_money(act, command).await,
         Command::ReadEvent { .. } => {
             Err(PortError::permanent("internal", "no aggregate is asked to read an event"))
         }
@@ -115,10 +116,13 @@ fn top_up(credit: Credit, at: Timestamp) -> WalletCommand {
     })
 }
 
-/// What a dispute wants of a wallet.
-async fn of_dispute(act: &Act<'_>, command: Command) -> Result<(), PortError> {
+/// What a dispute or a credit note wants of a wallet.
+async fn of_money(act: &Act<'_>, command: Command) -> Result<(), PortError> {
     let (name, at) = (command.name(), act.now());
     let (wallet_id, wish) = match command {
+        Command::CreditUsage { wallet_id, note, debits } => {
+            (wallet_id, WalletCommand::CreditUsage { note, debits, at })
+        }
         Command::HoldDisputed { wallet_id, dispute_id, payment_id, amount_nanos } => {
             (wallet_id, WalletCommand::HoldDisputed { dispute_id, payment_id, amount_nanos, at })
         }
@@ -130,7 +134,7 @@ async fn of_dispute(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             (wallet_id, WalletCommand::LoseDisputed(loss))
         }
         other => {
-            let why = format!("{} is no wish of a dispute", other.name());
+            let why = format!("{} is no wish of a dispute or a credit note", other.name());
             return Err(PortError::permanent("internal", why));
         }
     };

@@ -24,6 +24,7 @@ public_types! {
     PaymentDisputed = "cairn.wallet.payment_disputed" 1;
     DisputeReleased = "cairn.wallet.dispute_released" 1;
     DisputeLost = "cairn.wallet.dispute_lost" 1;
+    UsageCredited = "cairn.wallet.usage_credited" 1;
 }
 
 /// A payment arrived.
@@ -197,6 +198,16 @@ struct DisputeLost {
     owed: Money,
 }
 
+/// A credit note gave back what usage had taken.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UsageCredited {
+    organisation_id: String,
+    /// Number of the credit note.
+    credit_note: String,
+    money: Money,
+}
+
 pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String> {
     let owner = wallet.split_once(':').ok_or_else(|| format!("'{wallet}' is no wallet"))?;
     let currency: Currency = owner.1.parse().map_err(|_| format!("'{wallet}' is no wallet"))?;
@@ -253,6 +264,9 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
         disputed @ (Event::PaymentDisputed { .. }
         | Event::DisputeReleased { .. }
         | Event::DisputeLost { .. }) => dispute(organisation_id, money, disputed),
+        Event::UsageCredited { note: credit_note, amount_nanos, .. } => {
+            public(&UsageCredited { organisation_id, credit_note, money: money(amount_nanos) })
+        }
         // A wish of a process that the wallet refused: nothing moved.
         Event::HoldExtensionRefused { .. } => private(),
     }

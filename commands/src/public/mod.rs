@@ -12,18 +12,16 @@ mod ledger;
 mod notify;
 mod owner;
 mod payments;
+mod private;
 mod shapes;
 
-use cairn_catalog::{Sku, TaxTable};
+use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
-use cairn_finance::{BreakCase, Period};
 use cairn_fleet::Node;
-use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
-use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Dispute, Payment, Refund};
 
 use self::envelope::Said;
@@ -46,18 +44,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         WebhookEndpoint::TYPE => notify::publish(&recorded.aggregate_id, recorded.decode()?),
         // What a bank says of a customer stays here; what it does to the wallet is told by the wallet.
         Dispute::TYPE => Ok(None),
-        // Who may do what, who was forgotten, how the books are checked, what is owed to a state and what operators do is nobody else's business.
-        ApiKey::TYPE
-        | BreakCase::TYPE
-        | Configuration::TYPE
-        | EmailAddress::TYPE
-        | Erasure::TYPE
-        | FeatureFlag::TYPE
-        | Intervention::TYPE
-        | Organisation::TYPE
-        | Period::TYPE
-        | TaxTable::TYPE
-        | User::TYPE => Ok(None),
+        private if private::TYPES.contains(&private) => Ok(None),
         other => Err(format!("'{other}' is no aggregate that this version knows")),
     };
     let corrupt = |why| LogError::Corrupt(format!("position {}: {why}", recorded.position));

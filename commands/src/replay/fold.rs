@@ -2,7 +2,7 @@
 use cairn_catalog::{Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Text, Texts};
-use cairn_finance::{BreakCase, Period};
+use cairn_finance::{Billing, BreakCase, CreditNoteSeries, InvoiceSeries, LegalEntity, Period};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -36,22 +36,28 @@ pub(crate) type TextAt = fn(&str) -> Option<Text>;
 /// An aggregate by its name.
 pub(crate) struct Type {
     pub name: &'static str,
+    /// Whether the facts of one stream are of several subjects.
+    pub is_shared: bool,
     start: Start,
     pub text: TextAt,
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 20] = [
+pub(super) static TYPES: [Type; 24] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
+    entry::<Billing>(),
     entry::<BreakCase>(),
     entry::<Configuration>(),
+    entry::<CreditNoteSeries>(),
     entry::<Dispute>(),
     entry::<Dunning>(),
     entry::<EmailAddress>(),
     entry::<Erasure>(),
     entry::<FeatureFlag>(),
     entry::<Intervention>(),
+    entry::<InvoiceSeries>(),
+    entry::<LegalEntity>(),
     entry::<Node>(),
     entry::<Organisation>(),
     entry::<Payment>(),
@@ -65,11 +71,17 @@ pub(super) static TYPES: [Type; 20] = [
 ];
 
 const fn entry<A: Inverse>() -> Type {
-    Type { name: A::TYPE, start: || Box::new(Stream::<A>(A::default())), text: A::Event::text }
+    let start: Start = || Box::new(Stream::<A>(A::default()));
+    Type { name: A::TYPE, is_shared: A::IS_SHARED, start, text: A::Event::text }
 }
 
 pub(crate) fn find(aggregate_type: &str) -> Option<&'static Type> {
     TYPES.iter().find(|found| found.name == aggregate_type)
+}
+
+/// Types whose streams have facts of several subjects.
+pub(crate) fn shared() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().filter(|found| found.is_shared).map(|found| found.name)
 }
 
 pub(crate) fn start(aggregate_type: &str) -> Option<Box<dyn Fold>> {

@@ -56,6 +56,7 @@ impl Inverse for Wallet {
             Some(Event::DisputeReleased { dispute_id, .. }) => {
                 Command::ReleaseDisputed { dispute_id }
             }
+            Some(Event::UsageCredited { note, journal, .. }) => credit_of(note, journal),
             Some(lost @ Event::DisputeLost { .. }) => loss_of(lost)?,
             Some(Event::RefundReserved {
                 refund_id,
@@ -86,6 +87,12 @@ impl Inverse for Dunning {
             facts.first()?;
         Some(DunningCommand::Assess(*seen))
     }
+}
+
+fn credit_of(note: String, journal: JournalTransaction) -> Command {
+    let debits = journal.postings.into_iter().filter(|leg| leg.amount_nanos > 0);
+    let debits = debits.map(|leg| (leg.account, leg.amount_nanos)).collect();
+    Command::CreditUsage { note, debits, at: journal.occurred_at }
 }
 
 fn loss_of(lost: Event) -> Option<Command> {

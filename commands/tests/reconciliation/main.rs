@@ -5,6 +5,7 @@ mod cases;
 #[allow(dead_code, reason = "other tests need more of it")]
 mod clock;
 mod desk;
+mod papers;
 mod periods;
 mod simulator;
 mod world;

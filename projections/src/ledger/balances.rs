@@ -66,7 +66,7 @@ impl Projection for Balances {
             E::RefundReserved { amount_nanos, .. } => {
                 move_by(changes, wallet, Moved { posted: -amount_nanos, ..Moved::default() });
             }
-            E::RefundReturned { amount_nanos, .. } => {
+            E::RefundReturned { amount_nanos, .. } | E::UsageCredited { amount_nanos, .. } => {
                 move_by(changes, wallet, Moved { posted: amount_nanos, ..Moved::default() });
             }
             E::OverrunRecorded { amount_nanos, .. } => {

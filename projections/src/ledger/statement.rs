@@ -27,7 +27,8 @@ pub struct Line {
     pub position: i64,
     pub organisation_id: String,
     pub currency: String,
-    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`, `credit_expired` or `dispute_lost`.
+    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`, `credit_expired`, `dispute_lost` or
+    /// `usage_credited`.
     pub kind: String,
     /// Positive: into the wallet.
     pub amount_nanos: Nanos,
@@ -39,7 +40,7 @@ pub struct Line {
     pub tax_nanos: Nanos,
     /// What is in the wallet after it.
     pub balance_nanos: Nanos,
-    /// What it was for: a payment, an allocation, a refund, a grant of credit or a dispute.
+    /// What it was for: a payment, an allocation, a refund, a grant of credit, a dispute or a credit note.
     pub reference: String,
     /// Seconds of use charged so far on the same reference.
     pub seconds: Option<i64>,
@@ -134,6 +135,9 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
         E::DisputeLost { dispute_id, amount_nanos, owed_nanos, ref journal, .. } => {
             let movement = Movement::paid(-amount_nanos, dispute_id.to_string(), journal);
             Movement { owed_nanos, ..movement }
+        }
+        E::UsageCredited { ref note, amount_nanos, ref journal, .. } => {
+            Movement::paid(amount_nanos, note.clone(), journal)
         }
         E::PaymentDisputed { .. }
         | E::DisputeReleased { .. }

@@ -5,7 +5,7 @@ use cairn_catalog::{Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::{Decider, StoredEvent};
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
-use cairn_finance::{BreakCase, Period};
+use cairn_finance::{Billing, BreakCase, CreditNoteSeries, InvoiceSeries, LegalEntity, Period};
 use cairn_fleet::Node;
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
@@ -71,6 +71,7 @@ macro_rules! for_aggregate {
         match $name {
             Allocation::TYPE => $run::<Allocation>($($argument),*),
             ApiKey::TYPE => $run::<ApiKey>($($argument),*),
+            Billing::TYPE => $run::<Billing>($($argument),*),
             BreakCase::TYPE => $run::<BreakCase>($($argument),*),
             Configuration::TYPE => $run::<Configuration>($($argument),*),
             Dunning::TYPE => $run::<Dunning>($($argument),*),
@@ -78,10 +79,13 @@ macro_rules! for_aggregate {
             Erasure::TYPE => $run::<Erasure>($($argument),*),
             FeatureFlag::TYPE => $run::<FeatureFlag>($($argument),*),
             Intervention::TYPE => $run::<Intervention>($($argument),*),
+            InvoiceSeries::TYPE => $run::<InvoiceSeries>($($argument),*),
+            LegalEntity::TYPE => $run::<LegalEntity>($($argument),*),
             Node::TYPE => $run::<Node>($($argument),*),
             Organisation::TYPE => $run::<Organisation>($($argument),*),
             Payment::TYPE => $run::<Payment>($($argument),*),
             Period::TYPE => $run::<Period>($($argument),*),
+            CreditNoteSeries::TYPE => $run::<CreditNoteSeries>($($argument),*),
             Dispute::TYPE => $run::<Dispute>($($argument),*),
             Refund::TYPE => $run::<Refund>($($argument),*),
             Sku::TYPE => $run::<Sku>($($argument),*),

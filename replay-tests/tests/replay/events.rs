@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use cairn_catalog::{SkuEvent, TaxTableEvent};
 use cairn_compute::AllocationEvent;
 use cairn_core::StoredEvent;
-use cairn_finance::{BreakEvent, PeriodEvent};
+use cairn_finance::{
+    BillingEvent, BreakEvent, CreditNoteEvent, InvoiceEvent, LegalEntityEvent, PeriodEvent,
+};
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::{DunningEvent, WalletEvent};
@@ -33,18 +35,22 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 20] {
+fn kinds() -> [Kind; 24] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
+        (BillingEvent::TYPES, again::<BillingEvent>),
         (BreakEvent::TYPES, again::<BreakEvent>),
         (ConfigurationEvent::TYPES, again::<ConfigurationEvent>),
+        (CreditNoteEvent::TYPES, again::<CreditNoteEvent>),
         (DisputeEvent::TYPES, again::<DisputeEvent>),
         (DunningEvent::TYPES, again::<DunningEvent>),
         (EmailAddressEvent::TYPES, again::<EmailAddressEvent>),
         (ErasureEvent::TYPES, again::<ErasureEvent>),
         (FeatureFlagEvent::TYPES, again::<FeatureFlagEvent>),
         (InterventionEvent::TYPES, again::<InterventionEvent>),
+        (InvoiceEvent::TYPES, again::<InvoiceEvent>),
+        (LegalEntityEvent::TYPES, again::<LegalEntityEvent>),
         (NodeEvent::TYPES, again::<NodeEvent>),
         (OrganisationEvent::TYPES, again::<OrganisationEvent>),
         (PaymentEvent::TYPES, again::<PaymentEvent>),

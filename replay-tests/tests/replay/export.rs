@@ -6,7 +6,9 @@ use cairn_commands::replay::{At, ExportedEvent, Masks, ReplayError, Slice, expor
 use cairn_compute::AllocationEvent;
 use cairn_core::{StoredEvent, Text, Texts};
 use cairn_event_log::EventLog;
-use cairn_finance::{BreakEvent, PeriodEvent};
+use cairn_finance::{
+    BillingEvent, BreakEvent, CreditNoteEvent, InvoiceEvent, LegalEntityEvent, PeriodEvent,
+};
 use cairn_fleet::NodeEvent;
 use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationEvent, UserEvent};
 use cairn_ledger::{DunningEvent, WalletEvent};
@@ -31,17 +33,21 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 20] = [
+const DECLARED: [Declared; 24] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
+    declared::<BillingEvent>(),
     declared::<BreakEvent>(),
     declared::<ConfigurationEvent>(),
+    declared::<CreditNoteEvent>(),
     declared::<DisputeEvent>(),
     declared::<DunningEvent>(),
     declared::<EmailAddressEvent>(),
     declared::<ErasureEvent>(),
     declared::<FeatureFlagEvent>(),
     declared::<InterventionEvent>(),
+    declared::<InvoiceEvent>(),
+    declared::<LegalEntityEvent>(),
     declared::<NodeEvent>(),
     declared::<OrganisationEvent>(),
     declared::<PaymentEvent>(),

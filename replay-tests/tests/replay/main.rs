@@ -14,6 +14,7 @@ mod story_dispute;
 mod story_finance;
 mod story_identity;
 mod story_money;
+mod story_papers;
 mod story_people;
 mod story_prices;
 mod tampering;

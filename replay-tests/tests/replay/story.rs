@@ -32,6 +32,7 @@ use super::story_identity::{
     account_key, address, organisation, person, reset, service_accounts, wishes,
 };
 use super::story_money::{dunning, suspension};
+use super::story_papers::papers;
 use super::story_people::{configuration, erasure, feature_flag, intervention, webhook_endpoint};
 
 const UNIT: i64 = 1_000_000_000;
@@ -162,6 +163,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<BreakCase>(&found(0).id().to_string(), break_case());
     teller.tell::<Period>("2023-11", period());
     super::story_prices::tell(&mut teller);
+    papers(&mut teller);
     (teller.told, teller.decisions)
 }
 

@@ -1,0 +1,231 @@
+//! What was charged in a month, out of the journal and the events that wrote it.
+use std::collections::BTreeMap;
+
+use cairn_compute::Allocation;
+use cairn_core::{AllocationId, HoldId, Month, Nanos, chart};
+use cairn_event_log::Recorded;
+use cairn_finance::invoice::{Balance, Counted, PaidFrom};
+use cairn_finance::paper::Charged;
+use cairn_ledger::WalletEvent;
+use sqlx::PgConnection;
+
+use super::Wallet;
+use crate::Executor;
+use crate::finance::FinanceError;
+
+/// What was charged to one wallet.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub holds: Vec<OfHold>,
+    pub paid_from: PaidFrom,
+}
+
+/// What was charged out of one hold to one income account.
+#[derive(Debug)]
+pub(super) struct OfHold {
+    hold_id: HoldId,
+    product: String,
+    net_nanos: Nanos,
+    taxes: BTreeMap<String, Nanos>,
+    /// Positions of the first charge and of the last.
+    first: i64,
+    last: i64,
+    /// Accounts that charges of this wallet are taken from.
+    debited: [String; 3],
+}
+
+fn corrupt(what: impl Into<String>) -> FinanceError {
+    FinanceError::Corrupt(what.into())
+}
+
+/// The last position of the log, as a transaction sees it.
+pub(super) async fn head(connection: &mut PgConnection) -> Result<i64, FinanceError> {
+    let head = sqlx::query_scalar!("SELECT position FROM log_head").fetch_one(connection);
+    Ok(head.await?)
+}
+
+/// Accounts that charges of a wallet are taken from.
+fn debited((organisation_id, currency): Wallet) -> [String; 3] {
+    [
+        chart::wallet_paid(organisation_id, currency),
+        chart::wallet_promo(organisation_id, currency),
+        chart::receivable_overrun(organisation_id, currency),
+    ]
+}
+
+/// The wallets that anything was charged to in a month, in the order of their organisations.
+pub(super) async fn wallets(
+    executor: &Executor,
+    month: Month,
+) -> Result<Vec<Wallet>, FinanceError> {
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT split_part(p.account, ':', 3) COLLATE "C" AS "organisation!", p.currency
+           FROM ledger_journal_transactions t JOIN ledger_postings p USING (position)
+           WHERE t.kind IN ('usage', 'overrun') AND p.amount_nanos > 0
+             AND t.effective_on >= $1::text::date AND t.effective_on < $2::text::date
+           ORDER BY 1, 2"#,
+        month.first_day(),
+        month.next().first_day()
+    );
+    let rows = rows.fetch_all(executor.log().pool()).await?;
+    let wallet = |organisation: &str, currency: &str| {
+        Some((organisation.parse().ok()?, currency.parse().ok()?))
+    };
+    let read = rows.into_iter().map(|row| {
+        let no_wallet =
+            || corrupt(format!("no wallet of {} in {}", row.organisation, row.currency));
+        wallet(&row.organisation, &row.currency).ok_or_else(no_wallet)
+    });
+    read.collect()
+}
+
+/// What was charged to a wallet in a month, after one position and up to another.
+pub(super) async fn found(
+    connection: &mut PgConnection,
+    (wallet, month): (Wallet, Month),
+    counted: Counted,
+) -> Result<Found, FinanceError> {
+    let debited = debited(wallet);
+    let rows = sqlx::query!(
+        r#"SELECT split_part(t.source_id, ':', 1) AS "hold!", p.account, sum(p.amount_nanos)::bigint AS "amount!",
+                  min(t.position) AS "first!", max(t.position) AS "last!"
+           FROM ledger_journal_transactions t JOIN ledger_postings p USING (position)
+           WHERE t.position IN (SELECT position FROM ledger_postings WHERE account = ANY ($1) AND position > $2 AND position <= $3)
+             AND t.kind IN ('usage', 'overrun')
+             AND t.effective_on >= $4::text::date AND t.effective_on < $5::text::date
+           GROUP BY 1, p.account ORDER BY min(t.position), p.account"#,
+        &debited[..],
+        counted.after_position,
+        counted.position,
+        month.first_day(),
+        month.next().first_day()
+    );
+    let mut holds = BTreeMap::<String, Vec<(String, Nanos, i64, i64)>>::new();
+    let mut found = Found::default();
+    for row in rows.fetch_all(connection).await? {
+        match debited.iter().position(|account| *account == row.account) {
+            Some(0) => found.paid_from.prepaid_nanos += row.amount,
+            Some(1) => found.paid_from.promotional_nanos += row.amount,
+            Some(_) => found.paid_from.owed_nanos += row.amount,
+            None => {
+                holds.entry(row.hold).or_default().push((
+                    row.account,
+                    -row.amount,
+                    row.first,
+                    row.last,
+                ));
+            }
+        }
+    }
+    for (hold, credited) in holds {
+        let hold_id = hold.parse().map_err(|_| corrupt(format!("'{hold}' is no hold")))?;
+        found.holds.push(of_hold((hold_id, debited.clone()), credited)?);
+    }
+    Ok(found)
+}
+
+/// Income and taxes of one hold. A hold pays for one product.
+fn of_hold(
+    (hold_id, debited): (HoldId, [String; 3]),
+    credited: Vec<(String, Nanos, i64, i64)>,
+) -> Result<OfHold, FinanceError> {
+    let mut taxes = BTreeMap::new();
+    let mut income = None;
+    for (account, nanos, first, last) in credited {
+        let inner = |kind: &str| {
+            let rest = account.strip_prefix(kind)?;
+            rest.rsplit_once(':').map(|(inner, _)| inner.to_owned())
+        };
+        if let Some(jurisdiction) = inner("tax:") {
+            *taxes.entry(jurisdiction).or_default() += nanos;
+        } else if let (Some(product), None) = (inner("usage:"), &income) {
+            income = Some((product, nanos, first, last));
+        } else {
+            return Err(corrupt(format!("a charge of {hold_id} credits {account}")));
+        }
+    }
+    taxes.retain(|_, nanos| *nanos != 0);
+    let none = || corrupt(format!("charges of {hold_id} without income"));
+    let (product, net_nanos, first, last) = income.ok_or_else(none)?;
+    Ok(OfHold { hold_id, product, net_nanos, taxes, first, last, debited })
+}
+
+/// What was in the wallet when a month began and ended, as it was posted up to a position.
+pub(super) async fn balance(
+    connection: &mut PgConnection,
+    (wallet, month): (Wallet, Month),
+    position: i64,
+) -> Result<Balance, FinanceError> {
+    let debited = debited(wallet);
+    let row = sqlx::query!(
+        r#"SELECT coalesce(-sum(p.amount_nanos) FILTER (WHERE t.effective_on < $3::text::date), 0)::bigint AS "opening!",
+                  coalesce(-sum(p.amount_nanos), 0)::bigint AS "closing!"
+           FROM ledger_postings p JOIN ledger_journal_transactions t USING (position)
+           WHERE p.account = ANY ($1) AND p.position <= $2 AND t.effective_on < $4::text::date"#,
+        &debited[..2],
+        position,
+        month.first_day(),
+        month.next().first_day()
+    );
+    let row = row.fetch_one(connection).await?;
+    Ok(Balance { opening_nanos: row.opening, closing_nanos: row.closing })
+}
+
+/// One line: what the charges of a hold were for, by the events that made them.
+pub(super) async fn line(executor: &Executor, hold: OfHold) -> Result<Charged, FinanceError> {
+    let allocation_id = AllocationId::from_bits(hold.hold_id.bits()).to_string();
+    let (rental, _) = executor.load::<Allocation>(&allocation_id).await?;
+    let (first, last) = (charge(executor, hold.first).await?, charge(executor, hold.last).await?);
+    let mut from = (rental.activated_at.unwrap_or(first.at), 0);
+    if first.total_nanos > first.amount_nanos {
+        let position = charge_before(executor, &hold).await?;
+        let before = charge(executor, position).await?;
+        from = (before.at, before.seconds);
+    }
+    Ok(Charged {
+        product: hold.product,
+        resource: allocation_id,
+        sku_id: Some(rental.sku_id).filter(|sku_id| !sku_id.is_empty()),
+        from: from.0,
+        to: last.at,
+        seconds: last.seconds - from.1,
+        nanos_per_hour: rental.price.map(|price| price.nanos_per_hour),
+        net_nanos: hold.net_nanos,
+        taxes: hold.taxes,
+    })
+}
+
+/// A charge as its event says it. The totals are cumulative.
+struct Charge {
+    amount_nanos: Nanos,
+    total_nanos: Nanos,
+    seconds: i64,
+    at: cairn_core::Timestamp,
+}
+
+async fn charge(executor: &Executor, position: i64) -> Result<Charge, FinanceError> {
+    let found: Option<Recorded> = executor.log().read(position - 1, 1).await?.pop();
+    let none = || corrupt(format!("no charge at position {position}"));
+    match found.ok_or_else(none)?.decode()? {
+        WalletEvent::UsageCaptured { amount_nanos, total_nanos, seconds, journal, .. }
+        | WalletEvent::OverrunRecorded { amount_nanos, total_nanos, seconds, journal, .. } => {
+            Ok(Charge { amount_nanos, total_nanos, seconds, at: journal.occurred_at })
+        }
+        _ => Err(none()),
+    }
+}
+
+/// Where the last charge out of a hold before its first of the month is.
+async fn charge_before(executor: &Executor, hold: &OfHold) -> Result<i64, FinanceError> {
+    let found = sqlx::query_scalar!(
+        "SELECT p.position FROM ledger_postings p JOIN ledger_journal_transactions t USING (position)
+         WHERE p.account = ANY ($1) AND p.position < $2 AND t.kind IN ('usage', 'overrun')
+           AND split_part(t.source_id, ':', 1) = $3
+         ORDER BY p.position DESC LIMIT 1",
+        &hold.debited[..],
+        hold.first,
+        hold.hold_id.to_string()
+    );
+    let found = found.fetch_optional(executor.log().pool()).await?;
+    found.ok_or_else(|| corrupt(format!("the charge of {} before {}", hold.hold_id, hold.first)))
+}
