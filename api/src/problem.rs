@@ -96,6 +96,7 @@ pub enum Missing {
     Provider,
     Page,
     Charge,
+    Invoice,
     FeatureFlag,
     ServiceAccount,
 }
@@ -131,6 +132,7 @@ impl Problem {
             Missing::Provider => ("not_found", "provider"),
             Missing::Page => ("not_found", "page"),
             Missing::Charge => ("unknown_charge", "charge"),
+            Missing::Invoice => ("unknown_invoice", "invoice"),
             Missing::FeatureFlag => ("unknown_feature_flag", "feature flag"),
             Missing::ServiceAccount => ("unknown_service_account", "service account"),
         };

@@ -36,6 +36,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(ledger::statement::Statement),
         Box::new(finance::breaks::Breaks),
         Box::new(finance::periods::Periods),
+        Box::new(finance::papers::Papers),
         Box::new(payments::payments::Payments),
         Box::new(payments::refunds::Refunds),
         Box::new(fleet::nodes::Nodes),

@@ -56,6 +56,10 @@ rules! {
     get_charge_proof       Own  Own  Own  Own  Own    None All  None None;
     get_usage              Own  Own  Own  Own  Own    None All  None None;
     get_verification       None None None None None   All  All  None All;
+    get_billing_details    Own  None Own  None None   None None None None;
+    set_billing_details    Own  None Own  None None   None None None None;
+    list_invoices          Own  Own  Own  Own  Own    None All  None None;
+    get_invoice            Own  Own  Own  Own  Own    None All  None None;
     list_skus              All  All  All  All  All    All  All  All  All;
     get_sku                All  All  All  All  All    All  All  All  All;
     define_sku             None None None None None   All  None None None;

@@ -3,6 +3,7 @@ pub mod args;
 mod breaks;
 mod charges;
 mod credit;
+mod papers;
 mod periods;
 mod taxes;
 
@@ -141,6 +142,8 @@ pub(super) async fn run(
         FinanceCommand::Periods => periods::list(&parts, output).await,
         FinanceCommand::Breaks(command) => breaks::run(config, &parts, command, output).await,
         FinanceCommand::Verify => verify(&parts, output).await,
+        FinanceCommand::Entity(command) => papers::entity(&parts, command, output).await,
+        FinanceCommand::Invoices(command) => papers::run(&parts, command, output).await,
         FinanceCommand::Prove { charge_id, out } => {
             charges::prove(&parts, charge_id, out, output).await
         }

@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod answer;
 pub mod arrival;
+pub mod billing;
 pub mod body;
 pub mod catalog;
 pub mod charges;
@@ -22,6 +23,7 @@ pub mod guard;
 pub mod health;
 pub mod identity;
 pub mod inbox;
+pub mod invoices;
 pub mod ledger;
 pub mod limits;
 pub mod money;

@@ -5,9 +5,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::state::Api;
 use super::{
-    answer, catalog, charges, compute, device_page, documents, downloads, events, features, fleet,
-    health, identity, inbox, ledger, notifications, notify, payments, tickets, usage, verification,
-    viewer, webhooks,
+    answer, billing, catalog, charges, compute, device_page, documents, downloads, events,
+    features, fleet, health, identity, inbox, invoices, ledger, notifications, notify, payments,
+    tickets, usage, verification, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -18,6 +18,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(charges::routes())
         .merge(usage::routes())
         .merge(verification::routes())
+        .merge(billing::routes())
+        .merge(invoices::routes())
         .merge(catalog::routes())
         .merge(fleet::routes())
         .merge(compute::routes())

@@ -225,6 +225,17 @@ codes! {
     period_checklist_incomplete INTERNAL_SERVER_ERROR false "Not every item of the checklist was looked at";
     period_not_closed CONFLICT false "The month is not closed";
     period_later_closed CONFLICT false "A later month is closed";
+    // papers
+    legal_entity_invalid UNPROCESSABLE_ENTITY false "What is said of the legal entity is malformed";
+    legal_entity_missing CONFLICT false "Nobody has said who issues invoices";
+    billing_details_invalid UNPROCESSABLE_ENTITY false "The billing details are malformed";
+    series_taken CONFLICT false "The series is of another legal entity";
+    unknown_invoice NOT_FOUND false "There is no such invoice";
+    nothing_to_invoice CONFLICT false "There is nothing to invoice";
+    unknown_invoice_line NOT_FOUND false "The invoice has no such line";
+    credit_exceeds_invoice CONFLICT false "Less is left of the invoice";
+    credit_exceeds_usage CONFLICT false "Usage has taken less from the wallet";
+    invoice_not_paid_for INTERNAL_SERVER_ERROR false "What was paid is not what was charged";
     // feature flags
     unknown_feature_flag NOT_FOUND false "There is no such feature flag";
     feature_flag_exists CONFLICT false "The feature flag exists with another description";

@@ -43,6 +43,7 @@ mod one_time;
 mod openapi;
 mod outage;
 mod panics;
+mod papers;
 mod passkeys;
 mod patience;
 mod people;

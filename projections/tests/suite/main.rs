@@ -8,6 +8,7 @@ mod flags;
 mod generations;
 mod migrations;
 mod paging;
+mod papers;
 mod people;
 mod periods;
 mod poison;

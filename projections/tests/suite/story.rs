@@ -353,6 +353,7 @@ impl World {
         self.flags((one, two)).await;
         self.breaks().await;
         self.close_month().await;
+        self.papers().await;
         self.person(1).await;
         self.person(2).await;
         self.founded(7, (1, 2)).await;

@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::super::args::reason;
 use super::credit::CreditCommand;
+use super::papers::{EntityCommand, InvoicesCommand};
 use super::taxes::TaxesCommand;
 use crate::charges::ChargeId;
 
@@ -76,6 +77,12 @@ pub enum FinanceCommand {
     Periods,
     /// Derives balances, holds, journal and months again from the log, and compares them with the books.
     Verify,
+    /// Who issues invoices.
+    #[command(subcommand)]
+    Entity(EntityCommand),
+    /// Invoices of closed months.
+    #[command(subcommand)]
+    Invoices(InvoicesCommand),
     /// Makes a file that shows to anybody who has the public keys what a charge was made of. `audit check-proof` does the sum again.
     Prove {
         /// Its id (`charge_…`), from the statement.
