@@ -222,8 +222,14 @@ async fn reconcile(
 ) -> Result<(), CliError> {
     let provider = development::provider(config)?;
     let executor = &parts.commands.executor;
+    let context = parts.context(None);
+    let booked = finance::book_payouts(provider.as_ref(), executor, &context, period.now).await?;
     let report = finance::reconcile(provider.as_ref(), executor, period).await?;
     let recorded = finance::record(executor, &parts.context(None), (&period, &report)).await?;
+    output.say(&format!(
+        "payouts booked: {} paid out, {} returned",
+        booked.paid_out, booked.returned
+    ));
     if output.is_json() {
         output.one(&Kept { report: &report, cases: &recorded })?;
     } else {

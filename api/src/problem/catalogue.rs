@@ -163,6 +163,9 @@ codes! {
     charge_not_sealed CONFLICT true "The charge cannot be proven yet";
     dispute_in_wrong_state CONFLICT false "The dispute is not where it would have to be";
     unknown_dispute NOT_FOUND false "There is no such dispute";
+    payout_in_wrong_state CONFLICT false "The payout is not where it would have to be";
+    unknown_payout NOT_FOUND false "There is no such payout";
+    bank_account_invalid UNPROCESSABLE_ENTITY false "The name of the bank account is malformed";
     // catalogue
     unknown_sku NOT_FOUND false "There is no such SKU";
     sku_retired CONFLICT false "The SKU is retired";

@@ -1,5 +1,6 @@
 //! Which line belongs to which posting, and what each one is. Pure.
 mod corrections;
+mod keys;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,48 +8,11 @@ use cairn_core::{BreakId, Currency, Nanos, Timestamp};
 use cairn_finance::{BreakType, break_id};
 
 pub(super) use self::corrections::case_of;
+pub(super) use self::keys::Class;
+use self::keys::{Key, leg_key, line_key, rule};
 use super::report::{Break, OpenItem};
-use super::rows::{Facts, Leg, Line, Subjects};
+use super::rows::{Facts, Items, Leg, Line, Subjects};
 use super::{LATE_SECS, Period};
-
-/// The movements that our books and the provider's both have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
-    Charge,
-    Refund,
-    RefundFailure,
-    Dispute,
-    DisputeReversal,
-}
-
-/// What both sides call a movement.
-type Key = (Class, String);
-
-fn line_key(line: &Line) -> Option<Key> {
-    let class = match line.category.as_str() {
-        "charge" | "payment" => Class::Charge,
-        "refund" | "payment_refund" => Class::Refund,
-        "refund_failure" | "payment_failure_refund" => Class::RefundFailure,
-        "dispute" => Class::Dispute,
-        "dispute_reversal" => Class::DisputeReversal,
-        _ => return None,
-    };
-    Some((class, line.source_id.clone()?))
-}
-
-fn leg_key(leg: &Leg) -> Option<Key> {
-    match (leg.source.as_str(), leg.kind.as_str()) {
-        ("stripe", "top_up") => Some((Class::Charge, leg.source_id.clone())),
-        ("stripe", "refund_paid") => Some((Class::Refund, leg.source_id.clone())),
-        ("stripe", "dispute_withdrawn") => Some((Class::Dispute, leg.source_id.clone())),
-        (_, "dispute_reinstated") => Some((Class::DisputeReversal, leg.source_id.clone())),
-        (_, "refund_failed") => {
-            let refund = leg.reverses.as_deref()?.strip_prefix("stripe/")?;
-            Some((Class::RefundFailure, refund.to_owned()))
-        }
-        _ => None,
-    }
-}
 
 /// Where a line or posting ended up. The first two are not for anybody to look at.
 enum Verdict {
@@ -131,6 +95,7 @@ struct Index<'a> {
     subjects: &'a Subjects,
     by_reference: BTreeMap<String, &'a Leg>,
     unfinished: &'a Unfinished,
+    items: &'a Items,
     period: &'a Period,
 }
 
@@ -292,7 +257,7 @@ impl<'a> Index<'a> {
             }
         }
         let by_reference = facts.legs.iter().map(|leg| (leg.reference(), leg)).collect();
-        let subjects = &facts.subjects;
+        let (subjects, items) = (&facts.subjects, &facts.items);
         Self {
             legs,
             fees,
@@ -302,6 +267,7 @@ impl<'a> Index<'a> {
             subjects,
             by_reference,
             unfinished,
+            items,
             period,
         }
     }
@@ -369,8 +335,7 @@ impl<'a> Index<'a> {
             );
         }
         let Some(key) = line_key(line) else {
-            let message = format!("our books have no place for '{}'", line.category);
-            return Verdict::Break(BreakType::MissingInternal, message);
+            return Verdict::Break(BreakType::MissingInternal, rule(&line.category));
         };
         if self.primary(&key) != Some(line) {
             return broken(BreakType::Duplicate, "the provider has this movement more than once");
@@ -388,14 +353,16 @@ impl<'a> Index<'a> {
             Some(leg) if leg.amount_nanos != line.amount_nanos => {
                 broken(BreakType::Amount, "our books have another amount")
             }
-            Some(leg) => self.fee(line).unwrap_or_else(|| {
+            Some(leg) => self.fee(line).or_else(|| self.items(line, &key)).unwrap_or_else(|| {
                 // A refund's line is there from its beginning; it is due in our books when it is final.
                 let due_at = match key.0 {
                     Class::Refund => line.created_at.max(leg.occurred_at),
                     Class::Charge
                     | Class::RefundFailure
                     | Class::Dispute
-                    | Class::DisputeReversal => line.created_at,
+                    | Class::DisputeReversal
+                    | Class::Payout
+                    | Class::PayoutReturn => line.created_at,
                 };
                 if leg.posted_at.secs_since(due_at) > LATE_SECS {
                     broken(BreakType::Late, "our books knew it more than three days later")
@@ -408,7 +375,11 @@ impl<'a> Index<'a> {
 
     fn unbooked(&self, line: &Line, (class, source_id): &Key) -> Verdict {
         let other = match class {
-            Class::Charge | Class::Dispute | Class::DisputeReversal => None,
+            Class::Charge
+            | Class::Dispute
+            | Class::DisputeReversal
+            | Class::Payout
+            | Class::PayoutReturn => None,
             Class::Refund => Some(Class::RefundFailure),
             Class::RefundFailure => Some(Class::Refund),
         };
@@ -427,6 +398,22 @@ impl<'a> Index<'a> {
             let message = "the provider has it, our books do not".to_owned();
             Verdict::Break(BreakType::MissingInternal, message)
         }
+    }
+
+    /// What is wrong with what a payout is made of, if that is known and anything is.
+    fn items(&self, line: &Line, (class, payout): &Key) -> Option<Verdict> {
+        let items = self.items.get(payout).filter(|_| *class == Class::Payout)?;
+        let others = items.iter().any(|item| item.currency != line.currency);
+        let sum_nanos: Nanos = items.iter().map(|item| item.net_nanos).sum();
+        if !others && sum_nanos == -line.amount_nanos {
+            return None;
+        }
+        let (count, paid) = (items.len(), -line.amount_nanos);
+        let message = match others {
+            true => format!("of its {count} lines not all are in {}", line.currency),
+            false => format!("its {count} lines add up to {sum_nanos} nanos, it is {paid}"),
+        };
+        Some(Verdict::Break(BreakType::PayoutItems, message))
     }
 
     /// What is wrong with a line's fee, if anything.

@@ -5,7 +5,7 @@ use cairn_core::Timestamp;
 use cairn_finance::BreakType;
 use proptest::prelude::*;
 
-use super::super::rows::{Facts, Leg, Line};
+use super::super::rows::{Facts, Item, Leg, Line};
 use super::super::{LATE_SECS, Period};
 use super::Classified;
 
@@ -35,7 +35,7 @@ fn leg(n: usize, kind: &str, source_id: String, amount_nanos: i64, at: Timestamp
     Leg {
         position: i64::try_from(n).unwrap(),
         kind: kind.to_owned(),
-        source: if kind == "top_up" { "stripe" } else { "stripe_fee" }.to_owned(),
+        source: if kind == "stripe_fee" { kind } else { "stripe" }.to_owned(),
         source_id,
         reverses: None,
         currency: "USD".to_owned(),
@@ -80,6 +80,12 @@ fn plant(
             let changed = Line { content, mirrored_at, amount_nanos, net_nanos, ..line.clone() };
             facts.lines.push(changed);
         }
+        Some(BreakType::PayoutItems) => {
+            (line.category, line.amount_nanos) = ("payout".to_owned(), -amount);
+            legs[0] = leg(2 * n, "payout", format!("ch_{n}"), -amount, at);
+            let item = Item { currency: "USD".to_owned(), net_nanos: amount - 1 };
+            facts.items.insert(format!("ch_{n}"), vec![item]);
+        }
     }
     line.net_nanos = line.amount_nanos - line.fee_nanos;
     facts.lines.push(line);
@@ -89,8 +95,19 @@ fn plant(
 fn spoils() -> impl Strategy<Value = Option<BreakType>> {
     use BreakType::{
         Amount, Changed, Currency, Duplicate, Fee, Late, MissingExternal, MissingInternal,
+        PayoutItems,
     };
-    let kinds = [MissingInternal, MissingExternal, Amount, Currency, Duplicate, Fee, Late, Changed];
+    let kinds = [
+        MissingInternal,
+        MissingExternal,
+        Amount,
+        Currency,
+        Duplicate,
+        Fee,
+        Late,
+        Changed,
+        PayoutItems,
+    ];
     prop_oneof![2 => Just(None), 1 => prop::sample::select(kinds.to_vec()).prop_map(Some)]
 }
 

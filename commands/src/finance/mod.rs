@@ -7,6 +7,7 @@
 //! closing, closing + later lines = what the provider says it holds, and the difference to our own accounts is named to the
 //! last nano. The same books and the same `now` give the same report.
 //!
+//! [`book_payouts()`] books the payouts that the provider's book has, before that.
 //! [`record()`] keeps what was found as cases (`break` streams) and clears those that are not found any more; people assign, resolve
 //! and approve them ([`breaks`]).
 //! [`close::close()`] closes a month when its checklist holds, and [`invoices::issue()`] issues its invoices;
@@ -20,6 +21,7 @@ pub mod entity;
 pub mod invoices;
 mod matching;
 mod mirror;
+mod payouts;
 mod period;
 mod proof;
 mod reconcile;
@@ -28,6 +30,7 @@ mod report;
 mod rows;
 
 pub use mirror::{Mirrored, mirror};
+pub use payouts::{Booked, book_payouts, payout_id};
 pub use period::{GRACE_SECS, LATE_SECS, Period};
 pub use reconcile::reconcile;
 pub use record::{Recorded, record};

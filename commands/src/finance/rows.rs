@@ -48,12 +48,24 @@ impl Leg {
 /// What the cases are about that something was posted for.
 pub(super) type Subjects = BTreeMap<BreakId, Disagreement>;
 
+/// One of the lines that a payout is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Item {
+    pub currency: String,
+    pub net_nanos: Nanos,
+}
+
+/// What payouts are made of, by the provider's id of each.
+pub(super) type Items = BTreeMap<String, Vec<Item>>;
+
 /// Lines and legs, each oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub lines: Vec<Line>,
     pub legs: Vec<Leg>,
     pub subjects: Subjects,
+    /// Of payouts among the lines, where the provider has said it completely.
+    pub items: Items,
 }
 
 /// All that a reconciliation looks at.
@@ -123,6 +135,7 @@ async fn facts(
         lines: lines(connection, Some(period), &[], &corrected).await?,
         legs: legs(connection, Some(period), &posted).await?,
         subjects: subjects.clone(),
+        items: Items::new(),
     };
     // A counterpart may bring in others: the failure of a refund, a second line of the same charge.
     for _ in 0..2 {
@@ -136,7 +149,10 @@ async fn facts(
         }
         let references: Vec<String> = sources
             .iter()
-            .flat_map(|id| [format!("stripe/{id}"), format!("stripe_dispute_reversal/{id}")])
+            .flat_map(|id| {
+                ["stripe", "stripe_dispute_reversal", "stripe_payout_return"]
+                    .map(|source| format!("{source}/{id}"))
+            })
             .chain(fees.iter().map(|id| format!("stripe_fee/{id}")))
             .collect();
         facts.lines.extend(lines(connection, None, &sources, &fees).await?);
@@ -146,6 +162,9 @@ async fn facts(
         facts.legs.sort_by_key(leg_order);
         facts.legs.dedup();
     }
+    let payouts = facts.lines.iter().filter(|line| line.category == "payout");
+    let payouts: Vec<String> = payouts.filter_map(|line| line.source_id.clone()).collect();
+    facts.items = items(connection, &payouts).await?;
     Ok(facts)
 }
 
@@ -262,6 +281,27 @@ async fn legs(
             posted_at: timestamp(row.posted_at),
         })
         .collect())
+}
+
+/// What these payouts are made of. One of nothing is there as well.
+async fn items(connection: &mut PgConnection, payouts: &[String]) -> Result<Items, FinanceError> {
+    let rows = sqlx::query!(
+        r#"SELECT p.payout_id, i.currency AS "currency?", i.net_nanos AS "net_nanos?"
+           FROM (SELECT DISTINCT payout_id FROM finance_external_payouts
+                 WHERE payout_id = ANY($1) AND items = 'complete') AS p
+           LEFT JOIN finance_payout_items i ON i.payout_id = p.payout_id
+           ORDER BY p.payout_id, i.transaction_id"#,
+        payouts
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut items = Items::new();
+    for row in rows {
+        let of = items.entry(row.payout_id).or_default();
+        let item = row.currency.zip(row.net_nanos);
+        of.extend(item.map(|(currency, net_nanos)| Item { currency, net_nanos }));
+    }
+    Ok(items)
 }
 
 /// Sums before, in and after the period.

@@ -9,8 +9,8 @@ use cairn_neighbours::{Kind, Neighbour, Neighbourhood, Unasked};
 use crate::ports::{
     BrokerHealth, IntentKey, Inventory, Mail, MailPort, NewPayment, NewRefund, NodePort,
     NodeTarget, PaymentPort, PortError, ProbeReport, Producer, ProviderBalance, ProviderDispute,
-    ProviderPayment, ProviderRefund, ProviderTransaction, Sent, StepReport, TeardownReport, Tenant,
-    TopicPort,
+    ProviderPayment, ProviderPayout, ProviderRefund, ProviderTransaction, Sent, StepReport,
+    TeardownReport, Tenant, TopicPort,
 };
 use crate::public::PublicEvent;
 
@@ -92,6 +92,16 @@ impl PaymentPort for Payments {
     ) -> Result<Vec<ProviderTransaction>, PortError> {
         let asked = self.port.transactions(from, after, limit);
         heard(self.neighbour.call("transactions", asked, PortError::is_silence).await)
+    }
+
+    async fn payout(&self, provider_id: &str) -> Result<ProviderPayout, PortError> {
+        let asked = self.port.payout(provider_id);
+        heard(self.neighbour.call("payout", asked, PortError::is_silence).await)
+    }
+
+    async fn payout_items(&self, provider_id: &str) -> Result<Vec<ProviderTransaction>, PortError> {
+        let asked = self.port.payout_items(provider_id);
+        heard(self.neighbour.call("payout_items", asked, PortError::is_silence).await)
     }
 
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {

@@ -16,8 +16,8 @@ pub use node::{
 };
 pub use payments::{
     NewPayment, NewRefund, PaymentPort, ProviderBalance, ProviderDispute, ProviderDisputeLine,
-    ProviderDisputeStanding, ProviderFee, ProviderOutcome, ProviderPayment, ProviderRefund,
-    ProviderTransaction,
+    ProviderDisputeStanding, ProviderFee, ProviderItems, ProviderOutcome, ProviderPayment,
+    ProviderPayout, ProviderRefund, ProviderTransaction,
 };
 pub use personal::{Opened, PersonalPort, SubjectKey};
 pub use system::{Clock, IdSource};

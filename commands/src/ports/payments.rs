@@ -1,6 +1,7 @@
 //! The payment provider.
 use async_trait::async_trait;
 use cairn_core::{Money, Nanos, PaymentId, RefundId, Timestamp};
+use serde::Serialize;
 
 use super::PortError;
 
@@ -125,6 +126,30 @@ pub struct ProviderTransaction {
     pub available_at: Timestamp,
 }
 
+/// Whether the provider says which lines a payout is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum ProviderItems {
+    Complete,
+    NotYet,
+    /// Of what somebody asked for by hand.
+    Never,
+}
+
+/// A payout as the provider sees it; its money is in the lines of the provider's book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ProviderPayout {
+    pub provider_id: String,
+    pub items: ProviderItems,
+    /// What the bank's statement says of it, where the provider knows.
+    pub descriptor: Option<String>,
+    /// The bank's own reference of it, where the provider knows.
+    pub trace: Option<String>,
+    pub arrives_at: Timestamp,
+}
+
 /// What the provider holds for us in one currency, pending and available together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -170,6 +195,10 @@ pub trait PaymentPort: Send + Sync {
         after: Option<&str>,
         limit: u8,
     ) -> Result<Vec<ProviderTransaction>, PortError>;
+    /// A payout as it stands now.
+    async fn payout(&self, provider_id: &str) -> Result<ProviderPayout, PortError>;
+    /// The lines that a payout is made of, without its own. Refused for one that is not itemised.
+    async fn payout_items(&self, provider_id: &str) -> Result<Vec<ProviderTransaction>, PortError>;
     /// What the provider holds for us.
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError>;
 }

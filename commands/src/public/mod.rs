@@ -22,7 +22,7 @@ use cairn_event_log::{LogError, Recorded};
 use cairn_fleet::Node;
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
-use cairn_payments::{Dispute, Payment, Refund};
+use cairn_payments::{Dispute, Payment, Payout, Refund};
 
 use self::envelope::Said;
 pub use self::envelope::{PublicEvent, PublicType};
@@ -43,7 +43,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         Node::TYPE => fleet::publish(recorded.decode()?),
         WebhookEndpoint::TYPE => notify::publish(&recorded.aggregate_id, recorded.decode()?),
         // What a bank says of a customer stays here; what it does to the wallet is told by the wallet.
-        Dispute::TYPE => Ok(None),
+        Dispute::TYPE | Payout::TYPE => Ok(None),
         private if private::TYPES.contains(&private) => Ok(None),
         other => Err(format!("'{other}' is no aggregate that this version knows")),
     };

@@ -1,10 +1,11 @@
-//! From facts about breaks and periods back to the wish that they answered.
+//! From facts about breaks, periods and payouts back to the wish that they answered.
 use cairn_core::JournalTransaction;
 use cairn_finance::break_case::Means;
 use cairn_finance::{
     Account, BreakCase, BreakCommand, BreakEvent, Period, PeriodCommand, PeriodEvent, Resolution,
     Transfer,
 };
+use cairn_payments::{BankLine, PayOut, Payout, PayoutCommand, PayoutEvent};
 
 use super::inverse::Inverse;
 
@@ -73,6 +74,47 @@ impl Inverse for Period {
             }
             PeriodEvent::Reopened { month, reason, reopened_by: actor, at } => {
                 PeriodCommand::Reopen { month, later: vec![], reason, actor, at }
+            }
+        };
+        Some(command)
+    }
+}
+
+impl Inverse for Payout {
+    fn command_of(&self, facts: &[PayoutEvent]) -> Option<PayoutCommand> {
+        use PayoutCommand as C;
+        use PayoutEvent as E;
+        let line = |bank_line_id, account, journal: JournalTransaction| {
+            let amount_nanos = journal.postings.first().map(|leg| leg.amount_nanos)?;
+            Some(BankLine { bank_line_id, account, amount_nanos, at: journal.occurred_at })
+        };
+        let command = match facts.first()?.clone() {
+            E::PaidOut {
+                payout_id,
+                provider_id,
+                transaction_id,
+                currency,
+                amount_nanos,
+                journal,
+            } => C::PayOut(PayOut {
+                payout_id,
+                provider_id,
+                transaction_id,
+                currency,
+                amount_nanos,
+                at: journal.occurred_at,
+            }),
+            E::FeeRecorded { transaction_id, fee_nanos, journal } => {
+                C::RecordFee { transaction_id, fee_nanos, at: journal.occurred_at }
+            }
+            E::Returned { transaction_id, amount_nanos, journal } => {
+                C::Return { transaction_id, amount_nanos, at: journal.occurred_at }
+            }
+            E::Arrived { bank_line_id, account, journal } => {
+                C::Arrive(line(bank_line_id, account, journal)?)
+            }
+            E::TakenBack { bank_line_id, account, journal } => {
+                C::TakeBack(line(bank_line_id, account, journal)?)
             }
         };
         Some(command)

@@ -6,6 +6,7 @@ mod cases;
 mod clock;
 mod desk;
 mod papers;
+mod payouts;
 mod periods;
 mod simulator;
 mod world;
@@ -68,7 +69,7 @@ async fn money_that_our_books_do_not_know_is_missing_internal(pool: PgPool) {
     world.provide(world.charge_line(2, UNIT, 3 * CENT));
     assert_eq!(world.breaks().await, one(BreakType::MissingInternal, "txn_2"));
     world.provide(world.line("txn_po", "po_1", "payout", (-UNIT, 0)));
-    assert_eq!(world.breaks().await.len(), 2, "a payout has no account yet, and says so");
+    assert_eq!(world.breaks().await.len(), 2, "a payout that was not booked, too");
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use cairn_commands::finance::{Break, BreakType, Period, ReconciliationReport, reconcile};
 use cairn_commands::ports::{
     NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderDispute,
-    ProviderOutcome, ProviderPayment, ProviderRefund, ProviderTransaction,
+    ProviderOutcome, ProviderPayment, ProviderPayout, ProviderRefund, ProviderTransaction,
 };
 use cairn_commands::{CommandContext, Executor};
 use cairn_core::{Currency, Decider, Money, OrganisationId, PaymentId, RefundId, Timestamp};
@@ -29,6 +29,8 @@ pub struct Provider {
     pub lines: Mutex<Vec<ProviderTransaction>>,
     /// Appears in the book when the balance is asked for the first time.
     pub arriving: Mutex<Option<ProviderTransaction>>,
+    /// What it says of payouts beside its lines, and what they are made of.
+    pub payouts: Mutex<BTreeMap<String, (ProviderPayout, Vec<ProviderTransaction>)>>,
     pub pending: BTreeSet<String>,
     /// Succeeded, and made by us under this id.
     pub finished: BTreeMap<String, RefundId>,
@@ -114,6 +116,16 @@ impl PaymentPort for Provider {
         let place = after.and_then(|id| lines.iter().position(|line| line.id == id));
         let start = place.map_or(0, |place| place + 1);
         Ok(lines.into_iter().skip(start).take(limit.into()).collect())
+    }
+    async fn payout(&self, provider_id: &str) -> Result<ProviderPayout, PortError> {
+        let payouts = self.payouts.lock().unwrap();
+        let known = payouts.get(provider_id).map(|(payout, _)| payout.clone());
+        known.ok_or_else(|| PortError::permanent("not_found", "no such payout"))
+    }
+    async fn payout_items(&self, provider_id: &str) -> Result<Vec<ProviderTransaction>, PortError> {
+        let payouts = self.payouts.lock().unwrap();
+        let known = payouts.get(provider_id).map(|(_, items)| items.clone());
+        known.ok_or_else(|| PortError::permanent("not_found", "no such payout"))
     }
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {
         if let Some(line) = self.arriving.lock().unwrap().take() {
@@ -246,7 +258,7 @@ impl World {
     pub async fn settle(&self, line: &ProviderTransaction, n: u32) {
         let (payment_id, amount_nanos) = (PaymentId::from_bits(n.into()), line.amount_nanos);
         let (charge_id, at) = (line.source_id.clone().unwrap(), line.created_at);
-        let (organisation_id, currency) = (ORGANISATION, Currency::USD);
+        let (organisation_id, currency) = (ORGANISATION, line.currency.parse().unwrap());
         let top_up = TopUp {
             organisation_id,
             currency,
@@ -255,7 +267,7 @@ impl World {
             charge_id: charge_id.clone(),
             at,
         };
-        let wallet = wallet_id(ORGANISATION, Currency::USD);
+        let wallet = wallet_id(ORGANISATION, currency);
         self.execute::<Wallet>(&wallet, WalletCommand::TopUp(top_up)).await;
         let payment_method = None;
         let request = PaymentCommand::Request {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use cairn_commands::ports::{
     Clock, IntentKey, Inventory, NewPayment, NewRefund, NodeDirectory, NodePort, NodeTarget,
     PaymentPort, PortError, ProbeReport, ProviderBalance, ProviderDispute, ProviderPayment,
-    ProviderRefund, ProviderTransaction, StepReport, TeardownReport, Tenant,
+    ProviderPayout, ProviderRefund, ProviderTransaction, StepReport, TeardownReport, Tenant,
 };
 use cairn_commands::processes::{Action, Gate, Leased, Verdict};
 use cairn_compute::Step;
@@ -411,6 +411,14 @@ impl PaymentPort for Faulty<dyn PaymentPort> {
         limit: u8,
     ) -> Result<Vec<ProviderTransaction>, PortError> {
         self.inner.transactions(from, after, limit).await
+    }
+
+    async fn payout(&self, provider_id: &str) -> Result<ProviderPayout, PortError> {
+        self.inner.payout(provider_id).await
+    }
+
+    async fn payout_items(&self, provider_id: &str) -> Result<Vec<ProviderTransaction>, PortError> {
+        self.inner.payout_items(provider_id).await
     }
 
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {

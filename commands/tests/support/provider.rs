@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cairn_commands::ports::{
     NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderDispute, ProviderFee,
-    ProviderOutcome, ProviderPayment, ProviderRefund, ProviderTransaction,
+    ProviderOutcome, ProviderPayment, ProviderPayout, ProviderRefund, ProviderTransaction,
 };
 use cairn_core::{Money, PaymentId, RefundId, Timestamp};
 
@@ -181,6 +181,14 @@ impl PaymentPort for MemoryProvider {
         _: u8,
     ) -> Result<Vec<ProviderTransaction>, PortError> {
         Ok(vec![])
+    }
+
+    async fn payout(&self, _: &str) -> Result<ProviderPayout, PortError> {
+        Err(PortError::permanent("resource_missing", "no such payout"))
+    }
+
+    async fn payout_items(&self, _: &str) -> Result<Vec<ProviderTransaction>, PortError> {
+        Err(PortError::permanent("resource_missing", "no such payout"))
     }
 
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {

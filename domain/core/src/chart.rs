@@ -28,6 +28,18 @@ pub fn stripe(currency: Currency) -> String {
     format!("stripe:pending:{currency}")
 }
 
+/// Asset: money that has left Stripe in a payout and has not come to the bank.
+#[must_use]
+pub fn payout_in_transit(currency: Currency) -> String {
+    format!("clearing:payout_in_transit:{currency}")
+}
+
+/// Asset: money in one of our accounts at a bank, for example `bank:main:USD`.
+#[must_use]
+pub fn bank(account: &str, currency: Currency) -> String {
+    format!("bank:{account}:{currency}")
+}
+
 /// Expense: what Stripe keeps.
 #[must_use]
 pub fn stripe_fees(currency: Currency) -> String {

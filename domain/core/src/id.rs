@@ -137,6 +137,8 @@ ids! {
     RefundId = "refund";
     /// A dispute about a payment; from the provider's id of it.
     DisputeId = "dispute";
+    /// A payout of the provider to our bank; from the provider's id of it.
+    PayoutId = "payout";
     /// Promotional credit in a wallet.
     CreditId = "credit";
     /// A person who signs in.

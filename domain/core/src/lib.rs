@@ -22,7 +22,7 @@ pub use cqrs_es::DomainEvent;
 pub use decider::{Decider, Refusal};
 pub use id::{
     AllocationId, ApiKeyId, BreakId, CreditId, DisputeId, GrantId, HoldId, IdError, InvitationId,
-    NodeId, OrganisationId, PaymentId, RefundId, ServiceAccountId, SessionId, UserId,
+    NodeId, OrganisationId, PaymentId, PayoutId, RefundId, ServiceAccountId, SessionId, UserId,
     WebhookEndpointId,
 };
 pub use money::{Currency, Money, MoneyError, Nanos, Rate};

@@ -21,8 +21,10 @@ pub enum BreakType {
     Fee,
     /// It agrees, but our books knew it more than three days later.
     Late,
-    /// The provider changed a line after it was mirrored.
+    /// A line was changed after it was mirrored.
     Changed,
+    /// What a payout is made of does not add up to it.
+    PayoutItems,
 }
 
 impl BreakType {
@@ -38,6 +40,7 @@ impl BreakType {
             Self::Fee => "fee",
             Self::Late => "late",
             Self::Changed => "changed",
+            Self::PayoutItems => "payout_items",
         }
     }
 }

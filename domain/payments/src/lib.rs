@@ -1,11 +1,16 @@
-//! The payments context: top-ups that come in through the payment provider, refunds that go back the same way, and disputes about them.
+//! The payments context: top-ups that come in through the payment provider, refunds that go back the same way, disputes about them,
+//! and payouts of what the provider has for us to our bank.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod dispute;
 pub mod payment;
+pub mod payout;
 pub mod refund;
 
 pub use dispute::{
     Dispute, DisputeCommand, DisputeError, DisputeEvent, DisputeOutcome, OpenDispute,
 };
 pub use payment::{Payment, PaymentCommand, PaymentError, PaymentEvent, PaymentStatus};
+pub use payout::{
+    BankLine, PayOut, Payout, PayoutCommand, PayoutError, PayoutEvent, is_bank_account,
+};
 pub use refund::{Refund, RefundCommand, RefundError, RefundEvent, RefundStatus};

@@ -5,16 +5,16 @@ mod common;
 use std::collections::BTreeSet;
 
 use cairn_core::{
-    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, RefundId, TaxRate,
-    Timestamp,
+    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, PayoutId, RefundId,
+    TaxRate, Timestamp,
 };
 use cairn_event_log::{EventLog, NewEvent};
 use cairn_ledger::{
     CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand,
 };
 use cairn_payments::{
-    Dispute, DisputeCommand, DisputeOutcome, OpenDispute, Payment, PaymentCommand, Refund,
-    RefundCommand,
+    BankLine, Dispute, DisputeCommand, DisputeOutcome, OpenDispute, PayOut, Payment,
+    PaymentCommand, Payout, PayoutCommand, Refund, RefundCommand,
 };
 use common::{done, open, request};
 use sqlx::PgPool;
@@ -141,6 +141,33 @@ fn dispute_commands() -> Vec<DisputeCommand> {
     ]
 }
 
+fn payout_commands() -> Vec<PayoutCommand> {
+    let line = |id: &str| BankLine {
+        bank_line_id: id.to_owned(),
+        account: "main".to_owned(),
+        amount_nanos: UNIT,
+        at: AT,
+    };
+    vec![
+        PayoutCommand::PayOut(PayOut {
+            payout_id: PayoutId::from_bits(9),
+            provider_id: "po_1".to_owned(),
+            transaction_id: "txn_po".to_owned(),
+            currency: Currency::USD,
+            amount_nanos: UNIT,
+            at: AT,
+        }),
+        PayoutCommand::RecordFee {
+            transaction_id: "txn_po".to_owned(),
+            fee_nanos: UNIT / 100,
+            at: AT,
+        },
+        PayoutCommand::Arrive(line("main:USD:1")),
+        PayoutCommand::Return { transaction_id: "txn_pf".to_owned(), amount_nanos: UNIT, at: AT },
+        PayoutCommand::TakeBack(line("main:USD:2")),
+    ]
+}
+
 /// What people post to settle a break; tried where breaks are, on the same tables.
 const OF_BREAKS: [&str; 2] = ["break_correction", "break_write_off"];
 
@@ -193,6 +220,7 @@ async fn every_movement_of_the_domain_is_allowed_and_no_other(pool: PgPool) {
     tell::<Payment>(&log, "payment", payment_commands()).await;
     tell::<Refund>(&log, "refund", refund_commands()).await;
     tell::<Dispute>(&log, "dispute", dispute_commands()).await;
+    tell::<Payout>(&log, "payout", payout_commands()).await;
     let kinds = |from: &'static str| {
         let pool = pool.clone();
         async move {

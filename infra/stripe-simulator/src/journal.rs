@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::book::{Book, Charge, Dispute, Event, PaymentIntent, Refund, Transaction};
+use crate::book::{Book, Charge, Dispute, Event, PaymentIntent, Payout, Refund, Transaction};
 use crate::http::{Answered, Answers};
 
 /// What a line holds: an object as it is from then on.
@@ -16,6 +16,7 @@ pub(crate) enum Line {
     Charge(Charge),
     Refund(Refund),
     Dispute(Dispute),
+    Payout(Payout),
     Transaction(Transaction),
     Event(Event),
     Answer(Answered),
@@ -67,6 +68,7 @@ pub(crate) fn lines(book: &mut Book, answers: &mut Answers) -> Vec<Line> {
     lines.extend(book.charges.take_changed().into_iter().cloned().map(Line::Charge));
     lines.extend(book.refunds.take_changed().into_iter().cloned().map(Line::Refund));
     lines.extend(book.disputes.take_changed().into_iter().cloned().map(Line::Dispute));
+    lines.extend(book.payouts.take_changed().into_iter().cloned().map(Line::Payout));
     lines.extend(book.transactions.take_changed().into_iter().cloned().map(Line::Transaction));
     lines.extend(book.events.take_changed().into_iter().cloned().map(Line::Event));
     lines.extend(answers.take_fresh().into_iter().cloned().map(Line::Answer));
@@ -79,6 +81,7 @@ fn put(line: Line, book: &mut Book, answers: &mut Answers) {
         Line::Charge(charge) => book.charges.put(charge),
         Line::Refund(refund) => book.refunds.put(refund),
         Line::Dispute(dispute) => book.disputes.put(dispute),
+        Line::Payout(payout) => book.payouts.put(payout),
         Line::Transaction(line) => book.transactions.put(line),
         Line::Event(event) => book.events.put(event),
         Line::Answer(answered) => answers.put(answered),

@@ -1,7 +1,7 @@
 //! Speaks Stripe's HTTP API from memory, keeps a consistent book of its own, and misbehaves on request.
 //!
 //! For development, demos and fault tests: it duplicates, reorders and delays webhooks, answers 500, is slow, times out after it has
-//! acted, and lets refunds fail later. It opens and decides disputes as it is told. Every fault is counted, so that a test can assert that it bit. Only test keys are accepted.
+//! acted, and lets refunds fail later. It opens and decides disputes, and makes payouts, as it is told. Every fault is counted, so that a test can assert that it bit. Only test keys are accepted.
 mod book;
 mod clock;
 mod config;
@@ -15,7 +15,8 @@ mod state;
 mod webhooks;
 
 pub use book::{
-    Book, Charge, Dispute, DisputeStep, Event, Kept, Later, PaymentIntent, Refund, Transaction,
+    Book, Charge, Dispute, DisputeStep, Event, Kept, Later, PaymentIntent, Payout, PayoutStep,
+    Refund, Transaction,
 };
 pub use config::{Chance, Faults, SimulatorConfig};
 pub use faults::FaultCounts;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::book::{Book, DisputeStep};
+use crate::book::{Book, DisputeStep, PayoutStep};
 use crate::config::{Faults, SimulatorConfig};
 use crate::faults::FaultCounts;
 use crate::http::router;
@@ -104,6 +104,28 @@ impl Simulator {
     pub fn step_dispute(&self, id: &str, step: DisputeStep) -> Result<(), serde_json::Value> {
         let mut desk = self.shared.desk();
         let stepped = desk.change().step_dispute(id, step);
+        self.shared.follow_up(&mut desk);
+        stepped.map_err(crate::http::ApiError::body)
+    }
+
+    /// Pays out all that is left in a currency (`usd`); answers the payout's id, or Stripe's error document.
+    ///
+    /// # Errors
+    /// When nothing is left.
+    pub fn pay_out(&self, currency: &str) -> Result<String, serde_json::Value> {
+        let mut desk = self.shared.desk();
+        let made = desk.change().pay_out_all(currency);
+        self.shared.follow_up(&mut desk);
+        made.map_err(crate::http::ApiError::body)
+    }
+
+    /// Takes a payout one step further.
+    ///
+    /// # Errors
+    /// When there is no such payout, or it is over.
+    pub fn step_payout(&self, id: &str, step: PayoutStep) -> Result<(), serde_json::Value> {
+        let mut desk = self.shared.desk();
+        let stepped = desk.change().step_payout(id, step);
         self.shared.follow_up(&mut desk);
         stepped.map_err(crate::http::ApiError::body)
     }

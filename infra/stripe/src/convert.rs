@@ -3,13 +3,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use cairn_commands::ports::{
     PortError, ProviderBalance, ProviderDispute, ProviderDisputeLine, ProviderDisputeStanding,
-    ProviderFee, ProviderOutcome, ProviderPayment, ProviderRefund, ProviderTransaction,
+    ProviderFee, ProviderItems, ProviderOutcome, ProviderPayment, ProviderPayout, ProviderRefund,
+    ProviderTransaction,
 };
 use cairn_core::{Currency, Money, Nanos, Timestamp};
 
 use crate::wire::{
     Amount, Balance, BalanceTransaction, Dispute, Expandable, Identified, PaymentError,
-    PaymentIntent, Refund,
+    PaymentIntent, Payout, Refund,
 };
 
 pub(crate) const PAYMENT_KEY: &str = "cairn_payment_id";
@@ -222,6 +223,26 @@ pub(crate) fn transaction(line: BalanceTransaction) -> Result<ProviderTransactio
         created_at: Timestamp::from_secs(line.created),
         available_at: Timestamp::from_secs(line.available_on),
     })
+}
+
+/// A status of tomorrow is no answer yet: asked again.
+pub(crate) fn payout(payout: Payout) -> ProviderPayout {
+    let items = match payout.reconciliation_status.as_deref() {
+        Some("completed") => ProviderItems::Complete,
+        Some("not_applicable") => ProviderItems::Never,
+        Some("in_progress") | None => ProviderItems::NotYet,
+        Some(unknown) => {
+            tracing::warn!(status = unknown, "status of a payout's items not known: not yet");
+            ProviderItems::NotYet
+        }
+    };
+    ProviderPayout {
+        items,
+        descriptor: payout.statement_descriptor,
+        trace: payout.trace_id.and_then(|trace| trace.value),
+        arrives_at: Timestamp::from_secs(payout.arrival_date),
+        provider_id: payout.id,
+    }
 }
 
 /// Pending and available together, of every currency that has any.

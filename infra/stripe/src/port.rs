@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cairn_commands::ports::{
     NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderDispute,
-    ProviderPayment, ProviderRefund, ProviderTransaction,
+    ProviderPayment, ProviderPayout, ProviderRefund, ProviderTransaction,
 };
 use cairn_core::{Money, PaymentId, RefundId, Timestamp};
 use serde::de::DeserializeOwned;
@@ -18,12 +18,13 @@ use stripe_core::payment_intent::{
     CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, ListPaymentIntent,
     RetrievePaymentIntent,
 };
+use stripe_core::payout::RetrievePayout;
 use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_types::RangeQueryTs;
 
 use crate::config::StripeConfig;
 use crate::wire::{
-    Balance, BalanceTransaction, Dispute, IntentSecret, Page, PaymentIntent, Refund, Tagged,
+    Balance, BalanceTransaction, Dispute, IntentSecret, Page, PaymentIntent, Payout, Refund, Tagged,
 };
 use crate::{convert, error};
 
@@ -302,6 +303,32 @@ impl PaymentPort for StripePayments {
             }
         };
         lines.into_iter().map(convert::transaction).collect()
+    }
+
+    async fn payout(&self, provider_id: &str) -> Result<ProviderPayout, PortError> {
+        let payout: Payout = self.ask(&RetrievePayout::new(provider_id), None).await?;
+        Ok(convert::payout(payout))
+    }
+
+    async fn payout_items(&self, provider_id: &str) -> Result<Vec<ProviderTransaction>, PortError> {
+        let (mut items, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let mut request =
+                ListBalanceTransaction::new().payout(provider_id).limit(i64::from(PAGE_MAX));
+            if let Some(id) = after {
+                request = request.starting_after(id);
+            }
+            let page = self.page(&request).await?;
+            after = page.data.last().map(|line| line.id.clone());
+            let lines = page.data.into_iter().map(convert::transaction);
+            items.extend(lines.collect::<Result<Vec<_>, _>>()?);
+            if !page.has_more || after.is_none() {
+                break;
+            }
+        }
+        // The provider lists the payout's own line among what it pays out.
+        items.retain(|line| line.source_id.as_deref() != Some(provider_id));
+        Ok(items)
     }
 
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {

@@ -80,6 +80,21 @@ pub(crate) struct DisputedIntent {
 }
 
 #[derive(Debug, Deserialize)]
+pub(crate) struct Payout {
+    pub id: String,
+    pub arrival_date: i64,
+    pub reconciliation_status: Option<String>,
+    pub statement_descriptor: Option<String>,
+    pub trace_id: Option<Trace>,
+}
+
+/// What the bank calls a payout.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Trace {
+    pub value: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 pub(crate) struct BalanceTransaction {
     pub id: String,
     pub amount: i64,

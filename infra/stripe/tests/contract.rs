@@ -35,7 +35,8 @@ contract! {
         the_book_goes_on_after_a_line
         what_was_made_is_found_by_our_id_however_much_came_after_it
         the_balance_is_the_sum_of_the_book
-        a_dispute_says_whose_payment_it_is_and_what_became_of_its_money;
+        a_dispute_says_whose_payment_it_is_and_what_became_of_its_money
+        a_payout_says_what_it_is_made_of_and_what_came_back;
     localstripe:
         a_good_card_pays_at_once
         a_declined_card_is_refused_and_the_payment_stays_unpaid
@@ -248,4 +249,35 @@ async fn a_dispute_says_whose_payment_it_is_and_what_became_of_its_money(provide
     assert_eq!((told.standing, told.lines.len()), (Lost, 0), "closed before it was withdrawn");
     let none = provider.payments.dispute("du_none").await.unwrap_err();
     assert_eq!(none.code, "resource_missing");
+}
+
+async fn a_payout_says_what_it_is_made_of_and_what_came_back(provider: &Provider) {
+    use cairn_commands::ports::ProviderItems;
+    use cairn_stripe_simulator::PayoutStep;
+    let simulator = provider.simulator.as_ref().unwrap();
+    // More than a page of them.
+    for _ in 0..101 {
+        charged(provider).await;
+    }
+    let id = simulator.pay_out("usd").unwrap();
+    let told = provider.payments.payout(&id).await.unwrap();
+    assert_eq!((told.items, &told.trace), (ProviderItems::Complete, &None));
+    assert!(told.arrives_at > now());
+    let items = provider.payments.payout_items(&id).await.unwrap();
+    assert_eq!(items.len(), 101, "without its own line");
+    let sum: i64 = items.iter().map(|line| line.net_nanos).sum();
+    let book = provider.payments.transactions(now().plus_secs(-60), None, 100).await.unwrap();
+    let last = provider.payments.transactions(now(), Some(&book[99].id), 100).await.unwrap();
+    let own = last.iter().find(|line| line.source_id.as_ref() == Some(&id)).unwrap();
+    assert_eq!((own.category.as_str(), own.amount_nanos), ("payout", -sum));
+    simulator.step_payout(&id, PayoutStep::Pay).unwrap();
+    assert!(provider.payments.payout(&id).await.unwrap().trace.is_some(), "the bank has it");
+    simulator.step_payout(&id, PayoutStep::Fail).unwrap();
+    let back = provider.payments.transactions(now(), Some(&own.id), 100).await.unwrap();
+    let categories: Vec<_> = back.iter().map(|line| line.category.as_str()).collect();
+    assert_eq!(categories, ["payout_reversal"]);
+    assert_eq!(back[0].amount_nanos, sum);
+    let missing = provider.payments.payout("po_none").await.unwrap_err();
+    assert_eq!((missing.kind, missing.code.as_str()), (FailureKind::Permanent, "resource_missing"));
+    assert!(provider.payments.payout_items("po_none").await.is_err());
 }

@@ -3,13 +3,14 @@
 mod common;
 
 use cairn_commands::ports::PaymentPort;
-use cairn_stripe_simulator::DisputeStep;
+use cairn_stripe_simulator::{DisputeStep, PayoutStep};
 use common::{SECRET_KEY, payment, refund};
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_core::balance_transaction::{ListBalanceTransaction, RetrieveBalanceTransaction};
 use stripe_core::charge::RetrieveCharge;
 use stripe_core::dispute::RetrieveDispute;
 use stripe_core::payment_intent::{ListPaymentIntent, RetrievePaymentIntent};
+use stripe_core::payout::{CancelPayout, CreatePayout, ListPayout, RetrievePayout};
 use stripe_core::refund::{ListRefund, RetrieveRefund};
 
 #[tokio::test]
@@ -64,4 +65,32 @@ async fn async_stripe_reads_a_dispute_of_the_simulator() {
     let lines: Vec<_> =
         dispute.balance_transactions.iter().map(|line| (line.amount, line.fee, line.net)).collect();
     assert_eq!(lines, [(-1_250, 1_500, -2_750)]);
+}
+
+#[tokio::test]
+async fn async_stripe_makes_and_reads_payouts_of_the_simulator() {
+    let provider = common::simulator().await.unwrap();
+    let client = stripe::ClientBuilder::new(SECRET_KEY).url(&*provider.base_url).build().unwrap();
+    provider.payments.create_payment(&payment(Some("pm_card_visa"))).await.unwrap();
+    let usd = stripe_types::Currency::USD;
+    let made = CreatePayout::new(200, usd.clone())
+        .statement_descriptor("CAIRN")
+        .send(&client)
+        .await
+        .unwrap();
+    assert_eq!((made.status.as_str(), made.automatic), ("pending", false));
+    let cancelled = CancelPayout::new(made.id).send(&client).await.unwrap();
+    assert_eq!(cancelled.status, "canceled");
+    CreatePayout::new(9_999, usd).send(&client).await.unwrap_err();
+    let simulator = provider.simulator.as_ref().unwrap();
+    let id = simulator.pay_out("usd").unwrap();
+    simulator.step_payout(&id, PayoutStep::Pay).unwrap();
+    simulator.step_payout(&id, PayoutStep::Fail).unwrap();
+    let failed = RetrievePayout::new(&*id).send(&client).await.unwrap();
+    assert_eq!((failed.amount, failed.status.as_str()), (1_250 - 66, "failed"));
+    let listed = ListPayout::new().status("failed").send(&client).await.unwrap();
+    assert_eq!(listed.data.len(), 1);
+    let of_it = ListBalanceTransaction::new().payout(&*id).send(&client).await.unwrap();
+    let lines: Vec<_> = of_it.data.iter().map(|line| line.amount).collect();
+    assert_eq!(lines, [-1_184, 200, -200, 1_250], "its own line, and all that it pays out");
 }

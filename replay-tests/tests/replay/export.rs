@@ -14,7 +14,7 @@ use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationE
 use cairn_ledger::{DunningEvent, WalletEvent};
 use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
-use cairn_payments::{DisputeEvent, PaymentEvent, RefundEvent};
+use cairn_payments::{DisputeEvent, PaymentEvent, PayoutEvent, RefundEvent};
 use cairn_projections::Projector;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -33,7 +33,7 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 24] = [
+const DECLARED: [Declared; 25] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<BillingEvent>(),
@@ -41,6 +41,7 @@ const DECLARED: [Declared; 24] = [
     declared::<ConfigurationEvent>(),
     declared::<CreditNoteEvent>(),
     declared::<DisputeEvent>(),
+    declared::<PayoutEvent>(),
     declared::<DunningEvent>(),
     declared::<EmailAddressEvent>(),
     declared::<ErasureEvent>(),

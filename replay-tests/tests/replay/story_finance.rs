@@ -1,9 +1,12 @@
 //! The story of how the books are checked.
+use cairn_core::{Currency, PayoutId};
 use cairn_finance::break_case::Means;
 use cairn_finance::period::{Block, Books, Check, Item};
 use cairn_finance::{Account, BreakCommand, BreakType, Disagreement, PeriodCommand, Transfer};
 
-use super::story::at;
+use cairn_payments::{BankLine, PayOut, PayoutCommand};
+
+use super::story::{at, text};
 
 const UNIT: i64 = 1_000_000_000;
 
@@ -86,4 +89,44 @@ pub fn period() -> [PeriodCommand; 3] {
         at: at(2_000_100),
     };
     [close(None, 2_000_000), reopen, close(block, 2_000_200)]
+}
+
+/// One arrives at the bank, for a fee; one fails on its way; one arrives and is sent back.
+pub fn payouts() -> [Vec<PayoutCommand>; 3] {
+    let pay_out = |number: u128| {
+        PayoutCommand::PayOut(PayOut {
+            payout_id: PayoutId::from_bits(number),
+            provider_id: format!("po_{number}"),
+            transaction_id: format!("txn_po{number}"),
+            currency: Currency::EUR,
+            amount_nanos: 10 * UNIT,
+            at: at(4_000),
+        })
+    };
+    let line = |name: &str, secs| BankLine {
+        bank_line_id: text(name),
+        account: text("main"),
+        amount_nanos: 10 * UNIT,
+        at: at(secs),
+    };
+    let back = |name: &str, secs| PayoutCommand::Return {
+        transaction_id: text(name),
+        amount_nanos: 10 * UNIT,
+        at: at(secs),
+    };
+    let fee = PayoutCommand::RecordFee {
+        transaction_id: text("txn_po1"),
+        fee_nanos: UNIT / 10,
+        at: at(4_000),
+    };
+    [
+        vec![pay_out(1), fee, PayoutCommand::Arrive(line("main:EUR:1", 90_000))],
+        vec![pay_out(2), back("txn_pf2", 5_000)],
+        vec![
+            pay_out(3),
+            PayoutCommand::Arrive(line("main:EUR:2", 90_000)),
+            back("txn_pf3", 95_000),
+            PayoutCommand::TakeBack(line("main:EUR:3", 99_000)),
+        ],
+    ]
 }

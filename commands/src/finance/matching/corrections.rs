@@ -3,7 +3,8 @@ use cairn_core::{BreakId, Timestamp};
 use cairn_finance::{BreakType, break_id};
 
 use super::super::rows::{Leg, Line};
-use super::{Index, Verdict, line_key};
+use super::keys::line_key;
+use super::{Index, Verdict};
 
 /// The case whose resolution posted this: `source_id` is its id with the number of the posting behind it.
 pub(in super::super) fn case_of(leg: &Leg) -> Option<BreakId> {

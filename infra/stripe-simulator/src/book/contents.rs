@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Charge, Dispute, Event, Later, PaymentIntent, Refund, Shelf, Transaction};
+use super::{Charge, Dispute, Event, Later, PaymentIntent, Payout, Refund, Shelf, Transaction};
 
 /// Everything, oldest first.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -12,6 +12,7 @@ pub struct Book {
     pub(crate) charges: Shelf<Charge>,
     pub(crate) refunds: Shelf<Refund>,
     pub(crate) disputes: Shelf<Dispute>,
+    pub(crate) payouts: Shelf<Payout>,
     pub(crate) transactions: Shelf<Transaction>,
     pub(crate) events: Shelf<Event>,
 }
@@ -39,6 +40,12 @@ impl Book {
     #[must_use]
     pub fn disputes(&self) -> &[Dispute] {
         self.disputes.all()
+    }
+
+    /// Oldest first.
+    #[must_use]
+    pub fn payouts(&self) -> &[Payout] {
+        self.payouts.all()
     }
 
     /// Oldest first.

@@ -4,6 +4,7 @@ mod changes;
 mod contents;
 mod disputes;
 mod objects;
+mod payouts;
 mod render;
 mod shelf;
 
@@ -16,4 +17,5 @@ pub use changes::Later;
 pub use contents::Book;
 pub use disputes::{Dispute, DisputeStep};
 pub use objects::{Charge, Event, PaymentIntent, Refund, Transaction};
+pub use payouts::{Payout, PayoutStep};
 pub use shelf::Kept;

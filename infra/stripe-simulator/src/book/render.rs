@@ -1,7 +1,7 @@
 //! Objects as Stripe shows them, and what `expand` adds.
 use serde_json::{Value, json};
 
-use super::{Book, Charge, Dispute, Event, PaymentIntent, Refund, Transaction};
+use super::{Book, Charge, Dispute, Event, PaymentIntent, Payout, Refund, Transaction};
 use crate::clock;
 
 /// The object behind an id, whatever its kind.
@@ -14,6 +14,7 @@ pub(crate) fn render_any(book: &Book, id: &str) -> Option<Value> {
         }
         "re" => refund(book.refunds.get(id)?),
         "du" => dispute(book, book.disputes.get(id)?),
+        "po" => payout(book.payouts.get(id)?),
         "txn" => transaction(book.transactions.get(id)?),
         "evt" => event(book.events.get(id)?),
         _ => return None,
@@ -132,6 +133,38 @@ fn dispute(book: &Book, dispute: &Dispute) -> Value {
     })
 }
 
+fn payout(payout: &Payout) -> Value {
+    let failed = payout.failure_code.as_ref();
+    json!({
+        "id": payout.id, "object": "payout", "livemode": false, "created": payout.created,
+        "amount": payout.amount, "currency": payout.currency, "status": payout.status,
+        "arrival_date": payout.arrival_date, "automatic": payout.automatic,
+        "application_fee": null, "application_fee_amount": null,
+        "balance_transaction": payout.balance_transaction, "description": null,
+        "destination": null,
+        "failure_balance_transaction": payout.failure_balance_transaction,
+        "failure_code": failed,
+        "failure_message": failed.map(|_| "The bank account has been closed."),
+        "metadata": {}, "method": "standard", "original_payout": null, "payout_method": null,
+        "reconciliation_status": if payout.automatic { "completed" } else { "not_applicable" },
+        "reversed_by": null, "source_type": "card",
+        "statement_descriptor": payout.statement_descriptor,
+        "trace_id": {
+            "status": if payout.trace.is_some() { "supported" } else { "pending" },
+            "value": payout.trace,
+        },
+        "type": "bank_account",
+    })
+}
+
+/// Several types are one category. Source: <https://docs.stripe.com/reports/reporting-categories>.
+fn reporting_category(category: &str) -> &str {
+    match category {
+        "payout_failure" | "payout_cancel" => "payout_reversal",
+        other => other,
+    }
+}
+
 fn transaction(line: &Transaction) -> Value {
     let fee_details = if line.fee == 0 {
         json!([])
@@ -147,7 +180,7 @@ fn transaction(line: &Transaction) -> Value {
         "available_on": line.available_on, "amount": line.amount, "fee": line.fee,
         "fee_details": fee_details, "net": line.net, "currency": line.currency,
         "balance_type": "payments", "description": null, "exchange_rate": null,
-        "reporting_category": line.category, "type": line.category, "source": line.source,
+        "reporting_category": reporting_category(&line.category), "type": line.category, "source": line.source,
         "status": if available { "available" } else { "pending" },
     })
 }

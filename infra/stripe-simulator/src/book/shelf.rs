@@ -30,6 +30,7 @@ kept!(
     super::Charge,
     super::Refund,
     super::Dispute,
+    super::Payout,
     super::Transaction,
     super::Event
 );

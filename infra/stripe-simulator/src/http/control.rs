@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ApiError;
-use crate::book::{DisputeStep, render_any};
+use crate::book::{DisputeStep, PayoutStep, render_any};
 use crate::config::Faults;
 use crate::state::{Desk, Shared};
 
@@ -70,7 +70,7 @@ pub(crate) async fn open_dispute(
     Json(asked): Json<Questioned>,
 ) -> (StatusCode, Json<Value>) {
     let reason = asked.reason.as_deref().unwrap_or("fraudulent");
-    disputed(&shared, |desk| desk.change().open_dispute(&asked.charge, reason))
+    changed(&shared, |desk| desk.change().open_dispute(&asked.charge, reason))
 }
 
 /// The next step of a dispute.
@@ -86,10 +86,41 @@ pub(crate) async fn step_dispute(
     Path(id): Path<String>,
     Json(Step { step }): Json<Step>,
 ) -> (StatusCode, Json<Value>) {
-    disputed(&shared, |desk| desk.change().step_dispute(&id, step).map(|()| id.clone()))
+    changed(&shared, |desk| desk.change().step_dispute(&id, step).map(|()| id.clone()))
 }
 
-fn disputed(
+/// What is to be paid out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Currency {
+    currency: String,
+}
+
+/// Makes an automatic payout of all that is left; answers it.
+pub(crate) async fn pay_out(
+    State(shared): State<Arc<Shared>>,
+    Json(Currency { currency }): Json<Currency>,
+) -> (StatusCode, Json<Value>) {
+    changed(&shared, |desk| desk.change().pay_out_all(&currency))
+}
+
+/// The next step of a payout.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfPayout {
+    step: PayoutStep,
+}
+
+/// Takes a payout one step further; answers it.
+pub(crate) async fn step_payout(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    Json(OfPayout { step }): Json<OfPayout>,
+) -> (StatusCode, Json<Value>) {
+    changed(&shared, |desk| desk.change().step_payout(&id, step).map(|()| id.clone()))
+}
+
+fn changed(
     shared: &Arc<Shared>,
     change: impl FnOnce(&mut Desk) -> Result<String, ApiError>,
 ) -> (StatusCode, Json<Value>) {

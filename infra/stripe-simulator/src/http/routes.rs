@@ -1,10 +1,12 @@
 //! The calls: which there are, what they take, what they answer.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::ApiError;
-use crate::book::{Book, IntentTerms, Kept, Paging, RefundTerms, Shelf, expand, render_any};
+use crate::book::{
+    Book, IntentTerms, Kept, Paging, PayoutStep, RefundTerms, Shelf, expand, render_any,
+};
 use crate::clock;
 use crate::faults::Fault;
 use crate::form;
@@ -32,51 +34,21 @@ pub(crate) fn dispatch(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> 
             object(&desk.book, "payment_intent", id)?
         }
         (true, ["refunds"]) => create_refund(desk, call)?,
+        (true, ["payouts"]) => create_payout(desk, call)?,
+        (true, ["payouts", id, "cancel"]) => {
+            desk.change().step_payout(id, PayoutStep::Cancel)?;
+            object(&desk.book, "payout", id)?
+        }
         (false, ["balance"]) => balance(&desk.book),
-        (false, ["payment_intents"]) => {
-            list(&desk.book, &desk.book.payment_intents, call, |_| true)?
-        }
-        (false, ["charges"]) => {
-            let intent = call.text("payment_intent");
-            let fits = |charge: &crate::Charge| {
-                intent.as_ref().is_none_or(|id| *id == charge.payment_intent)
-            };
-            list(&desk.book, &desk.book.charges, call, fits)?
-        }
-        (false, ["refunds"]) => {
-            let (charge, intent) = (call.text("charge"), call.text("payment_intent"));
-            if let Some(id) = charge.as_ref().filter(|id| desk.book.charges.get(id).is_none()) {
-                return Err(ApiError::missing("charge", id));
-            }
-            let fits = |refund: &crate::Refund| {
-                charge.as_ref().is_none_or(|id| *id == refund.charge)
-                    && intent.as_ref().is_none_or(|id| *id == refund.payment_intent)
-            };
-            list(&desk.book, &desk.book.refunds, call, fits)?
-        }
-        (false, ["balance_transactions"]) => {
-            let (source, kind) = (call.text("source"), call.text("type"));
-            let fits = |line: &crate::Transaction| {
-                source.as_ref().is_none_or(|id| *id == line.source)
-                    && kind.as_ref().is_none_or(|kind| *kind == line.category)
-            };
-            list(&desk.book, &desk.book.transactions, call, fits)?
-        }
-        (false, ["events"]) => {
-            let kind = call.text("type");
-            let fits = |event: &crate::Event| kind.as_ref().is_none_or(|kind| *kind == event.kind);
-            list(&desk.book, &desk.book.events, call, fits)?
-        }
+        (false, [_]) => listed(&desk.book, call)?,
         (false, ["payment_intents", id]) => object(&desk.book, "payment_intent", id)?,
         (false, ["charges", id]) => object(&desk.book, "charge", id)?,
         (false, ["disputes", id]) => object(&desk.book, "dispute", id)?,
         (false, ["refunds", id]) => object(&desk.book, "refund", id)?,
         (false, ["balance_transactions", id]) => object(&desk.book, "balance_transaction", id)?,
+        (false, ["payouts", id]) => object(&desk.book, "payout", id)?,
         (false, ["events", id]) => object(&desk.book, "event", id)?,
-        _ => {
-            let message = format!("Unrecognized request URL (/v1/{}).", call.path);
-            return Err(ApiError::invalid(404, "url_unknown", message));
-        }
+        _ => return Err(unknown(call)),
     };
     for path in form::list(&call.params["expand"]) {
         expand(&desk.book, &mut body, &path).map_err(|part| {
@@ -84,6 +56,59 @@ pub(crate) fn dispatch(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> 
         })?;
     }
     Ok(body)
+}
+
+/// A list of one kind, newest first.
+fn listed(book: &Book, call: &Call) -> Result<Value, ApiError> {
+    match call.path.as_str() {
+        "payment_intents" => list(book, &book.payment_intents, call, |_| true),
+        "charges" => {
+            let intent = call.text("payment_intent");
+            let fits = |charge: &crate::Charge| {
+                intent.as_ref().is_none_or(|id| *id == charge.payment_intent)
+            };
+            list(book, &book.charges, call, fits)
+        }
+        "refunds" => {
+            let (charge, intent) = (call.text("charge"), call.text("payment_intent"));
+            if let Some(id) = charge.as_ref().filter(|id| book.charges.get(id).is_none()) {
+                return Err(ApiError::missing("charge", id));
+            }
+            let fits = |refund: &crate::Refund| {
+                charge.as_ref().is_none_or(|id| *id == refund.charge)
+                    && intent.as_ref().is_none_or(|id| *id == refund.payment_intent)
+            };
+            list(book, &book.refunds, call, fits)
+        }
+        "balance_transactions" => {
+            let (source, kind) = (call.text("source"), call.text("type"));
+            let items = call.text("payout").map(|id| items(book, &id)).transpose()?;
+            let fits = |line: &crate::Transaction| {
+                source.as_ref().is_none_or(|id| *id == line.source)
+                    && kind.as_ref().is_none_or(|kind| *kind == line.category)
+                    && items.as_ref().is_none_or(|items| items.contains(&line.id))
+            };
+            list(book, &book.transactions, call, fits)
+        }
+        "payouts" => {
+            let status = call.text("status");
+            let fits = |payout: &crate::Payout| {
+                status.as_ref().is_none_or(|status| *status == payout.status)
+            };
+            list(book, &book.payouts, call, fits)
+        }
+        "events" => {
+            let kind = call.text("type");
+            let fits = |event: &crate::Event| kind.as_ref().is_none_or(|kind| *kind == event.kind);
+            list(book, &book.events, call, fits)
+        }
+        _ => Err(unknown(call)),
+    }
+}
+
+fn unknown(call: &Call) -> ApiError {
+    let message = format!("Unrecognized request URL (/v1/{}).", call.path);
+    ApiError::invalid(404, "url_unknown", message)
 }
 
 impl Call {
@@ -172,6 +197,25 @@ fn create_refund(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> {
     };
     desk.settle_later.extend(later.map(|outcome| (id.clone(), outcome)));
     object(&desk.book, "refund", &id)
+}
+
+fn create_payout(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> {
+    let amount = required(call.amount()?, "amount")?;
+    let currency = required(call.text("currency"), "currency")?;
+    let descriptor = call.text("statement_descriptor");
+    let id = desk.change().create_payout((amount, currency), descriptor)?;
+    object(&desk.book, "payout", &id)
+}
+
+/// The lines that an automatic payout is made of, its own among them.
+fn items(book: &Book, id: &str) -> Result<BTreeSet<String>, ApiError> {
+    let payout = book.payouts.get(id).ok_or_else(|| ApiError::missing("payout", id))?;
+    if !payout.automatic {
+        let message = "Balance transaction history can only be filtered on automatic transfers, \
+                       not manual.";
+        return Err(ApiError::parameter(message, "payout"));
+    }
+    Ok(payout.items.iter().chain([&payout.balance_transaction]).cloned().collect())
 }
 
 fn list<T: Kept>(
