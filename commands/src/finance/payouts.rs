@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use cairn_core::{Currency, Decider as _, Nanos, PayoutId, Timestamp};
+use cairn_finance::{BreakCase, BreakType, Status, break_id};
 use cairn_payments::{PayOut, Payout, PayoutCommand, PayoutEvent};
 use serde::Serialize;
 use serde_json::json;
@@ -110,6 +111,9 @@ async fn book(
         // The reconciliation says that no books are kept in it.
         return Ok(());
     };
+    if is_settled(executor, &line.id).await? {
+        return Ok(());
+    }
     let Line { id: transaction_id, provider_id, leaves, amount_nanos, fee_nanos, at, .. } = line;
     let payout_id = payout_id(&provider_id);
     let movement = if leaves {
@@ -134,6 +138,13 @@ async fn book(
         send(executor, context, (of.0, &of.1), fee).await?;
     }
     Ok(())
+}
+
+/// Whether somebody has posted for a line already what nothing else was there to book.
+async fn is_settled(executor: &Executor, transaction_id: &str) -> Result<bool, FinanceError> {
+    let id = break_id(BreakType::MissingInternal, Some(transaction_id), None).to_string();
+    let (case, _) = executor.load::<BreakCase>(&id).await?;
+    Ok(matches!(case.status, Status::Posted | Status::WrittenOff))
 }
 
 /// Asks a payout, if that changes anything: what it refuses would be refused each time, and a break says what is wrong.

@@ -1,7 +1,7 @@
 //! Payouts: booked from the provider's book, once, with what comes back of them and what they are made of.
 use std::time::Duration;
 
-use cairn_commands::finance::{Booked, BreakType, Period, book_payouts};
+use cairn_commands::finance::{Booked, BreakType, Period, Recorded, book_payouts};
 use cairn_commands::ports::{
     NewPayment, PaymentPort, ProviderItems, ProviderPayout, ProviderTransaction,
 };
@@ -10,7 +10,7 @@ use cairn_stripe::{StripeConfig, StripePayments};
 use cairn_stripe_simulator::{PayoutStep, Simulator, SimulatorConfig};
 use sqlx::PgPool;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, post};
 use crate::world::{CENT, DAY, Line, UNIT, World, breaks};
 
 const TRANSIT: &str = "clearing:payout_in_transit:USD";
@@ -59,6 +59,20 @@ async fn a_payout_is_booked_once_and_what_comes_back_by_its_own_entry(pool: PgPo
     assert_eq!(desk.world.executor.log().head().await.unwrap(), before, "a repeat books nothing");
     let verified = cairn_commands::replay::verify(desk.world.executor.log()).await.unwrap();
     assert!(verified.identical, "{verified:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_payout_that_somebody_has_corrected_by_hand_is_not_booked_again(pool: PgPool) {
+    let desk = Desk::of(World::new(pool).await);
+    desk.world.charge(1).await;
+    pay_out(&desk.world, 1, UNIT, None);
+    let (report, _) = desk.run().await;
+    let by = post("bank:main:USD", "stripe:pending:USD", UNIT);
+    desk.resolve("ada", (report.breaks[0].break_id, by), i64::MAX).await.unwrap();
+    assert_eq!(book(&desk, &desk.world.provider).await, Booked::default());
+    let (report, recorded) = desk.run().await;
+    assert!(report.clean && recorded == Recorded::default(), "{report:?}");
+    assert_eq!((desk.balance("bank:main:USD").await, desk.balance(TRANSIT).await), (UNIT, 0));
 }
 
 #[sqlx::test(migrations = "../migrations")]
