@@ -1,7 +1,9 @@
 //! Commands of the compute context: renting and releasing.
 use cairn_catalog::{PriceVersion, Sku, TaxTable};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason, check_public_key};
+use cairn_core::personal::ERASED;
 use cairn_core::{AllocationId, Currency, NodeId, OrganisationId, Refusal, Tax, Timestamp};
+use cairn_finance::Billing;
 use serde_json::{Value, json};
 
 use crate::answers::{first_answer, sku_form};
@@ -93,12 +95,18 @@ async fn taxed(
     Ok(paid.ok().map(pinned))
 }
 
-/// Where an organisation is, and whether it has a tax id there.
+/// Where an organisation is, as its billing details say, and whether it has a tax id there.
 async fn seat(
     commands: &Commands,
-    _organisation_id: OrganisationId,
+    organisation_id: OrganisationId,
 ) -> Result<(Option<String>, bool), ExecuteError> {
-    Ok((commands.home_jurisdiction.clone(), false))
+    let (billing, _) = commands.executor.load::<Billing>(&organisation_id.to_string()).await?;
+    let Some(customer) = billing.customer else {
+        return Ok((commands.home_jurisdiction.clone(), false));
+    };
+    let tax_id = commands.executor.personal().open(&customer.tax_id).await;
+    let tax_id = tax_id.map_err(|error| ExecuteError::Unavailable(error.to_string()))?;
+    Ok((Some(customer.country), tax_id.is_some_and(|id| !id.is_empty() && id != ERASED)))
 }
 
 /// A wish to rent on at another price.

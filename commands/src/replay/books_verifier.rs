@@ -11,7 +11,8 @@ use super::report::{Difference, VerifyReport};
 use super::stones::{self, Stone};
 
 /// Aggregates whose events write into the books, and no others.
-pub const IN_THE_BOOKS: &[&str] = &["break", "dispute", "payment", "period", "refund", "wallet"];
+pub const IN_THE_BOOKS: &[&str] =
+    &["break", "dispute", "payment", "payout", "period", "refund", "wallet"];
 
 const PAGE: i64 = 2_000;
 

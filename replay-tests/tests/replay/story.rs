@@ -6,7 +6,7 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, Decider, DisputeId, HoldId, NodeId, OrganisationId,
-    PaymentId, PayoutId, RefundId, Resources, Subject, Timestamp, UserId, WebhookEndpointId,
+    PaymentId, RefundId, Resources, Subject, Timestamp, UserId, WebhookEndpointId,
 };
 use cairn_event_log::NewEvent;
 use cairn_finance::{BreakCase, Period};
@@ -22,7 +22,7 @@ use cairn_ledger::{
 };
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Dispute, Payment, PaymentCommand, Payout, Refund, RefundCommand};
+use cairn_payments::{Dispute, Payment, PaymentCommand, Refund, RefundCommand};
 use serde::{Deserialize, Serialize};
 
 use super::story_credit::{WELCOMED, welcome};
@@ -164,9 +164,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<Period>("2023-11", period());
     super::story_prices::tell(&mut teller);
     papers(&mut teller);
-    for (number, told) in (1..).zip(payouts()) {
-        teller.tell::<Payout>(&PayoutId::from_bits(number).to_string(), told);
-    }
+    payouts(&mut teller);
     (teller.told, teller.decisions)
 }
 

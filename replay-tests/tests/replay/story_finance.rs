@@ -4,9 +4,9 @@ use cairn_finance::break_case::Means;
 use cairn_finance::period::{Block, Books, Check, Item};
 use cairn_finance::{Account, BreakCommand, BreakType, Disagreement, PeriodCommand, Transfer};
 
-use cairn_payments::{BankLine, PayOut, PayoutCommand};
+use cairn_payments::{BankLine, PayOut, Payout, PayoutCommand};
 
-use super::story::{at, text};
+use super::story::{Teller, at, text};
 
 const UNIT: i64 = 1_000_000_000;
 
@@ -92,7 +92,13 @@ pub fn period() -> [PeriodCommand; 3] {
 }
 
 /// One arrives at the bank, for a fee; one fails on its way; one arrives and is sent back.
-pub fn payouts() -> [Vec<PayoutCommand>; 3] {
+pub fn payouts(teller: &mut Teller) {
+    for (number, told) in (1..).zip(three_payouts()) {
+        teller.tell::<Payout>(&PayoutId::from_bits(number).to_string(), told);
+    }
+}
+
+fn three_payouts() -> [Vec<PayoutCommand>; 3] {
     let pay_out = |number: u128| {
         PayoutCommand::PayOut(PayOut {
             payout_id: PayoutId::from_bits(number),
