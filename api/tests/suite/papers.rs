@@ -2,7 +2,7 @@
 use cairn_commands::finance::credit_notes::{self, Credit};
 use cairn_commands::finance::{entity, invoices};
 use cairn_commands::privacy;
-use cairn_core::{Currency, HoldId, Month, PaymentId, Subject, Timestamp};
+use cairn_core::{Currency, HoldId, Month, PaymentId, Subject, TaxRate, Timestamp};
 use cairn_finance::credit_note::Wanted;
 use cairn_finance::period::{Books, Check, Item};
 use cairn_finance::{Issuer, Period, PeriodCommand};
@@ -66,6 +66,7 @@ impl Stage {
             product: "compute".to_owned(),
             keep_nanos: 0,
             expires_at,
+            tax: Some(TaxRate { jurisdiction: "DE".to_owned(), ppm: 190_000 }),
             at: at.plus_secs(5_000),
         });
         let wallet = wallet_id(owner.organisation_id, currency);
@@ -161,6 +162,11 @@ async fn a_customer_sees_its_own_papers_and_nobody_elses(
         (shown.text("/gross/amount"), shown.text("/gross/exact")),
         ("5.00".into(), "5.00".into())
     );
+    assert_eq!(
+        (shown.text("/net/amount"), shown.text("/taxes/0/jurisdiction")),
+        ("4.20".into(), "DE".into())
+    );
+    assert_eq!(shown.text("/taxes/0/tax/amount"), "0.80", "{}", shown.body);
     assert_eq!(shown.text("/paid/prepaid/amount"), "5.00");
     assert_eq!(shown.text("/closing_balance"), "15.00");
     assert_eq!(shown.body["lines"][0]["seconds"], 5_000);

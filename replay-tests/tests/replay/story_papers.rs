@@ -135,6 +135,7 @@ fn in_the_wallet() -> Vec<WalletCommand> {
         product: "compute".to_owned(),
         keep_nanos: 0,
         expires_at,
+        tax: None,
         at: at(2_000_307),
     };
     let credit = WalletCommand::CreditUsage {

@@ -185,14 +185,22 @@ pub(super) async fn line(executor: &Executor, hold: OfHold) -> Result<Charged, F
     Ok(Charged {
         product: hold.product,
         resource: allocation_id,
-        sku_id: Some(rental.sku_id).filter(|sku_id| !sku_id.is_empty()),
+        sku_id: Some(rental.sku_id.clone()).filter(|sku_id| !sku_id.is_empty()),
         from: from.0,
         to: last.at,
         seconds: last.seconds - from.1,
-        nanos_per_hour: rental.price.map(|price| price.nanos_per_hour),
+        nanos_per_hour: one_price(&rental, (from.1, last.seconds)),
         net_nanos: hold.net_nanos,
         taxes: hold.taxes,
     })
+}
+
+/// What an hour cost from one metered second up to another; none when a rental was moved to another price in between.
+fn one_price(rental: &Allocation, (from, until): (i64, i64)) -> Option<Nanos> {
+    let before = rental.segments.iter().map(|segment| (segment.price, segment.seconds));
+    let mut prices = before.chain(rental.price.map(|price| (price, i64::MAX)));
+    let (price, ends) = prices.find(|(_, ends)| from < *ends)?;
+    (until <= ends).then_some(price.nanos_per_hour)
 }
 
 /// A charge as its event says it. The totals are cumulative.
