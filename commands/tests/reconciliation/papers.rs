@@ -7,16 +7,14 @@ use cairn_commands::finance::{FinanceError, entity};
 use cairn_commands::{Commands, ExecuteError, Executor, replay};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, Step};
 use cairn_core::{
-    AllocationId, BookEntry, CreditId, Currency, HoldId, JournalTransaction, Month, NodeId,
-    OrganisationId, PaymentId, Posting, Resources, Timestamp,
+    AllocationId, CreditId, Currency, HoldId, Month, NodeId, OrganisationId, PaymentId, Resources,
+    TaxRate, Timestamp,
 };
-use cairn_event_log::{AppendRequest, EventLog, Metadata, NewEvent, Outcome};
+use cairn_event_log::EventLog;
 use cairn_finance::period::{Books, Check, Item};
 use cairn_finance::rounding::cents;
 use cairn_finance::{Customer, Invoice, InvoiceSeries, Issuer, Period, PeriodCommand};
-use cairn_ledger::{
-    CaptureHold, GrantCredit, PlaceHold, TopUp, Wallet, WalletCommand, WalletEvent, wallet_id,
-};
+use cairn_ledger::{CaptureHold, GrantCredit, PlaceHold, TopUp, Wallet, WalletCommand, wallet_id};
 use sqlx::{Executor as _, PgPool};
 
 use crate::desk::Desk;
@@ -82,6 +80,7 @@ async fn rent(world: &World, n: u128, (amount_nanos, at): (i64, Timestamp)) {
         price: PinnedPrice { version: 1, currency: Currency::USD, nanos_per_hour: PRICE },
         ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
         node_id: None,
+        tax: None,
         at,
     };
     let placement = Placement { node_id: NodeId::from_bits(1), uid: 20_000, hold_id };
@@ -106,6 +105,7 @@ async fn charge(world: &World, n: u128, (total_nanos, seconds): (i64, i64), at: 
         total_nanos,
         seconds,
         product: "compute".to_owned(),
+        tax: None,
         keep_nanos: 0,
         expires_at: at.plus_secs(365 * DAY),
         at,
@@ -176,53 +176,21 @@ async fn income(desk: &Desk, month: Month) -> i64 {
     sum.fetch_one(&desk.world.pool).await.unwrap()
 }
 
-/// A charge with a tax, as its event would carry it.
-async fn charge_with_tax(owner: &PgPool, desk: &Desk, n: u128, at: Timestamp) {
-    owner
-        .execute("INSERT INTO ledger_kinds VALUES ('usage', 'wallet:paid', 'tax') ON CONFLICT DO NOTHING")
-        .await
-        .unwrap();
-    let (state, sequence) = desk.world.executor.load::<Wallet>(&wallet(n)).await.unwrap();
+/// A charge of 1.081 with a Swiss tax of 8.1 % in it.
+async fn charge_with_tax(world: &World, n: u128, at: Timestamp) {
+    let state: Wallet = world.executor.load(&wallet(n)).await.unwrap().0;
     let hold = &state.holds[&HoldId::from_bits(n).to_string()];
-    let before = hold.captured_nanos + hold.overrun_nanos;
-    let (gross, tax) = (1_081_000_000, 81_000_000);
-    let paid = cairn_core::chart::wallet_paid(organisation(n), Currency::USD);
-    let posting =
-        |account: &str, amount_nanos| Posting { account: account.to_owned(), amount_nanos };
-    let journal = JournalTransaction {
-        kind: "usage".to_owned(),
-        source: "usage".to_owned(),
-        source_id: format!("{}:{}", HoldId::from_bits(n), before + gross),
-        currency: Currency::USD,
-        occurred_at: at,
-        reverses: None,
-        postings: vec![
-            posting(&paid, gross),
-            posting("usage:compute:USD", tax - gross),
-            posting("tax:CH:USD", -tax),
-        ],
-    };
-    let event = WalletEvent::UsageCaptured {
+    let capture = CaptureHold {
         hold_id: HoldId::from_bits(n),
-        amount_nanos: gross,
-        total_nanos: before + gross,
+        total_nanos: hold.captured_nanos + hold.overrun_nanos + 1_081_000_000,
         seconds: 20_000,
-        credits: vec![],
-        lots: vec![],
-        journal: journal.clone(),
+        product: "compute".to_owned(),
+        tax: Some(TaxRate { jurisdiction: "CH".to_owned(), ppm: 81_000 }),
+        keep_nanos: 0,
+        expires_at: at.plus_secs(365 * DAY),
+        at,
     };
-    let book = BookEntry::movement(journal);
-    let request = AppendRequest {
-        command_id: format!("taxed-{n}"),
-        command_hash: [0; 32],
-        aggregate_type: "wallet",
-        aggregate_id: wallet(n),
-        expected_sequence: sequence,
-        events: vec![NewEvent::try_new(&event, Some(book)).unwrap()],
-        outcome: Outcome::Accepted { result: serde_json::Value::Null },
-        metadata: Metadata { actor: "test".to_owned(), ..Metadata::default() },
-    };
-    desk.world.executor.log().append(request).await.unwrap();
+    world.execute::<Wallet>(&wallet(n), WalletCommand::CaptureHold(capture)).await;
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -304,7 +272,7 @@ async fn taxes_are_read_from_the_postings_and_what_was_forgotten_gets_another_in
     close(world, month).await;
     issue(&desk, month).await.unwrap();
     reopen(world, month).await;
-    charge_with_tax(&owner, &desk, 1, since.plus_secs(20_000)).await;
+    charge_with_tax(&desk.world, 1, since.plus_secs(20_000)).await;
     assert_eq!(code(issue(&desk, month).await), "period_not_closed");
     close(world, month).await;
     let issued = issue(&desk, month).await.unwrap();
@@ -327,7 +295,8 @@ async fn taxes_are_read_from_the_postings_and_what_was_forgotten_gets_another_in
 fn beside(desk: &Desk) -> Commands {
     let executor = Executor::new(EventLog::over(desk.world.pool.clone()));
     let clock = Arc::clone(&desk.commands.clock);
-    Commands { executor, clock, ids: Arc::clone(&desk.commands.ids) }
+    let ids = Arc::clone(&desk.commands.ids);
+    Commands { executor, clock, ids, home_jurisdiction: None }
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -36,6 +36,7 @@ fn used(total_nanos: i64) -> [WalletCommand; 2] {
         total_nanos,
         seconds: 60,
         product: "compute".to_owned(),
+        tax: None,
         keep_nanos: 0,
         expires_at,
         at: AT,
