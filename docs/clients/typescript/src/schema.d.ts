@@ -209,6 +209,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/allocations/{allocation_id}/price": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Moves a rental to the price, and to the tax, that a new one would pay now. What it used by then is charged as before. */
+        post: operations["reprice_allocation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/allocations/{allocation_id}/release": {
         parameters: {
             query?: never;
@@ -653,6 +670,40 @@ export interface paths {
         put?: never;
         /** Takes an invitation back. */
         post: operations["revoke_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invoices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Invoices and credit notes, the last issued first. */
+        get: operations["list_invoices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invoices/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One invoice or credit note, as it was issued. */
+        get: operations["get_invoice"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1117,6 +1168,24 @@ export interface paths {
         /** The organisation that is acted for. */
         get: operations["get_organisation"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organisation/billing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom the organisation's invoices are made out to. */
+        get: operations["get_billing_details"];
+        /** Says whom invoices are made out to from now on. What was issued stays as it is. */
+        put: operations["set_billing_details"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1829,6 +1898,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was used, over time and by rental, with what this month has cost and will. */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/users": {
         parameters: {
             query?: never;
@@ -1857,6 +1943,23 @@ export interface paths {
         put?: never;
         /** Sends the code that proves an address once more. */
         post: operations["resend_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether balances, holds, journal and months are what the log says: this server derives them again once a minute. */
+        get: operations["get_verification"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2109,8 +2212,10 @@ export interface components {
             active_seconds: number;
             /** @description `alloc_…` */
             allocation_id: string;
-            /** @description Decimal: charged so far. */
+            /** @description Decimal: charged so far, tax included. */
             charged: string;
+            /** @description Decimal: the tax in it. */
+            charged_tax: string;
             /** @description ISO 4217. */
             currency: string;
             /** @description RFC 3339. */
@@ -2122,8 +2227,13 @@ export interface components {
             node_id?: string | null;
             /** @description `org_…` */
             organisation_id: string;
-            /** @description Decimal: the pinned price of 3,600 seconds. */
+            /** @description Decimal: the pinned price of 3,600 seconds, tax included. */
             per_hour: string;
+            /**
+             * Format: int64
+             * @description The version of that price in the catalogue.
+             */
+            price_version: number;
             /** @description Why it ends: `customer`, `operator` or `funds_exhausted`. */
             release_reason?: string | null;
             /** @description RFC 3339. */
@@ -2142,6 +2252,7 @@ export interface components {
             steps_done: string[];
             /** @description RFC 3339: since when it is suspended, or is to be. */
             suspended_since?: string | null;
+            tax?: null | components["schemas"]["Tax"];
             /**
              * Format: int64
              * @description Seconds in which nothing proved that its node was alive: not billed.
@@ -2186,6 +2297,35 @@ export interface components {
              */
             user_code: string;
         };
+        /** @description Whom invoices are made out to. */
+        BillingDetails: {
+            /**
+             * @description 1 to 500 characters, lines apart by line feeds.
+             * @example 12 Example Street
+             *     London
+             */
+            address: string;
+            /**
+             * @description ISO 3166-1 alpha-2.
+             * @example GB
+             */
+            country: string;
+            /** @description Where invoices go to; empty: to the owners. */
+            email?: string;
+            /**
+             * @description 1 to 200 characters.
+             * @example Analytical Engines Ltd
+             */
+            name: string;
+            /** @description Number with the tax authorities, up to 50 characters; empty when there is none. */
+            tax_id?: string;
+        };
+        /** @description Billing details as they stand. */
+        BillingDetailsShown: {
+            details?: null | components["schemas"]["BillingDetails"];
+            /** @description `org_…` */
+            organisation_id: string;
+        };
         /** @description Passwords to change. */
         ChangePasswordBody: {
             /** @description The old one. */
@@ -2218,7 +2358,7 @@ export interface components {
             position: number;
             /**
              * Format: int32
-             * @description The version of the price that the rental began with.
+             * @description The version of the price that it is charged at.
              */
             price_version: number;
             /**
@@ -2231,7 +2371,11 @@ export interface components {
              * @description Of the time between, what it was suspended for: not charged.
              */
             suspended_seconds: number;
-            /** @description `seconds × nanos_per_hour ÷ 3600`, rounded half to even. */
+            tax?: null | components["schemas"]["ChargeTax"];
+            /**
+             * @description `seconds × nanos_per_hour ÷ 3600`, rounded half to even; of a rental that was moved to another price, what was charged at those before
+             *     and that of the seconds since.
+             */
             total_nanos: components["schemas"]["i64"];
             /**
              * Format: int64
@@ -2247,6 +2391,24 @@ export interface components {
             events: Record<string, never>[];
             /** @description Names this layout. */
             format: string;
+        };
+        /** @description What a charge says of the tax in it. */
+        ChargeTax: {
+            /** @description Who is owed it: ISO 3166. */
+            jurisdiction: string;
+            /**
+             * Format: int32
+             * @description Millionths of the net amount.
+             */
+            ppm: number;
+            /** @description Of it, tax. */
+            tax_nanos: components["schemas"]["i64"];
+            /** @description Of it, tax: `taxable × ppm ÷ (1,000,000 + ppm)`, rounded half to even. */
+            tax_total_nanos: components["schemas"]["i64"];
+            /** @description What of the charge is paid or owed, and not promotional credit, tax included. */
+            taxable_nanos: components["schemas"]["i64"];
+            /** @description All that was charged at this rate until now. */
+            taxable_total_nanos: components["schemas"]["i64"];
         };
         /** @description The provider's secret for one payment. */
         ClientSecret: {
@@ -2407,6 +2569,15 @@ export interface components {
         DeviceTokenBody: {
             /** @description `cairn_device_…` */
             device_code: string;
+        };
+        /** @description Something in the books that is not what the log says. */
+        DifferenceDto: {
+            /** @description How they differ. */
+            message: string;
+            /** @description What was compared: `event`, `journal`, `balance`, `hold` or `period`. */
+            what: string;
+            /** @description Which one: a position, an account, a hold or a month. */
+            which: string;
         };
         /**
          * @description What somebody agrees to.
@@ -2997,8 +3168,10 @@ export interface components {
                 active_seconds: number;
                 /** @description `alloc_…` */
                 allocation_id: string;
-                /** @description Decimal: charged so far. */
+                /** @description Decimal: charged so far, tax included. */
                 charged: string;
+                /** @description Decimal: the tax in it. */
+                charged_tax: string;
                 /** @description ISO 4217. */
                 currency: string;
                 /** @description RFC 3339. */
@@ -3010,8 +3183,13 @@ export interface components {
                 node_id?: string | null;
                 /** @description `org_…` */
                 organisation_id: string;
-                /** @description Decimal: the pinned price of 3,600 seconds. */
+                /** @description Decimal: the pinned price of 3,600 seconds, tax included. */
                 per_hour: string;
+                /**
+                 * Format: int64
+                 * @description The version of that price in the catalogue.
+                 */
+                price_version: number;
                 /** @description Why it ends: `customer`, `operator` or `funds_exhausted`. */
                 release_reason?: string | null;
                 /** @description RFC 3339. */
@@ -3030,6 +3208,7 @@ export interface components {
                 steps_done: string[];
                 /** @description RFC 3339: since when it is suspended, or is to be. */
                 suspended_since?: string | null;
+                tax?: null | components["schemas"]["Tax"];
                 /**
                  * Format: int64
                  * @description Seconds in which nothing proved that its node was alive: not billed.
@@ -3216,6 +3395,34 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page. */
+        Page_PaperRow: {
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description ISO 4217 code of every amount. */
+                currency: string;
+                /** @description Both, two decimals. */
+                gross: string;
+                /** @description The invoice that a credit note is to. */
+                invoice?: string | null;
+                /** @description RFC 3339. */
+                issued_at: string;
+                /** @description `invoice` or `credit_note`. */
+                kind: string;
+                /** @description What was used in it. */
+                month: string;
+                /** @description Without taxes, two decimals. */
+                net: string;
+                /** @description For example `CN-2026-000001`; of a credit note, `CN-C-2026-000001`. */
+                number: string;
+                /** @description `org_…` */
+                organisation_id: string;
+                /** @description Taxes, two decimals. */
+                tax: string;
+            }[];
+            /** @description Give this as `cursor` for the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
         Page_Refund: {
             /** @description The items, in the list's order. */
             items: {
@@ -3312,6 +3519,8 @@ export interface components {
                  * @description Seconds of use charged so far on the same reference.
                  */
                 seconds?: number | null;
+                /** @description Decimal: of use that is paid or owed, tax. */
+                tax: string;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -3443,6 +3652,145 @@ export interface components {
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
+        };
+        /** @description An amount, as it is shown and exactly. */
+        PaperAmount: {
+            /** @description Two decimals; what it is part of adds up in these. */
+            amount: string;
+            /** @description Up to nine decimals, as the books have it. */
+            exact: string;
+        };
+        /** @description Who issues. */
+        PaperIssuer: {
+            /** @description Lines apart by line feeds. */
+            address: string;
+            /** @description Name. */
+            name: string;
+            /** @description Number with the tax authorities. */
+            tax_id: string;
+        };
+        /** @description A line of a paper. */
+        PaperLine: {
+            /** @description RFC 3339. */
+            from?: string | null;
+            /** @description With them. */
+            gross: components["schemas"]["PaperAmount"];
+            /**
+             * Format: int32
+             * @description Counted from 1; of a credit note, as on its invoice.
+             */
+            line: number;
+            /** @description Without taxes. */
+            net: components["schemas"]["PaperAmount"];
+            /** @description Price of 3,600 seconds. */
+            per_hour?: string | null;
+            /** @description For example `compute`. */
+            product: string;
+            /** @description What was used, for example an allocation's id. */
+            resource?: string | null;
+            /**
+             * Format: int64
+             * @description For how many seconds.
+             */
+            seconds?: number | null;
+            /** @description As what it was sold. */
+            sku_id?: string | null;
+            /** @description By jurisdiction. */
+            taxes: components["schemas"]["PaperLineTax"][];
+            /** @description RFC 3339. */
+            to?: string | null;
+        };
+        /** @description A tax of a line. */
+        PaperLineTax: {
+            /** @description Where it is owed. */
+            jurisdiction: string;
+            /** @description How much. */
+            tax: components["schemas"]["PaperAmount"];
+        };
+        /** @description What an invoice was paid from; adds up to gross. */
+        PaperPaid: {
+            /** @description Nothing yet. */
+            owed: components["schemas"]["PaperAmount"];
+            /** @description Money that was paid in before. */
+            prepaid: components["schemas"]["PaperAmount"];
+            /** @description Promotional credit. */
+            promotional: components["schemas"]["PaperAmount"];
+        };
+        /** @description A paper in a list. */
+        PaperRow: {
+            /** @description ISO 4217 code of every amount. */
+            currency: string;
+            /** @description Both, two decimals. */
+            gross: string;
+            /** @description The invoice that a credit note is to. */
+            invoice?: string | null;
+            /** @description RFC 3339. */
+            issued_at: string;
+            /** @description `invoice` or `credit_note`. */
+            kind: string;
+            /** @description What was used in it. */
+            month: string;
+            /** @description Without taxes, two decimals. */
+            net: string;
+            /** @description For example `CN-2026-000001`; of a credit note, `CN-C-2026-000001`. */
+            number: string;
+            /** @description `org_…` */
+            organisation_id: string;
+            /** @description Taxes, two decimals. */
+            tax: string;
+        };
+        /** @description A paper as it was issued. */
+        PaperShown: {
+            /** @description What was in it when the month ended. */
+            closing_balance?: string | null;
+            /**
+             * Format: int64
+             * @description Up to which position of the log an invoice counts.
+             */
+            counted_position?: number | null;
+            /** @description ISO 4217 code of every amount. */
+            currency: string;
+            customer?: null | components["schemas"]["BillingDetails"];
+            /** @description Both. */
+            gross: components["schemas"]["PaperAmount"];
+            /** @description The invoice that a credit note is to. */
+            invoice?: string | null;
+            /** @description RFC 3339. */
+            issued_at: string;
+            /** @description Who issued it. */
+            issuer: components["schemas"]["PaperIssuer"];
+            /** @description `invoice` or `credit_note`. */
+            kind: string;
+            /** @description What was used, or what is given back of it. */
+            lines: components["schemas"]["PaperLine"][];
+            /** @description What was used in it. */
+            month: string;
+            /** @description What the lines add up to without taxes. */
+            net: components["schemas"]["PaperAmount"];
+            /** @description For example `CN-2026-000001`; of a credit note, `CN-C-2026-000001`. */
+            number: string;
+            /** @description What was in the wallet when the month began. */
+            opening_balance?: string | null;
+            /** @description `org_…` */
+            organisation_id: string;
+            paid?: null | components["schemas"]["PaperPaid"];
+            /** @description Why something is given back. */
+            reason?: string | null;
+            /** @description What the taxes add up to. */
+            tax: components["schemas"]["PaperAmount"];
+            /** @description By jurisdiction and rate. */
+            taxes: components["schemas"]["PaperTax"][];
+        };
+        /** @description What is owed to one jurisdiction at one rate. */
+        PaperTax: {
+            /** @description What it is on. */
+            base: components["schemas"]["PaperAmount"];
+            /** @description Where. */
+            jurisdiction: string;
+            /** @description In percent, two decimals. */
+            rate: string;
+            /** @description How much. */
+            tax: components["schemas"]["PaperAmount"];
         };
         /** @description Whether one part is fit. */
         PartHealth: {
@@ -3667,6 +4015,15 @@ export interface components {
              * @example 2026-11
              */
             terms_version?: string | null;
+        };
+        /** @description A price to move to. */
+        RepriceBody: {
+            /**
+             * Format: int32
+             * @description The version of the price in `GET /v1/skus`: it must be the one that new rentals pay now.
+             * @example 2
+             */
+            price_version: number;
         };
         /** @description A new password. */
         ResetBody: {
@@ -3935,6 +4292,8 @@ export interface components {
              * @description Seconds of use charged so far on the same reference.
              */
             seconds?: number | null;
+            /** @description Decimal: of use that is paid or owed, tax. */
+            tax: string;
         };
         /** @description A key that is to end. */
         SurrenderBody: {
@@ -3945,6 +4304,20 @@ export interface components {
         Surrendered: {
             /** @description `opens_nothing`, whether it was a key or not. */
             status: string;
+        };
+        /** @description A tax on a rental. */
+        Tax: {
+            /** @description ISO 3166: a country or a part of one. */
+            jurisdiction: string;
+            /** @description What it is called there. */
+            name: string;
+            /** @description Of the net amount, for example `19` or `8.875`. */
+            percent: string;
+            /**
+             * @description `inclusive`: the price in the catalogue includes it; `exclusive`: it was added to that; `reverse_charge`: the customer owes it to the
+             *     jurisdiction, and it is not in the price.
+             */
+            treatment: string;
         };
         /** @description A ticket to make. */
         TicketBody: {
@@ -4045,6 +4418,64 @@ export interface components {
             /** @description Each opens the account once without the device. Shown only now. */
             recovery_codes: string[];
         };
+        /** @description What was used, by currency: nothing is converted. */
+        Usage: {
+            /** @description One for each currency that something was used in lately, or runs in. */
+            currencies: components["schemas"]["UsageOf"][];
+            /** @description RFC 3339: where the first bucket begins. */
+            since: string;
+            /** @description RFC 3339: up to when. */
+            until: string;
+        };
+        /** @description What was used in one bucket. */
+        UsageBucket: {
+            /** @description Decimal. */
+            cost: string;
+            /** @description RFC 3339: where it begins. */
+            since: string;
+            /** @description Decimal: of it, tax. */
+            tax: string;
+        };
+        /** @description What was used in one currency. A charge counts when it was made; taxes are included, and so is what promotional credit paid for. */
+        UsageOf: {
+            /** @description From the first to the last, empty ones too. */
+            buckets: components["schemas"]["UsageBucket"][];
+            /** @description Decimal: in the whole range. */
+            cost: string;
+            /** @description ISO 4217. */
+            currency: string;
+            /** @description Decimal: what this month will cost if everything runs on as it does. */
+            month_forecast: string;
+            /** @description Decimal: since the first of this month, UTC. */
+            month_to_date: string;
+            /** @description Decimal: what everything that runs costs in an hour. */
+            per_hour: string;
+            /** @description Decimal: in a time as long right before it. */
+            previous: string;
+            /** @description Rentals, the dearest first; at most 200. */
+            resources: components["schemas"]["UsageResource"][];
+            /** @description Decimal: of it, tax. */
+            tax: string;
+            /**
+             * Format: int64
+             * @description By how many percent it is more than that, or less; absent when there was nothing.
+             */
+            trend_percent?: number | null;
+        };
+        /** @description What one rental used. */
+        UsageResource: {
+            /** @description `alloc_…` */
+            allocation_id: string;
+            /** @description Decimal. */
+            cost: string;
+            /**
+             * Format: int64
+             * @description Seconds that it was charged for.
+             */
+            seconds: number;
+            /** @description Decimal: of it, tax. */
+            tax: string;
+        };
         /** @description A code that somebody typed. */
         UserCodeBody: {
             /**
@@ -4057,6 +4488,40 @@ export interface components {
         UserDone: {
             /** @description `user_…` */
             user_id: string;
+        };
+        /** @description What a server found when it derived the books from the log the last time. */
+        VerificationDto: {
+            /** @description The first hundred of them. */
+            differences: components["schemas"]["DifferenceDto"][];
+            /**
+             * Format: int64
+             * @description How many differences there are.
+             */
+            differences_found: number;
+            /**
+             * Format: int64
+             * @description Holds that were compared.
+             */
+            holds: number;
+            /**
+             * Format: int64
+             * @description Journal transactions that were compared with their events.
+             */
+            journal_transactions: number;
+            /**
+             * Format: int64
+             * @description Up to which position of the log.
+             */
+            position: number;
+            /** @description `ok`; `differs` when the books are not what the log says; `pending` before the first look. */
+            status: string;
+            /** @description RFC 3339: when it looked last. */
+            verified_at?: string | null;
+            /**
+             * Format: int64
+             * @description Wallets whose balances were compared.
+             */
+            wallets: number;
         };
         /**
          * @description One wallet. Posted is what is there, paid money and promotional credit; held of it is set aside, available is the rest. Credit whose time is
@@ -5212,6 +5677,97 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reprice_allocation: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
+                "If-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `alloc_…` */
+                allocation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RepriceBody"];
+            };
+        };
+        responses: {
+            /** @description It goes on at that price */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AllocationDone"];
+                };
             };
             /** @description Asked too often; nothing happened */
             429: {
@@ -7822,6 +8378,225 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["InvitationDone"];
                 };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_invoices: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log. */
+                min_position?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Items per page, 1 to 200, 50 when absent. */
+                limit?: number;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PaperRow"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_invoice: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log (as answered in `Cairn-Position`). */
+                min_position?: number;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `CN-2026-000001` */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it was issued */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaperShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Asked too often; nothing happened */
             429: {
@@ -10833,6 +11608,189 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_billing_details: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they stand */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BillingDetailsShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_billing_details: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BillingDetails"];
+            };
+        };
+        responses: {
+            /** @description So it is */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BillingDetailsShown"];
+                };
             };
             /** @description Asked too often; nothing happened */
             429: {
@@ -15374,6 +16332,120 @@ export interface operations {
             };
         };
     };
+    get_usage: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log. */
+                min_position?: number;
+                /** @description How far back: `24h`, `48h`, `7d`, `30d` (when absent) or `90d`. */
+                range?: "24h" | "48h" | "7d" | "30d" | "90d";
+                /** @description How long a bucket is: `hour`, `day` or `month`; an hour up to two days, and a day for more, when absent. */
+                by?: "hour" | "day" | "month";
+                /** @description ISO 4217 code. */
+                currency?: "CHF" | "EUR" | "GBP" | "USD";
+                /** @description Another organisation, for those who may see it. */
+                organisation_id?: string;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By currency */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Usage"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     register_user: {
         parameters: {
             query?: never;
@@ -15490,6 +16562,105 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["CodeSent"];
                 };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_verification: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found last */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationDto"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Asked too often; nothing happened */
             429: {
