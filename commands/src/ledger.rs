@@ -1,6 +1,6 @@
-//! Commands of the ledger context that people give: promotional credit. All others are wishes of payments and processes.
-use cairn_core::{CreditId, Money, OrganisationId, Timestamp};
-use cairn_ledger::{Wallet, WalletCommand, wallet_id};
+//! Commands of the ledger context that people give: promotional credit and spending limits. All others are wishes of payments and processes.
+use cairn_core::{CreditId, Currency, Money, OrganisationId, Timestamp};
+use cairn_ledger::{SpendingLimits, Wallet, WalletCommand, wallet_id};
 use serde_json::json;
 
 use crate::{CommandContext, Commands, ExecuteError, Executed};
@@ -44,4 +44,32 @@ pub async fn grant_credit(
         "expires_at": input.expires_at,
     });
     commands.executor.execute::<Wallet>(&wallet_id, grant, context, result).await
+}
+
+/// A wish that no more than so much be used in a month.
+#[derive(Debug, Clone, Copy)]
+pub struct SetSpendingLimits {
+    /// By whom.
+    pub organisation_id: OrganisationId,
+    /// Of which money.
+    pub currency: Currency,
+    /// How much.
+    pub limits: SpendingLimits,
+}
+
+/// Says how much may be used in a month; the wallet need not exist. Answers `{"wallet_id"}`.
+///
+/// # Errors
+/// `amount_not_positive`, `spending_limits_invalid`.
+pub async fn set_spending_limits(
+    commands: &Commands,
+    context: &CommandContext,
+    input: SetSpendingLimits,
+) -> Result<Executed, ExecuteError> {
+    let SetSpendingLimits { organisation_id, currency, limits } = input;
+    let wallet_id = wallet_id(organisation_id, currency);
+    let at = commands.clock.now();
+    let set = WalletCommand::SetSpendingLimits { organisation_id, currency, limits, at };
+    let result = json!({ "wallet_id": wallet_id });
+    commands.executor.execute::<Wallet>(&wallet_id, set, context, result).await
 }

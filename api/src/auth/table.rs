@@ -58,6 +58,8 @@ rules! {
     get_verification       None None None None None   All  All  None All;
     get_billing_details    Own  None Own  None None   None None None None;
     set_billing_details    Own  None Own  None None   None None None None;
+    get_spending_limits    Own  Own  Own  Own  Own    None None None None;
+    set_spending_limits    Own  None Own  None None   None None None None;
     list_invoices          Own  Own  Own  Own  Own    None All  None None;
     get_invoice            Own  Own  Own  Own  Own    None All  None None;
     list_skus              All  All  All  All  All    All  All  All  All;

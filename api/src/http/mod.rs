@@ -40,6 +40,7 @@ mod routes;
 pub mod server;
 mod service;
 pub mod shapes;
+pub mod spending;
 pub mod state;
 pub mod supervise;
 pub mod tickets;

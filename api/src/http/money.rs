@@ -23,12 +23,20 @@ pub fn parse(amount: &str, currency: &str) -> Result<Money, Vec<FieldError>> {
     }
 }
 
+/// An amount of any sign.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn amount(pointer: &str, amount: &str) -> Result<Nanos, FieldError> {
+    parse_nanos(amount).map_err(|error| field_error(pointer, &error))
+}
+
 /// A positive amount.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn positive(pointer: &str, amount: &str) -> Result<Nanos, FieldError> {
-    let nanos = parse_nanos(amount).map_err(|error| field_error(pointer, &error))?;
+    let nanos = self::amount(pointer, amount)?;
     if nanos > 0 {
         return Ok(nanos);
     }

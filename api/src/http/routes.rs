@@ -7,7 +7,7 @@ use super::state::Api;
 use super::{
     answer, billing, catalog, charges, compute, device_page, documents, downloads, events,
     features, fleet, health, identity, inbox, invoices, ledger, notifications, notify, payments,
-    tickets, usage, verification, viewer, webhooks,
+    spending, tickets, usage, verification, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -19,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(usage::routes())
         .merge(verification::routes())
         .merge(billing::routes())
+        .merge(spending::routes())
         .merge(invoices::routes())
         .merge(catalog::routes())
         .merge(fleet::routes())

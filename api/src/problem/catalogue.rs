@@ -147,6 +147,8 @@ codes! {
     currency_unknown UNPROCESSABLE_ENTITY false "The currency is not sold in";
     not_whole_minor_units UNPROCESSABLE_ENTITY false "The amount is not whole cents";
     insufficient_funds PAYMENT_REQUIRED false "The wallet does not cover this";
+    spending_limit_reached PAYMENT_REQUIRED false "The spending limit of this month is reached";
+    spending_limits_invalid UNPROCESSABLE_ENTITY false "The limits contradict each other";
     exceeds_refundable CONFLICT false "More than is left of that payment";
     payment_disputed CONFLICT false "The payment is disputed";
     credit_expiry_invalid UNPROCESSABLE_ENTITY false "Credit expires in the future";

@@ -91,7 +91,8 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
                 rentals.running += 1;
                 rentals.nanos_per_hour =
                     rentals.nanos_per_hour.saturating_add(price.nanos_per_hour);
-                rentals.refused |= hold.refused_nanos.is_some();
+                // What may not be used though it is there is no want of money.
+                rentals.refused |= hold.refused_nanos.is_some_and(|(_, available)| available == 0);
             }
             AllocationStatus::Suspended => {
                 let opened = act.executor.personal().open(&allocation.ssh_public_key).await?;
@@ -119,10 +120,11 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
     Ok(rentals)
 }
 
-/// Resumes what can be paid for as long as a new rental must be, the longest suspended first.
+/// Resumes what can be paid for as long as a new rental must be, the longest suspended first. What only waits for room below the spending limit
+/// is nobody's debtor: it stays as it is until there is room, with the next month at the latest.
 async fn resume(act: &Act<'_>, wallet: &Wallet, rentals: &mut Rentals) -> Result<(), PortError> {
     let at = act.now();
-    let mut available = wallet.available_at(at);
+    let (mut available, mut room) = (wallet.available_at(at), wallet.room_at(at));
     let mut waiting = vec![];
     for suspended in std::mem::take(&mut rentals.suspended) {
         let Suspended { allocation_id, price, remaining_nanos, erased, .. } = suspended;
@@ -132,7 +134,11 @@ async fn resume(act: &Act<'_>, wallet: &Wallet, rentals: &mut Rentals) -> Result
             waiting.push(suspended);
             continue;
         }
+        if room.is_some_and(|room| wanted_nanos > room) {
+            continue;
+        }
         available -= wanted_nanos;
+        room = room.map(|room| room - wanted_nanos);
         let expires_at = at.plus_secs(act.settings.runway_seconds + act.settings.undo_seconds);
         fill_hold(act, allocation_id, (keep_nanos, expires_at)).await?;
         let suffix = format!("resume:{allocation_id}");

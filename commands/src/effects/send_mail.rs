@@ -1,12 +1,12 @@
 //! One letter to one person, or to everybody who sees to an organisation's money. It is written here, where addresses and codes can be read;
 //! what was erased meanwhile is not sent.
-use cairn_core::Timestamp;
 use cairn_core::money::format_nanos;
+use cairn_core::{OrganisationId, Timestamp};
 use cairn_identity::{LinkPurpose, Organisation, Role, User};
-use cairn_ledger::{Assessment, Stage};
+use cairn_ledger::{Assessment, SpendingLimit, Stage};
 
 use crate::ports::{Mail, PortError};
-use crate::processes::{FundsNews, Letter};
+use crate::processes::{FundsNews, Letter, Reached};
 
 use super::Act;
 
@@ -22,7 +22,12 @@ pub(super) async fn send_mail(
         return Ok(());
     }
     let written = match letter {
-        Letter::Funds { seen, about } => write_about_funds(act, seen, *about).await?,
+        Letter::Funds { seen, about } => {
+            write_about_money(act, seen.organisation_id, funds(seen, *about)).await?
+        }
+        Letter::Spending { organisation_id, reached } => {
+            write_about_money(act, *organisation_id, spending(reached)).await?
+        }
         letter => write(act, letter).await?.into_iter().collect(),
     };
     for (number, (to, subject, text)) in written.into_iter().enumerate() {
@@ -47,8 +52,8 @@ type Written = (String, &'static str, String);
 async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Written>, PortError> {
     let personal = act.executor.personal();
     let written = match letter {
-        // Goes to several people.
-        Letter::Funds { .. } => return Ok(None),
+        // Go to several people.
+        Letter::Funds { .. } | Letter::Spending { .. } => return Ok(None),
         Letter::Code { user_id, purpose, token } => {
             let user = act.load::<User>(&user_id.to_string()).await?;
             let (to, token) = (personal.open(&user.email).await?, personal.open(token).await?);
@@ -95,16 +100,15 @@ async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Written>, PortEr
 }
 
 /// One letter for each owner, administrator and finance member whose address is proven.
-async fn write_about_funds(
+async fn write_about_money(
     act: &Act<'_>,
-    seen: &Assessment,
-    about: FundsNews,
+    organisation_id: OrganisationId,
+    (subject, text): (&'static str, String),
 ) -> Result<Vec<Written>, PortError> {
-    let organisation = act.load::<Organisation>(&seen.organisation_id.to_string()).await?;
+    let organisation = act.load::<Organisation>(&organisation_id.to_string()).await?;
     let Some(name) = act.executor.personal().open(&organisation.name).await? else {
         return Ok(vec![]);
     };
-    let (subject, text) = funds(seen, about);
     let text = format!("Organisation: {name}\n\n{text}");
     let mut written = vec![];
     for member in organisation.members {
@@ -118,6 +122,30 @@ async fn write_about_funds(
         }
     }
     Ok(written)
+}
+
+fn spending(reached: &Reached) -> (&'static str, String) {
+    let Reached { limit, currency, month, limit_nanos, spent_nanos } = reached;
+    let [limit_at, spent] = [*limit_nanos, *spent_nanos].map(format_nanos);
+    match limit {
+        SpendingLimit::Warn => (
+            "You have used what you wanted to be told of",
+            format!(
+                "In {month}, {spent} {currency} were used until now; you asked to be told at\n\
+                 {limit_at} {currency}. Nothing stops because of that.\n"
+            ),
+        ),
+        SpendingLimit::Stop => (
+            "Your spending limit is reached",
+            format!(
+                "In {month}, {spent} {currency} were used until now, and what is set aside for what\n\
+                 runs reaches your limit of {limit_at} {currency}. What runs is stopped as what is\n\
+                 set aside for it is used; its data is kept, and nothing is charged for it.\n\
+                 It starts again by itself with the next month, or when you raise the limit\n\
+                 (PUT /v1/spending-limits/{currency}).\n"
+            ),
+        ),
+    }
 }
 
 fn funds(seen: &Assessment, about: FundsNews) -> (&'static str, String) {

@@ -73,7 +73,9 @@ impl ProcessManager for ExpireCredit {
             | WalletEvent::PaymentDisputed { .. }
             | WalletEvent::DisputeReleased { .. }
             | WalletEvent::DisputeLost { .. }
-            | WalletEvent::UsageCredited { .. } => None,
+            | WalletEvent::UsageCredited { .. }
+            | WalletEvent::SpendingLimitsSet { .. }
+            | WalletEvent::SpendingReached { .. } => None,
         }
     }
 

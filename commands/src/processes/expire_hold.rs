@@ -53,7 +53,9 @@ impl ProcessManager for ExpireHold {
             | WalletEvent::PaymentDisputed { .. }
             | WalletEvent::DisputeReleased { .. }
             | WalletEvent::DisputeLost { .. }
-            | WalletEvent::UsageCredited { .. } => None,
+            | WalletEvent::UsageCredited { .. }
+            | WalletEvent::SpendingLimitsSet { .. }
+            | WalletEvent::SpendingReached { .. } => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What people are written.
-use cairn_core::{OrganisationId, Timestamp, UserId};
+use cairn_core::{Currency, Month, Nanos, OrganisationId, Timestamp, UserId};
 use cairn_identity::{LinkPurpose, Role};
-use cairn_ledger::{Assessment, Stage};
+use cairn_ledger::{Assessment, SpendingLimit, Stage};
 use serde::{Deserialize, Serialize};
 
 /// What somebody is written. Addresses and codes are as they are stored, sealed.
@@ -19,6 +19,19 @@ pub enum Letter {
     Invitation { organisation_id: OrganisationId, email: String, role: Role, token: String },
     /// To everybody who sees to the money of an organisation.
     Funds { seen: Assessment, about: FundsNews },
+    /// To the same.
+    Spending { organisation_id: OrganisationId, reached: Reached },
+}
+
+/// A spending limit that is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Reached {
+    pub limit: SpendingLimit,
+    pub currency: Currency,
+    pub month: Month,
+    pub limit_nanos: Nanos,
+    pub spent_nanos: Nanos,
 }
 
 /// What is to be said of the money of an organisation.
@@ -39,7 +52,9 @@ impl Letter {
             Self::Code { user_id, .. }
             | Self::Reminder { user_id }
             | Self::Erasure { user_id, .. } => user_id.to_string(),
-            Self::Invitation { organisation_id, .. } => organisation_id.to_string(),
+            Self::Invitation { organisation_id, .. } | Self::Spending { organisation_id, .. } => {
+                organisation_id.to_string()
+            }
             Self::Funds { seen, .. } => seen.organisation_id.to_string(),
         }
     }

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `allocation.activated` | timer `meter_tick` | – |
 //! | `meter_tick` | effect `capture_usage`: `allocation.metered`, then the charge; the timer again | none: a charge is cumulative, a repeat charges nothing |
-//! | `wallet.hold_extension_refused`, little left | `request_suspension(funds_exhausted)` while the hold still covers it | – |
+//! | `wallet.hold_extension_refused`, little left | `request_suspension`, for want of money or of room below the spending limit, while the hold still covers it | – |
 //! | `allocation.repriced` | – (the next tick charges what was metered before at the price before, and keeps ahead at the new one) | – |
 //! | `allocation.suspension_requested` | – (the timer ends; `suspend_tenant` charges the rest) | – |
 //! | `allocation.resumed` | timer `meter_tick` | – |
@@ -106,10 +106,17 @@ impl ProcessManager for MeterUsage {
                 vec![Intent::timer(tick, at.plus_secs(settings.tick_seconds))]
             }
             (
-                Fact::Wallet(WalletEvent::HoldExtensionRefused { remaining_nanos, .. }),
+                Fact::Wallet(WalletEvent::HoldExtensionRefused {
+                    remaining_nanos,
+                    available_nanos,
+                    ..
+                }),
                 Phase::Running,
             ) if *remaining_nanos <= state.enough_to_stop(settings) => {
-                let reason = SuspensionReason::FundsExhausted;
+                let reason = match available_nanos {
+                    0 => SuspensionReason::FundsExhausted,
+                    _ => SuspensionReason::SpendingLimit,
+                };
                 vec![Intent::command(Command::RequestSuspension { allocation_id, reason })]
             }
             _ => vec![],

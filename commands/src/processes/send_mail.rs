@@ -7,15 +7,16 @@
 //! | `user.reminded` | `send_mail` | none |
 //! | `user.erasure_requested` | `send_mail`, until it is due | none: who is signed in sees it as well |
 //! | `dunning.runway_crossed`, down; `dunning.stage_changed` to one that costs something, or from it | `send_mail` | none: the next step is told again |
+//! | `wallet.spending_reached` | `send_mail` | none: the next month tells it again |
 //! | `organisation.member_invited` | `send_mail`, until the invitation is over | none: the next invitation ends it |
 use cairn_core::Timestamp;
 use cairn_identity::{OrganisationEvent, UserEvent};
-use cairn_ledger::{DunningEvent, Stage};
+use cairn_ledger::{DunningEvent, Stage, WalletEvent};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
 use super::intent::{Effect, Intent};
-use super::letter::{FundsNews, Letter};
+use super::letter::{FundsNews, Letter, Reached};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
 /// How long a word that has no end of its own is worth sending.
@@ -60,6 +61,21 @@ fn letter(happened: &Occurrence) -> Option<(Letter, Timestamp)> {
             Some((Letter::Invitation { organisation_id, email, role, token }, *expires_at))
         }
         Fact::Dunning(event) => funds(event),
+        Fact::Wallet(WalletEvent::SpendingReached {
+            limit,
+            month,
+            limit_nanos,
+            spent_nanos,
+            at,
+        }) => {
+            let (organisation_id, currency) = happened.stream.split_once(':')?;
+            let (limit, month, currency) = (*limit, *month, currency.parse().ok()?);
+            let (limit_nanos, spent_nanos) = (*limit_nanos, *spent_nanos);
+            let reached = Reached { limit, currency, month, limit_nanos, spent_nanos };
+            let organisation_id = organisation_id.parse().ok()?;
+            let letter = Letter::Spending { organisation_id, reached };
+            Some((letter, at.plus_secs(REMINDER_SECS)))
+        }
         _ => None,
     }
 }
@@ -88,7 +104,7 @@ fn funds(event: &DunningEvent) -> Option<(Letter, Timestamp)> {
 
 impl ProcessManager for SendMail {
     const NAME: &'static str = "send_mail";
-    const READS: &'static [&'static str] = &["user", "organisation", "dunning"];
+    const READS: &'static [&'static str] = &["user", "organisation", "dunning", "wallet"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {

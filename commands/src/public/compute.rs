@@ -15,6 +15,7 @@ public_types! {
     Failed = "cairn.allocation.failed" 1;
     Metered = "cairn.allocation.metered" 1;
     SuspensionRequested = "cairn.allocation.suspension_requested" 1;
+    SuspensionByLimit = "cairn.allocation.suspension_requested" 2;
     Suspended = "cairn.allocation.suspended" 1;
     ResumeRequested = "cairn.allocation.resume_requested" 1;
     Resumed = "cairn.allocation.resumed" 1;
@@ -104,6 +105,23 @@ enum WhySuspended {
     FundsExhausted,
 }
 
+/// No more may be used this month: the meter stands still from here, and the login is about to be closed.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SuspensionByLimit {
+    /// Why.
+    reason: WhyLimited,
+    /// Since when nothing is charged.
+    at: String,
+}
+
+/// Why an allocation is suspended that could be paid for.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum WhyLimited {
+    SpendingLimit,
+}
+
 /// Its node has confirmed that nobody logs in and that nothing runs. The data is kept.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -189,6 +207,9 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         Event::SuspensionRequested { reason: SuspensionReason::FundsExhausted, at } => {
             let reason = WhySuspended::FundsExhausted;
             public(&SuspensionRequested { reason, at: at.to_string() })
+        }
+        Event::SuspensionRequested { reason: SuspensionReason::SpendingLimit, at } => {
+            public(&SuspensionByLimit { reason: WhyLimited::SpendingLimit, at: at.to_string() })
         }
         Event::Suspended { at, .. } => public(&Suspended { at: at.to_string() }),
         Event::ResumeRequested { at } => public(&ResumeRequested { at: at.to_string() }),

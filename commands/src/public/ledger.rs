@@ -2,7 +2,7 @@
 use cairn_core::{
     AllocationId, CreditId, Currency, DisputeId, HoldId, Nanos, PaymentId, RefundId, Timestamp,
 };
-use cairn_ledger::WalletEvent as Event;
+use cairn_ledger::{SpendingLimit, WalletEvent as Event};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ public_types! {
     DisputeReleased = "cairn.wallet.dispute_released" 1;
     DisputeLost = "cairn.wallet.dispute_lost" 1;
     UsageCredited = "cairn.wallet.usage_credited" 1;
+    SpendingLimitsSet = "cairn.wallet.spending_limits_set" 1;
+    SpendingReached = "cairn.wallet.spending_reached" 1;
 }
 
 /// A payment arrived.
@@ -208,6 +210,48 @@ struct UsageCredited {
     money: Money,
 }
 
+/// Somebody has said how much may be used in a calendar month (UTC).
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SpendingLimitsSet {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    currency: Currency,
+    /// From there on somebody is told; absent when nobody is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warn: Option<Money>,
+    /// Beyond that nothing is set aside, so nothing runs; absent when there is no such limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop: Option<Money>,
+    #[schemars(with = "String")]
+    at: Timestamp,
+}
+
+/// A limit is reached. Each is told once a month.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SpendingReached {
+    organisation_id: String,
+    /// Which.
+    reached: WhichLimit,
+    /// For example `2026-10`.
+    month: String,
+    /// How much it is.
+    limit: Money,
+    /// Used in the month until then.
+    spent: Money,
+    #[schemars(with = "String")]
+    at: Timestamp,
+}
+
+/// A spending limit.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum WhichLimit {
+    Warn,
+    Stop,
+}
+
 pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String> {
     let owner = wallet.split_once(':').ok_or_else(|| format!("'{wallet}' is no wallet"))?;
     let currency: Currency = owner.1.parse().map_err(|_| format!("'{wallet}' is no wallet"))?;
@@ -267,8 +311,42 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
         Event::UsageCredited { note: credit_note, amount_nanos, .. } => {
             public(&UsageCredited { organisation_id, credit_note, money: money(amount_nanos) })
         }
+        spending @ (Event::SpendingLimitsSet { .. } | Event::SpendingReached { .. }) => {
+            self::spending(organisation_id, money, spending)
+        }
         // A wish of a process that the wallet refused: nothing moved.
         Event::HoldExtensionRefused { .. } => private(),
+    }
+}
+
+fn spending(
+    organisation_id: String,
+    money: impl Fn(Nanos) -> Money,
+    event: Event,
+) -> Result<Option<Said>, String> {
+    match event {
+        Event::SpendingLimitsSet { currency, limits, at, .. } => public(&SpendingLimitsSet {
+            organisation_id,
+            currency,
+            warn: limits.warn_nanos.map(&money),
+            stop: limits.stop_nanos.map(&money),
+            at,
+        }),
+        Event::SpendingReached { limit, month, limit_nanos, spent_nanos, at } => {
+            let reached = match limit {
+                SpendingLimit::Warn => WhichLimit::Warn,
+                SpendingLimit::Stop => WhichLimit::Stop,
+            };
+            public(&SpendingReached {
+                organisation_id,
+                reached,
+                month: month.to_string(),
+                limit: money(limit_nanos),
+                spent: money(spent_nanos),
+                at,
+            })
+        }
+        _ => private(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Some commands sweep holds and credit whose time is over before they do anything else. The end of a hold does not say at which instant: the
 //! earliest one that explains what was swept is taken. Everything else that a command says is in its facts or follows from them.
-use cairn_core::{HoldId, JournalTransaction, Timestamp};
+use cairn_core::{Decider as _, HoldId, JournalTransaction, Month, Timestamp};
 use cairn_ledger::{
     CaptureHold, DisputeLoss, Dunning, DunningCommand, DunningEvent, GrantCredit, PlaceHold,
     ReserveRefund, TopUp, Wallet, WalletCommand as Command, WalletEvent as Event,
@@ -36,6 +36,7 @@ impl Inverse for Wallet {
                 Command::TopUp(top_up)
             }
             Some(Event::HoldPlaced { hold_id, purpose, amount_nanos, expires_at, .. }) => {
+                let at = at.max(with_room(self, swept, amount_nanos));
                 Command::PlaceHold(PlaceHold { hold_id, purpose, amount_nanos, expires_at, at })
             }
             Some(
@@ -43,7 +44,7 @@ impl Inverse for Wallet {
                 | Event::OverrunRecorded { hold_id, .. }
                 | Event::HoldExtended { hold_id, .. }
                 | Event::HoldExtensionRefused { hold_id, .. },
-            ) => Command::CaptureHold(capture(self, hold_id, (rest, at))?),
+            ) => Command::CaptureHold(capture(self, hold_id, (swept, rest))?),
             Some(Event::HoldReleased { hold_id, .. }) => {
                 Command::ReleaseHold { hold_id, at: swept_at(self, &rest[1..]) }
             }
@@ -56,6 +57,11 @@ impl Inverse for Wallet {
             Some(Event::DisputeReleased { dispute_id, .. }) => {
                 Command::ReleaseDisputed { dispute_id }
             }
+            Some(Event::SpendingLimitsSet { organisation_id, currency, limits, at }) => {
+                Command::SetSpendingLimits { organisation_id, currency, limits, at }
+            }
+            // It comes with what it is reached by.
+            Some(Event::SpendingReached { .. }) => return None,
             Some(Event::UsageCredited { note, journal, .. }) => credit_of(note, journal),
             Some(lost @ Event::DisputeLost { .. }) => loss_of(lost)?,
             Some(Event::RefundReserved {
@@ -141,12 +147,24 @@ fn swept_at(wallet: &Wallet, expiries: &[Event]) -> Timestamp {
     ends.max().unwrap_or(NEVER)
 }
 
+/// The earliest instant at which there is room below the spending limit to set an amount aside: any, or the next month.
+fn with_room(wallet: &Wallet, swept: &[Event], amount_nanos: i64) -> Timestamp {
+    if wallet.spending.limits.stop_nanos.is_none() {
+        return NEVER;
+    }
+    let wallet = wallet.clone().evolve_all(swept.to_vec());
+    let has_room = wallet.room_at(NEVER).is_none_or(|room_nanos| amount_nanos <= room_nanos);
+    let next = wallet.spending.month.filter(|_| !has_room).map(Month::ends_at);
+    next.unwrap_or(NEVER)
+}
+
 /// A capture has at most: an extension for the charge, the charge, its overrun, an extension to stay ahead, and what of that was refused.
+/// A limit that it reaches is told with it.
 /// What it wanted to keep ahead is what it kept and what it was refused.
 fn capture(
     wallet: &Wallet,
     hold_id: HoldId,
-    (facts, swept_at): (&[Event], Timestamp),
+    (swept, facts): (&[Event], &[Event]),
 ) -> Option<CaptureHold> {
     let hold = wallet.holds.get(&hold_id.to_string())?;
     let mut found = CaptureHold {
@@ -157,9 +175,10 @@ fn capture(
         tax: None,
         keep_nanos: 0,
         expires_at: hold.expires_at,
-        at: swept_at,
+        at: swept_at(wallet, swept),
     };
     let (mut left_nanos, mut ahead_nanos) = (hold.remaining_nanos(), None);
+    let mut extended_nanos = 0;
     for (at, fact) in facts.iter().enumerate() {
         match fact {
             Event::HoldExtended { amount_nanos, expires_at, .. } => {
@@ -167,6 +186,7 @@ fn capture(
                 if matches!(facts.get(at + 1), Some(Event::UsageCaptured { .. })) {
                     left_nanos += amount_nanos;
                 } else {
+                    extended_nanos = *amount_nanos;
                     ahead_nanos = Some(amount_nanos + ahead_nanos.unwrap_or(0));
                 }
             }
@@ -182,8 +202,13 @@ fn capture(
                 found.tax = tax.as_ref().map(|part| part.rate.clone());
                 charged(&mut found, (*total_nanos, *seconds), journal)?;
             }
+            Event::SpendingReached { at, .. } => found.at = *at,
             _ => return None,
         }
+    }
+    if found.product.is_empty() {
+        // Nothing was charged, which would have said when.
+        found.at = found.at.max(with_room(wallet, swept, extended_nanos));
     }
     found.keep_nanos = ahead_nanos.map_or(0, |ahead| (left_nanos + ahead).max(1));
     Some(found)

@@ -87,6 +87,8 @@ pub enum ReleaseReason {
 pub enum SuspensionReason {
     /// The wallet cannot cover more time.
     FundsExhausted,
+    /// The wallet could, but no more may be used this month.
+    SpendingLimit,
 }
 
 /// What has happened to an allocation.

@@ -1,10 +1,11 @@
 //! Charging usage out of a hold, and keeping the hold ahead of the usage.
 use cairn_core::{
-    Currency, Decider, HoldId, JournalTransaction, Nanos, OrganisationId, Posting, chart,
+    Currency, Decider, HoldId, JournalTransaction, Nanos, OrganisationId, Posting, Timestamp, chart,
 };
 
 use crate::credit::{CreditUse, used};
 use crate::events::WalletEvent;
+use crate::spending::SpendingLimit;
 use crate::taxes::TaxPart;
 use crate::wallet::{HoldStatus, LotUse, Wallet};
 use crate::wishes::{CaptureHold, WalletError};
@@ -36,7 +37,8 @@ impl Wallet {
         let (mut wallet, mut events) = self.swept(capture.at, Some(capture.hold_id));
         let charge = wallet.charge(owner, &capture)?;
         wallet = charge.iter().cloned().fold(wallet, Self::evolve);
-        events.extend(charge);
+        let warned = if charge.is_empty() { None } else { wallet.warned(capture.at) };
+        events.extend(charge.into_iter().chain(warned));
         events.extend(wallet.keep_ahead(&capture)?);
         Ok(events)
     }
@@ -125,19 +127,26 @@ impl Wallet {
         }
     }
 
-    pub(crate) fn take_tax(&mut self, hold_id: HoldId, tax: Option<TaxPart>) {
+    /// What is remembered of it, whoever paid.
+    pub(crate) fn take_charge(
+        &mut self,
+        hold_id: HoldId,
+        (amount_nanos, tax): (Nanos, Option<TaxPart>),
+        at: Timestamp,
+    ) {
         self.with_hold(hold_id, |hold| hold.taxed = tax.map(TaxPart::taxed));
+        self.spending.use_up(amount_nanos, at);
     }
 
     fn keep_ahead(&self, capture: &CaptureHold) -> Result<Vec<WalletEvent>, WalletError> {
-        let CaptureHold { hold_id, keep_nanos, expires_at, .. } = *capture;
+        let CaptureHold { hold_id, keep_nanos, expires_at, at, .. } = *capture;
         if keep_nanos <= 0 {
             return Ok(vec![]);
         }
         let hold = self.hold(hold_id)?;
         let remaining_nanos = hold.remaining_nanos();
         let wanted_nanos = (keep_nanos - remaining_nanos).max(0);
-        let amount_nanos = wanted_nanos.min(self.available_nanos());
+        let amount_nanos = wanted_nanos.min(self.usable_at(at));
         let expires_at = expires_at.max(hold.expires_at);
         let mut events = vec![];
         if amount_nanos > 0 || expires_at > hold.expires_at {
@@ -149,16 +158,22 @@ impl Wallet {
                 expires_at,
             });
         }
-        // What is still missing; nothing is available any more.
+        // What is still missing; what is available nevertheless is beyond the spending limit.
         let missing_nanos = wanted_nanos - amount_nanos;
-        let is_news = !events.is_empty() || hold.refused_nanos != Some((missing_nanos, 0));
+        let available_nanos = self.available_nanos() - amount_nanos;
+        let refused = (missing_nanos, available_nanos);
+        let is_news = !events.is_empty() || hold.refused_nanos != Some(refused);
         if missing_nanos > 0 && is_news {
+            let remaining_nanos = remaining_nanos + amount_nanos;
+            let wanted_nanos = missing_nanos;
             events.push(WalletEvent::HoldExtensionRefused {
                 hold_id,
-                wanted_nanos: missing_nanos,
-                available_nanos: 0,
-                remaining_nanos: remaining_nanos + amount_nanos,
+                wanted_nanos,
+                available_nanos,
+                remaining_nanos,
             });
+            let stop_nanos = self.spending.limits.stop_nanos.filter(|_| available_nanos > 0);
+            events.extend(stop_nanos.and_then(|stop| self.reached(SpendingLimit::Stop, stop, at)));
         }
         Ok(events)
     }

@@ -4,13 +4,14 @@
 //! of version 1, are from before there were taxes.
 use cairn_core::upcast::Upcast;
 use cairn_core::{
-    CreditId, Currency, DisputeId, HoldId, JournalTransaction, Nanos, OrganisationId, PaymentId,
-    RefundId, Text, Texts, Timestamp, domain_event,
+    CreditId, Currency, DisputeId, HoldId, JournalTransaction, Month, Nanos, OrganisationId,
+    PaymentId, RefundId, Text, Texts, Timestamp, domain_event,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::credit::CreditUse;
+use crate::spending::{SpendingLimit, SpendingLimits};
 use crate::taxes::TaxPart;
 use crate::wallet::LotUse;
 
@@ -151,6 +152,24 @@ pub enum WalletEvent {
         lots: Vec<LotUse>,
         journal: JournalTransaction,
     },
+    /// Somebody has said how much may be used in a month. It opens the wallet when it comes first.
+    #[serde(rename = "wallet.spending_limits_set")]
+    SpendingLimitsSet {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        limits: SpendingLimits,
+        at: Timestamp,
+    },
+    /// A limit is reached. Each is told once a month.
+    #[serde(rename = "wallet.spending_reached")]
+    SpendingReached {
+        limit: SpendingLimit,
+        month: Month,
+        limit_nanos: Nanos,
+        /// Used in the month until then; with a stop, the rest is set aside.
+        spent_nanos: Nanos,
+        at: Timestamp,
+    },
 }
 
 domain_event!(WalletEvent {
@@ -170,6 +189,8 @@ domain_event!(WalletEvent {
     DisputeReleased => "wallet.dispute_released", 1;
     DisputeLost => "wallet.dispute_lost", 1;
     UsageCredited => "wallet.usage_credited", 1;
+    SpendingLimitsSet => "wallet.spending_limits_set", 1;
+    SpendingReached => "wallet.spending_reached", 1;
 } upcasts [
     Upcast { event_type: "wallet.hold_placed", from: 1, to_next: all_paid },
     Upcast { event_type: "wallet.hold_extended", from: 1, to_next: all_paid },
@@ -216,5 +237,8 @@ impl Texts for WalletEvent {
         ("dispute_id", Text::Kept),
         ("reason", Text::Said),
         ("note", Text::Kept),
+        ("limit", Text::Kept),
+        ("month", Text::Kept),
+        ("at", Text::Kept),
     ];
 }

@@ -1,4 +1,5 @@
 //! Holds: setting money aside, giving it back, and letting it go when its time is over.
+use cairn_core::money::format_nanos;
 use cairn_core::{BookEntry, HoldChange, HoldId, Nanos, Timestamp, chart};
 
 use crate::events::WalletEvent;
@@ -164,6 +165,11 @@ impl Wallet {
         let (wallet, mut events) = self.swept(at, None);
         if wallet.available_nanos() < amount_nanos {
             return Err(insufficient(wallet.available_nanos(), amount_nanos));
+        }
+        if let Some(room_nanos) = wallet.room_at(at).filter(|room_nanos| *room_nanos < amount_nanos)
+        {
+            let (room, wanted) = (format_nanos(room_nanos), format_nanos(amount_nanos));
+            return Err(WalletError::SpendingLimitReached { room, wanted });
         }
         let promotional_nanos = wallet.promotional_part(amount_nanos);
         events.push(WalletEvent::HoldPlaced {

@@ -9,6 +9,7 @@ mod events;
 mod holds;
 mod lots;
 mod refunds;
+mod spending;
 mod taxes;
 pub mod wallet;
 mod wishes;
@@ -17,6 +18,7 @@ pub use credit::{Credit, CreditUse, Promotional, used};
 pub use disputes::{Disputed, OPEN_END, hold_of_dispute};
 pub use dunning::{Assessment, Dunning, DunningCommand, DunningEvent, Stage};
 pub use events::WalletEvent;
+pub use spending::{Spending, SpendingLimit, SpendingLimits};
 pub use taxes::{TaxPart, Taxed};
 pub use wallet::{Hold, HoldStatus, Lot, LotUse, OpenRefund, Share, Wallet, wallet_id};
 pub use wishes::{

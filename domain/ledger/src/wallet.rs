@@ -18,6 +18,7 @@ use crate::credit::{Promotional, used};
 use crate::disputes::{Disputed, hold_of_dispute};
 use crate::events::WalletEvent;
 use crate::holds::HoldMove;
+use crate::spending::Spending;
 use crate::taxes::Taxed;
 use crate::wishes::{WalletCommand, WalletError};
 
@@ -134,6 +135,9 @@ pub struct Wallet {
     /// Numbers of the credit notes that were taken in.
     #[serde(default)]
     pub credited: BTreeSet<String>,
+    /// What may be used in a month, and what was.
+    #[serde(default)]
+    pub spending: Spending,
 }
 
 impl Decider for Wallet {
@@ -156,56 +160,53 @@ impl Decider for Wallet {
             WalletCommand::ReleaseDisputed { dispute_id } => Ok(self.release_disputed(dispute_id)),
             WalletCommand::LoseDisputed(loss) => self.lose_disputed(loss),
             WalletCommand::CreditUsage { note, debits, at } => self.credit_usage(note, debits, at),
+            WalletCommand::SetSpendingLimits { organisation_id, currency, limits, at } => {
+                self.set_spending_limits((organisation_id, currency), limits, at)
+            }
             WalletCommand::ReserveRefund(reserve) => self.reserve_refund(reserve),
             WalletCommand::ReturnRefund { refund_id, at } => self.return_refund(refund_id, at),
         }
     }
 
     fn evolve(mut self, event: WalletEvent) -> Self {
+        use WalletEvent as E;
         match event {
-            WalletEvent::ToppedUp {
-                organisation_id, currency, payment_id, amount_nanos, ..
-            } => {
+            E::ToppedUp { organisation_id, currency, payment_id, amount_nanos, .. } => {
                 self.owner = Some((organisation_id, currency));
                 self.posted_nanos += amount_nanos;
                 self.lots.push(Lot { payment_id, amount_nanos, remaining_nanos: amount_nanos });
             }
-            WalletEvent::HoldPlaced {
-                hold_id,
-                purpose,
-                amount_nanos,
-                promotional_nanos,
-                expires_at,
-            } => self.add_hold(hold_id, purpose, (amount_nanos, promotional_nanos), expires_at),
-            WalletEvent::HoldExtended { hold_id, amount_nanos, promotional_nanos, expires_at } => {
+            E::HoldPlaced { hold_id, purpose, amount_nanos, promotional_nanos, expires_at } => {
+                self.add_hold(hold_id, purpose, (amount_nanos, promotional_nanos), expires_at)
+            }
+            E::HoldExtended { hold_id, amount_nanos, promotional_nanos, expires_at } => {
                 self.fill_hold(hold_id, (amount_nanos, promotional_nanos), expires_at);
             }
-            WalletEvent::HoldExtensionRefused {
-                hold_id, wanted_nanos, available_nanos, ..
-            } => self.with_hold(hold_id, |hold| {
-                hold.refused_nanos = Some((wanted_nanos, available_nanos));
-            }),
-            WalletEvent::UsageCaptured { hold_id, amount_nanos, credits, lots, tax, .. } => {
+            E::HoldExtensionRefused { hold_id, wanted_nanos, available_nanos, .. } => self
+                .with_hold(hold_id, |hold| {
+                    hold.refused_nanos = Some((wanted_nanos, available_nanos));
+                }),
+            E::UsageCaptured { hold_id, amount_nanos, credits, lots, tax, journal, .. } => {
                 self.take_usage(hold_id, amount_nanos, (&credits, &lots));
-                self.take_tax(hold_id, tax);
+                self.take_charge(hold_id, (amount_nanos, tax), journal.occurred_at);
             }
-            WalletEvent::OverrunRecorded { hold_id, amount_nanos, tax, .. } => {
+            E::OverrunRecorded { hold_id, amount_nanos, tax, journal, .. } => {
                 self.with_hold(hold_id, |hold| hold.overrun_nanos += amount_nanos);
-                self.take_tax(hold_id, tax);
+                self.take_charge(hold_id, (amount_nanos, tax), journal.occurred_at);
             }
-            WalletEvent::HoldReleased { hold_id, amount_nanos, promotional_nanos } => {
+            E::HoldReleased { hold_id, amount_nanos, promotional_nanos } => {
                 self.close_hold(hold_id, (amount_nanos, promotional_nanos), HoldStatus::Released);
             }
-            WalletEvent::HoldExpired { hold_id, amount_nanos, promotional_nanos } => {
+            E::HoldExpired { hold_id, amount_nanos, promotional_nanos } => {
                 self.close_hold(hold_id, (amount_nanos, promotional_nanos), HoldStatus::Expired);
             }
-            WalletEvent::RefundReserved { refund_id, payment_id, amount_nanos, .. } => {
+            E::RefundReserved { refund_id, payment_id, amount_nanos, .. } => {
                 self.send_back(refund_id, (payment_id, amount_nanos));
             }
-            WalletEvent::RefundReturned { refund_id, amount_nanos, .. } => {
+            E::RefundReturned { refund_id, amount_nanos, .. } => {
                 self.take_back(refund_id, amount_nanos);
             }
-            WalletEvent::CreditGranted {
+            E::CreditGranted {
                 organisation_id,
                 currency,
                 credit_id,
@@ -216,19 +217,24 @@ impl Decider for Wallet {
                 self.owner = Some((organisation_id, currency));
                 self.promotional.grant(credit_id, amount_nanos, expires_at);
             }
-            WalletEvent::CreditExpired { credit_id, amount_nanos, .. } => {
+            E::CreditExpired { credit_id, amount_nanos, .. } => {
                 self.promotional.expire(credit_id, amount_nanos);
             }
-            WalletEvent::PaymentDisputed { dispute_id, payment_id, held_nanos } => {
+            E::PaymentDisputed { dispute_id, payment_id, held_nanos } => {
                 return self.with_dispute(dispute_id, payment_id, held_nanos);
             }
-            WalletEvent::DisputeReleased { dispute_id, amount_nanos } => {
+            E::DisputeReleased { dispute_id, amount_nanos } => {
                 return self.without_dispute(dispute_id, amount_nanos);
             }
-            WalletEvent::DisputeLost { dispute_id, amount_nanos, held_nanos, lots, .. } => {
+            E::DisputeLost { dispute_id, amount_nanos, held_nanos, lots, .. } => {
                 return self.after_loss(dispute_id, (amount_nanos, held_nanos), &lots);
             }
-            WalletEvent::UsageCredited { note, lots, .. } => self.take_credit(note, &lots),
+            E::UsageCredited { note, lots, .. } => self.take_credit(note, &lots),
+            E::SpendingLimitsSet { organisation_id, currency, limits, .. } => {
+                self.owner = Some((organisation_id, currency));
+                self.spending.set(limits);
+            }
+            E::SpendingReached { limit, month, .. } => self.spending.tell(limit, month),
         }
         self
     }
@@ -281,7 +287,9 @@ impl Decider for Wallet {
                 };
                 Some(BookEntry { journal: Some(journal.clone()), ..held })
             }
-            WalletEvent::HoldExtensionRefused { .. } => None,
+            WalletEvent::HoldExtensionRefused { .. }
+            | WalletEvent::SpendingLimitsSet { .. }
+            | WalletEvent::SpendingReached { .. } => None,
         }
     }
 }

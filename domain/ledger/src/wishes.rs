@@ -4,6 +4,8 @@ use cairn_core::{
     TaxRate, Timestamp,
 };
 
+use crate::spending::SpendingLimits;
+
 /// Credits a wallet with a payment that succeeded.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
@@ -121,6 +123,13 @@ pub enum WalletCommand {
         debits: Vec<(String, Nanos)>,
         at: Timestamp,
     },
+    /// Says how much may be used in a month.
+    SetSpendingLimits {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        limits: SpendingLimits,
+        at: Timestamp,
+    },
     ReserveRefund(ReserveRefund),
     /// Takes a failed refund back in.
     ReturnRefund {
@@ -157,6 +166,10 @@ pub enum WalletError {
     IdReused,
     #[error("more would be given back than usage has taken")]
     ExceedsUsage,
+    #[error("{room} of the spending limit of this month is left and {wanted} is needed")]
+    SpendingLimitReached { room: String, wanted: String },
+    #[error("a warning at {warn} never comes when spending stops at {stop}")]
+    WarnAboveStop { warn: String, stop: String },
     #[error("the wallet would hold more than the ledger can count")]
     TooLarge,
 }
@@ -176,6 +189,8 @@ impl Refusal for WalletError {
             Self::CreditExpiryInvalid { .. } => "credit_expiry_invalid",
             Self::IdReused => "id_reused",
             Self::ExceedsUsage => "credit_exceeds_usage",
+            Self::SpendingLimitReached { .. } => "spending_limit_reached",
+            Self::WarnAboveStop { .. } => "spending_limits_invalid",
             Self::TooLarge => "amount_too_large",
         }
     }

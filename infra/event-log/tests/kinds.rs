@@ -52,17 +52,20 @@ fn wallet_commands() -> Vec<WalletCommand> {
         })
     };
     let expires_at = AT.plus_secs(3_600);
-    vec![
-        // Less than the charge: paid money pays the rest of it.
+    let grant = |credit: u128, amount_nanos| {
         WalletCommand::GrantCredit(GrantCredit {
             organisation_id: ORGANISATION,
             currency: Currency::USD,
-            credit_id: CreditId::from_bits(9),
-            amount_nanos: UNIT / 2,
-            expires_at: AT.plus_secs(3_600),
+            credit_id: CreditId::from_bits(credit),
+            amount_nanos,
+            expires_at,
             reason: "welcome".to_owned(),
             at: AT,
-        }),
+        })
+    };
+    vec![
+        // Less than the charge: paid money pays the rest of it.
+        grant(9, UNIT / 2),
         WalletCommand::TopUp(TopUp {
             organisation_id: ORGANISATION,
             currency: Currency::USD,
@@ -96,15 +99,7 @@ fn wallet_commands() -> Vec<WalletCommand> {
             debits: vec![("usage:compute:USD".to_owned(), UNIT)],
             at: AT,
         },
-        WalletCommand::GrantCredit(GrantCredit {
-            organisation_id: ORGANISATION,
-            currency: Currency::USD,
-            credit_id: CreditId::from_bits(6),
-            amount_nanos: UNIT,
-            expires_at,
-            reason: "welcome".to_owned(),
-            at: AT,
-        }),
+        grant(6, UNIT),
         WalletCommand::SweepExpired { at: expires_at.plus_secs(1) },
         WalletCommand::LoseDisputed(DisputeLoss {
             dispute_id: DisputeId::from_bits(7),

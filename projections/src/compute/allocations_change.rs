@@ -1,5 +1,5 @@
 //! The row of an allocation, and what each event changes in it.
-use cairn_compute::AllocationEvent;
+use cairn_compute::{AllocationEvent, PinnedPrice};
 use cairn_core::{Nanos, Tax};
 
 use crate::engine::ProjectError;
@@ -58,10 +58,7 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
     match event {
         E::Requested { .. } => row.status = "requested".into(),
         E::Taxed { tax, .. } => tax_with(row, Some(tax))?,
-        E::Repriced { price, tax, .. } => {
-            (row.price_version, row.nanos_per_hour) = (price.version.into(), price.nanos_per_hour);
-            tax_with(row, tax.as_ref())?;
-        }
+        E::Repriced { price, tax, .. } => reprice(row, *price, tax.as_ref())?,
         E::Reserved { placement, .. } => {
             row.status = "reserved".into();
             (row.node_id, row.uid) =
@@ -124,6 +121,15 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         E::NeedsOperator { .. } => row.needs_operator = true,
     }
     Ok(())
+}
+
+fn reprice(
+    row: &mut AllocationRow,
+    price: PinnedPrice,
+    tax: Option<&Tax>,
+) -> Result<(), ProjectError> {
+    (row.price_version, row.nanos_per_hour) = (price.version.into(), price.nanos_per_hour);
+    tax_with(row, tax)
 }
 
 fn tax_with(row: &mut AllocationRow, tax: Option<&Tax>) -> Result<(), ProjectError> {

@@ -95,6 +95,7 @@ impl Projection for Balances {
                 take(changes, credit_id, (0, amount_nanos));
                 move_by(changes, wallet, Moved::promotional(-amount_nanos));
             }
+            E::SpendingLimitsSet { .. } | E::SpendingReached { .. } => {}
             E::HoldPlaced { .. }
             | E::HoldExtended { .. }
             | E::HoldExtensionRefused { .. }

@@ -145,7 +145,9 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
         | E::HoldExtended { .. }
         | E::HoldExtensionRefused { .. }
         | E::HoldReleased { .. }
-        | E::HoldExpired { .. } => return None,
+        | E::HoldExpired { .. }
+        | E::SpendingLimitsSet { .. }
+        | E::SpendingReached { .. } => return None,
     })
 }
 

@@ -17,9 +17,7 @@ use cairn_identity::{
     ApiKey, ApiKeyCommand, EmailAddress, Erasure, Holder, Organisation, OrganisationCommand, Role,
     User,
 };
-use cairn_ledger::{
-    CaptureHold, Dunning, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
-};
+use cairn_ledger::{Dunning, Wallet, wallet_id};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::{Dispute, Payment, PaymentCommand, Refund, RefundCommand};
@@ -31,7 +29,7 @@ use super::story_finance::{break_case, found, payouts, period};
 use super::story_identity::{
     account_key, address, organisation, person, reset, service_accounts, wishes,
 };
-use super::story_money::{dunning, suspension};
+use super::story_money::{dunning, refunds, suspension, usage};
 use super::story_papers::papers;
 use super::story_people::{configuration, erasure, feature_flag, intervention, webhook_endpoint};
 
@@ -163,6 +161,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<BreakCase>(&found(0).id().to_string(), break_case());
     teller.tell::<Period>("2023-11", period());
     super::story_prices::tell(&mut teller);
+    super::story_limits::tell(&mut teller);
     papers(&mut teller);
     payouts(&mut teller);
     (teller.told, teller.decisions)
@@ -355,72 +354,6 @@ fn payments() -> [Vec<PaymentCommand>; 2] {
         vec![request(1, Some("pm_card_visa")), submit("pi_1"), succeed, fee],
         vec![request(2, None), submit("pi_2"), fail],
     ]
-}
-
-fn usage() -> Vec<WalletCommand> {
-    let top_up = WalletCommand::TopUp(TopUp {
-        organisation_id: ORGANISATION,
-        currency: Currency::USD,
-        payment_id: PaymentId::from_bits(1),
-        amount_nanos: 20 * UNIT,
-        charge_id: text("ch_1"),
-        at: at(3),
-    });
-    let place = |n: u128, amount_nanos, expires| {
-        WalletCommand::PlaceHold(PlaceHold {
-            hold_id: HoldId::from_bits(n),
-            purpose: AllocationId::from_bits(n).to_string(),
-            amount_nanos,
-            expires_at: at(expires),
-            at: at(10),
-        })
-    };
-    let capture = |n: u128, total_nanos, keep_nanos, now| {
-        WalletCommand::CaptureHold(CaptureHold {
-            hold_id: HoldId::from_bits(n),
-            total_nanos,
-            seconds: now,
-            product: text("compute"),
-            tax: None,
-            keep_nanos,
-            expires_at: at(now + 300),
-            at: at(now),
-        })
-    };
-    vec![
-        top_up,
-        place(1, 2 * UNIT, 300),
-        capture(1, UNIT / 3, 2 * UNIT, 33),
-        place(2, UNIT, 100),
-        WalletCommand::SweepExpired { at: at(100) },
-        capture(1, 2 * UNIT / 3, 100 * UNIT, 66),
-        WalletCommand::ReleaseHold { hold_id: HoldId::from_bits(1), at: at(650) },
-        capture(2, 16 * UNIT, 0, 200),
-        place(3, UNIT, 400),
-        capture(3, 4 * UNIT, 0, 250),
-    ]
-}
-
-fn refunds() -> Vec<WalletCommand> {
-    let top_up = WalletCommand::TopUp(TopUp {
-        organisation_id: ORGANISATION,
-        currency: Currency::USD,
-        payment_id: PaymentId::from_bits(3),
-        amount_nanos: 5 * UNIT,
-        charge_id: text("ch_3"),
-        at: at(300),
-    });
-    let reserve = |n| {
-        WalletCommand::ReserveRefund(ReserveRefund {
-            refund_id: RefundId::from_bits(n),
-            payment_id: PaymentId::from_bits(3),
-            amount_nanos: UNIT,
-            reason: text("asked"),
-            at: at(301),
-        })
-    };
-    let back = WalletCommand::ReturnRefund { refund_id: RefundId::from_bits(2), at: at(400) };
-    vec![top_up, reserve(1), reserve(2), back]
 }
 
 fn refund(n: u128, succeeds: bool) -> Vec<RefundCommand> {

@@ -1,7 +1,9 @@
-//! What the story tells of money that runs out.
+//! What the story tells of money that is used, given back, and runs out.
 use cairn_compute::{AllocationCommand, ReleaseReason, SuspensionReason};
-use cairn_core::Currency;
-use cairn_ledger::{Assessment, DunningCommand};
+use cairn_core::{AllocationId, Currency, HoldId, PaymentId, RefundId};
+use cairn_ledger::{
+    Assessment, CaptureHold, DunningCommand, PlaceHold, ReserveRefund, TopUp, WalletCommand,
+};
 
 use super::story::{ORGANISATION, at, provisioning, requested, text};
 
@@ -56,4 +58,70 @@ pub fn dunning() -> Vec<DunningCommand> {
         seen(100 * UNIT, 300),
     ];
     looks.map(DunningCommand::Assess).to_vec()
+}
+
+pub fn usage() -> Vec<WalletCommand> {
+    let top_up = WalletCommand::TopUp(TopUp {
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        payment_id: PaymentId::from_bits(1),
+        amount_nanos: 20 * UNIT,
+        charge_id: text("ch_1"),
+        at: at(3),
+    });
+    let place = |n: u128, amount_nanos, expires| {
+        WalletCommand::PlaceHold(PlaceHold {
+            hold_id: HoldId::from_bits(n),
+            purpose: AllocationId::from_bits(n).to_string(),
+            amount_nanos,
+            expires_at: at(expires),
+            at: at(10),
+        })
+    };
+    let capture = |n: u128, total_nanos, keep_nanos, now| {
+        WalletCommand::CaptureHold(CaptureHold {
+            hold_id: HoldId::from_bits(n),
+            total_nanos,
+            seconds: now,
+            product: text("compute"),
+            tax: None,
+            keep_nanos,
+            expires_at: at(now + 300),
+            at: at(now),
+        })
+    };
+    vec![
+        top_up,
+        place(1, 2 * UNIT, 300),
+        capture(1, UNIT / 3, 2 * UNIT, 33),
+        place(2, UNIT, 100),
+        WalletCommand::SweepExpired { at: at(100) },
+        capture(1, 2 * UNIT / 3, 100 * UNIT, 66),
+        WalletCommand::ReleaseHold { hold_id: HoldId::from_bits(1), at: at(650) },
+        capture(2, 16 * UNIT, 0, 200),
+        place(3, UNIT, 400),
+        capture(3, 4 * UNIT, 0, 250),
+    ]
+}
+
+pub fn refunds() -> Vec<WalletCommand> {
+    let top_up = WalletCommand::TopUp(TopUp {
+        organisation_id: ORGANISATION,
+        currency: Currency::USD,
+        payment_id: PaymentId::from_bits(3),
+        amount_nanos: 5 * UNIT,
+        charge_id: text("ch_3"),
+        at: at(300),
+    });
+    let reserve = |n| {
+        WalletCommand::ReserveRefund(ReserveRefund {
+            refund_id: RefundId::from_bits(n),
+            payment_id: PaymentId::from_bits(3),
+            amount_nanos: UNIT,
+            reason: text("asked"),
+            at: at(301),
+        })
+    };
+    let back = WalletCommand::ReturnRefund { refund_id: RefundId::from_bits(2), at: at(400) };
+    vec![top_up, reserve(1), reserve(2), back]
 }

@@ -11,7 +11,8 @@ use cairn_core::{
     TaxRate, Timestamp,
 };
 use cairn_ledger::{
-    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand,
+    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, SpendingLimits, TopUp, Wallet,
+    WalletCommand,
 };
 use proptest::prelude::*;
 
@@ -157,6 +158,15 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
             WalletCommand::ReleaseHold { hold_id, at: at(now) }
         }),
         1 => now().prop_map(|now| WalletCommand::SweepExpired { at: at(now) }),
+        1 => prop::option::of(0..40 * CENT).prop_map(|stop_nanos| WalletCommand::SetSpendingLimits {
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            limits: SpendingLimits {
+                warn_nanos: stop_nanos.filter(|stop| *stop > 0).map(|stop| stop / 2 + 1),
+                stop_nanos,
+            },
+            at: at(0),
+        }),
     ]
 }
 

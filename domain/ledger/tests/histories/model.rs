@@ -21,6 +21,11 @@ pub struct Model {
     /// Whether it has ended, and whose it is.
     disputes: BTreeMap<String, (bool, Option<PaymentId>)>,
     notes: BTreeSet<String>,
+    /// Beyond which nothing is set aside, and what was used of it.
+    stop: Option<i64>,
+    spent: i64,
+    /// Somebody has opened it with limits.
+    opened: bool,
     /// Paid for lost disputes, and owed for them.
     pub lost: (i64, i64),
     pub used: i64,
@@ -100,6 +105,11 @@ impl Model {
                 true
             }
             WalletCommand::LoseDisputed(c) => self.lose(c),
+            WalletCommand::SetSpendingLimits { limits, .. } => {
+                self.stop = limits.stop_nanos;
+                self.opened |= limits.stop_nanos.is_some();
+                true
+            }
             WalletCommand::ReserveRefund(c) => self.reserve(c),
             WalletCommand::ReturnRefund { refund_id, .. } => self.take_back(*refund_id),
             WalletCommand::CreditUsage { note, debits, .. } => {
@@ -119,6 +129,20 @@ impl Model {
     /// Credit that no hold has.
     pub fn free_credit(&self) -> i64 {
         self.credits.iter().map(|credit| credit.left).sum::<i64>() - self.held_credit()
+    }
+
+    /// What may be set aside, of what is free.
+    fn usable(&self) -> i64 {
+        let disputed = |id: &String| {
+            self.disputes.keys().any(|one| {
+                let bits = one.parse::<DisputeId>().unwrap().bits();
+                HoldId::from_bits(bits).to_string() == *id
+            })
+        };
+        let aside = self.holds.iter().filter(|(id, _)| !disputed(id));
+        let aside: i64 = aside.map(|(_, hold)| hold.paid + hold.credit).sum();
+        let free = self.free + self.free_credit();
+        self.stop.map_or(free, |stop| (stop - self.spent - aside).max(0).min(free))
     }
 
     fn held_credit(&self) -> i64 {
@@ -190,6 +214,9 @@ impl Model {
             return true;
         }
         self.sweep(c.at, None);
+        if c.amount_nanos > self.usable() {
+            return false;
+        }
         let credit = c.amount_nanos.min(self.free_credit());
         let paid = c.amount_nanos - credit;
         self.free -= paid;
@@ -224,13 +251,14 @@ impl Model {
         hold.charged += due;
         self.owed += beyond - more;
         self.used += due;
+        self.spent += due;
         if due > 0 {
             self.tax += tax(&mut hold, due - credit, c.tax.as_ref());
         }
         self.consume(pays - credit, credit);
         self.holds.insert(id.clone(), hold.clone());
         let wanted = (c.keep_nanos - hold.paid - hold.credit).max(0);
-        let more = wanted.min(self.free + self.free_credit());
+        let more = wanted.min(self.usable());
         if c.keep_nanos > 0 {
             hold = self.fill(&id, hold, more);
             let later = hold.expires.max(c.expires_at);
@@ -337,7 +365,7 @@ impl Model {
             rest -= own;
         }
         self.consume(rest, 0);
-        !self.lots.is_empty() || !self.credits.is_empty()
+        self.opened || !self.lots.is_empty() || !self.credits.is_empty()
     }
 
     fn reserve(&mut self, c: &ReserveRefund) -> bool {

@@ -1,0 +1,143 @@
+//! Spending limits: how much may be used in a calendar month (UTC), and what is told when it is.
+//!
+//! What was used counts whole, taxes and what promotional credit paid for included. A stop keeps more from being set aside; what was used is
+//! charged all the same. The month is the latest that anything of the wallet was counted in, so what comes late changes nothing that was told.
+use cairn_core::money::format_nanos;
+use cairn_core::{Currency, Month, Nanos, OrganisationId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::events::WalletEvent;
+use crate::wallet::Wallet;
+use crate::wishes::WalletError;
+
+/// How much may be used in a month; none is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SpendingLimits {
+    /// From there on somebody is told.
+    pub warn_nanos: Option<Nanos>,
+    /// Up to there money may be set aside.
+    pub stop_nanos: Option<Nanos>,
+}
+
+/// Which of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpendingLimit {
+    /// As much was used as somebody wanted to know of.
+    Warn,
+    /// More was to be set aside than may be.
+    Stop,
+}
+
+/// What is remembered of the month.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Spending {
+    /// As they were set last.
+    pub limits: SpendingLimits,
+    /// The latest month in which anything was used or told.
+    pub month: Option<Month>,
+    /// Used in it.
+    pub spent_nanos: Nanos,
+    /// What was told in it.
+    pub told: Vec<SpendingLimit>,
+}
+
+impl Spending {
+    /// Used in the month of an instant, or in the latest one when that is over.
+    #[must_use]
+    pub fn spent_at(&self, at: Timestamp) -> Nanos {
+        let is_new = Month::of(at).ok() > self.month;
+        if is_new { 0 } else { self.spent_nanos }
+    }
+
+    fn begin(&mut self, month: Option<Month>) {
+        if month > self.month {
+            (self.month, self.spent_nanos) = (month, 0);
+            self.told.clear();
+        }
+    }
+
+    pub(crate) fn use_up(&mut self, amount_nanos: Nanos, at: Timestamp) {
+        let month = Month::of(at).ok();
+        self.begin(month);
+        if month == self.month {
+            self.spent_nanos += amount_nanos;
+        }
+    }
+
+    pub(crate) fn set(&mut self, limits: SpendingLimits) {
+        self.limits = limits;
+        self.told.clear();
+    }
+
+    pub(crate) fn tell(&mut self, limit: SpendingLimit, month: Month) {
+        self.begin(Some(month));
+        self.told.push(limit);
+    }
+}
+
+impl Wallet {
+    /// How much more may be set aside in the month of an instant; none is as much as there is.
+    #[must_use]
+    pub fn room_at(&self, at: Timestamp) -> Option<Nanos> {
+        let stop_nanos = self.spending.limits.stop_nanos?;
+        let disputed_nanos: Nanos = self.disputes.values().map(|it| it.held_nanos).sum();
+        let held_nanos = self.held_nanos + self.promotional.held_nanos - disputed_nanos;
+        Some((stop_nanos - self.spending.spent_at(at) - held_nanos).max(0))
+    }
+
+    /// Of what is available, how much may be set aside.
+    pub(crate) fn usable_at(&self, at: Timestamp) -> Nanos {
+        let available_nanos = self.available_nanos();
+        self.room_at(at).map_or(available_nanos, |room_nanos| room_nanos.min(available_nanos))
+    }
+
+    pub(crate) fn set_spending_limits(
+        &self,
+        (organisation_id, currency): (OrganisationId, Currency),
+        limits: SpendingLimits,
+        at: Timestamp,
+    ) -> Result<Vec<WalletEvent>, WalletError> {
+        if self.owner.is_some_and(|owner| owner != (organisation_id, currency)) {
+            return Err(WalletError::IdReused);
+        }
+        let SpendingLimits { warn_nanos, stop_nanos } = limits;
+        if warn_nanos.is_some_and(|nanos| nanos <= 0) || stop_nanos.is_some_and(|nanos| nanos < 0) {
+            return Err(WalletError::AmountNotPositive);
+        }
+        if let Some((warn_nanos, stop_nanos)) = warn_nanos.zip(stop_nanos)
+            && warn_nanos > stop_nanos
+        {
+            let (warn, stop) = (format_nanos(warn_nanos), format_nanos(stop_nanos));
+            return Err(WalletError::WarnAboveStop { warn, stop });
+        }
+        if limits == self.spending.limits {
+            return Ok(vec![]);
+        }
+        let set = WalletEvent::SpendingLimitsSet { organisation_id, currency, limits, at };
+        let mut wallet = self.clone();
+        wallet.spending.set(limits);
+        Ok([set].into_iter().chain(wallet.warned(at)).collect())
+    }
+
+    /// That as much was used as somebody wanted to know of, once a month.
+    pub(crate) fn warned(&self, at: Timestamp) -> Option<WalletEvent> {
+        let limit_nanos = self.spending.limits.warn_nanos?;
+        let is_reached = self.spending.spent_at(at) >= limit_nanos;
+        is_reached.then(|| self.reached(SpendingLimit::Warn, limit_nanos, at)).flatten()
+    }
+
+    /// That a limit is reached, unless it was told this month.
+    pub(crate) fn reached(
+        &self,
+        limit: SpendingLimit,
+        limit_nanos: Nanos,
+        at: Timestamp,
+    ) -> Option<WalletEvent> {
+        let month = Month::of(at).ok().max(self.spending.month)?;
+        let was_told = self.spending.month == Some(month) && self.spending.told.contains(&limit);
+        let spent_nanos = self.spending.spent_at(at);
+        let told = WalletEvent::SpendingReached { limit, month, limit_nanos, spent_nanos, at };
+        (!was_told).then_some(told)
+    }
+}

@@ -1,0 +1,84 @@
+//! Spending limits in the story: told, in the way of a rental, and out of it with the next month.
+use cairn_compute::{Allocation, AllocationCommand, SuspensionReason};
+use cairn_core::{AllocationId, Currency, HoldId, OrganisationId, PaymentId};
+use cairn_ledger::{
+    CaptureHold, PlaceHold, SpendingLimits, TopUp, Wallet, WalletCommand, wallet_id,
+};
+
+use super::story::{Teller, at, provisioning, requested, text};
+
+const UNIT: i64 = 1_000_000_000;
+const LIMITED: OrganisationId = OrganisationId::from_bits(16);
+const RENTAL: u128 = 16;
+/// In the month after the story's.
+const LATER: i64 = 900_000;
+
+pub fn tell(teller: &mut Teller) {
+    teller.tell::<Allocation>(&AllocationId::from_bits(RENTAL).to_string(), stopped());
+    teller.tell::<Wallet>(&wallet_id(LIMITED, Currency::USD), limited());
+}
+
+fn stopped() -> Vec<AllocationCommand> {
+    let mut commands = vec![requested(RENTAL, None)];
+    commands.extend(provisioning(RENTAL, 6));
+    commands.extend([
+        AllocationCommand::Activate { proof: text("uid=20015(t20015)"), at: at(3_120) },
+        AllocationCommand::RequestSuspension {
+            reason: SuspensionReason::SpendingLimit,
+            at: at(3_300),
+        },
+    ]);
+    commands
+}
+
+fn limited() -> Vec<WalletCommand> {
+    let limits = |warn: i64, stop_nanos, secs| WalletCommand::SetSpendingLimits {
+        organisation_id: LIMITED,
+        currency: Currency::USD,
+        limits: SpendingLimits { warn_nanos: Some(warn * UNIT), stop_nanos },
+        at: at(secs),
+    };
+    let place = |n, units, secs| {
+        WalletCommand::PlaceHold(PlaceHold {
+            hold_id: HoldId::from_bits(n),
+            purpose: AllocationId::from_bits(n).to_string(),
+            amount_nanos: units * UNIT,
+            expires_at: at(secs + 3_600),
+            at: at(secs),
+        })
+    };
+    let capture = |units, secs| {
+        WalletCommand::CaptureHold(CaptureHold {
+            hold_id: HoldId::from_bits(RENTAL),
+            total_nanos: units * UNIT,
+            seconds: units * 100,
+            product: text("compute"),
+            tax: None,
+            keep_nanos: 3 * UNIT,
+            expires_at: at(secs + 3_600),
+            at: at(secs),
+        })
+    };
+    vec![
+        limits(2, Some(5 * UNIT), 3_100),
+        WalletCommand::TopUp(TopUp {
+            organisation_id: LIMITED,
+            currency: Currency::USD,
+            payment_id: PaymentId::from_bits(16),
+            amount_nanos: 20 * UNIT,
+            charge_id: text("ch_16"),
+            at: at(3_101),
+        }),
+        place(RENTAL, 3, 3_110),
+        capture(1, 3_200),
+        // The warning, and the last that there is room for.
+        capture(3, 3_300),
+        capture(4, 3_400),
+        // There is room again: for another, which goes, and for what was refused.
+        place(17, 2, LATER),
+        WalletCommand::SweepExpired { at: at(LATER + 3_601) },
+        capture(4, LATER + 3_700),
+        limits(1, None, LATER + 3_800),
+        capture(6, LATER + 3_900),
+    ]
+}
