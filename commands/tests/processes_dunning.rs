@@ -4,10 +4,11 @@ mod support;
 
 use std::sync::Arc;
 
+use cairn_commands::ledger::{SetSpendingLimits, set_spending_limits};
 use cairn_commands::processes::{Settings, operator};
 use cairn_compute::{Allocation, AllocationStatus};
 use cairn_core::{AllocationId, Currency, OrganisationId};
-use cairn_ledger::{Dunning, Stage, wallet_id};
+use cairn_ledger::{Dunning, SpendingLimits, Stage, wallet_id};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
 use support::harness::{Harness, Memory, PER_HOUR};
@@ -61,6 +62,18 @@ impl Story {
     async fn charged(&self) -> i64 {
         let wallet = wallet(&self.harness, self.organisation).await;
         wallet.holds.values().map(|hold| hold.captured_nanos + hold.overrun_nanos).sum()
+    }
+
+    /// So many units a month, and no more.
+    async fn limit(&self, units: Option<i64>) {
+        let stop_nanos = units.map(|units| units * 1_000_000_000);
+        let input = SetSpendingLimits {
+            organisation_id: self.organisation,
+            currency: Currency::USD,
+            limits: SpendingLimits { warn_nanos: None, stop_nanos },
+        };
+        let context = self.harness.context();
+        set_spending_limits(&self.harness.commands, &context, input).await.unwrap();
     }
 
     /// What was charged is what was metered, to the second.
@@ -225,4 +238,42 @@ async fn a_login_that_cannot_be_opened_is_tried_until_it_is(_: PgPoolOptions, db
     assert_eq!(story.status().await, AllocationStatus::Active);
     story.agrees().await;
     assert!(story.charged().await > charged, "it is charged once it is proven");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_spending_limit_stops_is_kept_without_a_day_and_goes_on_when_there_is_room(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let mut story = Story::begin(db, 300).await;
+    story.limit(Some(5)).await;
+    story.harness.run_for(5_100).await;
+    let rental = story.of(story.id).await;
+    assert_eq!(rental.status, AllocationStatus::Suspended);
+    let why: serde_json::Value = sqlx::query_scalar(
+        "SELECT payload FROM events WHERE event_type = 'allocation.suspension_requested'",
+    )
+    .fetch_one(story.harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(why["reason"], "spending_limit");
+    let money = wallet(&story.harness, story.organisation).await;
+    assert!(money.spending.spent_nanos <= 5_000_000_000, "{}", money.spending.spent_nanos);
+    assert_eq!(story.types("wallet.spending_reached").await.len(), 1, "told once");
+    story.agrees().await;
+    let charged = story.charged().await;
+
+    story.harness.run_for(SUSPENDED + RETENTION + 1_200).await;
+    assert_eq!(story.status().await, AllocationStatus::Suspended);
+    assert!(story.there().contains(&"home".to_owned()), "its data has no day on which it goes");
+    assert_eq!(story.dunning().await.stage, Stage::Ok, "there is money, so nobody is dunned");
+    assert_eq!(story.charged().await, charged);
+
+    story.limit(Some(40)).await;
+    story.harness.run_for(60).await;
+    assert_eq!(story.status().await, AllocationStatus::Active, "nobody had to ask");
+    story.limit(None).await;
+    story.harness.run_for(900).await;
+    assert!(story.charged().await > charged, "the meter goes on");
+    story.agrees().await;
 }

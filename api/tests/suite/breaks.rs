@@ -10,7 +10,7 @@ use crate::cli::Shell;
 async fn plant(options: &PgConnectOptions, id: &str, cents: i64) {
     let plant = "INSERT INTO finance_external_transactions
         (id, content, source_id, category, currency, amount_nanos, fee_nanos, net_nanos, created_at, available_at, mirrored_at)
-        VALUES ($1, $1, 'po_' || $1, 'payout', 'USD', $2, 0, $2, now() - interval '2 days', now(), now())";
+        VALUES ($1, $1, 'adj_' || $1, 'adjustment', 'USD', $2, 0, $2, now() - interval '2 days', now(), now())";
     let mut owner = options.connect().await.unwrap();
     sqlx::query(plant).bind(id).bind(cents * 10_000_000).execute(&mut owner).await.unwrap();
 }

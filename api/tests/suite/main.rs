@@ -66,6 +66,7 @@ mod service_accounts;
 mod settled;
 mod sign_in;
 mod signals;
+mod spending;
 mod support;
 mod taxes;
 mod tenancy;

@@ -90,6 +90,25 @@ impl Stage {
     }
 }
 
+/// What each of them used last month, invoiced: the numbers in the order of the callers.
+pub async fn invoiced(stage: &Stage, owners: &[&Caller]) -> Vec<String> {
+    let month = last_month(stage.commands.executor.log().pool()).await;
+    for (owner, n) in owners.iter().zip(77..) {
+        stage.used((owner, n), month).await;
+    }
+    stage.close_month(month).await;
+    let issuer = Issuer {
+        code: "main".to_owned(),
+        name: "Cairn Compute".to_owned(),
+        address: "Main Street 1".to_owned(),
+        tax_id: String::new(),
+    };
+    let (commands, context) = (&stage.commands, stage.context());
+    entity::set(commands, &context, (issuer, "CN".to_owned())).await.unwrap();
+    // In the order of ids, which are those of time.
+    invoices::issue(commands, &stage.context(), month).await.unwrap().numbers
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn billing_details_are_set_by_those_who_may_and_readable_in_no_table(
     _: PgPoolOptions,
@@ -147,26 +166,13 @@ async fn a_customer_sees_its_own_papers_and_nobody_elses(
     let (owner, other) = (stage.caller(Role::Owner).await, stage.caller(Role::Owner).await);
     assert_ne!(owner.organisation_id, other.organisation_id);
     assert_eq!(put(&owner, &details("GB")).await.status, 200);
-    let pool = stage.commands.executor.log().pool().clone();
-    let month = last_month(&pool).await;
-    stage.used((&owner, 77), month).await;
-    stage.used((&other, 78), month).await;
-    stage.close_month(month).await;
-    let issuer = Issuer {
-        code: "main".to_owned(),
-        name: "Cairn Compute".to_owned(),
-        address: "Main Street 1".to_owned(),
-        tax_id: String::new(),
-    };
-    let commands = &stage.commands;
-    entity::set(commands, &stage.context(), (issuer, "CN".to_owned())).await.unwrap();
-    let issued = invoices::issue(commands, &stage.context(), month).await.unwrap();
-    // In the order of ids, which are those of time.
-    let [number, foreign_number] = &issued.numbers[..] else { panic!("{issued:?}") };
+    let issued = invoiced(&stage, &[&owner, &other]).await;
+    let [number, foreign_number] = &issued[..] else { panic!("{issued:?}") };
     let wanted = Wanted { line: Some(1), amount_nanos: Some(2 * UNIT) };
     let reason = "the node was slow".to_owned();
     let credit = Credit { invoice: number.clone(), wanted, reason };
-    let (note, done) = credit_notes::issue(commands, &stage.context(), credit).await.unwrap();
+    let (commands, context) = (&stage.commands, stage.context());
+    let (note, done) = credit_notes::issue(commands, &context, credit).await.unwrap();
 
     let list = owner.get(&format!("/v1/invoices?min_position={}", done.position)).await;
     let numbers: Vec<_> =

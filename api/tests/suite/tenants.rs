@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::openapi::{Operation, operations};
+use crate::papers::invoiced;
 use crate::person::{Mailbox, Person};
 use crate::support::{Answer, Caller, PATIENCE, SSH_KEY, Stage, answer};
 
@@ -96,6 +97,7 @@ fn missing() -> Ids {
         ("refund_id", RefundId::from_bits(7).to_string()),
         ("allocation_id", AllocationId::from_bits(7).to_string()),
         ("charge_id", "charge_9007199254740993".to_owned()),
+        ("number", "CN-2020-000001".to_owned()),
         ("user_id", UserId::from_bits(7).to_string()),
         ("invitation_id", InvitationId::from_bits(7).to_string()),
         ("grant_id", GrantId::from_bits(7).to_string()),
@@ -202,7 +204,11 @@ async fn every_operation_holds_against_every_credential_and_every_id(
     let stage = Stage::set(options).await;
     let operator = stage.caller(Role::PlatformOperator).await;
     stage.open_shop(&operator).await;
-    let (ours, theirs) = (tenant(&stage, "ours").await, tenant(&stage, "theirs").await);
+    let (mut ours, mut theirs) = (tenant(&stage, "ours").await, tenant(&stage, "theirs").await);
+    let numbers = invoiced(&stage, &[&ours.keys["owner"], &theirs.keys["owner"]]).await;
+    for (tenant, number) in [&mut ours, &mut theirs].into_iter().zip(numbers) {
+        tenant.ids.insert("number", number);
+    }
     let guarded: Vec<_> =
         operations().into_iter().filter(|operation| !table::is_public(&operation.id)).collect();
     assert!(guarded.len() > 55, "{}", guarded.len());

@@ -10,6 +10,8 @@ async fn shop(options: &PgConnectOptions) -> Shell {
     shell.json("skus define small --cpu-millis 250 --memory-mib 64 --disk-mib 64").await;
     shell.json("skus price small --currency USD --per-hour 0.36").await;
     shell.json("skus price small --currency USD --per-hour 0.48").await;
+    // A command ends without its view: the rows that the rebuild keeps are of the whole story only when somebody has waited for them.
+    shell.json("skus list").await;
     let rebuilt = shell.json("projections rebuild catalog/skus").await;
     assert_eq!(rebuilt[0]["position"], 3);
     shell

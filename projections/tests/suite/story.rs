@@ -1,5 +1,5 @@
 //! What happens in a small data centre: enough of every context to fill every view.
-use cairn_catalog::{Sku, SkuCommand};
+use cairn_catalog::{Sku, SkuCommand, TaxTable, TaxTableCommand, TaxVersion};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
@@ -167,6 +167,20 @@ impl World {
             run(SkuCommand::SetPrice { currency, nanos_per_hour, effective_at: at, at }).await;
         }
         self.log.head().await.unwrap()
+    }
+
+    pub async fn tax(&self, jurisdiction: &str) -> i64 {
+        let at = self.now();
+        let tax = TaxVersion {
+            version: 0,
+            name: "VAT".to_owned(),
+            ppm: 190_000,
+            inclusive: true,
+            reverse_charge: true,
+            effective_at: at,
+        };
+        let set = TaxTableCommand::SetRate { jurisdiction: jurisdiction.to_owned(), tax, at };
+        self.run::<TaxTable>(jurisdiction, set).await
     }
 
     pub async fn enrol(&self, number: u128) -> i64 {
@@ -360,6 +374,7 @@ impl World {
         self.accounts(7).await;
         self.wishes(2).await;
         self.sell("small").await;
+        self.tax("DE").await;
         self.enrol(1).await;
         self.key(one, 1, SECRET).await;
         self.pay(one, 1, 12).await;

@@ -1,0 +1,89 @@
+//! Spending limits over HTTP: set by those who may, told, in the way of a rental, and gone with a higher one.
+use cairn_identity::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::support::{Answer, Caller, SSH_KEY, Stage, answer};
+
+async fn put(caller: &Caller, key: &str, body: &Value) -> Answer {
+    let request = caller.request(Method::PUT, "/v1/spending-limits");
+    answer(request.header("idempotency-key", key).json(body)).await
+}
+
+/// The limits in dollars, as they are shown.
+fn dollars(shown: &Value) -> Value {
+    let items = shown["items"].as_array().unwrap();
+    items.iter().find(|item| item["currency"] == "USD").unwrap().clone()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_beyond_the_limit_is_refused_until_there_is_room(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
+    stage.open_shop(&operator).await;
+    let owner = stage.caller(Role::Owner).await;
+    owner.top_up("20.00").await;
+    let set =
+        put(&owner, "low", &json!({ "currency": "USD", "warn": "0.10", "stop": "0.2" })).await;
+    assert_eq!(set.status, 200, "{}", set.body);
+    let limits = dollars(&set.body);
+    assert_eq!((&limits["warn"], &limits["stop"]), (&json!("0.10"), &json!("0.20")));
+    assert_eq!((&limits["spent"], &limits["left"]), (&json!("0.00"), &json!("0.20")));
+
+    // An hour of it is 3.60.
+    let wish = json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": SSH_KEY });
+    let rental = owner.post("/v1/allocations", &wish).await.text("/allocation_id");
+    let rental = format!("/v1/allocations/{rental}");
+    let found = owner.until(&rental, |rental| rental["status"] == "rejected").await;
+    assert_eq!(found["failure"]["code"], "spending_limit_reached", "{found}");
+    let again =
+        put(&owner, "low", &json!({ "currency": "USD", "warn": "0.10", "stop": "0.2" })).await;
+    assert_eq!(again.body, set.body, "a repeat is answered as it was first");
+
+    let set = put(&owner, "high", &json!({ "currency": "USD", "stop": "5.00" })).await;
+    assert_eq!((set.status, dollars(&set.body).get("warn")), (200, None));
+    let rental = owner.post("/v1/allocations", &wish).await.text("/allocation_id");
+    owner.until(&format!("/v1/allocations/{rental}"), |it| it["status"] == "active").await;
+    let shown = owner.get("/v1/spending-limits").await;
+    assert_ne!(dollars(&shown.body)["left"], "5.00", "what is set aside is not left");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn limits_are_set_by_those_who_see_to_the_money_and_a_slip_is_named(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let owner = stage.caller(Role::Owner).await;
+    let finance = stage.caller_of(Role::Finance, owner.organisation_id).await;
+    let developer = stage.caller_of(Role::Developer, owner.organisation_id).await;
+    for (key, body, code) in [
+        ("a", json!({ "currency": "USD", "warn": "9", "stop": "8" }), "spending_limits_invalid"),
+        ("b", json!({ "currency": "USD", "stop": "-1" }), "amount_not_positive"),
+        ("c", json!({ "currency": "USD", "warn": "0" }), "amount_not_positive"),
+    ] {
+        let found = put(&owner, key, &body).await;
+        assert_eq!((found.status, found.code()), (422, code), "{}", found.body);
+    }
+    let found =
+        put(&owner, "d", &json!({ "currency": "usd", "warn": "much", "stop": "1e3" })).await;
+    let errors = found.body["errors"].as_array().unwrap();
+    let wrong: Vec<_> = errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+    assert_eq!((found.status, &wrong[..]), (422, &["/currency", "/warn", "/stop"][..]));
+
+    let set = put(&finance, "e", &json!({ "currency": "EUR", "stop": "0" })).await;
+    assert_eq!(set.status, 200, "{}", set.body);
+    let shown = developer.get("/v1/spending-limits").await;
+    assert_eq!(shown.body, set.body, "whoever rents sees what stands in the way");
+    let refused = put(&developer, "f", &json!({ "currency": "EUR" })).await;
+    assert_eq!((refused.status, refused.code()), (403, "forbidden"));
+    let other = stage.caller(Role::Owner).await;
+    let theirs = other.get("/v1/spending-limits").await;
+    assert!(theirs.body["items"].as_array().unwrap().iter().all(|item| item.get("stop").is_none()));
+    stage.strike().await;
+}
