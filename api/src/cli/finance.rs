@@ -1,5 +1,6 @@
 //! `cairn balance` and `cairn finance`: the books.
 pub mod args;
+mod bank;
 mod breaks;
 mod charges;
 mod credit;
@@ -141,6 +142,7 @@ pub(super) async fn run(
         }
         FinanceCommand::Periods => periods::list(&parts, output).await,
         FinanceCommand::Breaks(command) => breaks::run(config, &parts, command, output).await,
+        FinanceCommand::Bank(command) => bank::run(&parts, command, output).await,
         FinanceCommand::Verify => verify(&parts, output).await,
         FinanceCommand::Entity(command) => papers::entity(&parts, command, output).await,
         FinanceCommand::Invoices(command) => papers::run(&parts, command, output).await,
@@ -233,8 +235,7 @@ async fn reconcile(
     if output.is_json() {
         output.one(&Kept { report: &report, cases: &recorded })?;
     } else {
-        // Those from before the period first: they are older.
-        let open: Vec<_> = report.carried.iter().chain(&report.breaks).collect();
+        let open: Vec<_> = report.open().collect();
         output.rows(
             &open,
             &["break_id", "type", "at", "currency", "source_id", "reference", "message"],
@@ -242,9 +243,15 @@ async fn reconcile(
         let columns = ["currency", "opening_nanos", "movements_nanos", "closing_nanos", "proven"];
         output.rows(&report.proofs, &columns)?;
     }
-    let (matched, expected, breaks) = (report.matched, report.expected.len(), report.breaks.len());
-    let open = format!("{breaks} breaks, {} still open from before", report.carried.len());
+    let (matched, expected) = (report.matched, report.expected.len());
+    let before = report.open().filter(|found| found.item.at < report.from).count();
+    let open =
+        format!("{} breaks, {before} still open from before", report.open().count() - before);
     output.say(&format!("{matched} matched, {expected} expected, {open}"));
+    if let Some(bank) = &report.bank {
+        let (payouts, gaps) = (bank.matched, bank.gaps.len());
+        output.say(&format!("the bank has {payouts} payouts; {gaps} gaps in its statements"));
+    }
     output.say(&told(&report, &recorded));
     if report.clean {
         return Ok(());
@@ -266,7 +273,7 @@ fn told(report: &ReconciliationReport, recorded: &Recorded) -> String {
     let Recorded { found, reopened, restated, cleared } = recorded;
     let (found, reopened) = (found.len(), reopened.len());
     let (restated, cleared) = (restated.len(), cleared.len());
-    let explained = report.explained.len();
+    let explained = report.disagreements().count() - report.open().count();
     format!(
         "cases: {found} new, {reopened} again, {restated} with another amount, {cleared} cleared, {explained} explained"
     )

@@ -168,6 +168,12 @@ codes! {
     payout_in_wrong_state CONFLICT false "The payout is not where it would have to be";
     unknown_payout NOT_FOUND false "There is no such payout";
     bank_account_invalid UNPROCESSABLE_ENTITY false "The name of the bank account is malformed";
+    // statements of the bank
+    bank_statement_invalid UNPROCESSABLE_ENTITY false "The statement cannot be read";
+    bank_statement_unbalanced UNPROCESSABLE_ENTITY false "The statement does not add up";
+    bank_account_missing UNPROCESSABLE_ENTITY false "It is not said which account it is";
+    bank_account_differs CONFLICT false "The name is that of another account";
+    bank_line_changed CONFLICT false "A line says something else than before";
     // catalogue
     unknown_sku NOT_FOUND false "There is no such SKU";
     sku_retired CONFLICT false "The SKU is retired";
@@ -218,6 +224,7 @@ codes! {
     break_currency_differs UNPROCESSABLE_ENTITY false "The break is in another currency";
     break_currency_without_books UNPROCESSABLE_ENTITY false "No books are kept in this currency";
     break_nothing_to_write_off CONFLICT false "The amounts agree";
+    break_of_bank CONFLICT false "The bank disagrees with the provider, not our books";
     break_nothing_proposed CONFLICT false "Nothing is proposed";
     break_approver_is_proposer FORBIDDEN false "Somebody else must approve";
     // periods

@@ -4,6 +4,7 @@ mod archive;
 mod auth;
 mod authenticator;
 mod bad_input;
+mod bank;
 mod breaking;
 mod breaks;
 mod canaries;

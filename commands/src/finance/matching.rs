@@ -437,5 +437,8 @@ impl<'a> Index<'a> {
 }
 
 #[cfg(test)]
+#[path = "planted_tests.rs"]
+mod planted_tests;
+#[cfg(test)]
 #[path = "matching_tests.rs"]
 mod tests;

@@ -11,12 +11,12 @@ use super::Classified;
 
 const NOON: i64 = 1_790_000_000;
 
-fn day() -> Period {
+pub(super) fn day() -> Period {
     let (from, until) = (Timestamp::from_secs(NOON), Timestamp::from_secs(NOON + 86_400));
     Period { from, until, now: until.plus_secs(86_400) }
 }
 
-fn line(n: usize, amount_nanos: i64, fee_nanos: i64, secs: i64) -> Line {
+pub(super) fn line(n: usize, amount_nanos: i64, fee_nanos: i64, secs: i64) -> Line {
     Line {
         id: format!("txn_{n:03}"),
         content: "a".to_owned(),
@@ -31,7 +31,13 @@ fn line(n: usize, amount_nanos: i64, fee_nanos: i64, secs: i64) -> Line {
     }
 }
 
-fn leg(n: usize, kind: &str, source_id: String, amount_nanos: i64, at: Timestamp) -> Leg {
+pub(super) fn leg(
+    n: usize,
+    kind: &str,
+    source_id: String,
+    amount_nanos: i64,
+    at: Timestamp,
+) -> Leg {
     Leg {
         position: i64::try_from(n).unwrap(),
         kind: kind.to_owned(),
@@ -46,7 +52,7 @@ fn leg(n: usize, kind: &str, source_id: String, amount_nanos: i64, at: Timestamp
 }
 
 /// A charge of both books, spoilt in one way or none; answers the break that it must be.
-fn plant(
+pub(super) fn plant(
     facts: &mut Facts,
     n: usize,
     spoil: Option<BreakType>,
@@ -86,6 +92,8 @@ fn plant(
             let item = Item { currency: "USD".to_owned(), net_nanos: amount - 1 };
             facts.items.insert(format!("ch_{n}"), vec![item]);
         }
+        // Both books agree; it is the bank that does not.
+        Some(BreakType::BankMissing | BreakType::BankUnexpected | BreakType::BankAmount) => {}
     }
     line.net_nanos = line.amount_nanos - line.fee_nanos;
     facts.lines.push(line);

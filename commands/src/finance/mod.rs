@@ -11,8 +11,9 @@
 //! [`record()`] keeps what was found as cases (`break` streams) and clears those that are not found any more; people assign, resolve
 //! and approve them ([`breaks`]).
 //! [`close::close()`] closes a month when its checklist holds, and [`invoices::issue()`] issues its invoices;
-//! [`credit_notes::issue()`] gives back what was wrong with one.
+//! [`credit_notes::issue()`] gives back what was wrong with one. [`bank::import()`] keeps the bank's own statements.
 mod balances;
+pub mod bank;
 pub mod breaks;
 mod checklist;
 pub mod close;

@@ -1,4 +1,4 @@
-//! The steps of a reconciliation: mirror, load, ask about what is unfinished, match, prove.
+//! The steps of a reconciliation: mirror, load, ask about what is unfinished, match, prove; and the bank.
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use super::matching::{self, Class, Classified, Unfinished};
 use super::report::{self, Break, ReconciliationReport};
 use super::rows::{self, Totals};
-use super::{FinanceError, Period, mirror, proof};
+use super::{FinanceError, Period, bank, mirror, proof};
 use crate::Executor;
 use crate::ports::{FailureKind, PaymentPort, ProviderOutcome};
 
@@ -45,11 +45,12 @@ pub async fn reconcile(
     let (carried, of_before) = self::explained(executor, before.breaks).await?;
     explained.extend(of_before);
     classified.breaks = breaks;
-    Ok(report::report(&period, classified, (carried, explained), proofs))
+    let bank = bank::report(executor, &period).await?;
+    Ok(report::report(&period, classified, (carried, explained), (proofs, bank)))
 }
 
 /// Which breaks nobody has explained, and which somebody has.
-async fn explained(
+pub(super) async fn explained(
     executor: &Executor,
     found: Vec<Break>,
 ) -> Result<(Vec<Break>, Vec<Break>), FinanceError> {

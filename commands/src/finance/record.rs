@@ -34,7 +34,7 @@ pub async fn record(
 ) -> Result<Recorded, FinanceError> {
     let mut recorded = Recorded::default();
     let mut seen = BTreeSet::new();
-    for found in report.carried.iter().chain(&report.breaks).chain(&report.explained) {
+    for found in report.disagreements() {
         seen.insert(found.break_id);
         let find = BreakCommand::Find { item: found.disagreement(), at: period.now };
         send(executor, context, (found.break_id, find), &mut recorded).await?;

@@ -4,6 +4,7 @@ use cairn_finance::{BreakType, Disagreement};
 use serde::Serialize;
 
 use super::Period;
+use super::bank::BankReport;
 use super::matching::Classified;
 
 /// A line or posting that is not matched.
@@ -42,6 +43,20 @@ pub struct Break {
     /// With what.
     #[serde(flatten)]
     pub item: OpenItem,
+}
+
+impl ReconciliationReport {
+    /// Disagreements that nobody has explained, the bank's last; of both those from before the period first.
+    pub fn open(&self) -> impl Iterator<Item = &Break> {
+        let bank = self.bank.iter().flat_map(|bank| bank.carried.iter().chain(&bank.breaks));
+        self.carried.iter().chain(&self.breaks).chain(bank)
+    }
+
+    /// Every disagreement, explained ones too.
+    pub fn disagreements(&self) -> impl Iterator<Item = &Break> {
+        let bank = self.bank.iter().flat_map(|bank| &bank.explained);
+        self.open().chain(&self.explained).chain(bank)
+    }
 }
 
 impl Break {
@@ -125,7 +140,10 @@ pub struct ReconciliationReport {
     pub explained: Vec<Break>,
     /// By currency.
     pub proofs: Vec<Proof>,
-    /// No break that nobody has explained, none carried, and every currency proven.
+    /// What the bank's statements say of payouts, once one was imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bank: Option<BankReport>,
+    /// No break that nobody has explained, none carried, the bank's included, and every currency proven.
     pub clean: bool,
 }
 
@@ -133,12 +151,12 @@ pub(super) fn report(
     period: &Period,
     classified: Classified,
     (carried, explained): (Vec<Break>, Vec<Break>),
-    proofs: Vec<Proof>,
+    (proofs, bank): (Vec<Proof>, Option<BankReport>),
 ) -> ReconciliationReport {
     let Classified { lines, matched, expected, breaks, .. } = classified;
-    let clean = breaks.is_empty() && carried.is_empty() && proofs.iter().all(|proof| proof.proven);
+    let proven = proofs.iter().all(|proof| proof.proven);
     let Period { from, until, .. } = *period;
-    ReconciliationReport {
+    let report = ReconciliationReport {
         from,
         until,
         lines,
@@ -148,6 +166,9 @@ pub(super) fn report(
         carried,
         explained,
         proofs,
-        clean,
-    }
+        bank,
+        clean: false,
+    };
+    let clean = proven && report.open().next().is_none();
+    ReconciliationReport { clean, ..report }
 }

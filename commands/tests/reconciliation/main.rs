@@ -1,5 +1,6 @@
 //! The provider's book against ours: clean days raise no alarm, and every planted error is found and named.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
+mod bank;
 mod cases;
 #[path = "../support/clock.rs"]
 #[allow(dead_code, reason = "other tests need more of it")]

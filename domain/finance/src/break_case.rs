@@ -61,6 +61,10 @@ pub enum BreakError {
     OtherCurrency(String),
     #[error("no books are kept in {0}: it can only be explained")]
     NoBooks(String),
+    #[error(
+        "the bank disagrees with the provider: what our books have at the provider stays, and it can only be explained"
+    )]
+    OfTheBank,
     #[error("nothing is to be written off: the amounts agree")]
     NothingToWriteOff,
     #[error("nothing is proposed for this break")]
@@ -82,6 +86,7 @@ impl Refusal for BreakError {
             Self::AccountsNotAllowed => "break_accounts_not_allowed",
             Self::OtherCurrency(_) => "break_currency_differs",
             Self::NoBooks(_) => "break_currency_without_books",
+            Self::OfTheBank => "break_of_bank",
             Self::NothingToWriteOff => "break_nothing_to_write_off",
             Self::NothingProposed => "break_nothing_proposed",
             Self::ApproverIsProposer => "break_approver_is_proposer",
@@ -274,6 +279,9 @@ impl BreakCase {
     ) -> Result<BreakEvent, BreakError> {
         let item = self.open()?;
         said(&cause, 500, BreakError::CauseNeeded)?;
+        if item.break_type.is_of_the_bank() && by != Means::Explain {
+            return Err(BreakError::OfTheBank);
+        }
         let number = (item.id(), self.postings + 1);
         let (resolution, journal, amount_nanos) = match by {
             Means::Explain => (Resolution::Explained, None, item.difference_nanos),

@@ -3,7 +3,7 @@ use cairn_core::{BreakId, JournalTransaction, Nanos, Text, Texts, Timestamp, dom
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// How a line of the provider's book and a posting disagree.
+/// How a line of the provider's book and a posting disagree, or the provider and the bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakType {
@@ -25,6 +25,12 @@ pub enum BreakType {
     Changed,
     /// What a payout is made of does not add up to it.
     PayoutItems,
+    /// A payout is due at the bank, whose statements cover its days, and none of their lines is it.
+    BankMissing,
+    /// A line of the bank names the provider, and is no payout of it.
+    BankUnexpected,
+    /// The bank has it by the same reference, with another amount.
+    BankAmount,
 }
 
 impl BreakType {
@@ -41,6 +47,26 @@ impl BreakType {
             Self::Late => "late",
             Self::Changed => "changed",
             Self::PayoutItems => "payout_items",
+            Self::BankMissing => "bank_missing",
+            Self::BankUnexpected => "bank_unexpected",
+            Self::BankAmount => "bank_amount",
+        }
+    }
+
+    /// Whether it is the bank that disagrees: then what our books have at the provider is not in question.
+    #[must_use]
+    pub const fn is_of_the_bank(self) -> bool {
+        match self {
+            Self::BankMissing | Self::BankUnexpected | Self::BankAmount => true,
+            Self::MissingInternal
+            | Self::MissingExternal
+            | Self::Amount
+            | Self::Currency
+            | Self::Duplicate
+            | Self::Fee
+            | Self::Late
+            | Self::Changed
+            | Self::PayoutItems => false,
         }
     }
 }
@@ -87,7 +113,7 @@ pub struct Disagreement {
     /// What our books say, gross.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub books_nanos: Option<Nanos>,
-    /// By how much the provider's book is above ours, fees and earlier corrections included.
+    /// By how much the provider's book is above ours, fees and earlier corrections included; or above the bank.
     pub difference_nanos: Nanos,
     /// When it happened in the world.
     pub occurred_at: Timestamp,

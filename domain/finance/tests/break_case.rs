@@ -223,6 +223,17 @@ fn a_correction_is_in_the_currency_of_the_break() {
 }
 
 #[test]
+fn a_break_of_the_bank_is_only_explained() {
+    for break_type in [BreakType::BankMissing, BreakType::BankUnexpected, BreakType::BankAmount] {
+        let of_bank = Disagreement { break_type, ..item(UNIT) };
+        let find = [BreakCommand::Find { item: of_bank, at: at(10) }];
+        ask(&find, resolve(Means::WriteOff, "ada", UNIT)).then_refused("break_of_bank");
+        ask(&find, resolve(payout(1), "ada", UNIT)).then_refused("break_of_bank");
+        assert_eq!(ask(&find, resolve(Means::Explain, "ada", UNIT)).events().len(), 1);
+    }
+}
+
+#[test]
 fn a_case_has_an_owner_and_a_day_by_which_it_is_due() {
     let assign = |owner: &str, due: i64, reason: &str| {
         let (owner, reason) = (owner.to_owned(), reason.to_owned());

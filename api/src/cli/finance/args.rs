@@ -7,6 +7,7 @@ use cairn_finance::{Account, Transfer};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::super::args::reason;
+use super::bank::BankCommand;
 use super::credit::CreditCommand;
 use super::papers::{EntityCommand, InvoicesCommand};
 use super::taxes::TaxesCommand;
@@ -60,6 +61,9 @@ pub enum FinanceCommand {
     /// Disagreements that a reconciliation found: who answers for them, and how they are settled.
     #[command(subcommand)]
     Breaks(BreaksCommand),
+    /// The bank's own statements.
+    #[command(subcommand)]
+    Bank(BankCommand),
     /// Closes a month: nothing takes effect in it any more. Refused while an item of the checklist does not hold, by its name.
     Close {
         /// Which month, for example `2026-10`.

@@ -107,6 +107,9 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         "infra/neighbours" if !matches!(ours?, "core" | "spans") => {
             Some("how neighbours are called knows core only, and what is traced")
         }
+        "infra/bank" if !matches!(ours?, "core" | "finance") => {
+            Some("a reader of statements knows what a statement is, and nothing else")
+        }
         "infra/cluster"
         | "infra/eventstore-simulator"
         | "infra/node"

@@ -1,0 +1,2 @@
+DROP TABLE finance_bank_lines;
+DROP TABLE finance_bank_statements;
