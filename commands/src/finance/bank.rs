@@ -36,16 +36,18 @@ pub enum ImportError {
     #[error("nobody has said yet which account {0} is: say it with --account, for example main")]
     AccountMissing(String),
     /// The name stands for another number at the bank, or the number has another name.
-    #[error("'{account}' is {known} in {currency}, and the statement is of {bank_account}")]
+    #[error("'{account}' is {known} in {currency}: {bank_account} cannot be '{said}'")]
     AccountDiffers {
-        /// Our name of it.
+        /// Our name of an account.
         account: String,
         /// In which currency.
         currency: String,
-        /// What is known of it.
+        /// The bank's number that it stands for.
         known: String,
         /// The bank's number in the statement.
         bank_account: String,
+        /// What that was said to be.
+        said: String,
     },
     /// A line with a known name says something else.
     #[error(
@@ -211,6 +213,7 @@ async fn account_of(
                 currency: statement.currency.clone(),
                 known: row.bank_account.clone(),
                 bank_account: bank_account.clone(),
+                said: said.unwrap_or(&row.account).to_owned(),
             });
         }
     }

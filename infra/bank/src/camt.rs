@@ -10,7 +10,7 @@ use cairn_finance::statement::{day, plus_days};
 use cairn_finance::{Balances, Statement, StatementLine};
 
 use crate::xml::{self, Element};
-use crate::{LINES_MAX, ReadError, place};
+use crate::{LINES_MAX, ReadError, place, plain};
 
 type Said<T> = Result<T, String>;
 
@@ -209,11 +209,6 @@ fn detailed(whole: &StatementLine, details: &Element) -> StatementLine {
         text: said.join(" "),
         ..whole.clone()
     }
-}
-
-/// A text on one line.
-fn plain(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn amount(holder: &Element) -> Said<(Nanos, String)> {

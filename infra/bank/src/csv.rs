@@ -152,7 +152,7 @@ impl Columns {
             valued_on,
             amount_nanos: nanos("amount", needed("amount")?)?,
             end_to_end: owned("end_to_end"),
-            text: owned("text").unwrap_or_default(),
+            text: crate::plain(text("text").unwrap_or_default()),
         };
         Ok(Row { line, currency: needed("currency")?.to_owned(), balance_nanos })
     }

@@ -106,6 +106,11 @@ fn place(number: usize, id: Option<&str>) -> String {
     id.map_or_else(|| format!("statement {number}"), |id| format!("statement {number} ({id})"))
 }
 
+/// A text on one line.
+fn plain(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Without the byte order mark that some programs write first.
 fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)

@@ -10,7 +10,8 @@ const CENT: i64 = 10_000_000;
 
 const CSV: &str = "\
 booked_on,amount,currency,reference,text,balance
-2026-10-30,120.50,USD,B-1,\"STRIPE, payout\",1120.50
+2026-10-30,120.50,USD,B-1,\"STRIPE,
+ payout\",1120.50
 2026-10-31,-20.00,USD,B-2,rent,1100.50
 2026-10-31,0.01,USD,,interest,1100.51
 ";
@@ -85,7 +86,7 @@ fn what_is_wrong_with_a_csv_file_is_told_with_its_line() {
         (with("2026-10-31,,USD,b"), 3, "amount is empty"),
         (with("2026-10-31,1,USD"), 3, "3 values, the header 4"),
         (with("2026-10-31,99999999999,USD,b"), 3, "beyond"),
-        (CSV.replace("1100.50", "1100.49"), 3, "off by -0.01"),
+        (CSV.replace("1100.50", "1100.49"), 4, "off by -0.01"),
     ] {
         let error = csv(&file).unwrap_err();
         assert!(matches!(error, ReadError::Line { line: at, .. } if at == line), "{error}");
