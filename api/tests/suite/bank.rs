@@ -38,7 +38,7 @@ async fn a_statement_is_imported_once_and_a_gap_and_a_slip_are_told(
     let said = shell.run(&format!("finance bank import {camt} --account main")).await;
     assert_eq!(said.code(), 0, "{}", said.talk());
     assert!(
-        said.talk().contains("100.00 USD moved between 2026-10-31 and 2026-11-01"),
+        said.talk().contains("100.00 USD moved between 2026-10-31 and 2026-11-02"),
         "{}",
         said.talk()
     );
