@@ -1,6 +1,7 @@
 //! The books as finance reads them: the trial balance, and exports that `bean-check` and `hledger check` accept.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use std::collections::BTreeMap;
+use std::io::{Cursor, Write as _};
 use std::process::Command;
 
 use cairn_core::{Currency, Decider, HoldId, OrganisationId, PaymentId, RefundId, Timestamp};
@@ -11,6 +12,9 @@ use cairn_ledger::{
 use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
 use cairn_projections::ledger::export::{ExportFormat, account_name, export};
 use cairn_projections::ledger::trial_balance::{AsOf, trial_balance};
+use calamine::{Reader as _, Xlsx};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::RowAccessor as _;
 use sqlx::PgPool;
 
 const UNIT: i64 = 1_000_000_000;
@@ -162,10 +166,14 @@ fn refund() -> Vec<RefundCommand> {
 }
 
 async fn exported(pool: &PgPool, format: ExportFormat) -> String {
+    String::from_utf8(exported_bytes(pool, format).await).unwrap()
+}
+
+async fn exported_bytes(pool: &PgPool, format: ExportFormat) -> Vec<u8> {
     let mut out = vec![];
     let exported = export(pool, format, AsOf::Now, &mut out).await.unwrap();
     assert!(exported.postings >= 2 * exported.transactions && exported.transactions > 0);
-    String::from_utf8(out).unwrap()
+    out
 }
 
 /// Runs a program over a file and answers what it printed; fails if it is missing, or says that the file is wrong.
@@ -295,6 +303,41 @@ async fn csv_has_every_leg_and_the_same_totals(pool: PgPool) {
     found.retain(|_, total| *total != 0);
     assert_eq!(found, balances(&pool, ExportFormat::Csv).await);
     assert!(text.contains("\"ch_1,\"\"quoted\"\"; x|y\\z\""), "odd ids survive");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_workbook_has_the_same_totals(pool: PgPool) {
+    story(&pool).await;
+    let bytes = exported_bytes(&pool, ExportFormat::Xlsx).await;
+    let mut book = Xlsx::new(Cursor::new(bytes)).unwrap();
+    let rows = book.worksheet_range("journal").unwrap();
+    let mut rows = rows.rows().map(|row| row.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let header = rows.next().unwrap();
+    assert_eq!(header[9..], ["account", "account_type", "currency", "amount", "amount_exact"]);
+    let mut found = BTreeMap::<String, i128>::new();
+    for row in rows {
+        *found.entry(row[9].clone()).or_default() += nanos(&row[13]);
+    }
+    found.retain(|_, total| *total != 0);
+    assert_eq!(found, balances(&pool, ExportFormat::Xlsx).await);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn parquet_has_the_same_totals(pool: PgPool) {
+    story(&pool).await;
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&exported_bytes(&pool, ExportFormat::Parquet).await).unwrap();
+    let rows = SerializedFileReader::new(file).unwrap();
+    let mut found = BTreeMap::<String, i128>::new();
+    for row in rows.get_row_iter(None).unwrap() {
+        let row = row.unwrap();
+        let amount = row.get_decimal(12).unwrap();
+        let sign = if amount.data()[0] & 0x80 == 0 { 0 } else { -1 };
+        let amount = amount.data().iter().fold(sign, |sum, byte| (sum << 8) | i128::from(*byte));
+        *found.entry(row.get_string(9).unwrap().clone()).or_default() += amount;
+    }
+    found.retain(|_, total| *total != 0);
+    assert_eq!(found, balances(&pool, ExportFormat::Parquet).await);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -9,10 +9,12 @@ mod periods;
 mod taxes;
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use cairn_commands::finance::{self, FinanceError, Period, ReconciliationReport, Recorded};
 use cairn_commands::replay::{BooksVerifier, VerifiedBooks};
 use cairn_core::Timestamp;
+use cairn_documents::SheetError;
 use cairn_projections::compute::allocations;
 use cairn_projections::ledger::export::{ExportError, ExportFormat as Format, export};
 use cairn_projections::ledger::trial_balance::{AsOf, trial_balance_by};
@@ -26,6 +28,7 @@ use super::exit::{CliError, Exit};
 use super::output::Output;
 use super::pages::all_pages;
 use super::session::{Session, SessionParts};
+use super::sink::Sink;
 use crate::config::Config;
 use crate::http::ledger::{StatementLine, Wallet};
 
@@ -34,6 +37,17 @@ impl From<ExportError> for CliError {
         match error {
             ExportError::Query(error) => error.into(),
             ExportError::Output(error) => error.into(),
+            ExportError::Sheet(error) => error.into(),
+        }
+    }
+}
+
+impl From<SheetError> for CliError {
+    fn from(error: SheetError) -> Self {
+        match error {
+            SheetError::TooManyRows(_) => Self::usage(error.to_string()),
+            SheetError::Output(error) => error.into(),
+            SheetError::Row { .. } | SheetError::Format(_) => Self::failure(error.to_string()),
         }
     }
 }
@@ -58,6 +72,8 @@ impl From<ExportFormat> for Format {
             ExportFormat::Csv => Self::Csv,
             ExportFormat::Beancount => Self::Beancount,
             ExportFormat::Hledger => Self::Hledger,
+            ExportFormat::Parquet => Self::Parquet,
+            ExportFormat::Xlsx => Self::Xlsx,
         }
     }
 }
@@ -149,20 +165,27 @@ pub(super) async fn run(
         FinanceCommand::Prove { charge_id, out } => {
             charges::prove(&parts, charge_id, out, output).await
         }
-        FinanceCommand::Export { format } => {
-            let mut out = output.stream();
-            let done = match export(parts.pool(), format.into(), AsOf::Now, &mut out).await {
-                Err(ExportError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
-                    return Ok(());
-                }
-                done => done?,
-            };
-            let (transactions, postings) = (done.transactions, done.postings);
-            output.say(&format!("{transactions} transactions, {postings} postings"));
-            Ok(())
+        FinanceCommand::Export { format, out } => {
+            journal(&parts, format, out.as_deref(), output).await
         }
     })
     .await
+}
+
+async fn journal(
+    parts: &SessionParts,
+    format: ExportFormat,
+    out: Option<&Path>,
+    output: Output,
+) -> Result<(), CliError> {
+    let mut sink = Sink::open(out, format.is_text(), output)?;
+    let done = match export(parts.pool(), format.into(), AsOf::Now, &mut sink).await {
+        Err(ExportError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+        done => done?,
+    };
+    sink.finish(output)?;
+    output.say(&format!("{} transactions, {} postings", done.transactions, done.postings));
+    Ok(())
 }
 
 async fn verify(parts: &SessionParts, output: Output) -> Result<(), CliError> {

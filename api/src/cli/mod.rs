@@ -40,6 +40,7 @@ mod replay_text;
 mod seal;
 mod serve;
 mod session;
+mod sink;
 mod skus;
 mod webhooks;
 mod webhooks_args;

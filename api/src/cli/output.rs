@@ -118,6 +118,12 @@ impl Output {
         Ok(())
     }
 
+    /// Whether data goes to somebody's screen.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        std::io::stdout().is_terminal()
+    }
+
     /// Where a document of its own format (CSV, a journal) goes as it is made.
     pub fn stream(self) -> impl Write + Send {
         std::io::BufWriter::new(std::io::stdout())

@@ -110,9 +110,14 @@ async fn every_view_prints_json_and_a_table(_: PgPoolOptions, options: PgConnect
     let keys = shell.json("keys list").await;
     assert_eq!(keys[0]["key_id"], made["key_id"]);
     assert!(!keys.to_string().contains("cairn_test_"), "a list shows secrets");
-    for format in ["csv", "beancount", "hledger"] {
+    for format in ["csv", "beancount", "hledger", "parquet", "xlsx"] {
         assert_eq!(shell.run(&format!("finance export --format {format}")).await.code(), 0);
     }
+    let path = shell.data().join("journal.parquet");
+    let line = format!("finance export --format parquet --out {}", path.display());
+    let said = shell.run(&line).await;
+    assert_eq!((said.code(), said.data()), (0, String::new()), "{}", said.talk());
+    assert!(std::fs::read(&path).unwrap().starts_with(b"PAR1"));
     let first = shell.json("replay state sku small --at 2").await;
     assert_eq!(first["state"]["prices"], serde_json::json!({}), "before its price");
     let script = shell.run("completions bash").await;

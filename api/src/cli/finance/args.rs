@@ -95,11 +95,14 @@ pub enum FinanceCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Prints the journal for another program: in its format, whatever `--output` says.
+    /// Writes the journal for another program: in its format, whatever `--output` says.
     Export {
         /// In which format.
         #[arg(long, value_enum)]
         format: ExportFormat,
+        /// Where to write it; to stdout when absent.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -112,6 +115,20 @@ pub enum ExportFormat {
     Beancount,
     /// For `hledger`.
     Hledger,
+    /// One row per posting, for DuckDB, pandas, Spark and the like.
+    Parquet,
+    /// One row per posting, for a spreadsheet.
+    Xlsx,
+}
+
+impl ExportFormat {
+    /// Whether people can read it as it is.
+    pub const fn is_text(self) -> bool {
+        match self {
+            Self::Csv | Self::Beancount | Self::Hledger => true,
+            Self::Parquet | Self::Xlsx => false,
+        }
+    }
 }
 
 /// `finance breaks`

@@ -6,6 +6,9 @@ use super::tree::{File, Tree};
 const IMPURE: [&str; 10] =
     ["tokio", "sqlx", "getrandom", "rand", "reqwest", "axum", "russh", "uuid", "chrono", "tracing"];
 
+/// What projections may know beside the domain.
+const PROJECTIONS: [&str; 3] = ["documents", "event-log", "spans"];
+
 /// What commands may know beside the domain.
 const COMMANDS: [&str; 4] = ["event-log", "neighbours", "spans", "tasks"];
 
@@ -99,8 +102,8 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         "commands" => {
             Some("commands know domain, the log and how neighbours are called; the rest is a port")
         }
-        "projections" if is_domain(ours?) || matches!(ours?, "event-log" | "spans") => None,
-        "projections" => Some("projections know domain and the log"),
+        "projections" if is_domain(ours?) || PROJECTIONS.contains(&ours?) => None,
+        "projections" => Some("projections know domain, the log and what documents are made of"),
         "infra/event-log" if !matches!(ours?, "core" | "tasks") => {
             Some("the log knows core only, and how work is run")
         }
@@ -109,6 +112,9 @@ fn refused(room: &str, name: &str) -> Option<&'static str> {
         }
         "infra/bank" if !matches!(ours?, "core" | "finance") => {
             Some("a reader of statements knows what a statement is, and nothing else")
+        }
+        "infra/documents" if ours? != "core" => {
+            Some("a document knows values, not where they are from")
         }
         "infra/cluster"
         | "infra/eventstore-simulator"
