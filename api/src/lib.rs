@@ -15,6 +15,7 @@ pub mod inbox;
 pub mod live;
 pub mod nodes;
 pub mod outside;
+pub mod papers;
 pub mod problem;
 pub mod quota;
 pub mod reports;

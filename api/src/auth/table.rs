@@ -62,6 +62,7 @@ rules! {
     set_spending_limits    Own  None Own  None None   None None None None;
     list_invoices          Own  Own  Own  Own  Own    None All  None None;
     get_invoice            Own  Own  Own  Own  Own    None All  None None;
+    get_invoice_document   Own  Own  Own  Own  Own    None All  None None;
     list_skus              All  All  All  All  All    All  All  All  All;
     get_sku                All  All  All  All  All    All  All  All  All;
     define_sku             None None None None None   All  None None None;

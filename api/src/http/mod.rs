@@ -33,6 +33,7 @@ pub mod notify_shapes;
 pub mod opened;
 pub mod own;
 pub mod page;
+pub mod papers;
 pub mod payments;
 pub mod reader;
 pub mod request_id;

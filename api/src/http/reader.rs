@@ -199,6 +199,12 @@ impl Reached {
         Seen { body, position: self.0, version: None }
     }
 
+    /// An answer that is no JSON, as of the position.
+    pub fn file(self, mut response: Response) -> Response {
+        response.headers_mut().insert(POSITION, HeaderValue::from(self.0));
+        response
+    }
+
     /// An answer about one thing, which is at least as new as the version it is told by: the rows were read after the position.
     ///
     /// # Errors

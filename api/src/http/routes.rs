@@ -6,8 +6,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::state::Api;
 use super::{
     answer, billing, catalog, charges, compute, device_page, documents, downloads, events,
-    features, fleet, health, identity, inbox, invoices, ledger, notifications, notify, payments,
-    spending, tickets, usage, verification, viewer, webhooks,
+    features, fleet, health, identity, inbox, invoices, ledger, notifications, notify, papers,
+    payments, spending, tickets, usage, verification, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -21,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(billing::routes())
         .merge(spending::routes())
         .merge(invoices::routes())
+        .merge(papers::routes())
         .merge(catalog::routes())
         .merge(fleet::routes())
         .merge(compute::routes())

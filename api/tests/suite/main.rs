@@ -45,6 +45,7 @@ mod openapi;
 mod outage;
 mod panics;
 mod papers;
+mod papers_documents;
 mod passkeys;
 mod patience;
 mod people;

@@ -17,20 +17,20 @@ use crate::cli::Shell;
 use crate::support::{Answer, Caller, Stage, answer};
 
 const UNIT: i64 = 1_000_000_000;
-const NAME: &str = "Analytical Engines Ltd";
+pub const NAME: &str = "Analytical Engines Ltd";
 
-fn details(country: &str) -> Value {
+pub fn details(country: &str) -> Value {
     json!({ "name": NAME, "address": "12 Example Street\nLondon", "country": country, "email": "invoices@example.com" })
 }
 
-async fn put(caller: &Caller, body: &Value) -> Answer {
+pub async fn put(caller: &Caller, body: &Value) -> Answer {
     let key = format!("papers-{}", body["country"].as_str().unwrap());
     let request = caller.request(Method::PUT, "/v1/organisation/billing");
     answer(request.header("idempotency-key", key).json(body)).await
 }
 
 /// The month before this one, by the database's clock.
-async fn last_month(pool: &PgPool) -> Month {
+pub async fn last_month(pool: &PgPool) -> Month {
     let now: i64 = sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint")
         .fetch_one(pool)
         .await
@@ -41,7 +41,7 @@ async fn last_month(pool: &PgPool) -> Month {
 
 impl Stage {
     /// Something was used in a month.
-    async fn used(&self, (owner, n): (&Caller, u128), month: Month) {
+    pub async fn used(&self, (owner, n): (&Caller, u128), month: Month) {
         let (at, expires_at) = (month.starts_at().plus_secs(60), month.ends_at());
         let (hold_id, currency) = (HoldId::from_bits(n), Currency::USD);
         let top_up = WalletCommand::TopUp(TopUp {
@@ -78,7 +78,7 @@ impl Stage {
     }
 
     /// Whatever stands against it: that is not what is looked at here.
-    async fn close_month(&self, month: Month) {
+    pub async fn close_month(&self, month: Month) {
         let executor = &self.commands.executor;
         let checks = Item::ALL.map(|item| Check { item, says: "fine".to_owned(), against: vec![] });
         let position = executor.log().head().await.unwrap();

@@ -1,4 +1,7 @@
 //! `cairn finance entity` and `cairn finance invoices`: who issues, and what.
+use std::io::Write as _;
+use std::path::PathBuf;
+
 use cairn_commands::finance::credit_notes::{self, Credit};
 use cairn_commands::finance::{entity, invoices};
 use cairn_core::money::format_nanos;
@@ -17,7 +20,20 @@ use super::super::exit::CliError;
 use super::super::output::Output;
 use super::super::pages::all_pages;
 use super::super::session::SessionParts;
+use super::super::sink::Sink;
 use crate::http::invoices::PaperRow;
+use crate::papers::{DocumentError, DocumentFormat, Issued};
+
+impl From<DocumentError> for CliError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Paper(error) => error.into(),
+            DocumentError::Sealed(error) => error.into(),
+            DocumentError::Pdf(error) => Self::failure(error.to_string()),
+            DocumentError::Sheet(error) => error.into(),
+        }
+    }
+}
 
 /// `finance entity`
 #[derive(Debug, Subcommand)]
@@ -71,6 +87,12 @@ pub enum InvoicesCommand {
     Show {
         /// For example `CN-2026-000001`.
         number: String,
+        /// Writes it as a document, whatever `--output` says.
+        #[arg(long, value_enum)]
+        format: Option<DocumentFormat>,
+        /// Where to write the document; to stdout when absent.
+        #[arg(long, value_name = "FILE", requires = "format")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -183,10 +205,16 @@ pub(super) async fn run(
                 "position": done.position,
             }))
         }
-        InvoicesCommand::Show { number } if is_credit_note(&number) => {
+        InvoicesCommand::Show { number, format: Some(format), out } => {
+            let mut sink = Sink::open(out.as_deref(), format.is_text(), output)?;
+            let issued = Issued::open(&commands.executor, &number, None).await?;
+            sink.write_all(&issued.document(format)?)?;
+            sink.finish(output)
+        }
+        InvoicesCommand::Show { number, .. } if is_credit_note(&number) => {
             output.one(&credit_notes::get(&commands.executor, &number).await?)
         }
-        InvoicesCommand::Show { number } => {
+        InvoicesCommand::Show { number, .. } => {
             let invoice = invoices::get(&commands.executor, &number).await?;
             show(&invoice, output)
         }

@@ -1,0 +1,144 @@
+//! The lines of a paper as rows: one for each, with what stands on it and what the books have.
+use cairn_core::{Nanos, Timestamp};
+use cairn_documents::{Cell, Column};
+use cairn_finance::paper::{Amount, LineTax};
+use cairn_finance::rounding::NANOS_PER_CENT;
+
+use super::Issued;
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::text("number"),
+    Column::text("kind"),
+    Column::text("invoice"),
+    Column::text("month"),
+    Column::timestamp("issued_at"),
+    Column::text("organisation_id"),
+    Column::integer("line"),
+    Column::text("product"),
+    Column::text("resource"),
+    Column::text("sku_id"),
+    Column::timestamp("from"),
+    Column::timestamp("to"),
+    Column::integer("seconds"),
+    Column::amount("per_hour"),
+    Column::text("jurisdictions"),
+    Column::amount("net"),
+    Column::amount("tax"),
+    Column::amount("gross"),
+    Column::amount("net_in_books"),
+    Column::amount("tax_in_books"),
+    Column::amount("gross_in_books"),
+    Column::text("currency"),
+];
+
+/// What stands on every row.
+struct Head<'a> {
+    number: &'a str,
+    kind: &'static str,
+    invoice: Option<&'a str>,
+    month: String,
+    issued_at: Timestamp,
+    organisation_id: String,
+    currency: &'static str,
+}
+
+/// What a line is about, as far as the paper says.
+#[derive(Default)]
+struct About<'a> {
+    resource: Option<&'a str>,
+    sku_id: Option<&'a str>,
+    from_to: Option<(Timestamp, Timestamp)>,
+    seconds: Option<i64>,
+    nanos_per_hour: Option<Nanos>,
+}
+
+impl Issued {
+    /// Its lines, in its order.
+    pub(super) fn rows(&self) -> Vec<Vec<Cell>> {
+        let head = self.head();
+        match self {
+            Self::Invoice(invoice) => {
+                let rows = (1_u32..).zip(&invoice.lines).map(|(at, line)| {
+                    let about = About {
+                        resource: Some(&line.resource),
+                        sku_id: line.sku_id.as_deref(),
+                        from_to: Some((line.from, line.to)),
+                        seconds: Some(line.seconds),
+                        nanos_per_hour: line.nanos_per_hour,
+                    };
+                    head.row((at, &line.product), &about, (line.net, &line.taxes, line.gross))
+                });
+                rows.collect()
+            }
+            Self::CreditNote(note) => {
+                let rows = note.lines.iter().map(|line| {
+                    let amounts = (line.net, &line.taxes[..], line.gross);
+                    head.row((line.line, &line.product), &About::default(), amounts)
+                });
+                rows.collect()
+            }
+        }
+    }
+
+    fn head(&self) -> Head<'_> {
+        match self {
+            Self::Invoice(invoice) => Head {
+                number: &invoice.number,
+                kind: "invoice",
+                invoice: None,
+                month: invoice.month.to_string(),
+                issued_at: invoice.issued_at,
+                organisation_id: invoice.organisation_id.to_string(),
+                currency: invoice.currency.code(),
+            },
+            Self::CreditNote(note) => Head {
+                number: &note.number,
+                kind: "credit_note",
+                invoice: Some(&note.invoice.number),
+                month: note.invoice.month.to_string(),
+                issued_at: note.issued_at,
+                organisation_id: note.organisation_id.to_string(),
+                currency: note.currency.code(),
+            },
+        }
+    }
+}
+
+impl Head<'_> {
+    fn row(
+        &self,
+        (line, product): (u32, &str),
+        about: &About<'_>,
+        (net, taxes, gross): (Amount, &[LineTax], Amount),
+    ) -> Vec<Cell> {
+        let tax: Amount = taxes.iter().map(|tax| tax.amount).sum();
+        let jurisdictions: Vec<_> = taxes.iter().map(|tax| tax.jurisdiction.as_str()).collect();
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let shown = |amount: Amount| Cell::Amount(amount.cents * NANOS_PER_CENT);
+        let at = |at: Option<Timestamp>| at.map_or(Cell::Empty, Cell::Timestamp);
+        vec![
+            text(self.number),
+            text(self.kind),
+            Cell::maybe_text(self.invoice),
+            text(&self.month),
+            Cell::Timestamp(self.issued_at),
+            text(&self.organisation_id),
+            Cell::Integer(line.into()),
+            text(product),
+            Cell::maybe_text(about.resource),
+            Cell::maybe_text(about.sku_id),
+            at(about.from_to.map(|(from, _)| from)),
+            at(about.from_to.map(|(_, to)| to)),
+            about.seconds.map_or(Cell::Empty, Cell::Integer),
+            about.nanos_per_hour.map_or(Cell::Empty, Cell::Amount),
+            text(&jurisdictions.join(" ")),
+            shown(net),
+            shown(tax),
+            shown(gross),
+            Cell::Amount(net.nanos),
+            Cell::Amount(tax.nanos),
+            Cell::Amount(gross.nanos),
+            text(self.currency),
+        ]
+    }
+}
