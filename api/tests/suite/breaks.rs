@@ -6,11 +6,11 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::cli::Shell;
 
-/// A line of the provider's book that nobody has ever booked, and that is too old to wait for.
+/// A line of the provider's book that nobody books by itself, and that is too old to wait for.
 async fn plant(options: &PgConnectOptions, id: &str, cents: i64) {
     let plant = "INSERT INTO finance_external_transactions
         (id, content, source_id, category, currency, amount_nanos, fee_nanos, net_nanos, created_at, available_at, mirrored_at)
-        VALUES ($1, $1, 'adj_' || $1, 'adjustment', 'USD', $2, 0, $2, now() - interval '2 days', now(), now())";
+        VALUES ($1, $1, 'x_' || $1, 'adjustment', 'USD', $2, 0, $2, now() - interval '2 days', now(), now())";
     let mut owner = options.connect().await.unwrap();
     sqlx::query(plant).bind(id).bind(cents * 10_000_000).execute(&mut owner).await.unwrap();
 }
@@ -48,7 +48,7 @@ async fn a_break_is_found_assigned_and_settled_by_one_or_by_two(
     let (small, large) = (id_of("txn_small"), id_of("txn_large"));
     ada.json(&format!("finance breaks assign {small} --to treasury --reason theirs")).await;
     let post = "--post bank:main:USD,stripe:pending:USD,99.50";
-    let done = ada.json(&format!("finance breaks resolve {small} --cause payout {post}")).await;
+    let done = ada.json(&format!("finance breaks resolve {small} --cause adjusted {post}")).await;
     assert_eq!(done["status"], "posted", "up to 100.00 one person is enough");
     let shown = ada.json(&format!("finance breaks show {small}")).await;
     assert_eq!((&shown["owner"], &shown["amount"]), (&"treasury".into(), &"99.50".into()));
@@ -88,7 +88,7 @@ async fn a_slip_is_told_in_words(_: PgPoolOptions, options: PgConnectOptions) {
     reconcile(&ada).await;
     let id = ada.json("finance breaks list").await[0]["break_id"].as_str().unwrap().to_owned();
     let near = format!("{}{}", &id[..id.len() - 1], if id.ends_with('0') { '1' } else { '0' });
-    let resolve = |how: &str| format!("finance breaks resolve {id} --cause payout {how}");
+    let resolve = |how: &str| format!("finance breaks resolve {id} --cause adjusted {how}");
     for (line, code, word) in [
         ("finance breaks show brake_1".to_owned(), 2, "break_ and 26 characters"),
         (format!("finance breaks show {near}"), 4, id.as_str()),

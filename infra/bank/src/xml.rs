@@ -93,7 +93,11 @@ pub fn root(text: &str) -> Result<Element, ReadError> {
             }
             Event::DocType(_) => return Err(refuse("a document type: no statement needs one")),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
-            Event::Eof => return document(open).ok_or_else(|| refuse("it ends within an element")),
+            Event::Eof => {
+                return document(open).ok_or_else(|| {
+                    refuse("there is not one element, whole, and nothing after it")
+                });
+            }
         }
     }
 }

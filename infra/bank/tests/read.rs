@@ -165,7 +165,7 @@ fn what_is_wrong_with_a_camt_file_is_told_with_its_place() {
         ("E&amp;1", "&secret;", "an entity of its own"),
         ("E&amp;1", "&#7;", "cannot be read"),
         ("</Stmt>", "", "byte "),
-        ("</Document>", "", "within an element"),
+        ("</Document>", "", "not one element, whole"),
     ] {
         let error = camt(&CAMT.replace(from, to)).unwrap_err();
         assert!(error.to_string().contains(word), "{error} does not say {word}");
