@@ -64,22 +64,7 @@ impl Inverse for Wallet {
             Some(Event::SpendingReached { .. }) => return None,
             Some(Event::UsageCredited { note, journal, .. }) => credit_of(note, journal),
             Some(lost @ Event::DisputeLost { .. }) => loss_of(lost)?,
-            Some(Event::RefundReserved {
-                refund_id,
-                payment_id,
-                amount_nanos,
-                reason,
-                journal,
-            }) => {
-                let at = journal.occurred_at;
-                Command::ReserveRefund(ReserveRefund {
-                    refund_id,
-                    payment_id,
-                    amount_nanos,
-                    reason,
-                    at,
-                })
-            }
+            Some(reserved @ Event::RefundReserved { .. }) => refund_of(reserved)?,
             Some(Event::RefundReturned { refund_id, journal, .. }) => {
                 Command::ReturnRefund { refund_id, at: journal.occurred_at }
             }
@@ -108,6 +93,16 @@ fn loss_of(lost: Event) -> Option<Command> {
     };
     let (amount_nanos, at) = (amount_nanos + owed_nanos, journal.occurred_at);
     Some(Command::LoseDisputed(DisputeLoss { dispute_id, payment_id, amount_nanos, at }))
+}
+
+fn refund_of(reserved: Event) -> Option<Command> {
+    let Event::RefundReserved { refund_id, payment_id, amount_nanos, reason, journal } = reserved
+    else {
+        return None;
+    };
+    let at = journal.occurred_at;
+    let reserve = ReserveRefund { refund_id, payment_id, amount_nanos, reason, at };
+    Some(Command::ReserveRefund(reserve))
 }
 
 fn grant_of(granted: Event) -> Option<Command> {
