@@ -54,10 +54,10 @@ impl From<DocumentError> for Problem {
     params(("number" = String, Path, description = "`CN-2026-000001`"), DocumentQuery),
     security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "The file, to be saved", content(
-            (Vec<u8> = "application/pdf"),
+            (String = "application/pdf"),
             (String = "text/csv"),
-            (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-            (Vec<u8> = "application/vnd.apache.parquet")),
+            (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+            (String = "application/vnd.apache.parquet")),
         headers(("Content-Disposition" = String, description = "`attachment`, and what to call it")))))]
 async fn get_invoice_document(
     State(api): State<Api>,

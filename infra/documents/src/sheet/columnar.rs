@@ -36,7 +36,7 @@ impl<'a> Columnar<'a> {
         columns: &'static [Column],
         out: Out<'a>,
     ) -> Result<Self, SheetError> {
-        let fields: Result<Vec<_>, _> = columns.iter().map(|column| field(column)).collect();
+        let fields: Result<Vec<_>, _> = columns.iter().map(field).collect();
         let schema = Type::group_type_builder(name).with_fields(fields.map_err(wrong)?).build();
         let schema = Arc::new(schema.map_err(wrong)?);
         let properties = Arc::new(WriterProperties::builder().build());
