@@ -30,7 +30,7 @@ pub async fn put(caller: &Caller, body: &Value) -> Answer {
 }
 
 /// The month before this one, by the database's clock.
-pub async fn last_month(pool: &PgPool) -> Month {
+async fn last_month(pool: &PgPool) -> Month {
     let now: i64 = sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint")
         .fetch_one(pool)
         .await
@@ -41,7 +41,7 @@ pub async fn last_month(pool: &PgPool) -> Month {
 
 impl Stage {
     /// Something was used in a month.
-    pub async fn used(&self, (owner, n): (&Caller, u128), month: Month) {
+    async fn used(&self, (owner, n): (&Caller, u128), month: Month) {
         let (at, expires_at) = (month.starts_at().plus_secs(60), month.ends_at());
         let (hold_id, currency) = (HoldId::from_bits(n), Currency::USD);
         let top_up = WalletCommand::TopUp(TopUp {
@@ -78,7 +78,7 @@ impl Stage {
     }
 
     /// Whatever stands against it: that is not what is looked at here.
-    pub async fn close_month(&self, month: Month) {
+    async fn close_month(&self, month: Month) {
         let executor = &self.commands.executor;
         let checks = Item::ALL.map(|item| Check { item, says: "fine".to_owned(), against: vec![] });
         let position = executor.log().head().await.unwrap();
@@ -100,8 +100,8 @@ pub async fn invoiced(stage: &Stage, owners: &[&Caller]) -> Vec<String> {
     let issuer = Issuer {
         code: "main".to_owned(),
         name: "Cairn Compute".to_owned(),
-        address: "Main Street 1".to_owned(),
-        tax_id: String::new(),
+        address: "Main Street 1\n8000 Zürich".to_owned(),
+        tax_id: "CHE-123".to_owned(),
     };
     let (commands, context) = (&stage.commands, stage.context());
     entity::set(commands, &context, (issuer, "CN".to_owned())).await.unwrap();

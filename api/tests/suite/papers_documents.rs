@@ -1,14 +1,12 @@
 //! Papers as files: what is shown as JSON, for people and their programs, and for nobody else.
 use cairn_commands::finance::credit_notes::{self, Credit};
-use cairn_commands::finance::{entity, invoices};
-use cairn_finance::Issuer;
 use cairn_finance::credit_note::Wanted;
 use cairn_identity::Role;
 use reqwest::Method;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::cli::Shell;
-use crate::papers::{NAME, details, last_month, put};
+use crate::papers::{NAME, details, invoiced, put};
 use crate::support::{Caller, MASTER_KEY, Stage};
 
 const UNIT: i64 = 1_000_000_000;
@@ -35,20 +33,9 @@ fn words(pdf: &[u8]) -> String {
 /// Two customers, the first of whom has said who it is; their invoices of last month, and a credit note to the first.
 async fn issued(stage: &Stage, (owner, other): (&Caller, &Caller)) -> [String; 3] {
     assert_eq!(put(owner, &details("GB")).await.status, 200);
-    let month = last_month(stage.commands.executor.log().pool()).await;
-    stage.used((owner, 77), month).await;
-    stage.used((other, 78), month).await;
-    stage.close_month(month).await;
-    let issuer = Issuer {
-        code: "main".to_owned(),
-        name: "Cairn Compute".to_owned(),
-        address: "Main Street 1\n8000 Zürich".to_owned(),
-        tax_id: "CHE-123".to_owned(),
-    };
+    let issued = invoiced(stage, &[owner, other]).await;
+    let [number, foreign] = &issued[..] else { panic!("{issued:?}") };
     let commands = &stage.commands;
-    entity::set(commands, &stage.context(), (issuer, "CN".to_owned())).await.unwrap();
-    let issued = invoices::issue(commands, &stage.context(), month).await.unwrap();
-    let [number, foreign] = &issued.numbers[..] else { panic!("{issued:?}") };
     let wanted = Wanted { line: Some(1), amount_nanos: Some(2 * UNIT) };
     let reason = "the node was slow".to_owned();
     let credit = Credit { invoice: number.clone(), wanted, reason };
@@ -56,6 +43,25 @@ async fn issued(stage: &Stage, (owner, other): (&Caller, &Caller)) -> [String; 3
     let seen = owner.get(&format!("/v1/invoices?min_position={}", done.position)).await;
     assert_eq!(seen.status, 200, "{}", seen.body);
     [number.clone(), foreign.clone(), note.number]
+}
+
+/// The CSV among them.
+async fn every_format_is_a_file(owner: &Caller, number: &str) -> String {
+    let path = format!("/v1/invoices/{number}/document");
+    for (format, kind, magic) in [
+        ("csv", "text/csv; charset=utf-8", &b"number,kind,"[..]),
+        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"PK"),
+        ("parquet", "application/vnd.apache.parquet", b"PAR1"),
+    ] {
+        let (status, said, name, bytes) = file(owner, &format!("{path}?format={format}")).await;
+        assert_eq!((status, said.as_str()), (200, kind));
+        assert_eq!(name, format!("attachment; filename=\"{number}.{format}\""));
+        assert!(bytes.starts_with(magic), "{format}");
+    }
+    let csv = file(owner, &format!("{path}?format=csv")).await.3;
+    let csv = String::from_utf8(csv).unwrap();
+    assert!(csv.contains(&format!("{number},invoice,,")) && csv.contains(",5.000000000,"), "{csv}");
+    csv
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -94,20 +100,7 @@ async fn a_paper_is_a_file_for_those_who_may_read_it(_: PgPoolOptions, options: 
         assert!(credited.contains(text), "'{text}' is missing: {credited}");
     }
 
-    for (format, kind, magic) in [
-        ("csv", "text/csv; charset=utf-8", &b"number,kind,"[..]),
-        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"PK"),
-        ("parquet", "application/vnd.apache.parquet", b"PAR1"),
-    ] {
-        let (status, said, name, bytes) = file(&owner, &format!("{path}?format={format}")).await;
-        assert_eq!((status, said.as_str()), (200, kind));
-        assert_eq!(name, format!("attachment; filename=\"{number}.{format}\""));
-        assert!(bytes.starts_with(magic), "{format}");
-    }
-    let csv = file(&owner, &format!("{path}?format=csv")).await.3;
-    let csv = String::from_utf8(csv).unwrap();
-    assert!(csv.contains(&format!("{number},invoice,,")) && csv.contains(",5.000000000,"), "{csv}");
-
+    let csv = every_format_is_a_file(&owner, &number).await;
     let viewer = stage.caller_of(Role::Viewer, owner.organisation_id).await;
     let finance = stage.caller(Role::PlatformFinance).await;
     for caller in [&viewer, &finance] {

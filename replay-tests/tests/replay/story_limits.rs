@@ -8,8 +8,8 @@ use cairn_ledger::{
 use super::story::{Teller, at, provisioning, requested, text};
 
 const UNIT: i64 = 1_000_000_000;
-const LIMITED: OrganisationId = OrganisationId::from_bits(16);
-const RENTAL: u128 = 16;
+const LIMITED: OrganisationId = OrganisationId::from_bits(26);
+const RENTAL: u128 = 26;
 /// In the month after the story's.
 const LATER: i64 = 900_000;
 
@@ -22,7 +22,7 @@ fn stopped() -> Vec<AllocationCommand> {
     let mut commands = vec![requested(RENTAL, None)];
     commands.extend(provisioning(RENTAL, 6));
     commands.extend([
-        AllocationCommand::Activate { proof: text("uid=20015(t20015)"), at: at(3_120) },
+        AllocationCommand::Activate { proof: text("uid=20025(t20025)"), at: at(3_120) },
         AllocationCommand::RequestSuspension {
             reason: SuspensionReason::SpendingLimit,
             at: at(3_300),
@@ -64,9 +64,9 @@ fn limited() -> Vec<WalletCommand> {
         WalletCommand::TopUp(TopUp {
             organisation_id: LIMITED,
             currency: Currency::USD,
-            payment_id: PaymentId::from_bits(16),
+            payment_id: PaymentId::from_bits(26),
             amount_nanos: 20 * UNIT,
-            charge_id: text("ch_16"),
+            charge_id: text("ch_26"),
             at: at(3_101),
         }),
         place(RENTAL, 3, 3_110),
@@ -75,7 +75,7 @@ fn limited() -> Vec<WalletCommand> {
         capture(3, 3_300),
         capture(4, 3_400),
         // There is room again: for another, which goes, and for what was refused.
-        place(17, 2, LATER),
+        place(27, 2, LATER),
         WalletCommand::SweepExpired { at: at(LATER + 3_601) },
         capture(4, LATER + 3_700),
         limits(1, None, LATER + 3_800),
