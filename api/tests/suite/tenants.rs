@@ -285,8 +285,11 @@ async fn refused_otherwise(
         let path = path_of(operation, &ours.ids);
         let found = ask(&scoped, operation, &ours.ids).await;
         let is_open = is_ledger || table::UNSCOPED.contains(&operation.id.as_str());
+        let rule = table::rule(&operation.id);
+        let is_its_roles = rule.is_some_and(|rule| rule.scope(Role::Developer) != Scope::None);
         let wanted = match (is_personal, is_open) {
             (true, _) => "forbidden",
+            (false, true) if !is_its_roles => "forbidden",
             (false, true) => "",
             (false, false) => "scope_missing",
         };

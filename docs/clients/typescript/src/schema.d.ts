@@ -710,6 +710,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/invoices/{number}/document": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One invoice or credit note as a file: the same one every time it is asked for, until its customer is erased. */
+        get: operations["get_invoice_document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/key-surrenders": {
         parameters: {
             query?: never;
@@ -1720,6 +1737,24 @@ export interface paths {
         put?: never;
         /** Sells a SKU no longer. Running rentals keep it. */
         post: operations["retire_sku"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/spending-limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What may be used this month, and what was, in each currency. */
+        get: operations["get_spending_limits"];
+        /** Says what may be used in a month from now on. What is absent is no limit. */
+        put: operations["set_spending_limits"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -4244,6 +4279,46 @@ export interface components {
         SkuDone: {
             /** @description The SKU. */
             sku_id: string;
+        };
+        /** @description How much may be used this month, and what was. */
+        SpendingLimits: {
+            /** @description ISO 4217. */
+            currency: string;
+            /** @description Decimal: how much more may be set aside in it; absent without a stop. */
+            left?: string | null;
+            /** @description For example `2026-10`. */
+            month: string;
+            /** @description Decimal: used in it, taxes and what promotional credit paid for included. */
+            spent: string;
+            /** @description Decimal. */
+            stop?: string | null;
+            /** @description Decimal. */
+            warn?: string | null;
+        };
+        /** @description Spending limits of an organisation. */
+        SpendingLimitsShown: {
+            /** @description One for each currency. */
+            items: components["schemas"]["SpendingLimits"][];
+            /** @description `org_…` */
+            organisation_id: string;
+        };
+        /** @description How much may be used in a calendar month (UTC), in one currency. */
+        SpendingLimitsWish: {
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string;
+            /**
+             * @description Beyond that nothing is set aside: what runs is stopped, its data is kept. Absent: no limit but the balance.
+             * @example 100.00
+             */
+            stop?: string | null;
+            /**
+             * @description From there on owners, administrators and finance members are told by mail. Absent: nobody is.
+             * @example 50.00
+             */
+            warn?: string | null;
         };
         /** @description Where to log in. */
         SshAccess: {
@@ -8579,6 +8654,122 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PaperShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_invoice_document: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log (as answered in `Cairn-Position`). */
+                min_position?: number;
+                /** @description What the document is; `pdf` when absent. The others hold its lines. */
+                format?: "pdf" | "csv" | "xlsx" | "parquet";
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `CN-2026-000001` */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, to be saved */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description `attachment`, and what to call it */
+                    "Content-Disposition"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pdf": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv": string;
                 };
             };
             /** @description As it was seen; there is no body */
@@ -15142,6 +15333,189 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SkuDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_spending_limits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they stand */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendingLimitsShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_spending_limits: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SpendingLimitsWish"];
+            };
+        };
+        responses: {
+            /** @description So it is */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendingLimitsShown"];
                 };
             };
             /** @description Asked too often; nothing happened */
