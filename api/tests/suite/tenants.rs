@@ -281,10 +281,10 @@ async fn refused_otherwise(
     let outsider = Person { organisation: Some(ours.id), ..theirs.owner.clone() };
     for operation in guarded {
         let is_personal = table::is_personal(&operation.id);
-        let is_ledger = operation.body["tags"][0] == "ledger";
+        let reads_ledger = operation.body["tags"][0] == "ledger" && operation.method == Method::GET;
         let path = path_of(operation, &ours.ids);
         let found = ask(&scoped, operation, &ours.ids).await;
-        let is_open = is_ledger || table::UNSCOPED.contains(&operation.id.as_str());
+        let is_open = reads_ledger || table::UNSCOPED.contains(&operation.id.as_str());
         let rule = table::rule(&operation.id);
         let is_its_roles = rule.is_some_and(|rule| rule.scope(Role::Developer) != Scope::None);
         let wanted = match (is_personal, is_open) {
