@@ -65,9 +65,13 @@ impl Spending {
         }
     }
 
+    /// What was told of a limit that stays as it is, stays told.
     pub(crate) fn set(&mut self, limits: SpendingLimits) {
-        self.limits = limits;
-        self.told.clear();
+        let before = std::mem::replace(&mut self.limits, limits);
+        self.told.retain(|limit| match limit {
+            SpendingLimit::Warn => before.warn_nanos == limits.warn_nanos,
+            SpendingLimit::Stop => before.stop_nanos == limits.stop_nanos,
+        });
     }
 
     pub(crate) fn tell(&mut self, limit: SpendingLimit, month: Month) {

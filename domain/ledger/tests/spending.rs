@@ -151,6 +151,8 @@ fn a_warning_comes_once_a_month_and_at_once_when_it_is_late() {
     let lower = wallet.decide(limits(Some(20), None, OCTOBER)).unwrap();
     assert_eq!(told(&lower), [(SpendingLimit::Warn, 51)]);
     assert_eq!(wallet.decide(limits(Some(50), None, OCTOBER)).unwrap(), []);
+    let stop_too = wallet.decide(limits(Some(50), Some(900), OCTOBER)).unwrap();
+    assert_eq!(told(&stop_too), [], "another limit was set: this one was told");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use crate::Failure;
 use crate::run::{cargo, step};
 use crate::setup::{self, BUILD};
 
-const USAGE: &str = "fuzz seal [--count N] [--clean N] [--seed N], or fuzz TARGET|all [--seconds N] [--seed N] with TARGET one of \
+const USAGE: &str = "fuzz seal [--count N] [--clean N] [--seed N], fuzz histories [--count N] [--seed N], or fuzz TARGET|all [--seconds N] [--seed N] with TARGET one of \
     event, upcast, cursor, token, webhook, verb";
 /// What `api/tests/fuzz` reads.
 const TARGETS: [&str; 7] = ["all", "event", "upcast", "cursor", "token", "webhook", "verb"];
@@ -16,8 +16,9 @@ pub fn fuzz(arguments: &[String]) -> Result<(), Failure> {
             run.args(["cairn-seal-fuzz", "--"]);
             step("tampering with sealed logs", run.args(options))
         }
+        Some(("histories", options)) => histories(parse(options, ("--count", 1_000_000))?),
         Some((target, options)) if TARGETS.contains(&target) => {
-            let (seconds, seed) = parse(options)?;
+            let (seconds, seed) = parse(options, ("--seconds", 60))?;
             let mut run = cargo(&["test", "--quiet", "--package", "cairn-api", "--test", "fuzz"]);
             run.args(["--", "--ignored", "--exact", "--nocapture", "at_length"]);
             run.env("SQLX_OFFLINE", "true").env("CAIRN_FUZZ_TARGET", target);
@@ -30,17 +31,27 @@ pub fn fuzz(arguments: &[String]) -> Result<(), Failure> {
     }
 }
 
-fn parse(arguments: &[String]) -> Result<(u64, u64), Failure> {
-    let (mut seconds, mut seed) = (60, 1);
+/// Random histories of a wallet against a model of it: half of them short, half long.
+fn histories((count, seed): (u64, u64)) -> Result<(), Failure> {
+    let mut run = cargo(&["test", "--release", "--quiet", "--package", "cairn-ledger"]);
+    run.args(["--test", "histories", "--", "history"]);
+    run.env("PROPTEST_CASES", count.div_ceil(2).to_string());
+    run.env("PROPTEST_RNG_SEED", seed.to_string());
+    step(&format!("{count} histories of a wallet, seed {seed}"), &mut run)
+}
+
+/// How much, by the option that says it, and from what seed.
+fn parse(arguments: &[String], (option, unless_said): (&str, u64)) -> Result<(u64, u64), Failure> {
+    let (mut amount, mut seed) = (unless_said, 1);
     for pair in arguments.chunks(2) {
         let number = pair.get(1).and_then(|text| text.parse().ok());
         match (pair[0].as_str(), number) {
-            ("--seconds", Some(number)) => seconds = number,
+            (said, Some(number)) if said == option => amount = number,
             ("--seed", Some(number)) => seed = number,
             _ => return Err(format!("{} is not understood: {USAGE}", pair.join(" "))),
         }
     }
-    Ok((seconds, seed))
+    Ok((amount, seed))
 }
 
 #[cfg(test)]
@@ -53,5 +64,6 @@ mod tests {
             |words: &[&str]| fuzz(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         assert!(said(&["vreb"]).unwrap_err().starts_with("there is no target vreb"));
         assert!(said(&["verb", "--second", "1"]).unwrap_err().starts_with("--second 1"));
+        assert!(said(&["histories", "--seconds", "1"]).unwrap_err().starts_with("--seconds 1"));
     }
 }
