@@ -123,10 +123,23 @@ fn crowd(ground: &Ground, count: u64, seed: u64) -> Vec<Left> {
     })
 }
 
-/// Waits until the server does nothing for anybody who was here.
-async fn quiet(stage: &Stage) {
+/// Connections of the server whose clients have gone; a request in one of them may not have been read yet.
+fn abandoned(caller: &Caller) -> usize {
+    const CLOSE_WAIT: &str = "08";
+    let (_, port) = caller.base.rsplit_once(':').unwrap();
+    let port = format!(":{:04X}", port.parse::<u16>().unwrap());
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_one = |line: &&str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words.len() > 3 && words[1].ends_with(&port) && words[3] == CLOSE_WAIT
+    };
+    sockets.lines().filter(is_one).count()
+}
+
+/// Waits until the server does nothing for anybody who was here, and will not begin to.
+async fn quiet(stage: &Stage, caller: &Caller) {
     let deadline = Instant::now() + PATIENCE;
-    while stage.api().in_flight.count() > 0 {
+    while abandoned(caller) > 0 || stage.api().in_flight.count() > 0 {
         assert!(Instant::now() < deadline, "something is on its way for ever");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -246,7 +259,7 @@ async fn hang_up(options: PgConnectOptions, count: u64, seed: u64) {
         (ground, left)
     });
     let (ground, left) = handle.await.unwrap();
-    quiet(&stage).await;
+    quiet(&stage, &ground.caller).await;
     let before = marks(&pool, &ground.caller, KEYS).await;
     all_connections_are_back(&pool, connections).await;
     let outlived = ask_again(&ground, &left, &before).await;

@@ -28,7 +28,8 @@ async fn process_work_that_takes_every_connection_it_can_leaves_requests_theirs(
     assert_eq!(customer.get("/v1/allocations").await.status, 200);
     let owner = pool.connect_with(options).await.unwrap();
     let mut jam = owner.begin().await.unwrap();
-    let lock = "LOCK TABLE process_intents, process_checkpoints IN ACCESS EXCLUSIVE MODE";
+    // In the order in which the work takes them: who has the second would otherwise wait for the first, and this for the second.
+    let lock = "LOCK TABLE process_checkpoints, process_intents IN ACCESS EXCLUSIVE MODE";
     sqlx::query(lock).execute(&mut *jam).await.unwrap();
     let deadline = Instant::now() + PATIENCE;
     while waiting(&mut jam).await < 2 {
