@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod support;
 
-use std::collections::BTreeMap;
-
 use cairn_commands::finance::FinanceError;
 use cairn_commands::finance::credit_notes::{self, Credit};
 use cairn_commands::ledger::{GrantCredit, grant_credit};
@@ -13,15 +11,13 @@ use cairn_commands::processes::expire_credit::ExpireCredit;
 use cairn_commands::processes::{Awoken, Command, Occurrence, Status, Timer};
 use cairn_commands::replay::verify;
 use cairn_commands::{ExecuteError, Executed};
-use cairn_core::{CreditId, Currency, HoldId, Month, OrganisationId, Timestamp};
+use cairn_core::{CreditId, Currency, HoldId, OrganisationId, Timestamp};
 use cairn_finance::credit_note::Wanted;
-use cairn_finance::invoice::{Balance, Counted, IssueInvoice, PaidFrom};
-use cairn_finance::paper::Charged;
-use cairn_finance::{InvoiceCommand, InvoiceEvent, InvoiceSeries, Issuer};
 use cairn_ledger::{CreditUse, PlaceHold, Wallet, WalletCommand, WalletEvent};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::harness::{Harness, Memory, usd};
+use support::papers::invoice;
 use support::react::{HOLD, NOW, ORGANISATION, command, given, journal, timer, wallet, wallet_id};
 use support::stories;
 
@@ -193,47 +189,6 @@ async fn a_grant_counts_once_under_its_key_and_never_in_the_past(
     let past = grant(&harness, organisation_id, 3, now).await.unwrap_err();
     let ExecuteError::Refused { code, .. } = past else { panic!("{past:?}") };
     assert_eq!(code, "credit_expiry_invalid");
-}
-
-/// An invoice about all that an organisation used. Months that are not over for the database cannot be closed, and the clock here is ahead.
-async fn invoice(harness: &Harness, organisation_id: OrganisationId, used_nanos: i64) -> String {
-    let at = harness.clock_now();
-    let charged = Charged {
-        product: "compute".to_owned(),
-        resource: "all".to_owned(),
-        sku_id: None,
-        from: at.plus_secs(-1_800),
-        to: at,
-        seconds: 1_800,
-        nanos_per_hour: None,
-        net_nanos: used_nanos,
-        taxes: BTreeMap::new(),
-    };
-    let issuer = Issuer {
-        code: "main".to_owned(),
-        name: "Cairn Compute".to_owned(),
-        address: "Main Street 1".to_owned(),
-        tax_id: String::new(),
-    };
-    let issue = IssueInvoice {
-        series: "CN".to_owned(),
-        issuer,
-        organisation_id,
-        customer: None,
-        currency: Currency::USD,
-        month: Month::of(at).unwrap(),
-        charged: vec![charged],
-        paid_from: PaidFrom { prepaid_nanos: used_nanos, ..PaidFrom::default() },
-        balance: Balance::default(),
-        counted: Counted { part: 1, after_position: 0, position: 1 },
-        at,
-    };
-    let (executor, context) = (&harness.commands.executor, harness.context());
-    let issue = InvoiceCommand::Issue(Box::new(issue));
-    executor.execute::<InvoiceSeries>("CN", issue, &context, Value::Null).await.unwrap();
-    let events = executor.log().load("invoice_series", "CN", 0).await.unwrap();
-    let InvoiceEvent::Issued { invoice } = events[0].decode().unwrap();
-    invoice.number
 }
 
 #[sqlx::test(migrations = "../migrations")]

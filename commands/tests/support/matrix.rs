@@ -98,11 +98,15 @@ impl Run<'_> {
             self.mend_everything().await;
         }
         self.check_node(allocation_id).await;
+        let credited = match self.cell.story {
+            Story::Credited => self.credit().await,
+            _ => 0,
+        };
         let refunded = match self.cell.story {
             Story::Exhausted => 0,
             _ => self.refund(payment_id).await,
         };
-        self.check_books(Some(allocation_id), refunded).await;
+        self.check_books(Some(allocation_id), refunded - credited).await;
     }
 
     /// Goes on until a process has ended; whatever is stuck on the way must be what was broken, and is mended.
@@ -419,14 +423,14 @@ impl Run<'_> {
         assert!(node.reservations.is_empty(), "{:?}: {:?}", self.cell, node.reservations);
     }
 
-    /// Money paid in is money used, refunded or left; nothing is held; the books agree.
-    async fn check_books(&self, allocation_id: Option<AllocationId>, refunded: i64) {
+    /// Money paid in is money used, gone (refunded, less what a credit note gave back) or left; nothing is held; the books agree.
+    async fn check_books(&self, allocation_id: Option<AllocationId>, gone: i64) {
         let cell = self.cell;
         let wallet = self.wallet().await;
         let paid: i64 = wallet.lots.iter().map(|lot| lot.amount_nanos).sum();
         let charged: i64 = wallet.holds.values().map(|hold| hold.captured_nanos).sum();
         assert_eq!(wallet.held_nanos, 0, "{cell:?}: money is still held");
-        assert_eq!(wallet.posted_nanos, paid - charged - refunded, "{cell:?}");
+        assert_eq!(wallet.posted_nanos, paid - charged - gone, "{cell:?}");
         for hold in wallet.holds.values() {
             assert_eq!(hold.status, HoldStatus::Released, "{cell:?}");
             assert_eq!(

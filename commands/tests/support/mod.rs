@@ -11,6 +11,7 @@ pub mod harness;
 pub mod matrix;
 mod money;
 pub mod nodes;
+pub mod papers;
 pub mod provider;
 pub mod react;
 pub mod stories;

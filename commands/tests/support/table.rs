@@ -25,6 +25,8 @@ pub enum Story {
     Exhausted,
     /// The rental is suspended, and there is money to go on.
     Suspension,
+    /// What was used is given back by a credit note.
+    Credited,
     /// The refund fails at the provider.
     FailingRefund,
     /// The node is drained, which ends the rental.
@@ -42,7 +44,7 @@ pub enum Story {
 }
 
 impl Story {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Rental,
         Self::FailingRental,
         Self::LateReservation,
@@ -52,6 +54,7 @@ impl Story {
         Self::TooPoor,
         Self::Exhausted,
         Self::Suspension,
+        Self::Credited,
         Self::FailingRefund,
         Self::Drain,
         Self::Enrolment,
@@ -73,6 +76,7 @@ impl Story {
             | Self::TooPoor
             | Self::Exhausted
             | Self::Suspension
+            | Self::Credited
             | Self::FailingRefund
             | Self::Drain
             | Self::Enrolment
@@ -129,7 +133,7 @@ const RENTAL: [&str; 24] = [
 ];
 
 /// Every intent of the others.
-const OTHERS: [(Story, &str); 33] = [
+const OTHERS: [(Story, &str); 34] = [
     (Story::FailingRental, "tear_down"),
     (Story::FailingRental, "release_hold"),
     (Story::FailingRental, "confirm_failed"),
@@ -151,6 +155,7 @@ const OTHERS: [(Story, &str); 33] = [
     (Story::Suspension, "assess_funds_of"),
     (Story::Suspension, "assessment"),
     (Story::Suspension, "assess_funds"),
+    (Story::Credited, "credit_usage"),
     (Story::FailingRefund, "return_refund"),
     (Story::Drain, "drain_deadline"),
     (Story::Drain, "request_release"),
