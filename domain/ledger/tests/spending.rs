@@ -111,6 +111,11 @@ fn a_hold_that_may_grow_no_more_says_so_once_and_grows_again_next_month() {
     assert_eq!(refused(&events), Some((30, 900)));
     assert_eq!(told(&events), []);
     let wallet = wallet.evolve_all(events);
+    // Before anything is charged in it, too.
+    let (this, next) = (at(OCTOBER + 2), at(NOVEMBER));
+    assert_eq!((wallet.room_at(this), wallet.room_at(next)), (Some(0), Some(70)));
+    assert!(wallet.decide(place(2, 70, OCTOBER + 2)).is_err());
+    assert!(wallet.decide(place(2, 70, NOVEMBER)).is_ok());
     let events = wallet.decide(capture(1, 90, 60, NOVEMBER)).unwrap();
     assert_eq!((refused(&events), told(&events)), (None, vec![]));
     let wallet = wallet.evolve_all(events);
