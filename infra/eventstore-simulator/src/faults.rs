@@ -1,9 +1,10 @@
 //! What goes wrong on request. Each fault counts down and says how often it bit.
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Faults of appends, taken by the next ones that come.
+/// Faults of appends and reads, taken by the next ones that come.
 #[derive(Debug, Default)]
 pub struct Faults {
+    reads: AtomicUsize,
     spared: AtomicUsize,
     before: AtomicUsize,
     after: AtomicUsize,
@@ -39,6 +40,11 @@ impl Faults {
         self.after.store(times, Ordering::SeqCst);
     }
 
+    /// The connections of the next reads end instead of an answer.
+    pub fn hang_up_on_reads(&self, times: usize) {
+        self.reads.store(times, Ordering::SeqCst);
+    }
+
     /// Of each `every` appends one is lost, before and after by turns; 0 ends it.
     pub fn hang_up_now_and_then(&self, every: u64) {
         self.every.store(every, Ordering::SeqCst);
@@ -47,6 +53,13 @@ impl Faults {
     /// How often any of them bit.
     pub fn bitten(&self) -> usize {
         self.bitten.load(Ordering::SeqCst)
+    }
+
+    /// Whether a read is left without an answer.
+    pub(crate) fn read_is_lost(&self) -> bool {
+        let lost = take(&self.reads);
+        self.bitten.fetch_add(usize::from(lost), Ordering::SeqCst);
+        lost
     }
 
     pub(crate) fn fate(&self) -> Fate {

@@ -57,7 +57,8 @@ impl Service {
             }
             "/event_store.client.streams.Streams/Read" => {
                 let read = service_fn(move |call: tonic::Request<ReadReq>| {
-                    std::future::ready(self.read(call.into_inner()).map(tonic::Response::new))
+                    let service = self.clone();
+                    async move { service.read(call.into_inner()).await.map(tonic::Response::new) }
                 });
                 Grpc::new(ProstCodec::default()).server_streaming(read, request).await
             }
@@ -116,8 +117,11 @@ impl Service {
         std::future::pending().await
     }
 
-    fn read(&self, request: ReadReq) -> Result<Answers, Status> {
+    async fn read(self, request: ReadReq) -> Result<Answers, Status> {
         let options = request.options.ok_or_else(|| Status::invalid_argument("no options"))?;
+        if self.faults.read_is_lost() {
+            return self.hang_up().await;
+        }
         let (count, live) = match options.count {
             Some(Count::Subscription(())) => (usize::MAX, true),
             Some(Count::Count(count)) => (usize::try_from(count).unwrap_or(usize::MAX), false),

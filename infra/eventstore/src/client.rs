@@ -6,8 +6,15 @@ use cairn_event_log::LogError;
 use cairn_neighbours::Neighbour;
 use eventstore::{Client, ClientSettings, Error};
 
-/// How often a read that lost its connection is asked.
-const TRIES: usize = 3;
+/// How long a read that lost its connection waits before it is asked again, each time: the vendor's client needs a moment to
+/// notice that a connection is gone and to make another, and until then it fails whoever asks, at once.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(1),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+];
 /// In what the client says when nobody listens.
 const CONNECT: &str = "(Connect)";
 /// What a call may take before the server counts as gone.
@@ -68,15 +75,15 @@ impl Connection {
         &self,
         call: impl Fn(Client) -> F,
     ) -> Result<Option<T>, LogError> {
-        let mut tries = TRIES;
+        let mut pauses = PAUSES.into_iter();
         loop {
             match self.call(&call).await {
                 Ok(answer) => return Ok(Some(answer)),
                 Err(Error::ResourceNotFound) => return Ok(None),
-                Err(Error::ServerError(cause)) if tries > 1 && !cause.contains(CONNECT) => {
-                    tries -= 1;
-                }
-                Err(error) => return Err(reading(&error)),
+                Err(error) => match pauses.next().filter(|_| is_broken(&error)) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(reading(&error)),
+                },
             }
         }
     }
@@ -105,6 +112,11 @@ impl Connection {
         }
         answer
     }
+}
+
+/// Whether a connection ended under the call, rather than that nobody listens.
+fn is_broken(error: &Error) -> bool {
+    matches!(error, Error::ServerError(cause) if !cause.contains(CONNECT))
 }
 
 /// Whether nobody answered.

@@ -72,6 +72,20 @@ async fn an_append_in_doubt_is_settled_by_asking_again() {
     simulator.stop().await;
 }
 
+/// All calls share one connection, so others' hang-ups end a read more than once.
+#[tokio::test]
+async fn a_read_whose_connection_ends_again_and_again_is_answered() {
+    let (simulator, log) = simulated().await;
+    log.append(request("run", "r", "read", 0, &["1", "2"])).await.unwrap();
+    simulator.faults.hang_up_on_reads(5);
+    assert_eq!(log.load_some((TYPE, "run-read"), 0, 10).await.unwrap().len(), 2);
+    assert_eq!(simulator.faults.bitten(), 5);
+    simulator.faults.hang_up_on_reads(100);
+    let refused = log.load_some((TYPE, "run-read"), 0, 10).await;
+    assert!(matches!(refused, Err(LogError::Unavailable(_))), "{refused:?}");
+    simulator.stop().await;
+}
+
 /// Whoever claims a key and dies before it acts is continued by whoever comes with the key, wherever he meant to act.
 #[tokio::test]
 async fn a_claim_that_was_left_is_carried_out_as_it_was_claimed() {
