@@ -252,8 +252,8 @@ async fn reconcile(
     let report = finance::reconcile(provider.as_ref(), executor, period).await?;
     let recorded = finance::record(executor, &parts.context(None), (&period, &report)).await?;
     output.say(&format!(
-        "payouts booked: {} paid out, {} returned",
-        booked.paid_out, booked.returned
+        "payouts booked: {} paid out, {} returned, {} arrived, {} sent back by the bank",
+        booked.paid_out, booked.returned, booked.arrived, booked.taken_back
     ));
     if output.is_json() {
         output.one(&Kept { report: &report, cases: &recorded })?;

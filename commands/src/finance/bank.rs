@@ -3,7 +3,9 @@
 //! [`import()`] takes proven statements, all of them or none. The account has a name of ours (`main`, as in `bank:main:USD`) that
 //! stands for one number at the bank in each currency. A line is known by its account, currency and name
 //! ([`Statement::named`]), so a file may be imported again, and statements may overlap; a line that says something else than
-//! before is refused, and the file with it. The reconciliation holds the provider's payouts against the lines ([`BankReport`]).
+//! before is refused, and the file with it. The reconciliation holds the provider's payouts against the lines ([`BankReport`]), and
+//! what matches is booked before that.
+pub(super) mod arrivals;
 mod gaps;
 mod held;
 pub(super) mod matching;

@@ -7,7 +7,7 @@
 //! closing, closing + later lines = what the provider says it holds, and the difference to our own accounts is named to the
 //! last nano. The same books and the same `now` give the same report.
 //!
-//! [`book_payouts()`] books the payouts that the provider's book has, before that.
+//! [`book_payouts()`] books the payouts that the provider's book has, and where the bank has them, before that.
 //! [`record()`] keeps what was found as cases (`break` streams) and clears those that are not found any more; people assign, resolve
 //! and approve them ([`breaks`]).
 //! [`close::close()`] closes a month when its checklist holds, and [`invoices::issue()`] issues its invoices;

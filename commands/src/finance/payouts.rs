@@ -1,4 +1,4 @@
-//! Payouts that the provider's book has are booked: nobody else says that one was made.
+//! Payouts that the provider's book has are booked: nobody else says that one was made. Where they have arrived, the bank says.
 use std::collections::BTreeSet;
 
 use cairn_core::{Currency, Decider as _, Nanos, PayoutId, Timestamp};
@@ -9,7 +9,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 
-use super::{FinanceError, mirror};
+use super::{FinanceError, bank, mirror};
 use crate::answers::derived;
 use crate::ports::{FailureKind, PaymentPort, ProviderItems, ProviderPayout, ProviderTransaction};
 use crate::replay::{instant, timestamp};
@@ -30,10 +30,14 @@ pub struct Booked {
     pub paid_out: u64,
     /// Payouts that came back to it.
     pub returned: u64,
+    /// Payouts that are at the bank.
+    pub arrived: u64,
+    /// Payouts that the bank has sent back.
+    pub taken_back: u64,
 }
 
 /// Copies the provider's book, books every payout in it that our books do not have, and asks what those are made of that are new or
-/// on their way. What does not fit (another amount, a second line of one payout, money taken from the bank) is left to the
+/// on their way; then books what the bank's lines say of them. What does not fit (another amount, a second line of one payout, money taken from the bank) is left to the
 /// reconciliation, which names it.
 ///
 /// # Errors
@@ -57,7 +61,8 @@ pub async fn book_payouts(
     for provider_id in asked {
         copy(port, pool, &provider_id, now).await?;
     }
-    tracing::info!(booked.paid_out, booked.returned, "booked payouts of the provider's book");
+    bank::arrivals::book(executor, context, &mut booked).await?;
+    tracing::info!(?booked, "booked payouts of the provider's book and of the bank's statements");
     Ok(booked)
 }
 

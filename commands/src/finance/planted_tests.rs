@@ -110,7 +110,9 @@ impl Day {
             descriptor: Some("Stripe".to_owned()),
             trace: is_traced.then(|| format!("tr{n}")),
             arrives_on: midnight(),
-            is_returned: false,
+            returned: None,
+            arrived_by: None,
+            taken_back_by: None,
         };
         self.facts.lines.push(left);
         let said = match dice.below(3) {

@@ -1,6 +1,8 @@
 //! Statements of banks: kept once, whole or not at all; a gap between two is told, and payouts are held against them.
 use cairn_commands::finance::bank::{self, ImportError};
-use cairn_commands::finance::{BreakType, Period, ReconciliationReport, Recorded};
+use cairn_commands::finance::{
+    Booked, BreakType, Period, ReconciliationReport, Recorded, book_payouts,
+};
 use cairn_core::Timestamp;
 use cairn_finance::break_case::Means;
 use cairn_finance::{Balances, Statement, StatementLine};
@@ -206,4 +208,70 @@ async fn what_the_bank_does_not_have_is_a_case_and_goes_when_it_has(pool: PgPool
     import(world, &[statement((9, 9), 3, vec![line(9, "e", 7)])], None).await.unwrap();
     let (report, recorded) = desk.run_with(&world.provider, period(now.plus_secs(120))).await;
     assert_eq!((of_bank(&report).0, recorded.cleared), (2, vec![missing]), "it came after all");
+}
+
+async fn booked(desk: &Desk) -> Booked {
+    let (executor, now) = (&desk.world.executor, desk.now());
+    let context = desk.context("reconciler");
+    book_payouts(&desk.world.provider, executor, &context, now).await.unwrap()
+}
+
+/// What is in the account of the bank, and what is on its way there, in units.
+async fn there_and_on_its_way(desk: &Desk) -> (i64, i64) {
+    let accounts = ["bank:main:USD", "clearing:payout_in_transit:USD"];
+    let [there, on_its_way] = accounts.map(|code| desk.balance(code));
+    (there.await / UNIT, on_its_way.await / UNIT)
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_the_bank_has_is_booked_once_and_what_it_sends_back_comes_off(pool: PgPool) {
+    let desk = Desk::of(World::new(pool).await);
+    let world = &desk.world;
+    desk.clock.advance_to(on(30));
+    expect(world, "po_1", (5, 2), None).await;
+    expect(world, "po_2", (5, 3), None).await;
+    let paid_out = Booked { paid_out: 2, ..Booked::default() };
+    assert_eq!(booked(&desk).await, paid_out);
+    assert_eq!(there_and_on_its_way(&desk).await, (0, 10));
+    let of_its_own = Some("main");
+    import(world, &[statement((4, 12), 5, vec![line(4, "b", 5)])], of_its_own).await.unwrap();
+    let arrived = Booked { arrived: 1, ..Booked::default() };
+    assert_eq!(booked(&desk).await, arrived);
+    assert_eq!(there_and_on_its_way(&desk).await, (5, 5));
+    assert_eq!(booked(&desk).await, Booked::default(), "once");
+
+    // The line that came first in time is read later: what is booked stays as it is.
+    import(world, &[statement((0, 3), 0, vec![line(2, "a", 5)])], of_its_own).await.unwrap();
+    assert_eq!(booked(&desk).await, arrived);
+    assert_eq!(there_and_on_its_way(&desk).await, (10, 0));
+    let lines = bank::lines(&world.pool, false).await.unwrap();
+    let told = lines.iter().map(|it| (it.reference.as_str(), it.payout_id.as_deref().unwrap()));
+    assert_eq!(told.collect::<Vec<_>>(), [("a", "po_2"), ("b", "po_1")]);
+
+    world.provide(world.line("txn_back", "po_1", "payout_failure", (5 * UNIT, 0)));
+    assert_eq!(booked(&desk).await, Booked { returned: 1, ..Booked::default() });
+    assert_eq!(there_and_on_its_way(&desk).await, (10, -5), "the bank has it still");
+    let returned_on = (desk.now().as_micros() / 1_000_000 - FIRST) / DAY;
+    let until = returned_on + 6;
+    desk.clock.advance_to(on(until + 5));
+    let empty = statement((13, until), 10, vec![]);
+    import(world, &[empty], of_its_own).await.unwrap();
+    let period = Period { from: on(0), until: on(until + 4), now: desk.now() };
+    let (report, _) = desk.run_with(&world.provider, period).await;
+    let found = &report.bank.unwrap().breaks;
+    let told: Vec<_> = found.iter().map(|it| (it.break_type, it.difference_nanos)).collect();
+    assert_eq!(told, [(BreakType::BankMissing, -5 * UNIT)], "{found:?}");
+
+    let off = statement((until + 1, until + 1), 10, vec![line(until + 1, "late", -5)]);
+    import(world, &[off], of_its_own).await.unwrap();
+    assert_eq!(booked(&desk).await, Booked::default(), "too late to be it");
+    let off = statement((returned_on, returned_on), 10, vec![line(returned_on, "off", -5)]);
+    import(world, &[off], of_its_own).await.unwrap();
+    assert_eq!(booked(&desk).await, Booked { taken_back: 1, ..Booked::default() });
+    assert_eq!(there_and_on_its_way(&desk).await, (5, 0));
+    let period = Period { now: desk.now().plus_secs(1), ..period };
+    let (report, recorded) = desk.run_with(&world.provider, period).await;
+    assert_eq!((report.bank.unwrap().breaks, recorded.cleared.len()), (vec![], 1));
+    let verified = cairn_commands::replay::verify(world.executor.log()).await.unwrap();
+    assert!(verified.identical, "{verified:?}");
 }

@@ -1,8 +1,8 @@
 //! A payout: the provider sends what it has for us to our bank.
 //!
 //! Lifecycle: `paid_out` (with a fee, if there was one), then the bank has it (`arrived`), or it comes back to the provider (`returned`, because it failed
-//! or was cancelled), in either order: some banks send back what has arrived, and take it off our account then (`taken_back`). Each is a line of a book
-//! of somebody else's, and counts once. What was paid out and is nowhere yet is in transit.
+//! or was cancelled), in either order: some banks send back what has arrived, and take it off our account then (`taken_back`); their statement may be
+//! read after the provider's book. Each is a line of a book of somebody else's, and counts once. What was paid out and is nowhere yet is in transit.
 use std::collections::BTreeSet;
 
 use cairn_core::{
@@ -298,9 +298,6 @@ impl Payout {
         if let Some((known, _)) = &self.arrived_by {
             let same = *known == line.bank_line_id;
             return if same { Ok(None) } else { Err(PayoutError::WrongState) };
-        }
-        if self.returned_by.is_some() {
-            return Err(PayoutError::WrongState);
         }
         let (bank, transit) = self.accounts(&line, currency)?;
         let BankLine { bank_line_id, account, amount_nanos, at } = line;

@@ -1,11 +1,13 @@
 //! The provider's payouts held against the bank's lines: what is looked at, and what is told of a period.
+use std::collections::BTreeMap;
+
 use cairn_finance::statement::day_text;
 use serde::Serialize;
 use sqlx::PgPool;
 
 use super::super::reconcile::explained;
 use super::super::report::Break;
-use super::super::{FinanceError, Period};
+use super::super::{FinanceError, Period, payout_id};
 use super::gaps::Gap;
 use super::matching::{BankFacts, BankLine, Covered, Matched, Payout, joined};
 use super::midnight;
@@ -46,7 +48,7 @@ pub struct BankReport {
 impl BankReport {
     /// Of all that is known. Nobody has explained anything yet.
     pub(in super::super) fn of(facts: &BankFacts, gaps: Vec<Gap>, period: &Period) -> Self {
-        let Matched { pairs, breaks } = Matched::of(facts);
+        let Matched { pairs, backs: _, breaks } = Matched::of(facts);
         let before = period.look_back();
         let within = |period: &Period| {
             let found = breaks.iter().filter(|found| period.contains(found.item.at));
@@ -113,28 +115,44 @@ pub(super) async fn facts(pool: &PgPool) -> Result<BankFacts, sqlx::Error> {
         end_to_end: row.end_to_end,
         text: row.text,
     });
+    // The journal says of what is at the bank by which line, and the log of which payout.
+    let booked = sqlx::query!(
+        "SELECT t.kind, t.source_id, e.aggregate_id FROM ledger_journal_transactions t
+         JOIN events e ON e.position = t.position WHERE t.source = 'bank'"
+    );
+    let booked = booked.fetch_all(&mut *connection).await?.into_iter();
+    let booked: BTreeMap<(String, String), String> =
+        booked.map(|row| ((row.kind, row.aggregate_id), row.source_id)).collect();
+    let ours = |provider_id: &str| payout_id(provider_id).to_string();
     // Of a payout's lines the first counts, as in our books; of what is said beside them, the latest.
     let payouts = sqlx::query!(
         r#"SELECT DISTINCT ON (x.source_id) x.id, x.source_id AS "provider_id!", x.currency, -x.amount_nanos AS "amount_nanos!",
                   p.descriptor, p.trace, (p.arrives_at AT TIME ZONE 'UTC')::date AS "arrives_on!",
-                  EXISTS (SELECT FROM finance_external_transactions b
-                          WHERE b.source_id = x.source_id
-                            AND b.category IN ('payout_failure', 'payout_cancel', 'payout_reversal')) AS "is_returned!"
+                  b.id AS "returned_by?", b.returned_on AS "returned_on?"
            FROM finance_external_transactions x
            JOIN LATERAL (SELECT descriptor, trace, arrives_at FROM finance_external_payouts
                          WHERE payout_id = x.source_id ORDER BY mirrored_at DESC, content DESC LIMIT 1) AS p ON true
+           LEFT JOIN LATERAL (SELECT id, (created_at AT TIME ZONE 'UTC')::date AS returned_on
+                              FROM finance_external_transactions
+                              WHERE source_id = x.source_id
+                                AND category IN ('payout_failure', 'payout_cancel', 'payout_reversal')
+                              ORDER BY created_at, id LIMIT 1) AS b ON true
            WHERE x.category = 'payout' AND x.amount_nanos < 0
            ORDER BY x.source_id, x.created_at, x.id, x.mirrored_at, x.content"#
     );
     let payouts = payouts.fetch_all(&mut *connection).await?.into_iter().map(|row| Payout {
-        provider_id: row.provider_id,
         transaction_id: row.id,
         currency: row.currency,
         amount_nanos: row.amount_nanos,
         descriptor: row.descriptor,
         trace: row.trace,
         arrives_on: midnight(row.arrives_on),
-        is_returned: row.is_returned,
+        returned: row.returned_by.zip(row.returned_on.map(midnight)),
+        arrived_by: booked.get(&("payout_arrived".to_owned(), ours(&row.provider_id))).cloned(),
+        taken_back_by: booked
+            .get(&("payout_taken_back".to_owned(), ours(&row.provider_id)))
+            .cloned(),
+        provider_id: row.provider_id,
     });
     Ok(BankFacts { payouts: payouts.collect(), lines: lines.collect(), covered: covered.collect() })
 }

@@ -1,10 +1,16 @@
 //! Which line of the bank a payout is, and what is wrong when there is none. Pure.
 //!
-//! 1. By the bank's own reference of it, where the provider knows that; the same reference with another amount is `bank_amount`.
-//! 2. By amount, currency and day, the payout that is due first getting the first line: those that name the provider before others.
+//! 1. What the books say already: a match that was booked stays, whatever is imported later.
+//! 2. By the bank's own reference of it, where the provider knows that; the same reference with another amount is `bank_amount`.
+//! 3. By amount, currency and day, the payout that is due first getting the first line: those that name the provider before others.
+//!    A payout that the provider has again gets what the others leave, and only what names the provider.
+//!
+//! One that arrived and that the provider has again is taken off the account by a second line ([`Matched::backs`]).
 //!
 //! A payout without a line is `bank_missing` once statements cover its days; a credit that names the provider and is no payout is
 //! `bank_unexpected`. What else the bank has is no matter of payouts.
+mod back;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_core::money::format_nanos;
@@ -31,8 +37,12 @@ pub(in super::super) struct Payout {
     pub trace: Option<String>,
     /// The midnight that the day begins with.
     pub arrives_on: Timestamp,
-    /// The provider has it again.
-    pub is_returned: bool,
+    /// The line of the provider's book by which it has it again, and the midnight of that day.
+    pub returned: Option<(String, Timestamp)>,
+    /// The bank's line by which our books have it at the bank.
+    pub arrived_by: Option<String>,
+    /// The one by which our books have it taken off there.
+    pub taken_back_by: Option<String>,
 }
 
 /// A line of a bank.
@@ -76,6 +86,8 @@ pub(in super::super) struct BankFacts {
 pub(in super::super) struct Matched<'a> {
     /// Each payout with the line that it is.
     pub pairs: Vec<(&'a Payout, &'a BankLine)>,
+    /// Of these, what the bank has sent back: each with the line that takes it off the account.
+    pub backs: Vec<(&'a Payout, &'a BankLine)>,
     /// By time.
     pub breaks: Vec<Break>,
 }
@@ -90,10 +102,13 @@ impl<'a> Matched<'a> {
         lines.sort_by_key(|line| (line.booked_on, line.id()));
         let mut search = Search::of(&payouts, lines);
         for payout in &payouts {
+            search.booked(payout);
+        }
+        for payout in &payouts {
             search.by_trace(payout);
         }
-        for is_named in [true, false] {
-            for payout in &payouts {
+        for (is_returned, is_named) in [(false, true), (false, false), (true, true)] {
+            for payout in payouts.iter().filter(|it| it.returned.is_some() == is_returned) {
                 search.by_amount(payout, is_named);
             }
         }
@@ -104,6 +119,7 @@ impl<'a> Matched<'a> {
         search.unexpected();
         let mut found = search.found;
         found.pairs.sort_by_key(|(payout, _)| (payout.arrives_on, &payout.provider_id));
+        back::find(facts, &covered, &mut found);
         found.breaks.sort_by_key(|found| (found.item.at, found.break_id));
         found
     }
@@ -112,6 +128,7 @@ impl<'a> Matched<'a> {
 /// What is not taken yet.
 struct Search<'a> {
     lines: Vec<&'a BankLine>,
+    ids: BTreeMap<String, usize>,
     /// Lines by each word that may be a reference.
     words: BTreeMap<(&'a str, String), Vec<usize>>,
     amounts: BTreeMap<(&'a str, Nanos), Vec<usize>>,
@@ -130,8 +147,9 @@ impl<'a> Search<'a> {
         let names: BTreeSet<String> = names.map(spoken).filter(|name| name != " ").collect();
         let traces = payouts.iter().filter_map(|payout| payout.trace.as_deref());
         let traces: BTreeSet<String> = traces.map(folded).collect();
-        let mut named = BTreeSet::new();
+        let (mut named, mut ids) = (BTreeSet::new(), BTreeMap::new());
         for (place, line) in lines.iter().enumerate() {
+            ids.insert(line.id(), place);
             let said = references(line);
             let text = spoken(&line.text);
             let is_named = names.iter().any(|name| text.contains(name.as_str()));
@@ -145,7 +163,7 @@ impl<'a> Search<'a> {
             amounts.entry(amount).or_default().push(place);
         }
         let (taken, done, found) = (BTreeSet::new(), BTreeSet::new(), Matched::default());
-        Self { lines, words, amounts, named, taken, done, found }
+        Self { lines, ids, words, amounts, named, taken, done, found }
     }
 
     fn take(&mut self, payout: &'a Payout, place: usize) {
@@ -153,7 +171,18 @@ impl<'a> Search<'a> {
         self.done.insert(&payout.provider_id);
     }
 
+    fn booked(&mut self, payout: &'a Payout) {
+        let place = payout.arrived_by.as_ref().and_then(|id| self.ids.get(id)).copied();
+        if let Some(place) = place {
+            self.take(payout, place);
+            self.found.pairs.push((payout, self.lines[place]));
+        }
+    }
+
     fn by_trace(&mut self, payout: &'a Payout) {
+        if self.done.contains(payout.provider_id.as_str()) {
+            return;
+        }
         let Some(trace) = payout.trace.as_deref().map(folded) else { return };
         let said = self.words.get(&(payout.currency.as_str(), trace));
         let free = |place: &&usize| !self.taken.contains(place);
@@ -194,7 +223,7 @@ impl<'a> Search<'a> {
     }
 
     fn missing(&mut self, payout: &'a Payout, covered: &[Covered]) {
-        let is_over = self.done.contains(payout.provider_id.as_str()) || payout.is_returned;
+        let is_over = self.done.contains(payout.provider_id.as_str()) || payout.returned.is_some();
         let (_, until) = window(payout);
         if is_over || !covers(covered, &payout.currency, (payout.arrives_on, until)) {
             return;

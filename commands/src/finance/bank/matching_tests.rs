@@ -18,7 +18,9 @@ fn payout(id: &str, amount_nanos: i64, day: i64, trace: Option<&str>) -> Payout 
         descriptor: Some("ACME PAY".to_owned()),
         trace: trace.map(str::to_owned),
         arrives_on: on(day),
-        is_returned: false,
+        returned: None,
+        arrived_by: None,
+        taken_back_by: None,
     }
 }
 
@@ -44,7 +46,7 @@ type Pairs<'a> = Vec<(&'a str, &'a str)>;
 
 /// The pairs, and what is wrong with which payout or line.
 fn check(facts: &BankFacts) -> (Pairs<'_>, Vec<(BreakType, String)>) {
-    let Matched { pairs, breaks } = Matched::of(facts);
+    let Matched { pairs, breaks, .. } = Matched::of(facts);
     let pairs = pairs.into_iter();
     let pairs = pairs.map(|(payout, line)| (&*payout.provider_id, &*line.reference)).collect();
     let about = |found: super::Break| found.item.source_id.or(found.item.reference).unwrap();
@@ -105,7 +107,8 @@ fn a_payout_is_missing_only_once_statements_of_one_account_cover_its_days() {
         let facts = BankFacts { payouts, lines, covered: statements };
         assert_eq!(check(&facts), (vec![], found), "{:?}", facts.covered);
     }
-    let returned = Payout { is_returned: true, ..payout("po_1", 5, 10, None) };
+    let returned = Some(("txn_back".to_owned(), on(12)));
+    let returned = Payout { returned, ..payout("po_1", 5, 10, None) };
     let covered = vec![covered("main", 0, 60)];
     let facts = BankFacts { payouts: vec![returned], lines: vec![], covered };
     assert_eq!(check(&facts), (vec![], vec![]), "the provider has it again");

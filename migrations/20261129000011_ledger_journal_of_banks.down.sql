@@ -1,0 +1,1 @@
+DROP INDEX ledger_journal_of_banks;
