@@ -18,6 +18,7 @@ pub mod outside;
 pub mod papers;
 pub mod problem;
 pub mod quota;
+pub mod reconciliation;
 pub mod reports;
 pub mod retention;
 #[cfg(feature = "development")]

@@ -108,6 +108,7 @@ pub fn outside(
         mode: config.mode(),
         promises: config.promises.clone(),
         verify_every: Duration::from_secs(config.verify_seconds.max(1)),
+        reconcile_every: Duration::from_secs(config.reconcile_seconds.max(1)),
         second_factor: config.second_factor,
         providers: providers(&config.providers, &public_url(config, address)?)?,
     })

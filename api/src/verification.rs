@@ -1,5 +1,5 @@
 //! The books are derived again from the log for as long as a server runs; what was found is shown, counted, and paged for.
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cairn_commands::Commands;
@@ -7,6 +7,8 @@ use cairn_commands::replay::{BooksVerifier, VerifiedBooks};
 use cairn_core::Timestamp;
 use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
+
+use crate::upkeep::Upkeep;
 
 /// After how many looks the whole log is read again: about once a day at a look a minute.
 const ANEW_AFTER: u32 = 1_440;
@@ -30,8 +32,17 @@ impl Verification {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Looks for as long as a server runs.
+    pub fn keep(self: &Arc<Self>, upkeep: &mut Upkeep, commands: &Commands, every: Duration) {
+        let (books, commands, stop) = (Arc::clone(self), commands.clone(), upkeep.stop());
+        upkeep.keep("verification", move || {
+            let (books, commands, stop) = (Arc::clone(&books), commands.clone(), stop.clone());
+            async move { books.run(commands, every, stop).await }
+        });
+    }
+
     /// Looks again and again until the token is cancelled. What fails is said, counted, and tried again.
-    pub async fn run(&self, commands: Commands, every: Duration, stop: CancellationToken) {
+    async fn run(&self, commands: Commands, every: Duration, stop: CancellationToken) {
         let mut every = tokio::time::interval(every);
         let (mut verifier, mut looks) = (BooksVerifier::default(), 0);
         loop {

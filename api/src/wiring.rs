@@ -247,6 +247,8 @@ pub struct Outside {
     pub promises: Promises,
     /// How often the books are derived again from the log.
     pub verify_every: Duration,
+    /// How often the provider's book is held against ours.
+    pub reconcile_every: Duration,
     /// Through whom people may sign in as well.
     pub providers: Vec<Provider>,
     /// Whether people must show a second factor, whatever their organisation demands.
@@ -303,6 +305,7 @@ impl Server {
         let behind = Behind { log, commands: &work, outside: &outside, spans: &spans };
         behind.keep(&mut upkeep, &bell);
         let (every, verify_every) = (outside.promises.erasures_every, outside.verify_every);
+        let (port, reconcile_every) = (Arc::clone(&outside.payments), outside.reconcile_every);
         let erasures = Erasures::new(work.clone(), projector.clone(), every);
         let (token, around) = (stop.clone(), spans.clone());
         upkeep.keep("erasures", move || around.around(erasures.clone().run(token.clone())));
@@ -319,11 +322,8 @@ impl Server {
         upkeep.run(http::server::serve(listeners, service, (api.limits, token)));
         let (live, token) = (api.live.clone(), stop.clone());
         upkeep.keep("streams", move || live.clone().run(token.clone()));
-        let (books, ours, token) = (Arc::clone(&api.verification), work.clone(), stop.clone());
-        upkeep.keep("verification", move || {
-            let (books, ours, token) = (Arc::clone(&books), ours.clone(), token.clone());
-            async move { books.run(ours, verify_every, token).await }
-        });
+        api.verification.keep(&mut upkeep, &work, verify_every);
+        api.reconciliation.keep(&mut upkeep, (&work, &port), reconcile_every);
         let own = work.executor.log().pool().clone();
         if let Some(recorder) = api.metrics.clone() {
             let (pools, own) =
@@ -449,6 +449,7 @@ fn api(
         mode: outside.mode,
         promises: outside.promises,
         verification: Arc::default(),
+        reconciliation: Arc::default(),
         providers: outside.providers,
         views: Views::new(log, projector),
         commands,

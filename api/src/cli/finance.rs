@@ -247,10 +247,8 @@ async fn reconcile(
 ) -> Result<(), CliError> {
     let provider = development::provider(config)?;
     let executor = &parts.commands.executor;
-    let context = parts.context(None);
-    let booked = finance::book_payouts(provider.as_ref(), executor, &context, period.now).await?;
-    let report = finance::reconcile(provider.as_ref(), executor, period).await?;
-    let recorded = finance::record(executor, &parts.context(None), (&period, &report)).await?;
+    let done = finance::run(provider.as_ref(), executor, &parts.context(None), period).await?;
+    let finance::Run { booked, report, recorded } = done;
     output.say(&format!(
         "payouts booked: {} paid out, {} returned, {} arrived, {} sent back by the bank",
         booked.paid_out, booked.returned, booked.arrived, booked.taken_back

@@ -352,5 +352,12 @@ fn money() -> Vec<Setting> {
             "how often a server derives the books again from the log",
         )
         .default("60"),
+        Setting::new(
+            "finance.reconcile_seconds",
+            "CAIRN_FINANCE_RECONCILE_SECONDS",
+            Kind::Number(1, 86_400),
+            "how often a server holds the payment provider's book and the bank's lines against ours",
+        )
+        .default("3600"),
     ]
 }

@@ -79,6 +79,8 @@ pub struct Config {
     pub approval_limit_nanos: Nanos,
     /// How often the books are derived again from the log.
     pub verify_seconds: u64,
+    /// How often the provider's book is held against ours.
+    pub reconcile_seconds: u64,
     /// Whose tax a customer pays who has not said where it is; none when absent.
     pub home_jurisdiction: Option<String>,
     /// Where the master key of personal data is.
@@ -162,6 +164,7 @@ impl Config {
             promises: promises(values),
             approval_limit_nanos: values.with("finance.approval_limit", limit).unwrap_or_default(),
             verify_seconds: u64::from(number(values, "finance.verify_seconds")),
+            reconcile_seconds: u64::from(number(values, "finance.reconcile_seconds")),
             home_jurisdiction: values.with("finance.home_jurisdiction", jurisdiction),
             masters: masters(values, &data, &store),
             seal: seal(values, &data, &store),

@@ -24,6 +24,7 @@ const FROM_ZERO: &[&str] = &[
     "cairn_erasure_failures_total",
     "cairn_log_batches_failed_total",
     "cairn_log_queue_full_total",
+    "cairn_reconciliation_failures_total",
     "cairn_retention_failures_total",
     "cairn_seal_blocks_total",
     "cairn_seal_failures_total",

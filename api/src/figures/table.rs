@@ -106,6 +106,9 @@ figures! {
            SELECT coalesce(sum(reserved_nanos - captured_nanos - released_nanos), 0) FROM ledger_holds h WHERE h.account = b.account)
          UNION ALL
          SELECT ARRAY['no_overdraft'], count(*)::float8 FROM ledger_balances WHERE posted_nanos - held_nanos < floor_nanos";
+    cairn_finance_open_breaks Gauge [owner] cheap
+        "SELECT ARRAY[taken], (SELECT count(*) FROM finance_breaks WHERE status IN ('open', 'proposed')
+           AND (owner IS NULL) = (taken = 'none'))::float8 FROM unnest(ARRAY['none', 'somebody']) AS taken";
     cairn_database_size_bytes Gauge [] dear
         "SELECT '{}'::text[], pg_database_size(current_database())::float8";
     cairn_database_connections Gauge [state] cheap

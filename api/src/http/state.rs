@@ -30,6 +30,7 @@ use crate::problem::Problem;
 use crate::quota::Quotas;
 use crate::reports::Reports;
 use crate::traces::Traces;
+use crate::reconciliation::Reconciliation;
 use crate::verification::Verification;
 
 /// The parts of the API.
@@ -46,6 +47,8 @@ pub struct Parts {
     pub master: Arc<SubjectKeys>,
     /// What was found when the books were derived again.
     pub verification: Arc<Verification>,
+    /// What was found when the provider's book was held against ours.
+    pub reconciliation: Arc<Reconciliation>,
     /// What people are promised.
     pub promises: Promises,
     /// What is on for whom.

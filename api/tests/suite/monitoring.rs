@@ -209,6 +209,41 @@ async fn books_that_are_not_what_the_log_says_are_noticed_while_it_runs(
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_line_that_the_provider_changed_is_a_case_that_is_shown_while_it_runs(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let quick = |parts: &mut Outside| parts.reconcile_every = Duration::from_millis(100);
+    let stage = Stage::set_among(options, quick).await;
+    let (owner, finance) =
+        (stage.caller(Role::Owner).await, stage.caller(Role::PlatformFinance).await);
+    owner.top_up("20.00").await;
+    let (path, figure) = ("/v1/verification", "cairn_finance_open_breaks");
+    let agree = |found: &Value| {
+        found["reconciliation"]["status"] == "ok" && found["reconciliation"]["matched"] == 1
+    };
+    finance.until(path, agree).await;
+    let pool = stage.api().pool().clone();
+    assert_eq!(value(&pool, figure, &["none"]).await, Some(0.0));
+    let other = "INSERT INTO finance_external_transactions
+                 SELECT id, 'other', source_id, category, currency, amount_nanos + 1, fee_nanos, net_nanos + 1, created_at,
+                        available_at, mirrored_at + interval '1 second' FROM finance_external_transactions";
+    assert_eq!(sqlx::query(other).execute(&pool).await.unwrap().rows_affected(), 1);
+    let found = finance.until(path, |found| found["reconciliation"]["breaks_open"] == 1).await;
+    assert_eq!(found["reconciliation"]["status"], "differs", "{found}");
+    assert_eq!(found["status"], "ok", "the books are what the log says: {found}");
+    let seen = async || value(&pool, figure, &["none"]).await == Some(1.0);
+    for _ in 0..600 {
+        if seen().await {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(seen().await, "the case is in the view");
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_transaction_that_another_role_holds_open_is_seen(
     pool: PgPoolOptions,
     options: PgConnectOptions,

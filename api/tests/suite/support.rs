@@ -196,6 +196,7 @@ impl Stage {
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
             promises: Promises::default(),
             verify_every: Duration::from_secs(60),
+            reconcile_every: Duration::from_secs(3_600),
             second_factor: SecondFactor::Offered,
             providers: vec![],
         };

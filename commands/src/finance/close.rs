@@ -6,8 +6,8 @@ use serde_json::json;
 use sqlx::Executor as _;
 
 use super::checklist::{self, Looked};
-use super::{FinanceError, Period, balances, book_payouts, reconcile, record};
-use crate::answers::{derived, first_answer};
+use super::{FinanceError, Period, Run, balances, run};
+use crate::answers::first_answer;
 use crate::ports::PaymentPort;
 use crate::{CommandContext, Commands, ExecuteError, Executed};
 
@@ -73,9 +73,7 @@ async fn prepare(
     let (executor, now) = (&commands.executor, commands.clock.now());
     // From the beginning: what is older than any look back and was corrected since is proven with it.
     let period = Period::range(Timestamp::from_secs(0), month.ends_at(), now)?;
-    book_payouts(port, executor, &derived(context, "payouts"), now).await?;
-    let report = reconcile(port, executor, period).await?;
-    record(executor, &derived(context, "reconcile"), (&period, &report)).await?;
+    let Run { report, .. } = run(port, executor, context, period).await?;
     let looked = Looked { month, now, limit_nanos };
     let mut checks: Vec<Check> = checklist::before(executor, &looked, &report).await?;
     let mut transaction = executor.log().pool().begin().await?;

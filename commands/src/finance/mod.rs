@@ -7,7 +7,7 @@
 //! closing, closing + later lines = what the provider says it holds, and the difference to our own accounts is named to the
 //! last nano. The same books and the same `now` give the same report.
 //!
-//! [`book_payouts()`] books the payouts that the provider's book has, and where the bank has them, before that.
+//! [`run()`] is all of it: [`book_payouts()`] books the payouts that the provider's book has, and where the bank has them, before that.
 //! [`record()`] keeps what was found as cases (`break` streams) and clears those that are not found any more; people assign, resolve
 //! and approve them ([`breaks`]).
 //! [`close::close()`] closes a month when its checklist holds, and [`invoices::issue()`] issues its invoices;
@@ -29,6 +29,7 @@ mod reconcile;
 mod record;
 mod report;
 mod rows;
+mod run;
 
 pub use mirror::{Mirrored, mirror};
 pub use payouts::{Booked, book_payouts, payout_id};
@@ -36,6 +37,7 @@ pub use period::{GRACE_SECS, LATE_SECS, Period};
 pub use reconcile::reconcile;
 pub use record::{Recorded, record};
 pub use report::{Break, OpenItem, Proof, ReconciliationReport};
+pub use run::{Run, run};
 
 pub use cairn_finance::BreakType;
 
