@@ -95,6 +95,25 @@ impl Database {
         Ok(Self { options, cluster: Some(Arc::new(Mutex::new(cluster))) })
     }
 
+    /// Another database of the private cluster, made when it is not there.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Cluster`]; a server of somebody else's is left as it is.
+    pub async fn another(&self, name: &'static str) -> Result<Self, DatabaseError> {
+        let Some(cluster) = self.cluster.clone() else {
+            return Err(sqlx::Error::Configuration("there is no private cluster".into()).into());
+        };
+        let held = Arc::clone(&cluster);
+        let make = move || {
+            let cluster = held.lock().unwrap_or_else(PoisonError::into_inner);
+            cluster.create_database(name)?;
+            Ok::<_, cairn_cluster::ClusterError>(cluster.url(name))
+        };
+        let made = tokio::task::spawn_blocking(make).await;
+        let url = made.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??;
+        Ok(Self { options: PgConnectOptions::from_str(&url)?, cluster: Some(cluster) })
+    }
+
     /// Starts the private cluster again whenever it is found stopped, until the token is cancelled. A server runs this; the server of
     /// `DATABASE_URL` is its owner's affair.
     pub async fn keep_running(cluster: Option<Arc<Mutex<Cluster>>>, stop: CancellationToken) {

@@ -6,6 +6,7 @@ mod determinism;
 mod events;
 mod export;
 mod log;
+mod outside;
 mod past;
 mod state;
 mod story;

@@ -1,4 +1,5 @@
 //! What finance and an engineer check afterwards: the provider's book, the books, the exports, replay and rebuild.
+use std::path::Path;
 use std::process::Command;
 
 use cairn_commands::finance::{self, Period};
@@ -6,6 +7,7 @@ use cairn_commands::replay;
 use cairn_projections::Rebuild;
 use cairn_projections::ledger::export::{ExportFormat, export};
 use cairn_projections::ledger::trial_balance::{AsOf, trial_balance};
+use sqlx::PgPool;
 
 use super::report::{LedgerPart, RebuildPart, ReconciliationPart, ReplayPart, Report};
 use super::stage::Stage;
@@ -49,13 +51,22 @@ async fn reconcile(stage: &Stage) -> Result<ReconciliationPart, CliError> {
 }
 
 async fn ledger(stage: &Stage) -> Result<LedgerPart, CliError> {
-    let pool = stage.parts.pool();
+    let books = ledger_of(stage.parts.pool(), stage.directory()).await?;
+    let LedgerPart { trial_balance, bean_check, hledger_check } = &books;
+    stage.say(&format!(
+        "the books sum to {trial_balance}; bean-check: {bean_check}; hledger: {hledger_check}"
+    ));
+    Ok(books)
+}
+
+/// What the books sum to, and what outside programs say of their exports.
+pub(super) async fn ledger_of(pool: &PgPool, scratch: &Path) -> Result<LedgerPart, CliError> {
     let trial_balance = trial_balance(pool, AsOf::Now).await?.grand_total();
     let mut said = vec![];
     for (format, name) in
         [(ExportFormat::Beancount, "books.beancount"), (ExportFormat::Hledger, "books.journal")]
     {
-        let path = stage.directory().join(name);
+        let path = scratch.join(name);
         let mut text = Vec::new();
         export(pool, format, AsOf::Now, &mut text).await?;
         std::fs::write(&path, text)?;
@@ -66,9 +77,6 @@ async fn ledger(stage: &Stage) -> Result<LedgerPart, CliError> {
     }
     let (hledger_check, bean_check) =
         (said.pop().unwrap_or_default(), said.pop().unwrap_or_default());
-    stage.say(&format!(
-        "the books sum to {trial_balance}; bean-check: {bean_check}; hledger: {hledger_check}"
-    ));
     Ok(LedgerPart { trial_balance, bean_check, hledger_check })
 }
 

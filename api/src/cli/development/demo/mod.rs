@@ -1,12 +1,13 @@
 //! `cairn demo`: the whole story on real parts, judged at its end.
 //!
 //! A customer tops up, rents a node, logs in over SSH, is charged by the second, releases and is refunded; a second rental fails and is
-//! undone; finance reconciles; an engineer replays and rebuilds. Each step is told on stderr; the last line on stdout is one JSON object.
+//! undone; finance reconciles; an engineer replays and rebuilds; a simulated month is closed. Each step is told on stderr; the last line on stdout is one JSON object.
 mod args;
 mod checks;
 mod client;
 mod home;
 mod machine;
+mod month;
 mod report;
 mod rest;
 mod stage;
@@ -42,7 +43,7 @@ pub(super) async fn run(config: &Config, args: &DemoArgs, output: Output) -> Res
             return never_begun(report, output, error);
         }
     };
-    let told = stops.until(tell(&stage, args, &mut report)).await.and_then(|told| told);
+    let told = stops.until(Box::pin(tell(&stage, (config, args), &mut report))).await.and_then(|told| told);
     report.judge(told.err().map(|error| error.to_string()));
     let printed = output.json_line(&report);
     let (held, failures) = (report.held, report.failures.join("; "));
@@ -64,7 +65,13 @@ fn never_begun(mut report: Report, output: Output, error: CliError) -> Result<()
     Err(error)
 }
 
-async fn tell(stage: &Stage, args: &DemoArgs, report: &mut Report) -> Result<(), CliError> {
+async fn tell(
+    stage: &Stage,
+    (config, args): (&Config, &DemoArgs),
+    report: &mut Report,
+) -> Result<(), CliError> {
     story::tell(stage, args.seconds, report).await?;
-    checks::check(stage, report).await
+    checks::check(stage, report).await?;
+    report.month = Some(month::tell(stage, config).await?);
+    Ok(())
 }

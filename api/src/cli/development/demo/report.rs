@@ -23,6 +23,7 @@ pub(super) struct Report {
     pub reconciliation: Option<ReconciliationPart>,
     pub replay: Option<ReplayPart>,
     pub rebuild: Option<RebuildPart>,
+    pub month: Option<MonthPart>,
     /// Events in the log.
     pub events: Option<i64>,
     /// What did not hold; empty when all did.
@@ -101,6 +102,26 @@ pub(super) struct RebuildPart {
     pub views: usize,
 }
 
+/// What became of the simulated month.
+#[derive(Debug, Serialize)]
+pub(super) struct MonthPart {
+    /// Such as `2026-01`.
+    pub month: String,
+    /// Errors between the books that were made on purpose.
+    pub planted: usize,
+    /// Of these, what the reconciliation found and named.
+    pub breaks_found: usize,
+    /// What it found beside them.
+    pub false_alarms: usize,
+    /// Whether the month is closed, and its balances are those that it was closed with.
+    pub closed: bool,
+    pub customers: usize,
+    pub invoices: usize,
+    /// Whether a charge was proven by sealed events alone.
+    pub proof_ok: bool,
+    pub books: LedgerPart,
+}
+
 /// What the provider's book holds at the end: the charge of the top-up, and the refund.
 const PROVIDER_LINES: i64 = 2;
 
@@ -114,7 +135,7 @@ impl Report {
     pub(super) fn judge(&mut self, error: Option<String>) {
         let accepted = |said: &str| matches!(said, "accepted" | "not installed");
         let (allocation, second) = (&self.allocation, &self.compensation);
-        let (ledger, reconciled) = (&self.ledger, &self.reconciliation);
+        let (ledger, reconciled, month) = (&self.ledger, &self.reconciliation, &self.month);
         let checks = [
             ("the top-up succeeded", holds(&self.top_up, |t| t.status == "succeeded")),
             ("the rental was released", holds(allocation, |a| a.status == "released")),
@@ -141,6 +162,20 @@ impl Report {
             ("the provider's balance is proven", holds(reconciled, |r| r.proven)),
             ("replay gives the same state", holds(&self.replay, |r| r.identical)),
             ("rebuilt views are the same", holds(&self.rebuild, |r| r.identical && r.views > 0)),
+            (
+                "the month's planted breaks were found, and no others",
+                holds(month, |m| m.breaks_found == m.planted && m.false_alarms == 0),
+            ),
+            ("the month was closed", holds(month, |m| m.closed)),
+            ("the month's invoices were issued", holds(month, |m| m.invoices == m.customers)),
+            ("a charge of the month was proven", holds(month, |m| m.proof_ok)),
+            ("the month's books balance", holds(month, |m| m.books.trial_balance == "0")),
+            (
+                "outside programs accept the month's books",
+                holds(month, |m| {
+                    accepted(&m.books.bean_check) && accepted(&m.books.hledger_check)
+                }),
+            ),
             ("there are events", holds(&self.events, |events| *events > 0)),
         ];
         let failed = checks.iter().filter(|(_, held)| !held);
@@ -208,6 +243,21 @@ mod tests {
             }),
             replay: Some(ReplayPart { identical: true, differences: 0 }),
             rebuild: Some(RebuildPart { identical: true, views: 11 }),
+            month: Some(MonthPart {
+                month: text("2026-01"),
+                planted: 8,
+                breaks_found: 8,
+                false_alarms: 0,
+                closed: true,
+                customers: 3,
+                invoices: 3,
+                proof_ok: true,
+                books: LedgerPart {
+                    trial_balance: text("0"),
+                    bean_check: text("accepted"),
+                    hledger_check: text("accepted"),
+                },
+            }),
             events: Some(48),
             failures: vec![],
             held: false,
@@ -225,6 +275,14 @@ mod tests {
     }
 
     #[test]
+    fn a_month_with_an_alarm_too_many_does_not_hold() {
+        let mut report = whole();
+        report.month.as_mut().unwrap().false_alarms = 1;
+        report.judge(None);
+        assert_eq!(report.failures, ["the month's planted breaks were found, and no others"]);
+    }
+
+    #[test]
     fn a_line_that_may_still_be_matched_is_not_matched() {
         let mut report = whole();
         let young = ReconciliationPart { breaks: 0, matched: 1, expected: 1, proven: true };
@@ -237,7 +295,7 @@ mod tests {
     fn a_story_that_never_began_holds_nothing() {
         let mut report = Report::default();
         report.judge(Some("no database".to_owned()));
-        assert_eq!(report.failures.len(), 21, "the error and every check: {:?}", report.failures);
+        assert_eq!(report.failures.len(), 27, "the error and every check: {:?}", report.failures);
         let line = serde_json::to_value(&report).unwrap();
         let reached = line.as_object().unwrap().iter().filter(|(_, part)| !part.is_null());
         let reached: Vec<_> = reached.map(|(name, _)| name.as_str()).collect();

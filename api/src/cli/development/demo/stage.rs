@@ -108,6 +108,11 @@ impl Stage {
         &self.home
     }
 
+    /// The database, for another one beside it.
+    pub(super) const fn database(&self) -> &Database {
+        &self.platform.database
+    }
+
     /// For keys and exports.
     pub(super) fn directory(&self) -> &Path {
         self.scratch.path()
