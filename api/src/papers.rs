@@ -2,8 +2,11 @@
 //!
 //! A document says what the event says and nothing else: no clock, no name but those that it was issued with. The same paper gives the same
 //! bytes, until its customer is erased.
+mod press;
 mod printed;
 mod rows;
+
+pub use self::press::Press;
 
 use cairn_commands::Executor;
 use cairn_commands::finance::{FinanceError, credit_notes, invoices};

@@ -48,6 +48,7 @@ use crate::http::limits::Limits;
 use crate::http::state::{Api, Parts, Views};
 use crate::inbox::Inbox;
 use crate::live::{Hub, Pace};
+use crate::papers::Press;
 use crate::quota::{Quotas, Rates};
 use crate::reports::{Fault, ReportAddress, Reports};
 use crate::retention;
@@ -421,6 +422,7 @@ fn effects(commands: &Commands, outside: &Outside) -> Effects {
         node: Arc::clone(&outside.node),
         payments: Arc::clone(&outside.payments),
         mail: Arc::clone(&outside.mail),
+        papers: Arc::new(Press(commands.executor.clone())),
         directory: Arc::new(ViewDirectory { pool }),
         clock: Arc::clone(&commands.clock),
     }

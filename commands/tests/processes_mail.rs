@@ -3,10 +3,15 @@
 mod support;
 
 use cairn_commands::processes::send_mail::SendMail;
-use cairn_commands::processes::{Effect, Fact, FundsNews, Intent, Letter, ProcessManager as _};
-use cairn_core::{Currency, InvitationId, OrganisationId, UserId};
+use cairn_commands::processes::{
+    Effect, Fact, FundsNews, Intent, Letter, PaperKind, ProcessManager as _,
+};
+use cairn_core::{Currency, Decider as _, InvitationId, OrganisationId, UserId};
+use cairn_finance::credit_note::{Creditable, IssueCreditNote, Wanted};
+use cairn_finance::{CreditNoteCommand, CreditNoteSeries, InvoiceEvent, InvoiceSeries};
 use cairn_identity::{LinkPurpose, OrganisationEvent, Role, UserEvent};
 use cairn_ledger::{Assessment, DunningEvent, Stage};
+use support::papers;
 use support::react::{NOW, at, given};
 
 #[test]
@@ -97,5 +102,40 @@ fn what_becomes_of_the_money_is_written_once_for_each_step_down_and_each_stage_t
         changed(Stage::Low, Stage::Ok),
     ] {
         assert_eq!(SendMail::correlate(&silent), None, "{silent:?}");
+    }
+}
+
+#[test]
+fn a_paper_is_sent_for_a_month_and_calls_an_operator_after_three_days() {
+    let organisation_id = OrganisationId::from_bits(1);
+    let wish = papers::wish(organisation_id, 5, NOW);
+    let [InvoiceEvent::Issued { invoice }] = &InvoiceSeries::default().decide(wish).unwrap()[..]
+    else {
+        panic!("one invoice");
+    };
+    let wish = IssueCreditNote {
+        series: "CN".to_owned(),
+        issuer: invoice.issuer.clone(),
+        organisation_id,
+        customer: None,
+        currency: Currency::USD,
+        invoice: Creditable::of(invoice),
+        wanted: Wanted { line: None, amount_nanos: None },
+        reason: "the node was slow".to_owned(),
+        at: NOW,
+    };
+    let wish = CreditNoteCommand::Issue(Box::new(wish));
+    let note = CreditNoteSeries::default().decide(wish).unwrap().remove(0);
+    let issued = InvoiceEvent::Issued { invoice: invoice.clone() };
+    let (until, give_up_at) = (NOW.plus_secs(30 * 86_400), NOW.plus_secs(3 * 86_400));
+    for (stream, fact, paper, number) in [
+        ("CN", Fact::Invoice(issued), PaperKind::Invoice, &invoice.number[..]),
+        ("CN-C", Fact::CreditNote(note), PaperKind::CreditNote, "CN-C-2027-000001"),
+    ] {
+        let letter = Letter::Paper { organisation_id, paper, number: number.to_owned() };
+        let send = Intent::effect(Effect::SendMail { letter, until }, Some(give_up_at));
+        let waits = serde_json::to_string(&send).unwrap();
+        assert!(waits.len() < 500, "what waits holds no file: {waits}");
+        assert_eq!(given::<SendMail>(&[]).when(at(stream, fact)), [send]);
     }
 }

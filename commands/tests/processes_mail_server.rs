@@ -5,14 +5,21 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cairn_commands::finance::entity;
 use cairn_commands::identity::Code;
 use cairn_commands::identity::people::{Register, register};
 use cairn_commands::neighbours::{NeighbourConfig, Neighbours};
 use cairn_commands::ports::Clock;
+use cairn_core::OrganisationId;
+use cairn_finance::Customer;
 use cairn_mail::{MailConfig, Mailer, Sender};
 use cairn_neighbours::State;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::harness::{Harness, Memory};
+use support::letters::blank;
+use support::papers::invoice;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -26,6 +33,8 @@ enum Mood {
     HangsUp,
     /// It says that it is too busy, and hangs up.
     TooBusy,
+    /// It knows nobody.
+    Refuses,
 }
 
 /// A server that speaks as much SMTP as one message needs, over TCP.
@@ -35,6 +44,8 @@ struct Server {
     came: Arc<AtomicUsize>,
     /// `Message-ID`s that it took.
     took: Arc<Mutex<Vec<String>>>,
+    /// Those messages, whole.
+    texts: Arc<Mutex<Vec<String>>>,
     port: u16,
     _serving: JoinSet<()>,
 }
@@ -46,6 +57,8 @@ impl Server {
         let (mood, now) = watch::channel(first);
         let (came, took) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<String>>>::default());
         let (counted, taken, mut serving) = (Arc::clone(&came), Arc::clone(&took), JoinSet::new());
+        let texts = Arc::<Mutex<Vec<String>>>::default();
+        let kept = Arc::clone(&texts);
         serving.spawn(async move {
             let mut guests = JoinSet::new();
             loop {
@@ -59,14 +72,16 @@ impl Server {
                     Mood::TooBusy => {
                         let _ = guest.write_all(b"421 too busy\r\n").await;
                     }
-                    Mood::Well => {
-                        let taken = Arc::clone(&taken);
-                        guests.spawn(async move { drop(talk(guest, &taken).await) });
+                    Mood::Well | Mood::Refuses => {
+                        let (taken, kept) = (Arc::clone(&taken), Arc::clone(&kept));
+                        let knows = mood == Mood::Well;
+                        guests
+                            .spawn(async move { drop(talk(guest, knows, (&taken, &kept)).await) });
                     }
                 }
             }
         });
-        Self { mood, came, took, port, _serving: serving }
+        Self { mood, came, took, texts, port, _serving: serving }
     }
 
     fn mailer(&self) -> Mailer {
@@ -86,24 +101,32 @@ impl Server {
     }
 }
 
-async fn talk(guest: TcpStream, took: &Mutex<Vec<String>>) -> std::io::Result<()> {
+async fn talk(
+    guest: TcpStream,
+    knows: bool,
+    (took, texts): (&Mutex<Vec<String>>, &Mutex<Vec<String>>),
+) -> std::io::Result<()> {
     let mut guest = BufReader::new(guest);
     guest.write_all(b"220 mail.example.org\r\n").await?;
     let (mut line, mut is_text, mut id) = (String::new(), false, String::new());
+    let mut text = String::new();
     while guest.read_line(&mut line).await? > 0 {
         let said = std::mem::take(&mut line);
         let answer: &[u8] = match said.trim_end() {
             "." if is_text => {
                 is_text = false;
                 took.lock().unwrap().push(std::mem::take(&mut id));
+                texts.lock().unwrap().push(std::mem::take(&mut text));
                 b"250 taken\r\n"
             }
             header if is_text => {
+                text.push_str(&said);
                 if let Some(found) = header.strip_prefix("Message-ID: ") {
                     found.clone_into(&mut id);
                 }
                 continue;
             }
+            to if to.starts_with("RCPT") && !knows => b"550 no such mailbox\r\n",
             "DATA" => {
                 is_text = true;
                 b"354 go on\r\n"
@@ -221,5 +244,78 @@ async fn a_mail_server_that_is_too_busy_has_answered_and_is_asked_again(
     server.mood.send_replace(Mood::Well);
     handed_over(&mut harness, 1).await;
     assert_eq!(server.took().len(), 1);
+    harness.kill_runner().await;
+}
+
+/// An organisation whose papers go to this address.
+async fn billed(harness: &Harness, organisation_id: OrganisationId, email: &str) {
+    let text = str::to_owned;
+    let customer = Customer {
+        name: text("Analytical Engines Ltd"),
+        address: text("12 Example Street"),
+        country: text("GB"),
+        tax_id: String::new(),
+        email: text(email),
+    };
+    let input = (organisation_id, customer);
+    entity::set_billing(&harness.commands, &harness.context(), input).await.unwrap();
+}
+
+/// Whose letter it is, and the file in it.
+fn opened(text: &str) -> (String, Vec<u8>) {
+    let (_, file) = text.split_once("Content-Disposition: attachment").unwrap();
+    let (_, file) = file.split_once("\r\n\r\n").unwrap();
+    let file: String = file.lines().take_while(|line| !line.starts_with("--")).collect();
+    let to = text.lines().find_map(|line| line.strip_prefix("To: ")).unwrap();
+    (to.to_owned(), STANDARD.decode(file).unwrap())
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_paper_that_was_put_off_arrives_once_with_its_file_and_never_again(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let server = Server::start(Mood::TooBusy).await;
+    let (mut harness, _) = harness(db, &server).await;
+    let organisation_id = harness.organisation();
+    billed(&harness, organisation_id, "invoices@example.com").await;
+    // Issued, whatever becomes of the letter.
+    let number = invoice(&harness, organisation_id, 5_000_000_000).await;
+    harness.run_for(60).await;
+    assert!(server.came() > 1 && server.took().is_empty(), "the fault bit, and it is tried again");
+    server.mood.send_replace(Mood::Well);
+    handed_over(&mut harness, 1).await;
+    let texts = server.texts.lock().unwrap().clone();
+    let [text] = &texts[..] else { panic!("{texts:?}") };
+    assert_eq!(opened(text), ("invoices@example.com".to_owned(), blank(&number)));
+    assert!(text.contains(&format!("filename=\"{number}.pdf\"")), "{text}");
+    // Another process goes on where this one was, and an organisation without anybody gets nothing.
+    harness.kill_runner().await;
+    harness.start_runner();
+    invoice(&harness, harness.organisation(), 5_000_000_000).await;
+    handed_over(&mut harness, 2).await;
+    assert_eq!(server.took().len(), 1, "no second letter");
+    harness.kill_runner().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_paper_that_no_address_takes_waits_for_an_operator_and_goes_to_the_next_address(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let server = Server::start(Mood::Refuses).await;
+    let (mut harness, _) = harness(db, &server).await;
+    let organisation_id = harness.organisation();
+    billed(&harness, organisation_id, "typo@example.com").await;
+    let number = invoice(&harness, organisation_id, 5_000_000_000).await;
+    let stuck = harness.until("an operator is called", |s| !s.stuck.is_empty()).await;
+    assert_eq!((stuck.stuck.len(), stuck.stuck[0].name.as_str()), (1, "send_mail"));
+    server.mood.send_replace(Mood::Well);
+    billed(&harness, organisation_id, "invoices@example.com").await;
+    harness.retry(&stuck.stuck[0].id).await.unwrap();
+    handed_over(&mut harness, 1).await;
+    let texts = server.texts.lock().unwrap().clone();
+    let opened: Vec<_> = texts.iter().map(|text| opened(text)).collect();
+    assert_eq!(opened, [("invoices@example.com".to_owned(), blank(&number))]);
     harness.kill_runner().await;
 }

@@ -35,7 +35,7 @@ pub struct BillingDetails {
     /// Number with the tax authorities, up to 50 characters; empty when there is none.
     #[serde(default)]
     tax_id: String,
-    /// Where invoices go to; empty: to the owners.
+    /// Where invoices and credit notes go to; empty: to whoever sees to the organisation's money.
     #[serde(default)]
     email: String,
 }

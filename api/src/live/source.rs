@@ -1,7 +1,7 @@
 //! The log as frames.
 use std::sync::Arc;
 
-use cairn_commands::public::{owner, translate};
+use cairn_commands::public::{is_shared, owner, translate};
 use cairn_core::OrganisationId;
 use cairn_event_log::{EventLog, LogError, Recorded};
 use quick_cache::sync::Cache;
@@ -64,6 +64,9 @@ impl Source {
 
     async fn owner(&self, fact: &Recorded) -> Result<Option<OrganisationId>, LogError> {
         let (kind, id) = (fact.aggregate_type.as_str(), fact.aggregate_id.as_str());
+        if is_shared(kind) {
+            return owner(fact);
+        }
         if fact.sequence == 1 {
             let found = owner(fact)?;
             self.owners.insert(format!("{kind}/{id}"), found);

@@ -34,7 +34,9 @@ pub struct Sub {
 /// The operation that reads what a family's events tell of: the table says who may, and how far they see.
 const READS: &[(&str, &str)] = &[
     ("allocation", "get_allocation"),
+    ("credit_note_series", "get_invoice"),
     ("dunning", "get_balance"),
+    ("invoice_series", "get_invoice"),
     ("node", "get_node"),
     ("payment", "get_top_up"),
     ("refund", "get_refund"),

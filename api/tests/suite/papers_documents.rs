@@ -12,7 +12,7 @@ use crate::support::{Caller, MASTER_KEY, Stage};
 const UNIT: i64 = 1_000_000_000;
 
 /// Status, type, name and bytes of a file.
-async fn file(caller: &Caller, path: &str) -> (u16, String, String, Vec<u8>) {
+pub async fn file(caller: &Caller, path: &str) -> (u16, String, String, Vec<u8>) {
     let answer = caller.request(Method::GET, path).send().await.unwrap();
     let header = |name: &str| {
         answer.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()

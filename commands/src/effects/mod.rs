@@ -12,12 +12,13 @@ mod perform;
 mod probe_node;
 mod reserve_capacity;
 mod send_mail;
+mod send_paper;
 mod suspend_tenant;
 mod tear_down;
 
 use std::sync::Arc;
 
-use crate::ports::{Clock, MailPort, NodeDirectory, NodePort, PaymentPort};
+use crate::ports::{Clock, MailPort, NodeDirectory, NodePort, PaperPort, PaymentPort};
 
 pub(crate) use act::{Act, Origin};
 pub use compare_inventory::drift;
@@ -32,6 +33,8 @@ pub struct Effects {
     pub payments: Arc<dyn PaymentPort>,
     /// E-mail.
     pub mail: Arc<dyn MailPort>,
+    /// Papers as files.
+    pub papers: Arc<dyn PaperPort>,
     /// Which nodes may be tried.
     pub directory: Arc<dyn NodeDirectory>,
     /// Time.

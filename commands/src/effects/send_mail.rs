@@ -9,9 +9,12 @@ use crate::ports::{Mail, PortError};
 use crate::processes::{FundsNews, Letter, Reached};
 
 use super::Act;
+use super::send_paper::send_paper;
 
-/// What the server says of a letter that it will never take, and what is said where none can be sent.
-const HOPELESS: [&str; 3] = ["mail_refused", "mail_malformed", "mail_unconfigured"];
+/// What is said where no letter can be sent.
+pub(super) const UNCONFIGURED: &str = "mail_unconfigured";
+/// The same, and what the server says of a letter that it will never take.
+const HOPELESS: [&str; 3] = ["mail_refused", "mail_malformed", UNCONFIGURED];
 
 pub(super) async fn send_mail(
     act: &Act<'_>,
@@ -28,21 +31,38 @@ pub(super) async fn send_mail(
         Letter::Spending { organisation_id, reached } => {
             write_about_money(act, *organisation_id, spending(reached)).await?
         }
+        Letter::Paper { organisation_id, paper, number } => {
+            return send_paper(act, *organisation_id, (*paper, number)).await;
+        }
         letter => write(act, letter).await?.into_iter().collect(),
     };
-    for (number, (to, subject, text)) in written.into_iter().enumerate() {
-        let of_one = act.intent_id.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        let message_id = if number == 0 { of_one } else { format!("{of_one}-{number}") };
-        let mail = Mail { message_id, to, subject: subject.to_owned(), text };
-        match act.call(act.effects.mail.send(mail)).await {
-            // Whoever waits for it asks again; no operator can do it for them.
-            Err(error) if HOPELESS.contains(&&*error.code) => {
-                tracing::warn!(%error, intent_id = act.intent_id, "a letter was not sent");
-            }
-            other => other?,
-        }
+    for (nth, (to, subject, text)) in written.into_iter().enumerate() {
+        let (message_id, subject) = (message_id(act, nth), subject.to_owned());
+        // Whoever waits for it asks again; no operator can do it for them.
+        let mail = Mail { message_id, to, subject, text, attachments: vec![] };
+        let _hopeless = hand_over(act, mail).await?;
     }
     Ok(())
+}
+
+/// The same in every attempt at one letter; those to several people are counted from 0.
+pub(super) fn message_id(act: &Act<'_>, nth: usize) -> String {
+    let of_one = act.intent_id.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    if nth == 0 { of_one } else { format!("{of_one}-{nth}") }
+}
+
+/// Hands a letter over. The error within: it will never be taken, and that was noted.
+pub(super) async fn hand_over(
+    act: &Act<'_>,
+    mail: Mail,
+) -> Result<Result<(), PortError>, PortError> {
+    match act.call(act.effects.mail.send(mail)).await {
+        Err(error) if HOPELESS.contains(&&*error.code) => {
+            tracing::warn!(%error, intent_id = act.intent_id, "a letter was not sent");
+            Ok(Err(error))
+        }
+        other => other.map(Ok),
+    }
 }
 
 /// To whom, the subject, and the text.
@@ -53,7 +73,7 @@ async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Written>, PortEr
     let personal = act.executor.personal();
     let written = match letter {
         // Go to several people.
-        Letter::Funds { .. } | Letter::Spending { .. } => return Ok(None),
+        Letter::Funds { .. } | Letter::Spending { .. } | Letter::Paper { .. } => return Ok(None),
         Letter::Code { user_id, purpose, token } => {
             let user = act.load::<User>(&user_id.to_string()).await?;
             let (to, token) = (personal.open(&user.email).await?, personal.open(token).await?);
@@ -99,7 +119,7 @@ async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Written>, PortEr
     Ok(Some(written))
 }
 
-/// One letter for each owner, administrator and finance member whose address is proven.
+/// One letter for each who sees to an organisation's money.
 async fn write_about_money(
     act: &Act<'_>,
     organisation_id: OrganisationId,
@@ -110,18 +130,25 @@ async fn write_about_money(
         return Ok(vec![]);
     };
     let text = format!("Organisation: {name}\n\n{text}");
-    let mut written = vec![];
+    let to = who_sees_to_money(act, organisation).await?;
+    Ok(to.into_iter().map(|to| (to, subject, text.clone())).collect())
+}
+
+/// Addresses of the owners, administrators and finance members of an organisation, as far as they are proven.
+pub(super) async fn who_sees_to_money(
+    act: &Act<'_>,
+    organisation: Organisation,
+) -> Result<Vec<String>, PortError> {
+    let mut addresses = vec![];
     for member in organisation.members {
         if !matches!(member.role, Role::Owner | Role::Admin | Role::Finance) {
             continue;
         }
         let user = act.load::<User>(&member.user_id.to_string()).await?;
-        if let Some(to) = act.executor.personal().open(&user.email).await?.filter(|_| user.verified)
-        {
-            written.push((to, subject, text.clone()));
-        }
+        let address = act.executor.personal().open(&user.email).await?;
+        addresses.extend(address.filter(|_| user.verified));
     }
-    Ok(written)
+    Ok(addresses)
 }
 
 fn spending(reached: &Reached) -> (&'static str, String) {

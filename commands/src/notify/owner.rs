@@ -1,4 +1,4 @@
-//! Whose a fact is: the organisation that its stream belongs to, whoever caused it.
+//! Whose a fact is: the organisation that its stream belongs to, whoever caused it; in a stream of several, the one that it names.
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::Recorded;
@@ -6,6 +6,7 @@ use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_payments::{Payment, Refund};
 
+use crate::public::{self, is_shared};
 use crate::{ExecuteError, Executor};
 
 /// The organisation's id; `None` when it is nobody's, like a node or what is for sale.
@@ -14,6 +15,9 @@ pub(super) async fn owner(
     fact: &Recorded,
 ) -> Result<Option<String>, ExecuteError> {
     let id = fact.aggregate_id.as_str();
+    if is_shared(&fact.aggregate_type) {
+        return Ok(public::owner(fact)?.map(|id| id.to_string()));
+    }
     match fact.aggregate_type.as_str() {
         Allocation::TYPE => of::<Allocation>(executor, id).await,
         Dunning::TYPE => of::<Dunning>(executor, id).await,

@@ -1,4 +1,4 @@
-//! E-mail: one text to one address.
+//! E-mail: one text to one address, and what is attached to it.
 use async_trait::async_trait;
 
 use super::PortError;
@@ -14,6 +14,19 @@ pub struct Mail {
     pub subject: String,
     /// Plain text.
     pub text: String,
+    /// Files that come with it.
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file that comes with a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// What it is called. Letters, digits, `-`, `_`, `.`.
+    pub name: String,
+    /// What it is, for example `application/pdf`.
+    pub media_type: &'static str,
+    /// The file.
+    pub bytes: Vec<u8>,
 }
 
 /// Shows neither the address nor the text, which may hold a token.

@@ -2,6 +2,7 @@
 pub mod error;
 pub mod mail;
 pub mod node;
+pub mod papers;
 pub mod payments;
 pub mod personal;
 pub mod system;
@@ -9,11 +10,12 @@ pub mod topic;
 pub mod webhooks;
 
 pub use error::{FailureKind, PortError};
-pub use mail::{Mail, MailPort, NoMail};
+pub use mail::{Attachment, Mail, MailPort, NoMail};
 pub use node::{
     HeldThere, IntentKey, Inventory, NodeDirectory, NodePort, NodeTarget, ProbeReport, StepReport,
     TeardownReport, Tenant,
 };
+pub use papers::PaperPort;
 pub use payments::{
     NewPayment, NewRefund, PaymentPort, ProviderBalance, ProviderDispute, ProviderDisputeLine,
     ProviderDisputeStanding, ProviderFee, ProviderItems, ProviderOutcome, ProviderPayment,

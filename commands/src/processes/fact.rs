@@ -2,7 +2,7 @@
 use cairn_compute::{Allocation, AllocationEvent};
 use cairn_core::{AllocationId, Decider, HoldId, Timestamp};
 use cairn_event_log::{LogError, Metadata, Recorded};
-use cairn_finance::{CreditNoteEvent, CreditNoteSeries};
+use cairn_finance::{CreditNoteEvent, CreditNoteSeries, InvoiceEvent, InvoiceSeries};
 use cairn_fleet::{Node, NodeEvent};
 use cairn_identity::{Organisation, OrganisationEvent, User, UserEvent};
 use cairn_ledger::{Dunning, DunningEvent, Wallet, WalletEvent};
@@ -37,6 +37,7 @@ pub enum Fact {
     Payment(PaymentEvent),
     Refund(RefundEvent),
     Dispute(DisputeEvent),
+    Invoice(InvoiceEvent),
     CreditNote(CreditNoteEvent),
     User(UserEvent),
     Organisation(OrganisationEvent),
@@ -60,6 +61,7 @@ impl Occurrence {
             Payment::TYPE => Fact::Payment(recorded.decode()?),
             Refund::TYPE => Fact::Refund(recorded.decode()?),
             Dispute::TYPE => Fact::Dispute(recorded.decode()?),
+            InvoiceSeries::TYPE => Fact::Invoice(recorded.decode()?),
             CreditNoteSeries::TYPE => Fact::CreditNote(recorded.decode()?),
             User::TYPE => Fact::User(recorded.decode()?),
             Organisation::TYPE => Fact::Organisation(recorded.decode()?),

@@ -21,6 +21,17 @@ pub enum Letter {
     Funds { seen: Assessment, about: FundsNews },
     /// To the same.
     Spending { organisation_id: OrganisationId, reached: Reached },
+    /// A paper that was issued, to whom its organisation has papers sent. The file is made when it is sent.
+    Paper { organisation_id: OrganisationId, paper: PaperKind, number: String },
+}
+
+/// What is issued under a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum PaperKind {
+    Invoice,
+    CreditNote,
 }
 
 /// A spending limit that is reached.
@@ -52,9 +63,9 @@ impl Letter {
             Self::Code { user_id, .. }
             | Self::Reminder { user_id }
             | Self::Erasure { user_id, .. } => user_id.to_string(),
-            Self::Invitation { organisation_id, .. } | Self::Spending { organisation_id, .. } => {
-                organisation_id.to_string()
-            }
+            Self::Invitation { organisation_id, .. }
+            | Self::Spending { organisation_id, .. }
+            | Self::Paper { organisation_id, .. } => organisation_id.to_string(),
             Self::Funds { seen, .. } => seen.organisation_id.to_string(),
         }
     }

@@ -14,7 +14,7 @@
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
 //! | [`expire_credit`] | `wallet.credit_granted` | all of it used, or expired in time |
-//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*`, `wallet.spending_reached` | the letter handed over |
+//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*`, `wallet.spending_reached`, `invoice.issued`, `credit_note.issued` | the letter handed over |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
 pub mod credit_invoice;
 pub mod drain_node;
@@ -50,7 +50,7 @@ mod work;
 pub use fact::{Fact, Occurrence};
 pub use gate::{Gate, Leased, OpenGate, Verdict};
 pub use intent::{Action, Command, Effect, Intent, Timer};
-pub use letter::{FundsNews, Letter, Reached};
+pub use letter::{FundsNews, Letter, PaperKind, Reached};
 pub use manager::{Alarm, AnyManager, Awoken, Erased, ProcessManager, Settings, Status};
 pub use runner::{Runner, RunnerConfig};
 

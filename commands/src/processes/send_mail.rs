@@ -1,5 +1,5 @@
-//! Mail to people: codes that prove an address, invitations, what becomes of an organisation's money, and a word when somebody registers an
-//! address again.
+//! Mail to people: codes that prove an address, invitations, what becomes of an organisation's money, the papers about it, and a word when
+//! somebody registers an address again.
 //!
 //! | event | intent | compensation |
 //! |---|---|---|
@@ -8,19 +8,25 @@
 //! | `user.erasure_requested` | `send_mail`, until it is due | none: who is signed in sees it as well |
 //! | `dunning.runway_crossed`, down; `dunning.stage_changed` to one that costs something, or from it | `send_mail` | none: the next step is told again |
 //! | `wallet.spending_reached` | `send_mail` | none: the next month tells it again |
+//! | `invoice.issued`, `credit_note.issued` | `send_mail`, with the paper; after three days in vain an operator is called | none: it can be had over the API |
 //! | `organisation.member_invited` | `send_mail`, until the invitation is over | none: the next invitation ends it |
 use cairn_core::Timestamp;
+use cairn_finance::{CreditNoteEvent, InvoiceEvent};
 use cairn_identity::{OrganisationEvent, UserEvent};
 use cairn_ledger::{DunningEvent, Stage, WalletEvent};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
 use super::intent::{Effect, Intent};
-use super::letter::{FundsNews, Letter, Reached};
+use super::letter::{FundsNews, Letter, PaperKind, Reached};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
 /// How long a word that has no end of its own is worth sending.
 const REMINDER_SECS: i64 = 24 * 3_600;
+/// How long a paper is tried before an operator is called: a mail server that is down over a weekend is nobody's loss.
+const PAPER_TRIED_SECS: i64 = 3 * 24 * 3_600;
+/// How long a paper is worth sending; until then an operator may have it tried again.
+const PAPER_SECS: i64 = 30 * 24 * 3_600;
 
 /// The process manager.
 #[derive(Debug)]
@@ -76,8 +82,31 @@ fn letter(happened: &Occurrence) -> Option<(Letter, Timestamp)> {
             let letter = Letter::Spending { organisation_id, reached };
             Some((letter, at.plus_secs(REMINDER_SECS)))
         }
+        Fact::Invoice(_) | Fact::CreditNote(_) => {
+            let (letter, issued_at) = paper(&happened.fact)?;
+            Some((letter, issued_at.plus_secs(PAPER_SECS)))
+        }
         _ => None,
     }
+}
+
+/// The letter that brings a paper, and when that was issued.
+fn paper(fact: &Fact) -> Option<(Letter, Timestamp)> {
+    let (organisation_id, paper, number, issued_at) = match fact {
+        Fact::Invoice(InvoiceEvent::Issued { invoice }) => {
+            (invoice.organisation_id, PaperKind::Invoice, &invoice.number, invoice.issued_at)
+        }
+        Fact::CreditNote(CreditNoteEvent::Issued { credit_note: note }) => {
+            (note.organisation_id, PaperKind::CreditNote, &note.number, note.issued_at)
+        }
+        _ => return None,
+    };
+    Some((Letter::Paper { organisation_id, paper, number: number.clone() }, issued_at))
+}
+
+/// When an operator is called for a letter that did not leave; the others are over by themselves.
+fn give_up_at(fact: &Fact, until: Timestamp) -> Timestamp {
+    paper(fact).map_or(until, |(_, issued_at)| issued_at.plus_secs(PAPER_TRIED_SECS))
 }
 
 /// What owners are written of their money. That it lasts longer again is no letter: they have just paid.
@@ -104,7 +133,8 @@ fn funds(event: &DunningEvent) -> Option<(Letter, Timestamp)> {
 
 impl ProcessManager for SendMail {
     const NAME: &'static str = "send_mail";
-    const READS: &'static [&'static str] = &["user", "organisation", "dunning", "wallet"];
+    const READS: &'static [&'static str] =
+        &["user", "organisation", "dunning", "wallet", "invoice_series", "credit_note_series"];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {
@@ -116,9 +146,10 @@ impl ProcessManager for SendMail {
     }
 
     fn react(_: &State, happened: &Occurrence, _: &Settings) -> Vec<Intent> {
-        let letter = letter(happened);
-        let send = letter
-            .map(|(letter, until)| Intent::effect(Effect::SendMail { letter, until }, Some(until)));
+        let send = letter(happened).map(|(letter, until)| {
+            let give_up_at = give_up_at(&happened.fact, until);
+            Intent::effect(Effect::SendMail { letter, until }, Some(give_up_at))
+        });
         send.into_iter().collect()
     }
 

@@ -7,6 +7,7 @@ mod catalog;
 mod compute;
 mod dunning;
 mod envelope;
+mod finance;
 mod fleet;
 mod ledger;
 mod notify;
@@ -19,6 +20,7 @@ use cairn_catalog::Sku;
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
+use cairn_finance::{CreditNoteSeries, InvoiceSeries};
 use cairn_fleet::Node;
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
@@ -26,7 +28,7 @@ use cairn_payments::{Dispute, Payment, Payout, Refund};
 
 use self::envelope::Said;
 pub use self::envelope::{PublicEvent, PublicType};
-pub use self::owner::owner;
+pub use self::owner::{is_shared, owner};
 
 /// The public event of a fact, or `None` when it is private. `source` names this Cairn among others.
 ///
@@ -39,6 +41,8 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         Dunning::TYPE => dunning::publish(recorded.decode()?),
         Payment::TYPE => payments::publish_payment(&recorded.aggregate_id, recorded.decode()?),
         Refund::TYPE => payments::publish_refund(&recorded.aggregate_id, recorded.decode()?),
+        InvoiceSeries::TYPE => finance::publish_invoice(recorded.decode()?),
+        CreditNoteSeries::TYPE => finance::publish_credit_note(recorded.decode()?),
         Sku::TYPE => catalog::publish(recorded.decode()?),
         Node::TYPE => fleet::publish(recorded.decode()?),
         WebhookEndpoint::TYPE => notify::publish(&recorded.aggregate_id, recorded.decode()?),
@@ -60,6 +64,7 @@ pub fn types() -> Vec<PublicType> {
         ledger::TYPES,
         dunning::TYPES,
         payments::TYPES,
+        finance::TYPES,
         catalog::TYPES,
         fleet::TYPES,
         notify::TYPES,

@@ -1,22 +1,20 @@
-//! What nobody outside hears of: who may do what, who was forgotten, how the books are checked, the papers made of them, what is owed to a state, and what operators do.
+//! What nobody outside hears of: who may do what, who was forgotten, how the books are checked, who is on the papers made of them, what is owed to a state, and what operators do.
 use cairn_catalog::TaxTable;
 use cairn_core::Decider as _;
-use cairn_finance::{Billing, BreakCase, CreditNoteSeries, InvoiceSeries, LegalEntity, Period};
+use cairn_finance::{Billing, BreakCase, LegalEntity, Period};
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
 
 /// Aggregates of which no event is public.
-pub(super) const TYPES: [&str; 15] = [
+pub(super) const TYPES: [&str; 13] = [
     ApiKey::TYPE,
     Billing::TYPE,
     BreakCase::TYPE,
     Configuration::TYPE,
-    CreditNoteSeries::TYPE,
     EmailAddress::TYPE,
     Erasure::TYPE,
     FeatureFlag::TYPE,
     Intervention::TYPE,
-    InvoiceSeries::TYPE,
     LegalEntity::TYPE,
     Organisation::TYPE,
     Period::TYPE,

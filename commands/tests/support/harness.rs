@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cairn_commands::neighbours::Neighbours;
-use cairn_commands::ports::{
-    Clock, Mail, MailPort, NodeDirectory, NodePort, PaymentPort, PortError,
-};
+use cairn_commands::ports::{Clock, MailPort, NodeDirectory, NodePort, PaymentPort};
 use cairn_commands::processes::operator::{self, Decision};
 use cairn_commands::processes::{AnyManager, Runner, RunnerConfig, Settings, all};
 use cairn_commands::{
@@ -26,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::{CountingIds, ManualClock};
 use super::faults::{Faults, Faulty, FaultyClock};
+use super::letters::{Blanks, Letters};
 use super::nodes::{FixedDirectory, MemoryNodes, facts};
 use super::provider::MemoryProvider;
 
@@ -155,25 +154,6 @@ impl Snapshot {
 }
 
 /// One database, one world, one runner at a time.
-/// The mail server: it takes everything, and knows what it was handed.
-#[derive(Debug, Default)]
-pub struct Letters(Mutex<Vec<String>>);
-
-impl Letters {
-    /// Whether a message of this id came, however often.
-    pub fn came(&self, message_id: &str) -> bool {
-        self.0.lock().unwrap().iter().any(|known| known == message_id)
-    }
-}
-
-#[async_trait]
-impl MailPort for Letters {
-    async fn send(&self, mail: Mail) -> Result<(), PortError> {
-        self.0.lock().unwrap().push(mail.message_id);
-        Ok(())
-    }
-}
-
 pub struct Harness {
     pub commands: Commands,
     pub clock: Arc<ManualClock>,
@@ -300,6 +280,7 @@ impl Harness {
             node: Arc::new(Faulty { inner: self.world.nodes(), faults: faults() }),
             payments: Arc::new(Faulty { inner: self.world.payments(), faults: faults() }),
             mail: self.mail.clone().unwrap_or_else(|| Arc::clone(&self.letters) as _),
+            papers: Arc::new(Blanks),
             directory: Arc::new(Faulty {
                 inner: Arc::clone(&self.directory) as Arc<dyn NodeDirectory>,
                 faults: faults(),

@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod faults;
 pub mod harness;
+pub mod letters;
 pub mod matrix;
 mod money;
 pub mod nodes;

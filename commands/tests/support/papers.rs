@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use cairn_commands::finance::credit_notes::{self, Credit};
-use cairn_core::{Currency, Month, OrganisationId};
+use cairn_core::{Currency, Month, OrganisationId, Timestamp};
 use cairn_finance::credit_note::Wanted;
 use cairn_finance::invoice::{Balance, Counted, IssueInvoice, PaidFrom};
 use cairn_finance::paper::Charged;
@@ -12,13 +12,8 @@ use serde_json::Value;
 use super::harness::Harness;
 use super::matrix::Run;
 
-/// An invoice about all that an organisation used. Months that are not over for the database cannot be closed, and the clock here is ahead.
-pub async fn invoice(
-    harness: &Harness,
-    organisation_id: OrganisationId,
-    used_nanos: i64,
-) -> String {
-    let at = harness.clock_now();
+/// An invoice about all that an organisation used.
+pub fn wish(organisation_id: OrganisationId, used_nanos: i64, at: Timestamp) -> InvoiceCommand {
     let charged = Charged {
         product: "compute".to_owned(),
         resource: "all".to_owned(),
@@ -36,7 +31,7 @@ pub async fn invoice(
         address: "Main Street 1".to_owned(),
         tax_id: String::new(),
     };
-    let issue = IssueInvoice {
+    InvoiceCommand::Issue(Box::new(IssueInvoice {
         series: "CN".to_owned(),
         issuer,
         organisation_id,
@@ -48,9 +43,17 @@ pub async fn invoice(
         balance: Balance::default(),
         counted: Counted { part: 1, after_position: 0, position: 1 },
         at,
-    };
+    }))
+}
+
+/// The same, issued. Months that are not over for the database cannot be closed, and the clock here is ahead.
+pub async fn invoice(
+    harness: &Harness,
+    organisation_id: OrganisationId,
+    used_nanos: i64,
+) -> String {
     let (executor, context) = (&harness.commands.executor, harness.context());
-    let issue = InvoiceCommand::Issue(Box::new(issue));
+    let issue = wish(organisation_id, used_nanos, harness.clock_now());
     executor.execute::<InvoiceSeries>("CN", issue, &context, Value::Null).await.unwrap();
     let events = executor.log().load("invoice_series", "CN", 0).await.unwrap();
     let InvoiceEvent::Issued { invoice } = events.last().unwrap().decode().unwrap();

@@ -19,7 +19,7 @@ pub struct Customer {
     pub country: String,
     /// Its number with the tax authorities, up to 50 characters; empty when it has none.
     pub tax_id: String,
-    /// Where invoices go to; empty: to the owners.
+    /// Where invoices and credit notes go to; empty: to whoever sees to the organisation's money.
     pub email: String,
 }
 

@@ -16,6 +16,7 @@ fn mail() -> Mail {
         to: "ada@example.org".to_owned(),
         subject: "Grüße".to_owned(),
         text: "Hello Ada,\n.a line that begins with a dot\n".to_owned(),
+        attachments: vec![],
     }
 }
 
