@@ -17,6 +17,7 @@ use cairn_finance::Customer;
 use cairn_mail::{MailConfig, Mailer, Sender};
 use cairn_neighbours::State;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use support::faults::Mode;
 use support::harness::{Harness, Memory};
 use support::letters::blank;
 use support::papers::invoice;
@@ -317,5 +318,34 @@ async fn a_paper_that_no_address_takes_waits_for_an_operator_and_goes_to_the_nex
     let texts = server.texts.lock().unwrap().clone();
     let opened: Vec<_> = texts.iter().map(|text| opened(text)).collect();
     assert_eq!(opened, [("invoices@example.com".to_owned(), blank(&number))]);
+    harness.kill_runner().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_worker_that_dies_over_a_paper_says_the_same_message_again_at_most(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let server = Server::start(Mood::Well).await;
+    let (mut harness, _) = harness(db, &server).await;
+    let mut known = 0;
+    for (letters, (mode, times)) in (1..).zip([(Mode::KillBefore, 1), (Mode::KillAfter, 2)]) {
+        harness.faults.clear();
+        harness.faults.arm("send_mail", mode);
+        let organisation_id = harness.organisation();
+        billed(&harness, organisation_id, "invoices@example.com").await;
+        let number = invoice(&harness, organisation_id, 5_000_000_000).await;
+        handed_over(&mut harness, letters).await;
+        assert_eq!(harness.faults.hits("send_mail"), 1, "{mode:?}: the fault bit");
+        let texts = server.texts.lock().unwrap()[known..].to_vec();
+        known += times;
+        assert_eq!(texts.len(), times, "{mode:?}");
+        assert_eq!(opened(&texts[0]).1, blank(&number));
+        let undated = |text: &String| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.starts_with("Date: "));
+            lines.map(str::to_owned).collect()
+        };
+        assert!(texts.iter().all(|text| undated(text) == undated(&texts[0])), "{texts:?}");
+    }
     harness.kill_runner().await;
 }
