@@ -23,7 +23,7 @@ async fn rented(owner: &Caller) -> String {
 }
 
 /// Erases an organisation by the command line.
-async fn erase(stage: &Stage, options: &PgConnectOptions, owner: &Caller) {
+pub async fn erase(stage: &Stage, options: &PgConnectOptions, owner: &Caller) {
     let key = stage.path(MASTER_KEY);
     let shell = Shell::new(options).with("CAIRN_PRIVACY_KEY", key.to_string_lossy());
     let erased =

@@ -1,5 +1,7 @@
 //! Papers go out: by e-mail, as the files that the API answers with, and by webhooks, each to whom it is issued and to nobody else.
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cairn_api::stand_ins::kept_mail;
@@ -11,13 +13,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::erased::erase;
 use crate::listen::Sse;
 use crate::papers::{NAME, details, invoiced, put};
 use crate::papers_documents::file;
 use crate::person::{Mailbox, Person};
 use crate::postman::{Letter, Postman};
 use crate::receiver::{Got, Receiver};
-use crate::support::{Caller, Stage, answer};
+use crate::support::{Caller, PATIENCE, Stage, answer};
 
 const UNIT: i64 = 1_000_000_000;
 const INVOICED: &str = "cairn.invoice.issued.v1";
@@ -185,5 +188,73 @@ async fn without_a_billing_address_that_takes_them_papers_go_to_whoever_sees_to_
         let number = if is_note { &note } else { number };
         assert_eq!(read.file, pdf(&owner, number).await, "as the API has it");
     }
+    stage.strike().await;
+}
+
+/// A server that puts everything off until it is opened.
+#[derive(Default)]
+struct Shut {
+    is_open: AtomicBool,
+    asked: AtomicU32,
+    took: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl MailPort for Shut {
+    async fn send(&self, mail: Mail) -> Result<(), PortError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if !self.is_open.load(Ordering::SeqCst) {
+            return Err(PortError::transient("mail_deferred", "451 later"));
+        }
+        self.took.lock().unwrap().push(mail.to);
+        Ok(())
+    }
+}
+
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn who_is_erased_before_a_paper_leaves_is_sent_nothing(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let shut = Arc::new(Shut::default());
+    let mail: Arc<dyn MailPort> = Arc::<Shut>::clone(&shut);
+    let stage = Stage::set_among(options.clone(), |parts| parts.mail = mail).await;
+    let (owner, other) = (stage.caller(Role::Owner).await, stage.caller(Role::Owner).await);
+    assert_eq!(put(&owner, &details("GB")).await.status, 200);
+    let mut body = details("CH");
+    body["email"] = json!("other@example.com");
+    assert_eq!(put(&other, &body).await.status, 200);
+    invoiced(&stage, &[&owner, &other]).await;
+    let pool = stage.commands.executor.log().pool();
+    let waiting =
+        "SELECT count(*) FROM process_intents WHERE process = 'send_mail' AND attempts > 0";
+    let all_tried =
+        async || sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() == 2;
+    until("both are tried", all_tried).await;
+    let waits: Vec<String> =
+        sqlx::query_scalar("SELECT t::text FROM process_intents t WHERE process = 'send_mail'")
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    assert_eq!(waits.len(), 2, "{waits:?}");
+    for row in &waits {
+        assert!(!row.contains("example.com") && !row.contains("PDF"), "what waits is a number");
+    }
+    erase(&stage, &options, &owner).await;
+    assert!(shut.asked.load(Ordering::SeqCst) > 0 && shut.took.lock().unwrap().is_empty());
+    shut.is_open.store(true, Ordering::SeqCst);
+    let done =
+        "SELECT count(*) FROM process_intents WHERE process = 'send_mail' AND status = 'done'";
+    let all_done = async || sqlx::query_scalar::<_, i64>(done).fetch_one(pool).await.unwrap() == 2;
+    until("nothing waits any more", all_done).await;
+    assert_eq!(*shut.took.lock().unwrap(), ["other@example.com"]);
     stage.strike().await;
 }
