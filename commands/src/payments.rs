@@ -10,8 +10,7 @@ use crate::answers::{derived, first_answer, refused};
 use crate::ports::{ProviderOutcome, ProviderPayment, ProviderRefund};
 use crate::{CommandContext, Commands, ExecuteError, Executed, Executor};
 
-pub(crate) use self::disputes::record_provider_dispute;
-pub use self::disputes::{apply_provider_dispute, dispute_id};
+pub use self::disputes::{apply_provider_dispute, dispute_id, record_provider_dispute};
 
 /// A wish to pay in.
 #[derive(Debug, Clone)]
@@ -123,8 +122,8 @@ pub async fn apply_provider_payment(
     context: &CommandContext,
     reported: &ProviderPayment,
 ) -> Result<Executed, ExecuteError> {
-    let now = commands.clock.now();
-    record_provider_payment(&commands.executor, context, reported, now).await
+    let desk = Recorder { executor: &commands.executor, context };
+    record_provider_payment(&desk, reported, commands.clock.now()).await
 }
 
 /// The provider paid a refund out that had failed here: the customer has the money twice, unless the report is older than the failure.
@@ -139,20 +138,23 @@ pub async fn apply_provider_refund(
     context: &CommandContext,
     reported: &ProviderRefund,
 ) -> Result<Executed, ExecuteError> {
-    let now = commands.clock.now();
-    record_provider_refund(&commands.executor, context, reported, now).await
+    let desk = Recorder { executor: &commands.executor, context };
+    record_provider_refund(&desk, reported, commands.clock.now()).await
 }
 
-pub(crate) async fn record_provider_payment(
-    executor: &Executor,
-    context: &CommandContext,
+/// What [`apply_provider_payment`] does, at any desk.
+///
+/// # Errors
+/// As [`apply_provider_payment`].
+pub async fn record_provider_payment(
+    desk: &impl Desk,
     reported: &ProviderPayment,
     at: Timestamp,
 ) -> Result<Executed, ExecuteError> {
     let Some(payment_id) = reported.payment_id else {
         return Err(refused("unknown_payment", "the provider's payment is not one of ours"));
     };
-    let report = Report { executor, context, stream: payment_id.to_string() };
+    let report = Report { desk, stream: payment_id.to_string() };
     let provider_id = reported.provider_id.clone();
     let submit = PaymentCommand::Submit { provider_id: provider_id.clone(), at };
     let submitted = report.send::<Payment>("submit", submit).await?;
@@ -193,16 +195,19 @@ pub(crate) async fn record_provider_payment(
     }
 }
 
-pub(crate) async fn record_provider_refund(
-    executor: &Executor,
-    context: &CommandContext,
+/// What [`apply_provider_refund`] does, at any desk.
+///
+/// # Errors
+/// As [`apply_provider_refund`].
+pub async fn record_provider_refund(
+    desk: &impl Desk,
     reported: &ProviderRefund,
     at: Timestamp,
 ) -> Result<Executed, ExecuteError> {
     let Some(refund_id) = reported.refund_id else {
         return Err(refused("unknown_refund", "the provider's refund is not one of ours"));
     };
-    let report = Report { executor, context, stream: refund_id.to_string() };
+    let report = Report { desk, stream: refund_id.to_string() };
     let provider_id = reported.provider_id.clone();
     let submit = RefundCommand::Submit { provider_id: provider_id.clone(), at };
     let submitted = report.send::<Refund>("submit", submit).await?;
@@ -227,14 +232,57 @@ pub(crate) async fn record_provider_refund(
     }
 }
 
+/// What a report is recorded through: it knows streams, and sends them commands. The log is one.
+pub trait Desk: Sync {
+    /// A stream as it is now.
+    fn known<A: Decider>(
+        &self,
+        stream: &str,
+    ) -> impl Future<Output = Result<A, ExecuteError>> + Send;
+
+    /// Sends a stream one of the commands of a report; `verb` tells them apart.
+    fn send<A: Decider>(
+        &self,
+        stream: &str,
+        verb: &str,
+        command: A::Command,
+    ) -> impl Future<Output = Result<Executed, ExecuteError>> + Send
+    where
+        A::Command: Clone;
+}
+
+/// Records in the log, each command under an id derived from the report's.
+pub(crate) struct Recorder<'a> {
+    pub executor: &'a Executor,
+    pub context: &'a CommandContext,
+}
+
+impl Desk for Recorder<'_> {
+    async fn known<A: Decider>(&self, stream: &str) -> Result<A, ExecuteError> {
+        self.executor.load::<A>(stream).await.map(|(state, _)| state)
+    }
+
+    async fn send<A: Decider>(
+        &self,
+        stream: &str,
+        verb: &str,
+        command: A::Command,
+    ) -> Result<Executed, ExecuteError>
+    where
+        A::Command: Clone,
+    {
+        let context = derived(self.context, verb);
+        self.executor.execute::<A>(stream, command, &context, Value::Null).await
+    }
+}
+
 /// What the provider reports, on its way to one aggregate.
-struct Report<'a> {
-    executor: &'a Executor,
-    context: &'a CommandContext,
+struct Report<'a, D> {
+    desk: &'a D,
     stream: String,
 }
 
-impl Report<'_> {
+impl<D: Desk> Report<'_, D> {
     async fn send<A: Decider>(
         &self,
         verb: &str,
@@ -243,13 +291,11 @@ impl Report<'_> {
     where
         A::Command: Clone,
     {
-        let context = derived(self.context, verb);
-        self.executor.execute::<A>(&self.stream, command, &context, Value::Null).await
+        self.desk.send::<A>(&self.stream, verb, command).await
     }
 
     async fn currency<A: Decider + InCurrency>(&self) -> Result<Option<Currency>, ExecuteError> {
-        let (state, _) = self.executor.load::<A>(&self.stream).await?;
-        Ok(state.currency())
+        Ok(self.desk.known::<A>(&self.stream).await?.currency())
     }
 }
 

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_commands::ExecuteError;
-use cairn_commands::payments::{RequestRefund, apply_provider_dispute, dispute_id, request_refund};
+use cairn_commands::payments::{
+    RequestRefund, RequestTopUp, apply_provider_dispute, dispute_id, request_refund, request_top_up,
+};
 use cairn_commands::ports::{ProviderDispute, ProviderDisputeLine, ProviderDisputeStanding};
 use cairn_commands::processes::settle_dispute::SettleDispute;
 use cairn_commands::processes::{Awoken, Command, Effect, Fact, Intent, Occurrence, Status, Timer};
@@ -298,6 +300,35 @@ async fn a_dispute_is_polled_to_its_end_and_its_payment_is_not_refunded_meanwhil
     request_refund(&harness.commands, &harness.context(), refund).await.unwrap();
     let books = accounts(&harness).await;
     assert_eq!((books["receivable:dispute"], books["dispute_fees:USD"]), (0, 15), "{books:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_heard_of_before_its_payment_is_settled_when_the_payment_is_there(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    use ProviderDisputeStanding::{Lost, Open};
+    let memory = Memory::new();
+    let mut harness = Harness::start(db, Arc::clone(&memory) as _).await;
+    for (number, standing, left, held) in [(1, Open, 20, 20), (2, Lost, 0, 0)] {
+        let organisation_id = harness.organisation();
+        let top_up = RequestTopUp { organisation_id, amount: usd(20), payment_method: None };
+        let asked = request_top_up(&harness.commands, &harness.context(), top_up).await.unwrap();
+        let payment_id = asked.result["payment_id"].as_str().unwrap().parse().unwrap();
+        let id = format!("du_{number}");
+        let report = told(&harness, &id, (payment_id, standing), &[(-20, 15)]);
+        memory.provider.dispute_stands(report.clone());
+        apply_provider_dispute(&harness.commands, &harness.context(), &report).await.unwrap();
+        // Time stands still until the wallet has refused it: its payment is only asked about in two seconds.
+        harness.run_for(0).await;
+        let early = stories::wallet(&harness, organisation_id).await;
+        assert_eq!((early.posted_nanos, early.disputes.len()), (0, 0));
+        let seen = harness.run_for(60).await;
+        assert!(seen.stuck.is_empty(), "nobody is called: {:?}", seen.stuck);
+        let wallet = stories::wallet(&harness, organisation_id).await;
+        let found = (wallet.posted_nanos, wallet.held_nanos);
+        assert_eq!(found, (usd(left).nanos, usd(held).nanos), "{id}: {}", harness.dump().await);
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -113,6 +113,12 @@ impl Act<'_> {
         }
     }
 
+    /// The same attempt under an id of its own.
+    pub fn anew(&self) -> Self {
+        let stem = format!("{}+{}", self.stem, self.attempt);
+        Self { stem, asked: AtomicBool::new(false), ..*self }
+    }
+
     /// Asks an aggregate.
     pub async fn execute<A: Decider>(
         &self,

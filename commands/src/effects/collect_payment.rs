@@ -125,9 +125,6 @@ async fn apply(
     reported: ProviderPayment,
 ) -> Result<(), PortError> {
     let reported = ProviderPayment { payment_id: Some(payment_id), ..reported };
-    let context = act.context("apply");
-    payments::record_provider_payment(act.executor, &context, &reported, act.now())
-        .await
-        .map(drop)
-        .map_err(failure)
+    let desk = payments::Recorder { executor: act.executor, context: &act.context("apply") };
+    payments::record_provider_payment(&desk, &reported, act.now()).await.map(drop).map_err(failure)
 }

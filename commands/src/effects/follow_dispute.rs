@@ -21,10 +21,8 @@ pub(super) async fn retrieve_dispute(
     };
     let mut reported = act.call(act.effects.payments.dispute(&provider_id)).await?;
     reported.payment_id = Some(payment_id);
-    let context = act.context("apply");
-    payments::record_provider_dispute(act.executor, &context, &reported, act.now())
-        .await
-        .map_err(failure)?;
+    let desk = payments::Recorder { executor: act.executor, context: &act.context("apply") };
+    payments::record_provider_dispute(&desk, &reported, act.now()).await.map_err(failure)?;
     if last && act.load::<Dispute>(&stream).await?.outcome.is_none() {
         return Err(PortError::permanent(
             "never_settled",

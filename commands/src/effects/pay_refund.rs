@@ -19,15 +19,7 @@ pub(super) async fn request_refund(
 ) -> Result<(), PortError> {
     let payment = act.load::<Payment>(&payment_id.to_string()).await?;
     let no_charge = || PortError::permanent("no_charge", "the payment has no charge to refund");
-    let request = RefundCommand::Request {
-        refund_id,
-        payment_id,
-        organisation_id: payment.organisation_id.ok_or_else(no_charge)?,
-        currency: payment.currency.ok_or_else(no_charge)?,
-        amount_nanos,
-        charge_id: payment.charge_id.ok_or_else(no_charge)?,
-        at: act.now(),
-    };
+    let request = payment.refund((refund_id, amount_nanos), act.now()).ok_or_else(no_charge)?;
     act.execute::<Refund>("request", &refund_id.to_string(), request).await.map(drop)
 }
 
@@ -136,9 +128,6 @@ async fn apply(
     reported: ProviderRefund,
 ) -> Result<(), PortError> {
     let reported = ProviderRefund { refund_id: Some(refund_id), ..reported };
-    let context = act.context("apply");
-    payments::record_provider_refund(act.executor, &context, &reported, act.now())
-        .await
-        .map(drop)
-        .map_err(failure)
+    let desk = payments::Recorder { executor: act.executor, context: &act.context("apply") };
+    payments::record_provider_refund(&desk, &reported, act.now()).await.map(drop).map_err(failure)
 }

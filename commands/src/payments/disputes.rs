@@ -3,10 +3,10 @@ use cairn_core::{Currency, DisputeId, Nanos, OrganisationId, PaymentId, Timestam
 use cairn_payments::{Dispute, DisputeCommand, DisputeOutcome, OpenDispute, Payment};
 use sha2::{Digest as _, Sha256};
 
-use super::{Report, checked_amount};
+use super::{Desk, Recorder, Report, checked_amount};
 use crate::answers::refused;
 use crate::ports::{ProviderDispute, ProviderDisputeLine, ProviderDisputeStanding};
-use crate::{CommandContext, Commands, ExecuteError, Executed, Executor};
+use crate::{CommandContext, Commands, ExecuteError, Executed};
 
 /// Our id of a dispute: the same for every report of it.
 #[must_use]
@@ -25,22 +25,24 @@ pub async fn apply_provider_dispute(
     context: &CommandContext,
     reported: &ProviderDispute,
 ) -> Result<Executed, ExecuteError> {
-    let now = commands.clock.now();
-    record_provider_dispute(&commands.executor, context, reported, now).await
+    let desk = Recorder { executor: &commands.executor, context };
+    record_provider_dispute(&desk, reported, commands.clock.now()).await
 }
 
-pub(crate) async fn record_provider_dispute(
-    executor: &Executor,
-    context: &CommandContext,
+/// What [`apply_provider_dispute`] does, at any desk.
+///
+/// # Errors
+/// As [`apply_provider_dispute`].
+pub async fn record_provider_dispute(
+    desk: &impl Desk,
     reported: &ProviderDispute,
     at: Timestamp,
 ) -> Result<Executed, ExecuteError> {
     let foreign = || refused("unknown_payment", "the disputed payment is not one of ours");
     let payment_id = reported.payment_id.ok_or_else(foreign)?;
-    let (payment, _) = executor.load::<Payment>(&payment_id.to_string()).await?;
+    let payment: Payment = desk.known(&payment_id.to_string()).await?;
     let owner = payment.organisation_id.zip(payment.currency).ok_or_else(foreign)?;
-    let report =
-        Report { executor, context, stream: dispute_id(&reported.provider_id).to_string() };
+    let report = Report { desk, stream: dispute_id(&reported.provider_id).to_string() };
     let open = opening(reported, (payment_id, owner), at)?;
     let mut last = report.send::<Dispute>("open", DisputeCommand::Open(open)).await?;
     for line in &reported.lines {
@@ -74,7 +76,7 @@ fn opening(
 
 /// One movement of its money, and what the provider kept for it.
 async fn record_line(
-    report: &Report<'_>,
+    report: &Report<'_, impl Desk>,
     line: &ProviderDisputeLine,
     (currency, now): (Currency, Timestamp),
 ) -> Result<Executed, ExecuteError> {

@@ -242,7 +242,7 @@ names!(Command {
 });
 
 impl Command {
-    const fn persists(&self) -> bool {
+    pub(super) const fn persists(&self) -> bool {
         match self {
             Self::ConfirmFailed { .. }
             | Self::RequestRelease { .. }

@@ -9,18 +9,25 @@ use crate::ports::{FailureKind, PortError};
 
 use super::intent::{Command, Credit};
 
-/// Sends one command.
+/// Sends one command. What must be done in the end is decided anew by each attempt that follows a refusal: the first one stands for ever
+/// under its id.
 pub(super) async fn send(act: &Act<'_>, command: &Command) -> Result<(), PortError> {
     match dispatch(act, command.clone()).await {
-        Err(refused)
-            if refused.kind == FailureKind::Refused
-                && command.tolerates().contains(&refused.code.as_str()) =>
-        {
+        Err(refused) if is_tolerated(&refused, command) => {
             tracing::debug!(command = command.name(), code = refused.code, "settled meanwhile");
             Ok(())
         }
+        Err(refused)
+            if refused.kind == FailureKind::Refused && act.attempt > 1 && command.persists() =>
+        {
+            dispatch(&act.anew(), command.clone()).await
+        }
         other => other,
     }
+}
+
+fn is_tolerated(refused: &PortError, command: &Command) -> bool {
+    refused.kind == FailureKind::Refused && command.tolerates().contains(&refused.code.as_str())
 }
 
 async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
@@ -37,25 +44,20 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             let expire = NodeCommand::ExpireInvitation { at: at.max(expires_at) };
             act.node(name, node_id, expire).await
         }
-        Command::ReleaseHold { wallet_id, hold_id } => {
-            of_wallet(act, name, &wallet_id, WalletCommand::ReleaseHold { hold_id, at }).await
-        }
-        Command::SweepHolds { wallet_id } => {
-            of_wallet(act, name, &wallet_id, WalletCommand::SweepExpired { at }).await
-        }
-        Command::ReturnRefund { wallet_id, refund_id } => {
-            of_wallet(act, name, &wallet_id, WalletCommand::ReturnRefund { refund_id, at }).await
-        }
-        Command::CreditUsage { .. }
+        Command::ReleaseHold { .. }
+        | Command::SweepHolds { .. }
+        | Command::TopUpWallet(_)
+        | Command::ReturnRefund { .. }
+        | Command::CreditUsage { .. }
         | Command::HoldDisputed { .. }
         | Command::ReleaseDisputed { .. }
-        | Command::LoseDisputed { .. } => of_money(act, command).await,
+        | Command::LoseDisputed { .. } => {
+            let none = || PortError::permanent("internal", format!("{name} asks no wallet"));
+            let (wallet_id, wish) = command.of_wallet(at).ok_or_else(none)?;
+            act.execute::<Wallet>(name, &wallet_id, wish).await.map(drop)
+        }
         Command::ReadEvent { .. } => {
             Err(PortError::permanent("internal", "no aggregate is asked to read an event"))
-        }
-        Command::TopUpWallet(credit) => {
-            let wallet_id = cairn_ledger::wallet_id(credit.organisation_id, credit.currency);
-            of_wallet(act, name, &wallet_id, top_up(credit, at)).await
         }
         Command::RejectAllocation { allocation_id, code, message } => {
             let reject = AllocationCommand::Reject { code, message, at };
@@ -94,49 +96,55 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
     }
 }
 
-async fn of_wallet(
-    act: &Act<'_>,
-    name: &str,
-    wallet_id: &str,
-    command: WalletCommand,
-) -> Result<(), PortError> {
-    act.execute::<Wallet>(name, wallet_id, command).await.map(drop)
+impl Command {
+    /// Which wallet it asks, and what; none when it asks something else.
+    #[must_use]
+    pub fn of_wallet(self, at: Timestamp) -> Option<(String, WalletCommand)> {
+        Some(match self {
+            Self::TopUpWallet(credit) => top_up(credit, at),
+            Self::ReleaseHold { wallet_id, hold_id } => {
+                (wallet_id, WalletCommand::ReleaseHold { hold_id, at })
+            }
+            Self::SweepHolds { wallet_id } => (wallet_id, WalletCommand::SweepExpired { at }),
+            Self::ReturnRefund { wallet_id, refund_id } => {
+                (wallet_id, WalletCommand::ReturnRefund { refund_id, at })
+            }
+            Self::CreditUsage { wallet_id, note, debits } => {
+                (wallet_id, WalletCommand::CreditUsage { note, debits, at })
+            }
+            Self::HoldDisputed { wallet_id, dispute_id, payment_id, amount_nanos } => {
+                let hold = WalletCommand::HoldDisputed { dispute_id, payment_id, amount_nanos, at };
+                (wallet_id, hold)
+            }
+            Self::ReleaseDisputed { wallet_id, dispute_id } => {
+                (wallet_id, WalletCommand::ReleaseDisputed { dispute_id })
+            }
+            Self::LoseDisputed { wallet_id, dispute_id, payment_id, amount_nanos } => {
+                let loss = DisputeLoss { dispute_id, payment_id, amount_nanos, at };
+                (wallet_id, WalletCommand::LoseDisputed(loss))
+            }
+            Self::RejectAllocation { .. }
+            | Self::ConfirmReserved { .. }
+            | Self::StartProvisioning { .. }
+            | Self::Activate { .. }
+            | Self::FailProvisioning { .. }
+            | Self::ConfirmFailed { .. }
+            | Self::RequestRelease { .. }
+            | Self::RequestSuspension { .. }
+            | Self::CallOperator { .. }
+            | Self::ReleaseCapacity { .. }
+            | Self::QuarantineCapacity { .. }
+            | Self::ExpireInvitation { .. }
+            | Self::ReadEvent { .. } => return None,
+        })
+    }
 }
 
-fn top_up(credit: Credit, at: Timestamp) -> WalletCommand {
+fn top_up(credit: Credit, at: Timestamp) -> (String, WalletCommand) {
     let at = credit.at.unwrap_or(at);
     let Credit { organisation_id, currency, payment_id, amount_nanos, charge_id, .. } = credit;
-    WalletCommand::TopUp(cairn_ledger::TopUp {
-        organisation_id,
-        currency,
-        payment_id,
-        amount_nanos,
-        charge_id,
-        at,
-    })
-}
-
-/// What a dispute or a credit note wants of a wallet.
-async fn of_money(act: &Act<'_>, command: Command) -> Result<(), PortError> {
-    let (name, at) = (command.name(), act.now());
-    let (wallet_id, wish) = match command {
-        Command::CreditUsage { wallet_id, note, debits } => {
-            (wallet_id, WalletCommand::CreditUsage { note, debits, at })
-        }
-        Command::HoldDisputed { wallet_id, dispute_id, payment_id, amount_nanos } => {
-            (wallet_id, WalletCommand::HoldDisputed { dispute_id, payment_id, amount_nanos, at })
-        }
-        Command::ReleaseDisputed { wallet_id, dispute_id } => {
-            (wallet_id, WalletCommand::ReleaseDisputed { dispute_id })
-        }
-        Command::LoseDisputed { wallet_id, dispute_id, payment_id, amount_nanos } => {
-            let loss = DisputeLoss { dispute_id, payment_id, amount_nanos, at };
-            (wallet_id, WalletCommand::LoseDisputed(loss))
-        }
-        other => {
-            let why = format!("{} is no wish of a dispute or a credit note", other.name());
-            return Err(PortError::permanent("internal", why));
-        }
-    };
-    act.execute::<Wallet>(name, &wallet_id, wish).await.map(drop)
+    let wallet_id = cairn_ledger::wallet_id(organisation_id, currency);
+    let top_up =
+        cairn_ledger::TopUp { organisation_id, currency, payment_id, amount_nanos, charge_id, at };
+    (wallet_id, WalletCommand::TopUp(top_up))
 }

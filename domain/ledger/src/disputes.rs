@@ -72,7 +72,8 @@ impl Wallet {
         vec![WalletEvent::DisputeReleased { dispute_id, amount_nanos }]
     }
 
-    /// It was lost: the wallet pays as far as paid money is available, that of the payment first, and the rest is owed.
+    /// It was lost: the wallet pays as far as paid money is available, that of the payment first, and the rest is owed. Not before the payment is
+    /// in the wallet: others would pay for it, and it would stay.
     pub(crate) fn lose_disputed(&self, loss: DisputeLoss) -> Result<Vec<WalletEvent>, WalletError> {
         let DisputeLoss { dispute_id, payment_id, amount_nanos, at } = loss;
         if amount_nanos <= 0 {
@@ -81,6 +82,9 @@ impl Wallet {
         let known = self.disputed(dispute_id);
         if known.is_some_and(|disputed| disputed.ended) {
             return Ok(vec![]);
+        }
+        if !self.lots.iter().any(|lot| lot.payment_id == payment_id) {
+            return Err(WalletError::UnknownPayment(payment_id));
         }
         let held_nanos = known.map_or(0, |disputed| disputed.held_nanos);
         let (wallet, mut events) = self.swept(at, None);
@@ -149,12 +153,12 @@ impl Wallet {
             let hold_id = hold_of_dispute(dispute_id);
             self.close_hold(hold_id, (released_nanos, 0), HoldStatus::Released);
         }
-        self.end_dispute(dispute_id)
+        self.end_dispute(dispute_id, None)
     }
 
     pub(crate) fn after_loss(
         mut self,
-        dispute_id: DisputeId,
+        (dispute_id, payment_id): (DisputeId, PaymentId),
         (paid_nanos, held_nanos): (Nanos, Nanos),
         lots: &[LotUse],
     ) -> Self {
@@ -169,11 +173,11 @@ impl Wallet {
         for lot in lots {
             self.with_lot(lot.payment_id, |mine| mine.remaining_nanos -= lot.amount_nanos);
         }
-        self.end_dispute(dispute_id)
+        self.end_dispute(dispute_id, Some(payment_id))
     }
 
-    fn end_dispute(mut self, dispute_id: DisputeId) -> Self {
-        let over = Disputed { payment_id: None, held_nanos: 0, ended: true };
+    fn end_dispute(mut self, dispute_id: DisputeId, payment_id: Option<PaymentId>) -> Self {
+        let over = Disputed { payment_id, held_nanos: 0, ended: true };
         let disputed = self.disputes.entry(dispute_id.to_string()).or_insert(over);
         (disputed.held_nanos, disputed.ended) = (0, true);
         self

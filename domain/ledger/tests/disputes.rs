@@ -163,8 +163,18 @@ fn once_it_has_ended_nothing_is_set_aside_or_taken_any_more() {
 }
 
 #[test]
+fn whose_a_lost_dispute_was_is_known_whatever_was_heard_of_first() {
+    for history in [vec![top_up(PAYMENT, 10)], vec![top_up(PAYMENT, 10), hold(10)]] {
+        let wallet = twice(&history, lose(10));
+        assert_eq!(wallet.disputes[&DISPUTE.to_string()].payment_id, Some(PAYMENT));
+    }
+}
+
+#[test]
 fn only_a_payment_of_the_wallet_is_disputed_and_only_by_an_amount() {
     check(&[top_up(OLDER, 3)], hold(1)).then_refused("unknown_payment");
+    // Another payment would pay for it, and its own would stay.
+    check(&[top_up(OLDER, 3)], lose(1)).then_refused("unknown_payment");
     check(&[top_up(PAYMENT, 3)], hold(0)).then_refused("amount_not_positive");
     check(&[top_up(PAYMENT, 3)], lose(0)).then_refused("amount_not_positive");
 }

@@ -4,10 +4,12 @@
 //! in any order; the first final outcome stands, except that success overrides an earlier failed attempt.
 use cairn_core::money::format_nanos;
 use cairn_core::{
-    BookEntry, Currency, Decider, JournalTransaction, Nanos, OrganisationId, PaymentId, Refusal,
-    Subject, Text, Texts, Timestamp, chart, cqrs_aggregate, domain_event,
+    BookEntry, Currency, Decider, JournalTransaction, Nanos, OrganisationId, PaymentId, RefundId,
+    Refusal, Subject, Text, Texts, Timestamp, chart, cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::refund::RefundCommand;
 
 /// What has happened to a payment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -293,6 +295,24 @@ fn same_id(known: Option<&str>, reported: &str) -> Result<(), PaymentError> {
 }
 
 impl Payment {
+    /// The wish to give some of it back; none as long as it has no charge that could be refunded.
+    #[must_use]
+    pub fn refund(
+        &self,
+        (refund_id, amount_nanos): (RefundId, Nanos),
+        at: Timestamp,
+    ) -> Option<RefundCommand> {
+        Some(RefundCommand::Request {
+            refund_id,
+            payment_id: self.payment_id?,
+            organisation_id: self.organisation_id?,
+            currency: self.currency?,
+            amount_nanos,
+            charge_id: self.charge_id.clone()?,
+            at,
+        })
+    }
+
     fn submit(
         &self,
         provider_id: String,

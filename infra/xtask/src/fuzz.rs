@@ -3,7 +3,7 @@ use crate::Failure;
 use crate::run::{cargo, step};
 use crate::setup::{self, BUILD};
 
-const USAGE: &str = "fuzz seal [--count N] [--clean N] [--seed N], fuzz histories [--count N] [--seed N], or fuzz TARGET|all [--seconds N] [--seed N] with TARGET one of \
+const USAGE: &str = "fuzz seal [--count N] [--clean N] [--seed N], fuzz histories [--count N] [--seed N], fuzz webhooks [--count N] [--seed N], or fuzz TARGET|all [--seconds N] [--seed N] with TARGET one of \
     event, upcast, cursor, token, webhook, verb";
 /// What `api/tests/fuzz` reads.
 const TARGETS: [&str; 7] = ["all", "event", "upcast", "cursor", "token", "webhook", "verb"];
@@ -17,6 +17,7 @@ pub fn fuzz(arguments: &[String]) -> Result<(), Failure> {
             step("tampering with sealed logs", run.args(options))
         }
         Some(("histories", options)) => histories(parse(options, ("--count", 1_000_000))?),
+        Some(("webhooks", options)) => webhooks(parse(options, ("--count", 100_000))?),
         Some((target, options)) if TARGETS.contains(&target) => {
             let (seconds, seed) = parse(options, ("--seconds", 60))?;
             let mut run = cargo(&["test", "--quiet", "--package", "cairn-api", "--test", "fuzz"]);
@@ -38,6 +39,17 @@ fn histories((count, seed): (u64, u64)) -> Result<(), Failure> {
     run.env("PROPTEST_CASES", count.div_ceil(2).to_string());
     run.env("PROPTEST_RNG_SEED", seed.to_string());
     step(&format!("{count} histories of a wallet, seed {seed}"), &mut run)
+}
+
+/// What the payment provider does, heard of in order and as chance will have it.
+fn webhooks((count, seed): (u64, u64)) -> Result<(), Failure> {
+    let mut run = cargo(&["test", "--quiet", "--package", "cairn-commands"]);
+    run.args(["--test", "provider_histories", "--"]);
+    run.args(["--ignored", "--exact", "--nocapture", "at_length"]);
+    run.env("SQLX_OFFLINE", "true");
+    run.env("CAIRN_HISTORIES_COUNT", count.to_string());
+    run.env("CAIRN_HISTORIES_SEED", seed.to_string());
+    step(&format!("{count} histories of the payment provider, seed {seed}"), &mut run)
 }
 
 /// How much, by the option that says it, and from what seed.
@@ -65,5 +77,6 @@ mod tests {
         assert!(said(&["vreb"]).unwrap_err().starts_with("there is no target vreb"));
         assert!(said(&["verb", "--second", "1"]).unwrap_err().starts_with("--second 1"));
         assert!(said(&["histories", "--seconds", "1"]).unwrap_err().starts_with("--seconds 1"));
+        assert!(said(&["webhooks", "--kills", "1"]).unwrap_err().starts_with("--kills 1"));
     }
 }

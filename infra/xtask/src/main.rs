@@ -47,6 +47,7 @@ cargo xtask <command>
   repeats [ARGS]        --count N --seed S: wishes are sent again and again to two servers; each has one effect
   fuzz TARGET [ARGS]    event|upcast|cursor|token|webhook|verb|all (--seconds N --seed N): mutated input is read
   fuzz histories [ARGS] random histories of a wallet against a model of it (--count 1000000 --seed 1)
+  fuzz webhooks [ARGS]  random histories of the payment provider, in order and as chance has it (--count 100000 --seed 1)
   fuzz seal [ARGS]      tampers with sealed logs (--count 10000 --clean 1000 --seed 1): is each found at
                         its position, and is nothing found in clean ones?
   client [--check]      makes the TypeScript client of docs/openapi.json (--check: compares, type-checks, and

@@ -24,8 +24,6 @@ pub struct Model {
     /// Beyond which nothing is set aside, and what was used of it.
     stop: Option<i64>,
     spent: i64,
-    /// Somebody has opened it with limits.
-    opened: bool,
     /// Paid for lost disputes, and owed for them.
     pub lost: (i64, i64),
     pub used: i64,
@@ -107,7 +105,6 @@ impl Model {
             WalletCommand::LoseDisputed(c) => self.lose(c),
             WalletCommand::SetSpendingLimits { limits, .. } => {
                 self.stop = limits.stop_nanos;
-                self.opened |= limits.stop_nanos.is_some();
                 true
             }
             WalletCommand::ReserveRefund(c) => self.reserve(c),
@@ -348,6 +345,9 @@ impl Model {
         if self.disputes.get(&c.dispute_id.to_string()).is_some_and(|it| it.0) {
             return true;
         }
+        if !self.lots.contains_key(&c.payment_id.to_string()) {
+            return false;
+        }
         self.sweep(c.at, None);
         let kept = self.end_dispute(c.dispute_id).unwrap_or_default();
         if let Some(hold) = self.holds.get_mut(&HoldId::from_bits(c.dispute_id.bits()).to_string())
@@ -364,8 +364,10 @@ impl Model {
             *left -= own;
             rest -= own;
         }
+        let payment_id = Some(c.payment_id);
+        self.disputes.insert(c.dispute_id.to_string(), (true, payment_id));
         self.consume(rest, 0);
-        self.opened || !self.lots.is_empty() || !self.credits.is_empty()
+        true
     }
 
     fn reserve(&mut self, c: &ReserveRefund) -> bool {
