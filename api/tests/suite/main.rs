@@ -56,6 +56,7 @@ mod pools;
 mod postman;
 mod privacy;
 mod provider;
+mod races;
 mod rates;
 mod reader;
 mod rebuild;
