@@ -14,6 +14,7 @@ use cairn_commands::ports::{
     WebhookPort,
 };
 use cairn_commands::processes::{Runner, RunnerConfig};
+use cairn_commands::rehearsal::Rehearsals;
 use cairn_commands::relay::{Relay, RelayConfig};
 use cairn_commands::{Commands, Executor, Personal};
 use cairn_core::{NodeId, Resources};
@@ -439,6 +440,7 @@ fn api(
 ) -> Api {
     let log = commands.executor.log().clone();
     Api::new(Parts {
+        rehearsals: Rehearsals::new(effects(&commands, &outside), outside.runner.settings),
         master,
         in_flight: InFlight::default(),
         live: Hub::new(log.clone(), outside.event_source, outside.pace),

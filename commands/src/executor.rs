@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use crate::context::{CommandContext, ExecuteError, Executed};
 use crate::expected::Expected;
 use crate::privacy::{Personal, SUBJECT_ERASED, Sealed};
+use crate::rehearsal::Imagined;
 use crate::streams::{Known, Streams, Turn};
 use crate::traced;
 
@@ -44,6 +45,8 @@ struct Inner {
     personal: Personal,
     streams: Arc<Streams>,
     tasks: TaskTracker,
+    /// Takes what would be appended, when nothing is.
+    imagined: Option<Imagined>,
 }
 
 impl Executor {
@@ -57,15 +60,24 @@ impl Executor {
     #[must_use]
     pub fn sealing(log: EventLog, personal: Personal) -> Self {
         let (tasks, streams) = (TaskTracker::new(), Arc::new(Streams::new(CACHED_STREAMS)));
-        Self { inner: Arc::new(Inner { log, personal, streams, tasks }) }
+        Self { inner: Arc::new(Inner { log, personal, streams, tasks, imagined: None }) }
     }
 
     /// The same, over another handle on the same log. They share one cache, and end together.
     #[must_use]
     pub fn over(&self, log: EventLog) -> Self {
-        let Inner { personal, streams, tasks, .. } = &*self.inner;
+        let Inner { personal, streams, tasks, imagined, .. } = &*self.inner;
         let (personal, streams, tasks) = (personal.clone(), Arc::clone(streams), tasks.clone());
-        Self { inner: Arc::new(Inner { log, personal, streams, tasks }) }
+        let imagined = imagined.clone();
+        Self { inner: Arc::new(Inner { log, personal, streams, tasks, imagined }) }
+    }
+
+    /// One that decides on the same log and appends nothing. Its streams are its own: they go on as if it had.
+    pub(crate) fn rehearsing(&self, imagined: Imagined) -> Self {
+        let Inner { log, personal, tasks, .. } = &*self.inner;
+        let (log, personal, tasks) = (log.clone(), personal.unmade(), tasks.clone());
+        let (streams, imagined) = (Arc::new(Streams::new(CACHED_STREAMS)), Some(imagined));
+        Self { inner: Arc::new(Inner { log, personal, streams, tasks, imagined }) }
     }
 
     /// The log.
@@ -167,6 +179,7 @@ impl Executor {
         let stream = self.inner.streams.stream(A::TYPE, aggregate_id);
         let mut turn = stream.lock().await;
         let known = match turn.take::<A>() {
+            Some(known) if self.inner.imagined.is_some() => known,
             // Another process may have added events.
             Some(known) => self.inner.catch_up(aggregate_id, known).await?,
             None => self.inner.load(aggregate_id).await?,
@@ -348,6 +361,14 @@ where
         };
         let mut before = known.sequence;
         let mut decision = self.decide(known).await?;
+        if let Some(imagined) = &self.inner.imagined {
+            let Decision { next, events, outcome } = decision;
+            let stream = (A::TYPE, self.aggregate_id.as_str(), before);
+            let position = imagined.take(stream, events, &self.context.metadata())?;
+            let sequence = next.sequence;
+            turn.put(next);
+            return Ok(Some(Settled::Now { outcome, position, sequence }));
+        }
         // The log holds what is appended against the stream, which another process may have added to. Who appends nothing looks.
         if is_remembered && decision.events.is_empty() {
             let known = self.inner.catch_up(&self.aggregate_id, decision.next).await?;

@@ -18,6 +18,7 @@ pub mod ports;
 pub mod privacy;
 pub mod processes;
 pub mod public;
+pub mod rehearsal;
 pub mod relay;
 pub mod replay;
 mod streams;

@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 use super::answer::Done;
 use super::money;
 use super::page::Page;
+use super::preview::{Answer, Staged};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
@@ -97,11 +98,14 @@ async fn set_sku_price(
 async fn retire_sku(
     State(api): State<Api>,
     Path(sku_id): Path<String>,
-    wish: Wish<Nothing>,
-) -> Result<Done<SkuDone>, Problem> {
+    Staged { wish, stage }: Staged<Nothing>,
+) -> Result<Answer<SkuDone>, Problem> {
     let sku = (&*sku_id, wish.expected);
-    let done = catalog::retire_sku(&api.commands, &wish.context, sku).await?;
-    Ok(Done::ok(&done, SkuDone { sku_id }))
+    let done = catalog::retire_sku(stage.commands(&api), &wish.context, sku).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
+    Ok(Done::ok(&done, SkuDone { sku_id }).into())
 }
 
 /// A SKU to define.

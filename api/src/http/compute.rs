@@ -2,8 +2,8 @@
 use axum::extract::{Path, State};
 use cairn_commands::compute::{self, RepriceAllocation, RequestAllocation, RequestRelease};
 use cairn_compute::{Allocation as Rental, ReleaseReason};
-use cairn_core::NodeId;
-use cairn_core::tax::format_percent;
+use cairn_core::tax::{TaxTreatment, format_percent};
+use cairn_core::{NodeId, Tax};
 use cairn_projections::compute::{allocations as view, timeline};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,10 +13,10 @@ use utoipa_axum::routes;
 use super::answer::Done;
 use super::money;
 use super::page::Page;
+use super::preview::{Answer, Staged};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
-use super::wish::Wish;
 use crate::auth::Caller;
 use crate::problem::{FieldError, Missing, Problem};
 
@@ -37,12 +37,15 @@ pub fn routes() -> OpenApiRouter<Api> {
     responses((status = 201, description = "Capacity and funds will be set aside", body = AllocationDone)))]
 async fn request_allocation(
     State(api): State<Api>,
-    wish: Wish<AllocationBody>,
-) -> Result<Done<AllocationDone>, Problem> {
+    Staged { wish, stage }: Staged<AllocationBody>,
+) -> Result<Answer<AllocationDone>, Problem> {
     let input = wish.body.input(&wish.caller)?;
-    let done = compute::request_allocation(&api.commands, &wish.context, input).await?;
+    let done = compute::request_allocation(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
     let body = AllocationDone::of(&done.aggregate_id, "requested");
-    Ok(Done::created(&done, format!("/v1/allocations/{}", done.aggregate_id), body))
+    Ok(Done::created(&done, format!("/v1/allocations/{}", done.aggregate_id), body).into())
 }
 
 /// Rentals, newest first.
@@ -95,8 +98,8 @@ async fn get_allocation(
 async fn release_allocation(
     State(api): State<Api>,
     Path(id): Path<String>,
-    wish: Wish<Nothing>,
-) -> Result<Done<AllocationDone>, Problem> {
+    Staged { wish, stage }: Staged<Nothing>,
+) -> Result<Answer<AllocationDone>, Problem> {
     let allocation_id = id.parse().map_err(|_| Problem::missing(Missing::Allocation))?;
     let organisation_id = wish.caller.narrowed_to();
     let reason = match organisation_id {
@@ -105,9 +108,12 @@ async fn release_allocation(
     };
     let expected = wish.expected;
     let input = RequestRelease { organisation_id, allocation_id, reason, expected };
-    let done = compute::request_release(&api.commands, &wish.context, input).await?;
+    let done = compute::request_release(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
     let body = AllocationDone::of(&id, "releasing");
-    Ok(Done::accepted(&done, format!("/v1/allocations/{id}"), body))
+    Ok(Done::accepted(&done, format!("/v1/allocations/{id}"), body).into())
 }
 
 /// Moves a rental to the price, and to the tax, that a new one would pay now. What it used by then is charged as before.
@@ -121,14 +127,17 @@ async fn release_allocation(
 async fn reprice_allocation(
     State(api): State<Api>,
     Path(id): Path<String>,
-    wish: Wish<RepriceBody>,
-) -> Result<Done<AllocationDone>, Problem> {
+    Staged { wish, stage }: Staged<RepriceBody>,
+) -> Result<Answer<AllocationDone>, Problem> {
     let allocation_id = id.parse().map_err(|_| Problem::missing(Missing::Allocation))?;
     let (organisation_id, expected) = (wish.caller.narrowed_to(), wish.expected);
     let price_version = wish.body.price_version;
     let input = RepriceAllocation { organisation_id, allocation_id, price_version, expected };
-    let done = compute::reprice_allocation(&api.commands, &wish.context, input).await?;
-    Ok(Done::ok(&done, AllocationDone::of(&id, "active")))
+    let done = compute::reprice_allocation(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
+    Ok(Done::ok(&done, AllocationDone::of(&id, "active")).into())
 }
 
 /// A price to move to.
@@ -264,6 +273,22 @@ pub struct TaxDto {
     /// `inclusive`: the price in the catalogue includes it; `exclusive`: it was added to that; `reverse_charge`: the customer owes it to the
     /// jurisdiction, and it is not in the price.
     pub treatment: String,
+}
+
+impl From<Tax> for TaxDto {
+    fn from(tax: Tax) -> Self {
+        let treatment = match tax.treatment {
+            TaxTreatment::Inclusive => "inclusive",
+            TaxTreatment::Exclusive => "exclusive",
+            TaxTreatment::ReverseCharge => "reverse_charge",
+        };
+        Self {
+            jurisdiction: tax.rate.jurisdiction,
+            name: tax.name,
+            percent: format_percent(tax.rate.ppm),
+            treatment: treatment.to_owned(),
+        }
+    }
 }
 
 /// A rental as it stands.

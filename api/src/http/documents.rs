@@ -14,7 +14,8 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::edge::{conditions, dated, precise, rate, session};
+use super::edge::{conditions, dated, precise, preview, rate, session};
+use super::preview::Preview;
 use super::state::Api;
 use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
 
@@ -27,7 +28,7 @@ use crate::problem::{Missing, Problem, ProblemDetails, catalogue};
             ids are prefixed and time-ordered. A POST needs an Idempotency-Key, but for those that carry a password or a code. Problems are RFC 9457.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
-    components(schemas(ProblemDetails)),
+    components(schemas(ProblemDetails, Preview)),
     modifiers(&Security),
     servers((url = "/", description = "This server")),
 )]
@@ -57,7 +58,10 @@ pub fn describe_whole(document: &mut utoipa::openapi::OpenApi) {
     for (is_read, operation) in operations(document) {
         match is_read {
             true => conditions::describe_read(operation),
-            false => conditions::describe_change(operation),
+            false => {
+                conditions::describe_change(operation);
+                preview::describe(operation);
+            }
         }
         rate::describe(operation, is_read);
         describe_headers(operation);

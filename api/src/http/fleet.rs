@@ -21,6 +21,7 @@ use super::answer::Done;
 use super::body;
 use super::edge::client::Client;
 use super::page::Page;
+use super::preview::{Answer, Staged};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::request_id::RequestId;
 use super::shapes::{EnrolAnswer, EnrolBody, ResourcesDto};
@@ -159,8 +160,8 @@ macro_rules! policy_route {
         async fn $name(
             State(api): State<Api>,
             Path(id): Path<String>,
-            wish: Wish<ReasonBody>,
-        ) -> Result<Done<NodeDone>, Problem> {
+            wish: Staged<ReasonBody>,
+        ) -> Result<Answer<NodeDone>, Problem> {
             set_policy(&api, &id, wish, $policy).await
         }
     };
@@ -186,17 +187,20 @@ policy_route!(
 async fn set_policy(
     api: &Api,
     id: &str,
-    wish: Wish<ReasonBody>,
+    Staged { wish, stage }: Staged<ReasonBody>,
     policy: Policy,
-) -> Result<Done<NodeDone>, Problem> {
+) -> Result<Answer<NodeDone>, Problem> {
     let reason = wish.body.reason;
     if reason.is_empty() || reason.chars().count() > REASON_MAX {
         let detail = format!("a reason is 1 to {REASON_MAX} characters");
         return Err(Problem::new("reason_needed", detail));
     }
     let input = SetPolicy { node_id: node_id(id)?, policy, reason, expected: wish.expected };
-    let done = fleet::set_policy(&api.commands, &wish.context, input).await?;
-    Ok(Done::ok(&done, NodeDone { node_id: id.to_owned(), policy: policy_name(policy) }))
+    let done = fleet::set_policy(stage.commands(api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
+    Ok(Done::ok(&done, NodeDone { node_id: id.to_owned(), policy: policy_name(policy) }).into())
 }
 
 const fn policy_name(policy: Policy) -> &'static str {

@@ -13,6 +13,7 @@ use utoipa::openapi::OpenApi;
 use super::admit::{self, ACT_FOR, ORGANISATION, Wanted, named};
 use super::edge::client::Client;
 use super::edge::dated;
+use super::edge::preview;
 use super::edge::rate::Standings;
 use super::edge::session;
 use super::state::Api;
@@ -81,6 +82,11 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
         return Problem::new("route_not_found", "there is no such operation").into_response();
     };
     request.extensions_mut().insert(Operation(Arc::clone(&operation)));
+    match preview::asked(&operation, (request.method(), request.uri())) {
+        Ok(None) => {}
+        Ok(Some(asked)) => drop(request.extensions_mut().insert(asked)),
+        Err(problem) => return problem.into_response(),
+    }
     let mut standings = Standings::default();
     let mut response =
         match pass(&guard.api, &mut request, (&operation, &context), &mut standings).await {

@@ -35,6 +35,7 @@ pub mod own;
 pub mod page;
 pub mod papers;
 pub mod payments;
+pub mod preview;
 pub mod reader;
 pub mod request_id;
 mod routes;

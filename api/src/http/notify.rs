@@ -18,6 +18,7 @@ use super::notify_shapes::{
     WebhookDelivery, WebhookDeliveryDetail, WebhookEndpoint, WebhookEndpointDone, WebhookSecretDone,
 };
 use super::page::Page;
+use super::preview::{Answer, Staged};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::shapes::Nothing;
 use super::state::Api;
@@ -192,9 +193,14 @@ async fn enable_webhook_endpoint(
 async fn delete_webhook_endpoint(
     State(api): State<Api>,
     Path(id): Path<String>,
-    wish: Wish<Nothing>,
-) -> Result<Done<WebhookEndpointDone>, Problem> {
-    changed(&api, (&id, &wish), Becomes::Delete).await
+    Staged { wish, stage }: Staged<Nothing>,
+) -> Result<Answer<WebhookEndpointDone>, Problem> {
+    let input = (target(&id, &wish)?, Becomes::Delete);
+    let done = endpoints::change(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
+    Ok(Done::ok(&done, WebhookEndpointDone::of(&id)).into())
 }
 
 /// Messages to an endpoint in the last 30 days, newest first.

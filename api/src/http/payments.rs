@@ -12,9 +12,9 @@ use utoipa_axum::routes;
 use super::answer::Done;
 use super::money;
 use super::page::Page;
+use super::preview::{Answer, Staged};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::state::Api;
-use super::wish::Wish;
 use crate::auth::Caller;
 use crate::problem::{FieldError, Missing, Problem};
 
@@ -35,12 +35,15 @@ pub fn routes() -> OpenApiRouter<Api> {
     responses((status = 201, description = "The provider will be asked", body = TopUpRequested)))]
 async fn create_top_up(
     State(api): State<Api>,
-    wish: Wish<TopUpBody>,
-) -> Result<Done<TopUpRequested>, Problem> {
+    Staged { wish, stage }: Staged<TopUpBody>,
+) -> Result<Answer<TopUpRequested>, Problem> {
     let input = wish.body.input(wish.caller.organisation_id)?;
-    let done = payments::request_top_up(&api.commands, &wish.context, input).await?;
+    let done = payments::request_top_up(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
     let body = TopUpRequested::of(&done.aggregate_id);
-    Ok(Done::created(&done, format!("/v1/top-ups/{}", done.aggregate_id), body))
+    Ok(Done::created(&done, format!("/v1/top-ups/{}", done.aggregate_id), body).into())
 }
 
 /// Top-ups, newest first.
@@ -110,13 +113,16 @@ async fn get_top_up_secret(
     responses((status = 201, description = "The provider will be asked", body = RefundRequested)))]
 async fn create_refund(
     State(api): State<Api>,
-    wish: Wish<RefundBody>,
-) -> Result<Done<RefundRequested>, Problem> {
+    Staged { wish, stage }: Staged<RefundBody>,
+) -> Result<Answer<RefundRequested>, Problem> {
     let input = wish.body.input(&wish.caller)?;
-    let done = payments::request_refund(&api.commands, &wish.context, input).await?;
+    let done = payments::request_refund(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.without_version().into());
+    }
     let body = RefundRequested::of(&done.result);
     let location = format!("/v1/refunds/{}", body.refund_id);
-    Ok(Done::created(&done, location, body).without_version())
+    Ok(Done::created(&done, location, body).without_version().into())
 }
 
 /// Refunds, newest first.

@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 
 use super::answer::Done;
 use super::money;
+use super::preview::{Answer, Staged};
 use super::state::Api;
-use super::wish::Wish;
 use crate::auth::Caller;
 use crate::problem::Problem;
 
@@ -82,13 +82,16 @@ async fn get_spending_limits(
     responses((status = 200, description = "So it is", body = SpendingLimitsShown)))]
 async fn set_spending_limits(
     State(api): State<Api>,
-    wish: Wish<SpendingLimitsWish>,
-) -> Result<Done<SpendingLimitsShown>, Problem> {
+    Staged { wish, stage }: Staged<SpendingLimitsWish>,
+) -> Result<Answer<SpendingLimitsShown>, Problem> {
     let organisation_id = wish.caller.organisation_id;
     let (currency, limits) = limits(&wish.body)?;
     let input = SetSpendingLimits { organisation_id, currency, limits };
-    let done = ledger::set_spending_limits(&api.commands, &wish.context, input).await?;
-    Ok(Done::ok(&done, shown(&api, organisation_id).await?).without_version())
+    let done = ledger::set_spending_limits(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.without_version().into());
+    }
+    Ok(Done::ok(&done, shown(&api, organisation_id).await?).without_version().into())
 }
 
 fn limits(wish: &SpendingLimitsWish) -> Result<(Currency, Limits), Problem> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cairn_commands::Commands;
 use cairn_commands::ports::{PaymentPort, WebhookPort};
+use cairn_commands::rehearsal::Rehearsals;
 use cairn_oidc::Provider;
 use cairn_privacy::SubjectKeys;
 use cairn_projections::{Projector, Tenancy, WaitError};
@@ -37,6 +38,8 @@ use crate::verification::Verification;
 pub struct Parts {
     /// What acts.
     pub commands: Commands,
+    /// What finds out what would happen.
+    pub rehearsals: Rehearsals,
     /// What is seen.
     pub views: Views,
     /// Who may ask.

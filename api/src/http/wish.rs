@@ -8,6 +8,7 @@ use super::answer::command_id;
 use super::body;
 use super::edge::client::Client;
 use super::edge::conditions::{self, Condition};
+use super::edge::preview::Asked;
 use super::flight::Flight;
 use super::guard::Operation;
 use super::request_id::RequestId;
@@ -37,12 +38,25 @@ impl<T: DeserializeOwned> FromRequest<Api> for Wish<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        if request.extensions().get::<Asked>().is_some() {
+            return Err(Problem::internal("an operation in the table of previews has none"));
+        }
+        Self::read(request, api).await
+    }
+}
+
+impl<T: DeserializeOwned> Wish<T> {
+    /// Whatever is to be made of it. Who asks only what would happen uses no key up.
+    pub(super) async fn read(request: Request, api: &Api) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let caller = *parts
             .extensions
             .get::<Caller>()
             .ok_or_else(|| Problem::new("unauthenticated", "no caller"))?;
-        let key = idempotency_key(&parts.headers)?.to_owned();
+        let key = match parts.extensions.get::<Asked>() {
+            Some(Asked) => format!("preview:{:032x}", api.commands.ids.next()),
+            None => idempotency_key(&parts.headers)?.to_owned(),
+        };
         let operation = parts.extensions.get::<Operation>();
         let condition = operation.map_or(Condition::None, |o| conditions::condition(&o.0));
         let expected = conditions::expected(&parts.headers, condition)?;

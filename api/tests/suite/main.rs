@@ -54,6 +54,7 @@ mod periods;
 mod person;
 mod pools;
 mod postman;
+mod previews;
 mod privacy;
 mod provider;
 mod races;

@@ -6,7 +6,7 @@ use cairn_core::{Money, PaymentId};
 use cairn_payments::{Payment, PaymentCommand, PaymentStatus};
 
 use crate::payments;
-use crate::ports::{NewPayment, PortError, ProviderPayment};
+use crate::ports::{NewPayment, PortError, ProviderOutcome, ProviderPayment};
 use crate::privacy::SUBJECT_ERASED;
 
 use super::Act;
@@ -52,6 +52,25 @@ pub(super) async fn create_payment(
         Err(no) if is_definite(&no) => conclude(act, payment_id, &payment, no).await,
         Err(doubt) => Err(doubt),
     }
+}
+
+/// In a rehearsal: the provider, which is not asked, is taken to have collected it at once.
+pub(super) async fn take_for_granted(
+    act: &Act<'_>,
+    payment_id: PaymentId,
+) -> Result<(), PortError> {
+    let payment = act.load::<Payment>(&payment_id.to_string()).await?;
+    let Some(currency) = payment.currency else { return Ok(()) };
+    let collected = ProviderPayment {
+        provider_id: payment_id.to_string(),
+        payment_id: Some(payment_id),
+        outcome: ProviderOutcome::Succeeded,
+        amount: Money::new(payment.amount_nanos, currency),
+        charge_id: Some(payment_id.to_string()),
+        charged_at: None,
+        fee: None,
+    };
+    apply(act, payment_id, collected).await
 }
 
 /// An operator says that it shall not be made any more.

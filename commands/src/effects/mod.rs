@@ -22,7 +22,7 @@ use crate::ports::{Clock, MailPort, NodeDirectory, NodePort, PaperPort, PaymentP
 
 pub(crate) use act::{Act, Origin};
 pub use compare_inventory::drift;
-pub(crate) use perform::{assume_done, perform};
+pub(crate) use perform::{assume_done, perform, rehearse};
 
 /// The ports that effects reach the outside by.
 #[derive(Clone)]

@@ -68,6 +68,39 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
     }
 }
 
+/// Carries one effect out in a rehearsal, as far as nobody outside is asked. A teardown is taken to find nothing left, and a payment to be
+/// collected; whatever else waits for the outside is left out, and what follows from it.
+pub(crate) async fn rehearse(act: &Act<'_>, effect: &Effect) -> Result<(), PortError> {
+    match effect {
+        Effect::ReserveCapacity { .. }
+        | Effect::HoldFunds(_)
+        | Effect::CaptureUsage(_)
+        | Effect::SettleUsage { .. }
+        | Effect::ConfirmReleased { .. }
+        | Effect::AssessFunds { .. }
+        | Effect::AssessFundsOf { .. }
+        | Effect::RequestRefund { .. } => perform(act, effect).await,
+        Effect::TearDown { allocation_id, node_id, after } => {
+            let evidence = "taken for granted in a rehearsal".to_owned();
+            tear_down::conclude(act, *allocation_id, *node_id, (*after, evidence)).await
+        }
+        Effect::CreatePayment { payment_id, .. } => {
+            collect_payment::take_for_granted(act, *payment_id).await
+        }
+        Effect::EnsureStep { .. }
+        | Effect::SuspendTenant { .. }
+        | Effect::ResumeTenant { .. }
+        | Effect::RetrievePayment { .. }
+        | Effect::CreateRefund { .. }
+        | Effect::RetrieveRefund { .. }
+        | Effect::RetrieveDispute { .. }
+        | Effect::ProbeNode { .. }
+        | Effect::WatchNode { .. }
+        | Effect::CompareInventory { .. }
+        | Effect::SendMail { .. } => Ok(()),
+    }
+}
+
 /// Records what an effect would have recorded, because an operator says that it is done. Only effects whose outcome a
 /// person can vouch for have one; the others are just left out.
 pub(crate) async fn assume_done(

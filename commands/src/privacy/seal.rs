@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::texts::{is_sealed, texts_of};
 use crate::ports::{FailureKind, Opened, PersonalPort, PortError};
+use crate::rehearsal::Unmade;
 
 /// The code under which new personal data of an erased subject is refused.
 pub const SUBJECT_ERASED: &str = "subject_erased";
@@ -43,6 +44,12 @@ impl Personal {
     pub fn port(&self) -> Result<&dyn PersonalPort, PortError> {
         let none = || PortError::permanent("no_keys", "this process has no keys of subjects");
         self.0.as_deref().ok_or_else(none)
+    }
+
+    /// The same keys, of which none is made.
+    pub(crate) fn unmade(&self) -> Self {
+        let unmade = |port: &Arc<dyn PersonalPort>| Arc::new(Unmade(Arc::clone(port))) as _;
+        Self(self.0.as_ref().map(unmade))
     }
 
     /// A text as it was said; `None` when its key was destroyed.

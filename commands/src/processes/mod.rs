@@ -42,7 +42,7 @@ pub mod verify_node;
 
 mod follow;
 mod gate;
-mod send;
+pub(crate) mod send;
 pub(crate) mod store;
 mod take_in;
 mod work;

@@ -11,7 +11,7 @@ use super::intent::{Command, Credit};
 
 /// Sends one command. What must be done in the end is decided anew by each attempt that follows a refusal: the first one stands for ever
 /// under its id.
-pub(super) async fn send(act: &Act<'_>, command: &Command) -> Result<(), PortError> {
+pub(crate) async fn send(act: &Act<'_>, command: &Command) -> Result<(), PortError> {
     match dispatch(act, command.clone()).await {
         Err(refused) if is_tolerated(&refused, command) => {
             tracing::debug!(command = command.name(), code = refused.code, "settled meanwhile");

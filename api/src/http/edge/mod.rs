@@ -5,5 +5,6 @@ pub mod conditions;
 pub mod dated;
 pub mod headers;
 pub mod precise;
+pub mod preview;
 pub mod rate;
 pub mod session;

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::super::answer::Done;
 use super::super::page::Page;
+use super::super::preview::{Answer, Staged};
 use super::super::reader::{AsksPage, AsksPosition, OneQuery, Reader, Seen};
 use super::super::state::Api;
 use super::super::wish::Wish;
@@ -372,15 +373,18 @@ async fn rotate_key(
 async fn revoke_key(
     State(api): State<Api>,
     Path(id): Path<String>,
-    wish: Wish<RevokeBody>,
-) -> Result<Done<KeyDone>, Problem> {
+    Staged { wish, stage }: Staged<RevokeBody>,
+) -> Result<Answer<KeyDone>, Problem> {
     own_key(&api, &wish.caller, &id).await?;
     let key_id = parse(&id)?;
     let input = RevokeKey { key_id, reason: wish.body.reason };
-    let done = identity::revoke_key(&api.commands, &wish.context, input).await?;
+    let done = identity::revoke_key(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
     seen(&api, api_keys::NAME, done.position).await;
     api.directory.forget_key(key_id);
-    Ok(Done::ok(&done, KeyDone { key_id: id }))
+    Ok(Done::ok(&done, KeyDone { key_id: id }).into())
 }
 
 /// What is no id names nothing.

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use super::super::answer::Done;
 use super::super::own::Own;
 use super::super::page::Page;
+use super::super::preview::{Answer, Staged};
 use super::super::reader::{ListQuery, Reader, Seen};
 use super::super::shapes::Nothing;
 use super::super::state::Api;
@@ -170,14 +171,18 @@ async fn change_member_role(
 async fn remove_member(
     State(api): State<Api>,
     Path(user_id): Path<String>,
-    wish: Wish<Nothing>,
-) -> Result<Done<MemberDone>, Problem> {
+    Staged { wish, stage }: Staged<Nothing>,
+) -> Result<Answer<MemberDone>, Problem> {
     let (id, by) = (wish.caller.organisation_id, Some(wish.caller.role));
     let member = unknown_unless(&user_id)?;
-    let done = organisations::remove(&api.commands, &wish.context, id, (member, by)).await?;
+    let gone = (member, by);
+    let done = organisations::remove(stage.commands(&api), &wish.context, id, gone).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.without_version().into());
+    }
     seen(&api, view::NAME, done.position).await;
     api.directory.forget(member);
-    Ok(Done::ok(&done, MemberDone { user_id }).without_version())
+    Ok(Done::ok(&done, MemberDone { user_id }).without_version().into())
 }
 
 /// What is no id names nobody.

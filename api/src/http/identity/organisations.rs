@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::super::answer::Done;
 use super::super::own::Own;
+use super::super::preview::{Answer, Staged};
 use super::super::reader::{OneQuery, Reader, Seen};
 use super::super::shapes::Nothing;
 use super::super::state::Api;
@@ -220,8 +221,8 @@ async fn set_second_factor_rule(
 async fn suspend_organisation(
     State(api): State<Api>,
     Path(id): Path<String>,
-    wish: Wish<ReasonBody>,
-) -> Result<Done<OrganisationDone>, Problem> {
+    wish: Staged<ReasonBody>,
+) -> Result<Answer<OrganisationDone>, Problem> {
     set_suspended(&api, &id, (true, wish)).await
 }
 
@@ -236,22 +237,26 @@ async fn suspend_organisation(
 async fn resume_organisation(
     State(api): State<Api>,
     Path(id): Path<String>,
-    wish: Wish<ReasonBody>,
-) -> Result<Done<OrganisationDone>, Problem> {
+    wish: Staged<ReasonBody>,
+) -> Result<Answer<OrganisationDone>, Problem> {
     set_suspended(&api, &id, (false, wish)).await
 }
 
 async fn set_suspended(
     api: &Api,
     id: &str,
-    (suspended, wish): (bool, Wish<ReasonBody>),
-) -> Result<Done<OrganisationDone>, Problem> {
+    (suspended, Staged { wish, stage }): (bool, Staged<ReasonBody>),
+) -> Result<Answer<OrganisationDone>, Problem> {
     let id = parse(id)?;
     let wanted = (suspended, wish.body.reason);
-    let done = organisations::set_suspended(&api.commands, &wish.context, id, wanted).await?;
+    let commands = stage.commands(api);
+    let done = organisations::set_suspended(commands, &wish.context, id, wanted).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.without_version().into());
+    }
     seen(api, view::NAME, done.position).await;
     let organisation_id = id.to_string();
-    Ok(Done::ok(&done, OrganisationDone { organisation_id }).without_version())
+    Ok(Done::ok(&done, OrganisationDone { organisation_id }).without_version().into())
 }
 
 /// What is no id names nothing.

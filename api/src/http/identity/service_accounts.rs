@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::super::answer::Done;
 use super::super::page::Page;
+use super::super::preview::{Answer, Staged};
 use super::super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::super::shapes::Nothing;
 use super::super::state::Api;
@@ -212,9 +213,16 @@ async fn enable_service_account(
 async fn remove_service_account(
     State(api): State<Api>,
     Path(id): Path<String>,
-    wish: Wish<Nothing>,
-) -> Result<Done<ServiceAccountDone>, Problem> {
-    changed(&api, (&id, &wish), Becomes::Remove).await
+    Staged { wish, stage }: Staged<Nothing>,
+) -> Result<Answer<ServiceAccountDone>, Problem> {
+    let id = parse(&id)?;
+    let input = input((id, &wish), Becomes::Remove);
+    let done = organisations::service_account(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
+    forget(&api, (id, &done)).await;
+    Ok(Done::ok(&done, ServiceAccountDone::of(&done)).into())
 }
 
 async fn changed<T>(
@@ -222,10 +230,13 @@ async fn changed<T>(
     (id, wish): (&str, &Wish<T>),
     becomes: Becomes,
 ) -> Result<Done<ServiceAccountDone>, Problem> {
-    // What is no id names nothing.
-    let id = id.parse().map_err(|_| Problem::missing(Missing::ServiceAccount))?;
-    let done = change(api, (id, wish), becomes).await?;
+    let done = change(api, (parse(id)?, wish), becomes).await?;
     Ok(Done::ok(&done, ServiceAccountDone::of(&done)))
+}
+
+/// What is no id names nothing.
+fn parse(id: &str) -> Result<ServiceAccountId, Problem> {
+    id.parse().map_err(|_| Problem::missing(Missing::ServiceAccount))
 }
 
 async fn change<T>(
@@ -233,11 +244,23 @@ async fn change<T>(
     (service_account_id, wish): (ServiceAccountId, &Wish<T>),
     becomes: Becomes,
 ) -> Result<Executed, Problem> {
+    let input = input((service_account_id, wish), becomes);
+    let done = organisations::service_account(&api.commands, &wish.context, input).await?;
+    forget(api, (service_account_id, &done)).await;
+    Ok(done)
+}
+
+fn input<T>(
+    (service_account_id, wish): (ServiceAccountId, &Wish<T>),
+    becomes: Becomes,
+) -> OnServiceAccount {
     let organisation = (wish.caller.organisation_id, wish.expected.clone());
     let by = wish.caller.role;
-    let input = OnServiceAccount { organisation, service_account_id, wish: becomes, by };
-    let done = organisations::service_account(&api.commands, &wish.context, input).await?;
+    OnServiceAccount { organisation, service_account_id, wish: becomes, by }
+}
+
+/// What it may do has changed.
+async fn forget(api: &Api, (service_account_id, done): (ServiceAccountId, &Executed)) {
     seen(api, view::NAME, done.position).await;
     api.directory.forget_service_account(service_account_id);
-    Ok(done)
 }

@@ -1,0 +1,247 @@
+//! Previews: what they say is what happens then, what they refuse is refused, and nothing comes of them.
+use cairn_api::http::edge::preview::is_previewed;
+use cairn_core::Timestamp;
+use cairn_core::money::parse_nanos;
+use cairn_identity::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::cli::Shell;
+use crate::openapi::operations;
+use crate::support::{Answer, Caller, HOME, MASTER_KEY, SSH_KEY, Stage, answer};
+
+fn nanos(value: &Value) -> i64 {
+    parse_nanos(value.as_str().unwrap_or_else(|| panic!("{value} is no amount"))).unwrap()
+}
+
+fn micros(value: &Value) -> i64 {
+    value.as_str().unwrap().parse::<Timestamp>().unwrap().as_micros()
+}
+
+/// Asks what a request would do, without a key.
+async fn preview(caller: &Caller, path: &str, body: &Value) -> Answer {
+    let path = format!("{path}?preview=true");
+    answer(caller.request(Method::POST, &path).json(body)).await
+}
+
+/// The same, of one that has a preview: nothing of it is in the log, nor under any command.
+async fn would(stage: &Stage, caller: &Caller, (path, body): (&str, &Value)) -> Value {
+    let found = preview(caller, path, body).await;
+    assert_eq!(found.status, 200, "{path}: {}", found.body);
+    assert_eq!(found.body["preview"], true);
+    unwritten(stage, &found).await;
+    found.body
+}
+
+/// Nothing was written in a request's name, and none of what it imagined.
+async fn unwritten(stage: &Stage, answer: &Answer) {
+    let pool = stage.commands.executor.log().pool();
+    let written: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM events WHERE metadata::text LIKE '%' || $1 || '%')
+              + (SELECT count(*) FROM commands WHERE command_id LIKE '%preview:%' OR command_id LIKE 'rehearsal:%')",
+    )
+    .bind(answer.header("x-request-id"))
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    assert_eq!(written, 0, "a preview wrote something: {}", answer.body);
+}
+
+/// What it is refused with is what the request itself is refused with.
+async fn refused_alike(caller: &Caller, (path, body): (&str, &Value), code: &str) {
+    let (asked, done) = (preview(caller, path, body).await, caller.post(path, body).await);
+    assert_eq!((asked.status, asked.code()), (done.status, done.code()), "{path}: {}", asked.body);
+    assert_eq!(asked.code(), code, "{path}: {}", asked.body);
+}
+
+fn rent() -> Value {
+    json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": SSH_KEY })
+}
+
+async fn head(stage: &Stage) -> i64 {
+    stage.commands.executor.log().head().await.unwrap()
+}
+
+async fn wallet(owner: &Caller) -> Value {
+    owner.get("/v1/balance").await.body["items"][0].clone()
+}
+
+/// Usage is charged as soon as the node proves it.
+async fn quick(options: PgConnectOptions) -> Stage {
+    let stage = Stage::set_among(options, |parts| {
+        parts.runner.settings.tick_lag_seconds = 0;
+        parts.runner.settings.watch_seconds = 1;
+    });
+    stage.await
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_rental_would_cost_is_what_it_then_costs(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options.clone()).await;
+    let key = stage.path(MASTER_KEY);
+    let shell = Shell::new(&options).with("CAIRN_PRIVACY_KEY", key.to_string_lossy());
+    shell.json(&format!("finance taxes set {HOME} --rate 19 --exclusive")).await;
+    let (owner, operator) =
+        (stage.caller(Role::Owner).await, stage.caller(Role::PlatformOperator).await);
+    stage.open_shop(&operator).await;
+    let path = "/v1/allocations";
+    // Whoever has nothing is told by the preview what the rental itself comes to.
+    let poor = preview(&owner, path, &rent()).await;
+    assert_eq!((poor.status, poor.code()), (402, "insufficient_funds"), "{}", poor.body);
+    unwritten(&stage, &poor).await;
+    let rental = owner.post(path, &rent()).await.header("location").to_owned();
+    let rejected = owner.until(&rental, |rental| rental["status"] == "rejected").await;
+    assert_eq!(rejected["failure"]["code"], "insufficient_funds");
+
+    owner.top_up("20.00").await;
+    for (member, value, code) in [
+        ("sku_id", "none", "unknown_sku"),
+        ("currency", "EUR", "price_missing"),
+        ("ssh_public_key", "ssh-ed25519 AAAA", "ssh_public_key_invalid"),
+        ("node_id", "here", "body_invalid"),
+    ] {
+        let mut wrong = rent();
+        wrong[member] = json!(value);
+        refused_alike(&owner, (path, &wrong), code).await;
+    }
+    let mut elsewhere = rent();
+    elsewhere["node_id"] = json!("node_00000000000000000000000007");
+    assert_eq!(preview(&owner, path, &elsewhere).await.code(), "unknown_node");
+    refused_alike(&stage.caller(Role::Viewer).await, (path, &rent()), "forbidden").await;
+    refused_alike(&stage.nobody(), (path, &rent()), "unauthenticated").await;
+
+    let before = head(&stage).await;
+    let told = would(&stage, &owner, (path, &rent())).await;
+    assert_eq!(head(&stage).await, before, "a preview moved the log");
+    let costs = &told["costs"];
+    assert_eq!(
+        (&told["would"], &costs["per_hour"]),
+        (&json!("request_allocation"), &json!("4.284"))
+    );
+    assert_eq!((&costs["tax"]["percent"], &costs["charged"]), (&json!("19"), &json!("0.00")));
+    assert_eq!(
+        (&costs["set_aside"], &costs["available_before"]),
+        (&json!("4.284"), &json!("20.00"))
+    );
+    let lasts = (micros(&told["runs_out_at"]) - micros(&told["at"])) / 1_000_000;
+    assert_eq!(lasts, 20_000 * 3_600 / 4_284, "twenty dollars at 4.284 an hour");
+    for list in ["stops", "starts", "keeps", "deletes"] {
+        assert_eq!(told[list], json!([]), "{list}");
+    }
+
+    // The key that comes with a preview is not used up.
+    let asked = owner.request(Method::POST, &format!("{path}?preview=true"));
+    let asked = answer(asked.header("idempotency-key", "kept").json(&rent())).await;
+    assert_eq!(asked.status, 200, "{}", asked.body);
+    let done = owner.post_as("kept", path, &rent()).await;
+    assert_eq!((done.status, done.header("idempotency-replayed")), (201, ""), "{}", done.body);
+    let rental = owner.until(done.header("location"), |it| it["status"] == "active").await;
+    assert_eq!((&rental["per_hour"], &rental["tax"]), (&costs["per_hour"], &costs["tax"]));
+    let held = wallet(&owner).await;
+    assert_eq!(
+        (&held["available"], &held["held"]),
+        (&costs["available_after"], &costs["set_aside"])
+    );
+    // The money is there for three more, and no preview sets any of it aside.
+    for _ in 0..4 {
+        would(&stage, &owner, (path, &rent())).await;
+    }
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_release_would_charge_and_delete_is_what_it_does(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = quick(options).await;
+    let (owner, operator) =
+        (stage.caller(Role::Owner).await, stage.caller(Role::PlatformOperator).await);
+    stage.open_shop(&operator).await;
+    owner.top_up("20.00").await;
+    let rental = owner.post("/v1/allocations", &rent()).await.header("location").to_owned();
+    let id = owner.until(&rental, |it| it["status"] == "active").await["allocation_id"].clone();
+    let (release, price) = (format!("{rental}/release"), format!("{rental}/price"));
+
+    let now = json!({ "amount": "7.20", "currency": "USD" });
+    operator.post_upon("*", "/v1/skus/small/prices", &now).await;
+    let stale = json!({ "price_version": 1 });
+    refused_alike(&owner, (&price, &stale), "price_changed").await;
+    let moved = would(&stage, &owner, (&price, &json!({ "price_version": 2 }))).await;
+    let per_hour = (&moved["costs"]["per_hour_before"], &moved["costs"]["per_hour"]);
+    assert_eq!(per_hour, (&json!("3.60"), &json!("7.20")));
+    assert_eq!(owner.get(&rental).await.body["price_version"], 1, "a preview moved it");
+    let stranger = stage.caller(Role::Owner).await;
+    refused_alike(&stranger, (&price, &json!({ "price_version": 2 })), "unknown_allocation").await;
+    refused_alike(&stranger, (&release, &json!({})), "unknown_allocation").await;
+    let none = "/v1/allocations/alloc_00000000000000000000000007/release";
+    refused_alike(&owner, (none, &json!({})), "unknown_allocation").await;
+
+    let asked = preview(&owner, &release, &json!({})).await;
+    assert_eq!(asked.status, 200, "{}", asked.body);
+    unwritten(&stage, &asked).await;
+    let (told, costs) = (&asked.body, &asked.body["costs"]);
+    assert_eq!((&told["stops"][0]["id"], &told["stops"][0]["why"]), (&id, &json!("customer")));
+    assert_eq!((&told["deletes"][0]["kind"], &told["deletes"][0]["id"]), (&json!("data"), &id));
+    assert_eq!((&told["stops"][0]["at"], told.get("runs_out_at")), (&told["at"], None));
+    let after =
+        nanos(&costs["available_before"]) - nanos(&costs["charged"]) - nanos(&costs["set_aside"]);
+    let after_all = nanos(&costs["available_after"]);
+    assert_eq!(after, after_all, "{costs}");
+    assert_eq!(20_000_000_000 - nanos(&costs["charged_in_all"]), after_all);
+    assert_eq!(owner.get(&rental).await.body["status"], "active", "a preview released it");
+    let theirs = would(&stage, &operator, (&release, &json!({}))).await;
+    assert_eq!((&theirs["stops"][0]["why"], theirs.get("costs")), (&json!("operator"), None));
+
+    assert_eq!(owner.post(&release, &json!({})).await.status, 202);
+    let ended = owner.until(&rental, |it| it["status"] == "released").await;
+    // The seconds in between are all that was not known.
+    let charged = nanos(&ended["charged"]) - nanos(&costs["charged_in_all"]);
+    let seconds =
+        ended["active_seconds"].as_i64().unwrap() - nanos(&costs["charged_in_all"]) / 1_000_000;
+    assert_eq!(charged, seconds * 1_000_000, "{costs} {ended}");
+    assert!((0..60).contains(&seconds), "{seconds}");
+    refused_alike(&owner, (&price, &json!({ "price_version": 2 })), "allocation_in_wrong_state")
+        .await;
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn whatever_has_no_preview_refuses_to_be_asked_for_one_and_does_nothing(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
+    let before = head(&stage).await;
+    let mut previewed = 0;
+    for operation in operations() {
+        let named = operation.path.split('/').map(|part| match part.starts_with('{') {
+            true => "none",
+            false => part,
+        });
+        let path = named.collect::<Vec<_>>().join("/");
+        let says = operation.body["parameters"].as_array().into_iter().flatten();
+        let says = says.filter(|it| it["in"] == "query" && it["name"] == "preview").count() == 1;
+        assert_eq!(says, is_previewed(&operation.id), "{}: the document", operation.id);
+        let queries: &[&str] = match is_previewed(&operation.id) {
+            true => &["preview=maybe", "preview=", "preview=true&preview=true", "prewiev=true"],
+            false => &["preview=true", "preview=false", "Preview=true"],
+        };
+        previewed += usize::from(says);
+        for query in queries {
+            let asked = operator.request(operation.method.clone(), &format!("{path}?{query}"));
+            let asked = asked.header("idempotency-key", "k").header("if-match", "*");
+            let found = answer(asked.json(&json!({}))).await;
+            let said = (found.status, found.code());
+            assert_eq!(said, (400, "query_invalid"), "{} {query}: {}", operation.id, found.body);
+        }
+    }
+    assert_eq!(previewed, cairn_api::http::edge::preview::PREVIEWED.len(), "one names nothing");
+    assert_eq!(head(&stage).await, before, "something was done");
+    stage.strike().await;
+}

@@ -1,0 +1,204 @@
+//! What a rehearsal costs: a sum of what its events move, and the wallet before and after.
+use cairn_compute::{Allocation, AllocationEvent, AllocationStatus, PinnedPrice};
+use cairn_core::{Currency, Nanos, OrganisationId, Tax, Timestamp};
+use cairn_ledger::{HoldStatus, Wallet, WalletEvent, runway_secs, wallet_id};
+
+use crate::processes::{Fact, Occurrence};
+use crate::{Commands, ExecuteError};
+
+/// What it costs one wallet. Sums are of what happens at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Costs {
+    pub organisation_id: OrganisationId,
+    pub currency: Currency,
+    /// What is rented from then on costs so much in an hour, tax included.
+    pub price: Option<PinnedPrice>,
+    /// The tax in that.
+    pub tax: Option<Tax>,
+    /// What it cost in an hour before.
+    pub price_before: Option<PinnedPrice>,
+    /// More is set aside by so much; less when it is negative.
+    pub set_aside_nanos: Nanos,
+    /// Charged for usage, tax included.
+    pub charged_nanos: Nanos,
+    /// The tax in that.
+    pub charged_tax_nanos: Nanos,
+    /// All that a rental that ends has cost.
+    pub charged_in_all_nanos: Option<Nanos>,
+    /// Paid in at the provider.
+    pub paid_in_nanos: Nanos,
+    /// Paid back by the provider.
+    pub refunded_nanos: Nanos,
+    pub available_before_nanos: Nanos,
+    pub available_after_nanos: Nanos,
+    /// When the money is used up, if everything that is rented then goes on.
+    pub runs_out_at: Option<Timestamp>,
+}
+
+/// What is added up while events are read.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    wallet: Option<String>,
+    pub(super) price: Option<PinnedPrice>,
+    pub(super) tax: Option<Tax>,
+    pub(super) price_before: Option<PinnedPrice>,
+    set_aside_nanos: Nanos,
+    charged_nanos: Nanos,
+    charged_tax_nanos: Nanos,
+    charged_in_all_nanos: Option<Nanos>,
+    paid_in_nanos: Nanos,
+    refunded_nanos: Nanos,
+}
+
+impl Sum {
+    /// Adds what an event moves; `rental` is what it happens to, as it is.
+    pub(super) fn add(&mut self, happened: &Occurrence, rental: Option<&Allocation>) {
+        match &happened.fact {
+            Fact::Wallet(event) => {
+                self.wallet.get_or_insert_with(|| happened.stream.clone());
+                self.add_wallet(event);
+            }
+            Fact::Allocation(event) => {
+                self.add_allocation(event, rental);
+                let theirs = rental.and_then(|it| it.organisation_id.zip(it.price));
+                let theirs = theirs.map(|(owner, price)| wallet_id(owner, price.currency));
+                self.wallet = self.wallet.take().or(theirs);
+            }
+            Fact::Node(_)
+            | Fact::Dunning(_)
+            | Fact::Payment(_)
+            | Fact::Refund(_)
+            | Fact::Dispute(_)
+            | Fact::CreditNote(_)
+            | Fact::User(_)
+            | Fact::Organisation(_)
+            | Fact::Intervention(_)
+            | Fact::Other => {}
+        }
+    }
+
+    fn add_wallet(&mut self, event: &WalletEvent) {
+        use WalletEvent as E;
+        match event {
+            E::HoldPlaced { amount_nanos, .. } | E::HoldExtended { amount_nanos, .. } => {
+                self.set_aside_nanos += amount_nanos;
+            }
+            E::HoldReleased { amount_nanos, .. } | E::HoldExpired { amount_nanos, .. } => {
+                self.set_aside_nanos -= amount_nanos;
+            }
+            E::UsageCaptured { amount_nanos, tax, .. } => {
+                self.set_aside_nanos -= amount_nanos;
+                self.charged_nanos += amount_nanos;
+                self.charged_tax_nanos += tax.as_ref().map_or(0, |part| part.tax_nanos);
+            }
+            E::OverrunRecorded { amount_nanos, tax, .. } => {
+                self.charged_nanos += amount_nanos;
+                self.charged_tax_nanos += tax.as_ref().map_or(0, |part| part.tax_nanos);
+            }
+            E::ToppedUp { amount_nanos, .. } => self.paid_in_nanos += amount_nanos,
+            E::RefundReserved { amount_nanos, .. } => self.refunded_nanos += amount_nanos,
+            E::HoldExtensionRefused { .. }
+            | E::RefundReturned { .. }
+            | E::CreditGranted { .. }
+            | E::CreditExpired { .. }
+            | E::PaymentDisputed { .. }
+            | E::DisputeReleased { .. }
+            | E::DisputeLost { .. }
+            | E::UsageCredited { .. }
+            | E::SpendingLimitsSet { .. }
+            | E::SpendingReached { .. } => {}
+        }
+    }
+
+    fn add_allocation(&mut self, event: &AllocationEvent, rental: Option<&Allocation>) {
+        match event {
+            AllocationEvent::Requested { price, .. } => self.price = Some(*price),
+            AllocationEvent::Taxed { tax, .. } => self.tax = Some(tax.clone()),
+            AllocationEvent::Repriced { price, tax, .. } => {
+                self.price_before = rental.and_then(|rental| rental.price);
+                (self.price, self.tax) = (Some(*price), tax.clone());
+            }
+            AllocationEvent::Released { charged_nanos, .. } => {
+                *self.charged_in_all_nanos.get_or_insert(0) += charged_nanos;
+            }
+            AllocationEvent::Reserved { .. }
+            | AllocationEvent::Rejected { .. }
+            | AllocationEvent::ProvisioningStarted { .. }
+            | AllocationEvent::StepCompleted { .. }
+            | AllocationEvent::ProvisioningFailed { .. }
+            | AllocationEvent::Activated { .. }
+            | AllocationEvent::Failed { .. }
+            | AllocationEvent::Metered { .. }
+            | AllocationEvent::SuspensionRequested { .. }
+            | AllocationEvent::Suspended { .. }
+            | AllocationEvent::ResumeRequested { .. }
+            | AllocationEvent::Resumed { .. }
+            | AllocationEvent::ReleaseRequested { .. }
+            | AllocationEvent::TeardownVerified { .. }
+            | AllocationEvent::NeedsOperator { .. } => {}
+        }
+    }
+
+    /// With the wallet before and after. None when no money is concerned.
+    pub(super) async fn costs(
+        self,
+        (truth, imagined): (&Commands, &Commands),
+        at: Timestamp,
+    ) -> Result<Option<Costs>, ExecuteError> {
+        let Some(wallet_id) = self.wallet else { return Ok(None) };
+        let (before, _) = truth.executor.load::<Wallet>(&wallet_id).await?;
+        let (after, _) = imagined.executor.load::<Wallet>(&wallet_id).await?;
+        let Some((organisation_id, currency)) = after.owner else { return Ok(None) };
+        let nanos_per_hour = nanos_per_hour(imagined, &after).await?;
+        let lasts = runway_secs(after.funds_at(at), nanos_per_hour);
+        Ok(Some(Costs {
+            organisation_id,
+            currency,
+            price: self.price,
+            tax: self.tax,
+            price_before: self.price_before,
+            set_aside_nanos: self.set_aside_nanos,
+            charged_nanos: self.charged_nanos,
+            charged_tax_nanos: self.charged_tax_nanos,
+            charged_in_all_nanos: self.charged_in_all_nanos,
+            paid_in_nanos: self.paid_in_nanos,
+            refunded_nanos: self.refunded_nanos,
+            available_before_nanos: before.available_at(at),
+            available_after_nanos: after.available_at(at),
+            runs_out_at: lasts.map(|seconds| at.plus_secs(seconds)),
+        }))
+    }
+}
+
+/// What everything costs in an hour that a wallet pays for, and that runs or is about to.
+async fn nanos_per_hour(commands: &Commands, wallet: &Wallet) -> Result<Nanos, ExecuteError> {
+    let mut sum: Nanos = 0;
+    for hold in wallet.holds.values().filter(|hold| hold.status != HoldStatus::Released) {
+        let (rental, _) = commands.executor.load::<Allocation>(&hold.purpose).await?;
+        if runs(rental.status) {
+            sum = sum.saturating_add(rental.price.map_or(0, |price| price.nanos_per_hour));
+        }
+    }
+    Ok(sum)
+}
+
+/// Whether a rental costs something, or is about to.
+pub(super) const fn runs(status: AllocationStatus) -> bool {
+    match status {
+        AllocationStatus::Requested
+        | AllocationStatus::Reserved
+        | AllocationStatus::Provisioning
+        | AllocationStatus::Active
+        | AllocationStatus::Resuming => true,
+        AllocationStatus::Unknown
+        | AllocationStatus::Suspending
+        | AllocationStatus::Suspended
+        | AllocationStatus::Compensating
+        | AllocationStatus::Releasing
+        | AllocationStatus::Settling
+        | AllocationStatus::Released
+        | AllocationStatus::Failed
+        | AllocationStatus::Rejected => false,
+    }
+}

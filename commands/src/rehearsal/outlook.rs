@@ -1,0 +1,194 @@
+//! What a rehearsal comes to, read from its events: what it costs, what stops, what starts again, what is kept, what is deleted.
+use cairn_compute::{Allocation, AllocationEvent, ReleaseReason, SuspensionReason};
+use cairn_core::Timestamp;
+use cairn_event_log::Recorded;
+use cairn_fleet::{NodeEvent, Policy};
+use serde_json::Value;
+
+use super::money::{Costs, Sum, runs};
+use super::play::Rehearsal;
+use crate::ExecuteError;
+use crate::processes::{Fact, Occurrence};
+
+/// What would come of a wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Outlook {
+    /// When it was looked.
+    pub at: Timestamp,
+    /// Position of the log that it is about.
+    pub position: i64,
+    /// What it costs, when money is concerned.
+    pub costs: Option<Costs>,
+    pub stops: Vec<Affected>,
+    pub starts: Vec<Affected>,
+    pub keeps: Vec<Affected>,
+    pub deletes: Vec<Affected>,
+}
+
+/// What something is that a wish has an effect on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Allocation,
+    /// What is on an allocation's node: files, account, login.
+    Data,
+    Node,
+    Sku,
+    ApiKey,
+    ServiceAccount,
+    Member,
+    Organisation,
+    Person,
+    WebhookEndpoint,
+}
+
+/// Events after which something has ended for good, whatever else they say: what it is, whether it is deleted, why, and the members of the
+/// event that say which and when, where that is not its stream and at once.
+const ENDS: &[(&str, (Kind, bool, &str), (&str, &str))] = &[
+    ("sku.retired", (Kind::Sku, false, "retired"), ("", "")),
+    ("api_key.revoked", (Kind::ApiKey, false, "revoked"), ("", "")),
+    (
+        "organisation.service_account_removed",
+        (Kind::ServiceAccount, false, "removed"),
+        ("service_account_id", ""),
+    ),
+    ("organisation.member_left", (Kind::Member, false, "removed"), ("user_id", "")),
+    ("organisation.suspended", (Kind::Organisation, false, "suspended"), ("", "")),
+    ("webhook_endpoint.deleted", (Kind::WebhookEndpoint, true, "deleted"), ("", "")),
+    ("user.erasure_requested", (Kind::Person, true, "erased"), ("", "due_at")),
+];
+
+impl Kind {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allocation => "allocation",
+            Self::Data => "data",
+            Self::Node => "node",
+            Self::Sku => "sku",
+            Self::ApiKey => "api_key",
+            Self::ServiceAccount => "service_account",
+            Self::Member => "member",
+            Self::Organisation => "organisation",
+            Self::Person => "person",
+            Self::WebhookEndpoint => "webhook_endpoint",
+        }
+    }
+}
+
+/// Something that a wish has an effect on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Affected {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id; of data, the allocation's.
+    pub id: String,
+    /// Stable word for why.
+    pub why: &'static str,
+    /// When it stops, starts or is deleted.
+    pub at: Option<Timestamp>,
+    /// Until when it is kept, when that is known.
+    pub until: Option<Timestamp>,
+}
+
+impl Affected {
+    fn at(kind: Kind, id: &str, (why, at): (&'static str, Timestamp)) -> Self {
+        Self { kind, id: id.to_owned(), why, at: Some(at), until: None }
+    }
+}
+
+impl Outlook {
+    /// Of a rehearsal that was played, of whose events so many come at once.
+    pub(super) async fn of(played: &Rehearsal, at_once: usize) -> Result<Self, ExecuteError> {
+        let first = played.imagined.get(0);
+        let at = first.map_or_else(|| played.imagined.now(), |first| first.recorded_at);
+        let (stops, starts, keeps, deletes) = (vec![], vec![], vec![], vec![]);
+        let position = played.imagined.head();
+        let mut outlook = Self { at, position, costs: None, stops, starts, keeps, deletes };
+        let mut sum = Sum::default();
+        for number in 0..played.imagined.count() {
+            let Some(recorded) = played.imagined.get(number) else { continue };
+            outlook.note_end(&recorded)?;
+            let happened = &Occurrence::read(&recorded)?;
+            let rental = match &happened.fact {
+                Fact::Allocation(AllocationEvent::Rejected { code, message, .. }) => {
+                    let (code, message) = (code.clone(), message.clone());
+                    return Err(ExecuteError::Refused { code, message, replayed: false });
+                }
+                Fact::Allocation(_) => {
+                    let rehearsed = &played.commands.executor;
+                    let truth = played.truth.executor.load::<Allocation>(&happened.stream).await?.0;
+                    let new = truth.allocation_id.is_none();
+                    let rental =
+                        if new { rehearsed.load(&happened.stream).await?.0 } else { truth };
+                    Some(rental)
+                }
+                _ => None,
+            };
+            if number < at_once {
+                sum.add(happened, rental.as_ref());
+            }
+            outlook.note(happened, rental.as_ref(), played);
+        }
+        outlook.costs = sum.costs((&played.truth, &played.commands), at).await?;
+        Ok(outlook)
+    }
+
+    /// Something else that is over.
+    fn note_end(&mut self, recorded: &Recorded) -> Result<(), ExecuteError> {
+        let found = ENDS.iter().find(|(name, ..)| *name == recorded.event_type);
+        let Some((_, (kind, is_deleted, why), (which, when))) = found else { return Ok(()) };
+        let payload = recorded.payload.read::<Value>();
+        let payload = payload.map_err(|error| ExecuteError::Internal(error.to_string()))?;
+        let said = |member: &str| payload.get(member).and_then(Value::as_str);
+        let id = said(which).unwrap_or(&recorded.aggregate_id);
+        let at = said(when).and_then(|at| at.parse().ok()).unwrap_or(recorded.recorded_at);
+        let ended = Affected::at(*kind, id, (why, at));
+        if *is_deleted {
+            self.deletes.push(ended)
+        } else {
+            self.stops.push(ended)
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, happened: &Occurrence, rental: Option<&Allocation>, played: &Rehearsal) {
+        let id = &happened.stream;
+        match &happened.fact {
+            Fact::Allocation(AllocationEvent::ReleaseRequested { reason, at }) => {
+                let why = match reason {
+                    ReleaseReason::Customer => "customer",
+                    ReleaseReason::Operator => "operator",
+                    ReleaseReason::FundsExhausted => "funds_exhausted",
+                };
+                if rental.is_some_and(|rental| runs(rental.status)) {
+                    self.stops.push(Affected::at(Kind::Allocation, id, (why, *at)));
+                }
+                self.deletes.push(Affected::at(Kind::Data, id, (why, *at)));
+            }
+            Fact::Allocation(AllocationEvent::SuspensionRequested { reason, at }) => {
+                let settings = &played.settings;
+                let kept = settings.suspended_seconds + settings.retention_seconds;
+                let (why, until) = match reason {
+                    SuspensionReason::FundsExhausted => {
+                        ("funds_exhausted", Some(at.plus_secs(kept)))
+                    }
+                    SuspensionReason::SpendingLimit => ("spending_limit", None),
+                };
+                self.stops.push(Affected::at(Kind::Allocation, id, (why, *at)));
+                let kept = Affected { until, at: None, ..Affected::at(Kind::Data, id, (why, *at)) };
+                self.keeps.push(kept);
+            }
+            Fact::Allocation(AllocationEvent::ResumeRequested { at }) => {
+                self.starts.push(Affected::at(Kind::Allocation, id, ("funds_available", *at)));
+            }
+            Fact::Node(NodeEvent::PolicyChanged { policy, at, .. }) => match policy {
+                Policy::Retired => self.stops.push(Affected::at(Kind::Node, id, ("retired", *at))),
+                Policy::Schedulable | Policy::Cordoned | Policy::Draining => {}
+            },
+            _ => {}
+        }
+    }
+}
