@@ -8,6 +8,7 @@ use cairn_commands::CommandContext;
 use serde::de::DeserializeOwned;
 
 use super::body;
+use super::edge::preview::not_asked;
 use super::request_id::RequestId;
 use super::state::Api;
 use super::wish::{idempotency_key, origin};
@@ -81,6 +82,7 @@ impl FromRequestParts<Api> for OnceRead {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, api: &Api) -> Result<Self, Problem> {
+        not_asked(&parts.extensions)?;
         Ok(Self(context(parts, once(api), "anybody".to_owned())))
     }
 }
@@ -89,6 +91,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Once<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        not_asked(request.extensions())?;
         let (parts, body) = request.into_parts();
         let bytes = body::read(body, body::BODY_MAX).await?;
         let (body, _) = body::parse::<T>(&parts.headers, &bytes)?;
@@ -100,6 +103,14 @@ impl<T: DeserializeOwned> FromRequest<Api> for OwnOnce<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        not_asked(request.extensions())?;
+        Self::read(request, api).await
+    }
+}
+
+impl<T: DeserializeOwned> OwnOnce<T> {
+    /// Whatever is to be made of it.
+    pub(super) async fn read(request: Request, api: &Api) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let person = person(&parts)?;
         let bytes = body::read(body, body::BODY_MAX).await?;
@@ -112,6 +123,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Own<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Api) -> Result<Self, Problem> {
+        not_asked(request.extensions())?;
         let (parts, body) = request.into_parts();
         let person = person(&parts)?;
         let key = idempotency_key(&parts.headers)?;

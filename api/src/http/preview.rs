@@ -1,10 +1,11 @@
 //! Previews: what is answered to whoever asks only what would happen, and the stage on which it is found out.
 use axum::Json;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{Extensions, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use cairn_commands::rehearsal::{Affected, Costs, Outlook, Rehearsal};
 use cairn_commands::{Commands, Executed};
+use cairn_core::OrganisationId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -15,6 +16,7 @@ use super::edge::conditions::Version;
 use super::edge::preview::Asked;
 use super::guard::Operation;
 use super::money;
+use super::own::OwnOnce;
 use super::reader::POSITION;
 use super::state::Api;
 use super::wish::Wish;
@@ -34,15 +36,26 @@ impl<T: DeserializeOwned + Send> FromRequest<Api> for Staged<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
-        let asked = request.extensions().get::<Asked>().is_some();
-        let operation = request.extensions().get::<Operation>().map(|it| it.0.to_string());
-        let wish = Wish::read(request, api).await?;
-        let rehearsal = match asked {
-            true => Some(api.rehearsals.begin(&api.commands).await?),
-            false => None,
-        };
-        let (operation, caller) = (operation.unwrap_or_default(), wish.caller);
-        Ok(Self { wish, stage: Stage { operation, caller, rehearsal } })
+        let stage = Stage::set(request.extensions(), api).await?;
+        Ok(Self { wish: Wish::read(request, api).await?, stage })
+    }
+}
+
+/// The same of a person, on themselves.
+#[derive(Debug)]
+pub struct StagedOwn<T> {
+    /// What is wished.
+    pub own: OwnOnce<T>,
+    /// Where it is carried out.
+    pub stage: Stage,
+}
+
+impl<T: DeserializeOwned + Send> FromRequest<Api> for StagedOwn<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let stage = Stage::set(request.extensions(), api).await?;
+        Ok(Self { own: OwnOnce::read(request, api).await?, stage })
     }
 }
 
@@ -50,11 +63,22 @@ impl<T: DeserializeOwned + Send> FromRequest<Api> for Staged<T> {
 #[derive(Debug)]
 pub struct Stage {
     operation: String,
-    caller: Caller,
+    /// Whose wallet whoever asks may look into.
+    whose: Option<OrganisationId>,
     rehearsal: Option<Rehearsal>,
 }
 
 impl Stage {
+    async fn set(request: &Extensions, api: &Api) -> Result<Self, Problem> {
+        let operation = request.get::<Operation>().map(|it| it.0.to_string()).unwrap_or_default();
+        let whose = request.get::<Caller>().and_then(Caller::narrowed_to);
+        let rehearsal = match request.get::<Asked>() {
+            Some(Asked) => Some(api.rehearsals.begin(&api.commands).await?),
+            None => None,
+        };
+        Ok(Self { operation, whose, rehearsal })
+    }
+
     /// What acts here.
     #[must_use]
     pub fn commands<'a>(&'a self, api: &'a Api) -> &'a Commands {
@@ -70,10 +94,8 @@ impl Stage {
         let seen = rehearsal.seen(executed);
         let outlook = rehearsal.end().await?;
         // Whoever sees everything rents nothing: the wallets of others are none of their business.
-        let costs = outlook
-            .costs
-            .clone()
-            .filter(|it| self.caller.narrowed_to() == Some(it.organisation_id));
+        let whose = self.whose;
+        let costs = outlook.costs.clone().filter(|it| whose == Some(it.organisation_id));
         let preview = Preview::of(self.operation, Outlook { costs, ..outlook });
         Ok(Some(Would { seen: Version(seen), preview }))
     }

@@ -8,7 +8,7 @@ use super::answer::command_id;
 use super::body;
 use super::edge::client::Client;
 use super::edge::conditions::{self, Condition};
-use super::edge::preview::Asked;
+use super::edge::preview::{Asked, not_asked};
 use super::flight::Flight;
 use super::guard::Operation;
 use super::request_id::RequestId;
@@ -38,9 +38,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Wish<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
-        if request.extensions().get::<Asked>().is_some() {
-            return Err(Problem::internal("an operation in the table of previews has none"));
-        }
+        not_asked(request.extensions())?;
         Self::read(request, api).await
     }
 }

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::cli::Shell;
 use crate::openapi::operations;
+use crate::person::{PASSWORD, Person};
 use crate::support::{Answer, Caller, HOME, MASTER_KEY, SSH_KEY, Stage, answer};
 
 fn nanos(value: &Value) -> i64 {
@@ -207,6 +208,196 @@ async fn what_a_release_would_charge_and_delete_is_what_it_does(
     assert!((0..60).contains(&seconds), "{seconds}");
     refused_alike(&owner, (&price, &json!({ "price_version": 2 })), "allocation_in_wrong_state")
         .await;
+    stage.strike().await;
+}
+
+/// What the provider knows.
+fn book(stage: &Stage) -> String {
+    format!("{:?}", stage.provider.simulator.book())
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_money_would_come_and_go_is_what_does_and_the_provider_is_not_asked(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    let owner = stage.caller(Role::Owner).await;
+    let (before, known) = (head(&stage).await, book(&stage));
+    let pay = json!({ "amount": "20.00", "currency": "USD", "payment_method": "pm_card_visa" });
+    let told = would(&stage, &owner, ("/v1/top-ups", &pay)).await;
+    let costs = &told["costs"];
+    assert_eq!((&costs["paid_in"], &costs["available_before"]), (&json!("20.00"), &json!("0.00")));
+    assert_eq!((&costs["available_after"], told.get("runs_out_at")), (&json!("20.00"), None));
+    let cents = json!({ "amount": "20.001", "currency": "USD" });
+    refused_alike(&owner, ("/v1/top-ups", &cents), "not_whole_minor_units").await;
+    let none = json!({ "amount": "-1", "currency": "USD" });
+    refused_alike(&owner, ("/v1/top-ups", &none), "body_invalid").await;
+    assert_eq!((head(&stage).await, book(&stage)), (before, known), "something was done");
+    let top_up = owner.top_up("20.00").await;
+    assert_eq!(wallet(&owner).await["available"], costs["available_after"]);
+
+    let (before, known) = (head(&stage).await, book(&stage));
+    let refunds = "/v1/refunds";
+    let back = json!({ "top_up_id": top_up, "amount": "5.00", "currency": "USD" });
+    let told = would(&stage, &owner, (refunds, &back)).await;
+    let costs = &told["costs"];
+    assert_eq!((&costs["refunded"], &costs["available_after"]), (&json!("5.00"), &json!("15.00")));
+    let all = would(&stage, &owner, (refunds, &json!({ "top_up_id": top_up }))).await;
+    assert_eq!(all["costs"]["refunded"], "20.00", "all that is left");
+    assert_eq!((head(&stage).await, book(&stage)), (before, known), "something was done");
+    let more = json!({ "top_up_id": top_up, "amount": "25.00", "currency": "USD" });
+    let euros = json!({ "top_up_id": top_up, "amount": "5.00", "currency": "EUR" });
+    refused_alike(&owner, (refunds, &more), "exceeds_refundable").await;
+    refused_alike(&owner, (refunds, &euros), "currency_mismatch").await;
+    refused_alike(&stage.caller(Role::Owner).await, (refunds, &back), "unknown_payment").await;
+    let refund = owner.post(refunds, &back).await.text("/refund_id");
+    owner.until(&format!("{refunds}/{refund}"), |it| it["status"] == "succeeded").await;
+    owner.until("/v1/balance", |it| it["items"][0]["available"] == "15.00").await;
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_limit_or_a_drained_node_would_stop_is_what_stops(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set_among(options, |parts| {
+        let settings = &mut parts.runner.settings;
+        (settings.tick_lag_seconds, settings.watch_seconds) = (0, 1);
+        (settings.runway_seconds, settings.wind_down_seconds) = (5, 0);
+        settings.drain_seconds = 1;
+    });
+    let stage = stage.await;
+    let (owner, operator) =
+        (stage.caller(Role::Owner).await, stage.caller(Role::PlatformOperator).await);
+    stage.open_shop(&operator).await;
+    owner.top_up("20.00").await;
+    let rental = owner.post("/v1/allocations", &rent()).await.header("location").to_owned();
+    let active = owner.until(&rental, |it| it["status"] == "active").await;
+    let id = &active["allocation_id"];
+
+    let limit = |stop: &str| json!({ "currency": "USD", "stop": stop });
+    let put = async |query: &str, stop: &str| {
+        let request = owner.request(Method::PUT, &format!("/v1/spending-limits{query}"));
+        answer(request.header("idempotency-key", stop).json(&limit(stop))).await
+    };
+    let wide = put("?preview=true", "10.00").await;
+    assert_eq!((wide.status, &wide.body["stops"]), (200, &json!([])), "{}", wide.body);
+    let wrong = put("?preview=true", "-1").await;
+    assert_eq!((wrong.status, wrong.code()), (422, "amount_not_positive"));
+    let narrow = put("?preview=true", "0").await;
+    unwritten(&stage, &narrow).await;
+    let (stops, keeps) = (&narrow.body["stops"][0], &narrow.body["keeps"][0]);
+    assert_eq!((&stops["id"], &stops["why"]), (id, &json!("spending_limit")), "{}", narrow.body);
+    let kept = (&keeps["kind"], &keeps["id"], keeps.get("until"));
+    assert_eq!(kept, (&json!("data"), id, None), "nobody owes anything");
+    let seen = owner.get("/v1/spending-limits").await.body;
+    assert!(seen["items"].as_array().unwrap().iter().all(|it| it.get("stop").is_none()), "{seen}");
+    assert_eq!(put("", "0").await.status, 200);
+    let stopped = owner.until(&rental, |it| it["status"] == "suspended").await;
+    let late = micros(&stopped["suspended_since"]) - micros(&stops["at"]);
+    assert!(late.abs() < 10_000_000, "{stopped} {stops}");
+    let again = put("?preview=true", "10.00").await;
+    assert_eq!(again.body["starts"][0]["id"], *id, "{}", again.body);
+    assert_eq!(put("", "10.00").await.status, 200);
+    let active = owner.until(&rental, |it| it["status"] == "active").await;
+
+    let node = format!("/v1/nodes/{}", active["node_id"].as_str().unwrap());
+    let why = json!({ "reason": "old" });
+    let (drain, retire) = (format!("{node}/drain"), format!("{node}/retire"));
+    refused_alike(&owner, (&drain, &why), "forbidden").await;
+    refused_alike(&operator, (&drain, &json!({ "reason": "" })), "reason_needed").await;
+    refused_alike(&operator, (&retire, &why), "precondition_required").await;
+    let upon = async |path: &str| {
+        let request = operator.request(Method::POST, &format!("{path}?preview=true"));
+        answer(request.header("if-match", "*").json(&why)).await
+    };
+    let used = (upon(&retire).await, operator.post_upon("*", &retire, &why).await);
+    assert_eq!((used.0.code(), used.1.code()), ("node_in_use", "node_in_use"));
+    let told = upon(&drain).await;
+    unwritten(&stage, &told).await;
+    let (stops, deletes) = (&told.body["stops"][0], &told.body["deletes"][0]);
+    assert_eq!((&stops["id"], &stops["why"], &deletes["id"]), (id, &json!("operator"), id));
+    assert_eq!(micros(&stops["at"]) - micros(&told.body["at"]), 1_000_000, "{}", told.body);
+    assert_eq!(told.body.get("costs"), None, "an operator is not told of wallets");
+    assert_eq!(operator.get(&node).await.body["policy"], "schedulable", "a preview drained it");
+    // Done upon what the preview was about.
+    let drained = operator.post_upon(told.header("etag"), &drain, &why).await;
+    assert_eq!(drained.status, 200, "{}", drained.body);
+    let ended = owner.until(&rental, |it| it["status"] == "released").await;
+    assert_eq!(ended["release_reason"], "operator");
+    let told = upon(&retire).await;
+    assert_eq!((&told.body["stops"][0]["kind"], told.status), (&json!("node"), 200));
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_would_be_gone_is_named_and_still_there(_: PgPoolOptions, options: PgConnectOptions) {
+    let stage = Stage::set(options).await;
+    let operator = stage.caller(Role::PlatformOperator).await;
+    stage.open_shop(&operator).await;
+    let mut ada = Person::signed_in(&stage, "ada@example.org").await;
+    let id = ada.found("Analytical Engines").await;
+    let owner = stage.caller_of(Role::Owner, id).await;
+    let key = owner.post("/v1/keys", &json!({ "name": "spare", "role": "viewer" })).await;
+    let account = json!({ "name": "deployments", "role": "viewer" });
+    let account = owner.post("/v1/service-accounts", &account).await;
+    let endpoint = json!({ "url": "https://127.0.0.1:8443/", "event_types": [] });
+    let endpoint = owner.post("/v1/webhook-endpoints", &endpoint).await;
+    let (key, account) = (key.text("/key_id"), account.text("/service_account_id"));
+    let endpoint = endpoint.text("/endpoint_id");
+    let why = json!({ "reason": "old" });
+    for (caller, path, body, list, kind, gone) in [
+        (&owner, format!("/v1/keys/{key}/revoke"), &why, "stops", "api_key", key),
+        (
+            &owner,
+            format!("/v1/service-accounts/{account}/remove"),
+            &json!({}),
+            "stops",
+            "service_account",
+            account,
+        ),
+        (
+            &owner,
+            format!("/v1/webhook-endpoints/{endpoint}/delete"),
+            &json!({}),
+            "deletes",
+            "webhook_endpoint",
+            endpoint,
+        ),
+        (
+            &operator,
+            format!("/v1/organisations/{id}/suspend"),
+            &why,
+            "stops",
+            "organisation",
+            id.to_string(),
+        ),
+    ] {
+        let told = would(&stage, caller, (&path, body)).await;
+        let named = (&told[list][0]["kind"], &told[list][0]["id"]);
+        assert_eq!(named, (&json!(kind), &json!(gone)), "{path}: {told}");
+        assert_eq!(told.get("costs"), None, "{path}");
+        let done = caller.post(&path, body).await;
+        assert_eq!(done.status, 200, "{path} was done by its preview: {}", done.body);
+    }
+    let retired = operator.request(Method::POST, "/v1/skus/small/retire?preview=true");
+    let retired = answer(retired.header("if-match", "*").json(&json!({}))).await;
+    assert_eq!(retired.body["stops"][0]["id"], "small", "{}", retired.body);
+    let other = stage.caller(Role::Owner).await;
+    let last = format!("/v1/members/{}/remove", ada.get("/v1/session").await.text("/user_id"));
+    refused_alike(&other, (&last, &json!({})), "unknown_organisation").await;
+
+    let grace = json!({ "password": PASSWORD, "confirm": "ada@example.org" });
+    let erasure = "/v1/me/erasure";
+    let told = ada.post(&format!("{erasure}?preview=true"), &grace).await;
+    assert_eq!((told.status, &told.body["deletes"][0]["kind"]), (200, &json!("person")));
+    let days = (micros(&told.body["deletes"][0]["at"]) - micros(&told.body["at"])) / 86_400_000_000;
+    assert_eq!((days, ada.get(erasure).await.text("/status")), (14, "none".to_owned()));
+    let guess = json!({ "password": "not-mine-at-all", "confirm": "ada@example.org" });
+    let wrong = ada.post(&format!("{erasure}?preview=true"), &guess).await;
+    assert_eq!((wrong.status, wrong.code()), (401, "sign_in_failed"), "{}", wrong.body);
     stage.strike().await;
 }
 

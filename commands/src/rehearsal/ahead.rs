@@ -10,10 +10,8 @@ use crate::effects::Origin;
 use crate::processes::meter_usage::{self, MeterUsage};
 use crate::processes::{Alarm, Fact, Occurrence, ProcessManager as _, Timer};
 
-/// The shortest step, in seconds: what stops is told to the minute.
-const STEP_MIN: i64 = 60;
 /// The most ticks of all meters together; more rentals are looked at in longer steps.
-const TICKS_MAX: i64 = 4_000;
+const TICKS_MAX: i64 = 1_000;
 
 impl Rehearsal {
     pub(super) async fn look_ahead(&mut self) -> Result<(), ExecuteError> {
@@ -61,7 +59,7 @@ impl Rehearsal {
         let settings = self.settings;
         let whole = settings.runway_seconds + settings.tick_lag_seconds + settings.tick_seconds;
         let many = i64::try_from(rentals.len()).unwrap_or(i64::MAX);
-        let step = settings.tick_seconds.max(STEP_MIN).max(whole.saturating_mul(many) / TICKS_MAX);
+        let step = settings.tick_seconds.max(1).max(whole.saturating_mul(many) / TICKS_MAX);
         let origin = Origin::of(metadata, from);
         for run in 1..=(whole + step) / step {
             let at = from.plus_secs(run * step);

@@ -1,7 +1,7 @@
 //! `?preview=true`: what an operation would do, without doing it. One table says which operations have a preview; every other refuses to be asked
 //! for one, before anything else, so that nobody who asks first has done it already.
 use axum::extract::Query;
-use axum::http::{Method, Uri};
+use axum::http::{Extensions, Method, Uri};
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::Type;
@@ -26,6 +26,7 @@ pub const PREVIEWED: &[&str] = &[
     "remove_service_account",
     "remove_member",
     "suspend_organisation",
+    "request_erasure",
 ];
 
 const NAME: &str = "preview";
@@ -73,6 +74,17 @@ pub fn asked(operation: &str, (method, uri): (&Method, &Uri)) -> Result<Option<A
         ["true"] => Ok(Some(Asked)),
         [value] => wrong(format!("{NAME} is true or false, not '{value}'")),
         _ => wrong(format!("{NAME} is said more than once")),
+    }
+}
+
+/// Refuses what somebody only asks about, where it would be done: what the table says and what a handler can would differ.
+///
+/// # Errors
+/// `internal`.
+pub fn not_asked(request: &Extensions) -> Result<(), Problem> {
+    match request.get::<Asked>() {
+        Some(Asked) => Err(Problem::internal("an operation in the table of previews has none")),
+        None => Ok(()),
     }
 }
 

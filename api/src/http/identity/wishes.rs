@@ -2,6 +2,7 @@
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use cairn_commands::identity::{normalised, wishes};
 use cairn_commands::privacy;
 use cairn_identity::{Consent, Document, Said};
@@ -12,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::own::{Own, OwnOnce};
+use super::super::preview::{Answer, StagedOwn};
 use super::super::shapes::Nothing;
 use super::super::state::Api;
 use super::sessions::{own_user, proven};
@@ -186,8 +188,9 @@ async fn get_erasure(
     responses((status = 202, description = "It is carried out at `due_at`", body = ErasureShown)))]
 async fn request_erasure(
     State(api): State<Api>,
-    OwnOnce { person, context, body }: OwnOnce<ErasureBody>,
-) -> Result<(StatusCode, Json<ErasureShown>), Problem> {
+    StagedOwn { own, stage }: StagedOwn<ErasureBody>,
+) -> Result<Response, Problem> {
+    let OwnOnce { person, context, body } = own;
     let known = own_user(&api, person).await?;
     let known = proven(&api, &context, (Some(known), body.password)).await?;
     if normalised(&body.confirm) != open_or_erased(&api, &known.email).await? {
@@ -204,9 +207,13 @@ async fn request_erasure(
         return Err(Problem::new("last_owner", detail));
     }
     let due_at = api.commands.clock.now().plus_secs(api.promises.erasure_secs);
-    let asked = wishes::request_erasure(&api.commands, &context, person.user_id, due_at).await?;
+    let commands = stage.commands(&api);
+    let asked = wishes::request_erasure(commands, &context, person.user_id, due_at).await?;
+    if let Some(would) = stage.would(&asked).await? {
+        return Ok(Answer::<()>::from(would.without_version()).into_response());
+    }
     seen(&api, view::NAME, asked.position).await;
-    Ok((StatusCode::ACCEPTED, Json(shown(&api, person).await?)))
+    Ok((StatusCode::ACCEPTED, Json(shown(&api, person).await?)).into_response())
 }
 
 /// Thinks better of it.
