@@ -156,6 +156,9 @@ impl Executor {
         A::Command: Clone,
     {
         let work = traced::command::<A>(wish.command());
+        if self.inner.imagined.is_some() {
+            work.set("cairn.command.rehearsed", true);
+        }
         let mut context = context.clone();
         // What it leads to names the very span that decided it.
         context.traceparent = work.traceparent().or(context.traceparent);

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::answer::Done;
 use super::page::Page;
+use super::preview::{Answer, Staged};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::state::Api;
 use super::wish::Wish;
@@ -153,10 +154,14 @@ async fn clear_flag_override(
 async fn archive_feature_flag(
     State(api): State<Api>,
     Path(flag): Path<String>,
-    wish: Wish<FeatureFlagReason>,
-) -> Result<Done<FeatureFlagDone>, Problem> {
-    let reason = wish.body.reason.clone();
-    changed(&api, (flag, wish), (Becomes::Archive, reason)).await
+    Staged { wish, stage }: Staged<FeatureFlagReason>,
+) -> Result<Answer<FeatureFlagDone>, Problem> {
+    let input = ((&*flag, wish.expected), Becomes::Archive, wish.body.reason);
+    let done = flags::change(stage.commands(&api), &wish.context, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.into());
+    }
+    Ok(Done::ok(&done, FeatureFlagDone { flag }).into())
 }
 
 async fn changed<T>(

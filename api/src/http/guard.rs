@@ -154,6 +154,9 @@ async fn pass(
     let wanted = Wanted { operation, context, is_read };
     match asker {
         Asker::Key(key) => {
+            if let Some(asked) = request.extensions_mut().get_mut::<preview::Asked>() {
+                asked.sees_wallet = table::scopes_allow(&key.scopes, ("ledger", true));
+            }
             let caller =
                 admit::key(api, &key, &wanted, named(request.headers(), &ACT_FOR)?).await?;
             api.features.check(operation, caller.organisation_id).await?;

@@ -63,8 +63,9 @@ impl<T: DeserializeOwned + Send> FromRequest<Api> for StagedOwn<T> {
 #[derive(Debug)]
 pub struct Stage {
     operation: String,
-    /// Whose wallet whoever asks may look into.
+    /// What of whose wallet is told.
     whose: Option<OrganisationId>,
+    sees_wallet: bool,
     rehearsal: Option<Rehearsal>,
 }
 
@@ -72,11 +73,13 @@ impl Stage {
     async fn set(request: &Extensions, api: &Api) -> Result<Self, Problem> {
         let operation = request.get::<Operation>().map(|it| it.0.to_string()).unwrap_or_default();
         let whose = request.get::<Caller>().and_then(Caller::narrowed_to);
-        let rehearsal = match request.get::<Asked>() {
-            Some(Asked) => Some(api.rehearsals.begin(&api.commands).await?),
+        let asked = request.get::<Asked>();
+        let sees_wallet = asked.is_some_and(|asked| asked.sees_wallet);
+        let rehearsal = match asked {
+            Some(_) => Some(api.rehearsals.begin(&api.commands).await?),
             None => None,
         };
-        Ok(Self { operation, whose, rehearsal })
+        Ok(Self { operation, whose, sees_wallet, rehearsal })
     }
 
     /// What acts here.
@@ -96,7 +99,10 @@ impl Stage {
         // Whoever sees everything rents nothing: the wallets of others are none of their business.
         let whose = self.whose;
         let costs = outlook.costs.clone().filter(|it| whose == Some(it.organisation_id));
-        let preview = Preview::of(self.operation, Outlook { costs, ..outlook });
+        let mut preview = Preview::of(self.operation, Outlook { costs, ..outlook });
+        if !self.sees_wallet {
+            preview.1.without_wallet();
+        }
         Ok(Some(Would { seen: Version(seen), preview }))
     }
 }
@@ -177,7 +183,8 @@ pub struct Preview {
     pub keeps: Vec<PreviewAffected>,
     /// What nobody gets back.
     pub deletes: Vec<PreviewAffected>,
-    /// RFC 3339: when the money is used up, if everything that is rented after it goes on; absent when nothing is, or it lasts a century.
+    /// RFC 3339: when the money is used up, if everything that is rented after it goes on; absent when nothing is, it lasts a century, or the key may not read
+    /// balances.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs_out_at: Option<String>,
 }
@@ -212,22 +219,24 @@ pub struct PreviewCosts {
     pub paid_in: String,
     /// Decimal: paid back to where it came from.
     pub refunded: String,
-    /// Decimal: what may be spent now.
-    pub available_before: String,
-    /// Decimal: what may be spent after it.
-    pub available_after: String,
+    /// Decimal: what may be spent now; absent for a key that may not read balances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_before: Option<String>,
+    /// Decimal: what may be spent after it; absent as before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_after: Option<String>,
 }
 
 /// Something that a request would have an effect on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PreviewAffected {
-    /// `allocation`, `data` (what is on an allocation's node), `node`, `sku`, `api_key`, `service_account`, `member`, `organisation`, `person` or
-    /// `webhook_endpoint`.
+    /// `allocation`, `data` (what is on an allocation's node), `node`, `sku`, `api_key`, `service_account`, `member`, `organisation`, `person`,
+    /// `webhook_endpoint` or `feature_flag`.
     pub kind: &'static str,
     /// Its id; of data, the allocation's.
     pub id: String,
-    /// `customer`, `operator`, `funds_exhausted`, `spending_limit`, `funds_available`, `retired`, `revoked`, `removed`, `suspended`, `deleted` or
-    /// `erased`.
+    /// `customer`, `operator`, `funds_exhausted`, `spending_limit`, `funds_available`, `retired`, `revoked`, `removed`, `suspended`, `deleted`,
+    /// `archived` or `erased`.
     pub why: &'static str,
     /// RFC 3339: when.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -257,6 +266,16 @@ impl Preview {
     }
 }
 
+impl Preview {
+    /// What is in the wallet is left out, and what it can be told from.
+    fn without_wallet(&mut self) {
+        self.runs_out_at = None;
+        if let Some(costs) = &mut self.costs {
+            (costs.available_before, costs.available_after) = (None, None);
+        }
+    }
+}
+
 impl From<Costs> for PreviewCosts {
     fn from(costs: Costs) -> Self {
         let per_hour = |price: cairn_compute::PinnedPrice| money::decimal(price.nanos_per_hour);
@@ -272,8 +291,8 @@ impl From<Costs> for PreviewCosts {
             charged_in_all: costs.charged_in_all_nanos.map(money::decimal),
             paid_in: money::decimal(costs.paid_in_nanos),
             refunded: money::decimal(costs.refunded_nanos),
-            available_before: money::decimal(costs.available_before_nanos),
-            available_after: money::decimal(costs.available_after_nanos),
+            available_before: Some(money::decimal(costs.available_before_nanos)),
+            available_after: Some(money::decimal(costs.available_after_nanos)),
         }
     }
 }

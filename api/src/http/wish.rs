@@ -52,7 +52,7 @@ impl<T: DeserializeOwned> Wish<T> {
             .get::<Caller>()
             .ok_or_else(|| Problem::new("unauthenticated", "no caller"))?;
         let key = match parts.extensions.get::<Asked>() {
-            Some(Asked) => format!("preview:{:032x}", api.commands.ids.next()),
+            Some(_) => format!("preview:{:032x}", api.commands.ids.next()),
             None => idempotency_key(&parts.headers)?.to_owned(),
         };
         let operation = parts.extensions.get::<Operation>();

@@ -1,5 +1,5 @@
 //! Previews: what they say is what happens then, what they refuse is refused, and nothing comes of them.
-use cairn_api::http::edge::preview::is_previewed;
+use cairn_api::http::edge::preview::{PREVIEWED, WITHOUT, is_previewed};
 use cairn_core::Timestamp;
 use cairn_core::money::parse_nanos;
 use cairn_identity::Role;
@@ -134,6 +134,15 @@ async fn what_a_rental_would_cost_is_what_it_then_costs(
         assert_eq!(told[list], json!([]), "{list}");
     }
 
+    // What a key may not read it is not told on the way.
+    let scopes = json!({ "name": "renter", "role": "owner", "scopes": ["compute:write"] });
+    let made = owner.post("/v1/keys", &scopes).await;
+    let renter = Caller { key: Some(made.text("/key")), ..owner.clone() };
+    let less = would(&stage, &renter, (path, &rent())).await;
+    let hidden = ["available_before", "available_after"].map(|it| less["costs"].get(it));
+    assert_eq!((hidden, less.get("runs_out_at")), ([None, None], None), "{less}");
+    assert_eq!(less["costs"]["per_hour"], costs["per_hour"]);
+
     // The key that comes with a preview is not used up.
     let asked = owner.request(Method::POST, &format!("{path}?preview=true"));
     let asked = answer(asked.header("idempotency-key", "kept").json(&rent())).await;
@@ -211,6 +220,17 @@ async fn what_a_release_would_charge_and_delete_is_what_it_does(
     stage.strike().await;
 }
 
+#[test]
+fn of_every_change_it_is_decided_whether_it_has_a_preview() {
+    let all: Vec<_> = operations().into_iter().filter(|it| it.method != Method::GET).collect();
+    for operation in &all {
+        let named = |list: &[&str]| list.iter().filter(|name| **name == operation.id).count();
+        let decided = (named(PREVIEWED), named(WITHOUT));
+        assert!([(1, 0), (0, 1)].contains(&decided), "{}: {decided:?}", operation.id);
+    }
+    assert_eq!(all.len(), PREVIEWED.len() + WITHOUT.len(), "a list names what is none");
+}
+
 /// What the provider knows.
 fn book(stage: &Stage) -> String {
     format!("{:?}", stage.provider.simulator.book())
@@ -284,6 +304,12 @@ async fn what_a_limit_or_a_drained_node_would_stop_is_what_stops(
     };
     let wide = put("?preview=true", "10.00").await;
     assert_eq!((wide.status, &wide.body["stops"]), (200, &json!([])), "{}", wide.body);
+    let costs = &wide.body["costs"];
+    assert_eq!(
+        costs["available_after"], costs["available_before"],
+        "what is seen ahead is not yet"
+    );
+    assert_eq!((&costs["set_aside"], &costs["charged"]), (&json!("0.00"), &json!("0.00")));
     let wrong = put("?preview=true", "-1").await;
     assert_eq!((wrong.status, wrong.code()), (422, "amount_not_positive"));
     let narrow = put("?preview=true", "0").await;
@@ -432,7 +458,7 @@ async fn whatever_has_no_preview_refuses_to_be_asked_for_one_and_does_nothing(
             assert_eq!(said, (400, "query_invalid"), "{} {query}: {}", operation.id, found.body);
         }
     }
-    assert_eq!(previewed, cairn_api::http::edge::preview::PREVIEWED.len(), "one names nothing");
+    assert_eq!(previewed, PREVIEWED.len(), "one names nothing");
     assert_eq!(head(&stage).await, before, "something was done");
     stage.strike().await;
 }

@@ -33,9 +33,7 @@ impl Imagined {
         metadata: &Metadata,
     ) -> Result<i64, LogError> {
         let mut events = self.events();
-        let mut sequence = before;
-        for new in decided {
-            sequence += 1;
+        for (sequence, new) in (before + 1..).zip(decided) {
             let number = i64::try_from(events.len()).unwrap_or(i64::MAX);
             let version = new.event_version.parse();
             events.push(Recorded {

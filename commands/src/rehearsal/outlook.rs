@@ -41,22 +41,41 @@ pub enum Kind {
     Organisation,
     Person,
     WebhookEndpoint,
+    FeatureFlag,
 }
 
-/// Events after which something has ended for good, whatever else they say: what it is, whether it is deleted, why, and the members of the
-/// event that say which and when, where that is not its stream and at once.
-const ENDS: &[(&str, (Kind, bool, &str), (&str, &str))] = &[
-    ("sku.retired", (Kind::Sku, false, "retired"), ("", "")),
-    ("api_key.revoked", (Kind::ApiKey, false, "revoked"), ("", "")),
-    (
-        "organisation.service_account_removed",
-        (Kind::ServiceAccount, false, "removed"),
-        ("service_account_id", ""),
-    ),
-    ("organisation.member_left", (Kind::Member, false, "removed"), ("user_id", "")),
-    ("organisation.suspended", (Kind::Organisation, false, "suspended"), ("", "")),
-    ("webhook_endpoint.deleted", (Kind::WebhookEndpoint, true, "deleted"), ("", "")),
-    ("user.erasure_requested", (Kind::Person, true, "erased"), ("", "due_at")),
+/// An event after which something has ended for good, whatever else it says.
+struct End {
+    event: &'static str,
+    kind: Kind,
+    why: &'static str,
+    is_deleted: bool,
+    /// The member of the event that names it, where that is not its stream.
+    which: &'static str,
+    /// The member that says when, where that is not at once.
+    when: &'static str,
+}
+
+const fn end(event: &'static str, kind: Kind, why: &'static str) -> End {
+    End { event, kind, why, is_deleted: false, which: "", when: "" }
+}
+
+const ENDS: &[End] = &[
+    end("sku.retired", Kind::Sku, "retired"),
+    end("api_key.revoked", Kind::ApiKey, "revoked"),
+    End {
+        which: "service_account_id",
+        ..end("organisation.service_account_removed", Kind::ServiceAccount, "removed")
+    },
+    End { which: "user_id", ..end("organisation.member_left", Kind::Member, "removed") },
+    end("organisation.suspended", Kind::Organisation, "suspended"),
+    end("feature_flag.archived", Kind::FeatureFlag, "archived"),
+    End { is_deleted: true, ..end("webhook_endpoint.deleted", Kind::WebhookEndpoint, "deleted") },
+    End {
+        is_deleted: true,
+        when: "due_at",
+        ..end("user.erasure_requested", Kind::Person, "erased")
+    },
 ];
 
 impl Kind {
@@ -74,6 +93,7 @@ impl Kind {
             Self::Organisation => "organisation",
             Self::Person => "person",
             Self::WebhookEndpoint => "webhook_endpoint",
+            Self::FeatureFlag => "feature_flag",
         }
     }
 }
@@ -100,46 +120,41 @@ impl Affected {
 }
 
 impl Outlook {
-    /// Of a rehearsal that was played, of whose events so many come at once.
-    pub(super) async fn of(played: &Rehearsal, at_once: usize) -> Result<Self, ExecuteError> {
-        let first = played.imagined.get(0);
-        let at = first.map_or_else(|| played.imagined.now(), |first| first.recorded_at);
+    pub(super) fn new(played: &Rehearsal) -> Self {
+        let (at, position) = (played.imagined.now(), played.imagined.head());
         let (stops, starts, keeps, deletes) = (vec![], vec![], vec![], vec![]);
-        let position = played.imagined.head();
-        let mut outlook = Self { at, position, costs: None, stops, starts, keeps, deletes };
+        Self { at, position, costs: None, stops, starts, keeps, deletes }
+    }
+
+    /// Reads what was imagined from a number on. Answers what it moves.
+    pub(super) async fn read(
+        &mut self,
+        played: &Rehearsal,
+        from: usize,
+    ) -> Result<Sum, ExecuteError> {
         let mut sum = Sum::default();
-        for number in 0..played.imagined.count() {
+        for number in from..played.imagined.count() {
             let Some(recorded) = played.imagined.get(number) else { continue };
-            outlook.note_end(&recorded)?;
-            let happened = &Occurrence::read(&recorded)?;
+            self.note_end(&recorded)?;
+            let happened = Occurrence::read(&recorded)?;
             let rental = match &happened.fact {
                 Fact::Allocation(AllocationEvent::Rejected { code, message, .. }) => {
                     let (code, message) = (code.clone(), message.clone());
                     return Err(ExecuteError::Refused { code, message, replayed: false });
                 }
-                Fact::Allocation(_) => {
-                    let rehearsed = &played.commands.executor;
-                    let truth = played.truth.executor.load::<Allocation>(&happened.stream).await?.0;
-                    let new = truth.allocation_id.is_none();
-                    let rental =
-                        if new { rehearsed.load(&happened.stream).await?.0 } else { truth };
-                    Some(rental)
-                }
+                Fact::Allocation(_) => Some(rental(played, &happened.stream).await?),
                 _ => None,
             };
-            if number < at_once {
-                sum.add(happened, rental.as_ref());
-            }
-            outlook.note(happened, rental.as_ref(), played);
+            sum.add(&happened, rental.as_ref());
+            self.note(&happened, rental.as_ref(), played);
         }
-        outlook.costs = sum.costs((&played.truth, &played.commands), at).await?;
-        Ok(outlook)
+        Ok(sum)
     }
 
     /// Something else that is over.
     fn note_end(&mut self, recorded: &Recorded) -> Result<(), ExecuteError> {
-        let found = ENDS.iter().find(|(name, ..)| *name == recorded.event_type);
-        let Some((_, (kind, is_deleted, why), (which, when))) = found else { return Ok(()) };
+        let found = ENDS.iter().find(|end| end.event == recorded.event_type);
+        let Some(End { kind, why, is_deleted, which, when, .. }) = found else { return Ok(()) };
         let payload = recorded.payload.read::<Value>();
         let payload = payload.map_err(|error| ExecuteError::Internal(error.to_string()))?;
         let said = |member: &str| payload.get(member).and_then(Value::as_str);
@@ -191,4 +206,13 @@ impl Outlook {
             _ => {}
         }
     }
+}
+
+/// A rental as it is; a new one as it would be.
+async fn rental(played: &Rehearsal, id: &str) -> Result<Allocation, ExecuteError> {
+    let (truth, _) = played.truth.executor.load::<Allocation>(id).await?;
+    if truth.allocation_id.is_some() {
+        return Ok(truth);
+    }
+    Ok(played.commands.executor.load(id).await?.0)
 }

@@ -113,10 +113,14 @@ impl Rehearsal {
     /// # Errors
     /// The refusal that the wish would end with after all, or those of the log.
     pub async fn end(mut self) -> Result<Outlook, ExecuteError> {
+        let mut outlook = Outlook::new(&self);
         self.follow().await?;
+        let sum = outlook.read(&self, 0).await?;
+        outlook.costs = sum.costs((&self.truth, &self.commands), outlook.at).await?;
         let at_once = self.imagined.count();
         self.look_ahead().await?;
-        Outlook::of(&self, at_once).await
+        outlook.read(&self, at_once).await?;
+        Ok(outlook)
     }
 
     /// Lets the process managers take in whatever is imagined, until nothing more comes of it.
