@@ -71,6 +71,7 @@ impl Sum {
             | Fact::Refund(_)
             | Fact::Dispute(_)
             | Fact::CreditNote(_)
+            | Fact::Invoice(_)
             | Fact::User(_)
             | Fact::Organisation(_)
             | Fact::Intervention(_)
