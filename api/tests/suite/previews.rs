@@ -77,23 +77,13 @@ async fn quick(options: PgConnectOptions) -> Stage {
     stage.await
 }
 
-#[sqlx::test(migrations = "../migrations")]
-async fn what_a_rental_would_cost_is_what_it_then_costs(
-    _: PgPoolOptions,
-    options: PgConnectOptions,
-) {
-    let stage = Stage::set(options.clone()).await;
-    let key = stage.path(MASTER_KEY);
-    let shell = Shell::new(&options).with("CAIRN_PRIVACY_KEY", key.to_string_lossy());
-    shell.json(&format!("finance taxes set {HOME} --rate 19 --exclusive")).await;
-    let (owner, operator) =
-        (stage.caller(Role::Owner).await, stage.caller(Role::PlatformOperator).await);
-    stage.open_shop(&operator).await;
+/// Refused alike, whatever is wrong; leaves twenty dollars.
+async fn what_is_no_rental_is_no_preview(stage: &Stage, owner: &Caller) {
     let path = "/v1/allocations";
     // Whoever has nothing is told by the preview what the rental itself comes to.
-    let poor = preview(&owner, path, &rent()).await;
+    let poor = preview(owner, path, &rent()).await;
     assert_eq!((poor.status, poor.code()), (402, "insufficient_funds"), "{}", poor.body);
-    unwritten(&stage, &poor).await;
+    unwritten(stage, &poor).await;
     let rental = owner.post(path, &rent()).await.header("location").to_owned();
     let rejected = owner.until(&rental, |rental| rental["status"] == "rejected").await;
     assert_eq!(rejected["failure"]["code"], "insufficient_funds");
@@ -107,14 +97,29 @@ async fn what_a_rental_would_cost_is_what_it_then_costs(
     ] {
         let mut wrong = rent();
         wrong[member] = json!(value);
-        refused_alike(&owner, (path, &wrong), code).await;
+        refused_alike(owner, (path, &wrong), code).await;
     }
     let mut elsewhere = rent();
     elsewhere["node_id"] = json!("node_00000000000000000000000007");
-    assert_eq!(preview(&owner, path, &elsewhere).await.code(), "unknown_node");
+    assert_eq!(preview(owner, path, &elsewhere).await.code(), "unknown_node");
     refused_alike(&stage.caller(Role::Viewer).await, (path, &rent()), "forbidden").await;
     refused_alike(&stage.nobody(), (path, &rent()), "unauthenticated").await;
+}
 
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_rental_would_cost_is_what_it_then_costs(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options.clone()).await;
+    let key = stage.path(MASTER_KEY);
+    let shell = Shell::new(&options).with("CAIRN_PRIVACY_KEY", key.to_string_lossy());
+    shell.json(&format!("finance taxes set {HOME} --rate 19 --exclusive")).await;
+    let (owner, operator) =
+        (stage.caller(Role::Owner).await, stage.caller(Role::PlatformOperator).await);
+    stage.open_shop(&operator).await;
+    let path = "/v1/allocations";
+    what_is_no_rental_is_no_preview(&stage, &owner).await;
     let before = head(&stage).await;
     let told = would(&stage, &owner, (path, &rent())).await;
     assert_eq!(head(&stage).await, before, "a preview moved the log");
@@ -277,6 +282,41 @@ async fn what_money_would_come_and_go_is_what_does_and_the_provider_is_not_asked
     stage.strike().await;
 }
 
+async fn what_a_drain_would_stop(
+    stage: &Stage,
+    (operator, owner): (&Caller, &Caller),
+    active: &Value,
+) {
+    let id = &active["allocation_id"];
+    let rental = format!("/v1/allocations/{}", id.as_str().unwrap());
+    let node = format!("/v1/nodes/{}", active["node_id"].as_str().unwrap());
+    let why = json!({ "reason": "old" });
+    let (drain, retire) = (format!("{node}/drain"), format!("{node}/retire"));
+    refused_alike(owner, (&drain, &why), "forbidden").await;
+    refused_alike(operator, (&drain, &json!({ "reason": "" })), "reason_needed").await;
+    refused_alike(operator, (&retire, &why), "precondition_required").await;
+    let upon = async |path: &str| {
+        let request = operator.request(Method::POST, &format!("{path}?preview=true"));
+        answer(request.header("if-match", "*").json(&why)).await
+    };
+    let used = (upon(&retire).await, operator.post_upon("*", &retire, &why).await);
+    assert_eq!((used.0.code(), used.1.code()), ("node_in_use", "node_in_use"));
+    let told = upon(&drain).await;
+    unwritten(stage, &told).await;
+    let (stops, deletes) = (&told.body["stops"][0], &told.body["deletes"][0]);
+    assert_eq!((&stops["id"], &stops["why"], &deletes["id"]), (id, &json!("operator"), id));
+    assert_eq!(micros(&stops["at"]) - micros(&told.body["at"]), 1_000_000, "{}", told.body);
+    assert_eq!(told.body.get("costs"), None, "an operator is not told of wallets");
+    assert_eq!(operator.get(&node).await.body["policy"], "schedulable", "a preview drained it");
+    // Done upon what the preview was about.
+    let drained = operator.post_upon(told.header("etag"), &drain, &why).await;
+    assert_eq!(drained.status, 200, "{}", drained.body);
+    let ended = owner.until(&rental, |it| it["status"] == "released").await;
+    assert_eq!(ended["release_reason"], "operator");
+    let told = upon(&retire).await;
+    assert_eq!((&told.body["stops"][0]["kind"], told.status), (&json!("node"), 200));
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn what_a_limit_or_a_drained_node_would_stop_is_what_stops(
     _: PgPoolOptions,
@@ -329,32 +369,7 @@ async fn what_a_limit_or_a_drained_node_would_stop_is_what_stops(
     assert_eq!(put("", "10.00").await.status, 200);
     let active = owner.until(&rental, |it| it["status"] == "active").await;
 
-    let node = format!("/v1/nodes/{}", active["node_id"].as_str().unwrap());
-    let why = json!({ "reason": "old" });
-    let (drain, retire) = (format!("{node}/drain"), format!("{node}/retire"));
-    refused_alike(&owner, (&drain, &why), "forbidden").await;
-    refused_alike(&operator, (&drain, &json!({ "reason": "" })), "reason_needed").await;
-    refused_alike(&operator, (&retire, &why), "precondition_required").await;
-    let upon = async |path: &str| {
-        let request = operator.request(Method::POST, &format!("{path}?preview=true"));
-        answer(request.header("if-match", "*").json(&why)).await
-    };
-    let used = (upon(&retire).await, operator.post_upon("*", &retire, &why).await);
-    assert_eq!((used.0.code(), used.1.code()), ("node_in_use", "node_in_use"));
-    let told = upon(&drain).await;
-    unwritten(&stage, &told).await;
-    let (stops, deletes) = (&told.body["stops"][0], &told.body["deletes"][0]);
-    assert_eq!((&stops["id"], &stops["why"], &deletes["id"]), (id, &json!("operator"), id));
-    assert_eq!(micros(&stops["at"]) - micros(&told.body["at"]), 1_000_000, "{}", told.body);
-    assert_eq!(told.body.get("costs"), None, "an operator is not told of wallets");
-    assert_eq!(operator.get(&node).await.body["policy"], "schedulable", "a preview drained it");
-    // Done upon what the preview was about.
-    let drained = operator.post_upon(told.header("etag"), &drain, &why).await;
-    assert_eq!(drained.status, 200, "{}", drained.body);
-    let ended = owner.until(&rental, |it| it["status"] == "released").await;
-    assert_eq!(ended["release_reason"], "operator");
-    let told = upon(&retire).await;
-    assert_eq!((&told.body["stops"][0]["kind"], told.status), (&json!("node"), 200));
+    what_a_drain_would_stop(&stage, (&operator, &owner), &active).await;
     stage.strike().await;
 }
 

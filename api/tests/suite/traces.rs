@@ -50,8 +50,11 @@ async fn rent(caller: &Caller, traceparent: Option<&str>) -> Answer {
         "ssh_public_key": SSH_KEY.replace("me@laptop", CANARY),
     });
     let key = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap().sha256();
-    let path = format!("/v1/allocations?x={CANARY}");
-    let request = caller.request(Method::POST, &path).header("idempotency-key", key).json(&rental);
+    // What nobody asked for is refused, and what it said is told to nobody either.
+    let strange = caller.get(&format!("/v1/allocations?x={CANARY}")).await;
+    assert_eq!(strange.code(), "query_invalid", "{}", strange.body);
+    let request = caller.request(Method::POST, "/v1/allocations").header("idempotency-key", key);
+    let request = request.json(&rental);
     let request = request.header("cookie", format!("taste={CANARY}"));
     let request = match traceparent {
         Some(traceparent) => request.header("traceparent", traceparent),
@@ -204,6 +207,7 @@ fn nothing_is_told(collector: &Collector, callers: &[&Caller], more: &[&str]) {
         "cairn.command.attempts",
         "cairn.command.code",
         "cairn.command.outcome",
+        "cairn.command.rehearsed",
         "cairn.command.replayed",
         "cairn.event.type",
         "cairn.events",
