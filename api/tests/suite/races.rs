@@ -46,7 +46,8 @@ fn hurried(parts: &mut Outside, simulator: &Simulator) {
     (parts.runner.backoff, parts.runner.backoff_max) =
         (Duration::from_millis(50), Duration::from_millis(200));
     // What a rental has set aside is no more than what is left when it is wound down.
-    (parts.runner.settings.runway_seconds, parts.runner.settings.tick_lag_seconds) = (100, 2);
+    let settings = &mut parts.runner.settings;
+    (settings.runway_seconds, settings.tick_lag_seconds, settings.poll_max_seconds) = (100, 2, 1);
     let (wait, wait_max) = (Duration::from_millis(50), Duration::from_millis(100));
     let breaker = BreakerConfig { wait, wait_max, ..BreakerConfig::default() };
     let config = NeighbourConfig { breaker, ..NeighbourConfig::default() };
