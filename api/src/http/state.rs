@@ -29,9 +29,9 @@ use crate::features::Features;
 use crate::live::Hub;
 use crate::problem::Problem;
 use crate::quota::Quotas;
+use crate::reconciliation::Reconciliation;
 use crate::reports::Reports;
 use crate::traces::Traces;
-use crate::reconciliation::Reconciliation;
 use crate::verification::Verification;
 
 /// The parts of the API.

@@ -48,7 +48,10 @@ async fn a_payout_is_booked_once_and_what_comes_back_by_its_own_entry(pool: PgPo
     let whole = 941 * CENT - 5 * UNIT;
     pay_out(&desk.world, 2, whole, Some(vec![ProviderTransaction { net_nanos: whole, ..charge }]));
     comes_back(&desk.world, 1, 5 * UNIT, "payout_failure");
-    assert_eq!(book(&desk, &desk.world.provider).await, Booked { paid_out: 2, returned: 1, ..Booked::default() });
+    assert_eq!(
+        book(&desk, &desk.world.provider).await,
+        Booked { paid_out: 2, returned: 1, ..Booked::default() }
+    );
     let (report, recorded) = desk.run().await;
     assert!(report.clean && recorded.found.is_empty(), "{report:?}");
     assert_eq!((report.lines, report.matched), (4, 4));
@@ -124,7 +127,10 @@ async fn what_does_not_fit_a_payout_is_a_break_and_books_nothing(pool: PgPool) {
     desk.world.provide(held);
     let Line(yen) = desk.world.line("txn_t", "po_5", "payout", (-UNIT, 0));
     desk.world.provider.add(ProviderTransaction { currency: "JPY".to_owned(), ..yen });
-    assert_eq!(book(&desk, &desk.world.provider).await, Booked { paid_out: 3, returned: 0, ..Booked::default() });
+    assert_eq!(
+        book(&desk, &desk.world.provider).await,
+        Booked { paid_out: 3, returned: 0, ..Booked::default() }
+    );
     let (report, _) = desk.run().await;
     use BreakType::{Currency, Duplicate, MissingInternal, PayoutItems};
     let expected = [
@@ -190,7 +196,10 @@ async fn payouts_of_the_simulator_agree_to_the_last_cent_in_two_currencies(pool:
     simulator.step_payout(&euros, PayoutStep::Pay).unwrap();
     simulator.step_payout(&first, PayoutStep::Fail).unwrap();
     let second = simulator.pay_out("usd").unwrap();
-    assert_eq!(book(&desk, &stripe).await, Booked { paid_out: 3, returned: 1, ..Booked::default() });
+    assert_eq!(
+        book(&desk, &stripe).await,
+        Booked { paid_out: 3, returned: 1, ..Booked::default() }
+    );
     let now = desk.now();
     let period = Period::range(now.plus_secs(-2 * DAY), now.plus_secs(DAY), now).unwrap();
     let (report, recorded) = desk.run_with(&stripe, period).await;

@@ -158,7 +158,8 @@ impl Wallet {
 
     pub(crate) fn after_loss(
         mut self,
-        (dispute_id, payment_id): (DisputeId, PaymentId),
+        dispute_id: DisputeId,
+        payment_id: PaymentId,
         (paid_nanos, held_nanos): (Nanos, Nanos),
         lots: &[LotUse],
     ) -> Self {

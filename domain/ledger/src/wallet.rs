@@ -227,8 +227,7 @@ impl Decider for Wallet {
                 return self.without_dispute(dispute_id, amount_nanos);
             }
             E::DisputeLost { dispute_id, payment_id, amount_nanos, held_nanos, lots, .. } => {
-                let lost = (dispute_id, payment_id);
-                return self.after_loss(lost, (amount_nanos, held_nanos), &lots);
+                return self.after_loss(dispute_id, payment_id, (amount_nanos, held_nanos), &lots);
             }
             E::UsageCredited { note, lots, .. } => self.take_credit(note, &lots),
             E::SpendingLimitsSet { organisation_id, currency, limits, .. } => {

@@ -1,8 +1,8 @@
 //! What the bank's lines say of payouts is booked: that they arrived, and that they were sent back.
 use cairn_payments::{BankLine as Line, Payout as Stream, PayoutCommand, PayoutEvent};
 
-use super::super::payouts::{Booked, payout_id, send};
 use super::super::FinanceError;
+use super::super::payouts::{Booked, payout_id, send};
 use super::held;
 use super::matching::{BankLine, Matched, Payout};
 use crate::{CommandContext, Executor};

@@ -53,8 +53,26 @@ export function once(key: string = crypto.randomUUID()): { "Idempotency-Key": st
   return { "Idempotency-Key": key };
 }
 
+/** What a request with `preview: true` would do. */
+export type Preview = components["schemas"]["Preview"];
+
+interface Answer<T> {
+  data?: T;
+  error?: unknown;
+  response: Response;
+}
+
 /** The answer, or a `CairnError`. */
-export function unwrap<T>(answer: { data?: T; error?: unknown; response: Response }): T {
+export function unwrap<T>(answer: Answer<T>): Exclude<T, Preview> {
+  return received(answer) as Exclude<T, Preview>;
+}
+
+/** The answer to a request that only asks, with `preview: true` in its query, or a `CairnError`. */
+export function previewed<T>(answer: Answer<T>): Extract<T, Preview> {
+  return received(answer) as Extract<T, Preview>;
+}
+
+function received<T>(answer: Answer<T>): T {
   if (!answer.response.ok) {
     throw new CairnError(answer.response.status, asProblem(answer.error));
   }

@@ -1991,7 +1991,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether balances, holds, journal and months are what the log says: this server derives them again once a minute. */
+        /** Whether balances, holds, journal and months are what the log says: this server derives them again once a minute; and whether the provider and the bank agree. */
         get: operations["get_verification"];
         put?: never;
         post?: never;
@@ -2345,7 +2345,7 @@ export interface components {
              * @example GB
              */
             country: string;
-            /** @description Where invoices go to; empty: to the owners. */
+            /** @description Where invoices and credit notes go to; empty: to whoever sees to the organisation's money. */
             email?: string;
             /**
              * @description 1 to 200 characters.
@@ -3915,6 +3915,82 @@ export interface components {
             /** @description `user_…` */
             user_id: string;
         };
+        /** @description What a request would do, as of `at`. Nothing of it was done. */
+        Preview: {
+            /** @description RFC 3339: when it was looked. */
+            at: string;
+            costs?: null | components["schemas"]["PreviewCosts"];
+            /** @description What nobody gets back. */
+            deletes: components["schemas"]["PreviewAffected"][];
+            /** @description What is kept of what stops. */
+            keeps: components["schemas"]["PreviewAffected"][];
+            /** @description `true`. */
+            preview: boolean;
+            /**
+             * @description RFC 3339: when the money is used up, if everything that is rented after it goes on; absent when nothing is, it lasts a century, or the key may not read
+             *     balances.
+             */
+            runs_out_at?: string | null;
+            /** @description What was stopped and runs again. */
+            starts: components["schemas"]["PreviewAffected"][];
+            /** @description What does not run from then on. */
+            stops: components["schemas"]["PreviewAffected"][];
+            /**
+             * @description The operation that was asked about.
+             * @example release_allocation
+             */
+            would: string;
+        };
+        /** @description Something that a request would have an effect on. */
+        PreviewAffected: {
+            /** @description RFC 3339: when. */
+            at?: string | null;
+            /** @description Its id; of data, the allocation's. */
+            id: string;
+            /**
+             * @description `allocation`, `data` (what is on an allocation's node), `node`, `sku`, `api_key`, `service_account`, `member`, `organisation`, `person`,
+             *     `webhook_endpoint` or `feature_flag`.
+             */
+            kind: string;
+            /** @description RFC 3339: until when it is kept. Absent: as long as it takes. */
+            until?: string | null;
+            /**
+             * @description `customer`, `operator`, `funds_exhausted`, `spending_limit`, `funds_available`, `retired`, `revoked`, `removed`, `suspended`, `deleted`,
+             *     `archived` or `erased`.
+             */
+            why: string;
+        };
+        /** @description What a request would cost the caller's wallet. What becomes of it at once, not what runs up later. */
+        PreviewCosts: {
+            /** @description Decimal: what may be spent after it; absent as before. */
+            available_after?: string | null;
+            /** @description Decimal: what may be spent now; absent for a key that may not read balances. */
+            available_before?: string | null;
+            /** @description Decimal: charged for what was used, tax included. */
+            charged: string;
+            /** @description Decimal: all that rentals that end have cost, with what is charged then. */
+            charged_in_all?: string | null;
+            /** @description Decimal: the tax in it. */
+            charged_tax: string;
+            /** @description ISO 4217. */
+            currency: string;
+            /** @description Decimal: paid in, if the provider collects it. */
+            paid_in: string;
+            /** @description Decimal: what the rental costs in 3,600 seconds from then on, tax included. */
+            per_hour?: string | null;
+            /** @description Decimal: what it costs in 3,600 seconds now. */
+            per_hour_before?: string | null;
+            /**
+             * Format: int32
+             * @description The version of the price in the catalogue.
+             */
+            price_version?: number | null;
+            /** @description Decimal: paid back to where it came from. */
+            refunded: string;
+            /** @description Decimal: set aside in the wallet; negative when it comes back. */
+            set_aside: string;
+            tax?: null | components["schemas"]["Tax"];
+        };
         /** @description The price in one currency. */
         Price: {
             /** @description ISO 4217. */
@@ -3984,6 +4060,21 @@ export interface components {
              * @example kernel update
              */
             reason: string;
+        };
+        /** @description The last run of a server's own; each break is a case, see `cairn finance breaks`. */
+        ReconciliationDto: {
+            /** @description Disagreements that nobody has explained. */
+            breaks_open: number;
+            /** @description Lines of the provider's book that were looked at. */
+            lines: number;
+            /** @description Those that have their posting. */
+            matched: number;
+            /** @description RFC 3339: when it ran last. */
+            reconciled_at?: string | null;
+            /** @description `ok`; `differs` when a break is open or a currency is not proven; `pending` before the first run. */
+            status: string;
+            /** @description Currencies of which opening + movements = closing could not be shown. */
+            unproven: string[];
         };
         /** @description A refund as it stands. */
         Refund: {
@@ -4588,6 +4679,8 @@ export interface components {
              * @description Up to which position of the log.
              */
             position: number;
+            /** @description What this server found when it held the payment provider's book and the bank's lines against ours. */
+            reconciliation: components["schemas"]["ReconciliationDto"];
             /** @description `ok`; `differs` when the books are not what the log says; `pending` before the first look. */
             status: string;
             /** @description RFC 3339: when it looked last. */
@@ -5605,7 +5698,10 @@ export interface operations {
     };
     request_allocation: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -5623,6 +5719,23 @@ export interface operations {
             };
         };
         responses: {
+            /** @description With `preview=true`: what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Capacity and funds will be set aside */
             201: {
                 headers: {
@@ -5802,7 +5915,10 @@ export interface operations {
     };
     reprice_allocation: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -5825,7 +5941,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It goes on at that price */
+            /** @description It goes on at that price; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -5841,7 +5957,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AllocationDone"];
+                    "application/json": components["schemas"]["AllocationDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -5893,7 +6009,10 @@ export interface operations {
     };
     release_allocation: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -5916,6 +6035,23 @@ export interface operations {
             };
         };
         responses: {
+            /** @description With `preview=true`: what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description It ends */
             202: {
                 headers: {
@@ -7392,7 +7528,10 @@ export interface operations {
     };
     archive_feature_flag: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -7415,7 +7554,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is so */
+            /** @description It is so; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -7431,7 +7570,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["FeatureFlagDone"];
+                    "application/json": components["schemas"]["FeatureFlagDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -9227,7 +9366,10 @@ export interface operations {
     };
     revoke_key: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -9248,7 +9390,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It opens nothing */
+            /** @description It opens nothing; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -9262,7 +9404,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["KeyDone"];
+                    "application/json": components["schemas"]["KeyDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -9685,7 +9827,10 @@ export interface operations {
     };
     request_erasure: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header?: {
                 /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
                 "Cairn-Version"?: "2026-11-27";
@@ -9701,6 +9846,23 @@ export interface operations {
             };
         };
         responses: {
+            /** @description With `preview=true`: what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description It is carried out at `due_at` */
             202: {
                 headers: {
@@ -10744,7 +10906,10 @@ export interface operations {
     };
     remove_member: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -10765,7 +10930,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Removed */
+            /** @description Removed; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -10779,7 +10944,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MemberDone"];
+                    "application/json": components["schemas"]["MemberDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -11398,7 +11563,10 @@ export interface operations {
     };
     drain_node: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -11421,7 +11589,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is so */
+            /** @description It is so; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -11437,7 +11605,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NodeDone"];
+                    "application/json": components["schemas"]["NodeDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -11489,7 +11657,10 @@ export interface operations {
     };
     retire_node: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -11512,7 +11683,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is so */
+            /** @description It is so; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -11528,7 +11699,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NodeDone"];
+                    "application/json": components["schemas"]["NodeDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -12658,7 +12829,10 @@ export interface operations {
     };
     suspend_organisation: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -12679,7 +12853,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Suspended */
+            /** @description Suspended; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -12693,7 +12867,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OrganisationDone"];
+                    "application/json": components["schemas"]["OrganisationDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -13101,7 +13275,10 @@ export interface operations {
     };
     create_refund: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -13119,6 +13296,23 @@ export interface operations {
             };
         };
         responses: {
+            /** @description With `preview=true`: what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description The provider will be asked */
             201: {
                 headers: {
@@ -13876,7 +14070,10 @@ export interface operations {
     };
     remove_service_account: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -13899,7 +14096,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Removed */
+            /** @description Removed; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -13915,7 +14112,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ServiceAccountDone"];
+                    "application/json": components["schemas"]["ServiceAccountDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -15293,7 +15490,10 @@ export interface operations {
     };
     retire_sku: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -15316,7 +15516,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Retired */
+            /** @description Retired; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -15332,7 +15532,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SkuDone"];
+                    "application/json": components["schemas"]["SkuDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -15483,7 +15683,10 @@ export interface operations {
     };
     set_spending_limits: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -15501,7 +15704,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description So it is */
+            /** @description So it is; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -15515,7 +15718,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SpendingLimitsShown"];
+                    "application/json": components["schemas"]["SpendingLimitsShown"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -16156,7 +16359,10 @@ export interface operations {
     };
     create_top_up: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -16174,6 +16380,23 @@ export interface operations {
             };
         };
         responses: {
+            /** @description With `preview=true`: what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description The provider will be asked */
             201: {
                 headers: {
@@ -17483,7 +17706,10 @@ export interface operations {
     };
     delete_webhook_endpoint: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
             header: {
                 /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
                 "Idempotency-Key": string;
@@ -17506,7 +17732,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Deleted */
+            /** @description Deleted; with `preview=true`, what it would do */
             200: {
                 headers: {
                     /** @description Version of the API that answers */
@@ -17522,7 +17748,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WebhookEndpointDone"];
+                    "application/json": components["schemas"]["WebhookEndpointDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CairnError, createCairn, everything, once, unwrap } from "../src/index.js";
+import { CairnError, createCairn, everything, once, previewed, unwrap } from "../src/index.js";
 
 const BUSY = { code: "database_unavailable", detail: "later", retryable: true, in_doubt: false, status: 503, title: "t", type: "t" };
 const REFUSED = { ...BUSY, code: "insufficient_funds", retryable: false, status: 409 };
@@ -41,6 +41,13 @@ test("a lost answer and a retryable problem are asked for again, with the same k
   assert.equal(new Set(bodies).size, 1);
   assert.equal(seen.length, 3);
   assert.equal(waits[1], 2000);
+});
+
+test("what only asks is answered with what it would do", async () => {
+  const { cairn, seen } = scripted([answer(200, { preview: true, would: "top_up", costs: { paid_in: "1.00" } })]);
+  const asked = await cairn.POST("/v1/top-ups", { ...wish(), params: { header: once(), query: { preview: true } } });
+  assert.equal(previewed(asked).costs?.paid_in, "1.00");
+  assert.equal(new URL(seen[0]?.url ?? "").searchParams.get("preview"), "true");
 });
 
 test("a refusal is not repeated, and says why", async () => {

@@ -43,7 +43,10 @@ pub(super) async fn run(config: &Config, args: &DemoArgs, output: Output) -> Res
             return never_begun(report, output, error);
         }
     };
-    let told = stops.until(Box::pin(tell(&stage, (config, args), &mut report))).await.and_then(|told| told);
+    let told = stops
+        .until(Box::pin(tell(&stage, (config, args), &mut report)))
+        .await
+        .and_then(|told| told);
     report.judge(told.err().map(|error| error.to_string()));
     let printed = output.json_line(&report);
     let (held, failures) = (report.held, report.failures.join("; "));

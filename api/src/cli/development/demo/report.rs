@@ -172,9 +172,7 @@ impl Report {
             ("the month's books balance", holds(month, |m| m.books.trial_balance == "0")),
             (
                 "outside programs accept the month's books",
-                holds(month, |m| {
-                    accepted(&m.books.bean_check) && accepted(&m.books.hledger_check)
-                }),
+                holds(month, |m| accepted(&m.books.bean_check) && accepted(&m.books.hledger_check)),
             ),
             ("there are events", holds(&self.events, |events| *events > 0)),
         ];

@@ -48,7 +48,8 @@ pub(super) fn find<'a>(facts: &'a BankFacts, covered: &[Covered], found: &mut Ma
 
 /// The less, the surer that the line is of this payout.
 fn unlike(payout: &Payout, line: &BankLine) -> u8 {
-    let is_traced = payout.trace.as_deref().is_some_and(|it| references(line).contains(&folded(it)));
+    let is_traced =
+        payout.trace.as_deref().is_some_and(|it| references(line).contains(&folded(it)));
     let text = spoken(&line.text);
     let name = payout.descriptor.as_deref().map(spoken).filter(|name| name != " ");
     match (is_traced, name.is_some_and(|name| text.contains(&name))) {

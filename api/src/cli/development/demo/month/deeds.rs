@@ -208,9 +208,11 @@ impl Deeds {
         ];
         let observed = || "as wanted".to_owned();
         let steps = Step::ALL.into_iter();
-        commands.extend(
-            steps.map(|step| AllocationCommand::CompleteStep { step, observed: observed(), at }),
-        );
+        commands.extend(steps.map(|step| AllocationCommand::CompleteStep {
+            step,
+            observed: observed(),
+            at,
+        }));
         commands.push(AllocationCommand::Activate { proof: "uid=20000".to_owned(), at });
         for command in commands {
             self.act::<Allocation>(&allocation_id.to_string(), command).await?;

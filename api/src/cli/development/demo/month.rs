@@ -204,11 +204,7 @@ async fn invoice(deeds: &Deeds) -> Result<usize, CliError> {
 }
 
 /// Seals the log and proves the last charge of the last customer by what is sealed alone.
-async fn prove(
-    deeds: &Deeds,
-    parts: &SessionParts,
-    seal: &SealerConfig,
-) -> Result<bool, CliError> {
+async fn prove(deeds: &Deeds, parts: &SessionParts, seal: &SealerConfig) -> Result<bool, CliError> {
     let log = deeds.commands.executor.log();
     let sealer = Sealer::new(log.clone(), seal.clone());
     while sealer.turn(true).await? > 0 {}
