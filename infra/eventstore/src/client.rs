@@ -5,16 +5,15 @@ use std::time::Duration;
 use cairn_event_log::LogError;
 use cairn_neighbours::Neighbour;
 use eventstore::{Client, ClientSettings, Error};
+use tokio::time::Instant;
 
-/// How long a read that lost its connection waits before it is asked again, each time: the vendor's client needs a moment to
-/// notice that a connection is gone and to make another, and until then it fails whoever asks, at once.
-const PAUSES: [Duration; 5] = [
-    Duration::from_millis(1),
-    Duration::from_millis(10),
-    Duration::from_millis(50),
-    Duration::from_millis(200),
-    Duration::from_millis(500),
-];
+/// For how long a read that loses its connection is asked again. All calls share one connection, so somebody else's fault may end it
+/// many times.
+const READ_PATIENCE: Duration = Duration::from_secs(3);
+/// Before a read is asked again: the vendor's client needs a moment to notice that a connection is gone and to make another, and until
+/// then it fails whoever asks, at once. Grows, up to the longest.
+const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// In what the client says when nobody listens.
 const CONNECT: &str = "(Connect)";
 /// What a call may take before the server counts as gone.
@@ -75,15 +74,16 @@ impl Connection {
         &self,
         call: impl Fn(Client) -> F,
     ) -> Result<Option<T>, LogError> {
-        let mut pauses = PAUSES.into_iter();
+        let (began, mut pause) = (Instant::now(), PAUSE);
         loop {
             match self.call(&call).await {
                 Ok(answer) => return Ok(Some(answer)),
                 Err(Error::ResourceNotFound) => return Ok(None),
-                Err(error) => match pauses.next().filter(|_| is_broken(&error)) {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(reading(&error)),
-                },
+                Err(error) if is_broken(&error) && began.elapsed() < READ_PATIENCE => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 4).min(PAUSE_MAX);
+                }
+                Err(error) => return Err(reading(&error)),
             }
         }
     }
@@ -114,20 +114,19 @@ impl Connection {
     }
 }
 
-/// Whether a connection ended under the call, rather than that nobody listens.
+/// Whether a connection ended under the call, rather than that nobody listens. It ends under all calls that are on their way, so it says
+/// nothing of the cluster: whether that is away, the next connection shows.
 fn is_broken(error: &Error) -> bool {
     matches!(error, Error::ServerError(cause) if !cause.contains(CONNECT))
 }
 
 /// Whether nobody answered.
-const fn is_silence(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::ConnectionClosed
-            | Error::GrpcConnectionError(_)
-            | Error::ServerError(_)
-            | Error::DeadlineExceeded
-    )
+fn is_silence(error: &Error) -> bool {
+    match error {
+        Error::ConnectionClosed | Error::GrpcConnectionError(_) | Error::DeadlineExceeded => true,
+        Error::ServerError(_) => !is_broken(error),
+        _ => false,
+    }
 }
 
 /// Of a call that wrote nothing.

@@ -3,11 +3,13 @@
 #[path = "../../event-log/tests/contract/suite.rs"]
 mod suite;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_event_log::{Appended, LogContract as _, LogError};
 use cairn_eventstore::EventStoreLog;
 use cairn_eventstore_simulator::Simulator;
+use cairn_neighbours::{BreakerConfig, Kind, Neighbourhood, Now};
 use futures::StreamExt as _;
 use suite::{TYPE, request};
 
@@ -77,12 +79,31 @@ async fn an_append_in_doubt_is_settled_by_asking_again() {
 async fn a_read_whose_connection_ends_again_and_again_is_answered() {
     let (simulator, log) = simulated().await;
     log.append(request("run", "r", "read", 0, &["1", "2"])).await.unwrap();
-    simulator.faults.hang_up_on_reads(5);
+    simulator.faults.hang_up_on_reads(7);
     assert_eq!(log.load_some((TYPE, "run-read"), 0, 10).await.unwrap().len(), 2);
-    assert_eq!(simulator.faults.bitten(), 5);
-    simulator.faults.hang_up_on_reads(100);
+    assert_eq!(simulator.faults.bitten(), 7);
+    simulator.faults.hang_up_on_reads(1_000);
     let refused = log.load_some((TYPE, "run-read"), 0, 10).await;
     assert!(matches!(refused, Err(LogError::Unavailable(_))), "{refused:?}");
+    simulator.stop().await;
+}
+
+/// Five calls in a row that nobody answers leave a cluster alone for seconds; a connection that ends takes more than that with it.
+#[tokio::test]
+async fn a_connection_that_ends_under_many_calls_is_no_cluster_that_is_away() {
+    let (simulator, log) = simulated().await;
+    let carrier = Kind { name: "carrier", calls_max: 64, ailing_max: 64 };
+    let now: Now = Arc::new(|| cairn_core::Timestamp::from_secs(0));
+    let log = log.behind(Neighbourhood::new(BreakerConfig::default(), now).only(carrier));
+    log.append(request("run", "m", "many", 0, &["1"])).await.unwrap();
+    for round in 1..=5 {
+        simulator.faults.hang_up_on_reads(1);
+        let reads = (0..32).map(|_| log.load_some((TYPE, "run-many"), 0, 10));
+        for read in futures::future::join_all(reads).await {
+            assert_eq!(read.unwrap().len(), 1, "{round}");
+        }
+        assert_eq!(simulator.faults.bitten(), round);
+    }
     simulator.stop().await;
 }
 
