@@ -181,6 +181,7 @@ impl Wallet {
         let over = Disputed { payment_id, held_nanos: 0, ended: true };
         let disputed = self.disputes.entry(dispute_id.to_string()).or_insert(over);
         (disputed.held_nanos, disputed.ended) = (0, true);
+        disputed.payment_id = payment_id.or(disputed.payment_id);
         self
     }
 }
