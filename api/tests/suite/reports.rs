@@ -65,7 +65,7 @@ async fn stage(options: PgConnectOptions, dsn: Option<&str>) -> Stage {
 async fn wish(caller: &Caller) -> Answer {
     let body = json!({ "url": format!("https://{CANARY}.example.org/deadly") });
     let request = caller
-        .request(Method::POST, &format!("/v1/webhook-endpoints?x={CANARY}"))
+        .request(Method::POST, "/v1/webhook-endpoints")
         .header("idempotency-key", CANARY)
         .header("x-request-id", REQUEST)
         .header("cookie", format!("taste={CANARY}"))
