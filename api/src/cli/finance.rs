@@ -248,11 +248,14 @@ async fn reconcile(
     let provider = development::provider(config)?;
     let executor = &parts.commands.executor;
     let done = finance::run(provider.as_ref(), executor, &parts.context(None), period).await?;
-    let finance::Run { booked, report, recorded } = done;
+    let finance::Run { booked, disputes, report, recorded } = done;
     output.say(&format!(
         "payouts booked: {} paid out, {} returned, {} arrived, {} sent back by the bank",
         booked.paid_out, booked.returned, booked.arrived, booked.taken_back
     ));
+    if disputes > 0 {
+        output.say(&format!("disputes that no webhook had told of: {disputes}"));
+    }
     if output.is_json() {
         output.one(&Kept { report: &report, cases: &recorded })?;
     } else {

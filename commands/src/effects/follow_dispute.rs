@@ -1,9 +1,10 @@
 //! Following a dispute: ask the provider how it stands, record what it says.
-use cairn_core::DisputeId;
+use cairn_core::{DisputeId, Timestamp};
 use cairn_payments::Dispute;
 
 use crate::payments;
-use crate::ports::PortError;
+use crate::ports::{PortError, ProviderDispute};
+use crate::{CommandContext, ExecuteError, Executed, Executor};
 
 use super::Act;
 use super::act::failure;
@@ -30,4 +31,15 @@ pub(super) async fn retrieve_dispute(
         ));
     }
     Ok(())
+}
+
+/// Records what the provider says of a dispute that was found in its book rather than told of.
+pub(crate) async fn record_found(
+    executor: &Executor,
+    context: &CommandContext,
+    reported: &ProviderDispute,
+    at: Timestamp,
+) -> Result<Executed, ExecuteError> {
+    let desk = payments::Recorder { executor, context };
+    payments::record_provider_dispute(&desk, reported, at).await
 }

@@ -5,7 +5,7 @@ mod charge_usage;
 mod collect_payment;
 mod compare_inventory;
 mod ensure_step;
-mod follow_dispute;
+pub(crate) mod follow_dispute;
 mod hold_funds;
 mod pay_refund;
 mod perform;

@@ -18,6 +18,7 @@ pub mod breaks;
 mod checklist;
 pub mod close;
 pub mod credit_notes;
+mod disputes;
 pub mod entity;
 pub mod invoices;
 mod matching;

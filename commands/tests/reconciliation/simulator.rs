@@ -1,17 +1,19 @@
 //! The life of breaks with Stripe's own ways, by the simulator: planted, found, settled, cleared.
 use std::time::Duration;
 
-use cairn_commands::finance::{BreakType, Period, Recorded};
+use cairn_commands::finance::{self, BreakType, Period, Recorded};
 use cairn_commands::ports::{NewPayment, PaymentPort as _, ProviderTransaction};
 use cairn_core::{Currency, Money, PaymentId, Timestamp};
 use cairn_finance::Status;
 use cairn_finance::break_case::Means;
+use cairn_ledger::{TopUp, Wallet, WalletCommand, wallet_id};
+use cairn_payments::{Payment, PaymentCommand};
 use cairn_stripe::{StripeConfig, StripePayments};
-use cairn_stripe_simulator::{Simulator, SimulatorConfig};
+use cairn_stripe_simulator::{DisputeStep, Simulator, SimulatorConfig};
 use sqlx::PgPool;
 
 use crate::desk::{Desk, post, refused};
-use crate::world::{DAY, UNIT, World};
+use crate::world::{DAY, ORGANISATION, UNIT, World};
 
 /// Above it two people are needed.
 const LIMIT: i64 = 50 * UNIT;
@@ -105,4 +107,54 @@ async fn planted_disagreements_become_cases_and_each_ends_its_own_way(pool: PgPo
     assert_eq!(sum, 0, "the trial balance is zero");
     let verified = cairn_commands::replay::verify(desk.world.executor.log()).await.unwrap();
     assert!(verified.identical, "{verified:?}");
+}
+
+/// A payment of ours, on its own stream and in its wallet.
+async fn book(desk: &Desk, line: &ProviderTransaction, payment_id: PaymentId) {
+    let (organisation_id, currency, amount_nanos) =
+        (ORGANISATION, Currency::USD, line.amount_nanos);
+    let (charge_id, at) = (line.source_id.clone().unwrap(), line.created_at);
+    let stream = payment_id.to_string();
+    let request = PaymentCommand::Request {
+        payment_id,
+        organisation_id,
+        currency,
+        amount_nanos,
+        payment_method: None,
+        at,
+    };
+    let (provider_id, charge) = ("pi_1".to_owned(), charge_id.clone());
+    let succeed = PaymentCommand::Succeed { provider_id, charge_id: charge, amount_nanos, at };
+    let (balance_transaction_id, fee_nanos) = (line.id.clone(), line.fee_nanos);
+    let fee = PaymentCommand::RecordFee { balance_transaction_id, fee_nanos, at };
+    for command in [request, succeed, fee] {
+        desk.world.execute::<Payment>(&stream, command).await;
+    }
+    let paid = TopUp { organisation_id, currency, payment_id, amount_nanos, charge_id, at };
+    let wallet = wallet_id(organisation_id, currency);
+    desk.world.execute::<Wallet>(&wallet, WalletCommand::TopUp(paid)).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_dispute_that_no_webhook_told_of_is_recorded_from_the_book(pool: PgPool) {
+    let (simulator, stripe) = stripe().await;
+    let desk = Desk::of(World::new(pool).await);
+    let line = paid(&stripe, &[20]).await.remove(0);
+    book(&desk, &line, PaymentId::from_bits(1)).await;
+    let disputed = simulator.open_dispute(line.source_id.as_ref().unwrap()).unwrap();
+    let run = async || {
+        let (context, executor) = (desk.context("reconciler"), &desk.world.executor);
+        finance::run(&stripe, executor, &context, period(&desk)).await.unwrap()
+    };
+    assert_eq!(run().await.disputes, 0, "no money has moved");
+    simulator.step_dispute(&disputed, DisputeStep::Withdraw).unwrap();
+    let first = run().await;
+    assert_eq!((first.disputes, first.report.breaks), (1, vec![]));
+    assert_eq!(desk.balance("receivable:dispute:USD").await, 20 * UNIT);
+    let again = run().await;
+    assert_eq!((again.disputes, again.report.clean), (0, true), "once");
+    simulator.step_dispute(&disputed, DisputeStep::Reinstate).unwrap();
+    let back = run().await;
+    assert_eq!((back.disputes, back.report.clean), (1, true), "{:?}", back.report);
+    assert_eq!(desk.balance("receivable:dispute:USD").await, 0);
 }
