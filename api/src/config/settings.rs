@@ -337,6 +337,13 @@ fn money() -> Vec<Setting> {
         .expected("an amount of at least zero, such as 100 or 99.50")
         .default("100.00"),
         Setting::new(
+            "finance.clearing_days",
+            "CAIRN_FINANCE_CLEARING_DAYS",
+            Kind::Number(1, 365),
+            "days that a payout or a refund may be on its way before it stands against closing a month",
+        )
+        .default("14"),
+        Setting::new(
             "finance.home_jurisdiction",
             "CAIRN_FINANCE_HOME_JURISDICTION",
             Kind::Text,

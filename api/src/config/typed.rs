@@ -77,6 +77,8 @@ pub struct Config {
     pub promises: Promises,
     /// Up to which amount one person settles a break.
     pub approval_limit_nanos: Nanos,
+    /// How long money may be on its way before it stands against closing a month.
+    pub clearing_days: u16,
     /// How often the books are derived again from the log.
     pub verify_seconds: u64,
     /// How often the provider's book is held against ours.
@@ -163,6 +165,8 @@ impl Config {
             }),
             promises: promises(values),
             approval_limit_nanos: values.with("finance.approval_limit", limit).unwrap_or_default(),
+            clearing_days: u16::try_from(number(values, "finance.clearing_days"))
+                .unwrap_or(u16::MAX),
             verify_seconds: u64::from(number(values, "finance.verify_seconds")),
             reconcile_seconds: u64::from(number(values, "finance.reconcile_seconds")),
             home_jurisdiction: values.with("finance.home_jurisdiction", jurisdiction),

@@ -233,6 +233,7 @@ codes! {
     period_usage_unrated CONFLICT false "Usage is not rated up to the month's end";
     period_not_reconciled CONFLICT false "The provider's book is not proven up to the month's end";
     period_breaks_open CONFLICT false "Breaks above the limit are open";
+    period_clearing_open CONFLICT false "What is on its way has not arrived for too long";
     period_unbalanced CONFLICT false "The books do not sum to zero";
     period_checklist_incomplete INTERNAL_SERVER_ERROR false "Not every item of the checklist was looked at";
     period_not_closed CONFLICT false "The month is not closed";

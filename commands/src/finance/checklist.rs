@@ -7,6 +7,7 @@ use cairn_finance::period::{Check, Item};
 use cairn_ledger::{Wallet, wallet_id};
 use sqlx::PgConnection;
 
+use super::clearing::{self, Clearing};
 use super::{FinanceError, ReconciliationReport, record};
 use crate::Executor;
 
@@ -16,6 +17,8 @@ pub(super) struct Looked {
     pub now: Timestamp,
     /// An open break of more than this stands against the close.
     pub limit_nanos: Nanos,
+    /// See [`Clearing::days`].
+    pub clearing_days: u16,
 }
 
 /// All but the balance, which is looked at with the count.
@@ -24,12 +27,14 @@ pub(super) async fn before(
     looked: &Looked,
     report: &ReconciliationReport,
 ) -> Result<Vec<Check>, FinanceError> {
+    let Looked { month, limit_nanos, clearing_days: days, .. } = *looked;
     Ok(vec![
         over(looked),
-        earlier(executor, looked.month).await?,
-        rated(executor, looked.month).await?,
+        earlier(executor, month).await?,
+        rated(executor, month).await?,
         reconciled(report),
         settled(executor, looked).await?,
+        clearing::aged(executor, &Clearing { month, days, limit_nanos }).await?,
     ])
 }
 

@@ -21,8 +21,10 @@ const COUNTED: &str = "ledger_periods_counted";
 pub struct Close {
     /// Which month.
     pub month: Month,
-    /// An open break of more than this stands against it.
+    /// An open break of more than this stands against it, and so does more than this on a clearing account for too long.
     pub limit_nanos: Nanos,
+    /// What went to a clearing account later than so many days before the month's end may still be on its way.
+    pub clearing_days: u16,
 }
 
 /// Closes a month, if every item of the checklist holds: reconciles up to its end, keeps what that finds as cases, looks at the rest, and
@@ -30,7 +32,7 @@ pub struct Close {
 ///
 /// # Errors
 /// [`FinanceError::Case`] with `period_not_over`, `period_earlier_open`, `period_usage_unrated`, `period_not_reconciled`,
-/// `period_breaks_open` or `period_unbalanced`; the others when something could not be looked at.
+/// `period_breaks_open`, `period_clearing_open` or `period_unbalanced`; the others when something could not be looked at.
 pub async fn close(
     commands: &Commands,
     context: &CommandContext,
@@ -40,13 +42,13 @@ pub async fn close(
     if let Some(first) = first_answer(commands, context).await? {
         return Ok(first?);
     }
-    let Close { month, limit_nanos } = input;
+    let month = input.month;
     let (stream, result) = (month.to_string(), json!({ "month": month }));
     for attempt in 1.. {
         let command = match commands.executor.load::<Closing>(&stream).await?.0 {
             // It says so itself, and nothing has to be looked at for that.
             closed if closed.closed => nothing_new(context, month, commands.clock.now()),
-            _ => prepare(commands, context, port, (month, limit_nanos)).await?,
+            _ => prepare(commands, context, port, input).await?,
         };
         let done = commands.executor.execute::<Closing>(&stream, command, context, result.clone());
         match done.await {
@@ -68,13 +70,13 @@ async fn prepare(
     commands: &Commands,
     context: &CommandContext,
     port: &dyn PaymentPort,
-    (month, limit_nanos): (Month, Nanos),
+    Close { month, limit_nanos, clearing_days }: Close,
 ) -> Result<PeriodCommand, FinanceError> {
     let (executor, now) = (&commands.executor, commands.clock.now());
     // From the beginning: what is older than any look back and was corrected since is proven with it.
     let period = Period::range(Timestamp::from_secs(0), month.ends_at(), now)?;
     let Run { report, .. } = run(port, executor, context, period).await?;
-    let looked = Looked { month, now, limit_nanos };
+    let looked = Looked { month, now, limit_nanos, clearing_days };
     let mut checks: Vec<Check> = checklist::before(executor, &looked, &report).await?;
     let mut transaction = executor.log().pool().begin().await?;
     transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;

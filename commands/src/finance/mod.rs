@@ -16,6 +16,7 @@ mod balances;
 pub mod bank;
 pub mod breaks;
 mod checklist;
+mod clearing;
 pub mod close;
 pub mod credit_notes;
 mod disputes;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 mod bank;
 mod cases;
+mod clearing;
 #[path = "../support/clock.rs"]
 #[allow(dead_code, reason = "other tests need more of it")]
 mod clock;

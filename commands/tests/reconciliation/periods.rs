@@ -17,26 +17,26 @@ use crate::world::{CENT, DAY, HOUR, ORGANISATION, UNIT, World};
 const LIMIT: i64 = UNIT;
 
 /// The month before the one that is running.
-fn last(desk: &Desk) -> Month {
+pub fn last(desk: &Desk) -> Month {
     let first = Month::of(desk.world.now).unwrap().starts_at();
     Month::of(first.plus_secs(-1)).unwrap()
 }
 
-async fn close(desk: &Desk, month: Month) -> Result<Executed, FinanceError> {
-    let input = Close { month, limit_nanos: LIMIT };
+pub async fn close(desk: &Desk, month: Month) -> Result<Executed, FinanceError> {
+    let input = Close { month, limit_nanos: LIMIT, clearing_days: 14 };
     let context = desk.context("operator:ada");
     let done = close::close(&desk.commands, &context, &desk.world.provider, input).await;
     desk.clock.advance_secs(1);
     done
 }
 
-async fn reopen(desk: &Desk, month: Month) -> Result<Executed, FinanceError> {
+pub async fn reopen(desk: &Desk, month: Month) -> Result<Executed, FinanceError> {
     let input = (month, "a bank line was forgotten".to_owned());
     close::reopen(&desk.commands, &desk.context("operator:grace"), input).await
 }
 
 /// The code of a refusal, and its words.
-fn why(answer: Result<Executed, FinanceError>) -> (String, String) {
+pub fn why(answer: Result<Executed, FinanceError>) -> (String, String) {
     match answer {
         Err(FinanceError::Case(ExecuteError::Refused { code, message, .. })) => (code, message),
         other => panic!("{other:?}"),
@@ -44,7 +44,7 @@ fn why(answer: Result<Executed, FinanceError>) -> (String, String) {
 }
 
 /// A charge of that instant, in both books.
-async fn charge(world: &World, n: u32, at: Timestamp) {
+pub async fn charge(world: &World, n: u32, at: Timestamp) {
     let mut line = world.charge_line(n, 100 * UNIT, 0);
     line.0.created_at = at;
     world.provide(line);

@@ -24,18 +24,21 @@ pub enum Item {
     Reconciled,
     /// No break above the limit is open.
     BreaksSettled,
+    /// What only passes through has passed.
+    ClearingAged,
     /// The postings sum to zero in every currency.
     Balanced,
 }
 
 impl Item {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Over,
         Self::EarlierClosed,
         Self::UsageRated,
         Self::Reconciled,
         Self::BreaksSettled,
+        Self::ClearingAged,
         Self::Balanced,
     ];
 }
@@ -166,6 +169,8 @@ pub enum PeriodError {
     NotReconciled(String),
     #[error("breaks above the limit are open: {0}")]
     BreaksOpen(String),
+    #[error("what is on its way has not arrived for too long: {0}")]
+    ClearingOpen(String),
     #[error("the books do not sum to zero: {0}")]
     Unbalanced(String),
     #[error("not every item of the checklist was looked at")]
@@ -186,6 +191,7 @@ impl Refusal for PeriodError {
             Self::UsageUnrated(_) => "period_usage_unrated",
             Self::NotReconciled(_) => "period_not_reconciled",
             Self::BreaksOpen(_) => "period_breaks_open",
+            Self::ClearingOpen(_) => "period_clearing_open",
             Self::Unbalanced(_) => "period_unbalanced",
             Self::ChecklistIncomplete => "period_checklist_incomplete",
             Self::NotClosed => "period_not_closed",
@@ -279,6 +285,7 @@ fn holds(checks: &[Check]) -> Result<(), PeriodError> {
         Item::UsageRated => PeriodError::UsageUnrated(against),
         Item::Reconciled => PeriodError::NotReconciled(against),
         Item::BreaksSettled => PeriodError::BreaksOpen(against),
+        Item::ClearingAged => PeriodError::ClearingOpen(against),
         Item::Balanced => PeriodError::Unbalanced(against),
     })
 }

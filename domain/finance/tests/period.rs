@@ -63,6 +63,7 @@ fn whatever_item_does_not_hold_refuses_the_close_and_names_itself() {
         "period_usage_unrated",
         "period_not_reconciled",
         "period_breaks_open",
+        "period_clearing_open",
         "period_unbalanced",
     ];
     for (item, code) in Item::ALL.into_iter().zip(codes) {

@@ -1,6 +1,6 @@
 //! `cairn finance close`, `reopen` and `periods`: months of the books.
 use cairn_commands::finance::close::{self, Close};
-use cairn_core::{Month, Nanos};
+use cairn_core::Month;
 use cairn_finance::Period;
 use cairn_projections::finance::periods as view;
 use cairn_projections::ledger::changes as journal;
@@ -28,8 +28,8 @@ pub(super) async fn close(
     output: Output,
 ) -> Result<(), CliError> {
     let provider = development::provider(config)?;
-    let limit_nanos: Nanos = config.approval_limit_nanos;
-    let input = Close { month, limit_nanos };
+    let (limit_nanos, clearing_days) = (config.approval_limit_nanos, config.clearing_days);
+    let input = Close { month, limit_nanos, clearing_days };
     let context = parts.context(None);
     close::close(&parts.commands, &context, provider.as_ref(), input).await?;
     show(parts, month, output).await

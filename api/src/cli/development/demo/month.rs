@@ -26,6 +26,8 @@ use crate::wiring::Platform;
 
 /// Who pays in, rents and is invoiced.
 const CUSTOMERS: [u128; 3] = [1, 2, 3];
+/// What may be on its way at the month's end.
+const CLEARING_DAYS: u16 = 14;
 /// What is planted, and how often. What the provider does not have is a payment and its fee. The six lines that both books have alike are
 /// late: our side of them is written today.
 const PLANTED: [(BreakType, usize); 9] = [
@@ -66,7 +68,7 @@ async fn tell_over(
     plant(&deeds).await?;
     let found = settle(&deeds).await?;
     let month = deeds.month;
-    let closing = close::Close { month, limit_nanos: 0 };
+    let closing = close::Close { month, limit_nanos: 0, clearing_days: CLEARING_DAYS };
     let actor = deeds.context("finance");
     close::close(&deeds.commands, &actor, &deeds.book, closing).await?;
     let closed = close::is_intact(&deeds.commands, month).await? == Some(true);
