@@ -1,6 +1,6 @@
-//! Commands of the ledger context that people give: promotional credit and spending limits. All others are wishes of payments and processes.
+//! Commands of the ledger context that people give: promotional credit, spending limits and alerts. All others are wishes of payments and processes.
 use cairn_core::{CreditId, Currency, Money, OrganisationId, Timestamp};
-use cairn_ledger::{SpendingLimits, Wallet, WalletCommand, wallet_id};
+use cairn_ledger::{Alert, SpendingLimits, Wallet, WalletCommand, wallet_id};
 use serde_json::json;
 
 use crate::{CommandContext, Commands, ExecuteError, Executed};
@@ -70,6 +70,34 @@ pub async fn set_spending_limits(
     let wallet_id = wallet_id(organisation_id, currency);
     let at = commands.clock.now();
     let set = WalletCommand::SetSpendingLimits { organisation_id, currency, limits, at };
+    let result = json!({ "wallet_id": wallet_id });
+    commands.executor.execute::<Wallet>(&wallet_id, set, context, result).await
+}
+
+/// A wish to be told.
+#[derive(Debug, Clone)]
+pub struct SetAlerts {
+    /// By whom.
+    pub organisation_id: OrganisationId,
+    /// Of which money.
+    pub currency: Currency,
+    /// Of what, in place of what was said before.
+    pub alerts: Vec<Alert>,
+}
+
+/// Says of what to be told; the wallet need not exist. Answers `{"wallet_id"}`.
+///
+/// # Errors
+/// `amount_not_positive`, `alerts_invalid`.
+pub async fn set_alerts(
+    commands: &Commands,
+    context: &CommandContext,
+    input: SetAlerts,
+) -> Result<Executed, ExecuteError> {
+    let SetAlerts { organisation_id, currency, alerts } = input;
+    let wallet_id = wallet_id(organisation_id, currency);
+    let at = commands.clock.now();
+    let set = WalletCommand::SetAlerts { organisation_id, currency, alerts, at };
     let result = json!({ "wallet_id": wallet_id });
     commands.executor.execute::<Wallet>(&wallet_id, set, context, result).await
 }

@@ -4,6 +4,7 @@
 //! lines: extract, command or query, answer. On its way out, what is personal in the answer is opened,
 //! and the answer gets its tag.
 pub mod admit;
+pub mod alerts;
 pub mod answer;
 pub mod arrival;
 pub mod billing;

@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::state::Api;
 use super::{
-    answer, billing, catalog, charges, compute, device_page, documents, downloads, events,
+    alerts, answer, billing, catalog, charges, compute, device_page, documents, downloads, events,
     features, fleet, health, identity, inbox, invoices, ledger, notifications, notify, papers,
     payments, spending, tickets, usage, verification, viewer, webhooks,
 };
@@ -20,6 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(verification::routes())
         .merge(billing::routes())
         .merge(spending::routes())
+        .merge(alerts::routes())
         .merge(invoices::routes())
         .merge(papers::routes())
         .merge(catalog::routes())

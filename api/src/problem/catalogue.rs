@@ -148,6 +148,7 @@ codes! {
     not_whole_minor_units UNPROCESSABLE_ENTITY false "The amount is not whole cents";
     insufficient_funds PAYMENT_REQUIRED false "The wallet does not cover this";
     spending_limit_reached PAYMENT_REQUIRED false "The spending limit of this month is reached";
+    alerts_invalid UNPROCESSABLE_ENTITY false "The alerts contradict each other, or are too many";
     spending_limits_invalid UNPROCESSABLE_ENTITY false "The limits contradict each other";
     exceeds_refundable CONFLICT false "More than is left of that payment";
     payment_disputed CONFLICT false "The payment is disputed";

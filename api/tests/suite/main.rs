@@ -1,5 +1,6 @@
 //! The API over real HTTP: real PostgreSQL, the Stripe simulator, nodes by script.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod alerts;
 mod archive;
 mod auth;
 mod authenticator;

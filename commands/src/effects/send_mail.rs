@@ -1,9 +1,9 @@
 //! One letter to one person, or to everybody who sees to an organisation's money. It is written here, where addresses and codes can be read;
 //! what was erased meanwhile is not sent.
 use cairn_core::money::format_nanos;
-use cairn_core::{OrganisationId, Timestamp};
+use cairn_core::{Currency, Month, Nanos, OrganisationId, Timestamp};
 use cairn_identity::{LinkPurpose, Organisation, Role, User};
-use cairn_ledger::{Assessment, SpendingLimit, Stage};
+use cairn_ledger::{Alert, AlertOn, Assessment, SpendingLimit, Stage};
 
 use crate::ports::{Mail, PortError};
 use crate::processes::{FundsNews, Letter, Reached};
@@ -30,6 +30,10 @@ pub(super) async fn send_mail(
         }
         Letter::Spending { organisation_id, reached } => {
             write_about_money(act, *organisation_id, spending(reached)).await?
+        }
+        Letter::Alert { organisation_id, currency, alert, month, seen_nanos } => {
+            let text = alerted(*alert, (*currency, *month), *seen_nanos);
+            write_about_money(act, *organisation_id, text).await?
         }
         Letter::Paper { organisation_id, paper, number } => {
             return send_paper(act, *organisation_id, (*paper, number)).await;
@@ -73,7 +77,10 @@ async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Written>, PortEr
     let personal = act.executor.personal();
     let written = match letter {
         // Go to several people.
-        Letter::Funds { .. } | Letter::Spending { .. } | Letter::Paper { .. } => return Ok(None),
+        Letter::Funds { .. }
+        | Letter::Spending { .. }
+        | Letter::Alert { .. }
+        | Letter::Paper { .. } => return Ok(None),
         Letter::Code { user_id, purpose, token } => {
             let user = act.load::<User>(&user_id.to_string()).await?;
             let (to, token) = (personal.open(&user.email).await?, personal.open(token).await?);
@@ -169,7 +176,33 @@ fn spending(reached: &Reached) -> (&'static str, String) {
                  runs reaches your limit of {limit_at} {currency}. What runs is stopped as what is\n\
                  set aside for it is used; its data is kept, and nothing is charged for it.\n\
                  It starts again by itself with the next month, or when you raise the limit\n\
-                 (PUT /v1/spending-limits/{currency}).\n"
+                 (PUT /v1/spending-limits).\n"
+            ),
+        ),
+    }
+}
+
+fn alerted(
+    alert: Alert,
+    (currency, month): (Currency, Month),
+    seen_nanos: Nanos,
+) -> (&'static str, String) {
+    let [amount, seen] = [alert.amount_nanos, seen_nanos].map(format_nanos);
+    match alert.on {
+        AlertOn::Spent => (
+            "You have used what you wanted to be told of",
+            format!(
+                "In {month}, {seen} {currency} were used until now; you asked to be told at\n\
+                 {amount} {currency}. Nothing stops because of that. Change what you are told\n\
+                 with PUT /v1/alerts.\n"
+            ),
+        ),
+        AlertOn::BalanceBelow => (
+            "Your balance is lower than you wanted to be told of",
+            format!(
+                "There are {seen} {currency} left, what is set aside for rentals included; you\n\
+                 asked to be told below {amount} {currency}. Pay in more (POST /v1/payments), or\n\
+                 change what you are told with PUT /v1/alerts.\n"
             ),
         ),
     }

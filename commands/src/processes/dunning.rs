@@ -58,6 +58,8 @@ impl ProcessManager for Dunning {
             | WalletEvent::UsageCaptured { .. }
             | WalletEvent::OverrunRecorded { .. }
             | WalletEvent::SpendingReached { .. }
+            | WalletEvent::AlertsSet { .. }
+            | WalletEvent::AlertReached { .. }
             | WalletEvent::RefundReturned { .. } => None,
         }
     }

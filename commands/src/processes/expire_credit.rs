@@ -75,7 +75,9 @@ impl ProcessManager for ExpireCredit {
             | WalletEvent::DisputeLost { .. }
             | WalletEvent::UsageCredited { .. }
             | WalletEvent::SpendingLimitsSet { .. }
-            | WalletEvent::SpendingReached { .. } => None,
+            | WalletEvent::SpendingReached { .. }
+            | WalletEvent::AlertsSet { .. }
+            | WalletEvent::AlertReached { .. } => None,
         }
     }
 

@@ -55,7 +55,9 @@ impl ProcessManager for ExpireHold {
             | WalletEvent::DisputeLost { .. }
             | WalletEvent::UsageCredited { .. }
             | WalletEvent::SpendingLimitsSet { .. }
-            | WalletEvent::SpendingReached { .. } => None,
+            | WalletEvent::SpendingReached { .. }
+            | WalletEvent::AlertsSet { .. }
+            | WalletEvent::AlertReached { .. } => None,
         }
     }
 

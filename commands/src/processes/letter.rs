@@ -1,7 +1,7 @@
 //! What people are written.
 use cairn_core::{Currency, Month, Nanos, OrganisationId, Timestamp, UserId};
 use cairn_identity::{LinkPurpose, Role};
-use cairn_ledger::{Assessment, SpendingLimit, Stage};
+use cairn_ledger::{Alert, Assessment, SpendingLimit, Stage};
 use serde::{Deserialize, Serialize};
 
 /// What somebody is written. Addresses and codes are as they are stored, sealed.
@@ -21,6 +21,14 @@ pub enum Letter {
     Funds { seen: Assessment, about: FundsNews },
     /// To the same.
     Spending { organisation_id: OrganisationId, reached: Reached },
+    /// To the same.
+    Alert {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        alert: Alert,
+        month: Month,
+        seen_nanos: Nanos,
+    },
     /// A paper that was issued, to whom its organisation has papers sent. The file is made when it is sent.
     Paper { organisation_id: OrganisationId, paper: PaperKind, number: String },
 }
@@ -65,6 +73,7 @@ impl Letter {
             | Self::Erasure { user_id, .. } => user_id.to_string(),
             Self::Invitation { organisation_id, .. }
             | Self::Spending { organisation_id, .. }
+            | Self::Alert { organisation_id, .. }
             | Self::Paper { organisation_id, .. } => organisation_id.to_string(),
             Self::Funds { seen, .. } => seen.organisation_id.to_string(),
         }

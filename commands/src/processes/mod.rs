@@ -14,7 +14,7 @@
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
 //! | [`expire_credit`] | `wallet.credit_granted` | all of it used, or expired in time |
-//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*`, `wallet.spending_reached`, `invoice.issued`, `credit_note.issued` | the letter handed over |
+//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*`, `wallet.spending_reached`, `wallet.alert_reached`, `invoice.issued`, `credit_note.issued` | the letter handed over |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
 pub mod credit_invoice;
 pub mod drain_node;

@@ -8,6 +8,7 @@
 //! | `user.erasure_requested` | `send_mail`, until it is due | none: who is signed in sees it as well |
 //! | `dunning.runway_crossed`, down; `dunning.stage_changed` to one that costs something, or from it | `send_mail` | none: the next step is told again |
 //! | `wallet.spending_reached` | `send_mail` | none: the next month tells it again |
+//! | `wallet.alert_reached` | `send_mail` | none: the next time tells it again |
 //! | `invoice.issued`, `credit_note.issued` | `send_mail`, with the paper; after three days in vain an operator is called | none: it can be had over the API |
 //! | `organisation.member_invited` | `send_mail`, until the invitation is over | none: the next invitation ends it |
 use cairn_core::Timestamp;
@@ -80,6 +81,17 @@ fn letter(happened: &Occurrence) -> Option<(Letter, Timestamp)> {
             let reached = Reached { limit, currency, month, limit_nanos, spent_nanos };
             let organisation_id = organisation_id.parse().ok()?;
             let letter = Letter::Spending { organisation_id, reached };
+            Some((letter, at.plus_secs(REMINDER_SECS)))
+        }
+        Fact::Wallet(WalletEvent::AlertReached { alert, month, seen_nanos, at }) => {
+            let (organisation_id, currency) = happened.stream.split_once(':')?;
+            let letter = Letter::Alert {
+                organisation_id: organisation_id.parse().ok()?,
+                currency: currency.parse().ok()?,
+                alert: *alert,
+                month: *month,
+                seen_nanos: *seen_nanos,
+            };
             Some((letter, at.plus_secs(REMINDER_SECS)))
         }
         Fact::Invoice(_) | Fact::CreditNote(_) => {

@@ -108,7 +108,9 @@ impl Sum {
             | E::DisputeLost { .. }
             | E::UsageCredited { .. }
             | E::SpendingLimitsSet { .. }
-            | E::SpendingReached { .. } => {}
+            | E::SpendingReached { .. }
+            | E::AlertsSet { .. }
+            | E::AlertReached { .. } => {}
         }
     }
 

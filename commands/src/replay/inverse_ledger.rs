@@ -18,10 +18,15 @@ impl Inverse for Wallet {
         let is_expiry =
             |fact: &&Event| matches!(fact, Event::HoldExpired { .. } | Event::CreditExpired { .. });
         let (swept, rest) = facts.split_at(facts.iter().take_while(is_expiry).count());
-        let at = swept_at(self, swept);
+        let at = told_at(rest).unwrap_or_else(|| swept_at(self, swept));
         Some(match rest.first().cloned() {
             None | Some(Event::HoldExpired { .. } | Event::CreditExpired { .. }) => {
                 Command::SweepExpired { at }
+            }
+            // It comes with what it is reached by: here, by what is swept.
+            Some(Event::AlertReached { at, .. }) => Command::SweepExpired { at },
+            Some(Event::AlertsSet { organisation_id, currency, alerts, at }) => {
+                Command::SetAlerts { organisation_id, currency, alerts, at }
             }
             Some(Event::ToppedUp {
                 organisation_id,
@@ -46,7 +51,8 @@ impl Inverse for Wallet {
                 | Event::HoldExtensionRefused { hold_id, .. },
             ) => Command::CaptureHold(capture(self, hold_id, (swept, rest))?),
             Some(Event::HoldReleased { hold_id, .. }) => {
-                Command::ReleaseHold { hold_id, at: swept_at(self, &rest[1..]) }
+                let at = told_at(rest).unwrap_or_else(|| swept_at(self, &rest[1..]));
+                Command::ReleaseHold { hold_id, at }
             }
             Some(granted @ Event::CreditGranted { .. }) => grant_of(granted)?,
             // Only what was free is set aside: of more, as much would have been.
@@ -130,6 +136,14 @@ fn grant_of(granted: Event) -> Option<Command> {
     }))
 }
 
+/// What somebody is told with it says when it was asked.
+fn told_at(facts: &[Event]) -> Option<Timestamp> {
+    facts.iter().find_map(|fact| match fact {
+        Event::AlertReached { at, .. } => Some(*at),
+        _ => None,
+    })
+}
+
 /// When the last of these holds ran out. Credit says when it ended: that is when all of them did.
 fn swept_at(wallet: &Wallet, expiries: &[Event]) -> Timestamp {
     let ends = expiries.iter().filter_map(|fact| match fact {
@@ -197,7 +211,7 @@ fn capture(
                 found.tax = tax.as_ref().map(|part| part.rate.clone());
                 charged(&mut found, (*total_nanos, *seconds), journal)?;
             }
-            Event::SpendingReached { at, .. } => found.at = *at,
+            Event::SpendingReached { at, .. } | Event::AlertReached { at, .. } => found.at = *at,
             _ => return None,
         }
     }

@@ -10,6 +10,7 @@ use cairn_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::alerts::Alert;
 use crate::credit::CreditUse;
 use crate::spending::{SpendingLimit, SpendingLimits};
 use crate::taxes::TaxPart;
@@ -170,6 +171,23 @@ pub enum WalletEvent {
         spent_nanos: Nanos,
         at: Timestamp,
     },
+    /// Somebody has said of what to be told, in place of what was said before. It opens the wallet when it comes first.
+    #[serde(rename = "wallet.alerts_set")]
+    AlertsSet {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        alerts: Vec<Alert>,
+        at: Timestamp,
+    },
+    /// Somebody wanted to be told of this.
+    #[serde(rename = "wallet.alert_reached")]
+    AlertReached {
+        alert: Alert,
+        month: Month,
+        /// What was used in the month, or is left.
+        seen_nanos: Nanos,
+        at: Timestamp,
+    },
 }
 
 domain_event!(WalletEvent {
@@ -191,6 +209,8 @@ domain_event!(WalletEvent {
     UsageCredited => "wallet.usage_credited", 1;
     SpendingLimitsSet => "wallet.spending_limits_set", 1;
     SpendingReached => "wallet.spending_reached", 1;
+    AlertsSet => "wallet.alerts_set", 1;
+    AlertReached => "wallet.alert_reached", 1;
 } upcasts [
     Upcast { event_type: "wallet.hold_placed", from: 1, to_next: all_paid },
     Upcast { event_type: "wallet.hold_extended", from: 1, to_next: all_paid },
@@ -238,6 +258,8 @@ impl Texts for WalletEvent {
         ("reason", Text::Said),
         ("note", Text::Kept),
         ("limit", Text::Kept),
+        ("alerts[].on", Text::Kept),
+        ("alert.on", Text::Kept),
         ("month", Text::Kept),
         ("at", Text::Kept),
     ];

@@ -1,5 +1,6 @@
 //! The ledger context: wallets, holds, lots and promotional credit. What the books say is decided here and written with the event.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
+mod alerts;
 mod capture;
 mod credit;
 mod credited;
@@ -14,6 +15,7 @@ mod taxes;
 pub mod wallet;
 mod wishes;
 
+pub use alerts::{ALERTS_MAX, Alert, AlertOn, Alerts};
 pub use credit::{Credit, CreditUse, Promotional, used};
 pub use disputes::{Disputed, OPEN_END, hold_of_dispute};
 pub use dunning::{Assessment, Dunning, DunningCommand, DunningEvent, Stage, runway_secs};

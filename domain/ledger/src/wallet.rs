@@ -14,6 +14,7 @@ use cairn_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::alerts::Alerts;
 use crate::credit::{Promotional, used};
 use crate::disputes::{Disputed, hold_of_dispute};
 use crate::events::WalletEvent;
@@ -138,6 +139,9 @@ pub struct Wallet {
     /// What may be used in a month, and what was.
     #[serde(default)]
     pub spending: Spending,
+    /// Of what somebody wants to be told, and what was.
+    #[serde(default)]
+    pub alerts: Alerts,
 }
 
 impl Decider for Wallet {
@@ -147,12 +151,16 @@ impl Decider for Wallet {
     type Error = WalletError;
 
     fn decide(&self, command: WalletCommand) -> Result<Vec<WalletEvent>, WalletError> {
-        match command {
+        let at = command.at();
+        let events = match command {
             WalletCommand::TopUp(top_up) => self.top_up(top_up),
             WalletCommand::PlaceHold(place) => self.place_hold(place),
             WalletCommand::CaptureHold(capture) => self.capture_hold(capture),
             WalletCommand::ReleaseHold { hold_id, at } => self.release_hold(hold_id, at),
             WalletCommand::SweepExpired { at } => Ok(self.swept(at, None).1),
+            WalletCommand::SetAlerts { organisation_id, currency, alerts, at } => {
+                self.set_alerts((organisation_id, currency), alerts, at)
+            }
             WalletCommand::GrantCredit(grant) => self.grant_credit(grant),
             WalletCommand::HoldDisputed { dispute_id, payment_id, amount_nanos, at } => {
                 self.hold_disputed(dispute_id, (payment_id, amount_nanos), at)
@@ -165,7 +173,8 @@ impl Decider for Wallet {
             }
             WalletCommand::ReserveRefund(reserve) => self.reserve_refund(reserve),
             WalletCommand::ReturnRefund { refund_id, at } => self.return_refund(refund_id, at),
-        }
+        }?;
+        Ok(self.with_alerts(events, at))
     }
 
     fn evolve(mut self, event: WalletEvent) -> Self {
@@ -221,10 +230,10 @@ impl Decider for Wallet {
                 self.promotional.expire(credit_id, amount_nanos);
             }
             E::PaymentDisputed { dispute_id, payment_id, held_nanos } => {
-                return self.with_dispute(dispute_id, payment_id, held_nanos);
+                return self.with_dispute(dispute_id, payment_id, held_nanos).rearmed();
             }
             E::DisputeReleased { dispute_id, amount_nanos } => {
-                return self.without_dispute(dispute_id, amount_nanos);
+                return self.without_dispute(dispute_id, amount_nanos).rearmed();
             }
             E::DisputeLost { dispute_id, payment_id, amount_nanos, held_nanos, lots, .. } => {
                 return self.after_loss(dispute_id, payment_id, (amount_nanos, held_nanos), &lots);
@@ -235,8 +244,13 @@ impl Decider for Wallet {
                 self.spending.set(limits);
             }
             E::SpendingReached { limit, month, .. } => self.spending.tell(limit, month),
+            E::AlertsSet { organisation_id, currency, alerts, at } => {
+                self.owner = Some((organisation_id, currency));
+                self.want_alerts(alerts, at);
+            }
+            E::AlertReached { alert, month, .. } => self.alerts.tell(alert, month),
         }
-        self
+        self.rearmed()
     }
 
     fn subject(&self) -> Option<Subject> {
@@ -289,7 +303,9 @@ impl Decider for Wallet {
             }
             WalletEvent::HoldExtensionRefused { .. }
             | WalletEvent::SpendingLimitsSet { .. }
-            | WalletEvent::SpendingReached { .. } => None,
+            | WalletEvent::SpendingReached { .. }
+            | WalletEvent::AlertsSet { .. }
+            | WalletEvent::AlertReached { .. } => None,
         }
     }
 }

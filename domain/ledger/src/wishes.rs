@@ -4,6 +4,7 @@ use cairn_core::{
     TaxRate, Timestamp,
 };
 
+use crate::alerts::{ALERTS_MAX, Alert};
 use crate::spending::SpendingLimits;
 
 /// Credits a wallet with a payment that succeeded.
@@ -130,6 +131,13 @@ pub enum WalletCommand {
         limits: SpendingLimits,
         at: Timestamp,
     },
+    /// Says of what to be told, in place of what was said before.
+    SetAlerts {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        alerts: Vec<Alert>,
+        at: Timestamp,
+    },
     ReserveRefund(ReserveRefund),
     /// Takes a failed refund back in.
     ReturnRefund {
@@ -170,6 +178,10 @@ pub enum WalletError {
     SpendingLimitReached { room: String, wanted: String },
     #[error("a warning at {warn} never comes when spending stops at {stop}")]
     WarnAboveStop { warn: String, stop: String },
+    #[error("a currency has at most {ALERTS_MAX} alerts")]
+    TooManyAlerts,
+    #[error("two alerts are the same, at {0}")]
+    AlertTwice(String),
     #[error("the wallet would hold more than the ledger can count")]
     TooLarge,
 }
@@ -191,6 +203,7 @@ impl Refusal for WalletError {
             Self::ExceedsUsage => "credit_exceeds_usage",
             Self::SpendingLimitReached { .. } => "spending_limit_reached",
             Self::WarnAboveStop { .. } => "spending_limits_invalid",
+            Self::TooManyAlerts | Self::AlertTwice(_) => "alerts_invalid",
             Self::TooLarge => "amount_too_large",
         }
     }

@@ -95,7 +95,10 @@ impl Projection for Balances {
                 take(changes, credit_id, (0, amount_nanos));
                 move_by(changes, wallet, Moved::promotional(-amount_nanos));
             }
-            E::SpendingLimitsSet { .. } | E::SpendingReached { .. } => {}
+            E::SpendingLimitsSet { .. }
+            | E::SpendingReached { .. }
+            | E::AlertsSet { .. }
+            | E::AlertReached { .. } => {}
             E::HoldPlaced { .. }
             | E::HoldExtended { .. }
             | E::HoldExtensionRefused { .. }

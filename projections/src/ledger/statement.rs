@@ -147,7 +147,9 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
         | E::HoldReleased { .. }
         | E::HoldExpired { .. }
         | E::SpendingLimitsSet { .. }
-        | E::SpendingReached { .. } => return None,
+        | E::SpendingReached { .. }
+        | E::AlertsSet { .. }
+        | E::AlertReached { .. } => return None,
     })
 }
 

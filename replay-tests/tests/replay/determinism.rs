@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::log::{replayed, retold};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 const INTERRUPTIONS: usize = 50;
 
 /// Lets the views follow the log up to a position.

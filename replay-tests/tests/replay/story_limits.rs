@@ -1,8 +1,9 @@
-//! Spending limits in the story: told, in the way of a rental, and out of it with the next month.
+//! Spending limits and alerts in the story: told, in the way of a rental, and out of it with the next month.
 use cairn_compute::{Allocation, AllocationCommand, SuspensionReason};
-use cairn_core::{AllocationId, Currency, HoldId, OrganisationId, PaymentId};
+use cairn_core::{AllocationId, Currency, HoldId, OrganisationId, PaymentId, RefundId};
 use cairn_ledger::{
-    CaptureHold, PlaceHold, SpendingLimits, TopUp, Wallet, WalletCommand, wallet_id,
+    Alert, AlertOn, CaptureHold, PlaceHold, ReserveRefund, SpendingLimits, TopUp, Wallet,
+    WalletCommand, wallet_id,
 };
 
 use super::story::{Teller, at, provisioning, requested, text};
@@ -38,6 +39,14 @@ fn limited() -> Vec<WalletCommand> {
         limits: SpendingLimits { warn_nanos: Some(warn * UNIT), stop_nanos },
         at: at(secs),
     };
+    let alerts = |alerts, secs| WalletCommand::SetAlerts {
+        organisation_id: LIMITED,
+        currency: Currency::USD,
+        alerts,
+        at: at(secs),
+    };
+    let spent = |units: i64| Alert { on: AlertOn::Spent, amount_nanos: units * UNIT };
+    let below = |units: i64| Alert { on: AlertOn::BalanceBelow, amount_nanos: units * UNIT };
     let place = |n, units, secs| {
         WalletCommand::PlaceHold(PlaceHold {
             hold_id: HoldId::from_bits(n),
@@ -79,6 +88,16 @@ fn limited() -> Vec<WalletCommand> {
         WalletCommand::SweepExpired { at: at(LATER + 3_601) },
         capture(4, LATER + 3_700),
         limits(1, None, LATER + 3_800),
+        alerts(vec![spent(3), below(13)], LATER + 3_850),
         capture(6, LATER + 3_900),
+        WalletCommand::ReserveRefund(ReserveRefund {
+            refund_id: RefundId::from_bits(26),
+            payment_id: PaymentId::from_bits(26),
+            amount_nanos: 4 * UNIT,
+            reason: text("too much"),
+            at: at(LATER + 3_950),
+        }),
+        capture(8, LATER + 4_000),
+        alerts(vec![spent(3)], LATER + 4_050),
     ]
 }

@@ -63,6 +63,7 @@ pub const WITHOUT: &[&str] = &[
     "override_feature_flag",
     "clear_flag_override",
     "set_billing_details",
+    "set_alerts",
     "define_sku",
     "set_sku_price",
     "invite_node",
