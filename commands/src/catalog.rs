@@ -1,7 +1,7 @@
 //! Commands of the catalogue: what is for sale and at which price.
 use cairn_catalog::{Sku, SkuCommand, TaxTable, TaxTableCommand, TaxTableError, TaxVersion};
 use cairn_core::tax::is_jurisdiction;
-use cairn_core::{Money, Refusal as _, Resources, Timestamp};
+use cairn_core::{Money, Refusal as _, Resources, Tiers, Timestamp};
 use serde_json::json;
 
 use crate::answers::{refused, sku_form};
@@ -36,8 +36,10 @@ pub async fn define_sku(
 pub struct SetPrice {
     /// Of what.
     pub sku_id: String,
-    /// For 3,600 seconds, exactly.
+    /// For 3,600 seconds, exactly; with tiers in the first.
     pub per_hour: Money,
+    /// The tiers after the first.
+    pub tiers: Tiers,
     /// From when on new rentals pay it; at once when absent.
     pub effective_at: Option<Timestamp>,
     /// What was seen of it.
@@ -58,6 +60,7 @@ pub async fn set_price(
     let set = SkuCommand::SetPrice {
         currency: input.per_hour.currency,
         nanos_per_hour: input.per_hour.nanos,
+        tiers: input.tiers,
         effective_at: input.effective_at.unwrap_or(at),
         at,
     };

@@ -2,7 +2,9 @@
 use cairn_catalog::{PriceVersion, Sku, TaxTable};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason, check_public_key};
 use cairn_core::personal::ERASED;
-use cairn_core::{AllocationId, Currency, NodeId, OrganisationId, Refusal, Tax, Timestamp};
+use cairn_core::{
+    AllocationId, Currency, MoneyError, NodeId, OrganisationId, Refusal, Tax, Timestamp,
+};
 use cairn_finance::Billing;
 use serde_json::{Value, json};
 
@@ -81,7 +83,6 @@ async fn taxed(
     price: PriceVersion,
     at: Timestamp,
 ) -> Result<Option<(PinnedPrice, Option<Tax>)>, ExecuteError> {
-    let PriceVersion { version, currency, nanos_per_hour, .. } = price;
     let (jurisdiction, has_tax_id) = seat(commands, organisation_id).await?;
     let tax = match jurisdiction {
         Some(jurisdiction) => {
@@ -90,9 +91,15 @@ async fn taxed(
         }
         None => None,
     };
-    let paid = tax.as_ref().map_or(Ok(nanos_per_hour), |tax| tax.price(nanos_per_hour));
-    let pinned = |nanos_per_hour| (PinnedPrice { version, currency, nanos_per_hour }, tax);
-    Ok(paid.ok().map(pinned))
+    Ok(pinned(price, tax.as_ref()).ok().map(|price| (price, tax)))
+}
+
+/// With the tax that comes on top of it, in each tier.
+fn pinned(price: PriceVersion, tax: Option<&Tax>) -> Result<PinnedPrice, MoneyError> {
+    let paid = |list_nanos| tax.map_or(Ok(list_nanos), |tax| tax.price(list_nanos));
+    let PriceVersion { version, currency, nanos_per_hour, tiers, .. } = price;
+    let (nanos_per_hour, tiers) = (paid(nanos_per_hour)?, tiers.try_map(paid)?);
+    Ok(PinnedPrice { version, currency, nanos_per_hour, tiers })
 }
 
 /// Where an organisation is, as its billing details say, and whether it has a tax id there.

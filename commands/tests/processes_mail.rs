@@ -67,6 +67,7 @@ fn what_becomes_of_the_money_is_written_once_for_each_step_down_and_each_stage_t
         currency: Currency::EUR,
         funds_nanos: 5,
         nanos_per_hour: 1,
+        lasts_secs: None,
         running: 1,
         suspended: 0,
         refused: false,

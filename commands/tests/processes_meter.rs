@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cairn_commands::processes::{Settings, operator};
 use cairn_compute::{Allocation, AllocationStatus};
-use cairn_core::AllocationId;
+use cairn_core::{AllocationId, Tier, Tiers};
 use cairn_fleet::{Link, Node};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
@@ -126,6 +126,36 @@ async fn the_interval_of_the_tick_does_not_change_the_charge(_: PgPoolOptions, d
     // As if it had been read once, at the end.
     assert_eq!(seconds, now.secs_since(from));
     assert_eq!(unproven, node.unproven_seconds(from, now));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_rental_that_crosses_a_tier_is_charged_as_if_at_once(_: PgPoolOptions, db: Options) {
+    let memory = Memory::new();
+    let settings = Settings { tick_seconds: 7, ..Settings::default() };
+    let ahead = settings.runway_seconds + settings.tick_lag_seconds;
+    let mut harness = Harness::start_with(db, Arc::clone(&memory) as _, settings).await;
+    // The second tier is no divisor of an hour: were each tick rounded, they would add up to something else.
+    let second = Tier { from_seconds: 200, nanos_per_hour: 7 * PER_HOUR + 1_234_567 };
+    harness.price(PER_HOUR + 777, Tiers::try_new(&[second]).unwrap()).await;
+    let organisation = harness.organisation();
+    top_up(&mut harness, organisation, 200).await;
+    let id = rent(&mut harness, organisation).await;
+    harness.run_for(500).await;
+    let running: Allocation = harness.load(&id.to_string()).await;
+    let (tariff, used) = (running.price.unwrap().tariff(), running.seconds_at_this_price());
+    assert!(used > 200, "it came to the second tier: {used}");
+    let hold = wallet(&harness, organisation).await.holds.into_values().next().unwrap();
+    assert_eq!(Ok(hold.remaining_nanos()), tariff.ahead(used, ahead), "by the tier in force");
+    release(&mut harness, id).await;
+    let rental = Rental { harness, memory, organisation, id };
+    let ended = rental.allocation().await;
+    let seconds = ended.metered_seconds();
+    assert!(seconds > used);
+    assert_eq!(Ok(rental.charged().await), tariff.total(seconds));
+    let (before, after) = (PER_HOUR + 777, second.nanos_per_hour);
+    let exact = i128::from(before) * 200 + i128::from(after) * i128::from(seconds - 200);
+    let off = i128::from(rental.charged().await) * 3_600 - exact;
+    assert!(off.abs() <= 1_800, "rounded once: {off} of 3,600");
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -6,14 +6,17 @@ use cairn_commands::processes::meter_usage::MeterUsage;
 use cairn_commands::processes::release_node::ReleaseNode;
 use cairn_commands::processes::rent_node::RentNode;
 use cairn_commands::processes::{
-    Awoken, Command, Effect, Intent, Occurrence, Settings, Status, Timer,
+    Action, Awoken, Command, Effect, Fact, Intent, Occurrence, Settings, Status, Timer,
 };
-use cairn_compute::{AllocationEvent, Placement, ReleaseReason, Step, SuspensionReason};
+use cairn_compute::{
+    AllocationEvent, PinnedPrice, Placement, ReleaseReason, Step, SuspensionReason,
+};
+use cairn_core::{Tier, Tiers};
 use cairn_fleet::NodeEvent;
 use cairn_ledger::WalletEvent;
 use support::react::{
     ALLOCATION, HOLD, NODE, NOW, ORGANISATION, PRICE, RESOURCES, allocation, command, effect,
-    given, node, timer, wallet, wallet_id,
+    given, journal, node, timer, wallet, wallet_id,
 };
 
 /// Begun by an event at the one position that events of these tests have.
@@ -263,6 +266,7 @@ fn a_meter_ticks_from_activation_to_the_release_request() {
             allocation_id: ALLOCATION,
             through: NOW.plus_secs(through),
             keep_nanos: 3_600 + 62,
+            ahead_seconds: None,
             expires_at: NOW.plus_secs(120 + late + 3_600 + 900),
         });
         let again_at = Some(NOW.plus_secs(120 + late + 60));
@@ -318,6 +322,71 @@ fn a_meter_winds_down_only_when_little_is_left() {
     );
     let stopped = [requested(), activated(), release_requested()];
     assert_eq!(given::<MeterUsage>(&stopped).when(refused(0)), []);
+}
+
+/// Two nanos a second at first, then 40, then one.
+const STEPPED: [Tier; 2] = [
+    Tier { from_seconds: 1_000, nanos_per_hour: 40 * 3_600 },
+    Tier { from_seconds: 10_000, nanos_per_hour: 3_600 },
+];
+
+fn stepped() -> PinnedPrice {
+    PinnedPrice { tiers: Tiers::try_new(&STEPPED).unwrap(), nanos_per_hour: 7_200, ..PRICE }
+}
+
+fn captured(seconds: i64) -> Occurrence {
+    wallet(WalletEvent::UsageCaptured {
+        hold_id: HOLD,
+        amount_nanos: 1,
+        total_nanos: 1,
+        seconds,
+        credits: vec![],
+        lots: vec![],
+        tax: None,
+        journal: journal(),
+    })
+}
+
+#[test]
+fn a_meter_winds_down_by_the_tier_that_it_is_in() {
+    let mut requested = requested();
+    let Fact::Allocation(AllocationEvent::Requested { price, .. }) = &mut requested.fact else {
+        panic!("a rental is asked for");
+    };
+    *price = stepped();
+    let stops = |history: &[Occurrence], remaining_nanos| {
+        let refused = wallet(WalletEvent::HoldExtensionRefused {
+            hold_id: HOLD,
+            wanted_nanos: 1,
+            available_nanos: 0,
+            remaining_nanos,
+        });
+        !given::<MeterUsage>(history).when(refused).is_empty()
+    };
+    let begun = [requested, activated()];
+    // 242 seconds ahead, as of a flat price: in the first tier, across an edge, in the second, in the last.
+    for (used, enough) in
+        [(0, 484), (758, 484), (880, 240 + 122 * 40), (2_000, 9_680), (10_000, 242)]
+    {
+        let history = [&begun[..], &[captured(used)]].concat();
+        assert!(stops(&history, enough), "{used}");
+        assert!(!stops(&history, enough + 1), "{used}");
+    }
+    // Moved to it after 5,000 seconds, it begins in the first tier.
+    let moved = allocation(AllocationEvent::Repriced {
+        price: stepped(),
+        tax: None,
+        seconds: 5_000,
+        total_nanos: 1,
+        at: NOW,
+    });
+    let history = [&begun[..], &[captured(4_900), moved]].concat();
+    assert!(stops(&history, 484) && !stops(&history, 485));
+    let tick = given::<MeterUsage>(&history).due(TICK, 120).intents;
+    let Action::Effect(Effect::CaptureUsage(tick)) = &tick[0].action else {
+        panic!("it charges");
+    };
+    assert_eq!((tick.ahead_seconds, tick.keep_nanos), (Some(3_662), 3_662 * 40));
 }
 
 #[test]

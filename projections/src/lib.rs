@@ -14,6 +14,7 @@ pub mod operations;
 pub mod payments;
 pub mod row;
 pub mod tenancy;
+pub mod tier_list;
 
 pub use engine::{
     Digest, EngineError, Parked, ProjectError, Projection, ProjectionStatus, Projector, Rebuild,
@@ -21,6 +22,7 @@ pub use engine::{
 };
 pub use row::{At, Page, QueryError};
 pub use tenancy::Tenancy;
+pub use tier_list::TierList;
 
 /// Every projection there is.
 #[must_use]

@@ -1,7 +1,7 @@
 //! The document, and the sum.
 use cairn_compute::{Allocation, AllocationEvent, Due};
 use cairn_core::{
-    AllocationId, Currency, Decider, HoldId, Nanos, StoredEvent, TaxRate, Timestamp,
+    AllocationId, Currency, Decider, HoldId, Nanos, StoredEvent, TaxRate, Tiers, Timestamp,
     money::format_nanos,
 };
 use cairn_ledger::{TaxPart, Taxed, Wallet, WalletEvent, used};
@@ -40,8 +40,12 @@ pub struct Claim {
     pub currency: Currency,
     /// The version of the price that it is charged at.
     pub price_version: u32,
-    /// Exact price of 3,600 seconds, in nanos.
+    /// Exact price of 3,600 seconds, in nanos; with tiers in the first of them.
     pub nanos_per_hour: Nanos,
+    /// The tiers after the first: from so many seconds at this price on, 3,600 seconds cost so many nanos.
+    #[serde(default, skip_serializing_if = "Tiers::is_none")]
+    #[schema(value_type = Vec<Object>)]
+    pub tiers: Tiers,
     /// Since when the rental is proven to be ready.
     #[schema(value_type = String)]
     pub activated_at: Timestamp,
@@ -54,7 +58,7 @@ pub struct Claim {
     pub suspended_seconds: i64,
     /// The rest.
     pub seconds: i64,
-    /// `seconds × nanos_per_hour ÷ 3600`, rounded half to even; of a rental that was moved to another price, what was charged at those before
+    /// `seconds × nanos_per_hour ÷ 3600`, the seconds of each tier at its own price, rounded half to even once; of a rental that was moved to another price, what was charged at those before
     /// and that of the seconds since.
     pub total_nanos: Nanos,
     /// Of it, what was charged before.
@@ -157,6 +161,10 @@ impl ChargeProof {
             ("what is owed", self.charge.owed_nanos, found.owed_nanos),
         ] {
             differs(what, format_nanos(claimed), format_nanos(found))?;
+        }
+        if self.charge.tiers != found.tiers {
+            let told = |tiers: &Tiers| serde_json::to_string(tiers).unwrap_or_default();
+            differs("the tiers", told(&self.charge.tiers), told(&found.tiers))?;
         }
         if self.charge.tax != found.tax {
             let told = |tax: &Option<TaxClaim>| serde_json::to_string(tax).unwrap_or_default();
@@ -292,6 +300,7 @@ pub(super) fn claim(position: i64, events: &[&SealedEvent]) -> Result<Claim, Cha
         currency: price.currency,
         price_version: due.price.version,
         nanos_per_hour: due.price.nanos_per_hour,
+        tiers: due.price.tiers,
         activated_at,
         metered_through: allocation.metered_at.unwrap_or(activated_at),
         unproven_seconds: allocation.unproven_seconds,

@@ -2,7 +2,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_core::{AllocationId, ApiKeyId, Currency, NodeId, OrganisationId, money::parse_nanos};
+use cairn_core::{
+    AllocationId, ApiKeyId, Currency, NodeId, OrganisationId, Tier, money::parse_nanos,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -284,6 +286,9 @@ pub enum SkusCommand {
         /// Price of 3,600 seconds, for example `0.36`.
         #[arg(long, value_parser = nanos)]
         per_hour: i64,
+        /// From so many hours of use on another price, for example `730=0.30`; again for each tier.
+        #[arg(long = "tier", value_name = "HOURS=PRICE", value_parser = tier)]
+        tiers: Vec<Tier>,
     },
     /// Sells it no longer; running rentals keep it.
     Retire {
@@ -425,6 +430,12 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 pub(super) fn reason(text: &str) -> Result<String, String> {
     let said = text.trim();
     if said.is_empty() { Err("say why".to_owned()) } else { Ok(said.to_owned()) }
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    let (hours, price) = text.split_once('=').ok_or("it is HOURS=PRICE, for example 730=0.30")?;
+    let hours: u32 = hours.parse().map_err(|_| format!("'{hours}' is no number of hours"))?;
+    Ok(Tier { from_seconds: i64::from(hours) * 3_600, nanos_per_hour: nanos(price)? })
 }
 
 pub(super) fn nanos(text: &str) -> Result<i64, String> {

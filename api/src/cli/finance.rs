@@ -92,8 +92,8 @@ pub(super) async fn balance(
         let (rows, burn) = (rows.await?, allocations::burn(parts.pool(), organisation).await?);
         let now = parts.commands.clock.now();
         let shown = |row: balances::Balance| {
-            let nanos_per_hour = burn.get(&row.currency).copied().unwrap_or_default();
-            Wallet::of(row, nanos_per_hour, now)
+            let burn = burn.get(&row.currency).cloned().unwrap_or_default();
+            Wallet::of(row, &burn, now)
         };
         let rows: Vec<_> = rows.into_iter().map(shown).collect();
         let columns = [

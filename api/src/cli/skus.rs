@@ -1,7 +1,7 @@
 //! `cairn skus`: what is for sale.
 use cairn_commands::Expected;
 use cairn_commands::catalog::{self, DefineSku, SetPrice};
-use cairn_core::{Money, Resources};
+use cairn_core::{Money, Resources, Tiers};
 use cairn_projections::catalog::skus as view;
 use serde_json::json;
 
@@ -40,10 +40,12 @@ async fn change(parts: &SessionParts, command: SkusCommand) -> Result<(String, i
             };
             catalog::define_sku(commands, &context, DefineSku { sku_id, resources }).await?
         }
-        SkusCommand::Price { sku_id, currency, per_hour } => {
+        SkusCommand::Price { sku_id, currency, per_hour, tiers } => {
             let per_hour = Money::new(per_hour, currency);
-            let expected = Expected::Anything;
-            let input = SetPrice { sku_id, per_hour, effective_at: None, expected };
+            let tiers =
+                Tiers::try_new(&tiers).map_err(|error| CliError::usage(error.to_string()))?;
+            let (effective_at, expected) = (None, Expected::Anything);
+            let input = SetPrice { sku_id, per_hour, tiers, effective_at, expected };
             catalog::set_price(commands, &context, input).await?
         }
         SkusCommand::Retire { sku_id } => {

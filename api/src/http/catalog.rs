@@ -11,6 +11,7 @@ use super::answer::Done;
 use super::money;
 use super::page::Page;
 use super::preview::{Answer, Staged};
+use super::prices::{PriceBody, PriceTier};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
@@ -80,9 +81,9 @@ async fn set_sku_price(
     Path(sku_id): Path<String>,
     wish: Wish<PriceBody>,
 ) -> Result<Done<SkuDone>, Problem> {
-    let price = money::parse(&wish.body.amount, &wish.body.currency).map_err(Problem::invalid)?;
-    let (per_hour, expected) = (price, wish.expected);
-    let input = SetPrice { sku_id: sku_id.clone(), per_hour, effective_at: None, expected };
+    let (per_hour, tiers) = wish.body.parse().map_err(Problem::invalid)?;
+    let (effective_at, expected) = (None, wish.expected);
+    let input = SetPrice { sku_id: sku_id.clone(), per_hour, tiers, effective_at, expected };
     let done = catalog::set_price(&api.commands, &wish.context, input).await?;
     Ok(Done::ok(&done, SkuDone { sku_id }))
 }
@@ -119,18 +120,6 @@ pub struct SkuBody {
     resources: ResourcesDto,
 }
 
-/// A price to set.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PriceBody {
-    /// Decimal: the price of 3,600 seconds.
-    #[schema(example = "0.36")]
-    amount: String,
-    /// CHF, EUR, GBP or USD.
-    #[schema(example = "USD")]
-    currency: String,
-}
-
 /// It is so.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SkuDone {
@@ -156,8 +145,11 @@ pub struct Sku {
 pub struct Price {
     /// ISO 4217.
     pub currency: String,
-    /// Decimal: the price of 3,600 seconds.
+    /// Decimal: the price of 3,600 seconds; with tiers in the first of them.
     pub per_hour: String,
+    /// All tiers, of a price that has some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<PriceTier>,
     /// Version that a rental would pin.
     pub version: i64,
 }
@@ -165,6 +157,7 @@ pub struct Price {
 impl From<sku_view::Sku> for Sku {
     fn from(row: sku_view::Sku) -> Self {
         let price = |price: sku_view::Price| Price {
+            tiers: PriceTier::all(&price.tariff()),
             currency: price.currency,
             per_hour: money::decimal(price.nanos_per_hour),
             version: price.version,

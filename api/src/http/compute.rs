@@ -14,6 +14,7 @@ use super::answer::Done;
 use super::money;
 use super::page::Page;
 use super::preview::{Answer, Staged};
+use super::prices::PriceTier;
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
@@ -307,8 +308,11 @@ pub struct Allocation {
     pub sku_id: String,
     /// What one gets.
     pub resources: ResourcesDto,
-    /// Decimal: the pinned price of 3,600 seconds, tax included.
+    /// Decimal: the pinned price of 3,600 seconds, tax included; with tiers in the one that it is in.
     pub per_hour: String,
+    /// All tiers, of a price that has some. They count what it was used for at this price.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<PriceTier>,
     /// The version of that price in the catalogue.
     pub price_version: i64,
     /// The tax on it, where there is one.
@@ -354,6 +358,7 @@ pub struct Allocation {
 impl From<view::Allocation> for Allocation {
     fn from(row: view::Allocation) -> Self {
         let ssh = ssh_access(&row);
+        let (tariff, used) = (row.tariff(), row.seconds_at_its_price());
         let failure = row.failure_code.map(|code| Failure {
             step: row.failed_step,
             code,
@@ -384,7 +389,8 @@ impl From<view::Allocation> for Allocation {
                 row.disk_bytes,
                 row.pids_max,
             ),
-            per_hour: money::decimal(row.nanos_per_hour),
+            per_hour: money::decimal(tariff.per_hour_at(used)),
+            tiers: PriceTier::all(&tariff),
             currency: row.currency,
             node_id: row.node_id,
             steps_done: row.steps_done,

@@ -1,6 +1,6 @@
 //! The ledger: what an organisation has, and how it came to that.
 use axum::extract::State;
-use cairn_core::{Currency, Nanos, OrganisationId, Timestamp};
+use cairn_core::{Burn, Currency, OrganisationId, Timestamp};
 use cairn_projections::compute::allocations;
 use cairn_projections::ledger::{balances, statement};
 use serde::Serialize;
@@ -37,8 +37,8 @@ async fn get_balance(
     let burn = allocations::burn(&mut *db, whose).await?;
     let now = api.commands.clock.now();
     let shown = |row: balances::Balance| {
-        let nanos_per_hour = burn.get(&row.currency).copied().unwrap_or_default();
-        Wallet::of(row, nanos_per_hour, now)
+        let burn = burn.get(&row.currency).cloned().unwrap_or_default();
+        Wallet::of(row, &burn, now)
     };
     Ok(at.saw(reader.shown(rows, shown)?))
 }
@@ -105,9 +105,9 @@ pub struct Wallet {
     pub available: String,
     /// Decimal: use that neither hold nor wallet covered.
     pub owed: String,
-    /// Decimal: what everything that runs costs in an hour. What is suspended costs nothing.
+    /// Decimal: what everything that runs costs in an hour, in the tiers that it is in. What is suspended costs nothing.
     pub per_hour: String,
-    /// For how long the posted money pays for that; absent when nothing runs.
+    /// For how long the posted money pays for that, by the tiers ahead; absent when nothing runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runway_seconds: Option<i64>,
     /// RFC 3339: when it is used up, if nothing changes.
@@ -122,11 +122,11 @@ pub struct Wallet {
 }
 
 impl Wallet {
-    /// A wallet, with what everything that runs costs in an hour.
-    pub fn of(row: balances::Balance, nanos_per_hour: Nanos, now: Timestamp) -> Self {
-        let runway_seconds = row.runway_seconds(nanos_per_hour);
+    /// A wallet, with everything that runs.
+    pub fn of(row: balances::Balance, burn: &Burn, now: Timestamp) -> Self {
+        let runway_seconds = row.runway_seconds(burn);
         Self {
-            per_hour: money::decimal(nanos_per_hour),
+            per_hour: money::decimal(burn.nanos_per_hour()),
             runway_seconds,
             runs_out_at: runway_seconds.map(|seconds| now.plus_secs(seconds).to_string()),
             dunning_stage: row.dunning_stage,

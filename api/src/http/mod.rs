@@ -37,6 +37,7 @@ pub mod page;
 pub mod papers;
 pub mod payments;
 pub mod preview;
+pub mod prices;
 pub mod reader;
 pub mod request_id;
 mod routes;

@@ -17,6 +17,7 @@ use super::edge::preview::Asked;
 use super::guard::Operation;
 use super::money;
 use super::own::OwnOnce;
+use super::prices::PriceTier;
 use super::reader::POSITION;
 use super::state::Api;
 use super::wish::Wish;
@@ -194,10 +195,13 @@ pub struct Preview {
 pub struct PreviewCosts {
     /// ISO 4217.
     pub currency: String,
-    /// Decimal: what the rental costs in 3,600 seconds from then on, tax included.
+    /// Decimal: what the rental costs in 3,600 seconds from then on, tax included; with tiers in the first of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_hour: Option<String>,
-    /// Decimal: what it costs in 3,600 seconds now.
+    /// All tiers, of a price that has some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<PriceTier>,
+    /// Decimal: what it costs in 3,600 seconds now, in the tier that it is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_hour_before: Option<String>,
     /// The version of the price in the catalogue.
@@ -278,11 +282,11 @@ impl Preview {
 
 impl From<Costs> for PreviewCosts {
     fn from(costs: Costs) -> Self {
-        let per_hour = |price: cairn_compute::PinnedPrice| money::decimal(price.nanos_per_hour);
         Self {
             currency: costs.currency.to_string(),
-            per_hour: costs.price.map(per_hour),
-            per_hour_before: costs.price_before.map(per_hour),
+            per_hour: costs.price.map(|price| money::decimal(price.tariff().per_hour_at(0))),
+            tiers: costs.price.map(|price| PriceTier::all(&price.tariff())).unwrap_or_default(),
+            per_hour_before: costs.per_hour_before_nanos.map(money::decimal),
             price_version: costs.price.map(|price| price.version),
             tax: costs.tax.map(TaxDto::from),
             set_aside: money::decimal(costs.set_aside_nanos),

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use cairn_core::{Currency, Month, Nanos};
+use cairn_core::{Burn, Currency, Month, Nanos};
 use cairn_projections::compute::allocations;
 use cairn_projections::ledger::{statement, usage as view};
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,7 @@ pub struct UsageOf {
     pub trend_percent: Option<i64>,
     /// Decimal: since the first of this month, UTC.
     pub month_to_date: String,
-    /// Decimal: what everything that runs costs in an hour.
+    /// Decimal: what everything that runs costs in an hour, in the tiers that it is in.
     pub per_hour: String,
     /// Decimal: what this month will cost if everything runs on as it does.
     pub month_forecast: String,
@@ -193,7 +193,7 @@ struct Rows {
 }
 
 impl Usage {
-    fn of(span: view::Span, burn: &BTreeMap<String, Nanos>, rows: Rows) -> Result<Self, Problem> {
+    fn of(span: view::Span, burn: &BTreeMap<String, Burn>, rows: Rows) -> Result<Self, Problem> {
         let Rows { sums, buckets, resources } = rows;
         let since = sums.first().map_or(span.since, |sum| sum.since.0);
         let mut found: BTreeMap<String, view::Sum> =
@@ -212,7 +212,7 @@ impl Usage {
         let month = month.map_err(|error| Problem::internal(&error.to_string()))?;
         let left_secs = month.ends_at().secs_since(span.until);
         let currencies = found.into_values().map(|sum| {
-            let nanos_per_hour = burn.get(&sum.currency).copied().unwrap_or_default();
+            let burn = burn.get(&sum.currency).cloned().unwrap_or_default();
             let of_it = |currency: &str| *currency == sum.currency;
             UsageOf {
                 buckets: buckets.iter().filter(|row| of_it(&row.currency)).map(bucket).collect(),
@@ -226,12 +226,8 @@ impl Usage {
                 previous: money::decimal(sum.previous_nanos),
                 trend_percent: trend(sum.cost_nanos, sum.previous_nanos),
                 month_to_date: money::decimal(sum.month_nanos),
-                per_hour: money::decimal(nanos_per_hour),
-                month_forecast: money::decimal(forecast(
-                    sum.month_nanos,
-                    nanos_per_hour,
-                    left_secs,
-                )),
+                per_hour: money::decimal(burn.nanos_per_hour()),
+                month_forecast: money::decimal(forecast(sum.month_nanos, &burn, left_secs)),
                 currency: sum.currency,
             }
         });
@@ -264,15 +260,14 @@ fn trend(now_nanos: Nanos, before_nanos: Nanos) -> Option<i64> {
     Some(i64::try_from(percent).unwrap_or(i64::MAX))
 }
 
-fn forecast(month_nanos: Nanos, nanos_per_hour: Nanos, left_secs: i64) -> Nanos {
-    let more = i128::from(nanos_per_hour) * i128::from(left_secs.max(0)) / i128::from(HOUR);
-    month_nanos.saturating_add(Nanos::try_from(more).unwrap_or(Nanos::MAX))
+fn forecast(month_nanos: Nanos, burn: &Burn, left_secs: i64) -> Nanos {
+    month_nanos.saturating_add(burn.cost(left_secs))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{forecast, trend};
-    use cairn_core::Nanos;
+    use cairn_core::{Burn, Nanos, Tariff};
 
     #[test]
     fn a_trend_needs_something_before() {
@@ -283,8 +278,13 @@ mod tests {
 
     #[test]
     fn a_forecast_is_what_was_used_and_what_runs_until_the_end() {
-        assert_eq!(forecast(10, 3_600, 100), 110);
-        assert_eq!(forecast(10, 3_600, -1), 10);
-        assert_eq!(forecast(10, Nanos::MAX, 9_000_000), Nanos::MAX);
+        let burn = |nanos_per_hour| {
+            let mut burn = Burn::default();
+            burn.add(Tariff::flat(nanos_per_hour), 7);
+            burn
+        };
+        assert_eq!(forecast(10, &burn(3_600), 100), 110);
+        assert_eq!(forecast(10, &burn(3_600), -1), 10);
+        assert_eq!(forecast(10, &burn(Nanos::MAX), 9_000_000), Nanos::MAX);
     }
 }

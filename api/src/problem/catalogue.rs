@@ -182,6 +182,7 @@ codes! {
     sku_id_invalid UNPROCESSABLE_ENTITY false "The SKU id is malformed";
     sku_resources_invalid UNPROCESSABLE_ENTITY false "The resources cannot be sold";
     price_invalid UNPROCESSABLE_ENTITY false "The price is outside the limits";
+    price_tiers_invalid UNPROCESSABLE_ENTITY false "Those are no tiers of a price";
     jurisdiction_invalid UNPROCESSABLE_ENTITY false "That is no jurisdiction";
     tax_invalid UNPROCESSABLE_ENTITY false "That is no tax";
     price_changed CONFLICT false "The price is another one now";

@@ -79,6 +79,7 @@ mod taxes;
 mod tenancy;
 mod tenants;
 mod thread;
+mod tiers;
 mod traces;
 mod tracing;
 mod viewer;

@@ -1,7 +1,7 @@
 //! How long does the money of a wallet last? Looks at everything that it pays for, resumes what it pays for again, has the ledger decide what
 //! the rest means, and releases what was kept long enough.
-use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, PinnedPrice, ReleaseReason};
-use cairn_core::{AllocationId, Nanos, Timestamp};
+use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, ReleaseReason};
+use cairn_core::{AllocationId, Burn, Nanos, Tariff, Timestamp};
 use cairn_ledger::{Assessment, Dunning, DunningCommand, HoldStatus, Stage, Wallet, wallet_id};
 
 use crate::ports::PortError;
@@ -13,7 +13,7 @@ use super::reserve_capacity::tolerate_settled;
 /// What a wallet pays for.
 #[derive(Default)]
 struct Rentals {
-    nanos_per_hour: Nanos,
+    burn: Burn,
     running: u32,
     refused: bool,
     /// The longest first.
@@ -24,7 +24,9 @@ struct Rentals {
 struct Suspended {
     since: Timestamp,
     allocation_id: AllocationId,
-    price: PinnedPrice,
+    tariff: Tariff,
+    /// Metered at it.
+    seconds: i64,
     /// What is still set aside for it.
     remaining_nanos: Nanos,
     /// The key that opens its login was erased with its owner's data: nobody can go on with it.
@@ -53,11 +55,13 @@ pub(super) async fn assess_funds(act: &Act<'_>, wallet_id: &str) -> Result<(), P
         resume(act, &wallet, &mut rentals).await?;
     }
     let at = act.now();
+    let funds_nanos = wallet.funds_at(at);
     let assessment = Assessment {
         organisation_id,
         currency,
-        funds_nanos: wallet.funds_at(at),
-        nanos_per_hour: rentals.nanos_per_hour,
+        funds_nanos,
+        nanos_per_hour: rentals.burn.nanos_per_hour(),
+        lasts_secs: lasts_secs(&rentals.burn, funds_nanos),
         running: rentals.running,
         suspended: u32::try_from(rentals.suspended.len()).unwrap_or(u32::MAX),
         refused: rentals.refused,
@@ -77,6 +81,11 @@ pub(super) async fn assess_funds(act: &Act<'_>, wallet_id: &str) -> Result<(), P
     Ok(())
 }
 
+/// Said only where the price of an hour does not say it.
+fn lasts_secs(burn: &Burn, funds_nanos: Nanos) -> Option<i64> {
+    (!burn.is_flat()).then(|| burn.lasts(funds_nanos).unwrap_or(i64::MAX))
+}
+
 async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
     let mut rentals = Rentals::default();
     let open = wallet.holds.values().filter(|hold| hold.status != HoldStatus::Released);
@@ -89,8 +98,7 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
             | AllocationStatus::Suspending
             | AllocationStatus::Resuming => {
                 rentals.running += 1;
-                rentals.nanos_per_hour =
-                    rentals.nanos_per_hour.saturating_add(price.nanos_per_hour);
+                rentals.burn.add(price.tariff(), allocation.seconds_at_this_price());
                 // What may not be used though it is there is no want of money.
                 rentals.refused |= hold.refused_nanos.is_some_and(|(_, available)| available == 0);
             }
@@ -99,7 +107,8 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
                 rentals.suspended.push(Suspended {
                     since: allocation.stopped_at.unwrap_or_default(),
                     allocation_id,
-                    price,
+                    tariff: price.tariff(),
+                    seconds: allocation.seconds_at_this_price(),
                     remaining_nanos: hold.remaining_nanos(),
                     erased: opened.is_none(),
                 });
@@ -127,8 +136,9 @@ async fn resume(act: &Act<'_>, wallet: &Wallet, rentals: &mut Rentals) -> Result
     let (mut available, mut room) = (wallet.available_at(at), wallet.room_at(at));
     let mut waiting = vec![];
     for suspended in std::mem::take(&mut rentals.suspended) {
-        let Suspended { allocation_id, price, remaining_nanos, erased, .. } = suspended;
-        let keep_nanos = price.rate().total(act.settings.runway_seconds).unwrap_or(Nanos::MAX);
+        let Suspended { allocation_id, tariff, seconds, remaining_nanos, erased, .. } = suspended;
+        let ahead = tariff.ahead(seconds, act.settings.runway_seconds);
+        let keep_nanos = ahead.unwrap_or(Nanos::MAX);
         let wanted_nanos = (keep_nanos - remaining_nanos).max(0);
         if erased || wanted_nanos > available {
             waiting.push(suspended);
@@ -145,7 +155,7 @@ async fn resume(act: &Act<'_>, wallet: &Wallet, rentals: &mut Rentals) -> Result
         let resume = AllocationCommand::RequestResume { at };
         tolerate_settled(act.allocation(&suffix, allocation_id, resume).await)?;
         rentals.running += 1;
-        rentals.nanos_per_hour = rentals.nanos_per_hour.saturating_add(price.nanos_per_hour);
+        rentals.burn.add(tariff, seconds);
     }
     rentals.suspended = waiting;
     Ok(())

@@ -22,7 +22,7 @@ pub(super) async fn capture_usage(act: &Act<'_>, tick: &Tick) -> Result<(), Port
     rental.meter(act, |node, since| node.proven(since, tick.through)).await?;
     rental.charge_before(act).await?;
     let mut capture = rental.charge(act)?;
-    capture.keep_nanos = tick.keep_nanos;
+    capture.keep_nanos = rental.keep_nanos(tick);
     capture.expires_at = tick.expires_at;
     let capture = WalletCommand::CaptureHold(capture);
     match act.execute::<Wallet>("capture", &rental.wallet_id, capture).await {
@@ -170,6 +170,12 @@ impl Rental {
             PortError::permanent("amount_too_large", error.to_string())
         };
         self.allocation.dues().map_err(too_large)
+    }
+
+    /// What the hold shall cover from here on.
+    fn keep_nanos(&self, tick: &Tick) -> Nanos {
+        let ahead = tick.ahead_seconds.map(|seconds| self.allocation.ahead_nanos(seconds));
+        ahead.and_then(|nanos| nanos.ok().flatten()).unwrap_or(tick.keep_nanos)
     }
 
     fn capture(&self, act: &Act<'_>, due: Due) -> CaptureHold {

@@ -22,7 +22,7 @@ pub(super) async fn compare_inventory(act: &Act<'_>, node_id: NodeId) -> Result<
     }
     let target = act.target(node_id).await?;
     let compared = compare(act.executor, act.effects.node.as_ref(), &target);
-    let comparison = match act.call(compared).await {
+    let comparison = match Box::pin(act.call(compared)).await {
         Ok(comparison) => comparison,
         Err(failure) => {
             act.distrust(node_id, &failure).await?;

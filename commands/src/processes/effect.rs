@@ -215,6 +215,10 @@ pub struct Tick {
     pub through: Timestamp,
     /// What the hold shall cover afterwards.
     pub keep_nanos: Nanos,
+    /// Of a price with tiers, where that depends on how far the meter has come: so many seconds from there, and `keep_nanos` is the most that
+    /// they can cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead_seconds: Option<i64>,
     pub expires_at: Timestamp,
 }
 

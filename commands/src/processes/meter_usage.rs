@@ -6,6 +6,7 @@
 //! | `allocation.activated` | timer `meter_tick` | – |
 //! | `meter_tick` | effect `capture_usage`: `allocation.metered`, then the charge; the timer again | none: a charge is cumulative, a repeat charges nothing |
 //! | `wallet.hold_extension_refused`, little left | `request_suspension`, for want of money or of room below the spending limit, while the hold still covers it | – |
+//! | `wallet.usage_captured`, `wallet.overrun_recorded` | – (how far the price's tiers are used) | – |
 //! | `allocation.repriced` | – (the next tick charges what was metered before at the price before, and keeps ahead at the new one) | – |
 //! | `allocation.suspension_requested` | – (the timer ends; `suspend_tenant` charges the rest) | – |
 //! | `allocation.resumed` | timer `meter_tick` | – |
@@ -46,6 +47,12 @@ pub struct State {
     /// Position of the event that began the meter that runs.
     #[serde(default)]
     pub since: i64,
+    /// Seconds that are charged.
+    #[serde(default)]
+    pub seconds: i64,
+    /// Of them, those that were metered before it was moved to its price.
+    #[serde(default)]
+    pub seconds_before: i64,
 }
 
 impl ProcessManager for MeterUsage {
@@ -65,9 +72,11 @@ impl ProcessManager for MeterUsage {
                 | AllocationEvent::Resumed { .. }
                 | AllocationEvent::ReleaseRequested { .. },
             ) => Some(happened.stream.clone()),
-            Fact::Wallet(WalletEvent::HoldExtensionRefused { hold_id, .. }) => {
-                Some(allocation_of(*hold_id).to_string())
-            }
+            Fact::Wallet(
+                WalletEvent::HoldExtensionRefused { hold_id, .. }
+                | WalletEvent::UsageCaptured { hold_id, .. }
+                | WalletEvent::OverrunRecorded { hold_id, .. },
+            ) => Some(allocation_of(*hold_id).to_string()),
             _ => None,
         }
     }
@@ -78,7 +87,13 @@ impl ProcessManager for MeterUsage {
                 state.allocation_id = Some(*allocation_id);
                 state.price = Some(*price);
             }
-            Fact::Allocation(AllocationEvent::Repriced { price, .. }) => state.price = Some(*price),
+            Fact::Allocation(AllocationEvent::Repriced { price, seconds, .. }) => {
+                (state.price, state.seconds_before) = (Some(*price), *seconds);
+            }
+            Fact::Wallet(
+                WalletEvent::UsageCaptured { seconds, .. }
+                | WalletEvent::OverrunRecorded { seconds, .. },
+            ) => state.seconds = *seconds,
             Fact::Allocation(
                 AllocationEvent::Activated { .. } | AllocationEvent::Resumed { .. },
             ) => {
@@ -132,7 +147,8 @@ impl ProcessManager for MeterUsage {
         let tick = state.allocation_id.zip(state.price).map(|(allocation_id, price)| Tick {
             allocation_id,
             through: alarm.due_at.plus_secs(-settings.tick_lag_seconds),
-            keep_nanos: price.rate().total(ahead).unwrap_or(Nanos::MAX),
+            keep_nanos: price.tariff().dearest(ahead).unwrap_or(Nanos::MAX),
+            ahead_seconds: (!price.tiers.is_none()).then_some(ahead),
             expires_at: alarm.at.plus_secs(settings.runway_seconds + settings.undo_seconds),
         });
         Awoken {
@@ -158,6 +174,8 @@ impl State {
     fn enough_to_stop(&self, settings: &Settings) -> Nanos {
         let seconds =
             settings.wind_down_seconds + settings.tick_seconds + settings.tick_lag_seconds;
-        self.price.and_then(|price| price.rate().total(seconds).ok()).unwrap_or(Nanos::MAX)
+        let used = (self.seconds - self.seconds_before).max(0);
+        let cost = |price: PinnedPrice| price.tariff().ahead(used, seconds).ok();
+        self.price.and_then(cost).unwrap_or(Nanos::MAX)
     }
 }

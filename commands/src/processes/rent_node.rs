@@ -267,7 +267,7 @@ impl State {
         at: Timestamp,
         settings: &Settings,
     ) -> Vec<Intent> {
-        let runway = self.price.and_then(|p| p.rate().total(settings.runway_seconds).ok());
+        let runway = self.price.and_then(|p| p.tariff().total(settings.runway_seconds).ok());
         let funding = Funding {
             allocation_id,
             wallet_id: self.wallet_id.clone(),

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::envelope::{Said, public, public_types};
-use super::shapes::{Money, Price, Resources};
+use super::shapes::{Money, Price, PriceInTiers, Resources};
 
 public_types! {
     Defined = "cairn.sku.defined" 1;
     Priced = "cairn.sku.priced" 1;
+    PricedInTiers = "cairn.sku.priced" 2;
     Retired = "cairn.sku.retired" 1;
 }
 
@@ -30,6 +31,16 @@ struct Priced {
     effective_at: String,
 }
 
+/// The same, where the price has tiers.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PricedInTiers {
+    sku_id: String,
+    price: PriceInTiers,
+    /// From when on.
+    effective_at: String,
+}
+
 /// It is sold no longer; running rentals keep it.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +53,11 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         Event::Defined { sku_id, resources, .. } => {
             public(&Defined { sku_id, resources: resources.into() })
         }
+        Event::Priced { sku_id, price, .. } if !price.tiers.is_none() => public(&PricedInTiers {
+            sku_id,
+            price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
+            effective_at: price.effective_at.to_string(),
+        }),
         Event::Priced { sku_id, price, .. } => {
             let per_hour = Money::new(price.nanos_per_hour, price.currency);
             let effective_at = price.effective_at.to_string();

@@ -4,12 +4,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::envelope::{Said, private, public, public_types};
-use super::shapes::{Money, Price, Resources, Tax};
+use super::shapes::{Money, Price, PriceInTiers, Resources, Tax};
 
 public_types! {
     Requested = "cairn.allocation.requested" 1;
+    RequestedInTiers = "cairn.allocation.requested" 2;
     Taxed = "cairn.allocation.taxed" 1;
     Repriced = "cairn.allocation.repriced" 1;
+    RepricedInTiers = "cairn.allocation.repriced" 2;
     Rejected = "cairn.allocation.rejected" 1;
     Activated = "cairn.allocation.activated" 1;
     Failed = "cairn.allocation.failed" 1;
@@ -34,6 +36,17 @@ struct Requested {
     price: Price,
 }
 
+/// The same, where time does not always cost the same.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RequestedInTiers {
+    allocation_id: String,
+    organisation_id: String,
+    sku_id: String,
+    resources: Resources,
+    price: PriceInTiers,
+}
+
 /// A tax is in its price. It comes with the request.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +59,17 @@ struct Taxed {
 #[serde(deny_unknown_fields)]
 struct Repriced {
     price: Price,
+    /// None when there is none.
+    tax: Option<Tax>,
+    /// When.
+    at: String,
+}
+
+/// The same, where time does not always cost the same from then on.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RepricedInTiers {
+    price: PriceInTiers,
     /// None when there is none.
     tax: Option<Tax>,
     /// When.
@@ -179,6 +203,17 @@ struct Released {
 
 pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
     match event {
+        Event::Requested { allocation_id, organisation_id, sku_id, resources, price, .. }
+            if !price.tariff().is_flat() =>
+        {
+            public(&RequestedInTiers {
+                allocation_id: allocation_id.to_string(),
+                organisation_id: organisation_id.to_string(),
+                sku_id,
+                resources: resources.into(),
+                price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
+            })
+        }
         Event::Requested { allocation_id, organisation_id, sku_id, resources, price, .. } => {
             let per_hour = Money::new(price.nanos_per_hour, price.currency);
             public(&Requested {
@@ -190,6 +225,13 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
             })
         }
         Event::Taxed { tax, .. } => public(&Taxed { tax: tax.into() }),
+        Event::Repriced { price, tax, at, .. } if !price.tariff().is_flat() => {
+            public(&RepricedInTiers {
+                price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
+                tax: tax.map(Tax::from),
+                at: at.to_string(),
+            })
+        }
         Event::Repriced { price, tax, at, .. } => {
             let per_hour = Money::new(price.nanos_per_hour, price.currency);
             public(&Repriced {

@@ -1,7 +1,7 @@
 //! What public events of several contexts share.
 use cairn_core::money::format_nanos;
 use cairn_core::tax::format_percent;
-use cairn_core::{Currency, Nanos, TaxTreatment};
+use cairn_core::{Currency, Nanos, Tariff, TaxTreatment};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -52,6 +52,36 @@ pub(super) struct Price {
     pub(super) version: u32,
     /// Exact price of 3,600 seconds.
     pub(super) per_hour: Money,
+}
+
+/// A version of a price that is not the same for all time.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PriceInTiers {
+    /// Counts up from 1 per SKU.
+    version: u32,
+    /// By how long a rental has been used at this price; the first begins at 0.
+    tiers: Vec<Tier>,
+}
+
+impl PriceInTiers {
+    pub(super) fn new(version: u32, tariff: &Tariff, currency: Currency) -> Self {
+        let tier = |tier: cairn_core::Tier| Tier {
+            from_seconds: tier.from_seconds,
+            per_hour: Money::new(tier.nanos_per_hour, currency),
+        };
+        Self { version, tiers: tariff.all().map(tier).collect() }
+    }
+}
+
+/// One tier of a price.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Tier {
+    /// Seconds of use at this price before it begins.
+    from_seconds: i64,
+    /// Exact price of 3,600 seconds in it.
+    per_hour: Money,
 }
 
 /// A tax on what is rented.

@@ -1,7 +1,7 @@
 //! What a rehearsal costs: a sum of what its events move, and the wallet before and after.
 use cairn_compute::{Allocation, AllocationEvent, AllocationStatus, PinnedPrice};
-use cairn_core::{Currency, Nanos, OrganisationId, Tax, Timestamp};
-use cairn_ledger::{HoldStatus, Wallet, WalletEvent, runway_secs, wallet_id};
+use cairn_core::{Burn, Currency, Nanos, OrganisationId, Tax, Timestamp};
+use cairn_ledger::{HoldStatus, Wallet, WalletEvent, wallet_id};
 
 use crate::processes::{Fact, Occurrence};
 use crate::{Commands, ExecuteError};
@@ -16,8 +16,8 @@ pub struct Costs {
     pub price: Option<PinnedPrice>,
     /// The tax in that.
     pub tax: Option<Tax>,
-    /// What it cost in an hour before.
-    pub price_before: Option<PinnedPrice>,
+    /// What it cost in an hour before, in the tier that it was in.
+    pub per_hour_before_nanos: Option<Nanos>,
     /// More is set aside by so much; less when it is negative.
     pub set_aside_nanos: Nanos,
     /// Charged for usage, tax included.
@@ -42,7 +42,7 @@ pub(super) struct Sum {
     wallet: Option<String>,
     pub(super) price: Option<PinnedPrice>,
     pub(super) tax: Option<Tax>,
-    pub(super) price_before: Option<PinnedPrice>,
+    pub(super) per_hour_before_nanos: Option<Nanos>,
     set_aside_nanos: Nanos,
     charged_nanos: Nanos,
     charged_tax_nanos: Nanos,
@@ -119,7 +119,11 @@ impl Sum {
             AllocationEvent::Requested { price, .. } => self.price = Some(*price),
             AllocationEvent::Taxed { tax, .. } => self.tax = Some(tax.clone()),
             AllocationEvent::Repriced { price, tax, .. } => {
-                self.price_before = rental.and_then(|rental| rental.price);
+                let in_force = |rental: &Allocation| {
+                    let used = rental.seconds_at_this_price();
+                    Some(rental.price?.tariff().per_hour_at(used))
+                };
+                self.per_hour_before_nanos = rental.and_then(in_force);
                 (self.price, self.tax) = (Some(*price), tax.clone());
             }
             AllocationEvent::Released { charged_nanos, .. } => {
@@ -153,14 +157,13 @@ impl Sum {
         let (before, _) = truth.executor.load::<Wallet>(&wallet_id).await?;
         let (after, _) = imagined.executor.load::<Wallet>(&wallet_id).await?;
         let Some((organisation_id, currency)) = after.owner else { return Ok(None) };
-        let nanos_per_hour = nanos_per_hour(imagined, &after).await?;
-        let lasts = runway_secs(after.funds_at(at), nanos_per_hour);
+        let lasts = burn(imagined, &after).await?.lasts(after.funds_at(at));
         Ok(Some(Costs {
             organisation_id,
             currency,
             price: self.price,
             tax: self.tax,
-            price_before: self.price_before,
+            per_hour_before_nanos: self.per_hour_before_nanos,
             set_aside_nanos: self.set_aside_nanos,
             charged_nanos: self.charged_nanos,
             charged_tax_nanos: self.charged_tax_nanos,
@@ -174,16 +177,17 @@ impl Sum {
     }
 }
 
-/// What everything costs in an hour that a wallet pays for, and that runs or is about to.
-async fn nanos_per_hour(commands: &Commands, wallet: &Wallet) -> Result<Nanos, ExecuteError> {
-    let mut sum: Nanos = 0;
+/// Everything that a wallet pays for, and that runs or is about to.
+async fn burn(commands: &Commands, wallet: &Wallet) -> Result<Burn, ExecuteError> {
+    let mut burn = Burn::default();
     for hold in wallet.holds.values().filter(|hold| hold.status != HoldStatus::Released) {
         let (rental, _) = commands.executor.load::<Allocation>(&hold.purpose).await?;
         if runs(rental.status) {
-            sum = sum.saturating_add(rental.price.map_or(0, |price| price.nanos_per_hour));
+            let price = rental.price.into_iter();
+            price.for_each(|price| burn.add(price.tariff(), rental.seconds_at_this_price()));
         }
     }
-    Ok(sum)
+    Ok(burn)
 }
 
 /// Whether a rental costs something, or is about to.

@@ -31,6 +31,7 @@ impl Inverse for Sku {
             SkuEvent::Priced { price, at, .. } => SkuCommand::SetPrice {
                 currency: price.currency,
                 nanos_per_hour: price.nanos_per_hour,
+                tiers: price.tiers,
                 effective_at: price.effective_at,
                 at,
             },

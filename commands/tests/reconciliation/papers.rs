@@ -77,7 +77,7 @@ async fn rent(world: &World, n: u128, (amount_nanos, at): (i64, Timestamp)) {
         organisation_id: organisation(n),
         sku_id: "small".to_owned(),
         resources: Resources { cpu_millis: 1, memory_bytes: 1, disk_bytes: 1, pids_max: 1 },
-        price: PinnedPrice { version: 1, currency: Currency::USD, nanos_per_hour: PRICE },
+        price: PinnedPrice::flat(1, Currency::USD, PRICE),
         ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
         node_id: None,
         tax: None,

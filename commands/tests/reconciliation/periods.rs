@@ -264,7 +264,7 @@ async fn rent(world: &World, at: Timestamp) {
         organisation_id: ORGANISATION,
         sku_id: "small".to_owned(),
         resources: Resources { cpu_millis: 1, memory_bytes: 1, disk_bytes: 1, pids_max: 1 },
-        price: PinnedPrice { version: 1, currency: Currency::USD, nanos_per_hour: 36 * CENT },
+        price: PinnedPrice::flat(1, Currency::USD, 36 * CENT),
         tax: None,
         ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
         node_id: None,

@@ -12,7 +12,7 @@ use cairn_commands::{
     CommandContext, Commands, Effects, ExecuteError, Executed, Executor, Expected, catalog, fleet,
 };
 use cairn_compute::Allocation;
-use cairn_core::{Currency, Decider, Money, NodeId, OrganisationId, Resources, Timestamp};
+use cairn_core::{Currency, Decider, Money, NodeId, OrganisationId, Resources, Tiers, Timestamp};
 use cairn_event_log::EventLog;
 use cairn_fleet::NodeFacts;
 use cairn_tasks::{Told, telling};
@@ -331,15 +331,20 @@ impl Harness {
     }
 
     async fn stock(&mut self) {
-        let (define, price) = (self.context(), self.context());
+        let define = self.context();
         let sku = catalog::DefineSku { sku_id: SKU.to_owned(), resources: resources() };
         catalog::define_sku(&self.commands, &define, sku).await.unwrap();
-        let per_hour = Money::new(PER_HOUR, Currency::USD);
-        let (sku_id, expected) = (SKU.to_owned(), Expected::Anything);
-        let set = catalog::SetPrice { sku_id, per_hour, effective_at: None, expected };
-        catalog::set_price(&self.commands, &price, set).await.unwrap();
+        self.price(PER_HOUR, Tiers::NONE).await;
         self.node_id = self.enrol("node-1").await;
         self.directory.0.lock().unwrap().push(self.node_id);
+    }
+
+    /// What new rentals pay from now on.
+    pub async fn price(&self, nanos_per_hour: i64, tiers: Tiers) {
+        let per_hour = Money::new(nanos_per_hour, Currency::USD);
+        let (sku_id, effective_at, expected) = (SKU.to_owned(), None, Expected::Anything);
+        let set = catalog::SetPrice { sku_id, per_hour, tiers, effective_at, expected };
+        catalog::set_price(&self.commands, &self.context(), set).await.unwrap();
     }
 
     /// Invites and enrols the world's machine, and waits until it is ready.

@@ -22,8 +22,7 @@ pub const REFUND: RefundId = RefundId::from_bits(5);
 pub const RESOURCES: Resources =
     Resources { cpu_millis: 500, memory_bytes: 1 << 28, disk_bytes: 1 << 30, pids_max: 64 };
 /// One nano a second.
-pub const PRICE: PinnedPrice =
-    PinnedPrice { version: 1, currency: Currency::USD, nanos_per_hour: 3_600 };
+pub const PRICE: PinnedPrice = PinnedPrice::flat(1, Currency::USD, 3_600);
 
 pub fn wallet_id() -> String {
     cairn_ledger::wallet_id(ORGANISATION, Currency::USD)

@@ -1,12 +1,13 @@
 //! A SKU: a fixed amount of compute with versioned prices.
 //!
 //! Lifecycle: `defined → priced (version n, n+1, …) → retired`. A price version never changes once set; a rental pins the one it began with
-//! (requirement M9).
+//! (requirement M9). A price may have tiers, by how long a rental has been used at it.
 use std::collections::BTreeMap;
 
+use cairn_core::upcast::Upcast;
 use cairn_core::{
-    Currency, Decider, Nanos, Refusal, Resources, Text, Texts, Timestamp, cqrs_aggregate,
-    domain_event,
+    Currency, Decider, Nanos, Refusal, Resources, Tariff, Text, Texts, Tiers, Timestamp,
+    cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +18,21 @@ pub struct PriceVersion {
     pub version: u32,
     /// Currency.
     pub currency: Currency,
-    /// Exact price of 3,600 seconds, in nanos.
+    /// Exact price of 3,600 seconds, in nanos; with tiers that of the first.
     pub nanos_per_hour: Nanos,
+    /// The tiers after the first.
+    #[serde(default, skip_serializing_if = "Tiers::is_none")]
+    pub tiers: Tiers,
     /// From when new rentals pay it.
     pub effective_at: Timestamp,
+}
+
+impl PriceVersion {
+    /// What time costs at it.
+    #[must_use]
+    pub const fn tariff(&self) -> Tariff {
+        Tariff { nanos_per_hour: self.nanos_per_hour, tiers: self.tiers, discount_bps: 0 }
+    }
 }
 
 /// What has happened to a SKU.
@@ -38,9 +50,12 @@ pub enum SkuEvent {
 
 domain_event!(SkuEvent {
     Defined => "sku.defined", 1;
-    Priced => "sku.priced", 1;
+    Priced => "sku.priced", 2;
     Retired => "sku.retired", 1;
-});
+} upcasts [
+    // In version 1 a price had no tiers; a program that knows none would charge the first for ever.
+    Upcast { event_type: "sku.priced", from: 1, to_next: std::convert::identity },
+]);
 
 impl Texts for SkuEvent {
     const TEXTS: &'static [(&'static str, Text)] = &[
@@ -55,9 +70,21 @@ impl Texts for SkuEvent {
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub enum SkuCommand {
-    Define { sku_id: String, resources: Resources, at: Timestamp },
-    SetPrice { currency: Currency, nanos_per_hour: Nanos, effective_at: Timestamp, at: Timestamp },
-    Retire { at: Timestamp },
+    Define {
+        sku_id: String,
+        resources: Resources,
+        at: Timestamp,
+    },
+    SetPrice {
+        currency: Currency,
+        nanos_per_hour: Nanos,
+        tiers: Tiers,
+        effective_at: Timestamp,
+        at: Timestamp,
+    },
+    Retire {
+        at: Timestamp,
+    },
 }
 
 /// Why a SKU refuses.
@@ -68,7 +95,7 @@ pub enum SkuError {
     BadId,
     #[error("cpu, memory, disk and pids must be more than zero (memory and disk at least 16 MiB)")]
     BadResources,
-    #[error("a price is more than 0 and at most 1,000,000 per hour")]
+    #[error("a price is more than 0 and at most 1,000,000 per hour, in each of its tiers")]
     BadPrice,
     #[error("there is no such SKU")]
     Unknown,
@@ -138,17 +165,18 @@ impl Decider for Sku {
                     Some(_) => Err(SkuError::Exists),
                 }
             }
-            SkuCommand::SetPrice { currency, nanos_per_hour, effective_at, at } => {
+            SkuCommand::SetPrice { currency, nanos_per_hour, tiers, effective_at, at } => {
                 self.for_sale()?;
-                if nanos_per_hour <= 0 || nanos_per_hour > LARGEST_PRICE {
+                let version = self.prices.keys().next_back().map_or(1, |last| last + 1);
+                let price = PriceVersion { version, currency, nanos_per_hour, tiers, effective_at };
+                let sold = |nanos| (1..=LARGEST_PRICE).contains(&nanos);
+                if !price.tariff().all().all(|tier| sold(tier.nanos_per_hour)) {
                     return Err(SkuError::BadPrice);
                 }
                 let current = self.price_at(currency, effective_at);
-                if current.is_some_and(|p| p.nanos_per_hour == nanos_per_hour) {
+                if current.is_some_and(|known| known.tariff() == price.tariff()) {
                     return Ok(vec![]);
                 }
-                let version = self.prices.keys().next_back().map_or(1, |last| last + 1);
-                let price = PriceVersion { version, currency, nanos_per_hour, effective_at };
                 Ok(vec![SkuEvent::Priced { sku_id: self.sku_id.clone(), price, at }])
             }
             SkuCommand::Retire { at } => match (self.resources, self.retired) {

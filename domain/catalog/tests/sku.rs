@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_catalog::{Sku, SkuCommand, check_sku_id};
 use cairn_core::testing::{When, decide_both_ways};
-use cairn_core::{Currency, Decider, Resources, Timestamp};
+use cairn_core::{Currency, Decider, Resources, Tier, Tiers, Timestamp};
 
 const AT: Timestamp = Timestamp::from_secs(1_000);
 const SMALL: Resources =
@@ -14,7 +14,34 @@ fn define(sku_id: &str, resources: Resources) -> SkuCommand {
 
 fn price(nanos_per_hour: i64, effective: i64) -> SkuCommand {
     let effective_at = Timestamp::from_secs(effective);
-    SkuCommand::SetPrice { currency: Currency::EUR, nanos_per_hour, effective_at, at: AT }
+    tiered(nanos_per_hour, Tiers::NONE, effective_at)
+}
+
+const fn tiered(nanos_per_hour: i64, tiers: Tiers, effective_at: Timestamp) -> SkuCommand {
+    SkuCommand::SetPrice { currency: Currency::EUR, nanos_per_hour, tiers, effective_at, at: AT }
+}
+
+#[test]
+fn a_price_may_have_tiers_and_each_of_them_is_a_price() {
+    let known = fold([define("small", SMALL), price(100, 10)]);
+    let set = |sku: &Sku, later: &[Tier]| {
+        sku.decide(tiered(100, Tiers::try_new(later).unwrap(), AT)).map(|events| events.len())
+    };
+    let tier = |nanos_per_hour| Tier { from_seconds: 730 * 3_600, nanos_per_hour };
+    assert_eq!(set(&known, &[tier(80)]), Ok(1));
+    assert_eq!(set(&known, &[]), Ok(0), "it costs that already");
+    let over = 1_000_000 * 1_000_000_000 + 1;
+    for bad in [0, -1, over] {
+        assert_eq!(set(&known, &[tier(bad)]), Err(cairn_catalog::SkuError::BadPrice));
+    }
+    let changed = fold([
+        define("small", SMALL),
+        price(100, 10),
+        tiered(100, Tiers::try_new(&[tier(80)]).unwrap(), AT),
+    ]);
+    assert_eq!(set(&changed, &[tier(80)]), Ok(0));
+    let now = changed.price_at(Currency::EUR, AT).unwrap();
+    assert_eq!((now.version, now.tariff().total(731 * 3_600)), (2, Ok(73_080)));
 }
 
 const RETIRE: SkuCommand = SkuCommand::Retire { at: AT };

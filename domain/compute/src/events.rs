@@ -1,7 +1,8 @@
 //! What has happened to an allocation.
+use cairn_core::upcast::Upcast;
 use cairn_core::{
-    AllocationId, Currency, HoldId, Nanos, NodeId, OrganisationId, Rate, Resources, Tax, Text,
-    Texts, Timestamp, domain_event,
+    AllocationId, Currency, HoldId, Nanos, NodeId, OrganisationId, Resources, Tariff, Tax, Text,
+    Texts, Tiers, Timestamp, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,15 +49,24 @@ impl Step {
 pub struct PinnedPrice {
     pub version: u32,
     pub currency: Currency,
-    /// Exact price of 3,600 seconds.
+    /// Exact price of 3,600 seconds; with tiers that of the first.
     pub nanos_per_hour: Nanos,
+    /// The tiers after the first, by the seconds that are metered at this price.
+    #[serde(default, skip_serializing_if = "Tiers::is_none")]
+    pub tiers: Tiers,
 }
 
 impl PinnedPrice {
-    /// As a rate.
+    /// All time costs the same.
     #[must_use]
-    pub const fn rate(self) -> Rate {
-        Rate { nanos_per_hour: self.nanos_per_hour, currency: self.currency }
+    pub const fn flat(version: u32, currency: Currency, nanos_per_hour: Nanos) -> Self {
+        Self { version, currency, nanos_per_hour, tiers: Tiers::NONE }
+    }
+
+    /// What time costs at it.
+    #[must_use]
+    pub const fn tariff(&self) -> Tariff {
+        Tariff { nanos_per_hour: self.nanos_per_hour, tiers: self.tiers, discount_bps: 0 }
     }
 }
 
@@ -171,9 +181,9 @@ pub enum AllocationEvent {
 }
 
 domain_event!(AllocationEvent {
-    Requested => "allocation.requested", 1;
+    Requested => "allocation.requested", 2;
     Taxed => "allocation.taxed", 1;
-    Repriced => "allocation.repriced", 1;
+    Repriced => "allocation.repriced", 2;
     Reserved => "allocation.reserved", 1;
     Rejected => "allocation.rejected", 1;
     ProvisioningStarted => "allocation.provisioning_started", 1;
@@ -190,7 +200,11 @@ domain_event!(AllocationEvent {
     TeardownVerified => "allocation.teardown_verified", 1;
     Released => "allocation.released", 1;
     NeedsOperator => "allocation.needs_operator", 1;
-});
+} upcasts [
+    // In version 1 a price had no tiers; a program that knows none would charge the first for ever.
+    Upcast { event_type: "allocation.requested", from: 1, to_next: std::convert::identity },
+    Upcast { event_type: "allocation.repriced", from: 1, to_next: std::convert::identity },
+]);
 
 impl Texts for AllocationEvent {
     const TEXTS: &'static [(&'static str, Text)] = &[

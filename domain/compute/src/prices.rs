@@ -32,9 +32,24 @@ impl Allocation {
     /// # Errors
     /// [`MoneyError::TooLarge`].
     pub fn total_nanos(&self) -> Result<Nanos, MoneyError> {
-        let (seconds, total_nanos) = self.before_this_price();
-        let price = self.price.map(|price| price.rate().total(self.metered_seconds() - seconds));
+        let (_, total_nanos) = self.before_this_price();
+        let price = self.price.map(|price| price.tariff().total(self.seconds_at_this_price()));
         total_nanos.checked_add(price.transpose()?.unwrap_or(0)).ok_or(MoneyError::TooLarge)
+    }
+
+    /// Seconds that are metered at the price of now: they say which of its tiers is in force.
+    #[must_use]
+    pub fn seconds_at_this_price(&self) -> i64 {
+        self.metered_seconds() - self.before_this_price().0
+    }
+
+    /// What so many seconds more will cost, at the tiers that they are in. None before it has a price.
+    ///
+    /// # Errors
+    /// [`MoneyError::TooLarge`].
+    pub fn ahead_nanos(&self, seconds: i64) -> Result<Option<Nanos>, MoneyError> {
+        let used = self.seconds_at_this_price();
+        self.price.map(|price| price.tariff().ahead(used, seconds)).transpose()
     }
 
     /// What is to be charged, segment by segment: each ends with one entry, and the last with what is metered now. None before it has a price.

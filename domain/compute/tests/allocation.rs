@@ -23,7 +23,7 @@ fn request_as(sku_id: &str, ssh_public_key: &str) -> Command {
         organisation_id: OrganisationId::from_bits(2),
         sku_id: sku_id.to_owned(),
         resources: Resources::default(),
-        price: PinnedPrice { version: 1, currency: Currency::EUR, nanos_per_hour: 3_600 },
+        price: PinnedPrice::flat(1, Currency::EUR, 3_600),
         tax: None,
         ssh_public_key: ssh_public_key.to_owned(),
         node_id: None,

@@ -6,8 +6,8 @@ use cairn_compute::{
 };
 use cairn_core::testing::{When, decide_both_ways};
 use cairn_core::{
-    AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, Rate, Resources, Tax, TaxRate,
-    TaxTreatment, Timestamp,
+    AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, Resources, Tariff, Tax,
+    TaxRate, TaxTreatment, Tier, Tiers, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ const fn at(secs: i64) -> Timestamp {
 }
 
 const fn price(version: u32, nanos_per_hour: i64) -> PinnedPrice {
-    PinnedPrice { version, currency: Currency::EUR, nanos_per_hour }
+    PinnedPrice::flat(version, Currency::EUR, nanos_per_hour)
 }
 
 fn vat(ppm: u32) -> Tax {
@@ -123,7 +123,50 @@ fn what_does_not_run_or_is_sold_in_another_currency_is_not_moved() {
     assert_eq!(check(&suspended, reprice(price(2, 1), None, 9)).events().len(), 1);
 }
 
+fn stepped(version: u32, first: i64, later: &[(i64, i64)]) -> PinnedPrice {
+    let tier = |(from_seconds, nanos_per_hour): &(i64, i64)| Tier {
+        from_seconds: *from_seconds,
+        nanos_per_hour: *nanos_per_hour,
+    };
+    let tiers = Tiers::try_new(&later.iter().map(tier).collect::<Vec<_>>()).unwrap();
+    PinnedPrice { tiers, ..price(version, first) }
+}
+
+#[test]
+fn tiers_count_the_seconds_at_their_own_price() {
+    let begun = active(stepped(1, 3_600, &[(100, 1_800)]), None);
+    let crossed = [begun, vec![meter(150)]].concat();
+    let rental = fold(&crossed);
+    assert_eq!((rental.total_nanos(), rental.ahead_nanos(10)), (Ok(125), Ok(Some(5))));
+    // Moved to a price with tiers of its own, it begins in the first of them.
+    let moved = [crossed, vec![reprice(stepped(2, 7_200, &[(20, 3_600)]), None, 160)]].concat();
+    assert_eq!(fold(&moved).ahead_nanos(30), Ok(Some(50)));
+    let rental = fold(&[moved, vec![meter(180)]].concat());
+    assert_eq!((rental.seconds_at_this_price(), rental.total_nanos()), (30, Ok(125 + 50)));
+}
+
 proptest! {
+    #[test]
+    fn a_rental_that_crosses_tiers_costs_the_same_in_ticks_and_at_once(
+        first in 1..10_000_000_000_i64,
+        later in prop::collection::btree_map(1..20_000_i64, 1..10_000_000_000_i64, 0..9),
+        ticks in prop::collection::vec(1..5_000_i64, 1..12),
+    ) {
+        let price = stepped(1, first, &later.into_iter().collect::<Vec<_>>());
+        let (mut now, mut often) = (0, active(price, None));
+        let mut charged = 0;
+        for tick in ticks {
+            now += tick;
+            often.push(meter(now));
+            let due = fold(&often).total_nanos().unwrap();
+            prop_assert!(due >= charged);
+            charged = due;
+        }
+        let once = [active(price, None), vec![meter(now)]].concat();
+        prop_assert_eq!(Ok(charged), fold(&once).total_nanos());
+        prop_assert_eq!(Ok(charged), price.tariff().total(now));
+    }
+
     #[test]
     fn a_rental_costs_what_its_segments_cost(
         first in 1..10_000_000_000_i64,
@@ -131,7 +174,7 @@ proptest! {
     ) {
         let (mut now, mut history) = (0, active(price(1, first), None));
         let (mut expected, mut segment, mut nanos_per_hour) = (0, 0, first);
-        let cost = |nanos_per_hour, secs| Rate { nanos_per_hour, currency: Currency::EUR }.total(secs).unwrap();
+        let cost = |nanos_per_hour, secs| Tariff::flat(nanos_per_hour).total(secs).unwrap();
         for (number, (secs, other)) in steps.into_iter().enumerate() {
             now += secs;
             segment += secs;

@@ -24,7 +24,7 @@ fn active() -> Vec<Command> {
             organisation_id: OrganisationId::from_bits(2),
             sku_id: "small".to_owned(),
             resources: Resources::default(),
-            price: PinnedPrice { version: 1, currency: Currency::EUR, nanos_per_hour: 3_600 },
+            price: PinnedPrice::flat(1, Currency::EUR, 3_600),
             tax: None,
             ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
             node_id: None,

@@ -10,6 +10,7 @@ pub mod money;
 pub mod month;
 pub mod personal;
 pub mod resources;
+pub mod tariff;
 pub mod tax;
 pub mod testing;
 pub mod texts;
@@ -25,10 +26,11 @@ pub use id::{
     NodeId, OrganisationId, PaymentId, PayoutId, RefundId, ServiceAccountId, SessionId, UserId,
     WebhookEndpointId,
 };
-pub use money::{Currency, Money, MoneyError, Nanos, Rate};
+pub use money::{Currency, Money, MoneyError, Nanos};
 pub use month::{Month, MonthError};
 pub use personal::Subject;
 pub use resources::Resources;
+pub use tariff::{Burn, Tariff, Tier, Tiers, TiersError};
 pub use tax::{Tax, TaxRate, TaxTreatment};
 pub use texts::{Text, Texts};
 pub use time::Timestamp;

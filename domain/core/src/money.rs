@@ -1,4 +1,4 @@
-//! Money as integers: 10⁻⁹ of the currency's unit ("nanos"), rates as exact rationals, rounding half to even.
+//! Money as integers: 10⁻⁹ of the currency's unit ("nanos"), rounding half to even.
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +10,6 @@ use crate::wire;
 pub type Nanos = i64;
 
 const NANOS_PER_UNIT: i64 = 1_000_000_000;
-const SECONDS_PER_RATE: i128 = 3_600;
 
 /// A currency that Cairn sells in, by its ISO 4217 code. All of them have two decimals at the payment provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -162,29 +161,6 @@ impl FromStr for Money {
     }
 }
 
-/// An exact price: nanos per 3,600 seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    /// Price of 3,600 seconds.
-    pub nanos_per_hour: Nanos,
-    /// Its currency.
-    pub currency: Currency,
-}
-
-impl Rate {
-    /// What `seconds` cost in all, rounded half to even once.
-    ///
-    /// Charge the difference of two cumulative totals, never a rounded slice: then every partition of an interval
-    /// charges the same (requirement M5).
-    ///
-    /// # Errors
-    /// [`MoneyError::TooLarge`] when the total does not fit.
-    pub fn total(self, seconds: i64) -> Result<Nanos, MoneyError> {
-        let exact = i128::from(self.nanos_per_hour) * i128::from(seconds);
-        Nanos::try_from(half_even(exact, SECONDS_PER_RATE)).map_err(|_| MoneyError::TooLarge)
-    }
-}
-
 /// A quotient of a positive divisor, rounded half to even.
 pub(crate) fn half_even(dividend: i128, divisor: i128) -> i128 {
     let (floor, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
@@ -198,7 +174,7 @@ pub(crate) fn half_even(dividend: i128, divisor: i128) -> i128 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Currency, Money, MoneyError, Rate, format_nanos, parse_nanos};
+    use super::{Currency, Money, MoneyError, format_nanos, parse_nanos};
     use proptest::prelude::*;
 
     #[test]
@@ -218,35 +194,10 @@ mod tests {
         assert_eq!(parse_nanos("99999999999"), Err(MoneyError::TooLarge));
     }
 
-    #[test]
-    fn halves_round_to_even() {
-        let rate = Rate { nanos_per_hour: 1, currency: Currency::USD };
-        assert_eq!(rate.total(1_800), Ok(0));
-        assert_eq!(rate.total(1_801), Ok(1));
-        assert_eq!(rate.total(5_400), Ok(2));
-    }
-
     proptest! {
         #[test]
         fn an_amount_survives_its_text(nanos in -i64::MAX..i64::MAX) {
             prop_assert_eq!(parse_nanos(&format_nanos(nanos)), Ok(nanos));
-        }
-
-        #[test]
-        fn any_partition_of_an_interval_charges_the_same(
-            nanos_per_hour in 0..10_000_000_000_000_i64,
-            slices in prop::collection::vec(0..100_000_i64, 1..50),
-        ) {
-            let rate = Rate { nanos_per_hour, currency: Currency::EUR };
-            let whole = rate.total(slices.iter().sum()).unwrap();
-            let (mut seconds, mut charged) = (0, 0);
-            for slice in slices {
-                seconds += slice;
-                let delta = rate.total(seconds).unwrap() - charged;
-                prop_assert!(delta >= 0);
-                charged += delta;
-            }
-            prop_assert_eq!(charged, whole);
         }
     }
 }

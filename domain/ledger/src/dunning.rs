@@ -58,6 +58,9 @@ pub struct Assessment {
     pub funds_nanos: Nanos,
     /// What everything that runs costs in an hour.
     pub nanos_per_hour: Nanos,
+    /// For how long the funds pay for it, where a price has tiers ahead and the hour alone does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts_secs: Option<i64>,
     /// How many rentals run, or are being stopped.
     pub running: u32,
     /// How many are suspended, confirmed by their nodes, because they are not paid for.
@@ -189,6 +192,15 @@ pub fn runway_secs(funds_nanos: Nanos, nanos_per_hour: Nanos) -> Option<i64> {
     i64::try_from(seconds).ok().filter(|seconds| *seconds < LONGEST_SECS)
 }
 
+impl Assessment {
+    fn runway_secs(&self) -> Option<i64> {
+        let by_the_hour = || runway_secs(self.funds_nanos, self.nanos_per_hour);
+        self.lasts_secs.map_or_else(by_the_hour, |seconds| {
+            Some(seconds).filter(|seconds| *seconds < LONGEST_SECS)
+        })
+    }
+}
+
 /// A century: what lasts longer has no day on which it ends.
 const LONGEST_SECS: i64 = 100 * 365 * 86_400;
 
@@ -196,7 +208,7 @@ impl Dunning {
     /// A step down is told as soon as it is reached. A step up only when a tenth more than the step is there, so that a price or a payment that
     /// comes and goes is not told each time.
     fn runway(&self, seen: &Assessment) -> Option<DunningEvent> {
-        let runway = runway_secs(seen.funds_nanos, seen.nanos_per_hour);
+        let runway = seen.runway_secs();
         let step = |tenths: i64| {
             let within =
                 |hours: &u32| runway.is_some_and(|secs| secs <= i64::from(*hours) * 360 * tenths);
@@ -253,7 +265,7 @@ impl Dunning {
     }
 
     fn by_what_is_seen(&self, seen: &Assessment) -> (Stage, Option<Timestamp>) {
-        let runway = runway_secs(seen.funds_nanos, seen.nanos_per_hour);
+        let runway = seen.runway_secs();
         let longest = i64::from(NOTICE_HOURS[NOTICE_HOURS.len() - 1]) * 3_600;
         if seen.suspended > 0 {
             (Stage::Suspended, Some(seen.at.plus_secs(seen.suspended_secs)))

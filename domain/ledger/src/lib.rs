@@ -18,7 +18,7 @@ mod wishes;
 pub use alerts::{ALERTS_MAX, Alert, AlertOn, Alerts};
 pub use credit::{Credit, CreditUse, Promotional, used};
 pub use disputes::{Disputed, OPEN_END, hold_of_dispute};
-pub use dunning::{Assessment, Dunning, DunningCommand, DunningEvent, Stage, runway_secs};
+pub use dunning::{Assessment, Dunning, DunningCommand, DunningEvent, Stage};
 pub use events::WalletEvent;
 pub use spending::{Spending, SpendingLimit, SpendingLimits};
 pub use taxes::{TaxPart, Taxed};

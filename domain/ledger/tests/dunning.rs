@@ -15,6 +15,7 @@ fn hours(funds: i64, at_hour: i64) -> Assessment {
         currency: Currency::EUR,
         funds_nanos: funds,
         nanos_per_hour: 1,
+        lasts_secs: None,
         running: 1,
         suspended: 0,
         refused: false,

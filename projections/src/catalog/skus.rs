@@ -4,7 +4,7 @@
 //! current one of a currency is the latest that is effective.
 use async_trait::async_trait;
 use cairn_catalog::SkuEvent;
-use cairn_core::Nanos;
+use cairn_core::{Nanos, Tariff};
 use cairn_event_log::Recorded;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
 use crate::row::{Amounts, At, Page, QueryError, before, fetch_limit};
+use crate::tier_list::TierList;
 
 /// Name of this projection.
 pub const NAME: &str = "catalog/skus";
@@ -42,9 +43,20 @@ pub struct Price {
     pub sku_id: String,
     pub version: i64,
     pub currency: String,
-    /// Exact price of 3,600 seconds.
+    /// Exact price of 3,600 seconds, in the first tier.
     pub nanos_per_hour: Nanos,
+    /// The tiers after it.
+    pub tiers: TierList,
     pub effective_at: At,
+}
+
+impl Price {
+    /// What time costs at it.
+    #[must_use]
+    pub const fn tariff(&self) -> Tariff {
+        let TierList(tiers) = self.tiers;
+        Tariff { nanos_per_hour: self.nanos_per_hour, tiers, discount_bps: 0 }
+    }
 }
 
 /// The projection.
@@ -89,6 +101,7 @@ impl Projection for Skus {
                 currency: price.currency.code().into(),
                 nanos_per_hour: price.nanos_per_hour,
                 effective_at: At(price.effective_at),
+                tiers: TierList(price.tiers),
             }),
             SkuEvent::Retired { sku_id, at } => {
                 changes.change((sku_id,), move |sku: &mut SkuRow| {
@@ -123,6 +136,7 @@ row! {
         currency: String,
         nanos_per_hour: Nanos,
         effective_at: At,
+        tiers: TierList,
     }
 }
 
@@ -164,7 +178,7 @@ async fn current_prices(pool: &PgPool, sku_ids: &[String]) -> Result<Vec<Price>,
     let rows = sqlx::query_as!(
         Price,
         r#"SELECT DISTINCT ON (sku_id, currency) sku_id, version, currency, nanos_per_hour,
-             effective_at AS "effective_at: At"
+             tiers AS "tiers: TierList", effective_at AS "effective_at: At"
            FROM catalog_prices WHERE sku_id = ANY ($1) AND effective_at <= now()
            ORDER BY sku_id, currency, effective_at DESC, version DESC"#,
         sku_ids,

@@ -5,6 +5,7 @@ use cairn_core::{Nanos, Tax};
 use crate::engine::ProjectError;
 use crate::row;
 use crate::row::{Amounts, At, add, wire_name};
+use crate::tier_list::TierList;
 
 row! {
     /// An allocation as it stands.
@@ -50,6 +51,8 @@ row! {
         tax_ppm: Option<i64>,
         tax_treatment: Option<String>,
         tax_nanos: Nanos,
+        tiers: TierList,
+        priced_after_seconds: i64,
     }
 }
 
@@ -58,7 +61,11 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
     match event {
         E::Requested { .. } => row.status = "requested".into(),
         E::Taxed { tax, .. } => tax_with(row, Some(tax))?,
-        E::Repriced { price, tax, .. } => reprice(row, *price, tax.as_ref())?,
+        E::Repriced { price, tax, seconds, .. } => {
+            price_with(row, price);
+            row.priced_after_seconds = *seconds;
+            tax_with(row, tax.as_ref())?;
+        }
         E::Reserved { placement, .. } => {
             row.status = "reserved".into();
             (row.node_id, row.uid) =
@@ -123,13 +130,9 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
     Ok(())
 }
 
-fn reprice(
-    row: &mut AllocationRow,
-    price: PinnedPrice,
-    tax: Option<&Tax>,
-) -> Result<(), ProjectError> {
+fn price_with(row: &mut AllocationRow, price: &PinnedPrice) {
     (row.price_version, row.nanos_per_hour) = (price.version.into(), price.nanos_per_hour);
-    tax_with(row, tax)
+    row.tiers = TierList(price.tiers);
 }
 
 fn tax_with(row: &mut AllocationRow, tax: Option<&Tax>) -> Result<(), ProjectError> {
@@ -159,7 +162,7 @@ pub(super) fn requested_row(
         return Err(ProjectError::Inconsistent("no request".to_owned()));
     };
     let amounts = Amounts::from(*resources);
-    Ok(AllocationRow {
+    let mut row = AllocationRow {
         allocation_id: allocation_id.to_string(),
         position,
         organisation_id: organisation_id.to_string(),
@@ -169,12 +172,12 @@ pub(super) fn requested_row(
         memory_bytes: amounts.memory_bytes,
         disk_bytes: amounts.disk_bytes,
         pids_max: amounts.pids_max,
-        price_version: i64::from(price.version),
         currency: price.currency.code().into(),
-        nanos_per_hour: price.nanos_per_hour,
         ssh_public_key: ssh_public_key.clone(),
         wanted_node_id: node_id.map(|id| id.to_string()),
         requested_at: At(*at),
         ..AllocationRow::default()
-    })
+    };
+    price_with(&mut row, price);
+    Ok(row)
 }

@@ -1,11 +1,12 @@
 //! The row of an allocation, and who may see which.
 use std::collections::BTreeMap;
 
-use cairn_core::{Nanos, OrganisationId};
+use cairn_core::{Burn, Nanos, OrganisationId, Tariff};
 use serde::Serialize;
 use sqlx::PgExecutor;
 
 use crate::row::{At, Page, QueryError, before, fetch_limit};
+use crate::tier_list::TierList;
 
 /// An allocation as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,7 +27,12 @@ pub struct Allocation {
     pub pids_max: i64,
     pub price_version: i64,
     pub currency: String,
+    /// Of the first tier.
     pub nanos_per_hour: Nanos,
+    /// The tiers after it.
+    pub tiers: TierList,
+    /// Seconds before it was moved to its price: the tiers begin there.
+    pub priced_after_seconds: i64,
     pub ssh_public_key: String,
     /// The node asked for, if one was.
     pub wanted_node_id: Option<String>,
@@ -75,6 +81,21 @@ pub struct Allocation {
     pub ended_at: Option<At>,
 }
 
+impl Allocation {
+    /// What time costs at its price.
+    #[must_use]
+    pub const fn tariff(&self) -> Tariff {
+        let TierList(tiers) = self.tiers;
+        Tariff { nanos_per_hour: self.nanos_per_hour, tiers, discount_bps: 0 }
+    }
+
+    /// Seconds that it has been used for at its price.
+    #[must_use]
+    pub fn seconds_at_its_price(&self) -> i64 {
+        (self.active_seconds - self.priced_after_seconds).max(0)
+    }
+}
+
 /// Which allocations to list; `None` is any.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -96,7 +117,8 @@ async fn select(
         Allocation,
         r#"SELECT a.allocation_id, a.position, a.organisation_id, a.status, a.needs_operator,
              a.sku_id, a.cpu_millis, a.memory_bytes, a.disk_bytes, a.pids_max, a.price_version,
-             a.currency, a.nanos_per_hour, a.ssh_public_key, a.wanted_node_id, a.node_id, a.uid,
+             a.currency, a.nanos_per_hour, a.tiers AS "tiers: TierList", a.priced_after_seconds,
+             a.ssh_public_key, a.wanted_node_id, a.node_id, a.uid,
              a.hold_id, a.login, n.address AS "ssh_address?", n.port AS "ssh_port?", a.steps_done,
              a.proof,
              coalesce(a.active_seconds, greatest(floor(extract(epoch FROM
@@ -152,21 +174,27 @@ pub async fn list(
     Ok(Page::of(rows, limit, |row| row.position))
 }
 
-/// What everything that an organisation runs costs in an hour, by currency. What is suspended costs nothing.
+/// What everything that an organisation runs costs, by currency. What is suspended costs nothing.
 ///
 /// # Errors
 /// [`QueryError`].
 pub async fn burn(
     db: impl PgExecutor<'_>,
     organisation: OrganisationId,
-) -> Result<BTreeMap<String, Nanos>, QueryError> {
+) -> Result<BTreeMap<String, Burn>, QueryError> {
     let rows = sqlx::query!(
-        r#"SELECT currency, least(sum(nanos_per_hour), 9223372036854775807)::bigint AS "nanos_per_hour!"
+        r#"SELECT currency, nanos_per_hour, tiers AS "tiers: TierList",
+             coalesce(greatest(floor(extract(epoch FROM coalesce(stopped_at, now()) - activated_at))::bigint
+               - unproven_seconds - idle_seconds - priced_after_seconds, 0), 0) AS "seconds!"
            FROM compute_allocations
-           WHERE organisation_id = $1 AND status IN ('active', 'suspending', 'resuming')
-           GROUP BY currency"#,
+           WHERE organisation_id = $1 AND status IN ('active', 'suspending', 'resuming')"#,
         organisation.to_string(),
     );
-    let rows = rows.fetch_all(db).await?;
-    Ok(rows.into_iter().map(|row| (row.currency, row.nanos_per_hour)).collect())
+    let mut burn = BTreeMap::<String, Burn>::new();
+    for row in rows.fetch_all(db).await? {
+        let TierList(tiers) = row.tiers;
+        let tariff = Tariff { nanos_per_hour: row.nanos_per_hour, tiers, discount_bps: 0 };
+        burn.entry(row.currency).or_default().add(tariff, row.seconds);
+    }
+    Ok(burn)
 }

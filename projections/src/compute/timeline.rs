@@ -116,7 +116,8 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
         E::Taxed { .. } | E::Metered { .. } => return Ok(None),
         E::Repriced { price, at, .. } => {
             let per_hour = Money::new(price.nanos_per_hour, price.currency);
-            (None, Some(format!("{per_hour} per hour")), at)
+            let tiers = if price.tiers.is_none() { "" } else { " in the first of its tiers" };
+            (None, Some(format!("{per_hour} per hour{tiers}")), at)
         }
         E::SuspensionRequested { reason, at } => (None, Some(wire_name(reason)?), at),
         E::Suspended { evidence, at } => (None, Some(evidence.clone()), at),

@@ -1,6 +1,5 @@
 //! The rows of wallets, holds and promotional credit, and who may see which.
-use cairn_core::{Currency, Nanos, OrganisationId};
-use cairn_ledger::dunning::runway_secs;
+use cairn_core::{Burn, Currency, Nanos, OrganisationId};
 use serde::Serialize;
 use sqlx::PgExecutor;
 
@@ -36,10 +35,10 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// For how long what is posted, and not disputed, pays for what costs so much in an hour; `None` when nothing is spent, or it lasts for a century.
+    /// For how long what is posted, and not disputed, pays for everything that runs; `None` when nothing is spent, or it lasts for a century.
     #[must_use]
-    pub fn runway_seconds(&self, nanos_per_hour: Nanos) -> Option<i64> {
-        runway_secs(self.posted_nanos - self.disputed_nanos, nanos_per_hour)
+    pub fn runway_seconds(&self, burn: &Burn) -> Option<i64> {
+        burn.lasts(self.posted_nanos - self.disputed_nanos)
     }
 }
 

@@ -3,7 +3,7 @@ use cairn_catalog::{Sku, SkuCommand, TaxTable, TaxTableCommand, TaxVersion};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
-    Resources, WebhookEndpointId,
+    Resources, Tiers, WebhookEndpointId,
 };
 use cairn_fleet::{Node, NodeCommand, NodeFacts};
 use cairn_identity::{ApiKey, ApiKeyCommand, Role};
@@ -164,7 +164,8 @@ impl World {
             .await;
         for nanos_per_hour in [3 * UNIT, 36 * UNIT / 10] {
             let (currency, at) = (CURRENCY, self.now());
-            run(SkuCommand::SetPrice { currency, nanos_per_hour, effective_at: at, at }).await;
+            let (tiers, effective_at) = (Tiers::NONE, at);
+            run(SkuCommand::SetPrice { currency, nanos_per_hour, tiers, effective_at, at }).await;
         }
         self.log.head().await.unwrap()
     }
@@ -231,7 +232,7 @@ impl World {
                 organisation_id: owner,
                 sku_id: "small".to_owned(),
                 resources: SMALL,
-                price: PinnedPrice { version: 1, currency: CURRENCY, nanos_per_hour: 3_600 * UNIT },
+                price: PinnedPrice::flat(1, CURRENCY, 3_600 * UNIT),
                 tax: None,
                 ssh_public_key: KEY.to_owned(),
                 node_id: None,

@@ -300,6 +300,7 @@ async fn a_sku_shows_the_price_that_is_effective_now(pool: PgPool) {
     let tomorrow = cairn_catalog::SkuCommand::SetPrice {
         currency: CURRENCY,
         nanos_per_hour: 99 * UNIT,
+        tiers: cairn_core::Tiers::NONE,
         effective_at: Timestamp::from_secs(4_000_000_000),
         at: world.now(),
     };

@@ -19,5 +19,6 @@ mod story_money;
 mod story_papers;
 mod story_people;
 mod story_prices;
+mod story_tiers;
 mod tampering;
 mod what_if;

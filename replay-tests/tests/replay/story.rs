@@ -6,7 +6,7 @@ use cairn_catalog::{Sku, SkuCommand};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, Placement, ReleaseReason, Step};
 use cairn_core::{
     AllocationId, ApiKeyId, Currency, Decider, DisputeId, HoldId, NodeId, OrganisationId,
-    PaymentId, RefundId, Resources, Subject, Timestamp, UserId, WebhookEndpointId,
+    PaymentId, RefundId, Resources, Subject, Tiers, Timestamp, UserId, WebhookEndpointId,
 };
 use cairn_event_log::NewEvent;
 use cairn_finance::{BreakCase, Period};
@@ -100,7 +100,7 @@ pub fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(1_790_000_000 + secs)
 }
 
-fn resources(n: u32) -> Resources {
+pub fn resources(n: u32) -> Resources {
     let bytes = u64::from(n) << 26;
     Resources { cpu_millis: 250 * n, memory_bytes: bytes, disk_bytes: bytes, pids_max: 32 * n }
 }
@@ -161,6 +161,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     teller.tell::<BreakCase>(&found(0).id().to_string(), break_case());
     teller.tell::<Period>("2023-11", period());
     super::story_prices::tell(&mut teller);
+    super::story_tiers::tell(&mut teller);
     super::story_limits::tell(&mut teller);
     papers(&mut teller);
     payouts(&mut teller);
@@ -171,6 +172,7 @@ fn sku() -> [SkuCommand; 3] {
     let price = |nanos_per_hour, effective| SkuCommand::SetPrice {
         currency: Currency::USD,
         nanos_per_hour,
+        tiers: Tiers::NONE,
         effective_at: at(effective),
         at: at(1),
     };
@@ -379,7 +381,7 @@ pub fn requested(n: u128, node_id: Option<NodeId>) -> AllocationCommand {
         organisation_id: ORGANISATION,
         sku_id: text("small"),
         resources: resources(2),
-        price: PinnedPrice { version: 1, currency: Currency::USD, nanos_per_hour: 36 * UNIT },
+        price: PinnedPrice::flat(1, Currency::USD, 36 * UNIT),
         tax: None,
         ssh_public_key: text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA=="),
         node_id,

@@ -40,6 +40,7 @@ pub fn dunning() -> Vec<DunningCommand> {
         currency: Currency::USD,
         funds_nanos,
         nanos_per_hour: UNIT,
+        lasts_secs: None,
         running: 1,
         suspended: 0,
         refused: false,

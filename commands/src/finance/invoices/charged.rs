@@ -195,12 +195,21 @@ pub(super) async fn line(executor: &Executor, hold: OfHold) -> Result<Charged, F
     })
 }
 
-/// What an hour cost from one metered second up to another; none when a rental was moved to another price in between.
+/// What an hour cost from one metered second up to another; none when a rental was moved to another price or came to another tier in between.
 fn one_price(rental: &Allocation, (from, until): (i64, i64)) -> Option<Nanos> {
     let before = rental.segments.iter().map(|segment| (segment.price, segment.seconds));
-    let mut prices = before.chain(rental.price.map(|price| (price, i64::MAX)));
-    let (price, ends) = prices.find(|(_, ends)| from < *ends)?;
-    (until <= ends).then_some(price.nanos_per_hour)
+    let prices = before.chain(rental.price.map(|price| (price, i64::MAX)));
+    let mut begins = 0;
+    for (price, ends) in prices {
+        if from < ends {
+            let tariff = price.tariff();
+            let [first, last] =
+                [from, (until - 1).max(from)].map(|second| tariff.tier_at(second - begins));
+            return (until <= ends && first == last).then_some(first.nanos_per_hour);
+        }
+        begins = ends;
+    }
+    None
 }
 
 /// A charge as its event says it. The totals are cumulative.

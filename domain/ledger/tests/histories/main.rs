@@ -7,7 +7,7 @@ mod model;
 
 use cairn_core::testing::Stock;
 use cairn_core::{
-    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, Rate, RefundId,
+    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, RefundId, Tariff,
     TaxRate, Timestamp,
 };
 use cairn_ledger::{
@@ -258,7 +258,7 @@ proptest! {
 
 fn rental(nanos_per_hour: i64, ticks: &[i64]) -> Wallet {
     let hold_id = HoldId::from_bits(1);
-    let rate = Rate { nanos_per_hour, currency: Currency::USD };
+    let rate = Tariff::flat(nanos_per_hour);
     let top_up = WalletCommand::TopUp(TopUp {
         organisation_id: ORGANISATION,
         currency: Currency::USD,
@@ -311,7 +311,7 @@ proptest! {
         prop_assert_eq!(charged(&once), charged(&often));
         prop_assert_eq!(once.posted_nanos, often.posted_nanos);
         prop_assert_eq!(once.available_nanos(), often.available_nanos());
-        let exact = Rate { nanos_per_hour, currency: Currency::USD }.total(seconds).unwrap();
+        let exact = Tariff::flat(nanos_per_hour).total(seconds).unwrap();
         prop_assert_eq!(charged(&often), exact);
     }
 }

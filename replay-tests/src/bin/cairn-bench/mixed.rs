@@ -203,7 +203,7 @@ impl Mixed {
                     disk_bytes: 128 << 20,
                     pids_max: 64,
                 },
-                price: PinnedPrice { version: 1, currency: CURRENCY, nanos_per_hour: CHARGE },
+                price: PinnedPrice::flat(1, CURRENCY, CHARGE),
                 ssh_public_key: format!(
                     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{:043}",
                     renter.number

@@ -1,8 +1,8 @@
 //! The story, step by step, told over HTTP by an operator and a customer.
 use std::time::Duration;
 
+use cairn_core::Tariff;
 use cairn_core::money::{format_nanos, parse_nanos};
-use cairn_core::{Currency, Rate};
 use serde_json::{Value, json};
 
 use super::client::{Client, text};
@@ -124,9 +124,8 @@ async fn rent(
 /// What so many seconds cost, computed apart from the meter.
 fn price_of(seconds: i64) -> Result<String, CliError> {
     let wrong = |error: cairn_core::MoneyError| CliError::failure(error.to_string());
-    let rate =
-        Rate { nanos_per_hour: parse_nanos(PER_HOUR).map_err(wrong)?, currency: Currency::USD };
-    Ok(format_nanos(rate.total(seconds).map_err(wrong)?))
+    let tariff = Tariff::flat(parse_nanos(PER_HOUR).map_err(wrong)?);
+    Ok(format_nanos(tariff.total(seconds).map_err(wrong)?))
 }
 
 async fn log_in(stage: &Stage, path: &str, active: &Value) -> Result<String, CliError> {

@@ -194,7 +194,7 @@ impl Deeds {
             organisation_id: OrganisationId::from_bits(customer),
             sku_id: "small".to_owned(),
             resources: Resources { cpu_millis: 1, memory_bytes: 1, disk_bytes: 1, pids_max: 1 },
-            price: PinnedPrice { version: 1, currency, nanos_per_hour },
+            price: PinnedPrice::flat(1, currency, nanos_per_hour),
             tax,
             ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
             node_id: None,
