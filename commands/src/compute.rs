@@ -1,4 +1,6 @@
-//! Commands of the compute context: renting and releasing.
+//! Commands of the compute context: renting, releasing, and correcting what was metered.
+mod corrections;
+
 use cairn_catalog::{PriceVersion, Sku, TaxTable};
 use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason, check_public_key};
 use cairn_core::personal::ERASED;
@@ -10,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::answers::{first_answer, sku_form};
 use crate::{CommandContext, Commands, ExecuteError, Executed, Expected};
+
+pub use self::corrections::{CorrectUsage, correct_usage};
 
 /// A wish to rent.
 #[derive(Debug, Clone)]

@@ -49,6 +49,20 @@ fn used(amount_nanos: i64) -> Occurrence {
     })
 }
 
+fn given_back(amount_nanos: i64) -> Occurrence {
+    wallet(WalletEvent::UsageCorrected {
+        hold_id: HOLD,
+        amount_nanos,
+        owed_nanos: 0,
+        total_nanos: 0,
+        seconds: 0,
+        credits: vec![CreditUse { credit_id: CREDIT, amount_nanos }],
+        lots: vec![],
+        tax: None,
+        journal: journal(),
+    })
+}
+
 fn expired(amount_nanos: i64) -> Occurrence {
     wallet(WalletEvent::CreditExpired { credit_id: CREDIT, amount_nanos, journal: journal() })
 }
@@ -63,6 +77,9 @@ fn what_is_left_of_credit_is_swept_when_its_time_is_over() {
     assert_eq!(given::<ExpireCredit>(&[granted(CREDIT)]).due(EXPIRY, 60), swept());
     assert_eq!(given::<ExpireCredit>(&[granted(CREDIT), used(4)]).due(EXPIRY, 60), swept());
     given::<ExpireCredit>(&[granted(CREDIT), used(4)]).is(Status::Running);
+    let back = [granted(CREDIT), used(5), given_back(2)];
+    assert_eq!(given::<ExpireCredit>(&back).due(EXPIRY, 60), swept());
+    given::<ExpireCredit>(&back).is(Status::Running);
     for over in [[used(5), used(0)], [used(2), expired(3)], [expired(1), expired(4)]] {
         let history = [&[granted(CREDIT)][..], &over].concat();
         given::<ExpireCredit>(&history).is(Status::Done);

@@ -11,7 +11,7 @@ use cairn_fleet::{Link, Node};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
 use support::harness::{Harness, Memory, PER_HOUR, usd};
-use support::stories::{ask_for_release, release, rent, top_up, wallet};
+use support::stories::{ask_for_release, correct, release, rent, top_up, wallet};
 
 type Options = PgConnectOptions;
 
@@ -44,7 +44,7 @@ impl Rental {
 
     async fn charged(&self) -> i64 {
         let wallet = wallet(&self.harness, self.organisation).await;
-        wallet.holds.values().map(|hold| hold.captured_nanos + hold.overrun_nanos).sum()
+        wallet.holds.values().map(|hold| hold.charged_nanos()).sum()
     }
 
     /// The node is silent for so long, at least until it counts as offline.
@@ -76,7 +76,8 @@ impl Rental {
         .fetch_one(self.harness.pool())
         .await
         .unwrap();
-        assert_eq!(active, seconds - allocation.unproven_seconds);
+        let unbilled = allocation.unproven_seconds + allocation.corrected_seconds;
+        assert_eq!(active, seconds - unbilled);
         assert_eq!(self.charged().await, active * PER_HOUR / 3_600, "charged is rate times active");
         (seconds, allocation.unproven_seconds)
     }
@@ -245,4 +246,33 @@ async fn a_node_that_died_while_the_workers_were_away_is_charged_up_to_their_las
     assert_eq!(rental.link().await, Link::Offline, "the fault bit");
     let metered = rental.allocation().await.metered_seconds();
     assert!((200..=300).contains(&metered), "{metered} s are charged");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_corrected_while_it_runs_is_given_back_and_the_meter_goes_on(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let mut rental = Rental::begin(db, 60).await;
+    rental.harness.run_for(400).await;
+    let before = rental.allocation().await.metered_seconds();
+    correct(&rental.harness, rental.id, 200).await.unwrap();
+    let beyond = correct(&rental.harness, rental.id, before - 199).await;
+    assert!(beyond.unwrap_err().to_string().contains("metered"), "no more than is metered");
+    rental.harness.run_for(1).await;
+    let (allocation, charged) = (rental.allocation().await, rental.charged().await);
+    assert_eq!(charged, allocation.metered_seconds() * PER_HOUR / 3_600);
+    let wallet = wallet(&rental.harness, rental.organisation).await;
+    assert_eq!(wallet.posted_nanos, usd(20).nanos - charged, "it is in the wallet again");
+    rental.harness.run_for(400).await;
+    assert!(rental.charged().await > charged, "and is charged on");
+    let id = rental.id;
+    release(&mut rental.harness, id).await;
+    let (seconds, unproven) = rental.account().await;
+    assert_eq!((unproven, rental.allocation().await.metered_seconds()), (0, seconds - 200));
+    // Once more, after all of it is over.
+    let charged = rental.charged().await;
+    correct(&rental.harness, id, 100).await.unwrap();
+    rental.harness.run_for(1).await;
+    assert_eq!(rental.charged().await, charged - 100 * PER_HOUR / 3_600);
 }

@@ -297,6 +297,20 @@ fn a_meter_that_was_paused_goes_on_with_a_tick_of_its_own() {
 }
 
 #[test]
+fn a_correction_gives_back_whether_the_meter_runs_or_not() {
+    let corrected =
+        || allocation(AllocationEvent::UsageCorrected { seconds: 9, why: "w".to_owned(), at: NOW });
+    let correct = Effect::CorrectCharge { allocation_id: ALLOCATION };
+    let give_back = [Intent::effect(correct, None)];
+    let running = vec![requested(), activated()];
+    let stopped = vec![requested(), activated(), release_requested()];
+    for (history, status) in [(running, Status::Running), (stopped, Status::Done)] {
+        assert_eq!(given::<MeterUsage>(&history).when(corrected()), give_back);
+        given::<MeterUsage>(&[history, vec![corrected()]].concat()).is(status);
+    }
+}
+
+#[test]
 fn a_silence_is_noticed_before_it_is_charged() {
     let settings = Settings::default();
     // A look, and the one after it that is not answered within the time to the next.

@@ -10,13 +10,14 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 110] = [
+const PRIVATE: [&str; 111] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
     "allocation.reserved",
     "allocation.step_completed",
     "allocation.teardown_verified",
+    "allocation.usage_corrected",
     "api_key.assigned",
     "api_key.created",
     "api_key.expiry_set",

@@ -73,7 +73,8 @@ fn hold_of(event: &Recorded) -> Result<Option<HoldId>, LogError> {
     }
     Ok(match event.decode()? {
         WalletEvent::UsageCaptured { hold_id, .. }
-        | WalletEvent::OverrunRecorded { hold_id, .. } => Some(hold_id),
+        | WalletEvent::OverrunRecorded { hold_id, .. }
+        | WalletEvent::UsageCorrected { hold_id, .. } => Some(hold_id),
         _ => None,
     })
 }

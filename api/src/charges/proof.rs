@@ -56,6 +56,9 @@ pub struct Claim {
     pub unproven_seconds: i64,
     /// Of the time between, what it was suspended for: not charged.
     pub suspended_seconds: i64,
+    /// Of the time between, what was metered and is taken back: not charged.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub corrected_seconds: i64,
     /// The rest.
     pub seconds: i64,
     /// `seconds × nanos_per_hour ÷ 3600`, the seconds of each tier at its own price, rounded half to even once; of a rental that was moved to another price, what was charged at those before
@@ -63,13 +66,17 @@ pub struct Claim {
     pub total_nanos: Nanos,
     /// Of it, what was charged before.
     pub before_nanos: Nanos,
-    /// Taken from the wallet now.
+    /// Taken from the wallet now; less than nothing is given back.
     pub paid_nanos: Nanos,
-    /// Owed since now, because neither hold nor wallet covered it.
+    /// Owed since now, because neither hold nor wallet covered it; less than nothing is no longer owed.
     pub owed_nanos: Nanos,
     /// The tax in it, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax: Option<TaxClaim>,
+}
+
+const fn is_none(seconds: &i64) -> bool {
+    *seconds == 0
 }
 
 /// What a charge says of the tax in it.
@@ -149,6 +156,7 @@ impl ChargeProof {
         for (what, claimed, found) in [
             ("unproven seconds", self.charge.unproven_seconds, found.unproven_seconds),
             ("suspended seconds", self.charge.suspended_seconds, found.suspended_seconds),
+            ("corrected seconds", self.charge.corrected_seconds, found.corrected_seconds),
             ("seconds", self.charge.seconds, found.seconds),
         ] {
             differs(what, claimed, found)?;
@@ -239,6 +247,24 @@ pub(super) fn charge(event: &SealedEvent) -> Result<Option<Charge>, ChargeError>
                 tax,
             })
         }
+        WalletEvent::UsageCorrected {
+            hold_id,
+            amount_nanos,
+            owed_nanos,
+            total_nanos,
+            seconds,
+            credits,
+            tax,
+            ..
+        } => Some(Charge {
+            hold_id,
+            paid_nanos: owed_nanos - amount_nanos,
+            owed_nanos: -owed_nanos,
+            total_nanos,
+            seconds,
+            taxable_nanos: used(&credits) - amount_nanos,
+            tax,
+        }),
         _ => None,
     })
 }
@@ -305,6 +331,7 @@ pub(super) fn claim(position: i64, events: &[&SealedEvent]) -> Result<Claim, Cha
         metered_through: allocation.metered_at.unwrap_or(activated_at),
         unproven_seconds: allocation.unproven_seconds,
         suspended_seconds: allocation.idle_seconds,
+        corrected_seconds: allocation.corrected_seconds,
         seconds: due.seconds,
         total_nanos: due.total_nanos,
         before_nanos,
@@ -401,6 +428,7 @@ pub(super) fn needed(facts: &[AllocationEvent]) -> Vec<usize> {
             E::Requested { .. }
             | E::Taxed { .. }
             | E::Repriced { .. }
+            | E::UsageCorrected { .. }
             | E::Activated { .. }
             | E::Resumed { .. } => true,
             _ => false,

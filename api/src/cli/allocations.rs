@@ -1,6 +1,6 @@
 //! `cairn allocations`: rentals.
 use cairn_commands::Expected;
-use cairn_commands::compute::{self, RequestAllocation, RequestRelease};
+use cairn_commands::compute::{self, CorrectUsage, RequestAllocation, RequestRelease};
 use cairn_compute::ReleaseReason;
 use cairn_core::AllocationId;
 use cairn_projections::compute::{allocations as view, timeline};
@@ -56,6 +56,15 @@ pub(super) async fn run(
         }
         AllocationsCommand::Show { allocation_id } => {
             show(config, &parts, allocation_id, output).await
+        }
+        AllocationsCommand::Correct { allocation_id, seconds, reason } => {
+            let expected = Expected::Anything;
+            let input = CorrectUsage { allocation_id, seconds, reason, expected };
+            let done =
+                compute::correct_usage(&parts.commands, &parts.context(None), input).await?;
+            output.say("A running server gives back what the seconds cost.");
+            let metered = &done.result["seconds"];
+            output.one(&json!({ "allocation_id": allocation_id, "metered_seconds": metered, "position": done.position }))
         }
         AllocationsCommand::Release { allocation_id } => {
             let input = RequestRelease {

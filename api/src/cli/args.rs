@@ -331,6 +331,17 @@ pub enum AllocationsCommand {
         /// Its id (`alloc_…`).
         allocation_id: AllocationId,
     },
+    /// Takes metered seconds back as an operator: what they cost is given back.
+    Correct {
+        /// Its id (`alloc_…`).
+        allocation_id: AllocationId,
+        /// How many seconds less.
+        #[arg(long)]
+        seconds: i64,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
     /// Ends a rental as an operator.
     Release {
         /// Its id (`alloc_…`).

@@ -149,17 +149,17 @@ impl Wallet {
 pub struct StatementLine {
     /// Where in the log it is.
     pub position: i64,
-    /// Of usage: `charge_…`, for `GET /v1/charges/{charge_id}/proof`.
+    /// Of usage and its corrections: `charge_…`, for `GET /v1/charges/{charge_id}/proof`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charge_id: Option<String>,
     /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`,
-    /// `credit_expired` or `dispute_lost`.
+    /// `credit_expired`, `dispute_lost`, `usage_credited` or `usage_corrected`.
     pub kind: String,
     /// Decimal; positive is into the wallet.
     pub amount: String,
     /// Decimal: of the amount, promotional credit, with the same sign.
     pub promotional: String,
-    /// Decimal: use that no money was left for, and that is owed.
+    /// Decimal: use that no money was left for, and that is owed; less than nothing when it no longer is.
     pub owed: String,
     /// Decimal: of use that is paid or owed, tax.
     pub tax: String,
@@ -178,7 +178,7 @@ pub struct StatementLine {
 
 impl From<statement::Line> for StatementLine {
     fn from(row: statement::Line) -> Self {
-        let is_charge = matches!(row.kind.as_str(), "usage" | "overrun");
+        let is_charge = matches!(row.kind.as_str(), "usage" | "overrun" | "usage_corrected");
         Self {
             position: row.position,
             charge_id: is_charge.then(|| ChargeId(row.position).to_string()),

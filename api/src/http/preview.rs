@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use cairn_commands::rehearsal::{Affected, Costs, Outlook, Rehearsal};
 use cairn_commands::{Commands, Executed};
 use cairn_core::OrganisationId;
+use cairn_identity::Role;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -22,6 +23,7 @@ use super::reader::POSITION;
 use super::state::Api;
 use super::wish::Wish;
 use crate::auth::Caller;
+use crate::auth::table::{self, Scope};
 use crate::problem::Problem;
 
 /// A wish that can be rehearsed: the handler commands on the stage, whichever it is, and answers with what was done or what would be.
@@ -67,6 +69,8 @@ pub struct Stage {
     /// What of whose wallet is told.
     whose: Option<OrganisationId>,
     sees_wallet: bool,
+    /// Whether the wallets of all are their business.
+    sees_all: bool,
     rehearsal: Option<Rehearsal>,
 }
 
@@ -74,13 +78,16 @@ impl Stage {
     async fn set(request: &Extensions, api: &Api) -> Result<Self, Problem> {
         let operation = request.get::<Operation>().map(|it| it.0.to_string()).unwrap_or_default();
         let whose = request.get::<Caller>().and_then(Caller::narrowed_to);
+        let caller = request.get::<Caller>();
+        let sees_all =
+            whose.is_none() && caller.is_some_and(|caller| reads_all_balances(caller.role));
         let asked = request.get::<Asked>();
         let sees_wallet = asked.is_some_and(|asked| asked.sees_wallet);
         let rehearsal = match asked {
             Some(_) => Some(api.rehearsals.begin(&api.commands).await?),
             None => None,
         };
-        Ok(Self { operation, whose, sees_wallet, rehearsal })
+        Ok(Self { operation, whose, sees_wallet, sees_all, rehearsal })
     }
 
     /// What acts here.
@@ -97,15 +104,20 @@ impl Stage {
         let Some(rehearsal) = self.rehearsal else { return Ok(None) };
         let seen = rehearsal.seen(executed);
         let outlook = rehearsal.end().await?;
-        // Whoever sees everything rents nothing: the wallets of others are none of their business.
+        // Whoever operates rents nothing: the wallets of others are the business of finance alone.
         let whose = self.whose;
-        let costs = outlook.costs.clone().filter(|it| whose == Some(it.organisation_id));
+        let costs = outlook.costs.clone();
+        let costs = costs.filter(|it| self.sees_all || whose == Some(it.organisation_id));
         let mut preview = Preview::of(self.operation, Outlook { costs, ..outlook });
         if !self.sees_wallet {
             preview.1.without_wallet();
         }
         Ok(Some(Would { seen: Version(seen), preview }))
     }
+}
+
+fn reads_all_balances(role: Role) -> bool {
+    table::rule("get_balance").is_some_and(|rule| rule.scope(role) == Scope::All)
 }
 
 /// A preview on its way out.

@@ -200,7 +200,10 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
         ids.sort_unstable();
         ids
     };
-    assert_eq!(with(true), ["archive_feature_flag", "retire_node", "retire_sku", "set_sku_price"]);
+    assert_eq!(
+        with(true),
+        ["archive_feature_flag", "correct_usage", "retire_node", "retire_sku", "set_sku_price"]
+    );
     let honoured = [
         "clear_flag_override",
         "cordon_node",

@@ -17,6 +17,7 @@ mod commands;
 mod conditions;
 mod configuration;
 mod contract;
+mod corrections;
 mod credit;
 mod demo;
 mod device;

@@ -127,6 +127,7 @@ fn path_of(operation: &Operation, ids: &Ids) -> String {
 fn body_of(operation: &Operation) -> Value {
     match operation.id.as_str() {
         "reprice_allocation" => json!({ "price_version": 1 }),
+        "correct_usage" => json!({ "seconds": 1, "reason": "r" }),
         "change_member_role" => json!({ "role": "developer" }),
         "revoke_key" | "suspend_organisation" | "resume_organisation" => json!({ "reason": "r" }),
         _ => json!({}),

@@ -3,7 +3,7 @@
 use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, Due};
 use cairn_core::{AllocationId, Nanos, Timestamp};
 use cairn_fleet::{Node, Proven};
-use cairn_ledger::{CaptureHold, HoldStatus, Wallet, WalletCommand, wallet_id};
+use cairn_ledger::{CaptureHold, CorrectCharge, HoldStatus, Wallet, WalletCommand, wallet_id};
 
 use crate::ports::PortError;
 use crate::processes::fact::hold_of;
@@ -72,6 +72,18 @@ pub(super) async fn settle_usage(
     forgive(act, allocation_id).await
 }
 
+/// Gives back what was charged beyond what is metered, also of a rental that is over.
+pub(super) async fn correct_charge(
+    act: &Act<'_>,
+    allocation_id: AllocationId,
+) -> Result<(), PortError> {
+    let rental = Rental::load(act, allocation_id).await?;
+    let CaptureHold { hold_id, total_nanos, seconds, product, at, .. } = rental.charge(act)?;
+    let correct = CorrectCharge { hold_id, total_nanos, seconds, product, at };
+    let correct = WalletCommand::CorrectCharge(correct);
+    act.execute::<Wallet>("correct", &rental.wallet_id, correct).await.map(drop)
+}
+
 /// Gives back what is left of the hold, charged or not.
 pub(super) async fn forgive(act: &Act<'_>, allocation_id: AllocationId) -> Result<(), PortError> {
     let rental = Rental::load(act, allocation_id).await?;
@@ -86,7 +98,7 @@ pub(super) async fn confirm_released(
     let rental = Rental::load(act, allocation_id).await?;
     let wallet = act.load::<Wallet>(&rental.wallet_id).await?;
     let hold = wallet.holds.get(&hold_of(allocation_id).to_string());
-    let charged_nanos = hold.map_or(0, |hold| hold.captured_nanos + hold.overrun_nanos);
+    let charged_nanos = hold.map_or(0, cairn_ledger::Hold::charged_nanos);
     let confirm = AllocationCommand::ConfirmReleased { charged_nanos, at: act.now() };
     act.allocation("confirm", allocation_id, confirm).await
 }
@@ -150,7 +162,7 @@ impl Rental {
         let hold = wallet.holds.get(&hold_of(self.allocation_id).to_string());
         let open = hold.filter(|hold| hold.status != HoldStatus::Released);
         let Some(hold) = open else { return Ok(()) };
-        let charged_nanos = hold.captured_nanos + hold.overrun_nanos;
+        let charged_nanos = hold.charged_nanos();
         for due in dues.into_iter().filter(|due| due.total_nanos > charged_nanos) {
             let suffix = format!("capture:{}", due.seconds);
             let capture = WalletCommand::CaptureHold(self.capture(act, due));

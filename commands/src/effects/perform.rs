@@ -24,6 +24,9 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
             tear_down::tear_down(act, *allocation_id, *node_id, *after).await
         }
         Effect::CaptureUsage(tick) => charge_usage::capture_usage(act, tick).await,
+        Effect::CorrectCharge { allocation_id } => {
+            charge_usage::correct_charge(act, *allocation_id).await
+        }
         Effect::SettleUsage { allocation_id } => {
             charge_usage::settle_usage(act, *allocation_id).await
         }
@@ -75,6 +78,7 @@ pub(crate) async fn rehearse(act: &Act<'_>, effect: &Effect) -> Result<(), PortE
         Effect::ReserveCapacity { .. }
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
+        | Effect::CorrectCharge { .. }
         | Effect::SettleUsage { .. }
         | Effect::ConfirmReleased { .. }
         | Effect::AssessFunds { .. }
@@ -134,6 +138,7 @@ pub(crate) async fn assume_done(
         Effect::ReserveCapacity { .. }
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
+        | Effect::CorrectCharge { .. }
         | Effect::ConfirmReleased { .. }
         | Effect::AssessFunds { .. }
         | Effect::AssessFundsOf { .. }

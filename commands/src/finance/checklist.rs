@@ -104,7 +104,7 @@ async fn unrated(
     let (wallet, _) = executor.load::<Wallet>(&wallet_id(owner, price.currency)).await?;
     let hold_id = rental.placement.map(|placement| placement.hold_id.to_string());
     let hold = hold_id.and_then(|hold_id| wallet.holds.get(&hold_id).cloned());
-    let charged = hold.map_or(0, |hold| hold.captured_nanos + hold.overrun_nanos);
+    let charged = hold.map_or(0, |hold| hold.charged_nanos());
     let due = rental.total_nanos().unwrap_or(Nanos::MAX);
     Ok((charged < due).then(|| {
         let (charged, due) = (format_nanos(charged), format_nanos(due));

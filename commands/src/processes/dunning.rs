@@ -50,6 +50,7 @@ impl ProcessManager for Dunning {
             | WalletEvent::DisputeReleased { .. }
             | WalletEvent::DisputeLost { .. }
             | WalletEvent::UsageCredited { .. }
+            | WalletEvent::UsageCorrected { .. }
             | WalletEvent::SpendingLimitsSet { .. }
             | WalletEvent::RefundReserved { .. } => Some(happened.stream.clone()),
             // A refusal comes with each tick of each rental of a dry wallet: the next look is soon enough.
@@ -105,6 +106,7 @@ impl ProcessManager for Dunning {
                 | WalletEvent::DisputeReleased { .. }
                 | WalletEvent::DisputeLost { .. }
                 | WalletEvent::UsageCredited { .. }
+                | WalletEvent::UsageCorrected { .. }
                 | WalletEvent::SpendingLimitsSet { .. }
                 | WalletEvent::RefundReserved { .. },
             ) => vec![state.assess()],

@@ -35,6 +35,10 @@ pub enum Effect {
     },
     /// Charges what was used by an instant and keeps the hold ahead.
     CaptureUsage(Tick),
+    /// Gives back what was charged beyond what is metered.
+    CorrectCharge {
+        allocation_id: AllocationId,
+    },
     /// Charges the rest and gives back what is left of the hold.
     SettleUsage {
         allocation_id: AllocationId,
@@ -119,6 +123,7 @@ names!(Effect {
     EnsureStep => "ensure_step",
     TearDown => "tear_down",
     CaptureUsage => "capture_usage",
+    CorrectCharge => "correct_charge",
     SettleUsage => "settle_usage",
     ConfirmReleased => "confirm_released",
     SuspendTenant => "suspend_tenant",
@@ -145,6 +150,7 @@ impl Effect {
             Self::TearDown { after: Ending::Orphan, .. } => false,
             Self::TearDown { .. }
             | Self::CaptureUsage(_)
+            | Self::CorrectCharge { .. }
             | Self::SettleUsage { .. }
             | Self::ConfirmReleased { .. }
             | Self::SuspendTenant { .. }
@@ -173,6 +179,7 @@ impl Effect {
             Self::ReserveCapacity { allocation_id, .. }
             | Self::EnsureStep { allocation_id, .. }
             | Self::TearDown { allocation_id, .. }
+            | Self::CorrectCharge { allocation_id }
             | Self::SettleUsage { allocation_id }
             | Self::ConfirmReleased { allocation_id }
             | Self::SuspendTenant { allocation_id }

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `wallet.credit_granted` | timer `credit_expiry` | – |
 //! | `credit_expiry` | `sweep_holds` on its wallet, if anything is left of the credit | none: it claims nothing |
-//! | `wallet.usage_captured`, `wallet.credit_expired` | – (what is left is remembered) | – |
+//! | `wallet.usage_captured`, `wallet.usage_corrected`, `wallet.credit_expired` | – (what is left is remembered) | – |
 use std::collections::BTreeMap;
 
 use cairn_core::{CreditId, Nanos};
@@ -26,6 +26,9 @@ pub struct ExpireCredit;
 pub struct State {
     pub wallet_id: String,
     pub left: BTreeMap<String, Left>,
+    /// By grant of which nothing is left, the position of the grant.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub used_up: BTreeMap<String, i64>,
 }
 
 /// What is left of one grant.
@@ -43,8 +46,19 @@ impl State {
         if let Some(left) = self.left.get_mut(&credit_id) {
             left.amount_nanos -= amount_nanos;
             if left.amount_nanos <= 0 {
+                self.used_up.insert(credit_id.clone(), left.since);
                 self.left.remove(&credit_id);
             }
+        }
+    }
+
+    /// What a correction gives back, of a grant that was used up or not.
+    fn restore(&mut self, credit_id: CreditId, amount_nanos: Nanos) {
+        let credit_id = credit_id.to_string();
+        if let Some(since) = self.used_up.remove(&credit_id) {
+            self.left.insert(credit_id, Left { amount_nanos, since });
+        } else if let Some(left) = self.left.get_mut(&credit_id) {
+            left.amount_nanos += amount_nanos;
         }
     }
 }
@@ -57,8 +71,14 @@ impl ProcessManager for ExpireCredit {
     fn correlate(happened: &Occurrence) -> Option<String> {
         let Fact::Wallet(event) = &happened.fact else { return None };
         match event {
-            WalletEvent::UsageCaptured { credits, .. } if credits.is_empty() => None,
+            WalletEvent::UsageCaptured { credits, .. }
+            | WalletEvent::UsageCorrected { credits, .. }
+                if credits.is_empty() =>
+            {
+                None
+            }
             WalletEvent::UsageCaptured { .. }
+            | WalletEvent::UsageCorrected { .. }
             | WalletEvent::CreditGranted { .. }
             | WalletEvent::CreditExpired { .. } => Some(happened.stream.clone()),
             WalletEvent::ToppedUp { .. }
@@ -91,6 +111,11 @@ impl ProcessManager for ExpireCredit {
             Fact::Wallet(WalletEvent::UsageCaptured { credits, .. }) => {
                 for used in credits {
                     state.take(used.credit_id, used.amount_nanos);
+                }
+            }
+            Fact::Wallet(WalletEvent::UsageCorrected { credits, .. }) => {
+                for given in credits {
+                    state.restore(given.credit_id, given.amount_nanos);
                 }
             }
             Fact::Wallet(WalletEvent::CreditExpired { credit_id, amount_nanos, .. }) => {

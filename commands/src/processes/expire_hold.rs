@@ -46,6 +46,7 @@ impl ProcessManager for ExpireHold {
             | WalletEvent::HoldExtensionRefused { .. }
             | WalletEvent::UsageCaptured { .. }
             | WalletEvent::OverrunRecorded { .. }
+            | WalletEvent::UsageCorrected { .. }
             | WalletEvent::RefundReserved { .. }
             | WalletEvent::RefundReturned { .. }
             | WalletEvent::CreditGranted { .. }

@@ -7,6 +7,7 @@
 //! | `meter_tick` | effect `capture_usage`: `allocation.metered`, then the charge; the timer again | none: a charge is cumulative, a repeat charges nothing |
 //! | `wallet.hold_extension_refused`, little left | `request_suspension`, for want of money or of room below the spending limit, while the hold still covers it | – |
 //! | `wallet.usage_captured`, `wallet.overrun_recorded` | – (how far the price's tiers are used) | – |
+//! | `allocation.usage_corrected` | effect `correct_charge`: what was charged beyond the metered total is given back | none: totals are cumulative |
 //! | `allocation.repriced` | – (the next tick charges what was metered before at the price before, and keeps ahead at the new one) | – |
 //! | `allocation.suspension_requested` | – (the timer ends; `suspend_tenant` charges the rest) | – |
 //! | `allocation.resumed` | timer `meter_tick` | – |
@@ -65,6 +66,7 @@ impl ProcessManager for MeterUsage {
             Fact::Allocation(
                 AllocationEvent::Requested { .. }
                 | AllocationEvent::Repriced { .. }
+                | AllocationEvent::UsageCorrected { .. }
                 | AllocationEvent::Rejected { .. }
                 | AllocationEvent::Failed { .. }
                 | AllocationEvent::Activated { .. }
@@ -99,6 +101,7 @@ impl ProcessManager for MeterUsage {
             ) => {
                 (state.phase, state.since) = (Phase::Running, happened.position);
             }
+            Fact::Allocation(AllocationEvent::UsageCorrected { .. }) => {}
             Fact::Allocation(AllocationEvent::SuspensionRequested { .. }) => {
                 state.phase = Phase::Paused;
             }
@@ -119,6 +122,9 @@ impl ProcessManager for MeterUsage {
             ) => {
                 let tick = Timer::MeterTick { since: state.since };
                 vec![Intent::timer(tick, at.plus_secs(settings.tick_seconds))]
+            }
+            (Fact::Allocation(AllocationEvent::UsageCorrected { .. }), _) => {
+                vec![Intent::effect(Effect::CorrectCharge { allocation_id }, None)]
             }
             (
                 Fact::Wallet(WalletEvent::HoldExtensionRefused {

@@ -186,6 +186,7 @@ fn evolve_allocation(mut state: State, event: &AllocationEvent) -> State {
         AllocationEvent::Taxed { .. }
         | AllocationEvent::Repriced { .. }
         | AllocationEvent::Metered { .. }
+        | AllocationEvent::UsageCorrected { .. }
         | AllocationEvent::SuspensionRequested { .. }
         | AllocationEvent::Suspended { .. }
         | AllocationEvent::ResumeRequested { .. }
@@ -244,6 +245,7 @@ impl State {
             AllocationEvent::Activated { .. }
             | AllocationEvent::Failed { .. }
             | AllocationEvent::Metered { .. }
+            | AllocationEvent::UsageCorrected { .. }
             | AllocationEvent::SuspensionRequested { .. }
             | AllocationEvent::Suspended { .. }
             | AllocationEvent::ResumeRequested { .. }

@@ -268,12 +268,13 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
             let charged = cairn_core::money::format_nanos(charged_nanos);
             public(&Released { active_seconds, charged, at: at.to_string() })
         }
-        // How it is done: nodes, logins, steps, evidence, and what operators read.
+        // How it is done: nodes, logins, steps, evidence, and what operators read and write. What a correction gives back is the wallet's.
         Event::Reserved { .. }
         | Event::ProvisioningStarted { .. }
         | Event::StepCompleted { .. }
         | Event::ProvisioningFailed { .. }
         | Event::TeardownVerified { .. }
+        | Event::UsageCorrected { .. }
         | Event::NeedsOperator { .. } => private(),
     }
 }

@@ -17,6 +17,7 @@ public_types! {
     HoldExpired = "cairn.wallet.hold_expired" 1;
     UsageCaptured = "cairn.wallet.usage_captured" 1;
     OverrunRecorded = "cairn.wallet.overrun_recorded" 1;
+    UsageCorrected = "cairn.wallet.usage_corrected" 1;
     RefundReserved = "cairn.wallet.refund_reserved" 1;
     RefundReturned = "cairn.wallet.refund_returned" 1;
     CreditGranted = "cairn.wallet.credit_granted" 1;
@@ -117,6 +118,23 @@ struct OverrunRecorded {
     /// Used under this hold so far.
     total: Money,
     /// Seconds used under this hold so far.
+    seconds: i64,
+}
+
+/// Less was used than was charged.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UsageCorrected {
+    organisation_id: String,
+    #[schemars(with = "String")]
+    hold_id: HoldId,
+    /// Given back now.
+    money: Money,
+    /// Of it, what was owed and is no longer; the rest is in the wallet.
+    owed: Money,
+    /// Charged out of this hold so far.
+    total: Money,
+    /// Seconds charged for out of this hold so far.
     seconds: i64,
 }
 
@@ -329,6 +347,16 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
                 seconds,
             })
         }
+        Event::UsageCorrected {
+            hold_id, amount_nanos, owed_nanos, total_nanos, seconds, ..
+        } => public(&UsageCorrected {
+            organisation_id,
+            hold_id,
+            money: money(amount_nanos),
+            owed: money(owed_nanos),
+            total: money(total_nanos),
+            seconds,
+        }),
         Event::OverrunRecorded { hold_id, amount_nanos, total_nanos, seconds, .. } => {
             public(&OverrunRecorded {
                 organisation_id,

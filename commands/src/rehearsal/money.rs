@@ -20,7 +20,7 @@ pub struct Costs {
     pub per_hour_before_nanos: Option<Nanos>,
     /// More is set aside by so much; less when it is negative.
     pub set_aside_nanos: Nanos,
-    /// Charged for usage, tax included.
+    /// Charged for usage, tax included; less than nothing is given back.
     pub charged_nanos: Nanos,
     /// The tax in that.
     pub charged_tax_nanos: Nanos,
@@ -97,6 +97,10 @@ impl Sum {
                 self.charged_nanos += amount_nanos;
                 self.charged_tax_nanos += tax.as_ref().map_or(0, |part| part.tax_nanos);
             }
+            E::UsageCorrected { amount_nanos, tax, .. } => {
+                self.charged_nanos -= amount_nanos;
+                self.charged_tax_nanos += tax.as_ref().map_or(0, |part| part.tax_nanos);
+            }
             E::ToppedUp { amount_nanos, .. } => self.paid_in_nanos += amount_nanos,
             E::RefundReserved { amount_nanos, .. } => self.refunded_nanos += amount_nanos,
             E::HoldExtensionRefused { .. }
@@ -137,6 +141,7 @@ impl Sum {
             | AllocationEvent::Activated { .. }
             | AllocationEvent::Failed { .. }
             | AllocationEvent::Metered { .. }
+            | AllocationEvent::UsageCorrected { .. }
             | AllocationEvent::SuspensionRequested { .. }
             | AllocationEvent::Suspended { .. }
             | AllocationEvent::ResumeRequested { .. }

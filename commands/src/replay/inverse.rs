@@ -269,6 +269,9 @@ impl Inverse for Allocation {
             E::Metered { through, unproven_seconds, at } => {
                 C::Meter { through, unproven_seconds, at }
             }
+            E::UsageCorrected { seconds, why: reason, at } => {
+                C::CorrectUsage { seconds, reason, at }
+            }
             E::SuspensionRequested { reason, at } => C::RequestSuspension { reason, at },
             E::Suspended { evidence, at } => C::ConfirmSuspended { evidence, at },
             E::ResumeRequested { at } => C::RequestResume { at },

@@ -4,8 +4,8 @@
 //! earliest one that explains what was swept is taken. Everything else that a command says is in its facts or follows from them.
 use cairn_core::{Decider as _, HoldId, JournalTransaction, Month, Timestamp};
 use cairn_ledger::{
-    CaptureHold, DisputeLoss, Dunning, DunningCommand, DunningEvent, GrantCredit, PlaceHold,
-    ReserveRefund, TopUp, Wallet, WalletCommand as Command, WalletEvent as Event,
+    CaptureHold, CorrectCharge, DisputeLoss, Dunning, DunningCommand, DunningEvent, GrantCredit,
+    PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand as Command, WalletEvent as Event,
 };
 
 use super::inverse::Inverse;
@@ -50,6 +50,9 @@ impl Inverse for Wallet {
                 | Event::HoldExtended { hold_id, .. }
                 | Event::HoldExtensionRefused { hold_id, .. },
             ) => Command::CaptureHold(capture(self, hold_id, (swept, rest))?),
+            Some(corrected @ Event::UsageCorrected { .. }) => {
+                correction_of(corrected, swept_at(self, &rest[1..]))?
+            }
             Some(Event::HoldReleased { hold_id, .. }) => {
                 let at = told_at(rest).unwrap_or_else(|| swept_at(self, &rest[1..]));
                 Command::ReleaseHold { hold_id, at }
@@ -178,7 +181,7 @@ fn capture(
     let hold = wallet.holds.get(&hold_id.to_string())?;
     let mut found = CaptureHold {
         hold_id,
-        total_nanos: hold.captured_nanos + hold.overrun_nanos,
+        total_nanos: hold.charged_nanos(),
         seconds: 0,
         product: String::new(),
         tax: None,
@@ -223,14 +226,26 @@ fn capture(
     Some(found)
 }
 
-/// The product is in the income account that the charge went to.
+fn correction_of(corrected: Event, at: Timestamp) -> Option<Command> {
+    let Event::UsageCorrected { hold_id, total_nanos, seconds, journal, .. } = corrected else {
+        return None;
+    };
+    let product = product(&journal)?;
+    Some(Command::CorrectCharge(CorrectCharge { hold_id, total_nanos, seconds, product, at }))
+}
+
+/// The product is in the income account that a charge went to.
+fn product(journal: &JournalTransaction) -> Option<String> {
+    let income = journal.postings.iter().find_map(|leg| leg.account.strip_prefix("usage:"))?;
+    income.split(':').next().map(str::to_owned)
+}
+
 fn charged(
     capture: &mut CaptureHold,
     (total_nanos, seconds): (i64, i64),
     journal: &JournalTransaction,
 ) -> Option<()> {
-    let income = journal.postings.iter().find_map(|leg| leg.account.strip_prefix("usage:"))?;
-    capture.product = income.split(':').next()?.to_owned();
+    capture.product = product(journal)?;
     (capture.total_nanos, capture.seconds, capture.at) =
         (total_nanos, seconds, journal.occurred_at);
     Some(())

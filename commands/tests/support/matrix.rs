@@ -100,6 +100,7 @@ impl Run<'_> {
         self.check_node(allocation_id).await;
         let credited = match self.cell.story {
             Story::Credited => self.credit().await,
+            Story::Corrected => self.correct(allocation_id).await,
             _ => 0,
         };
         let refunded = match self.cell.story {

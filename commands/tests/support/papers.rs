@@ -2,15 +2,16 @@
 use std::collections::BTreeMap;
 
 use cairn_commands::finance::credit_notes::{self, Credit};
-use cairn_core::{Currency, Month, OrganisationId, Timestamp};
+use cairn_core::{AllocationId, Currency, Month, OrganisationId, Timestamp};
 use cairn_finance::credit_note::Wanted;
 use cairn_finance::invoice::{Balance, Counted, IssueInvoice, PaidFrom};
 use cairn_finance::paper::Charged;
 use cairn_finance::{InvoiceCommand, InvoiceEvent, InvoiceSeries, Issuer};
 use serde_json::Value;
 
-use super::harness::Harness;
+use super::harness::{Harness, PER_HOUR};
 use super::matrix::Run;
+use super::stories::correct;
 
 /// An invoice about all that an organisation used.
 pub fn wish(organisation_id: OrganisationId, used_nanos: i64, at: Timestamp) -> InvoiceCommand {
@@ -61,6 +62,20 @@ pub async fn invoice(
 }
 
 impl Run<'_> {
+    /// Forty seconds are taken back after the release. How much that is.
+    pub(super) async fn correct(&mut self, allocation_id: AllocationId) -> i64 {
+        let before = self.wallet().await;
+        correct(self.harness, allocation_id, 40).await.unwrap();
+        for _ in 0..2 {
+            self.harness.run_for(200).await;
+            self.mend().await;
+        }
+        self.harness.run_for(200).await;
+        let given = self.wallet().await.posted_nanos - before.posted_nanos;
+        assert_eq!(given, 40 * PER_HOUR / 3_600, "{:?}: given back once", self.cell);
+        given
+    }
+
     /// All that was used is given back by a credit note. How much that is.
     pub(super) async fn credit(&mut self) -> i64 {
         let before = self.wallet().await;

@@ -1,5 +1,5 @@
 //! The usual steps of a story, each driven to its end.
-use cairn_commands::{Expected, compute, payments};
+use cairn_commands::{ExecuteError, Executed, Expected, compute, payments};
 use cairn_compute::ReleaseReason;
 use cairn_core::{AllocationId, Currency, NodeId, OrganisationId};
 use cairn_ledger::{Wallet, wallet_id};
@@ -63,6 +63,17 @@ pub async fn release(harness: &mut Harness, allocation_id: AllocationId) {
             s.ended("release_node", &key) || !s.stuck.is_empty()
         })
         .await;
+}
+
+pub async fn correct(
+    harness: &Harness,
+    allocation_id: AllocationId,
+    seconds: i64,
+) -> Result<Executed, ExecuteError> {
+    let reason = "its clock was ahead".to_owned();
+    let expected = Expected::Anything;
+    let wish = compute::CorrectUsage { allocation_id, seconds, reason, expected };
+    compute::correct_usage(&harness.commands, &harness.context(), wish).await
 }
 
 pub async fn wallet(harness: &Harness, organisation_id: OrganisationId) -> Wallet {

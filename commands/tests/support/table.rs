@@ -27,6 +27,8 @@ pub enum Story {
     Suspension,
     /// What was used is given back by a credit note.
     Credited,
+    /// Some of what was metered is taken back after the release.
+    Corrected,
     /// The refund fails at the provider.
     FailingRefund,
     /// The node is drained, which ends the rental.
@@ -44,7 +46,7 @@ pub enum Story {
 }
 
 impl Story {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Rental,
         Self::FailingRental,
         Self::LateReservation,
@@ -55,6 +57,7 @@ impl Story {
         Self::Exhausted,
         Self::Suspension,
         Self::Credited,
+        Self::Corrected,
         Self::FailingRefund,
         Self::Drain,
         Self::Enrolment,
@@ -77,6 +80,7 @@ impl Story {
             | Self::Exhausted
             | Self::Suspension
             | Self::Credited
+            | Self::Corrected
             | Self::FailingRefund
             | Self::Drain
             | Self::Enrolment
@@ -133,7 +137,7 @@ const RENTAL: [&str; 24] = [
 ];
 
 /// Every intent of the others.
-const OTHERS: [(Story, &str); 34] = [
+const OTHERS: [(Story, &str); 35] = [
     (Story::FailingRental, "tear_down"),
     (Story::FailingRental, "release_hold"),
     (Story::FailingRental, "confirm_failed"),
@@ -156,6 +160,7 @@ const OTHERS: [(Story, &str); 34] = [
     (Story::Suspension, "assessment"),
     (Story::Suspension, "assess_funds"),
     (Story::Credited, "credit_usage"),
+    (Story::Corrected, "correct_charge"),
     (Story::FailingRefund, "return_refund"),
     (Story::Drain, "drain_deadline"),
     (Story::Drain, "request_release"),

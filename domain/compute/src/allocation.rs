@@ -4,7 +4,7 @@
 //! `compensating → failed` when provisioning fails, `active → suspending → suspended → resuming → active` when it is not paid for,
 //! `needs_operator` when an undo, a suspension or a teardown is stuck.
 //! Invariants: billing starts at proven readiness and stops at the request to release or to suspend; only metered seconds are billed, and
-//! neither request is earlier than what was metered; nothing is billed from the request to suspend until the login is proven again; what is
+//! neither request is earlier than what was metered; what was metered is taken back only by a correction, and never beyond the price of now; nothing is billed from the request to suspend until the login is proven again; what is
 //! suspended keeps its data; a price is kept until it is moved to another on purpose; a step is recorded once; `released`, `failed` and `rejected` are final.
 use cairn_core::{
     AllocationId, Decider, Nanos, NodeId, OrganisationId, Refusal, Resources, Subject, Tax,
@@ -77,6 +77,12 @@ pub enum AllocationCommand {
         unproven_seconds: i64,
         at: Timestamp,
     },
+    /// Takes back so many metered seconds, also after the release.
+    CorrectUsage {
+        seconds: i64,
+        reason: String,
+        at: Timestamp,
+    },
     /// At the latest metered instant when that is later.
     RequestSuspension {
         reason: SuspensionReason,
@@ -131,6 +137,12 @@ pub enum AllocationError {
     OtherCurrency,
     #[error("it has cost more than the ledger can count")]
     TooLarge,
+    #[error("a correction takes back one second or more, and adds none; {0} were asked for")]
+    CorrectionNotPositive(i64),
+    #[error("{left} seconds are metered at the price of now, and {wanted} were to be taken back")]
+    CorrectionExceedsUsage { left: i64, wanted: i64 },
+    #[error("a reason of 1 to 500 characters is needed")]
+    ReasonNeeded,
 }
 
 impl Refusal for AllocationError {
@@ -143,6 +155,9 @@ impl Refusal for AllocationError {
             Self::StepOutOfOrder(_) => "step_out_of_order",
             Self::OtherCurrency => "price_in_other_currency",
             Self::TooLarge => "amount_too_large",
+            Self::CorrectionNotPositive(_) => "correction_not_positive",
+            Self::CorrectionExceedsUsage { .. } => "correction_exceeds_usage",
+            Self::ReasonNeeded => "reason_needed",
         }
     }
 }
@@ -202,6 +217,9 @@ pub struct Allocation {
     /// Until then, when the node was silent: not billed.
     #[serde(default)]
     pub unproven_seconds: i64,
+    /// What was metered and was taken back.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub corrected_seconds: i64,
     pub released_at: Option<Timestamp>,
     /// Since when the meter stands still; none while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -277,6 +295,7 @@ impl Decider for Allocation {
                 self.metered_at = Some(through);
                 self.unproven_seconds = unproven_seconds;
             }
+            AllocationEvent::UsageCorrected { seconds, .. } => self.corrected_seconds += seconds,
             AllocationEvent::SuspensionRequested { at, .. } => {
                 self.stopped_at = Some(at);
                 self.turn(AllocationStatus::Suspending);

@@ -35,7 +35,8 @@ impl Allocation {
     /// Whole seconds that are metered, and so billed: what is proven of the time from readiness to the release request.
     #[must_use]
     pub fn metered_seconds(&self) -> i64 {
-        self.metered_at.map_or(0, |through| self.elapsed(through) - self.unproven_seconds)
+        let unbilled = self.unproven_seconds + self.corrected_seconds;
+        self.metered_at.map_or(0, |through| self.elapsed(through) - unbilled)
     }
 
     /// Whole seconds from readiness to an instant in which it was not suspended.
@@ -59,7 +60,7 @@ impl Allocation {
         if !open || through <= self.metered_at.unwrap_or(activated_at) {
             return Ok(vec![]);
         }
-        let unproven_max = self.elapsed(through) - self.metered_seconds();
+        let unproven_max = self.elapsed(through) - self.corrected_seconds - self.metered_seconds();
         let unproven_seconds = unproven_seconds.max(self.unproven_seconds).min(unproven_max);
         Ok(vec![Event::Metered { through, unproven_seconds, at }])
     }
@@ -110,6 +111,9 @@ impl Allocation {
             }
             Command::Meter { through, unproven_seconds, at } => {
                 self.meter(through, unproven_seconds, at)
+            }
+            Command::CorrectUsage { seconds, reason, at } => {
+                self.correct_usage(seconds, reason, at)
             }
             Command::RequestSuspension { .. }
             | Command::ConfirmSuspended { .. }

@@ -154,6 +154,9 @@ pub enum AllocationEvent {
     /// By `through` it is proven to have run all the time since its activation, but for the seconds named.
     #[serde(rename = "allocation.metered")]
     Metered { through: Timestamp, unproven_seconds: i64, at: Timestamp },
+    /// So many metered seconds are taken back.
+    #[serde(rename = "allocation.usage_corrected")]
+    UsageCorrected { seconds: i64, why: String, at: Timestamp },
     /// The meter stands still from here, and the login is to be closed.
     #[serde(rename = "allocation.suspension_requested")]
     SuspensionRequested { reason: SuspensionReason, at: Timestamp },
@@ -192,6 +195,7 @@ domain_event!(AllocationEvent {
     Activated => "allocation.activated", 1;
     Failed => "allocation.failed", 1;
     Metered => "allocation.metered", 1;
+    UsageCorrected => "allocation.usage_corrected", 1;
     SuspensionRequested => "allocation.suspension_requested", 1;
     Suspended => "allocation.suspended", 1;
     ResumeRequested => "allocation.resume_requested", 1;
@@ -226,6 +230,7 @@ impl Texts for AllocationEvent {
         ("observed", Text::Reported),
         ("proof", Text::Reported),
         ("through", Text::Kept),
+        ("why", Text::Said),
         ("reason", Text::Kept),
         ("evidence", Text::Reported),
         ("doing", Text::Reported),

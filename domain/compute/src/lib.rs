@@ -1,6 +1,7 @@
 //! The compute context: allocations, which are rented shares of a node.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod allocation;
+mod corrections;
 mod decisions;
 pub mod events;
 pub mod prices;

@@ -35,6 +35,7 @@ impl Allocation {
             | Command::Activate { .. }
             | Command::ConfirmFailed { .. }
             | Command::Meter { .. }
+            | Command::CorrectUsage { .. }
             | Command::RequestRelease { .. }
             | Command::VerifyTeardown { .. }
             | Command::ConfirmReleased { .. }
@@ -49,7 +50,8 @@ impl Allocation {
 
     /// The meter goes on from here. What was not metered until now never will be.
     pub(crate) fn resume(&mut self, at: Timestamp) {
-        let idle_seconds = self.elapsed(at) - self.unproven_seconds - self.metered_seconds();
+        let unbilled = self.unproven_seconds + self.corrected_seconds;
+        let idle_seconds = self.elapsed(at) - unbilled - self.metered_seconds();
         self.idle_seconds += idle_seconds;
         self.metered_at = Some(at);
         self.stopped_at = None;

@@ -71,6 +71,7 @@ impl WalletCommand {
             Self::TopUp(top_up) => Some(top_up.at),
             Self::PlaceHold(place) => Some(place.at),
             Self::CaptureHold(capture) => Some(capture.at),
+            Self::CorrectCharge(correct) => Some(correct.at),
             Self::GrantCredit(grant) => Some(grant.at),
             Self::LoseDisputed(loss) => Some(loss.at),
             Self::ReserveRefund(reserve) => Some(reserve.at),

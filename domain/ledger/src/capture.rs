@@ -7,7 +7,7 @@ use crate::credit::{CreditUse, used};
 use crate::events::WalletEvent;
 use crate::spending::SpendingLimit;
 use crate::taxes::TaxPart;
-use crate::wallet::{HoldStatus, LotUse, Wallet};
+use crate::wallet::{Hold, HoldStatus, LotUse, Wallet};
 use crate::wishes::{CaptureHold, WalletError};
 
 impl Wallet {
@@ -23,7 +23,7 @@ impl Wallet {
     ) -> Result<Vec<WalletEvent>, WalletError> {
         let hold = self.hold(capture.hold_id)?;
         let owner = self.owner()?;
-        let charged_nanos = hold.captured_nanos + hold.overrun_nanos;
+        let charged_nanos = hold.charged_nanos();
         let news = capture.total_nanos > charged_nanos;
         let current = capture.total_nanos == charged_nanos;
         let later = capture.expires_at > hold.expires_at;
@@ -50,7 +50,7 @@ impl Wallet {
     ) -> Result<Vec<WalletEvent>, WalletError> {
         let CaptureHold { hold_id, total_nanos, seconds, expires_at, .. } = *capture;
         let mut hold = self.hold(hold_id)?.clone();
-        let due = total_nanos - hold.captured_nanos - hold.overrun_nanos;
+        let due = total_nanos - hold.charged_nanos();
         if due <= 0 {
             return Ok(vec![]);
         }
@@ -78,7 +78,8 @@ impl Wallet {
                 (chart::wallet_promo(owner.0, owner.1), chart::wallet_paid(owner.0, owner.1));
             let debits = [(promo, promotional_nanos), (paid, paid_nanos)];
             let tax = hold.tax_in(paid_nanos, capture.tax.as_ref());
-            let journal = usage_entry("usage", capture, owner.1, (&debits, tax.as_ref()));
+            let id = (owner.1, hold.charge_id(hold_id, total_nanos));
+            let journal = usage_entry("usage", capture, id, (&debits, tax.as_ref()));
             hold.taxed = tax.clone().map(TaxPart::taxed);
             events.push(WalletEvent::UsageCaptured {
                 hold_id,
@@ -94,7 +95,8 @@ impl Wallet {
         if overrun_nanos > 0 {
             let debits = [(chart::receivable_overrun(owner.0, owner.1), overrun_nanos)];
             let tax = hold.tax_in(overrun_nanos, capture.tax.as_ref());
-            let journal = usage_entry("overrun", capture, owner.1, (&debits, tax.as_ref()));
+            let id = (owner.1, hold.charge_id(hold_id, total_nanos));
+            let journal = usage_entry("overrun", capture, id, (&debits, tax.as_ref()));
             events.push(WalletEvent::OverrunRecorded {
                 hold_id,
                 amount_nanos: overrun_nanos,
@@ -120,6 +122,7 @@ impl Wallet {
         self.with_hold(hold_id, |hold| {
             hold.captured_nanos += amount_nanos;
             hold.promotional.captured_nanos += promotional_nanos;
+            hold.paid_with(credits, lots);
         });
         self.promotional.consume(credits);
         for lot in lots {
@@ -134,7 +137,10 @@ impl Wallet {
         (amount_nanos, tax): (Nanos, Option<TaxPart>),
         at: Timestamp,
     ) {
-        self.with_hold(hold_id, |hold| hold.taxed = tax.map(TaxPart::taxed));
+        self.with_hold(hold_id, |hold| {
+            hold.taxed = tax.map(TaxPart::taxed);
+            hold.charged_at = Some(at);
+        });
         self.spending.use_up(amount_nanos, at);
     }
 
@@ -183,7 +189,7 @@ impl Wallet {
 fn usage_entry(
     kind: &str,
     capture: &CaptureHold,
-    currency: Currency,
+    (currency, source_id): (Currency, String),
     (debits, tax): (&[(String, Nanos)], Option<&TaxPart>),
 ) -> JournalTransaction {
     let gross_nanos = debits.iter().map(|(_, amount_nanos)| amount_nanos).sum::<Nanos>();
@@ -196,7 +202,7 @@ fn usage_entry(
     JournalTransaction {
         kind: kind.to_owned(),
         source: kind.to_owned(),
-        source_id: charge_id(capture.hold_id, capture.total_nanos),
+        source_id,
         currency,
         occurred_at: capture.at,
         reverses: None,
@@ -204,7 +210,12 @@ fn usage_entry(
     }
 }
 
-/// Names a charge: cumulative totals only grow, so each is charged once.
-fn charge_id(hold_id: HoldId, total_nanos: Nanos) -> String {
-    format!("{hold_id}:{total_nanos}")
+impl Hold {
+    /// Names a charge: cumulative totals only grow, but for what was given back, which only grows too. So each is charged once.
+    pub(crate) fn charge_id(&self, hold_id: HoldId, total_nanos: Nanos) -> String {
+        match self.corrected_nanos {
+            0 => format!("{hold_id}:{total_nanos}"),
+            corrected_nanos => format!("{hold_id}:{total_nanos}:{corrected_nanos}"),
+        }
+    }
 }

@@ -85,6 +85,13 @@ impl Promotional {
         }
     }
 
+    /// What was consumed is there again.
+    pub(crate) fn restore(&mut self, uses: &[CreditUse]) {
+        for used in uses {
+            self.with(used.credit_id, |credit| credit.remaining_nanos += used.amount_nanos);
+        }
+    }
+
     pub(crate) fn expire(&mut self, credit_id: CreditId, amount_nanos: Nanos) {
         self.with(credit_id, |credit| {
             credit.remaining_nanos -= amount_nanos;

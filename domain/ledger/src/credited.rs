@@ -44,7 +44,7 @@ impl Wallet {
 
     /// The lots that money was taken from last, as far as it was not refunded, for an amount. What somebody disputed comes at the end: the
     /// provider may have taken it.
-    fn last_lots(&self, amount_nanos: Nanos) -> Vec<LotUse> {
+    pub(crate) fn last_lots(&self, amount_nanos: Nanos) -> Vec<LotUse> {
         let mut left = amount_nanos;
         let is_disputed = |lot: &&Lot| {
             self.disputes.values().any(|dispute| dispute.payment_id == Some(lot.payment_id))
@@ -59,7 +59,7 @@ impl Wallet {
     }
 
     /// What is gone of a lot and was not refunded.
-    fn used_of(&self, lot: &Lot) -> Nanos {
+    pub(crate) fn used_of(&self, lot: &Lot) -> Nanos {
         let refunded = self.refunds.values().filter(|it| it.payment_id == lot.payment_id);
         let refunded: Nanos =
             refunded.filter(|refund| !refund.returned).map(|refund| refund.amount_nanos).sum();

@@ -83,6 +83,24 @@ pub enum WalletEvent {
         tax: Option<TaxPart>,
         journal: JournalTransaction,
     },
+    /// Less was used than was charged: what was taken last is back where it came from.
+    #[serde(rename = "wallet.usage_corrected")]
+    UsageCorrected {
+        hold_id: HoldId,
+        amount_nanos: Nanos,
+        /// Of it, what is no longer owed; the rest is in the wallet.
+        owed_nanos: Nanos,
+        /// What the charges of this hold come to now.
+        total_nanos: Nanos,
+        seconds: i64,
+        /// Promotional credit that is there again.
+        credits: Vec<CreditUse>,
+        /// Payments whose money is there again.
+        lots: Vec<LotUse>,
+        /// The tax in it, less than nothing.
+        tax: Option<TaxPart>,
+        journal: JournalTransaction,
+    },
     /// What was left of a hold went back to available.
     #[serde(rename = "wallet.hold_released")]
     HoldReleased {
@@ -197,6 +215,7 @@ domain_event!(WalletEvent {
     HoldExtensionRefused => "wallet.hold_extension_refused", 1;
     UsageCaptured => "wallet.usage_captured", 3;
     OverrunRecorded => "wallet.overrun_recorded", 2;
+    UsageCorrected => "wallet.usage_corrected", 1;
     HoldReleased => "wallet.hold_released", 2;
     HoldExpired => "wallet.hold_expired", 2;
     RefundReserved => "wallet.refund_reserved", 1;

@@ -2,6 +2,7 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 mod alerts;
 mod capture;
+mod corrected;
 mod credit;
 mod credited;
 mod disputes;
@@ -16,6 +17,7 @@ pub mod wallet;
 mod wishes;
 
 pub use alerts::{ALERTS_MAX, Alert, AlertOn, Alerts};
+pub use corrected::{PaidBy, Payer};
 pub use credit::{Credit, CreditUse, Promotional, used};
 pub use disputes::{Disputed, OPEN_END, hold_of_dispute};
 pub use dunning::{Assessment, Dunning, DunningCommand, DunningEvent, Stage};
@@ -24,6 +26,6 @@ pub use spending::{Spending, SpendingLimit, SpendingLimits};
 pub use taxes::{TaxPart, Taxed};
 pub use wallet::{Hold, HoldStatus, Lot, LotUse, OpenRefund, Share, Wallet, wallet_id};
 pub use wishes::{
-    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, WalletCommand,
-    WalletError,
+    CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp,
+    WalletCommand, WalletError,
 };

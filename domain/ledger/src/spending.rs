@@ -57,11 +57,12 @@ impl Spending {
         }
     }
 
+    /// Less than nothing is given back of it.
     pub(crate) fn use_up(&mut self, amount_nanos: Nanos, at: Timestamp) {
         let month = Month::of(at).ok();
         self.begin(month);
         if month == self.month {
-            self.spent_nanos += amount_nanos;
+            self.spent_nanos = (self.spent_nanos + amount_nanos).max(0);
         }
     }
 

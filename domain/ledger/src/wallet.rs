@@ -15,6 +15,7 @@ use cairn_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::Alerts;
+use crate::corrected::PaidBy;
 use crate::credit::{Promotional, used};
 use crate::disputes::{Disputed, hold_of_dispute};
 use crate::events::WalletEvent;
@@ -42,9 +43,18 @@ pub struct Hold {
     pub promotional: Share,
     /// Usage charged beyond the hold.
     pub overrun_nanos: Nanos,
+    /// Given back of what was charged.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub corrected_nanos: Nanos,
+    /// What the rest was paid by, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paid_by: Vec<PaidBy>,
     /// The tax in what was charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taxed: Option<Taxed>,
+    /// When it was charged last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_at: Option<Timestamp>,
     pub expires_at: Timestamp,
     pub status: HoldStatus,
     /// The extension refused last, as (wanted, available) in nanos: the same refusal is recorded once.
@@ -81,7 +91,17 @@ pub enum HoldStatus {
     Released,
 }
 
+const fn is_nothing(amount_nanos: &Nanos) -> bool {
+    *amount_nanos == 0
+}
+
 impl Hold {
+    /// Charged, and not given back.
+    #[must_use]
+    pub const fn charged_nanos(&self) -> Nanos {
+        self.captured_nanos + self.overrun_nanos - self.corrected_nanos
+    }
+
     /// What the hold still covers.
     #[must_use]
     pub const fn remaining_nanos(&self) -> Nanos {
@@ -156,6 +176,7 @@ impl Decider for Wallet {
             WalletCommand::TopUp(top_up) => self.top_up(top_up),
             WalletCommand::PlaceHold(place) => self.place_hold(place),
             WalletCommand::CaptureHold(capture) => self.capture_hold(capture),
+            WalletCommand::CorrectCharge(correct) => self.correct_charge(&correct),
             WalletCommand::ReleaseHold { hold_id, at } => self.release_hold(hold_id, at),
             WalletCommand::SweepExpired { at } => Ok(self.swept(at, None).1),
             WalletCommand::SetAlerts { organisation_id, currency, alerts, at } => {
@@ -200,8 +221,12 @@ impl Decider for Wallet {
                 self.take_charge(hold_id, (amount_nanos, tax), journal.occurred_at);
             }
             E::OverrunRecorded { hold_id, amount_nanos, tax, journal, .. } => {
-                self.with_hold(hold_id, |hold| hold.overrun_nanos += amount_nanos);
+                self.with_hold(hold_id, |hold| hold.owe(amount_nanos));
                 self.take_charge(hold_id, (amount_nanos, tax), journal.occurred_at);
+            }
+            E::UsageCorrected { hold_id, amount_nanos, credits, lots, tax, journal, .. } => {
+                self.take_correction(hold_id, amount_nanos, (&credits, &lots));
+                self.take_charge(hold_id, (-amount_nanos, tax), journal.occurred_at);
             }
             E::HoldReleased { hold_id, amount_nanos, promotional_nanos } => {
                 self.close_hold(hold_id, (amount_nanos, promotional_nanos), HoldStatus::Released);
@@ -265,6 +290,7 @@ impl Decider for Wallet {
             | WalletEvent::RefundReturned { journal, .. }
             | WalletEvent::CreditGranted { journal, .. }
             | WalletEvent::CreditExpired { journal, .. }
+            | WalletEvent::UsageCorrected { journal, .. }
             | WalletEvent::UsageCredited { journal, .. } => {
                 Some(BookEntry::movement(journal.clone()))
             }

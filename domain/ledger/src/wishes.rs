@@ -52,6 +52,21 @@ pub struct CaptureHold {
     pub at: Timestamp,
 }
 
+/// Gives back what was charged beyond a cumulative total: what was metered turned out to be less. It goes back no further than the last change
+/// of a tax.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct CorrectCharge {
+    pub hold_id: HoldId,
+    /// All that this hold's purpose has cost so far, as it is known now.
+    pub total_nanos: Nanos,
+    /// The seconds that the total is for.
+    pub seconds: i64,
+    /// Income account that the charge went to.
+    pub product: String,
+    pub at: Timestamp,
+}
+
 /// Takes money out towards a refund of one payment.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
@@ -96,6 +111,8 @@ pub enum WalletCommand {
     TopUp(TopUp),
     PlaceHold(PlaceHold),
     CaptureHold(CaptureHold),
+    /// A total that is not below what was charged changes nothing. The hold may be over.
+    CorrectCharge(CorrectCharge),
     /// Gives back what is left of a hold. Promotional credit that it had kept beyond its time expires then.
     ReleaseHold {
         hold_id: HoldId,

@@ -10,7 +10,8 @@ use cairn_core::{
 };
 use cairn_event_log::{EventLog, NewEvent};
 use cairn_ledger::{
-    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand,
+    CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet,
+    WalletCommand,
 };
 use cairn_payments::{
     BankLine, Dispute, DisputeCommand, DisputeOutcome, OpenDispute, PayOut, Payment,
@@ -88,6 +89,24 @@ fn wallet_commands() -> Vec<WalletCommand> {
             hold_id,
             total_nanos: 9 * UNIT,
             seconds: 60,
+            product: "compute".to_owned(),
+            tax: Some(TaxRate { jurisdiction: "DE".to_owned(), ppm: 190_000 }),
+            keep_nanos: 0,
+            expires_at,
+            at: AT,
+        }),
+        // Of the debt, then of money and of credit: the other way round, all that a charge is made of.
+        WalletCommand::CorrectCharge(CorrectCharge {
+            hold_id,
+            total_nanos: UNIT / 4,
+            seconds: 2,
+            product: "compute".to_owned(),
+            at: AT,
+        }),
+        WalletCommand::CaptureHold(CaptureHold {
+            hold_id,
+            total_nanos: 4 * UNIT,
+            seconds: 30,
             product: "compute".to_owned(),
             tax: Some(TaxRate { jurisdiction: "DE".to_owned(), ppm: 190_000 }),
             keep_nanos: 0,

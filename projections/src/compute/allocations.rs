@@ -22,7 +22,8 @@ pub const NAME: &str = "compute/allocations";
 /// The projection.
 pub struct Allocations;
 
-const CHARGES: [&str; 2] = ["wallet.usage_captured", "wallet.overrun_recorded"];
+const CHARGES: [&str; 3] =
+    ["wallet.usage_captured", "wallet.overrun_recorded", "wallet.usage_corrected"];
 
 fn allocation_of(hold_id: HoldId) -> String {
     AllocationId::from_bits(hold_id.bits()).to_string()
@@ -95,6 +96,9 @@ fn charge(changes: &mut Changes, event: &WalletEvent) {
         WalletEvent::OverrunRecorded {
             hold_id, total_nanos, seconds, amount_nanos, tax, ..
         } => (*hold_id, *total_nanos, *seconds, *amount_nanos, tax),
+        WalletEvent::UsageCorrected { hold_id, total_nanos, seconds, owed_nanos, tax, .. } => {
+            (*hold_id, *total_nanos, *seconds, -owed_nanos, tax)
+        }
         _ => return,
     };
     let tax_nanos = tax.as_ref().map_or(0, |part| part.tax_nanos);

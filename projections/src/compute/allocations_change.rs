@@ -53,6 +53,7 @@ row! {
         tax_nanos: Nanos,
         tiers: TierList,
         priced_after_seconds: i64,
+        corrected_seconds: i64,
     }
 }
 
@@ -96,6 +97,10 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
             (row.ended_at, row.needs_operator) = (Some(At(*at)), false);
         }
         E::Metered { unproven_seconds, .. } => row.unproven_seconds = *unproven_seconds,
+        E::UsageCorrected { seconds, .. } => {
+            add(&mut row.corrected_seconds, *seconds)?;
+            row.active_seconds = row.active_seconds.map(|active| active - seconds);
+        }
         E::SuspensionRequested { at, .. } => {
             row.status = "suspending".into();
             row.stopped_at = Some(At(*at));

@@ -54,6 +54,8 @@ pub struct Allocation {
     pub stopped_at: Option<At>,
     /// Seconds in which nothing proved that its node was alive: not billed.
     pub unproven_seconds: i64,
+    /// Seconds that were metered and are taken back.
+    pub corrected_seconds: i64,
     /// Charged so far, what is owed included.
     pub charged_nanos: Nanos,
     /// Seconds that are charged so far.
@@ -123,9 +125,9 @@ async fn select(
              a.proof,
              coalesce(a.active_seconds, greatest(floor(extract(epoch FROM
                coalesce(a.stopped_at, a.release_requested_at, now()) - a.activated_at))::bigint
-               - a.unproven_seconds - a.idle_seconds, 0), 0) AS "active_seconds!",
+               - a.unproven_seconds - a.idle_seconds - a.corrected_seconds, 0), 0) AS "active_seconds!",
              a.stopped_at AS "stopped_at: At",
-             a.unproven_seconds,
+             a.unproven_seconds, a.corrected_seconds,
              a.charged_nanos, a.charged_seconds, a.owed_nanos, a.tax_jurisdiction, a.tax_name,
              a.tax_ppm, a.tax_treatment, a.tax_nanos, a.failed_step, a.failure_code,
              a.failure_message, a.release_reason, a.requested_at AS "requested_at: At",

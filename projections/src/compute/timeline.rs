@@ -119,6 +119,7 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
             let tiers = if price.tiers.is_none() { "" } else { " in the first of its tiers" };
             (None, Some(format!("{per_hour} per hour{tiers}")), at)
         }
+        E::UsageCorrected { seconds, at, .. } => (None, Some(format!("{seconds} s")), at),
         E::SuspensionRequested { reason, at } => (None, Some(wire_name(reason)?), at),
         E::Suspended { evidence, at } => (None, Some(evidence.clone()), at),
         E::ResumeRequested { at } => (None, None, at),

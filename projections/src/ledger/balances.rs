@@ -103,6 +103,7 @@ impl Projection for Balances {
             | E::HoldExtended { .. }
             | E::HoldExtensionRefused { .. }
             | E::UsageCaptured { .. }
+            | E::UsageCorrected { .. }
             | E::HoldReleased { .. }
             | E::HoldExpired { .. }
             | E::PaymentDisputed { .. }
@@ -150,6 +151,14 @@ fn set_aside(changes: &mut Changes, wallet: Wallet, happened: &WalletEvent, posi
                 ..Moved::held(-amount_nanos, -promotional_nanos)
             };
             move_by(changes, wallet, moved);
+        }
+        E::UsageCorrected { amount_nanos, owed_nanos, ref credits, .. } => {
+            for one in credits {
+                take(changes, one.credit_id, (-one.amount_nanos, 0));
+            }
+            let (posted, owed) = (amount_nanos - owed_nanos, -owed_nanos);
+            let promotional = used(credits);
+            move_by(changes, wallet, Moved { posted, owed, promotional, ..Moved::default() });
         }
         E::HoldReleased { hold_id, amount_nanos, promotional_nanos } => {
             end(changes, hold_id, "released", (amount_nanos, promotional_nanos));

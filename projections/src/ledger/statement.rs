@@ -27,8 +27,8 @@ pub struct Line {
     pub position: i64,
     pub organisation_id: String,
     pub currency: String,
-    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`, `credit_expired`, `dispute_lost` or
-    /// `usage_credited`.
+    /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`, `credit_expired`, `dispute_lost`,
+    /// `usage_credited` or `usage_corrected`.
     pub kind: String,
     /// Positive: into the wallet.
     pub amount_nanos: Nanos,
@@ -119,6 +119,23 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
             let tax_nanos = tax.as_ref().map_or(0, |part| part.tax_nanos);
             let movement = Movement::paid(0, allocation_of(hold_id), journal);
             Movement { owed_nanos, seconds, tax_nanos, ..movement }
+        }
+        E::UsageCorrected {
+            hold_id,
+            amount_nanos,
+            owed_nanos,
+            seconds,
+            ref credits,
+            ref tax,
+            ref journal,
+            ..
+        } => {
+            let (promotional_nanos, owed) = (used(credits), -owed_nanos);
+            let tax_nanos = tax.as_ref().map_or(0, |part| part.tax_nanos);
+            let back_nanos = amount_nanos - owed_nanos;
+            let movement = Movement::paid(back_nanos, allocation_of(hold_id), journal);
+            let seconds = Some(seconds);
+            Movement { promotional_nanos, owed_nanos: owed, seconds, tax_nanos, ..movement }
         }
         E::RefundReserved { refund_id, amount_nanos, ref journal, .. } => {
             Movement::paid(-amount_nanos, refund_id.to_string(), journal)
@@ -243,7 +260,7 @@ pub async fn list(
     Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.position))
 }
 
-/// Where the last charge for a rental before a position is; `wallet` is the stream that it is taken from.
+/// Where the last charge for a rental, or correction of one, before a position is; `wallet` is the stream that it is taken from.
 ///
 /// # Errors
 /// [`QueryError`].
@@ -256,7 +273,7 @@ pub async fn charge_before(
     let found = sqlx::query_scalar!(
         "SELECT position FROM ledger_statement_lines
          WHERE organisation_id = $1 AND currency = $2 AND reference = $3 AND position < $4
-           AND kind IN ('usage', 'overrun')
+           AND kind IN ('usage', 'overrun', 'usage_corrected')
          ORDER BY position DESC LIMIT 1",
         organisation_id,
         currency,

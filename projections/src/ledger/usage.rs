@@ -1,6 +1,6 @@
 //! What was used, over time and by rental: asked by customers who watch what they spend. It is counted from the lines of the statement.
 //!
-//! A charge counts when it was made. What customers pay and what they owe is counted alike, tax included.
+//! A charge counts when it was made, and what is taken back of it when the last of it was. What customers pay and what they owe is counted alike, tax included.
 use cairn_core::{Currency, Nanos, OrganisationId, Timestamp};
 use serde::Serialize;
 use sqlx::PgExecutor;
@@ -98,7 +98,7 @@ pub async fn sums(
                FILTER (WHERE l.occurred_at >= w.before AND l.occurred_at < w.since), 0))::bigint AS "previous_nanos!",
              (coalesce(sum(l.owed_nanos - l.amount_nanos) FILTER (WHERE l.occurred_at >= w.month), 0))::bigint AS "month_nanos!"
            FROM wide w JOIN ledger_statement_lines l ON l.occurred_at >= w.first AND l.occurred_at < w.until
-           WHERE l.organisation_id = $1 AND ($2::text IS NULL OR l.currency = $2) AND l.kind IN ('usage', 'overrun')
+           WHERE l.organisation_id = $1 AND ($2::text IS NULL OR l.currency = $2) AND l.kind IN ('usage', 'overrun', 'usage_corrected')
            GROUP BY l.currency, w.since ORDER BY l.currency"#,
         organisation.to_string(),
         currency.map(Currency::code),
@@ -124,7 +124,7 @@ pub async fn buckets(
              SELECT currency, date_trunc($3, occurred_at, 'UTC') AS since,
                sum(owed_nanos - amount_nanos) AS cost, sum(tax_nanos) AS tax
              FROM ledger_statement_lines
-             WHERE organisation_id = $1 AND ($2::text IS NULL OR currency = $2) AND kind IN ('usage', 'overrun')
+             WHERE organisation_id = $1 AND ($2::text IS NULL OR currency = $2) AND kind IN ('usage', 'overrun', 'usage_corrected')
                AND occurred_at >= date_trunc($3, $4::timestamptz, 'UTC') AND occurred_at < $5::timestamptz
              GROUP BY 1, 2
            ), steps AS (
@@ -162,13 +162,13 @@ pub async fn resources(
              (u.last - coalesce((
                SELECT p.seconds FROM ledger_statement_lines p
                WHERE p.organisation_id = $1 AND p.currency = u.currency AND p.reference = u.reference
-                 AND p.position < u.first AND p.kind IN ('usage', 'overrun')
+                 AND p.position < u.first AND p.kind IN ('usage', 'overrun', 'usage_corrected')
                ORDER BY p.position DESC LIMIT 1), 0))::bigint AS "seconds!"
            FROM (
              SELECT currency, reference, sum(owed_nanos - amount_nanos)::bigint AS cost, sum(tax_nanos)::bigint AS tax,
-               max(seconds) AS last, min(position) AS first
+               (array_agg(seconds ORDER BY position DESC))[1] AS last, min(position) AS first
              FROM ledger_statement_lines
-             WHERE organisation_id = $1 AND ($2::text IS NULL OR currency = $2) AND kind IN ('usage', 'overrun')
+             WHERE organisation_id = $1 AND ($2::text IS NULL OR currency = $2) AND kind IN ('usage', 'overrun', 'usage_corrected')
                AND occurred_at >= date_trunc($3, $4::timestamptz, 'UTC') AND occurred_at < $5::timestamptz
              GROUP BY currency, reference
              ORDER BY cost DESC, reference LIMIT 200

@@ -130,6 +130,7 @@ fn of_allocation(event: &AllocationEvent) -> Told {
         | E::StepCompleted { .. }
         | E::ProvisioningFailed { .. }
         | E::Metered { .. }
+        | E::UsageCorrected { .. }
         | E::SuspensionRequested { .. }
         | E::ResumeRequested { .. }
         | E::ReleaseRequested { .. }

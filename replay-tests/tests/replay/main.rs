@@ -20,5 +20,6 @@ mod story_papers;
 mod story_people;
 mod story_prices;
 mod story_tiers;
+mod story_usage;
 mod tampering;
 mod what_if;

@@ -165,6 +165,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     super::story_limits::tell(&mut teller);
     papers(&mut teller);
     payouts(&mut teller);
+    super::story_usage::tell(&mut teller);
     (teller.told, teller.decisions)
 }
 

@@ -21,6 +21,7 @@ pub const PREVIEWED: &[&str] = &[
     "request_allocation",
     "release_allocation",
     "reprice_allocation",
+    "correct_usage",
     "delete_webhook_endpoint",
     "revoke_key",
     "remove_service_account",

@@ -91,7 +91,7 @@ pub(super) async fn found(
                   min(t.position) AS "first!", max(t.position) AS "last!"
            FROM ledger_journal_transactions t JOIN ledger_postings p USING (position)
            WHERE t.position IN (SELECT position FROM ledger_postings WHERE account = ANY ($1) AND position > $2 AND position <= $3)
-             AND t.kind IN ('usage', 'overrun')
+             AND t.kind IN ('usage', 'overrun', 'usage_corrected')
              AND t.effective_on >= $4::text::date AND t.effective_on < $5::text::date
            GROUP BY 1, p.account ORDER BY min(t.position), p.account"#,
         &debited[..],
@@ -212,7 +212,7 @@ fn one_price(rental: &Allocation, (from, until): (i64, i64)) -> Option<Nanos> {
     None
 }
 
-/// A charge as its event says it. The totals are cumulative.
+/// A charge as its event says it, or less than nothing where one was corrected. The totals are cumulative.
 struct Charge {
     amount_nanos: Nanos,
     total_nanos: Nanos,
@@ -228,6 +228,10 @@ async fn charge(executor: &Executor, position: i64) -> Result<Charge, FinanceErr
         | WalletEvent::OverrunRecorded { amount_nanos, total_nanos, seconds, journal, .. } => {
             Ok(Charge { amount_nanos, total_nanos, seconds, at: journal.occurred_at })
         }
+        WalletEvent::UsageCorrected { amount_nanos, total_nanos, seconds, journal, .. } => {
+            let (amount_nanos, at) = (-amount_nanos, journal.occurred_at);
+            Ok(Charge { amount_nanos, total_nanos, seconds, at })
+        }
         _ => Err(none()),
     }
 }
@@ -236,7 +240,7 @@ async fn charge(executor: &Executor, position: i64) -> Result<Charge, FinanceErr
 async fn charge_before(executor: &Executor, hold: &OfHold) -> Result<i64, FinanceError> {
     let found = sqlx::query_scalar!(
         "SELECT p.position FROM ledger_postings p JOIN ledger_journal_transactions t USING (position)
-         WHERE p.account = ANY ($1) AND p.position < $2 AND t.kind IN ('usage', 'overrun')
+         WHERE p.account = ANY ($1) AND p.position < $2 AND t.kind IN ('usage', 'overrun', 'usage_corrected')
            AND split_part(t.source_id, ':', 1) = $3
          ORDER BY p.position DESC LIMIT 1",
         &hold.debited[..],

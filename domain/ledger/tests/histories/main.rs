@@ -11,8 +11,8 @@ use cairn_core::{
     TaxRate, Timestamp,
 };
 use cairn_ledger::{
-    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, SpendingLimits, TopUp, Wallet,
-    WalletCommand,
+    CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, SpendingLimits,
+    TopUp, Wallet, WalletCommand,
 };
 use proptest::prelude::*;
 
@@ -154,6 +154,15 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
                 })
             }
         ),
+        2 => (hold(), amount(), now()).prop_map(|(hold_id, total_nanos, now)| {
+            WalletCommand::CorrectCharge(CorrectCharge {
+                hold_id,
+                total_nanos,
+                seconds: now,
+                product: "compute".to_owned(),
+                at: at(now),
+            })
+        }),
         1 => (hold(), now()).prop_map(|(hold_id, now)| {
             WalletCommand::ReleaseHold { hold_id, at: at(now) }
         }),
@@ -198,7 +207,7 @@ fn check(wallet: &Wallet, model: &Model, books: &Books) {
         let expected = &model.holds[id];
         assert_eq!(hold.remaining_nanos(), expected.paid + expected.credit);
         assert_eq!(hold.promotional.remaining_nanos(), expected.credit);
-        assert_eq!(hold.captured_nanos + hold.overrun_nanos, expected.charged);
+        assert_eq!(hold.charged_nanos(), expected.charged);
         assert_eq!(hold.expires_at, expected.expires);
     }
 

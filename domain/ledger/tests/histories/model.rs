@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_core::{CreditId, DisputeId, HoldId, PaymentId, RefundId, TaxRate, Timestamp};
 use cairn_ledger::{
-    CaptureHold, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, WalletCommand,
+    CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp,
+    WalletCommand,
 };
 
 use super::CENT;
@@ -49,8 +50,12 @@ pub struct ModelHold {
     pub credit: i64,
     /// In all.
     pub charged: i64,
+    /// By which payment, grant or (none) debt, one after the other.
+    sources: Vec<(Option<String>, i64)>,
     pub expires: Timestamp,
     open: bool,
+    /// Whether anything was ever charged, given back or not.
+    used: bool,
     /// For good.
     closed: bool,
     /// The rate at which it was charged last, and all that was charged at it without a change.
@@ -89,6 +94,7 @@ impl Model {
             WalletCommand::GrantCredit(c) => self.grant(c),
             WalletCommand::PlaceHold(c) => self.place(c),
             WalletCommand::CaptureHold(c) => self.capture(c),
+            WalletCommand::CorrectCharge(c) => self.correct(c),
             WalletCommand::ReleaseHold { hold_id, at } => self.release(*hold_id, *at),
             WalletCommand::SweepExpired { at } => {
                 self.sweep(*at, None);
@@ -158,8 +164,7 @@ impl Model {
     fn sweep(&mut self, now: Timestamp, except: Option<HoldId>) {
         let except = except.map(|id| id.to_string());
         for (id, hold) in &mut self.holds {
-            if hold.open && hold.charged == 0 && hold.expires <= now && Some(id) != except.as_ref()
-            {
+            if hold.open && !hold.used && hold.expires <= now && Some(id) != except.as_ref() {
                 self.free += std::mem::take(&mut hold.paid);
                 hold.credit = 0;
                 hold.open = false;
@@ -246,13 +251,15 @@ impl Model {
         hold.credit -= credit;
         hold.paid -= pays - credit;
         hold.charged += due;
+        hold.used |= due > 0;
         self.owed += beyond - more;
         self.used += due;
         self.spent += due;
         if due > 0 {
             self.tax += tax(&mut hold, due - credit, c.tax.as_ref());
         }
-        self.consume(pays - credit, credit);
+        hold.sources.extend(self.consume(pays - credit, credit));
+        hold.sources.push((None, beyond - more));
         self.holds.insert(id.clone(), hold.clone());
         let wanted = (c.keep_nanos - hold.paid - hold.credit).max(0);
         let more = wanted.min(self.usable());
@@ -276,19 +283,92 @@ impl Model {
         hold
     }
 
-    fn consume(&mut self, mut paid: i64, mut credit: i64) {
+    /// What is taken of which: credit first.
+    fn consume(&mut self, mut paid: i64, mut credit: i64) -> Vec<(Option<String>, i64)> {
+        let mut sources = vec![];
+        for one in &mut self.credits {
+            let taken = credit.min(one.left);
+            one.left -= taken;
+            credit -= taken;
+            sources.push((Some(one.id.to_string()), taken));
+        }
         for id in &self.order {
             let (_, left) = self.lots.get_mut(id).unwrap();
             let taken = paid.min(*left);
             *left -= taken;
             paid -= taken;
-        }
-        for one in &mut self.credits {
-            let taken = credit.min(one.left);
-            one.left -= taken;
-            credit -= taken;
+            sources.push((Some(id.clone()), taken));
         }
         assert_eq!((paid, credit), (0, 0), "lots and credit cover what wallets pay");
+        sources
+    }
+
+    /// The way back of a charge, from its end.
+    fn correct(&mut self, c: &CorrectCharge) -> bool {
+        let Some(mut hold) = self.holds.get(&c.hold_id.to_string()).cloned() else { return false };
+        let amount = hold.charged - c.total_nanos;
+        if amount <= 0 {
+            return true;
+        }
+        let (mut rest, mut beyond, mut credit) = (amount, 0, 0);
+        while let Some((source, taken)) = hold.sources.pop() {
+            let back = rest.min(taken);
+            rest -= back;
+            if back < taken {
+                hold.sources.push((source.clone(), taken - back));
+            }
+            let granted = self.credits.iter_mut().find(|one| Some(one.id.to_string()) == source);
+            match (source, granted) {
+                (None, _) => self.owed -= back,
+                (Some(_), Some(granted)) => {
+                    granted.left += back;
+                    credit += back;
+                }
+                (Some(id), None) => {
+                    self.free += back;
+                    beyond += back - self.put_back(&id, back);
+                }
+            }
+            if rest == 0 {
+                break;
+            }
+        }
+        let taxable = amount - credit;
+        let rate = hold.taxed.clone();
+        if rate.as_ref().is_some_and(|(_, before)| *before < taxable) {
+            return false;
+        }
+        self.tax += tax(&mut hold, -taxable, rate.as_ref().map(|(rate, _)| rate));
+        hold.charged -= amount;
+        self.used -= amount;
+        self.spent = (self.spent - amount).max(0);
+        self.holds.insert(c.hold_id.to_string(), hold);
+        let covered = self.put_back_last(beyond);
+        self.lapse(c.at);
+        rest == 0 && covered
+    }
+
+    /// As much of an amount as is gone of a payment, and was not refunded.
+    fn put_back(&mut self, id: &str, amount: i64) -> i64 {
+        let refunded = self.refunded(id.parse().unwrap());
+        let (whole, left) = self.lots.get_mut(id).unwrap();
+        let back = amount.min(*whole - *left - refunded).max(0);
+        *left += back;
+        back
+    }
+
+    /// Into what was used last, disputed payments at the end; whether all of it fits.
+    fn put_back_last(&mut self, amount: i64) -> bool {
+        let disputed: BTreeSet<_> =
+            self.disputes.values().filter_map(|it| it.1).map(|id| id.to_string()).collect();
+        let is_disputed = |id: &String| disputed.contains(id);
+        let (last, first): (Vec<_>, Vec<_>) =
+            self.order.clone().into_iter().rev().partition(is_disputed);
+        let mut rest = amount;
+        for id in first.into_iter().chain(last) {
+            rest -= self.put_back(&id, rest);
+        }
+        rest == 0
     }
 
     fn release(&mut self, hold_id: HoldId, now: Timestamp) -> bool {
@@ -396,21 +476,9 @@ impl Model {
         if !self.notes.insert(note.to_owned()) {
             return true;
         }
-        let disputed: BTreeSet<_> =
-            self.disputes.values().filter_map(|it| it.1).map(|id| id.to_string()).collect();
-        let is_disputed = |id: &&String| disputed.contains(*id);
-        let (last, first): (Vec<_>, Vec<_>) = self.order.iter().rev().partition(is_disputed);
-        let mut rest = amount;
-        for id in first.into_iter().chain(last) {
-            let refunded = self.refunded(id.parse().unwrap());
-            let (whole, left) = self.lots.get_mut(id).unwrap();
-            let back = rest.min(*whole - *left - refunded);
-            *left += back;
-            rest -= back;
-        }
         self.free += amount;
         self.used -= amount;
-        amount > 0 && rest == 0
+        amount > 0 && self.put_back_last(amount)
     }
 
     fn take_back(&mut self, refund_id: RefundId) -> bool {
