@@ -116,6 +116,12 @@ impl Inbox {
                 }
                 Err(error) => return gone(webhook, error),
             },
+            Subject::Setup(id) => match self.payments.setup(id).await {
+                Ok(reported) => {
+                    payments::apply_provider_setup(&self.commands, &context, &reported).await
+                }
+                Err(error) => return gone(webhook, error),
+            },
         };
         match applied {
             Ok(_) => Ok(None),

@@ -83,6 +83,7 @@ pub struct ProblemDetails<'a> {
 #[allow(missing_docs)]
 pub enum Missing {
     Payment,
+    PaymentMethod,
     Refund,
     Allocation,
     Node,
@@ -119,6 +120,7 @@ impl Problem {
     pub fn missing(what: Missing) -> Self {
         let (code, name) = match what {
             Missing::Payment => ("unknown_payment", "payment"),
+            Missing::PaymentMethod => ("unknown_payment_method", "payment method"),
             Missing::Refund => ("unknown_refund", "refund"),
             Missing::Allocation => ("unknown_allocation", "allocation"),
             Missing::Node => ("unknown_node", "node"),

@@ -1,5 +1,6 @@
-//! Commands of the payments context: top-ups, refunds, and what the provider reports of them and of disputes.
+//! Commands of the payments context: what customers pay with, top-ups, refunds, and what the provider reports of them and of disputes.
 mod disputes;
+mod methods;
 
 use cairn_core::{Currency, Decider, Money, Nanos, OrganisationId, PaymentId, RefundId, Timestamp};
 use cairn_ledger::{ReserveRefund, Wallet, WalletCommand, wallet_id};
@@ -11,6 +12,10 @@ use crate::ports::{ProviderOutcome, ProviderPayment, ProviderRefund};
 use crate::{CommandContext, Commands, ExecuteError, Executed, Executor};
 
 pub use self::disputes::{apply_provider_dispute, dispute_id, record_provider_dispute};
+pub use self::methods::{
+    MethodWish, RequestKeptTopUp, RequestMethod, apply_provider_setup, change_method, methods,
+    record_provider_setup, request_kept_top_up, request_method,
+};
 
 /// A wish to pay in.
 #[derive(Debug, Clone)]

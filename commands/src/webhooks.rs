@@ -48,6 +48,8 @@ pub enum Subject {
     Refund(String),
     /// A dispute, by the provider's id.
     Dispute(String),
+    /// The keeping of a payment method, by the provider's id.
+    Setup(String),
 }
 
 /// What became of a delivery.
@@ -134,6 +136,7 @@ async fn file(pool: &PgPool, id: i64, notice: Notice) -> Result<Received, sqlx::
         Some(Subject::Payment(id)) => ("pending", Some("payment"), Some(id)),
         Some(Subject::Refund(id)) => ("pending", Some("refund"), Some(id)),
         Some(Subject::Dispute(id)) => ("pending", Some("dispute"), Some(id)),
+        Some(Subject::Setup(id)) => ("pending", Some("setup"), Some(id)),
     };
     let filed = sqlx::query!(
         "UPDATE payments_webhook_inbox
@@ -207,6 +210,7 @@ pub async fn claim(
             subject: match row.subject_kind.as_str() {
                 "refund" => Subject::Refund(row.subject_id),
                 "dispute" => Subject::Dispute(row.subject_id),
+                "setup" => Subject::Setup(row.subject_id),
                 _ => Subject::Payment(row.subject_id),
             },
             attempts: row.attempts - 1,

@@ -1,86 +1,25 @@
 //! What the processes make of a payment provider that acts and is not heard, and that forgets what it was asked: Stripe's own ways, by
 //! the simulator. Money moves once, and what became of it is never guessed.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#[path = "support/stripe.rs"]
+mod stripe;
 mod support;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use async_trait::async_trait;
-use cairn_commands::ports::{NewPayment, NewRefund, NodePort, PaymentPort, ProviderOutcome};
+use cairn_commands::ports::{NewPayment, NewRefund, PaymentPort as _, ProviderOutcome};
 use cairn_commands::processes::operator::{self, Decision};
 use cairn_commands::{ExecuteError, payments};
-use cairn_compute::Allocation;
-use cairn_core::{Money, NodeId, OrganisationId, PaymentId, RefundId, Timestamp};
+use cairn_core::{OrganisationId, PaymentId, RefundId};
 use cairn_payments::{Payment, PaymentStatus, Refund, RefundStatus};
-use cairn_stripe::{StripeConfig, StripePayments};
-use cairn_stripe_simulator::{Chance, Faults, Simulator, SimulatorConfig};
+use cairn_stripe_simulator::{Chance, Faults};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use stripe::Stripe;
 use support::faults::Mode;
-use support::harness::{Harness, Host, Memory, World, usd};
+use support::harness::{Harness, usd};
 use support::stories::{top_up, wallet};
 
 type Options = PgConnectOptions;
-
-/// Nodes in memory, and Stripe by the simulator.
-struct Stripe {
-    memory: Arc<Memory>,
-    simulator: Simulator,
-    payments: Arc<StripePayments>,
-}
-
-impl Stripe {
-    async fn new() -> Arc<Self> {
-        let simulator = Simulator::start(SimulatorConfig::default()).await.unwrap();
-        let config = StripeConfig {
-            secret_key: "sk_test_processes".to_owned(),
-            api_base: Some(simulator.base_url.clone()),
-            webhook_secrets: vec![],
-        };
-        let payments = StripePayments::with_timeout(config, Duration::from_millis(400)).unwrap();
-        Arc::new(Self { memory: Memory::new(), simulator, payments: Arc::new(payments) })
-    }
-
-    /// Charges and refunds that the provider has made.
-    fn made(&self) -> (usize, usize) {
-        let book = self.simulator.book();
-        (book.charges().len(), book.refunds().len())
-    }
-}
-
-#[async_trait]
-impl World for Stripe {
-    fn nodes(&self) -> Arc<dyn NodePort> {
-        self.memory.nodes()
-    }
-
-    fn payments(&self) -> Arc<dyn PaymentPort> {
-        Arc::clone(&self.payments) as Arc<dyn PaymentPort>
-    }
-
-    /// The simulator dates what it makes by the wall clock.
-    #[allow(clippy::disallowed_methods, reason = "the simulator has no other clock")]
-    fn begins_at(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Timestamp::from_secs(i64::try_from(since.as_secs()).unwrap())
-    }
-
-    async fn host(&self, node_id: NodeId) -> Host {
-        self.memory.host(node_id).await
-    }
-
-    async fn left(&self, allocation: &Allocation) -> Vec<String> {
-        self.memory.left(allocation).await
-    }
-
-    fn cards(&self) -> (Vec<Money>, Vec<Money>) {
-        unreachable!("the simulator's book is read")
-    }
-
-    fn refund_fails(&self) -> Option<String> {
-        Some("pm_card_refundFail".to_owned())
-    }
-}
 
 /// Nothing is forgotten or late any more, except keys: all of them.
 fn forgetful(faults: Faults) -> Faults {
@@ -94,6 +33,7 @@ async fn key_is_forgotten(stripe: &Stripe, payment_id: &str) {
         payment_id,
         amount: usd(20),
         payment_method: Some("pm_card_visa".to_owned()),
+        customer_id: None,
         idempotency_key: format!("create_payment:{payment_id}"),
     };
     let before = stripe.made().0;

@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 111] = [
+const PRIVATE: [&str; 120] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -62,7 +62,16 @@ const PRIVATE: [&str; 111] = [
     "node.probe_passed",
     "node.quarantined",
     "payment.fee_recorded",
+    "payment.method_named",
     "payment.submitted",
+    "payment_method.customer_made",
+    "payment_method.detached",
+    "payment_method.failed",
+    "payment_method.made_default",
+    "payment_method.removed",
+    "payment_method.requested",
+    "payment_method.saved",
+    "payment_method.submitted",
     "tax_table.rate_set",
     "period.closed",
     "period.reopened",

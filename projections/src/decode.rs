@@ -9,7 +9,7 @@ use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Dispute, Payment, Payout, Refund};
+use cairn_payments::{Dispute, Payment, PaymentMethods, Payout, Refund};
 
 /// Whether an event is what its type and version say. Of a type of aggregate that this program does not know nothing can be said, and no
 /// view reads it. What was read is kept with the event.
@@ -37,6 +37,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         Node::TYPE => of::<Node>(event),
         Organisation::TYPE => of::<Organisation>(event),
         Payment::TYPE => of::<Payment>(event),
+        PaymentMethods::TYPE => of::<PaymentMethods>(event),
         Payout::TYPE => of::<Payout>(event),
         Period::TYPE => of::<Period>(event),
         Refund::TYPE => of::<Refund>(event),

@@ -48,6 +48,12 @@ rules! {
     list_top_ups           Own  Own  Own  Own  Own    None All  None None;
     get_top_up             Own  Own  Own  Own  Own    None All  None None;
     get_top_up_secret      Own  Own  Own  None None   None None None None;
+    create_payment_method       Own  Own  Own  None None   None None None None;
+    list_payment_methods        Own  Own  Own  None None   None None None None;
+    get_payment_method          Own  Own  Own  None None   None None None None;
+    get_payment_method_secret   Own  Own  Own  None None   None None None None;
+    prefer_payment_method       Own  Own  Own  None None   None None None None;
+    remove_payment_method       Own  Own  Own  None None   None None None None;
     create_refund          Own  Own  Own  None None   None None None None;
     list_refunds           Own  Own  Own  Own  Own    None All  None None;
     get_refund             Own  Own  Own  Own  Own    None All  None None;

@@ -35,6 +35,7 @@ pub mod opened;
 pub mod own;
 pub mod page;
 pub mod papers;
+pub mod payment_methods;
 pub mod payments;
 pub mod preview;
 pub mod prices;

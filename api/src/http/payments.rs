@@ -1,6 +1,6 @@
 //! Payments: top-ups through the provider, and true refunds against them.
 use axum::extract::{Path, State};
-use cairn_commands::payments::{self, RequestRefund, RequestTopUp};
+use cairn_commands::payments::{self, RequestKeptTopUp, RequestRefund, RequestTopUp};
 use cairn_core::{OrganisationId, PaymentId};
 use cairn_payments::Payment;
 use cairn_projections::payments::{payments as payment_view, refunds as refund_view};
@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::answer::Done;
 use super::money;
 use super::page::Page;
+use super::payment_methods;
 use super::preview::{Answer, Staged};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::state::Api;
@@ -37,8 +38,11 @@ async fn create_top_up(
     State(api): State<Api>,
     Staged { wish, stage }: Staged<TopUpBody>,
 ) -> Result<Answer<TopUpRequested>, Problem> {
-    let input = wish.body.input(wish.caller.organisation_id)?;
-    let done = payments::request_top_up(stage.commands(&api), &wish.context, input).await?;
+    let commands = stage.commands(&api);
+    let done = match wish.body.input(wish.caller.organisation_id)? {
+        With::Anything(input) => payments::request_top_up(commands, &wish.context, input).await?,
+        With::Kept(input) => payments::request_kept_top_up(commands, &wish.context, input).await?,
+    };
     if let Some(would) = stage.would(&done).await? {
         return Ok(would.into());
     }
@@ -188,11 +192,30 @@ pub struct TopUpBody {
     /// The provider's payment method to confirm with at once; without it the customer confirms with the client secret.
     #[schema(example = "pm_card_visa")]
     payment_method: Option<String>,
+    /// A payment method that is kept, `method_…`: it is charged without the customer.
+    payment_method_id: Option<String>,
+}
+
+/// What a top-up is paid with.
+enum With {
+    /// Whatever the customer brings.
+    Anything(RequestTopUp),
+    /// What the provider keeps.
+    Kept(RequestKeptTopUp),
 }
 
 impl TopUpBody {
-    fn input(self, organisation_id: OrganisationId) -> Result<RequestTopUp, Problem> {
+    fn input(self, organisation_id: OrganisationId) -> Result<With, Problem> {
         let amount = money::parse(&self.amount, &self.currency).map_err(Problem::invalid)?;
+        if let Some(id) = &self.payment_method_id {
+            if self.payment_method.is_some() {
+                let detail = "name one that is kept or one that is not, not both";
+                let error = FieldError::new("/payment_method_id", "body_invalid", detail);
+                return Err(Problem::invalid(vec![error]));
+            }
+            let method_id = Some(payment_methods::named(id)?);
+            return Ok(With::Kept(RequestKeptTopUp { organisation_id, amount, method_id }));
+        }
         if self.payment_method.as_deref().is_some_and(|m| !is_method(m)) {
             let detail = "a payment method is 1 to 100 letters, digits and '_'";
             return Err(Problem::invalid(vec![FieldError::new(
@@ -201,11 +224,13 @@ impl TopUpBody {
                 detail,
             )]));
         }
-        Ok(RequestTopUp { organisation_id, amount, payment_method: self.payment_method })
+        let payment_method = self.payment_method;
+        Ok(With::Anything(RequestTopUp { organisation_id, amount, payment_method }))
     }
 }
 
-fn is_method(text: &str) -> bool {
+/// Whether a text may be the name of a payment method at the provider.
+pub(super) fn is_method(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (1..=100).contains(&text.len()) && text.bytes().all(allowed)
 }
@@ -275,7 +300,7 @@ impl From<payment_view::Payment> for TopUp {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ClientSecret {
     /// For the provider's browser library.
-    client_secret: String,
+    pub(super) client_secret: String,
 }
 
 /// How much to give back of which top-up.

@@ -247,7 +247,7 @@ pub struct PreviewCosts {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PreviewAffected {
     /// `allocation`, `data` (what is on an allocation's node), `node`, `sku`, `api_key`, `service_account`, `member`, `organisation`, `person`,
-    /// `webhook_endpoint` or `feature_flag`.
+    /// `webhook_endpoint`, `payment_method` or `feature_flag`.
     pub kind: &'static str,
     /// Its id; of data, the allocation's.
     pub id: String,

@@ -7,13 +7,14 @@ use super::state::Api;
 use super::{
     alerts, answer, billing, catalog, charges, compute, device_page, documents, downloads, events,
     features, fleet, health, identity, inbox, invoices, ledger, notifications, notify, papers,
-    payments, spending, tickets, usage, verification, viewer, webhooks,
+    payment_methods, payments, spending, tickets, usage, verification, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     let mut router = OpenApiRouter::with_openapi(documents::Document::openapi())
         .merge(payments::routes())
+        .merge(payment_methods::routes())
         .merge(ledger::routes())
         .merge(charges::routes())
         .merge(usage::routes())

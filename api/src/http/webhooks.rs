@@ -48,6 +48,7 @@ fn read(raw: &[u8]) -> Result<Notice, String> {
         WebhookSubject::Payment(id) => Some(Subject::Payment(id)),
         WebhookSubject::Refund(id) => Some(Subject::Refund(id)),
         WebhookSubject::Dispute(id) => Some(Subject::Dispute(id)),
+        WebhookSubject::Setup(id) => Some(Subject::Setup(id)),
         WebhookSubject::Other => None,
     };
     Ok(Notice { event_id: event.event_id, kind: event.kind, created_at: event.created_at, subject })

@@ -157,6 +157,9 @@ codes! {
     hold_closed CONFLICT false "The hold is closed";
     unknown_payment NOT_FOUND false "There is no such payment";
     payment_in_wrong_state CONFLICT false "The payment cannot do this now";
+    unknown_payment_method NOT_FOUND false "There is no such payment method";
+    payment_method_in_wrong_state CONFLICT false "The payment method cannot do this now";
+    payment_methods_full CONFLICT false "Enough payment methods are kept";
     currency_mismatch UNPROCESSABLE_ENTITY false "The payment is in another currency";
     provider_amount_mismatch CONFLICT false "The provider reports another amount";
     provider_id_mismatch CONFLICT false "The provider reports another payment";

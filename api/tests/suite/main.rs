@@ -51,6 +51,7 @@ mod papers_documents;
 mod papers_letters;
 mod passkeys;
 mod patience;
+mod payment_methods;
 mod people;
 mod periods;
 mod person;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use cairn_api::auth::{Scope, table};
 use cairn_commands::identity::{CreateKey, RevokeKey, create_key, revoke_key};
 use cairn_core::{
-    AllocationId, ApiKeyId, GrantId, InvitationId, OrganisationId, PaymentId, RefundId,
-    ServiceAccountId, UserId,
+    AllocationId, ApiKeyId, GrantId, InvitationId, OrganisationId, PaymentId, PaymentMethodId,
+    RefundId, ServiceAccountId, UserId,
 };
 use cairn_identity::Role;
 use reqwest::{Method, RequestBuilder};
@@ -14,6 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::openapi::{Operation, operations};
 use crate::papers::invoiced;
+use crate::payment_methods::kept_method;
 use crate::person::{Mailbox, Person};
 use crate::support::{Answer, Caller, PATIENCE, SSH_KEY, Stage, answer};
 
@@ -63,8 +64,10 @@ async fn tenant(stage: &Stage, name: &str) -> Tenant {
     let spare = owner.post("/v1/keys", &json!({ "name": "spare", "role": "viewer" })).await;
     let program = json!({ "name": "deployments", "role": "developer" });
     let program = owner.post("/v1/service-accounts", &program).await;
+    let method = kept_method(key).await;
     let ids = [
         ("top_up_id", top_up),
+        ("payment_method_id", method),
         ("refund_id", refund),
         ("allocation_id", allocation),
         ("charge_id", charge),
@@ -94,6 +97,7 @@ async fn charged(key: &Caller, rent: &Value) -> String {
 fn missing() -> Ids {
     let ids = [
         ("top_up_id", PaymentId::from_bits(7).to_string()),
+        ("payment_method_id", PaymentMethodId::from_bits(7).to_string()),
         ("refund_id", RefundId::from_bits(7).to_string()),
         ("allocation_id", AllocationId::from_bits(7).to_string()),
         ("charge_id", "charge_9007199254740993".to_owned()),

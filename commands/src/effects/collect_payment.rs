@@ -44,6 +44,7 @@ pub(super) async fn create_payment(
         payment_id,
         amount: Money::new(payment.amount_nanos, currency),
         payment_method,
+        customer_id: payment.customer_id.clone(),
         // Of the payment alone: every copy of the log that knows it says the same, and nothing else ever does.
         idempotency_key: format!("create_payment:{payment_id}"),
     };

@@ -11,6 +11,7 @@ mod pay_refund;
 mod perform;
 mod probe_node;
 mod reserve_capacity;
+mod save_method;
 mod send_mail;
 mod send_paper;
 mod suspend_tenant;

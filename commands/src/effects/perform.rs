@@ -6,7 +6,7 @@ use crate::processes::Effect;
 
 use super::{
     Act, assess_funds, charge_usage, collect_payment, compare_inventory, ensure_step,
-    follow_dispute, hold_funds, pay_refund, probe_node, reserve_capacity, send_mail,
+    follow_dispute, hold_funds, pay_refund, probe_node, reserve_capacity, save_method, send_mail,
     suspend_tenant, tear_down,
 };
 
@@ -59,6 +59,18 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::RetrieveDispute { dispute_id, last } => {
             follow_dispute::retrieve_dispute(act, *dispute_id, *last).await
         }
+        Effect::CreateSetup { organisation_id, method_id } => {
+            save_method::create_setup(act, (*organisation_id, *method_id)).await
+        }
+        Effect::RetrieveSetup { organisation_id, method_id, last } => {
+            save_method::retrieve_setup(act, (*organisation_id, *method_id), *last).await
+        }
+        Effect::DetachMethod { organisation_id, method_id } => {
+            save_method::detach_method(act, (*organisation_id, *method_id)).await
+        }
+        Effect::DeleteCustomer { customer_id, .. } => {
+            act.call(act.effects.payments.delete_customer(customer_id)).await
+        }
         Effect::ProbeNode { node_id } => probe_node::probe_node(act, *node_id).await,
         Effect::WatchNode { node_id, suspect_since, seen_at } => {
             let known = probe_node::LastKnown { suspect_since: *suspect_since, seen_at: *seen_at };
@@ -98,6 +110,10 @@ pub(crate) async fn rehearse(act: &Act<'_>, effect: &Effect) -> Result<(), PortE
         | Effect::CreateRefund { .. }
         | Effect::RetrieveRefund { .. }
         | Effect::RetrieveDispute { .. }
+        | Effect::CreateSetup { .. }
+        | Effect::RetrieveSetup { .. }
+        | Effect::DetachMethod { .. }
+        | Effect::DeleteCustomer { .. }
         | Effect::ProbeNode { .. }
         | Effect::WatchNode { .. }
         | Effect::CompareInventory { .. }
@@ -128,6 +144,9 @@ pub(crate) async fn assume_done(
             collect_payment::give_up(act, *payment_id, reason).await
         }
         Effect::CreateRefund { refund_id } => pay_refund::give_up(act, *refund_id, reason).await,
+        Effect::CreateSetup { organisation_id, method_id } => {
+            save_method::give_up(act, (*organisation_id, *method_id), reason).await
+        }
         Effect::SuspendTenant { allocation_id } => {
             let evidence = format!("an operator vouches: {reason}");
             suspend_tenant::confirm_suspended(act, *allocation_id, evidence).await
@@ -146,6 +165,9 @@ pub(crate) async fn assume_done(
         | Effect::RequestRefund { .. }
         | Effect::RetrieveRefund { .. }
         | Effect::RetrieveDispute { .. }
+        | Effect::RetrieveSetup { .. }
+        | Effect::DetachMethod { .. }
+        | Effect::DeleteCustomer { .. }
         | Effect::ProbeNode { .. }
         | Effect::WatchNode { .. }
         | Effect::CompareInventory { .. }

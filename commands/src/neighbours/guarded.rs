@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cairn_compute::Step;
-use cairn_core::{PaymentId, RefundId, Timestamp};
+use cairn_core::{OrganisationId, PaymentId, PaymentMethodId, RefundId, Timestamp};
 use cairn_neighbours::{Kind, Neighbour, Neighbourhood, Unasked};
 
 use crate::ports::{
-    BrokerHealth, IntentKey, Inventory, Mail, MailPort, NewPayment, NewRefund, NodePort,
+    BrokerHealth, IntentKey, Inventory, Mail, MailPort, NewPayment, NewRefund, NewSetup, NodePort,
     NodeTarget, PaymentPort, PortError, ProbeReport, Producer, ProviderBalance, ProviderDispute,
-    ProviderPayment, ProviderPayout, ProviderRefund, ProviderTransaction, Sent, StepReport,
-    TeardownReport, Tenant, TopicPort,
+    ProviderPayment, ProviderPayout, ProviderRefund, ProviderSetup, ProviderTransaction, Sent,
+    StepReport, TeardownReport, Tenant, TopicPort,
 };
 use crate::public::PublicEvent;
 
@@ -102,6 +102,54 @@ impl PaymentPort for Payments {
     async fn payout_items(&self, provider_id: &str) -> Result<Vec<ProviderTransaction>, PortError> {
         let asked = self.port.payout_items(provider_id);
         heard(self.neighbour.call("payout_items", asked, PortError::is_silence).await)
+    }
+
+    async fn create_customer(
+        &self,
+        organisation_id: OrganisationId,
+        idempotency_key: &str,
+    ) -> Result<String, PortError> {
+        let asked = self.port.create_customer(organisation_id, idempotency_key);
+        heard(self.neighbour.call("create_customer", asked, PortError::is_silence).await)
+    }
+
+    async fn delete_customer(&self, customer_id: &str) -> Result<(), PortError> {
+        let asked = self.port.delete_customer(customer_id);
+        heard(self.neighbour.call("delete_customer", asked, PortError::is_silence).await)
+    }
+
+    async fn create_setup(&self, setup: &NewSetup) -> Result<ProviderSetup, PortError> {
+        let asked = self.port.create_setup(setup);
+        heard(self.neighbour.call("create_setup", asked, PortError::is_silence).await)
+    }
+
+    async fn find_setup(
+        &self,
+        customer_id: &str,
+        method_id: PaymentMethodId,
+    ) -> Result<Option<ProviderSetup>, PortError> {
+        let asked = self.port.find_setup(customer_id, method_id);
+        heard(self.neighbour.call("find_setup", asked, PortError::is_silence).await)
+    }
+
+    async fn setup(&self, provider_id: &str) -> Result<ProviderSetup, PortError> {
+        let asked = self.port.setup(provider_id);
+        heard(self.neighbour.call("setup", asked, PortError::is_silence).await)
+    }
+
+    async fn setup_secret(&self, provider_id: &str) -> Result<String, PortError> {
+        let asked = self.port.setup_secret(provider_id);
+        heard(self.neighbour.call("setup_secret", asked, PortError::is_silence).await)
+    }
+
+    async fn cancel_setup(&self, provider_id: &str) -> Result<ProviderSetup, PortError> {
+        let asked = self.port.cancel_setup(provider_id);
+        heard(self.neighbour.call("cancel_setup", asked, PortError::is_silence).await)
+    }
+
+    async fn detach_method(&self, customer_id: &str, provider_id: &str) -> Result<(), PortError> {
+        let asked = self.port.detach_method(customer_id, provider_id);
+        heard(self.neighbour.call("detach_method", asked, PortError::is_silence).await)
     }
 
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {

@@ -17,9 +17,10 @@ pub use node::{
 };
 pub use papers::PaperPort;
 pub use payments::{
-    NewPayment, NewRefund, PaymentPort, ProviderBalance, ProviderDispute, ProviderDisputeLine,
-    ProviderDisputeStanding, ProviderFee, ProviderItems, ProviderOutcome, ProviderPayment,
-    ProviderPayout, ProviderRefund, ProviderTransaction,
+    NewPayment, NewRefund, NewSetup, PaymentPort, ProviderBalance, ProviderDispute,
+    ProviderDisputeLine, ProviderDisputeStanding, ProviderFee, ProviderItems, ProviderOutcome,
+    ProviderPayment, ProviderPayout, ProviderRefund, ProviderSetup, ProviderTransaction,
+    SetupOutcome,
 };
 pub use personal::{Opened, PersonalPort, SubjectKey};
 pub use system::{Clock, IdSource};

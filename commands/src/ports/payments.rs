@@ -1,6 +1,7 @@
 //! The payment provider.
 use async_trait::async_trait;
-use cairn_core::{Money, Nanos, PaymentId, RefundId, Timestamp};
+use cairn_core::{Money, Nanos, OrganisationId, PaymentId, PaymentMethodId, RefundId, Timestamp};
+use cairn_payments::MethodDetails;
 use serde::Serialize;
 
 use super::PortError;
@@ -13,7 +14,40 @@ pub struct NewPayment {
     pub amount: Money,
     /// Confirm at once with this method; without it the customer confirms with the client secret.
     pub payment_method: Option<String>,
+    /// The customer that keeps the method, who is not there to be asked.
+    pub customer_id: Option<String>,
     pub idempotency_key: String,
+}
+
+/// A method to keep for a customer, so that it can be charged without them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct NewSetup {
+    pub organisation_id: OrganisationId,
+    pub method_id: PaymentMethodId,
+    pub customer_id: String,
+    /// Keep this one at once; without it the customer chooses one with the client secret.
+    pub payment_method: Option<String>,
+    pub idempotency_key: String,
+}
+
+/// How it stands with a method that is to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum SetupOutcome {
+    Pending,
+    Saved { provider_id: String, details: MethodDetails },
+    Failed { code: String, message: String },
+}
+
+/// The keeping of a method, as the provider sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ProviderSetup {
+    pub provider_id: String,
+    /// Ours, from the provider's metadata; absent where Cairn did not ask for it.
+    pub ours: Option<(OrganisationId, PaymentMethodId)>,
+    pub outcome: SetupOutcome,
 }
 
 /// How a payment or refund stands at the provider.
@@ -199,6 +233,50 @@ pub trait PaymentPort: Send + Sync {
     async fn payout(&self, provider_id: &str) -> Result<ProviderPayout, PortError>;
     /// The lines that a payout is made of, without its own. Refused for one that is not itemised.
     async fn payout_items(&self, provider_id: &str) -> Result<Vec<ProviderTransaction>, PortError>;
+    /// Makes a customer; answers the provider's id of it. Whoever asks after the key is forgotten gets another one.
+    async fn create_customer(
+        &self,
+        _organisation_id: OrganisationId,
+        _idempotency_key: &str,
+    ) -> Result<String, PortError> {
+        Err(keeps_nothing())
+    }
+    /// Deletes a customer with every method that is kept for it. One that is gone already is no error.
+    async fn delete_customer(&self, _customer_id: &str) -> Result<(), PortError> {
+        Err(keeps_nothing())
+    }
+    /// Begins to keep a method.
+    async fn create_setup(&self, _setup: &NewSetup) -> Result<ProviderSetup, PortError> {
+        Err(keeps_nothing())
+    }
+    /// What was begun for this id of ours, if anything was. As sure as [`Self::find_payment`].
+    async fn find_setup(
+        &self,
+        _customer_id: &str,
+        _method_id: PaymentMethodId,
+    ) -> Result<Option<ProviderSetup>, PortError> {
+        Err(keeps_nothing())
+    }
+    /// How it stands now.
+    async fn setup(&self, _provider_id: &str) -> Result<ProviderSetup, PortError> {
+        Err(keeps_nothing())
+    }
+    /// What the customer's browser needs to choose a method. Never stored.
+    async fn setup_secret(&self, _provider_id: &str) -> Result<String, PortError> {
+        Err(keeps_nothing())
+    }
+    /// Ends what nobody completes, unless it is complete. Answers how it stands then.
+    async fn cancel_setup(&self, _provider_id: &str) -> Result<ProviderSetup, PortError> {
+        Err(keeps_nothing())
+    }
+    /// Keeps a method no more. One that is gone already is no error.
+    async fn detach_method(&self, _customer_id: &str, _provider_id: &str) -> Result<(), PortError> {
+        Err(keeps_nothing())
+    }
     /// What the provider holds for us.
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError>;
+}
+
+fn keeps_nothing() -> PortError {
+    PortError::permanent("methods_not_kept", "this provider keeps no payment methods")
 }

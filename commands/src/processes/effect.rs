@@ -1,7 +1,8 @@
 //! What process managers do outside. Values only; they live as JSON in `process_intents`.
 use cairn_compute::Step;
 use cairn_core::{
-    AllocationId, DisputeId, Nanos, NodeId, PaymentId, RefundId, Resources, Timestamp,
+    AllocationId, DisputeId, Nanos, NodeId, OrganisationId, PaymentId, PaymentMethodId, RefundId,
+    Resources, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,28 @@ pub enum Effect {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         last: bool,
     },
+    /// Begins to keep a payment method at the provider, whose customer the organisation becomes.
+    CreateSetup {
+        organisation_id: OrganisationId,
+        method_id: PaymentMethodId,
+    },
+    RetrieveSetup {
+        organisation_id: OrganisationId,
+        method_id: PaymentMethodId,
+        /// What nobody has completed by now is ended.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
+    },
+    /// Has the provider keep a payment method no more.
+    DetachMethod {
+        organisation_id: OrganisationId,
+        method_id: PaymentMethodId,
+    },
+    /// Has the provider forget an organisation, and whatever it keeps for it.
+    DeleteCustomer {
+        organisation_id: OrganisationId,
+        customer_id: String,
+    },
     /// Decides whether a new node may be used.
     ProbeNode {
         node_id: NodeId,
@@ -136,6 +159,10 @@ names!(Effect {
     CreateRefund => "create_refund",
     RetrieveRefund => "retrieve_refund",
     RetrieveDispute => "retrieve_dispute",
+    CreateSetup => "create_setup",
+    RetrieveSetup => "retrieve_setup",
+    DetachMethod => "detach_method",
+    DeleteCustomer => "delete_customer",
     ProbeNode => "probe_node",
     WatchNode => "watch_node",
     CompareInventory => "compare_inventory",
@@ -160,6 +187,9 @@ impl Effect {
             | Self::RetrievePayment { .. }
             | Self::RetrieveRefund { .. }
             | Self::RetrieveDispute { .. }
+            | Self::RetrieveSetup { .. }
+            | Self::DetachMethod { .. }
+            | Self::DeleteCustomer { .. }
             | Self::WatchNode { .. }
             | Self::CompareInventory { .. } => true,
             Self::ReserveCapacity { .. }
@@ -169,6 +199,7 @@ impl Effect {
             | Self::SendMail { .. }
             | Self::RequestRefund { .. }
             | Self::CreateRefund { .. }
+            | Self::CreateSetup { .. }
             | Self::ProbeNode { .. } => false,
         }
     }
@@ -195,6 +226,11 @@ impl Effect {
             | Self::CreateRefund { refund_id }
             | Self::RetrieveRefund { refund_id, .. } => refund_id.to_string(),
             Self::RetrieveDispute { dispute_id, .. } => dispute_id.to_string(),
+            // Two methods are not kept at once: the first of them makes the customer.
+            Self::CreateSetup { organisation_id, .. }
+            | Self::RetrieveSetup { organisation_id, .. }
+            | Self::DetachMethod { organisation_id, .. }
+            | Self::DeleteCustomer { organisation_id, .. } => organisation_id.to_string(),
             Self::ProbeNode { node_id }
             | Self::WatchNode { node_id, .. }
             | Self::CompareInventory { node_id } => node_id.to_string(),

@@ -4,10 +4,12 @@ use cairn_core::{AllocationId, Decider, HoldId, Timestamp};
 use cairn_event_log::{LogError, Metadata, Recorded};
 use cairn_finance::{CreditNoteEvent, CreditNoteSeries, InvoiceEvent, InvoiceSeries};
 use cairn_fleet::{Node, NodeEvent};
-use cairn_identity::{Organisation, OrganisationEvent, User, UserEvent};
+use cairn_identity::{Erasure, ErasureEvent, Organisation, OrganisationEvent, User, UserEvent};
 use cairn_ledger::{Dunning, DunningEvent, Wallet, WalletEvent};
 use cairn_operations::{Intervention, InterventionEvent};
-use cairn_payments::{Dispute, DisputeEvent, Payment, PaymentEvent, Refund, RefundEvent};
+use cairn_payments::{
+    Dispute, DisputeEvent, MethodEvent, Payment, PaymentEvent, PaymentMethods, Refund, RefundEvent,
+};
 
 /// An event at its place in the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,10 +39,12 @@ pub enum Fact {
     Payment(PaymentEvent),
     Refund(RefundEvent),
     Dispute(DisputeEvent),
+    Method(MethodEvent),
     Invoice(InvoiceEvent),
     CreditNote(CreditNoteEvent),
     User(UserEvent),
     Organisation(OrganisationEvent),
+    Erasure(ErasureEvent),
     /// Read by the runtime itself.
     Intervention(InterventionEvent),
     /// No process manager reads it.
@@ -61,10 +65,12 @@ impl Occurrence {
             Payment::TYPE => Fact::Payment(recorded.decode()?),
             Refund::TYPE => Fact::Refund(recorded.decode()?),
             Dispute::TYPE => Fact::Dispute(recorded.decode()?),
+            PaymentMethods::TYPE => Fact::Method(recorded.decode()?),
             InvoiceSeries::TYPE => Fact::Invoice(recorded.decode()?),
             CreditNoteSeries::TYPE => Fact::CreditNote(recorded.decode()?),
             User::TYPE => Fact::User(recorded.decode()?),
             Organisation::TYPE => Fact::Organisation(recorded.decode()?),
+            Erasure::TYPE => Fact::Erasure(recorded.decode()?),
             Intervention::TYPE => Fact::Intervention(recorded.decode()?),
             _ => Fact::Other,
         };

@@ -10,6 +10,8 @@
 //! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
 //! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
 //! | [`settle_dispute`] | `dispute.opened` | the dispute decided, and its money where it belongs |
+//! | [`save_method`] | `payment_method.requested` | the method kept at the provider, or not; and kept there no more when it is removed |
+//! | [`forget_customer`] | `payment_method.customer_made` | the customer gone at the provider, when its organisation is erased |
 //! | [`credit_invoice`] | `credit_note.issued` | what it gives back in the wallet |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
@@ -24,6 +26,7 @@ pub mod effect;
 pub mod expire_credit;
 pub mod expire_hold;
 pub mod fact;
+pub mod forget_customer;
 pub mod intent;
 pub mod letter;
 pub mod manager;
@@ -33,6 +36,7 @@ pub mod refund_payment;
 pub mod release_node;
 pub mod rent_node;
 pub mod runner;
+pub mod save_method;
 pub mod send_mail;
 pub mod settle_dispute;
 pub mod suspend_tenant;
@@ -67,6 +71,8 @@ pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
         Arc::new(Erased::<release_node::ReleaseNode>::new()),
         Arc::new(Erased::<refund_payment::RefundPayment>::new()),
         Arc::new(Erased::<settle_dispute::SettleDispute>::new()),
+        Arc::new(Erased::<save_method::SaveMethod>::new()),
+        Arc::new(Erased::<forget_customer::ForgetCustomer>::new()),
         Arc::new(Erased::<credit_invoice::CreditInvoice>::new()),
         Arc::new(Erased::<drain_node::DrainNode>::new()),
         Arc::new(Erased::<expire_hold::ExpireHold>::new()),

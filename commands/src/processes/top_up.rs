@@ -91,7 +91,7 @@ impl ProcessManager for TopUp {
             PaymentEvent::Submitted { .. } if state.phase == Phase::Requested => {
                 state.phase = Phase::Submitted;
             }
-            PaymentEvent::Submitted { .. } => {}
+            PaymentEvent::Submitted { .. } | PaymentEvent::MethodNamed { .. } => {}
             PaymentEvent::Succeeded { at, .. } => {
                 if state.phase == Phase::Failed {
                     state.revived = true;
@@ -132,7 +132,8 @@ impl ProcessManager for TopUp {
                 let poll = state.revived.then(|| Intent::timer(Timer::Poll, first_poll));
                 std::iter::once(credit).chain(poll).collect()
             }
-            PaymentEvent::Submitted { .. }
+            PaymentEvent::MethodNamed { .. }
+            | PaymentEvent::Submitted { .. }
             | PaymentEvent::Failed { .. }
             | PaymentEvent::FeeRecorded { .. } => vec![],
         }

@@ -93,7 +93,9 @@ pub(super) fn publish_payment(id: &str, event: PaymentEvent) -> Result<Option<Sa
             public(&PaymentFailed { payment_id: id, at: at.to_string() })
         }
         // Between us and the provider.
-        PaymentEvent::Submitted { .. } | PaymentEvent::FeeRecorded { .. } => private(),
+        PaymentEvent::MethodNamed { .. }
+        | PaymentEvent::Submitted { .. }
+        | PaymentEvent::FeeRecorded { .. } => private(),
     }
 }
 

@@ -1,12 +1,13 @@
-//! What nobody outside hears of: who may do what, who was forgotten, how the books are checked, who is on the papers made of them, what is owed to a state, and what operators do.
+//! What nobody outside hears of: who may do what, who was forgotten, how the books are checked, who is on the papers made of them, what customers pay with, what is owed to a state, and what operators do.
 use cairn_catalog::TaxTable;
 use cairn_core::Decider as _;
 use cairn_finance::{Billing, BreakCase, LegalEntity, Period};
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
+use cairn_payments::PaymentMethods;
 
 /// Aggregates of which no event is public.
-pub(super) const TYPES: [&str; 13] = [
+pub(super) const TYPES: [&str; 14] = [
     ApiKey::TYPE,
     Billing::TYPE,
     BreakCase::TYPE,
@@ -17,6 +18,7 @@ pub(super) const TYPES: [&str; 13] = [
     Intervention::TYPE,
     LegalEntity::TYPE,
     Organisation::TYPE,
+    PaymentMethods::TYPE,
     Period::TYPE,
     TaxTable::TYPE,
     User::TYPE,

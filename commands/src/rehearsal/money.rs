@@ -70,10 +70,12 @@ impl Sum {
             | Fact::Payment(_)
             | Fact::Refund(_)
             | Fact::Dispute(_)
+            | Fact::Method(_)
             | Fact::CreditNote(_)
             | Fact::Invoice(_)
             | Fact::User(_)
             | Fact::Organisation(_)
+            | Fact::Erasure(_)
             | Fact::Intervention(_)
             | Fact::Other => {}
         }

@@ -41,6 +41,7 @@ pub enum Kind {
     Organisation,
     Person,
     WebhookEndpoint,
+    PaymentMethod,
     FeatureFlag,
 }
 
@@ -73,6 +74,11 @@ const ENDS: &[End] = &[
     End { is_deleted: true, ..end("webhook_endpoint.deleted", Kind::WebhookEndpoint, "deleted") },
     End {
         is_deleted: true,
+        which: "method_id",
+        ..end("payment_method.removed", Kind::PaymentMethod, "removed")
+    },
+    End {
+        is_deleted: true,
         when: "due_at",
         ..end("user.erasure_requested", Kind::Person, "erased")
     },
@@ -93,6 +99,7 @@ impl Kind {
             Self::Organisation => "organisation",
             Self::Person => "person",
             Self::WebhookEndpoint => "webhook_endpoint",
+            Self::PaymentMethod => "payment_method",
             Self::FeatureFlag => "feature_flag",
         }
     }

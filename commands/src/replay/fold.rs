@@ -8,7 +8,7 @@ use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Dispute, Payment, Payout, Refund};
+use cairn_payments::{Dispute, Payment, PaymentMethods, Payout, Refund};
 use serde_json::Value;
 
 use super::inverse::Inverse;
@@ -43,7 +43,7 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 25] = [
+pub(super) static TYPES: [Type; 26] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<Billing>(),
@@ -61,6 +61,7 @@ pub(super) static TYPES: [Type; 25] = [
     entry::<Node>(),
     entry::<Organisation>(),
     entry::<Payment>(),
+    entry::<PaymentMethods>(),
     entry::<Payout>(),
     entry::<Period>(),
     entry::<Refund>(),

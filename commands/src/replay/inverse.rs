@@ -12,8 +12,8 @@ use cairn_operations::{
     FeatureFlagEvent, Intervention, InterventionCommand, InterventionEvent,
 };
 use cairn_payments::{
-    Dispute, DisputeCommand, DisputeEvent, OpenDispute, Payment, PaymentCommand, PaymentEvent,
-    Refund, RefundCommand, RefundEvent,
+    Dispute, DisputeCommand, DisputeEvent, KeptMethod, OpenDispute, Payment, PaymentCommand,
+    PaymentEvent, Refund, RefundCommand, RefundEvent,
 };
 
 /// A decider whose commands can be found again.
@@ -129,14 +129,30 @@ impl Inverse for Payment {
                 amount_nanos,
                 payment_method,
                 at,
-            } => C::Request {
-                payment_id,
-                organisation_id,
-                currency,
-                amount_nanos,
-                payment_method,
-                at,
+            } => match facts.get(1) {
+                Some(E::MethodNamed { method_id, customer_id }) => C::RequestWith {
+                    payment_id,
+                    organisation_id,
+                    currency,
+                    amount_nanos,
+                    kept: KeptMethod {
+                        method_id: *method_id,
+                        customer_id: customer_id.clone(),
+                        provider_id: payment_method?,
+                    },
+                    at,
+                },
+                _ => C::Request {
+                    payment_id,
+                    organisation_id,
+                    currency,
+                    amount_nanos,
+                    payment_method,
+                    at,
+                },
             },
+            // It comes with the request.
+            E::MethodNamed { .. } => return None,
             E::Submitted { provider_id, at } => C::Submit { provider_id, at },
             E::Succeeded { provider_id, charge_id, amount_nanos, at } => {
                 C::Succeed { provider_id, charge_id, amount_nanos, at }

@@ -19,6 +19,7 @@ mod inverse;
 mod inverse_finance;
 mod inverse_identity;
 mod inverse_ledger;
+mod inverse_methods;
 mod inverse_papers;
 mod mask;
 mod report;

@@ -175,6 +175,7 @@ async fn paid(desk: &Desk, stripe: &StripePayments, (n, currency): (u32, Currenc
         payment_id: PaymentId::from_bits(n.into()),
         amount: Money::new(20 * UNIT, currency),
         payment_method: Some("pm_card_visa".to_owned()),
+        customer_id: None,
         idempotency_key: format!("payouts-{n}"),
     };
     let made = stripe.create_payment(&new).await.unwrap();

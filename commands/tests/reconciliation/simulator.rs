@@ -37,6 +37,7 @@ async fn paid(stripe: &StripePayments, amounts: &[i64]) -> Vec<ProviderTransacti
             payment_id: PaymentId::from_bits(n),
             amount: Money::new(units * UNIT, Currency::USD),
             payment_method: Some("pm_card_visa".to_owned()),
+            customer_id: None,
             idempotency_key: format!("breaks-{n}"),
         };
         let made = stripe.create_payment(&new).await.unwrap();

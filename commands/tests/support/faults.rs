@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    Clock, IntentKey, Inventory, NewPayment, NewRefund, NodeDirectory, NodePort, NodeTarget,
-    PaymentPort, PortError, ProbeReport, ProviderBalance, ProviderDispute, ProviderPayment,
-    ProviderPayout, ProviderRefund, ProviderTransaction, StepReport, TeardownReport, Tenant,
+    Clock, IntentKey, Inventory, NewPayment, NewRefund, NewSetup, NodeDirectory, NodePort,
+    NodeTarget, PaymentPort, PortError, ProbeReport, ProviderBalance, ProviderDispute,
+    ProviderPayment, ProviderPayout, ProviderRefund, ProviderSetup, ProviderTransaction,
+    StepReport, TeardownReport, Tenant,
 };
 use cairn_commands::processes::{Action, Gate, Leased, Verdict};
 use cairn_compute::Step;
-use cairn_core::{NodeId, PaymentId, RefundId, Resources, Timestamp};
+use cairn_core::{
+    NodeId, OrganisationId, PaymentId, PaymentMethodId, RefundId, Resources, Timestamp,
+};
 use tokio::sync::watch;
 
 use super::table::{MORE_THAN_ONE_STREAM, at_port};
@@ -47,7 +50,7 @@ pub enum Mode {
 }
 
 /// Names whose outside call is behind a port; the others fail at the gate.
-pub const AT_PORTS: [&str; 10] = [
+pub const AT_PORTS: [&str; 14] = [
     "reserve_capacity",
     "suspend_tenant",
     "tear_down",
@@ -55,6 +58,10 @@ pub const AT_PORTS: [&str; 10] = [
     "retrieve_payment",
     "create_refund",
     "retrieve_refund",
+    "create_setup",
+    "retrieve_setup",
+    "detach_method",
+    "delete_customer",
     "probe_node",
     "watch_node",
     "compare_inventory",
@@ -419,6 +426,50 @@ impl PaymentPort for Faulty<dyn PaymentPort> {
 
     async fn payout_items(&self, provider_id: &str) -> Result<Vec<ProviderTransaction>, PortError> {
         self.inner.payout_items(provider_id).await
+    }
+
+    async fn create_customer(
+        &self,
+        organisation_id: OrganisationId,
+        idempotency_key: &str,
+    ) -> Result<String, PortError> {
+        self.inner.create_customer(organisation_id, idempotency_key).await
+    }
+
+    async fn delete_customer(&self, customer_id: &str) -> Result<(), PortError> {
+        let asked = async |_| self.inner.delete_customer(customer_id).await;
+        self.faults.call("delete_customer", customer_id, asked).await
+    }
+
+    async fn create_setup(&self, setup: &NewSetup) -> Result<ProviderSetup, PortError> {
+        let asked = async |_| self.inner.create_setup(setup).await;
+        self.faults.call("create_setup", &setup.idempotency_key, asked).await
+    }
+
+    async fn find_setup(
+        &self,
+        customer_id: &str,
+        method_id: PaymentMethodId,
+    ) -> Result<Option<ProviderSetup>, PortError> {
+        self.inner.find_setup(customer_id, method_id).await
+    }
+
+    async fn setup(&self, provider_id: &str) -> Result<ProviderSetup, PortError> {
+        let asked = async |_| self.inner.setup(provider_id).await;
+        self.faults.call("retrieve_setup", provider_id, asked).await
+    }
+
+    async fn setup_secret(&self, provider_id: &str) -> Result<String, PortError> {
+        self.inner.setup_secret(provider_id).await
+    }
+
+    async fn cancel_setup(&self, provider_id: &str) -> Result<ProviderSetup, PortError> {
+        self.inner.cancel_setup(provider_id).await
+    }
+
+    async fn detach_method(&self, customer_id: &str, provider_id: &str) -> Result<(), PortError> {
+        let asked = async |_| self.inner.detach_method(customer_id, provider_id).await;
+        self.faults.call("detach_method", provider_id, asked).await
     }
 
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {

@@ -139,6 +139,8 @@ ids! {
     DisputeId = "dispute";
     /// A payout of the provider to our bank; from the provider's id of it.
     PayoutId = "payout";
+    /// What an organisation pays with, kept at the provider.
+    PaymentMethodId = "method";
     /// Promotional credit in a wallet.
     CreditId = "credit";
     /// A person who signs in.

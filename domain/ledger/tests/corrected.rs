@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::{When, decide_both_ways};
 use cairn_core::{
-    CreditId, Currency, Decider, HoldId, OrganisationId, PaymentId, Rate, TaxRate, Timestamp,
+    CreditId, Currency, Decider, HoldId, OrganisationId, PaymentId, Tariff, TaxRate, Timestamp,
 };
 use cairn_ledger::{
     CaptureHold, CorrectCharge, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet,
@@ -195,8 +195,8 @@ proptest! {
         seconds in 0..50_000_i64,
         ppm in prop_oneof![Just(0_u32), Just(190_000)],
     ) {
-        let rate = Rate { nanos_per_hour, currency: Currency::EUR };
-        let total = |seconds| rate.total(seconds).unwrap();
+        let tariff = Tariff::flat(nanos_per_hour);
+        let total = |seconds| tariff.total(seconds).unwrap();
         let begun = [grant(granted + 1), top_up(1, paid + 1), place(granted + 1)];
         let (mut now, mut often) = (0, begun.to_vec());
         for (up, step) in steps {

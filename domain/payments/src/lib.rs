@@ -1,7 +1,8 @@
-//! The payments context: top-ups that come in through the payment provider, refunds that go back the same way, disputes about them,
+//! The payments context: what customers pay with, top-ups that come in through the payment provider, refunds that go back the same way, disputes about them,
 //! and payouts of what the provider has for us to our bank.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod dispute;
+pub mod method;
 pub mod payment;
 pub mod payout;
 pub mod refund;
@@ -9,7 +10,10 @@ pub mod refund;
 pub use dispute::{
     Dispute, DisputeCommand, DisputeError, DisputeEvent, DisputeOutcome, OpenDispute,
 };
-pub use payment::{Payment, PaymentCommand, PaymentError, PaymentEvent, PaymentStatus};
+pub use method::{
+    Method, MethodCommand, MethodDetails, MethodError, MethodEvent, MethodStatus, PaymentMethods,
+};
+pub use payment::{KeptMethod, Payment, PaymentCommand, PaymentError, PaymentEvent, PaymentStatus};
 pub use payout::{
     BankLine, PayOut, Payout, PayoutCommand, PayoutError, PayoutEvent, is_bank_account,
 };

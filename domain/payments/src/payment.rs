@@ -4,8 +4,9 @@
 //! in any order; the first final outcome stands, except that success overrides an earlier failed attempt.
 use cairn_core::money::format_nanos;
 use cairn_core::{
-    BookEntry, Currency, Decider, JournalTransaction, Nanos, OrganisationId, PaymentId, RefundId,
-    Refusal, Subject, Text, Texts, Timestamp, chart, cqrs_aggregate, domain_event,
+    BookEntry, Currency, Decider, JournalTransaction, Nanos, OrganisationId, PaymentId,
+    PaymentMethodId, RefundId, Refusal, Subject, Text, Texts, Timestamp, chart, cqrs_aggregate,
+    domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub enum PaymentEvent {
         payment_method: Option<String>,
         at: Timestamp,
     },
+    /// It is paid with a method that is kept at the provider, without the customer. Comes with the request.
+    #[serde(rename = "payment.method_named")]
+    MethodNamed { method_id: PaymentMethodId, customer_id: String },
     /// The provider knows of it.
     #[serde(rename = "payment.submitted")]
     Submitted { provider_id: String, at: Timestamp },
@@ -47,6 +51,7 @@ pub enum PaymentEvent {
 
 domain_event!(PaymentEvent {
     Requested => "payment.requested", 1;
+    MethodNamed => "payment.method_named", 1;
     Submitted => "payment.submitted", 1;
     Succeeded => "payment.succeeded", 1;
     Failed => "payment.failed", 1;
@@ -59,6 +64,8 @@ impl Texts for PaymentEvent {
         ("organisation_id", Text::Kept),
         ("currency", Text::Kept),
         ("payment_method", Text::Instrument),
+        ("method_id", Text::Kept),
+        ("customer_id", Text::ProviderId),
         ("provider_id", Text::ProviderId),
         ("charge_id", Text::ProviderId),
         ("balance_transaction_id", Text::ProviderId),
@@ -66,6 +73,15 @@ impl Texts for PaymentEvent {
         ("message", Text::Reported),
         ("at", Text::Kept),
     ];
+}
+
+/// A method that is kept at the provider: ours, and whose and what it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct KeptMethod {
+    pub method_id: PaymentMethodId,
+    pub customer_id: String,
+    pub provider_id: String,
 }
 
 /// What may be asked of a payment.
@@ -78,6 +94,15 @@ pub enum PaymentCommand {
         currency: Currency,
         amount_nanos: Nanos,
         payment_method: Option<String>,
+        at: Timestamp,
+    },
+    /// With a method that is kept at the provider, without the customer.
+    RequestWith {
+        payment_id: PaymentId,
+        organisation_id: OrganisationId,
+        currency: Currency,
+        amount_nanos: Nanos,
+        kept: KeptMethod,
         at: Timestamp,
     },
     Submit {
@@ -162,6 +187,9 @@ pub struct Payment {
     pub provider_id: Option<String>,
     pub charge_id: Option<String>,
     pub fee_of: Option<String>,
+    /// Whose kept method it is paid with at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
 }
 
 /// Smallest and largest top-up, in units of the currency.
@@ -182,21 +210,34 @@ impl Decider for Payment {
                 amount_nanos,
                 payment_method,
                 at,
+            } => self.request(PaymentEvent::Requested {
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                payment_method,
+                at,
+            }),
+            PaymentCommand::RequestWith {
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                kept: KeptMethod { method_id, customer_id, provider_id },
+                at,
             } => {
-                let same = self.organisation_id == Some(organisation_id)
-                    && (self.currency, self.amount_nanos) == (Some(currency), amount_nanos);
-                if self.status != PaymentStatus::Unknown {
-                    return if same { Ok(vec![]) } else { Err(PaymentError::IdReused) };
-                }
-                check_amount(amount_nanos, currency)?;
-                Ok(vec![PaymentEvent::Requested {
+                let mut events = self.request(PaymentEvent::Requested {
                     payment_id,
                     organisation_id,
                     currency,
                     amount_nanos,
-                    payment_method,
+                    payment_method: Some(provider_id),
                     at,
-                }])
+                })?;
+                if !events.is_empty() {
+                    events.push(PaymentEvent::MethodNamed { method_id, customer_id });
+                }
+                Ok(events)
             }
             PaymentCommand::Submit { provider_id, at } => self.submit(provider_id, at),
             PaymentCommand::Succeed { provider_id, charge_id, amount_nanos, at } => {
@@ -233,6 +274,7 @@ impl Decider for Payment {
                 self.amount_nanos = amount_nanos;
                 self.status = PaymentStatus::Requested;
             }
+            PaymentEvent::MethodNamed { customer_id, .. } => self.customer_id = Some(customer_id),
             PaymentEvent::Submitted { provider_id, .. } => {
                 self.provider_id = Some(provider_id);
                 self.status = PaymentStatus::Pending;
@@ -258,6 +300,7 @@ impl Decider for Payment {
         match event {
             PaymentEvent::FeeRecorded { journal, .. } => journal.clone().map(BookEntry::movement),
             PaymentEvent::Requested { .. }
+            | PaymentEvent::MethodNamed { .. }
             | PaymentEvent::Submitted { .. }
             | PaymentEvent::Succeeded { .. }
             | PaymentEvent::Failed { .. } => None,
@@ -295,6 +338,21 @@ fn same_id(known: Option<&str>, reported: &str) -> Result<(), PaymentError> {
 }
 
 impl Payment {
+    /// The first fact, unless it is there already.
+    fn request(&self, requested: PaymentEvent) -> Result<Vec<PaymentEvent>, PaymentError> {
+        let PaymentEvent::Requested { organisation_id, currency, amount_nanos, .. } = &requested
+        else {
+            return Err(PaymentError::Unknown);
+        };
+        let same = self.organisation_id == Some(*organisation_id)
+            && (self.currency, self.amount_nanos) == (Some(*currency), *amount_nanos);
+        if self.status != PaymentStatus::Unknown {
+            return if same { Ok(vec![]) } else { Err(PaymentError::IdReused) };
+        }
+        check_amount(*amount_nanos, *currency)?;
+        Ok(vec![requested])
+    }
+
     /// The wish to give some of it back; none as long as it has no charge that could be refunded.
     #[must_use]
     pub fn refund(

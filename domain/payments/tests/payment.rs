@@ -1,8 +1,8 @@
 //! The rules of a top-up.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::{When, decide_both_ways};
-use cairn_core::{Currency, Decider, OrganisationId, PaymentId, Timestamp};
-use cairn_payments::{Payment, PaymentCommand, PaymentEvent, PaymentStatus};
+use cairn_core::{Currency, Decider, OrganisationId, PaymentId, PaymentMethodId, Timestamp};
+use cairn_payments::{KeptMethod, Payment, PaymentCommand, PaymentEvent, PaymentStatus};
 
 const UNIT: i64 = 1_000_000_000;
 const AT: Timestamp = Timestamp::from_secs(1_000);
@@ -151,4 +151,32 @@ fn the_fee_moves_money_from_stripe_to_its_fees() {
     assert_eq!((journal.source.as_str(), journal.source_id.as_str()), ("stripe_fee", "txn_1"));
     assert_eq!(journal.postings[0].account, "stripe_fees:EUR");
     assert_eq!(journal.postings[1].account, "stripe:pending:EUR");
+}
+
+#[test]
+fn a_kept_method_is_named_with_the_request_and_only_then() {
+    let kept = KeptMethod {
+        method_id: PaymentMethodId::from_bits(5),
+        customer_id: "cus_1".to_owned(),
+        provider_id: "pm_1".to_owned(),
+    };
+    let PaymentCommand::Request { payment_id, organisation_id, currency, amount_nanos, at, .. } =
+        request(10 * UNIT)
+    else {
+        panic!("a request")
+    };
+    let with = PaymentCommand::RequestWith {
+        payment_id,
+        organisation_id,
+        currency,
+        amount_nanos,
+        kept,
+        at,
+    };
+    let events = Payment::default().decide(with.clone()).unwrap();
+    assert_eq!(events.len(), 2);
+    let payment = events.into_iter().fold(Payment::default(), Decider::evolve);
+    assert_eq!(payment.customer_id.as_deref(), Some("cus_1"));
+    assert_eq!(payment.status, PaymentStatus::Requested);
+    assert_eq!(payment.decide(with), Ok(vec![]), "the same wish again");
 }

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::book::{Book, Charge, Dispute, Event, PaymentIntent, Payout, Refund, Transaction};
+use crate::book::{
+    Book, Charge, Customer, Dispute, Event, PaymentIntent, PaymentMethod, Payout, Refund,
+    SetupIntent, Transaction,
+};
 use crate::http::{Answered, Answers};
 
 /// What a line holds: an object as it is from then on.
@@ -13,6 +16,9 @@ use crate::http::{Answered, Answers};
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Line {
     PaymentIntent(PaymentIntent),
+    Customer(Customer),
+    PaymentMethod(PaymentMethod),
+    SetupIntent(SetupIntent),
     Charge(Charge),
     Refund(Refund),
     Dispute(Dispute),
@@ -65,6 +71,9 @@ impl Journal {
 pub(crate) fn lines(book: &mut Book, answers: &mut Answers) -> Vec<Line> {
     let mut lines = Vec::new();
     lines.extend(book.payment_intents.take_changed().into_iter().cloned().map(Line::PaymentIntent));
+    lines.extend(book.customers.take_changed().into_iter().cloned().map(Line::Customer));
+    lines.extend(book.payment_methods.take_changed().into_iter().cloned().map(Line::PaymentMethod));
+    lines.extend(book.setup_intents.take_changed().into_iter().cloned().map(Line::SetupIntent));
     lines.extend(book.charges.take_changed().into_iter().cloned().map(Line::Charge));
     lines.extend(book.refunds.take_changed().into_iter().cloned().map(Line::Refund));
     lines.extend(book.disputes.take_changed().into_iter().cloned().map(Line::Dispute));
@@ -78,6 +87,9 @@ pub(crate) fn lines(book: &mut Book, answers: &mut Answers) -> Vec<Line> {
 fn put(line: Line, book: &mut Book, answers: &mut Answers) {
     match line {
         Line::PaymentIntent(intent) => book.payment_intents.put(intent),
+        Line::Customer(customer) => book.customers.put(customer),
+        Line::PaymentMethod(method) => book.payment_methods.put(method),
+        Line::SetupIntent(intent) => book.setup_intents.put(intent),
         Line::Charge(charge) => book.charges.put(charge),
         Line::Refund(refund) => book.refunds.put(refund),
         Line::Dispute(dispute) => book.disputes.put(dispute),

@@ -15,8 +15,8 @@ mod state;
 mod webhooks;
 
 pub use book::{
-    Book, Charge, Dispute, DisputeStep, Event, Kept, Later, PaymentIntent, Payout, PayoutStep,
-    Refund, Transaction,
+    Book, ChallengeEnd, Charge, Customer, Dispute, DisputeStep, Event, Kept, Later, PaymentIntent,
+    PaymentMethod, Payout, PayoutStep, Refund, SetupIntent, Transaction,
 };
 pub use config::{Chance, Faults, SimulatorConfig};
 pub use faults::FaultCounts;

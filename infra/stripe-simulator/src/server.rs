@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::book::{Book, DisputeStep, PayoutStep};
+use crate::book::{Book, ChallengeEnd, DisputeStep, PayoutStep};
 use crate::config::{Faults, SimulatorConfig};
 use crate::faults::FaultCounts;
 use crate::http::router;
@@ -106,6 +106,21 @@ impl Simulator {
         let stepped = desk.change().step_dispute(id, step);
         self.shared.follow_up(&mut desk);
         stepped.map_err(crate::http::ApiError::body)
+    }
+
+    /// Meets the challenge of a bank for a method that is to be kept, or fails it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn end_setup_challenge(
+        &self,
+        id: &str,
+        end: ChallengeEnd,
+    ) -> Result<(), serde_json::Value> {
+        let mut desk = self.shared.desk();
+        let ended = desk.change().end_setup_challenge(id, end);
+        self.shared.follow_up(&mut desk);
+        ended.map_err(crate::http::ApiError::body)
     }
 
     /// Pays out all that is left in a currency (`usd`); answers the payout's id, or Stripe's error document.

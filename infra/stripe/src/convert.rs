@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 use cairn_commands::ports::{
     PortError, ProviderBalance, ProviderDispute, ProviderDisputeLine, ProviderDisputeStanding,
     ProviderFee, ProviderItems, ProviderOutcome, ProviderPayment, ProviderPayout, ProviderRefund,
-    ProviderTransaction,
+    ProviderSetup, ProviderTransaction, SetupOutcome,
 };
 use cairn_core::{Currency, Money, Nanos, Timestamp};
+use cairn_payments::MethodDetails;
 
 use crate::wire::{
     Amount, Balance, BalanceTransaction, Dispute, Expandable, Identified, PaymentError,
-    PaymentIntent, Payout, Refund,
+    PaymentIntent, PaymentMethod, Payout, Refund, SetupIntent,
 };
 
 pub(crate) const PAYMENT_KEY: &str = "cairn_payment_id";
+pub(crate) const ORGANISATION_KEY: &str = "cairn_organisation_id";
+pub(crate) const METHOD_KEY: &str = "cairn_payment_method_id";
 pub(crate) const REFUND_KEY: &str = "cairn_refund_id";
 
 pub(crate) fn currency(code: &str) -> Result<Currency, PortError> {
@@ -138,6 +141,50 @@ pub(crate) fn refund(refund: Refund) -> Result<ProviderRefund, PortError> {
         outcome,
         amount: Money::new(nanos(refund.amount, currency)?, currency),
     })
+}
+
+pub(crate) fn setup(setup: SetupIntent) -> ProviderSetup {
+    let metadata = setup.metadata.as_ref();
+    let ours = own_id(metadata, ORGANISATION_KEY).zip(own_id(metadata, METHOD_KEY));
+    let outcome = match (setup.status.as_str(), setup.payment_method, setup.last_setup_error) {
+        ("succeeded", Some(Expandable::Object(method)), _) => {
+            let (provider_id, details) = details(*method);
+            SetupOutcome::Saved { provider_id, details }
+        }
+        ("canceled", _, _) => SetupOutcome::Failed {
+            code: "canceled".to_owned(),
+            message: "nobody completed it in time".to_owned(),
+        },
+        ("requires_payment_method", _, Some(error)) => SetupOutcome::Failed {
+            code: error.code.or(error.decline_code).unwrap_or_else(|| "setup_failed".to_owned()),
+            message: error.message.unwrap_or_else(|| "the payment method was refused".to_owned()),
+        },
+        (status, _, _) => {
+            tracing::debug!(status, "a payment method is not kept yet");
+            SetupOutcome::Pending
+        }
+    };
+    ProviderSetup { provider_id: setup.id, ours, outcome }
+}
+
+/// What people know a method by. Of what is no card, its bank where it has one.
+fn details(method: PaymentMethod) -> (String, MethodDetails) {
+    let PaymentMethod { id, kind, card, others } = method;
+    let details = match card {
+        Some(card) => MethodDetails {
+            kind,
+            brand: card.brand,
+            last4: card.last4,
+            expires: Some(format!("{:04}-{:02}", card.exp_year, card.exp_month)),
+        },
+        None => {
+            let own = others.get(&kind);
+            let said = |name: &str| Some(own?.get(name)?.as_str()?.to_owned());
+            let brand = said("bank_name").or_else(|| said("bank_code")).unwrap_or_default();
+            MethodDetails { last4: said("last4").unwrap_or_default(), brand, kind, expires: None }
+        }
+    };
+    (id, details)
 }
 
 /// An inquiry (`warning_…`) takes nothing; closed, it is as good as won. A status of tomorrow is open: asked again.

@@ -9,6 +9,7 @@
 mod config;
 mod convert;
 mod error;
+mod methods;
 mod port;
 mod webhook;
 mod wire;

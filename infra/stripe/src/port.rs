@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cairn_commands::ports::{
-    NewPayment, NewRefund, PaymentPort, PortError, ProviderBalance, ProviderDispute,
-    ProviderPayment, ProviderPayout, ProviderRefund, ProviderTransaction,
+    NewPayment, NewRefund, NewSetup, PaymentPort, PortError, ProviderBalance, ProviderDispute,
+    ProviderPayment, ProviderPayout, ProviderRefund, ProviderSetup, ProviderTransaction,
 };
-use cairn_core::{Money, PaymentId, RefundId, Timestamp};
+use cairn_core::{Money, OrganisationId, PaymentId, PaymentMethodId, RefundId, Timestamp};
 use serde::de::DeserializeOwned;
 use stripe::{IdempotencyKey, RequestStrategy, StripeRequest};
 use stripe_core::balance::RetrieveForMyAccountBalance;
@@ -15,8 +15,8 @@ use stripe_core::balance_transaction::ListBalanceTransaction;
 use stripe_core::dispute::RetrieveDispute;
 use stripe_core::payment_intent::{
     CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods,
-    CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, ListPaymentIntent,
-    RetrievePaymentIntent,
+    CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, CreatePaymentIntentOffSession,
+    ListPaymentIntent, RetrievePaymentIntent,
 };
 use stripe_core::payout::RetrievePayout;
 use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
@@ -30,7 +30,7 @@ use crate::{convert, error};
 
 /// How long one call may take before it is in doubt.
 const TIMEOUT: Duration = Duration::from_secs(20);
-const PAGE_MAX: u8 = 100;
+pub(crate) const PAGE_MAX: u8 = 100;
 /// How far our clock and the provider's may be apart.
 const CLOCK_SKEW_SECS: i64 = 3_600;
 /// A payment carries its charge, and the charge its line in Stripe's book (amount and fee).
@@ -40,7 +40,7 @@ const EXPANDED: &str = "latest_charge.balance_transaction";
 #[derive(Clone, Debug)]
 pub struct StripePayments {
     client: stripe::Client,
-    default_methods: bool,
+    pub(crate) default_methods: bool,
 }
 
 impl StripePayments {
@@ -81,7 +81,7 @@ impl StripePayments {
         Self { default_methods: true, ..self }
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         request: &(impl StripeRequest + Sync),
         idempotency_key: Option<&str>,
@@ -120,12 +120,16 @@ impl StripePayments {
         if let Some(method) = &payment.payment_method {
             request = request.payment_method(method.clone()).confirm(true);
         }
+        if let Some(customer_id) = &payment.customer_id {
+            let nobody_there = CreatePaymentIntentOffSession::Bool(true);
+            request = request.customer(customer_id.clone()).off_session(nobody_there);
+        }
         Ok(request)
     }
 
     /// Walks a list to the object whose metadata names our id; answers the provider's id of it. Lists are read from the primary
     /// store; Stripe's search lags behind by a minute or more and would miss what was made just now.
-    async fn walk<R: StripeRequest + Sync>(
+    pub(crate) async fn walk<R: StripeRequest + Sync>(
         &self,
         key: &str,
         ours: &str,
@@ -329,6 +333,46 @@ impl PaymentPort for StripePayments {
         // The provider lists the payout's own line among what it pays out.
         items.retain(|line| line.source_id.as_deref() != Some(provider_id));
         Ok(items)
+    }
+
+    async fn create_customer(
+        &self,
+        organisation_id: OrganisationId,
+        idempotency_key: &str,
+    ) -> Result<String, PortError> {
+        self.make_customer(organisation_id, idempotency_key).await
+    }
+
+    async fn delete_customer(&self, customer_id: &str) -> Result<(), PortError> {
+        self.end_customer(customer_id).await
+    }
+
+    async fn create_setup(&self, setup: &NewSetup) -> Result<ProviderSetup, PortError> {
+        self.begin_setup(setup).await
+    }
+
+    async fn find_setup(
+        &self,
+        customer_id: &str,
+        method_id: PaymentMethodId,
+    ) -> Result<Option<ProviderSetup>, PortError> {
+        self.look_for_setup(customer_id, method_id).await
+    }
+
+    async fn setup(&self, provider_id: &str) -> Result<ProviderSetup, PortError> {
+        self.read_setup(provider_id).await
+    }
+
+    async fn setup_secret(&self, provider_id: &str) -> Result<String, PortError> {
+        self.read_setup_secret(provider_id).await
+    }
+
+    async fn cancel_setup(&self, provider_id: &str) -> Result<ProviderSetup, PortError> {
+        self.end_setup(provider_id).await
+    }
+
+    async fn detach_method(&self, customer_id: &str, provider_id: &str) -> Result<(), PortError> {
+        self.detach(customer_id, provider_id).await
     }
 
     async fn balances(&self) -> Result<Vec<ProviderBalance>, PortError> {

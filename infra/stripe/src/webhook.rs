@@ -64,6 +64,8 @@ pub enum WebhookSubject {
     Refund(String),
     /// A dispute (`du_…`, `dp_…`).
     Dispute(String),
+    /// The keeping of a payment method (`seti_…`).
+    Setup(String),
     /// Nothing that Cairn acts on.
     Other,
 }
@@ -164,6 +166,7 @@ fn subject(object: &serde_json::Value) -> WebhookSubject {
             payment(intent.as_str().or(intent["id"].as_str()).map(str::to_owned))
         }
         Some("refund") => text("id").map(WebhookSubject::Refund),
+        Some("setup_intent") => text("id").map(WebhookSubject::Setup),
         Some("dispute") => text("id").map(WebhookSubject::Dispute),
         Some(_) | None => None,
     };

@@ -36,6 +36,34 @@ pub(crate) struct IntentSecret {
 }
 
 #[derive(Debug, Deserialize)]
+pub(crate) struct SetupIntent {
+    pub id: String,
+    pub status: String,
+    pub metadata: Option<HashMap<String, String>>,
+    pub payment_method: Option<Expandable<PaymentMethod>>,
+    pub last_setup_error: Option<PaymentError>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PaymentMethod {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub card: Option<Card>,
+    /// Every other kind stands under its own name.
+    #[serde(flatten)]
+    pub others: HashMap<String, serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Card {
+    pub brand: String,
+    pub last4: String,
+    pub exp_month: u32,
+    pub exp_year: u32,
+}
+
+#[derive(Debug, Deserialize)]
 pub(crate) struct PaymentError {
     pub code: Option<String>,
     pub decline_code: Option<String>,

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 mod common;
 
-use cairn_commands::ports::{FailureKind, PaymentPort, ProviderOutcome};
-use common::{Provider, dollars, now, payment, refund};
+use cairn_commands::ports::{FailureKind, NewPayment, PaymentPort, ProviderOutcome, SetupOutcome};
+use cairn_core::OrganisationId;
+use cairn_stripe_simulator::ChallengeEnd;
+use common::{Provider, dollars, now, payment, refund, setup};
+
+const ORGANISATION: OrganisationId = OrganisationId::from_bits(1);
 
 /// Declares each rule once per provider.
 macro_rules! contract {
@@ -36,7 +40,10 @@ contract! {
         what_was_made_is_found_by_our_id_however_much_came_after_it
         the_balance_is_the_sum_of_the_book
         a_dispute_says_whose_payment_it_is_and_what_became_of_its_money
-        a_payout_says_what_it_is_made_of_and_what_came_back;
+        a_payout_says_what_it_is_made_of_and_what_came_back
+        a_method_is_kept_charged_without_its_owner_and_kept_no_more
+        a_method_that_its_bank_asks_about_waits_and_is_ended_once
+        what_is_kept_for_one_customer_pays_for_no_other;
     localstripe:
         a_good_card_pays_at_once
         a_declined_card_is_refused_and_the_payment_stays_unpaid
@@ -280,4 +287,77 @@ async fn a_payout_says_what_it_is_made_of_and_what_came_back(provider: &Provider
     let missing = provider.payments.payout("po_none").await.unwrap_err();
     assert_eq!((missing.kind, missing.code.as_str()), (FailureKind::Permanent, "resource_missing"));
     assert!(provider.payments.payout_items("po_none").await.is_err());
+}
+
+async fn a_method_is_kept_charged_without_its_owner_and_kept_no_more(provider: &Provider) {
+    let port = &provider.payments;
+    let new = setup(&port.create_customer(ORGANISATION, "c").await.unwrap(), Some("pm_card_visa"));
+    assert_eq!(port.create_customer(ORGANISATION, "c").await.unwrap(), new.customer_id);
+    assert_eq!(port.find_setup(&new.customer_id, new.method_id).await.unwrap(), None);
+    let made = port.create_setup(&new).await.unwrap();
+    assert_eq!(made.ours, Some((ORGANISATION, new.method_id)));
+    let found = port.find_setup(&new.customer_id, new.method_id).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&made));
+    assert_eq!(port.cancel_setup(&made.provider_id).await.unwrap(), made, "it is final");
+    let SetupOutcome::Saved { provider_id, details } = made.outcome else { panic!("{made:?}") };
+    assert_eq!((details.kind.as_str(), details.last4.as_str()), ("card", "4242"));
+    assert!(port.setup_secret(&made.provider_id).await.unwrap().starts_with(&made.provider_id));
+    let paying =
+        NewPayment { customer_id: Some(new.customer_id.clone()), ..payment(Some(&provider_id)) };
+    let paid = port.create_payment(&paying).await.unwrap();
+    assert_eq!(paid.outcome, ProviderOutcome::Succeeded);
+    for _ in 0..2 {
+        port.detach_method(&new.customer_id, &provider_id).await.unwrap();
+    }
+    let late =
+        NewPayment { customer_id: Some(new.customer_id.clone()), ..payment(Some(&provider_id)) };
+    assert!(port.create_payment(&late).await.is_err(), "it is for nothing any more");
+    for _ in 0..2 {
+        port.delete_customer(&new.customer_id).await.unwrap();
+    }
+}
+
+async fn a_method_that_its_bank_asks_about_waits_and_is_ended_once(provider: &Provider) {
+    let (port, simulator) = (&provider.payments, provider.simulator.as_ref().unwrap());
+    let customer = port.create_customer(ORGANISATION, "c").await.unwrap();
+    let strict = "pm_card_authenticationRequired";
+    let waiting = port.create_setup(&setup(&customer, Some(strict))).await.unwrap();
+    assert_eq!(waiting.outcome, SetupOutcome::Pending);
+    simulator.end_setup_challenge(&waiting.provider_id, ChallengeEnd::Complete).unwrap();
+    let kept = port.setup(&waiting.provider_id).await.unwrap();
+    let SetupOutcome::Saved { provider_id, .. } = kept.outcome else { panic!("{kept:?}") };
+    let paying = NewPayment { customer_id: Some(customer.clone()), ..payment(Some(&provider_id)) };
+    let no = port.create_payment(&paying).await.unwrap_err();
+    assert_eq!((no.kind, no.code.as_str()), (FailureKind::Refused, "authentication_required"));
+
+    let failing = port.create_setup(&setup(&customer, Some(strict))).await.unwrap();
+    simulator.end_setup_challenge(&failing.provider_id, ChallengeEnd::Fail).unwrap();
+    let failed = port.setup(&failing.provider_id).await.unwrap().outcome;
+    assert!(
+        matches!(&failed, SetupOutcome::Failed { code, .. }
+        if code == "setup_intent_authentication_failure"),
+        "{failed:?}"
+    );
+    assert!(simulator.end_setup_challenge(&failing.provider_id, ChallengeEnd::Complete).is_err());
+
+    let declined = port.create_setup(&setup(&customer, Some(provider.declining_card))).await;
+    assert_eq!(declined.unwrap_err().code, "card_declined");
+    let alone = port.create_setup(&setup(&customer, None)).await.unwrap();
+    let ended = port.cancel_setup(&alone.provider_id).await.unwrap().outcome;
+    assert!(matches!(ended, SetupOutcome::Failed { code, .. } if code == "canceled"));
+}
+
+async fn what_is_kept_for_one_customer_pays_for_no_other(provider: &Provider) {
+    let port = &provider.payments;
+    let [mine, theirs] = ["a", "b"].map(|key| port.create_customer(ORGANISATION, key));
+    let (mine, theirs) = (mine.await.unwrap(), theirs.await.unwrap());
+    assert_ne!(mine, theirs);
+    let made = port.create_setup(&setup(&mine, Some("pm_card_visa"))).await.unwrap();
+    let SetupOutcome::Saved { provider_id, .. } = made.outcome else { panic!("{made:?}") };
+    for customer_id in [Some(theirs.clone()), None] {
+        let paying = NewPayment { customer_id, ..payment(Some(&provider_id)) };
+        assert_eq!(port.create_payment(&paying).await.unwrap_err().kind, FailureKind::Permanent);
+    }
+    assert!(port.create_setup(&setup(&theirs, Some(&provider_id))).await.is_err());
+    assert!(provider.simulator.as_ref().unwrap().book().charges().is_empty());
 }

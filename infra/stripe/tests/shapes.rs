@@ -4,14 +4,16 @@ mod common;
 
 use cairn_commands::ports::PaymentPort;
 use cairn_stripe_simulator::{DisputeStep, PayoutStep};
-use common::{SECRET_KEY, payment, refund};
+use common::{SECRET_KEY, payment, refund, setup};
 use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_core::balance_transaction::{ListBalanceTransaction, RetrieveBalanceTransaction};
 use stripe_core::charge::RetrieveCharge;
+use stripe_core::customer::{CreateCustomer, ListPaymentMethodsCustomer};
 use stripe_core::dispute::RetrieveDispute;
 use stripe_core::payment_intent::{ListPaymentIntent, RetrievePaymentIntent};
 use stripe_core::payout::{CancelPayout, CreatePayout, ListPayout, RetrievePayout};
 use stripe_core::refund::{ListRefund, RetrieveRefund};
+use stripe_core::setup_intent::{ListSetupIntent, RetrieveSetupIntent};
 
 #[tokio::test]
 async fn async_stripe_reads_every_object_of_the_simulator() {
@@ -93,4 +95,27 @@ async fn async_stripe_makes_and_reads_payouts_of_the_simulator() {
     let of_it = ListBalanceTransaction::new().payout(&*id).send(&client).await.unwrap();
     let lines: Vec<_> = of_it.data.iter().map(|line| line.amount).collect();
     assert_eq!(lines, [-1_184, 200, -200, 1_250], "its own line, and all that it pays out");
+}
+
+#[tokio::test]
+async fn async_stripe_reads_what_the_simulator_keeps_for_a_customer() {
+    let provider = common::simulator().await.unwrap();
+    let client = stripe::ClientBuilder::new(SECRET_KEY).url(&*provider.base_url).build().unwrap();
+    let customer = CreateCustomer::new().send(&client).await.unwrap();
+    let id = customer.id.to_string();
+    for card in [Some("pm_card_visa"), Some("pm_card_authenticationRequired"), None] {
+        provider.payments.create_setup(&setup(&id, card)).await.unwrap();
+    }
+    let refused = setup(&id, Some("pm_card_chargeDeclined"));
+    provider.payments.create_setup(&refused).await.unwrap_err();
+    let intents = ListSetupIntent::new().customer(&*id).send(&client).await.unwrap().data;
+    let statuses: Vec<_> = intents.iter().rev().map(|intent| intent.status.as_str()).collect();
+    let waiting = "requires_payment_method";
+    assert_eq!(statuses, ["succeeded", "requires_action", waiting, waiting]);
+    let read = RetrieveSetupIntent::new(&intents[3].id).expand(["payment_method".to_owned()]);
+    let kept = read.send(&client).await.unwrap().payment_method.unwrap().into_object().unwrap();
+    assert_eq!(kept.card.as_ref().unwrap().last4, "4242");
+    let listed = ListPaymentMethodsCustomer::new(&*id).send(&client).await.unwrap();
+    let listed: Vec<_> = listed.data.into_iter().map(|method| method.id).collect();
+    assert_eq!(listed, [kept.id]);
 }

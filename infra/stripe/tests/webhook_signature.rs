@@ -139,6 +139,8 @@ fn an_event_names_what_to_look_at_again() {
     assert_eq!(subject(expanded), payment);
     let refund = r#"{"object": "refund", "id": "re_1"}"#;
     assert_eq!(subject(refund), WebhookSubject::Refund("re_1".to_owned()));
+    let setup = r#"{"object": "setup_intent", "id": "seti_1"}"#;
+    assert_eq!(subject(setup), WebhookSubject::Setup("seti_1".to_owned()));
     let dispute = r#"{"object": "dispute", "id": "du_1", "payment_intent": "pi_1"}"#;
     assert_eq!(subject(dispute), WebhookSubject::Dispute("du_1".to_owned()));
 }

@@ -144,7 +144,9 @@ fn of_payment(event: &PaymentEvent) -> Told {
         PaymentEvent::Requested { organisation_id, .. } => (Some(*organisation_id), None),
         PaymentEvent::Succeeded { .. } => (None, Some("payment.succeeded")),
         PaymentEvent::Failed { .. } => (None, Some("payment.failed")),
-        PaymentEvent::Submitted { .. } | PaymentEvent::FeeRecorded { .. } => (None, None),
+        PaymentEvent::MethodNamed { .. }
+        | PaymentEvent::Submitted { .. }
+        | PaymentEvent::FeeRecorded { .. } => (None, None),
     }
 }
 

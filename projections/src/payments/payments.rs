@@ -87,7 +87,7 @@ fn request(changes: &mut Changes, event: PaymentEvent, position: i64) {
 fn apply(row: &mut PaymentRow, event: PaymentEvent) -> Result<(), ProjectError> {
     use PaymentEvent as E;
     match event {
-        E::Requested { .. } => {}
+        E::Requested { .. } | E::MethodNamed { .. } => {}
         E::Submitted { provider_id, .. } => {
             (row.status, row.provider_id) = ("pending".into(), Some(provider_id));
         }

@@ -11,7 +11,7 @@ use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Dispute, Payment, Payout, Refund};
+use cairn_payments::{Dispute, Payment, PaymentMethods, Payout, Refund};
 
 use super::story::{Streams, Told, story};
 
@@ -84,6 +84,7 @@ macro_rules! for_aggregate {
             Node::TYPE => $run::<Node>($($argument),*),
             Organisation::TYPE => $run::<Organisation>($($argument),*),
             Payment::TYPE => $run::<Payment>($($argument),*),
+            PaymentMethods::TYPE => $run::<PaymentMethods>($($argument),*),
             Payout::TYPE => $run::<Payout>($($argument),*),
             Period::TYPE => $run::<Period>($($argument),*),
             CreditNoteSeries::TYPE => $run::<CreditNoteSeries>($($argument),*),

@@ -13,7 +13,7 @@ use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationE
 use cairn_ledger::{DunningEvent, WalletEvent};
 use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
-use cairn_payments::{DisputeEvent, PaymentEvent, PayoutEvent, RefundEvent};
+use cairn_payments::{DisputeEvent, MethodEvent, PaymentEvent, PayoutEvent, RefundEvent};
 use serde_json::Value;
 
 use super::story::story;
@@ -35,7 +35,7 @@ fn again<E: StoredEvent>(event_type: &str, version: u32, payload: &Value) -> Aga
 type Kind = (&'static [(&'static str, u32)], fn(&str, u32, &Value) -> Again);
 
 /// Every event enum of the domain.
-fn kinds() -> [Kind; 25] {
+fn kinds() -> [Kind; 26] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
@@ -55,6 +55,7 @@ fn kinds() -> [Kind; 25] {
         (NodeEvent::TYPES, again::<NodeEvent>),
         (OrganisationEvent::TYPES, again::<OrganisationEvent>),
         (PaymentEvent::TYPES, again::<PaymentEvent>),
+        (MethodEvent::TYPES, again::<MethodEvent>),
         (PeriodEvent::TYPES, again::<PeriodEvent>),
         (RefundEvent::TYPES, again::<RefundEvent>),
         (SkuEvent::TYPES, again::<SkuEvent>),

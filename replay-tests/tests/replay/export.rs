@@ -14,7 +14,7 @@ use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationE
 use cairn_ledger::{DunningEvent, WalletEvent};
 use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
-use cairn_payments::{DisputeEvent, PaymentEvent, PayoutEvent, RefundEvent};
+use cairn_payments::{DisputeEvent, MethodEvent, PaymentEvent, PayoutEvent, RefundEvent};
 use cairn_projections::Projector;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -33,7 +33,7 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 25] = [
+const DECLARED: [Declared; 26] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<BillingEvent>(),
@@ -52,6 +52,7 @@ const DECLARED: [Declared; 25] = [
     declared::<NodeEvent>(),
     declared::<OrganisationEvent>(),
     declared::<PaymentEvent>(),
+    declared::<MethodEvent>(),
     declared::<PeriodEvent>(),
     declared::<RefundEvent>(),
     declared::<SkuEvent>(),

@@ -15,6 +15,7 @@ mod story_dispute;
 mod story_finance;
 mod story_identity;
 mod story_limits;
+mod story_methods;
 mod story_money;
 mod story_papers;
 mod story_people;

@@ -166,6 +166,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     papers(&mut teller);
     payouts(&mut teller);
     super::story_usage::tell(&mut teller);
+    super::story_methods::tell(&mut teller);
     (teller.told, teller.decisions)
 }
 

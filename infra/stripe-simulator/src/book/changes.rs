@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Book, Card, Charge, Event, PaymentIntent, Refund, Transaction, render_any};
+use super::{Book, Card, Charge, Charging, Event, PaymentIntent, Refund, Transaction, render_any};
 use crate::http::ApiError;
 use crate::random::Random;
 
@@ -19,6 +19,7 @@ pub(crate) struct IntentTerms {
     pub metadata: BTreeMap<String, String>,
     pub description: Option<String>,
     pub payment_method: Option<String>,
+    pub customer: Option<String>,
     pub capture_method: String,
 }
 
@@ -50,7 +51,7 @@ pub(crate) struct Change<'a> {
 impl Change<'_> {
     pub fn create_intent(&mut self, terms: IntentTerms) -> Result<String, ApiError> {
         if let Some(method) = &terms.payment_method {
-            card(method)?;
+            self.usable(method, terms.customer.as_deref())?;
         }
         let id = self.random.id("pi");
         let status = match terms.payment_method {
@@ -67,6 +68,7 @@ impl Change<'_> {
             metadata: terms.metadata,
             description: terms.description,
             payment_method: terms.payment_method,
+            customer: terms.customer,
             latest_charge: None,
             failure: None,
             id: id.clone(),
@@ -75,7 +77,12 @@ impl Change<'_> {
         Ok(id)
     }
 
-    pub fn confirm(&mut self, id: &str, method: Option<String>) -> Result<(), ApiError> {
+    /// Without the customer (`off_session`) a card that wants to see them is declined.
+    pub fn confirm(
+        &mut self,
+        id: &str,
+        (method, off_session): (Option<String>, bool),
+    ) -> Result<(), ApiError> {
         let intent = self.intent(id)?;
         if !["requires_payment_method", "requires_confirmation", "requires_action"]
             .contains(&intent.status.as_str())
@@ -91,9 +98,10 @@ impl Change<'_> {
                            method.";
             ApiError::invalid(400, "payment_intent_unexpected_state", message)
         })?;
+        let kept = self.usable(&method, intent.customer.as_deref())?;
         let intent = (intent.amount, intent.currency.clone(), intent.metadata.clone());
-        match card(&method)? {
-            Card::NeedsAuthentication => {
+        match kept.charged(off_session) {
+            Charging::NeedsAuthentication => {
                 self.update(id, |intent| {
                     intent.status = "requires_action".to_owned();
                     intent.payment_method = Some(method);
@@ -101,7 +109,7 @@ impl Change<'_> {
                 self.tell("payment_intent.requires_action", id);
                 Ok(())
             }
-            Card::Declines(code, decline_code, message) => {
+            Charging::Declines(code, decline_code, message) => {
                 let charge = self.charge(id, intent, &method, Some((code, message)));
                 self.update(id, |intent| {
                     intent.status = "requires_payment_method".to_owned();
@@ -114,7 +122,7 @@ impl Change<'_> {
                 let intent = render_any(self.book, id).unwrap_or_default();
                 Err(ApiError::declined(code, decline_code, message, charge, intent))
             }
-            Card::Succeeds | Card::RefundPending | Card::RefundFails => {
+            Charging::Succeeds => {
                 let charge = self.charge(id, intent, &method, None);
                 self.update(id, |intent| {
                     intent.status = "succeeded".to_owned();
@@ -154,7 +162,7 @@ impl Change<'_> {
             return Err(ApiError::invalid(400, "charge_disputed", message));
         }
         let amount = refundable(&charge, terms.amount)?;
-        let later = match Card::of(&charge.payment_method) {
+        let later = match self.card_behind(&charge.payment_method) {
             Some(Card::RefundFails) => Some(Later::Fails),
             Some(Card::RefundPending) => Some(Later::Succeeds),
             _ => None,
@@ -295,10 +303,6 @@ fn fee(amount: i64) -> i64 {
     (amount * 29 + 500) / 1_000 + 30
 }
 
-fn card(method: &str) -> Result<Card, ApiError> {
-    Card::of(method).ok_or_else(|| ApiError::missing("PaymentMethod", method))
-}
-
 fn refundable(charge: &Charge, wanted: Option<i64>) -> Result<i64, ApiError> {
     if charge.failure.is_some() {
         let message = format!("Charge {} has not been captured and cannot be refunded.", charge.id);
@@ -333,6 +337,7 @@ pub(super) mod tests {
             metadata: BTreeMap::new(),
             description: None,
             payment_method: Some(method.to_owned()),
+            customer: None,
             capture_method: "automatic".to_owned(),
         }
     }
@@ -353,7 +358,7 @@ pub(super) mod tests {
     ) -> (Change<'a>, String) {
         let mut change = Change { book, random, now: 1_000_000 };
         let id = change.create_intent(terms(method)).unwrap();
-        change.confirm(&id, None).unwrap();
+        change.confirm(&id, (None, false)).unwrap();
         let charge = change.book.charges()[0].id.clone();
         (change, charge)
     }
@@ -392,7 +397,7 @@ pub(super) mod tests {
         let (mut book, mut random) = (Book::default(), Random::new(1));
         let mut change = Change { book: &mut book, random: &mut random, now: 0 };
         let id = change.create_intent(terms("pm_card_chargeDeclined")).unwrap();
-        assert!(change.confirm(&id, None).is_err());
+        assert!(change.confirm(&id, (None, false)).is_err());
         assert!(book.transactions().is_empty());
         assert_eq!(book.payment_intents()[0].status, "requires_payment_method");
     }

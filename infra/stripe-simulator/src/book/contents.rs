@@ -3,12 +3,18 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Charge, Dispute, Event, Later, PaymentIntent, Payout, Refund, Shelf, Transaction};
+use super::{
+    Charge, Customer, Dispute, Event, Later, PaymentIntent, PaymentMethod, Payout, Refund,
+    SetupIntent, Shelf, Transaction,
+};
 
 /// Everything, oldest first.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Book {
     pub(crate) payment_intents: Shelf<PaymentIntent>,
+    pub(crate) customers: Shelf<Customer>,
+    pub(crate) payment_methods: Shelf<PaymentMethod>,
+    pub(crate) setup_intents: Shelf<SetupIntent>,
     pub(crate) charges: Shelf<Charge>,
     pub(crate) refunds: Shelf<Refund>,
     pub(crate) disputes: Shelf<Dispute>,
@@ -22,6 +28,24 @@ impl Book {
     #[must_use]
     pub fn payment_intents(&self) -> &[PaymentIntent] {
         self.payment_intents.all()
+    }
+
+    /// Oldest first.
+    #[must_use]
+    pub fn customers(&self) -> &[Customer] {
+        self.customers.all()
+    }
+
+    /// Oldest first.
+    #[must_use]
+    pub fn payment_methods(&self) -> &[PaymentMethod] {
+        self.payment_methods.all()
+    }
+
+    /// Oldest first.
+    #[must_use]
+    pub fn setup_intents(&self) -> &[SetupIntent] {
+        self.setup_intents.all()
     }
 
     /// Oldest first.

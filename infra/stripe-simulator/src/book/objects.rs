@@ -19,6 +19,8 @@ pub struct PaymentIntent {
     pub metadata: BTreeMap<String, String>,
     pub description: Option<String>,
     pub payment_method: Option<String>,
+    #[serde(default)]
+    pub customer: Option<String>,
     pub latest_charge: Option<String>,
     /// Code and message of the last refusal.
     pub failure: Option<(String, String)>,

@@ -1,12 +1,16 @@
 //! Objects as Stripe shows them, and what `expand` adds.
 use serde_json::{Value, json};
 
+use super::methods;
 use super::{Book, Charge, Dispute, Event, PaymentIntent, Payout, Refund, Transaction};
 use crate::clock;
 
 /// The object behind an id, whatever its kind.
 pub(crate) fn render_any(book: &Book, id: &str) -> Option<Value> {
     Some(match id.split_once('_')?.0 {
+        "cus" => methods::customer(book.customers.get(id)?),
+        "pm" => methods::payment_method(book.payment_methods.get(id)?),
+        "seti" => methods::setup_intent(book.setup_intents.get(id)?),
         "pi" => intent(book.payment_intents.get(id)?),
         "ch" => {
             let disputed = book.disputes.all().iter().any(|dispute| dispute.charge == id);
@@ -60,7 +64,8 @@ fn intent(intent: &PaymentIntent) -> Value {
         "automatic_payment_methods": {"allow_redirects": "never", "enabled": true},
         "canceled_at": null, "cancellation_reason": null,
         "capture_method": intent.capture_method, "client_secret": intent.client_secret,
-        "confirmation_method": "automatic", "customer": null, "description": intent.description,
+        "confirmation_method": "automatic", "customer": intent.customer,
+        "description": intent.description,
         "last_payment_error": failure, "latest_charge": intent.latest_charge,
         "metadata": intent.metadata, "next_action": next_action, "on_behalf_of": null,
         "payment_method": intent.payment_method, "payment_method_options": {},

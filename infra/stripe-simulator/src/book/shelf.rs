@@ -27,6 +27,9 @@ macro_rules! kept {
 
 kept!(
     super::PaymentIntent,
+    super::Customer,
+    super::PaymentMethod,
+    super::SetupIntent,
     super::Charge,
     super::Refund,
     super::Dispute,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ApiError;
-use crate::book::{DisputeStep, PayoutStep, render_any};
+use crate::book::{ChallengeEnd, DisputeStep, PayoutStep, render_any};
 use crate::config::Faults;
 use crate::state::{Desk, Shared};
 
@@ -87,6 +87,22 @@ pub(crate) async fn step_dispute(
     Json(Step { step }): Json<Step>,
 ) -> (StatusCode, Json<Value>) {
     changed(&shared, |desk| desk.change().step_dispute(&id, step).map(|()| id.clone()))
+}
+
+/// How a challenge ends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Challenge {
+    challenge: ChallengeEnd,
+}
+
+/// Meets the challenge of a bank for a method that is to be kept, or fails it; answers the intent.
+pub(crate) async fn end_setup_challenge(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    Json(Challenge { challenge }): Json<Challenge>,
+) -> (StatusCode, Json<Value>) {
+    changed(&shared, |desk| desk.change().end_setup_challenge(&id, challenge).map(|()| id.clone()))
 }
 
 /// What is to be paid out.

@@ -65,7 +65,8 @@ fn read(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<
     let params = form::parse(text).map_err(|message| ApiError::parameter(message, "body"))?;
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
     let path = uri.path().trim_start_matches("/v1/").trim_end_matches('/').to_owned();
-    Ok(Call { post: *method == Method::POST, path, params, key })
+    let (post, delete) = (*method == Method::POST, *method == Method::DELETE);
+    Ok(Call { post, delete, path, params, key })
 }
 
 /// Test keys only: nobody shall believe that this is the real thing.

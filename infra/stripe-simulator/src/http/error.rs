@@ -59,6 +59,14 @@ impl ApiError {
         Self { status: 402, error }
     }
 
+    /// A card was declined, and no charge was made for it.
+    pub fn refused(code: &str, decline_code: &str, message: &str) -> Self {
+        let error = json!({
+            "type": "card_error", "code": code, "decline_code": decline_code, "message": message,
+        });
+        Self { status: 402, error }
+    }
+
     /// Names the parameter at fault.
     pub fn about(mut self, param: &str) -> Self {
         self.error["param"] = json!(param);

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::ApiError;
+use super::{ApiError, methods};
 use crate::book::{
     Book, IntentTerms, Kept, Paging, PayoutStep, RefundTerms, Shelf, expand, render_any,
 };
@@ -15,6 +15,7 @@ use crate::state::Desk;
 /// One call, read.
 pub(crate) struct Call {
     pub post: bool,
+    pub delete: bool,
     pub path: String,
     pub params: Value,
     pub key: Option<String>,
@@ -26,7 +27,8 @@ pub(crate) fn dispatch(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> 
     let mut body = match (call.post, segments.as_slice()) {
         (true, ["payment_intents"]) => create_intent(desk, call)?,
         (true, ["payment_intents", id, "confirm"]) => {
-            desk.change().confirm(id, call.text("payment_method"))?;
+            let off_session = call.says("off_session");
+            desk.change().confirm(id, (call.text("payment_method"), off_session))?;
             object(&desk.book, "payment_intent", id)?
         }
         (true, ["payment_intents", id, "cancel"]) => {
@@ -40,7 +42,7 @@ pub(crate) fn dispatch(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> 
             object(&desk.book, "payout", id)?
         }
         (false, ["balance"]) => balance(&desk.book),
-        (false, [_]) => listed(&desk.book, call)?,
+        (false, [_]) if !call.delete => listed(&desk.book, call)?,
         (false, ["payment_intents", id]) => object(&desk.book, "payment_intent", id)?,
         (false, ["charges", id]) => object(&desk.book, "charge", id)?,
         (false, ["disputes", id]) => object(&desk.book, "dispute", id)?,
@@ -48,7 +50,7 @@ pub(crate) fn dispatch(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> 
         (false, ["balance_transactions", id]) => object(&desk.book, "balance_transaction", id)?,
         (false, ["payouts", id]) => object(&desk.book, "payout", id)?,
         (false, ["events", id]) => object(&desk.book, "event", id)?,
-        _ => return Err(unknown(call)),
+        (_, segments) => methods::dispatch(desk, call, segments)?,
     };
     for path in form::list(&call.params["expand"]) {
         expand(&desk.book, &mut body, &path).map_err(|part| {
@@ -62,6 +64,13 @@ pub(crate) fn dispatch(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> 
 fn listed(book: &Book, call: &Call) -> Result<Value, ApiError> {
     match call.path.as_str() {
         "payment_intents" => list(book, &book.payment_intents, call, |_| true),
+        "setup_intents" => {
+            let customer = call.text("customer");
+            let fits = |intent: &crate::SetupIntent| {
+                customer.as_ref().is_none_or(|id| intent.customer.as_ref() == Some(id))
+            };
+            list(book, &book.setup_intents, call, fits)
+        }
         "charges" => {
             let intent = call.text("payment_intent");
             let fits = |charge: &crate::Charge| {
@@ -106,14 +115,18 @@ fn listed(book: &Book, call: &Call) -> Result<Value, ApiError> {
     }
 }
 
-fn unknown(call: &Call) -> ApiError {
+pub(super) fn unknown(call: &Call) -> ApiError {
     let message = format!("Unrecognized request URL (/v1/{}).", call.path);
     ApiError::invalid(404, "url_unknown", message)
 }
 
 impl Call {
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.params[name].as_str().map(str::to_owned)
+    }
+
+    pub(super) fn says(&self, name: &str) -> bool {
+        self.params[name].as_str() == Some("true")
     }
 
     fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
@@ -122,7 +135,7 @@ impl Call {
         text.parse().map(Some).map_err(wrong)
     }
 
-    fn metadata(&self) -> BTreeMap<String, String> {
+    pub(super) fn metadata(&self) -> BTreeMap<String, String> {
         let Some(entries) = self.params["metadata"].as_object() else { return BTreeMap::new() };
         entries
             .iter()
@@ -142,12 +155,12 @@ impl Call {
     }
 }
 
-fn required<T>(value: Option<T>, name: &str) -> Result<T, ApiError> {
+pub(super) fn required<T>(value: Option<T>, name: &str) -> Result<T, ApiError> {
     let message = format!("Missing required param: {name}.");
     value.ok_or_else(|| ApiError::invalid(400, "parameter_missing", message).about(name))
 }
 
-fn object(book: &Book, kind: &str, id: &str) -> Result<Value, ApiError> {
+pub(super) fn object(book: &Book, kind: &str, id: &str) -> Result<Value, ApiError> {
     render_any(book, id)
         .filter(|object| object["object"] == kind)
         .ok_or_else(|| ApiError::missing(kind, id))
@@ -164,16 +177,17 @@ fn create_intent(desk: &mut Desk, call: &Call) -> Result<Value, ApiError> {
         metadata: call.metadata(),
         description: call.text("description"),
         payment_method: call.text("payment_method"),
+        customer: call.text("customer"),
         capture_method: call.text("capture_method").unwrap_or_else(|| "automatic_async".to_owned()),
     };
-    let confirm = call.text("confirm").as_deref() == Some("true");
+    let (confirm, off_session) = (call.says("confirm"), call.says("off_session"));
     if confirm {
         required(terms.payment_method.as_ref(), "payment_method")?;
     }
     let mut change = desk.change();
     let id = change.create_intent(terms)?;
     if confirm {
-        change.confirm(&id, None)?;
+        change.confirm(&id, (None, off_session))?;
     }
     object(&desk.book, "payment_intent", &id)
 }
@@ -218,7 +232,7 @@ fn items(book: &Book, id: &str) -> Result<BTreeSet<String>, ApiError> {
     Ok(payout.items.iter().chain([&payout.balance_transaction]).cloned().collect())
 }
 
-fn list<T: Kept>(
+pub(super) fn list<T: Kept>(
     book: &Book,
     shelf: &Shelf<T>,
     call: &Call,

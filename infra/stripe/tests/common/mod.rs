@@ -10,9 +10,11 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cairn_commands::ports::{NewPayment, NewRefund};
+use cairn_commands::ports::{NewPayment, NewRefund, NewSetup};
 use cairn_core::id::time_ordered;
-use cairn_core::{Currency, Money, PaymentId, RefundId, Timestamp};
+use cairn_core::{
+    Currency, Money, OrganisationId, PaymentId, PaymentMethodId, RefundId, Timestamp,
+};
 use cairn_stripe::{StripeConfig, StripePayments};
 use cairn_stripe_simulator::{Simulator, SimulatorConfig};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -139,7 +141,20 @@ pub fn payment(method: Option<&str>) -> NewPayment {
         payment_id,
         amount: dollars(1_250),
         payment_method: method.map(str::to_owned),
+        customer_id: None,
         idempotency_key: format!("key-{payment_id}"),
+    }
+}
+
+/// Something to be kept to pay with.
+pub fn setup(customer_id: &str, method: Option<&str>) -> NewSetup {
+    let method_id = PaymentMethodId::from_bits(bits());
+    NewSetup {
+        organisation_id: OrganisationId::from_bits(1),
+        method_id,
+        customer_id: customer_id.to_owned(),
+        payment_method: method.map(str::to_owned),
+        idempotency_key: format!("key-{method_id}"),
     }
 }
 
