@@ -11,8 +11,8 @@ use cairn_core::{
     TaxRate, Timestamp,
 };
 use cairn_ledger::{
-    CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, SpendingLimits,
-    TopUp, Wallet, WalletCommand,
+    Alert, AlertOn, CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund,
+    SpendingLimits, TopUp, Wallet, WalletCommand,
 };
 use proptest::prelude::*;
 
@@ -167,6 +167,16 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
             WalletCommand::ReleaseHold { hold_id, at: at(now) }
         }),
         1 => now().prop_map(|now| WalletCommand::SweepExpired { at: at(now) }),
+        1 => (prop::collection::btree_set(1..40_i64, 0..3), any::<bool>()).prop_map(|(cents, spent)| {
+            let on = if spent { AlertOn::Spent } else { AlertOn::BalanceBelow };
+            let alerts = cents.into_iter().map(|cents| Alert { on, amount_nanos: cents * CENT });
+            WalletCommand::SetAlerts {
+                organisation_id: ORGANISATION,
+                currency: Currency::USD,
+                alerts: alerts.collect(),
+                at: at(0),
+            }
+        }),
         1 => prop::option::of(0..40 * CENT).prop_map(|stop_nanos| WalletCommand::SetSpendingLimits {
             organisation_id: ORGANISATION,
             currency: Currency::USD,

@@ -113,6 +113,8 @@ impl Model {
                 self.stop = limits.stop_nanos;
                 true
             }
+            // What is told moves nothing.
+            WalletCommand::SetAlerts { .. } => true,
             WalletCommand::ReserveRefund(c) => self.reserve(c),
             WalletCommand::ReturnRefund { refund_id, .. } => self.take_back(*refund_id),
             WalletCommand::CreditUsage { note, debits, .. } => {
