@@ -1,10 +1,13 @@
 //! Commands of the catalogue: what is for sale and at which price.
-use cairn_catalog::{Sku, SkuCommand, TaxTable, TaxTableCommand, TaxTableError, TaxVersion};
+use cairn_catalog::{
+    Discount, DiscountCommand, Discounts, Sku, SkuCommand, TaxTable, TaxTableCommand,
+    TaxTableError, TaxVersion,
+};
 use cairn_core::tax::is_jurisdiction;
-use cairn_core::{Money, Refusal as _, Resources, Tiers, Timestamp};
+use cairn_core::{DiscountId, Money, OrganisationId, Refusal as _, Resources, Tiers, Timestamp};
 use serde_json::json;
 
-use crate::answers::{refused, sku_form};
+use crate::answers::{first_answer, refused, sku_form};
 use crate::{CommandContext, Commands, ExecuteError, Executed, Expected};
 
 /// Something to sell.
@@ -79,6 +82,64 @@ pub async fn retire_sku(
     sku_form(sku_id)?;
     let retire = SkuCommand::Retire { at: commands.clock.now() };
     send(commands, context, (sku_id, expected), retire).await
+}
+
+/// A discount to give.
+#[derive(Debug, Clone)]
+pub struct GiveDiscount {
+    /// To whom.
+    pub organisation_id: OrganisationId,
+    /// Off the price, in basis points.
+    pub basis_points: u32,
+    /// Of what; of everything when absent.
+    pub sku_id: Option<String>,
+    /// Until when new rentals get it.
+    pub ends_at: Option<Timestamp>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Lets an organisation pay less for what it rents from now on. Answers `{"organisation_id", "discount_id"}`.
+///
+/// # Errors
+/// `discount_invalid`, `sku_id_invalid`, `reason_needed`, `discounts_full`.
+pub async fn give_discount(
+    commands: &Commands,
+    context: &CommandContext,
+    input: GiveDiscount,
+) -> Result<Executed, ExecuteError> {
+    if let Some(answer) = first_answer(commands, context).await? {
+        return answer;
+    }
+    let GiveDiscount { organisation_id, basis_points, sku_id, ends_at, reason } = input;
+    let discount_id = DiscountId::from_bits(commands.ids.next());
+    let discount = Discount { discount_id, basis_points, sku_id, ends_at, reason };
+    let give = DiscountCommand::Give { organisation_id, discount, at: commands.clock.now() };
+    on_discounts(commands, context, (organisation_id, discount_id), give).await
+}
+
+/// Lets what an organisation rents from now on cost more again. Running rentals keep the discount.
+///
+/// # Errors
+/// `unknown_discount`.
+pub async fn withdraw_discount(
+    commands: &Commands,
+    context: &CommandContext,
+    (organisation_id, discount_id): (OrganisationId, DiscountId),
+) -> Result<Executed, ExecuteError> {
+    let withdraw = DiscountCommand::Withdraw { discount_id, at: commands.clock.now() };
+    on_discounts(commands, context, (organisation_id, discount_id), withdraw).await
+}
+
+async fn on_discounts(
+    commands: &Commands,
+    context: &CommandContext,
+    (organisation_id, discount_id): (OrganisationId, DiscountId),
+    command: DiscountCommand,
+) -> Result<Executed, ExecuteError> {
+    let result = json!({ "organisation_id": organisation_id, "discount_id": discount_id });
+    let stream = organisation_id.to_string();
+    commands.executor.execute::<Discounts>(&stream, command, context, result).await
 }
 
 /// A tax to set.

@@ -1,8 +1,10 @@
 //! Commands of the compute context: renting, releasing, and correcting what was metered.
 mod corrections;
 
-use cairn_catalog::{PriceVersion, Sku, TaxTable};
-use cairn_compute::{Allocation, AllocationCommand, PinnedPrice, ReleaseReason, check_public_key};
+use cairn_catalog::{Discounts, PriceVersion, Sku, TaxTable};
+use cairn_compute::{
+    Allocation, AllocationCommand, PinnedDiscount, PinnedPrice, ReleaseReason, check_public_key,
+};
 use cairn_core::personal::ERASED;
 use cairn_core::{
     AllocationId, Currency, MoneyError, NodeId, OrganisationId, Refusal, Tax, Timestamp,
@@ -58,7 +60,8 @@ pub async fn request_allocation(
     if let Err(error) = check_public_key(&ssh_public_key) {
         return refuse(error.code(), error.to_string()).await;
     }
-    let Some((price, tax)) = taxed(commands, organisation_id, price, at).await? else {
+    let Some((price, tax)) = price_of(commands, (organisation_id, &sku_id), price, at).await?
+    else {
         return refuse("price_invalid", TOO_MUCH.to_owned()).await;
     };
     let allocation_id = AllocationId::from_bits(commands.ids.next());
@@ -80,10 +83,10 @@ pub async fn request_allocation(
 
 const TOO_MUCH: &str = "its price with tax is more than the ledger can count";
 
-/// What an organisation pays for an hour, and the tax in it: by the table of where it is. None when that cannot be counted.
-async fn taxed(
+/// What an organisation pays for a SKU, less its discount, and the tax in it: by the table of where it is. None when that cannot be counted.
+async fn price_of(
     commands: &Commands,
-    organisation_id: OrganisationId,
+    (organisation_id, sku_id): (OrganisationId, &str),
     price: PriceVersion,
     at: Timestamp,
 ) -> Result<Option<(PinnedPrice, Option<Tax>)>, ExecuteError> {
@@ -95,15 +98,21 @@ async fn taxed(
         }
         None => None,
     };
-    Ok(pinned(price, tax.as_ref()).ok().map(|price| (price, tax)))
+    let (discounts, _) = commands.executor.load::<Discounts>(&organisation_id.to_string()).await?;
+    let discount = discounts.discount_at(sku_id, at).map(|found| PinnedDiscount {
+        discount_id: found.discount_id,
+        basis_points: found.basis_points,
+    });
+    let with = |price| (PinnedPrice { discount, ..price }, tax.clone());
+    Ok(pinned(price, tax.as_ref()).ok().map(with))
 }
 
-/// With the tax that comes on top of it, in each tier.
+/// With the tax that comes on top of it, in each tier. A discount is off that sum, as it is off the price and off the tax.
 fn pinned(price: PriceVersion, tax: Option<&Tax>) -> Result<PinnedPrice, MoneyError> {
     let paid = |list_nanos| tax.map_or(Ok(list_nanos), |tax| tax.price(list_nanos));
     let PriceVersion { version, currency, nanos_per_hour, tiers, .. } = price;
     let (nanos_per_hour, tiers) = (paid(nanos_per_hour)?, tiers.try_map(paid)?);
-    Ok(PinnedPrice { version, currency, nanos_per_hour, tiers })
+    Ok(PinnedPrice { tiers, ..PinnedPrice::flat(version, currency, nanos_per_hour) })
 }
 
 /// Where an organisation is, as its billing details say, and whether it has a tax id there.
@@ -167,7 +176,8 @@ pub async fn reprice_allocation(
         let why = format!("the price is version {now} now, not {seen}: look at it again");
         return refuse("price_changed", why).await;
     }
-    let Some((price, tax)) = taxed(commands, organisation_id, price, at).await? else {
+    let whose = (organisation_id, rental.sku_id.as_str());
+    let Some((price, tax)) = price_of(commands, whose, price, at).await? else {
         return refuse("price_invalid", TOO_MUCH.to_owned()).await;
     };
     let reprice = AllocationCommand::Reprice { price, tax, at };

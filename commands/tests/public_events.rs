@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 120] = [
+const PRIVATE: [&str; 122] = [
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -72,6 +72,8 @@ const PRIVATE: [&str; 120] = [
     "payment_method.requested",
     "payment_method.saved",
     "payment_method.submitted",
+    "discounts.given",
+    "discounts.withdrawn",
     "tax_table.rate_set",
     "period.closed",
     "period.reopened",

@@ -1,5 +1,5 @@
 //! Any event by the name of its aggregate: whether it can be read.
-use cairn_catalog::{Sku, TaxTable};
+use cairn_catalog::{Discounts, Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::Decider;
 use cairn_event_log::{LogError, Recorded};
@@ -27,6 +27,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
         BreakCase::TYPE => of::<BreakCase>(event),
         Configuration::TYPE => of::<Configuration>(event),
         CreditNoteSeries::TYPE => of::<CreditNoteSeries>(event),
+        Discounts::TYPE => of::<Discounts>(event),
         Dispute::TYPE => of::<Dispute>(event),
         Dunning::TYPE => of::<Dunning>(event),
         EmailAddress::TYPE => of::<EmailAddress>(event),

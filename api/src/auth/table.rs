@@ -76,6 +76,9 @@ rules! {
     define_sku             None None None None None   All  None None None;
     set_sku_price          None None None None None   All  None None None;
     retire_sku             None None None None None   All  None None None;
+    list_discounts         Own  Own  Own  Own  Own    All  All  None None;
+    give_discount          None None None None None   All  None None None;
+    withdraw_discount      None None None None None   All  None None None;
     invite_node            None None None None None   All  None None None;
     list_nodes             None None None None None   All  None None All;
     get_node               None None None None None   All  None None All;

@@ -1,7 +1,7 @@
 //! The document, and the sum.
-use cairn_compute::{Allocation, AllocationEvent, Due};
+use cairn_compute::{Allocation, AllocationEvent, Due, PinnedDiscount};
 use cairn_core::{
-    AllocationId, Currency, Decider, HoldId, Nanos, StoredEvent, TaxRate, Tiers, Timestamp,
+    AllocationId, Currency, Decider, HoldId, Nanos, StoredEvent, Tariff, TaxRate, Tiers, Timestamp,
     money::format_nanos,
 };
 use cairn_ledger::{TaxPart, Taxed, Wallet, WalletEvent, used};
@@ -46,6 +46,10 @@ pub struct Claim {
     #[serde(default, skip_serializing_if = "Tiers::is_none")]
     #[schema(value_type = Vec<Object>)]
     pub tiers: Tiers,
+    /// Off the whole of it, in basis points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub discount: Option<PinnedDiscount>,
     /// Since when the rental is proven to be ready.
     #[schema(value_type = String)]
     pub activated_at: Timestamp,
@@ -61,7 +65,7 @@ pub struct Claim {
     pub corrected_seconds: i64,
     /// The rest.
     pub seconds: i64,
-    /// `seconds × nanos_per_hour ÷ 3600`, the seconds of each tier at its own price, rounded half to even once; of a rental that was moved to another price, what was charged at those before
+    /// `seconds × nanos_per_hour ÷ 3600`, the seconds of each tier at its own price, times `(10000 − basis_points) ÷ 10000`, rounded half to even once; of a rental that was moved to another price, what was charged at those before
     /// and that of the seconds since.
     pub total_nanos: Nanos,
     /// Of it, what was charged before.
@@ -77,6 +81,14 @@ pub struct Claim {
 
 const fn is_none(seconds: &i64) -> bool {
     *seconds == 0
+}
+
+impl Claim {
+    /// What time costs at its price, without the discount.
+    #[must_use]
+    pub const fn list(&self) -> Tariff {
+        Tariff { nanos_per_hour: self.nanos_per_hour, tiers: self.tiers, discount_bps: 0 }
+    }
 }
 
 /// What a charge says of the tax in it.
@@ -173,6 +185,10 @@ impl ChargeProof {
         if self.charge.tiers != found.tiers {
             let told = |tiers: &Tiers| serde_json::to_string(tiers).unwrap_or_default();
             differs("the tiers", told(&self.charge.tiers), told(&found.tiers))?;
+        }
+        if self.charge.discount != found.discount {
+            let told = |it: &Option<PinnedDiscount>| serde_json::to_string(it).unwrap_or_default();
+            differs("the discount", told(&self.charge.discount), told(&found.discount))?;
         }
         if self.charge.tax != found.tax {
             let told = |tax: &Option<TaxClaim>| serde_json::to_string(tax).unwrap_or_default();
@@ -327,6 +343,7 @@ pub(super) fn claim(position: i64, events: &[&SealedEvent]) -> Result<Claim, Cha
         price_version: due.price.version,
         nanos_per_hour: due.price.nanos_per_hour,
         tiers: due.price.tiers,
+        discount: due.price.discount,
         activated_at,
         metered_through: allocation.metered_at.unwrap_or(activated_at),
         unproven_seconds: allocation.unproven_seconds,

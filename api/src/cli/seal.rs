@@ -13,6 +13,7 @@ use super::session::Session;
 use crate::charges::{ChargeProof, Claim};
 use crate::config::Config;
 use crate::http::money;
+use crate::http::prices::PriceTier;
 
 impl From<SealError> for CliError {
     fn from(error: SealError) -> Self {
@@ -153,6 +154,10 @@ async fn as_published(
 /// A charge that was found to be right, with its amounts as people write them.
 fn summed_up(charge: &Claim) -> Result<serde_json::Value, CliError> {
     let mut shown = serde_json::to_value(charge)?;
+    let tiers = PriceTier::all(&charge.list());
+    if !tiers.is_empty() {
+        shown["tiers"] = serde_json::to_value(tiers)?;
+    }
     if let Some(members) = shown.as_object_mut() {
         for (nanos, name) in [
             ("nanos_per_hour", "per_hour"),

@@ -1,4 +1,5 @@
 //! `cairn skus`: what is for sale.
+use cairn_catalog::Discounts;
 use cairn_commands::Expected;
 use cairn_commands::catalog::{self, DefineSku, SetPrice};
 use cairn_core::{Money, Resources, Tiers};
@@ -60,6 +61,8 @@ async fn change(parts: &SessionParts, command: SkusCommand) -> Result<(String, i
 async fn list(parts: &SessionParts, output: Output) -> Result<(), CliError> {
     parts.catch_up(&[view::NAME]).await?;
     let rows = all_pages(async |after| Ok(view::list(parts.pool(), true, after, 200).await?));
-    let rows: Vec<_> = rows.await?.into_iter().map(Sku::from).collect();
+    let now = parts.commands.clock.now();
+    let shown = |row| Sku::of(row, &Discounts::default(), now);
+    let rows: Vec<_> = rows.await?.into_iter().map(shown).collect();
     output.rows(&rows, &["sku_id", "resources", "prices", "retired"])
 }

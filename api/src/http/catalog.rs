@@ -1,6 +1,8 @@
 //! The catalogue: what is for sale and at which price.
 use axum::extract::{Path, State};
+use cairn_catalog::Discounts;
 use cairn_commands::catalog::{self, DefineSku, SetPrice};
+use cairn_core::{Tariff, Timestamp};
 use cairn_projections::catalog::skus as sku_view;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,14 +10,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Done;
+use super::discounts::DiscountTaken;
 use super::money;
 use super::page::Page;
 use super::preview::{Answer, Staged};
-use super::prices::{PriceBody, PriceTier};
+use super::prices::{PriceBody, PriceTier, list_per_hour};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
 use super::wish::Wish;
+use crate::auth::Caller;
 use crate::problem::{Missing, Problem};
 
 /// Routes of this file.
@@ -38,7 +42,8 @@ async fn list_skus(
     let page = reader.page()?;
     let at = reader.reach(&api, sku_view::NAME).await?;
     let rows = sku_view::list(api.pool(), false, page.after, page.limit).await?;
-    Ok(at.saw(reader.shown(rows, Sku::from)?))
+    let (discounts, now) = (discounts(&api, &reader.caller).await?, api.commands.clock.now());
+    Ok(at.saw(reader.shown(rows, |row| Sku::of(row, &discounts, now))?))
 }
 
 /// One SKU, also when it is sold no longer.
@@ -53,7 +58,14 @@ async fn get_sku(
     let at = reader.reach(&api, sku_view::NAME).await?;
     let row = sku_view::get(api.pool(), &id).await?;
     let row = row.ok_or_else(|| Problem::missing(Missing::Sku))?;
-    at.saw_one::<cairn_catalog::Sku, _>(&api, (&id, row.into())).await
+    let shown = Sku::of(row, &discounts(&api, &reader.caller).await?, api.commands.clock.now());
+    at.saw_one::<cairn_catalog::Sku, _>(&api, (&id, shown)).await
+}
+
+/// What the caller pays less.
+async fn discounts(api: &Api, caller: &Caller) -> Result<Discounts, Problem> {
+    let whose = caller.organisation_id.to_string();
+    Ok(api.commands.executor.load::<Discounts>(&whose).await?.0)
 }
 
 /// Defines a SKU. Its resources never change.
@@ -145,8 +157,14 @@ pub struct Sku {
 pub struct Price {
     /// ISO 4217.
     pub currency: String,
-    /// Decimal: the price of 3,600 seconds; with tiers in the first of them.
+    /// Decimal: the price of 3,600 seconds, less the caller's discount; with tiers in the first of them.
     pub per_hour: String,
+    /// Decimal: the same without the discount, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_per_hour: Option<String>,
+    /// The discount that the caller would get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discount: Option<DiscountTaken>,
     /// All tiers, of a price that has some.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<PriceTier>,
@@ -154,13 +172,21 @@ pub struct Price {
     pub version: i64,
 }
 
-impl From<sku_view::Sku> for Sku {
-    fn from(row: sku_view::Sku) -> Self {
-        let price = |price: sku_view::Price| Price {
-            tiers: PriceTier::all(&price.tariff()),
-            currency: price.currency,
-            per_hour: money::decimal(price.nanos_per_hour),
-            version: price.version,
+impl Sku {
+    /// With what whoever has these discounts would pay now.
+    pub fn of(row: sku_view::Sku, discounts: &Discounts, now: Timestamp) -> Self {
+        let found = discounts.discount_at(&row.sku_id, now);
+        let discount_bps = found.map_or(0, |discount| discount.basis_points);
+        let price = |price: sku_view::Price| {
+            let tariff = Tariff { discount_bps, ..price.tariff() };
+            Price {
+                tiers: PriceTier::all(&tariff),
+                currency: price.currency,
+                per_hour: money::decimal(tariff.per_hour_at(0)),
+                list_per_hour: list_per_hour(&tariff, 0),
+                discount: found.map(|it| DiscountTaken::of(it.discount_id, it.basis_points)),
+                version: price.version,
+            }
         };
         Self {
             sku_id: row.sku_id,

@@ -13,10 +13,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Done;
+use super::discounts::DiscountTaken;
 use super::money;
 use super::page::Page;
 use super::preview::{Answer, Staged};
-use super::prices::PriceTier;
+use super::prices::{PriceTier, list_per_hour};
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
@@ -358,8 +359,14 @@ pub struct Allocation {
     pub sku_id: String,
     /// What one gets.
     pub resources: ResourcesDto,
-    /// Decimal: the pinned price of 3,600 seconds, tax included; with tiers in the one that it is in.
+    /// Decimal: the pinned price of 3,600 seconds, less the discount, tax included; with tiers in the one that it is in.
     pub per_hour: String,
+    /// Decimal: the same without the discount, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_per_hour: Option<String>,
+    /// The discount that it began with, or was moved to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discount: Option<DiscountTaken>,
     /// All tiers, of a price that has some. They count what it was used for at this price.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<PriceTier>,
@@ -442,6 +449,8 @@ impl From<view::Allocation> for Allocation {
                 row.pids_max,
             ),
             per_hour: money::decimal(tariff.per_hour_at(used)),
+            list_per_hour: list_per_hour(&tariff, used),
+            discount: row.discount_id.map(|id| DiscountTaken::of(id, tariff.discount_bps)),
             tiers: PriceTier::all(&tariff),
             currency: row.currency,
             node_id: row.node_id,

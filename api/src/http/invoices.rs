@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::billing::BillingDetails;
+use super::discounts::percent;
 use super::page::Page;
 use super::reader::{ListQuery, OneQuery, Reader, Seen};
 use super::state::Api;
@@ -99,9 +100,12 @@ pub struct PaperLine {
     /// For how many seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<i64>,
-    /// Price of 3,600 seconds.
+    /// Price of 3,600 seconds, before the discount.
     #[serde(skip_serializing_if = "Option::is_none")]
     per_hour: Option<String>,
+    /// The discount, in percent: `net` is what is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discount_percent: Option<String>,
     /// Without taxes.
     net: PaperAmount,
     /// By jurisdiction.
@@ -259,6 +263,7 @@ fn of_invoice(invoice: Invoice, row: view::Paper) -> PaperShown {
         to: Some(line.to.to_string()),
         seconds: Some(line.seconds),
         per_hour: line.nanos_per_hour.map(format_nanos),
+        discount_percent: line.discount_bps.map(percent),
         net: line.net.into(),
         taxes: line_taxes(line.taxes),
         gross: line.gross.into(),
@@ -301,6 +306,7 @@ fn of_credit_note(note: CreditNote, row: view::Paper) -> PaperShown {
         to: None,
         seconds: None,
         per_hour: None,
+        discount_percent: None,
         net: line.net.into(),
         taxes: line_taxes(line.taxes),
         gross: line.gross.into(),

@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod charges;
 pub mod compute;
 pub mod device_page;
+pub mod discounts;
 pub mod documents;
 pub mod downloads;
 pub mod edge;

@@ -13,12 +13,13 @@ use utoipa::ToSchema;
 
 use super::answer::Done;
 use super::compute::TaxDto;
+use super::discounts::DiscountTaken;
 use super::edge::conditions::Version;
 use super::edge::preview::Asked;
 use super::guard::Operation;
 use super::money;
 use super::own::OwnOnce;
-use super::prices::PriceTier;
+use super::prices::{PriceTier, list_per_hour};
 use super::reader::POSITION;
 use super::state::Api;
 use super::wish::Wish;
@@ -207,9 +208,15 @@ pub struct Preview {
 pub struct PreviewCosts {
     /// ISO 4217.
     pub currency: String,
-    /// Decimal: what the rental costs in 3,600 seconds from then on, tax included; with tiers in the first of them.
+    /// Decimal: what the rental costs in 3,600 seconds from then on, less the discount, tax included; with tiers in the first of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_hour: Option<String>,
+    /// Decimal: the same without the discount, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_per_hour: Option<String>,
+    /// The discount that it gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discount: Option<DiscountTaken>,
     /// All tiers, of a price that has some.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<PriceTier>,
@@ -294,9 +301,12 @@ impl Preview {
 
 impl From<Costs> for PreviewCosts {
     fn from(costs: Costs) -> Self {
+        let discount = costs.price.and_then(|price| price.discount);
         Self {
             currency: costs.currency.to_string(),
             per_hour: costs.price.map(|price| money::decimal(price.tariff().per_hour_at(0))),
+            list_per_hour: costs.price.and_then(|price| list_per_hour(&price.tariff(), 0)),
+            discount: discount.map(|it| DiscountTaken::of(it.discount_id, it.basis_points)),
             tiers: costs.price.map(|price| PriceTier::all(&price.tariff())).unwrap_or_default(),
             per_hour_before: costs.per_hour_before_nanos.map(money::decimal),
             price_version: costs.price.map(|price| price.version),

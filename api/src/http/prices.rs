@@ -37,7 +37,7 @@ pub struct TierBody {
 pub struct PriceTier {
     /// Seconds of use at this price before it begins.
     pub from_seconds: i64,
-    /// Decimal: the price of 3,600 seconds in it.
+    /// Decimal: the price of 3,600 seconds in it, less the discount.
     pub per_hour: String,
 }
 
@@ -112,10 +112,17 @@ impl PriceTier {
         }
         let shown = |tier: Tier| Self {
             from_seconds: tier.from_seconds,
-            per_hour: money::decimal(tier.nanos_per_hour),
+            per_hour: money::decimal(tariff.net(tier.nanos_per_hour)),
         };
         tariff.all().map(shown).collect()
     }
+}
+
+/// What an hour costs without the discount, in the tier after so many seconds; none where there is no discount.
+#[must_use]
+pub fn list_per_hour(tariff: &Tariff, used: i64) -> Option<String> {
+    let list = || money::decimal(tariff.tier_at(used).nanos_per_hour);
+    (tariff.discount_bps > 0).then(list)
 }
 
 #[cfg(test)]

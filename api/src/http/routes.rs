@@ -5,9 +5,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::state::Api;
 use super::{
-    alerts, answer, billing, catalog, charges, compute, device_page, documents, downloads, events,
-    features, fleet, health, identity, inbox, invoices, ledger, notifications, notify, papers,
-    payment_methods, payments, spending, tickets, usage, verification, viewer, webhooks,
+    alerts, answer, billing, catalog, charges, compute, device_page, discounts, documents,
+    downloads, events, features, fleet, health, identity, inbox, invoices, ledger, notifications,
+    notify, papers, payment_methods, payments, spending, tickets, usage, verification, viewer,
+    webhooks,
 };
 
 /// Every route, with its documentation.
@@ -25,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(invoices::routes())
         .merge(papers::routes())
         .merge(catalog::routes())
+        .merge(discounts::routes())
         .merge(fleet::routes())
         .merge(compute::routes())
         .merge(identity::routes())

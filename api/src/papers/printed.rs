@@ -1,8 +1,9 @@
 //! A paper for people: what the PDF says.
 use cairn_core::Timestamp;
 use cairn_core::money::format_nanos;
+use cairn_core::tax::format_percent;
 use cairn_documents::{Paper, Party, Table, TableColumn};
-use cairn_finance::paper::{Amount, LineTax, TaxTotal, Totals};
+use cairn_finance::paper::{Amount, Line, LineTax, TaxTotal, Totals};
 use cairn_finance::rounding::NANOS_PER_CENT;
 use cairn_finance::{CreditNote, Customer, Invoice, Issuer};
 
@@ -87,6 +88,14 @@ fn of_credit_note(note: &CreditNote) -> Paper {
     }
 }
 
+/// The price of an hour, and what is off it.
+fn per_hour(line: &Line) -> String {
+    let discount =
+        line.discount_bps.map(|bps| format!("-{} %", format_percent(bps.saturating_mul(100))));
+    let shown = line.nanos_per_hour.map(format_nanos).into_iter().chain(discount);
+    shown.collect::<Vec<_>>().join(" ")
+}
+
 fn used(invoice: &Invoice) -> Table {
     let rows = (1..).zip(&invoice.lines).map(|(at, line)| {
         let sku = line.sku_id.iter().map(String::as_str);
@@ -96,7 +105,7 @@ fn used(invoice: &Invoice) -> Table {
             what.collect::<Vec<_>>().join(" "),
             format!("{} to {}", second(line.from), second(line.to)),
             line.seconds.to_string(),
-            line.nanos_per_hour.map(format_nanos).unwrap_or_default(),
+            per_hour(line),
             shown(line.net),
             shown(tax_of(&line.taxes)),
             shown(line.gross),

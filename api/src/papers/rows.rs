@@ -21,6 +21,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::timestamp("to"),
     Column::integer("seconds"),
     Column::amount("per_hour"),
+    Column::amount("discount_percent"),
     Column::text("jurisdictions"),
     Column::amount("net"),
     Column::amount("tax"),
@@ -50,6 +51,7 @@ struct About<'a> {
     from_to: Option<(Timestamp, Timestamp)>,
     seconds: Option<i64>,
     nanos_per_hour: Option<Nanos>,
+    discount_bps: Option<u32>,
 }
 
 impl Issued {
@@ -65,6 +67,7 @@ impl Issued {
                         from_to: Some((line.from, line.to)),
                         seconds: Some(line.seconds),
                         nanos_per_hour: line.nanos_per_hour,
+                        discount_bps: line.discount_bps,
                     };
                     head.row((at, &line.product), &about, (line.net, &line.taxes, line.gross))
                 });
@@ -131,6 +134,9 @@ impl Head<'_> {
             at(about.from_to.map(|(_, to)| to)),
             about.seconds.map_or(Cell::Empty, Cell::Integer),
             about.nanos_per_hour.map_or(Cell::Empty, Cell::Amount),
+            about
+                .discount_bps
+                .map_or(Cell::Empty, |bps| Cell::Amount(i64::from(bps) * NANOS_PER_CENT)),
             text(&jurisdictions.join(" ")),
             shown(net),
             shown(tax),

@@ -185,6 +185,9 @@ codes! {
     sku_id_invalid UNPROCESSABLE_ENTITY false "The SKU id is malformed";
     sku_resources_invalid UNPROCESSABLE_ENTITY false "The resources cannot be sold";
     price_invalid UNPROCESSABLE_ENTITY false "The price is outside the limits";
+    discount_invalid UNPROCESSABLE_ENTITY false "That is no discount";
+    discounts_full CONFLICT false "There are enough discounts";
+    unknown_discount NOT_FOUND false "There is no such discount";
     price_tiers_invalid UNPROCESSABLE_ENTITY false "Those are no tiers of a price";
     jurisdiction_invalid UNPROCESSABLE_ENTITY false "That is no jurisdiction";
     tax_invalid UNPROCESSABLE_ENTITY false "That is no tax";

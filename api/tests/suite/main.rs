@@ -21,6 +21,7 @@ mod corrections;
 mod credit;
 mod demo;
 mod device;
+mod discounts;
 mod disputes;
 mod downloads;
 mod enrolment;

@@ -1,5 +1,6 @@
-//! What nobody outside hears of: who may do what, who was forgotten, how the books are checked, who is on the papers made of them, what customers pay with, what is owed to a state, and what operators do.
-use cairn_catalog::TaxTable;
+//! What nobody outside hears of: who may do what, who was forgotten, how the books are checked, who is on the papers made of them, what customers pay with, what is owed to a state, who pays less,
+//! and what operators do.
+use cairn_catalog::{Discounts, TaxTable};
 use cairn_core::Decider as _;
 use cairn_finance::{Billing, BreakCase, LegalEntity, Period};
 use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
@@ -12,6 +13,7 @@ pub(super) const TYPES: [&str; 14] = [
     Billing::TYPE,
     BreakCase::TYPE,
     Configuration::TYPE,
+    Discounts::TYPE,
     EmailAddress::TYPE,
     Erasure::TYPE,
     FeatureFlag::TYPE,

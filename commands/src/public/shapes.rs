@@ -62,6 +62,10 @@ pub(super) struct PriceInTiers {
     version: u32,
     /// By how long a rental has been used at this price; the first begins at 0.
     tiers: Vec<Tier>,
+    /// Off all of them, in percent, where there is a discount: a decimal number with at most two decimals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9]{1,2}(\\.[0-9]{1,2})?$"))]
+    discount_percent: Option<String>,
 }
 
 impl PriceInTiers {
@@ -70,7 +74,13 @@ impl PriceInTiers {
             from_seconds: tier.from_seconds,
             per_hour: Money::new(tier.nanos_per_hour, currency),
         };
-        Self { version, tiers: tariff.all().map(tier).collect() }
+        let percent = |basis_points: u32| format_percent(basis_points * 100);
+        let discount = Some(tariff.discount_bps).filter(|basis_points| *basis_points > 0);
+        Self {
+            version,
+            tiers: tariff.all().map(tier).collect(),
+            discount_percent: discount.map(percent),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Any aggregate by its name: decode, check, fold.
-use cairn_catalog::{Sku, TaxTable};
+use cairn_catalog::{Discounts, Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::{BookEntry, DomainEvent, Refusal as _, StoredEvent, Subject, Text, Texts};
 use cairn_finance::{Billing, BreakCase, CreditNoteSeries, InvoiceSeries, LegalEntity, Period};
@@ -50,6 +50,7 @@ pub(super) static TYPES: [Type; 26] = [
     entry::<BreakCase>(),
     entry::<Configuration>(),
     entry::<CreditNoteSeries>(),
+    entry::<Discounts>(),
     entry::<Dispute>(),
     entry::<Dunning>(),
     entry::<EmailAddress>(),

@@ -2,7 +2,10 @@
 //!
 //! The log keeps what was decided, not what was asked. For most facts the command can be read from them and from the state before:
 //! then it is asked again. Where they do not say, there is no command, and what-if counts it.
-use cairn_catalog::{Sku, SkuCommand, SkuEvent, TaxTable, TaxTableCommand, TaxTableEvent};
+use cairn_catalog::{
+    DiscountCommand, DiscountEvent, Discounts, Sku, SkuCommand, SkuEvent, TaxTable,
+    TaxTableCommand, TaxTableEvent,
+};
 use cairn_compute::{Allocation, AllocationCommand, AllocationEvent};
 use cairn_core::Decider;
 use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
@@ -45,6 +48,20 @@ impl Inverse for TaxTable {
     fn command_of(&self, facts: &[TaxTableEvent]) -> Option<TaxTableCommand> {
         let TaxTableEvent::RateSet { jurisdiction, tax, at } = facts.first()?.clone();
         Some(TaxTableCommand::SetRate { jurisdiction, tax, at })
+    }
+}
+
+impl Inverse for Discounts {
+    fn command_of(&self, facts: &[DiscountEvent]) -> Option<DiscountCommand> {
+        let command = match facts.first()?.clone() {
+            DiscountEvent::Given { organisation_id, discount, at } => {
+                DiscountCommand::Give { organisation_id, discount, at }
+            }
+            DiscountEvent::Withdrawn { discount_id, at } => {
+                DiscountCommand::Withdraw { discount_id, at }
+            }
+        };
+        Some(command)
     }
 }
 

@@ -23,6 +23,7 @@ pub fn wish(organisation_id: OrganisationId, used_nanos: i64, at: Timestamp) -> 
         to: at,
         seconds: 1_800,
         nanos_per_hour: None,
+        discount_bps: None,
         net_nanos: used_nanos,
         taxes: BTreeMap::new(),
     };

@@ -1,8 +1,8 @@
 //! What has happened to an allocation.
 use cairn_core::upcast::Upcast;
 use cairn_core::{
-    AllocationId, Currency, HoldId, Nanos, NodeId, OrganisationId, Resources, Tariff, Tax, Text,
-    Texts, Tiers, Timestamp, domain_event,
+    AllocationId, Currency, DiscountId, HoldId, Nanos, NodeId, OrganisationId, Resources, Tariff,
+    Tax, Text, Texts, Tiers, Timestamp, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,19 +54,34 @@ pub struct PinnedPrice {
     /// The tiers after the first, by the seconds that are metered at this price.
     #[serde(default, skip_serializing_if = "Tiers::is_none")]
     pub tiers: Tiers,
+    /// Off all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<PinnedDiscount>,
+}
+
+/// What an organisation pays less than the catalogue says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PinnedDiscount {
+    pub discount_id: DiscountId,
+    pub basis_points: u32,
 }
 
 impl PinnedPrice {
     /// All time costs the same.
     #[must_use]
     pub const fn flat(version: u32, currency: Currency, nanos_per_hour: Nanos) -> Self {
-        Self { version, currency, nanos_per_hour, tiers: Tiers::NONE }
+        Self { version, currency, nanos_per_hour, tiers: Tiers::NONE, discount: None }
     }
 
     /// What time costs at it.
     #[must_use]
     pub const fn tariff(&self) -> Tariff {
-        Tariff { nanos_per_hour: self.nanos_per_hour, tiers: self.tiers, discount_bps: 0 }
+        let discount_bps = match self.discount {
+            Some(discount) => discount.basis_points,
+            None => 0,
+        };
+        Tariff { nanos_per_hour: self.nanos_per_hour, tiers: self.tiers, discount_bps }
     }
 }
 
@@ -205,7 +220,7 @@ domain_event!(AllocationEvent {
     Released => "allocation.released", 1;
     NeedsOperator => "allocation.needs_operator", 1;
 } upcasts [
-    // In version 1 a price had no tiers; a program that knows none would charge the first for ever.
+    // In version 1 a price had neither tiers nor a discount; a program that knows none would charge the first tier, and whole, for ever.
     Upcast { event_type: "allocation.requested", from: 1, to_next: std::convert::identity },
     Upcast { event_type: "allocation.repriced", from: 1, to_next: std::convert::identity },
 ]);
@@ -216,6 +231,7 @@ impl Texts for AllocationEvent {
         ("organisation_id", Text::Kept),
         ("sku_id", Text::Kept),
         ("price.currency", Text::Kept),
+        ("price.discount.discount_id", Text::Kept),
         Tax::TEXTS[0],
         Tax::TEXTS[1],
         Tax::TEXTS[2],

@@ -9,6 +9,8 @@ mod public_key;
 mod suspension;
 
 pub use allocation::{Allocation, AllocationCommand, AllocationError, AllocationStatus};
-pub use events::{AllocationEvent, PinnedPrice, Placement, ReleaseReason, Step, SuspensionReason};
+pub use events::{
+    AllocationEvent, PinnedDiscount, PinnedPrice, Placement, ReleaseReason, Step, SuspensionReason,
+};
 pub use prices::{Due, Segment};
 pub use public_key::check_public_key;

@@ -135,6 +135,8 @@ ids! {
     PaymentId = "pay";
     /// A refund of a payment.
     RefundId = "refund";
+    /// A discount of an organisation.
+    DiscountId = "discount";
     /// A dispute about a payment; from the provider's id of it.
     DisputeId = "dispute";
     /// A payout of the provider to our bank; from the provider's id of it.

@@ -22,9 +22,9 @@ pub use books::{BookEntry, HoldChange, JournalTransaction, PeriodChange, Posting
 pub use cqrs_es::DomainEvent;
 pub use decider::{Decider, Refusal};
 pub use id::{
-    AllocationId, ApiKeyId, BreakId, CreditId, DisputeId, GrantId, HoldId, IdError, InvitationId,
-    NodeId, OrganisationId, PaymentId, PaymentMethodId, PayoutId, RefundId, ServiceAccountId,
-    SessionId, UserId, WebhookEndpointId,
+    AllocationId, ApiKeyId, BreakId, CreditId, DiscountId, DisputeId, GrantId, HoldId, IdError,
+    InvitationId, NodeId, OrganisationId, PaymentId, PaymentMethodId, PayoutId, RefundId,
+    ServiceAccountId, SessionId, UserId, WebhookEndpointId,
 };
 pub use money::{Currency, Money, MoneyError, Nanos};
 pub use month::{Month, MonthError};

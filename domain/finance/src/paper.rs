@@ -42,8 +42,10 @@ pub struct Charged {
     pub to: Timestamp,
     /// How many seconds that is for.
     pub seconds: i64,
-    /// Price of 3,600 seconds.
+    /// Price of 3,600 seconds, before the discount.
     pub nanos_per_hour: Option<Nanos>,
+    /// Off the price, in basis points.
+    pub discount_bps: Option<u32>,
     /// Income.
     pub net_nanos: Nanos,
     /// Taxes by jurisdiction.
@@ -72,6 +74,8 @@ pub struct Line {
     pub seconds: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nanos_per_hour: Option<Nanos>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount_bps: Option<u32>,
     pub net: Amount,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taxes: Vec<LineTax>,
@@ -193,6 +197,7 @@ pub fn lines(charged: Vec<Charged>) -> (Vec<Line>, Vec<TaxTotal>, Totals) {
         to: one.to,
         seconds: one.seconds,
         nanos_per_hour: one.nanos_per_hour,
+        discount_bps: one.discount_bps,
         net: amounts.net,
         taxes: amounts.taxes,
         gross: amounts.gross,
@@ -213,6 +218,7 @@ impl Line {
             to: self.to,
             seconds: self.seconds,
             nanos_per_hour: self.nanos_per_hour,
+            discount_bps: self.discount_bps,
             net_nanos: self.net.nanos,
             taxes: taxes.collect(),
         }

@@ -41,6 +41,7 @@ fn charged(net_nanos: i64, taxes: &[(&str, i64)]) -> Charged {
         to: AT,
         seconds: 7_200,
         nanos_per_hour: Some(net_nanos / 2),
+        discount_bps: Some(1_250),
         net_nanos,
         taxes: taxes.iter().map(|(at, nanos)| ((*at).to_owned(), *nanos)).collect(),
     }

@@ -54,6 +54,8 @@ row! {
         tiers: TierList,
         priced_after_seconds: i64,
         corrected_seconds: i64,
+        discount_id: Option<String>,
+        discount_bps: i64,
     }
 }
 
@@ -138,6 +140,8 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
 fn price_with(row: &mut AllocationRow, price: &PinnedPrice) {
     (row.price_version, row.nanos_per_hour) = (price.version.into(), price.nanos_per_hour);
     row.tiers = TierList(price.tiers);
+    row.discount_id = price.discount.map(|discount| discount.discount_id.to_string());
+    row.discount_bps = price.discount.map_or(0, |discount| i64::from(discount.basis_points));
 }
 
 fn tax_with(row: &mut AllocationRow, tax: Option<&Tax>) -> Result<(), ProjectError> {

@@ -33,6 +33,9 @@ pub struct Allocation {
     pub tiers: TierList,
     /// Seconds before it was moved to its price: the tiers begin there.
     pub priced_after_seconds: i64,
+    /// Off all of it, in basis points.
+    pub discount_id: Option<String>,
+    pub discount_bps: i64,
     pub ssh_public_key: String,
     /// The node asked for, if one was.
     pub wanted_node_id: Option<String>,
@@ -83,12 +86,16 @@ pub struct Allocation {
     pub ended_at: Option<At>,
 }
 
+fn tariff(nanos_per_hour: Nanos, TierList(tiers): TierList, discount_bps: i64) -> Tariff {
+    let discount_bps = u32::try_from(discount_bps).unwrap_or_default();
+    Tariff { nanos_per_hour, tiers, discount_bps }
+}
+
 impl Allocation {
     /// What time costs at its price.
     #[must_use]
-    pub const fn tariff(&self) -> Tariff {
-        let TierList(tiers) = self.tiers;
-        Tariff { nanos_per_hour: self.nanos_per_hour, tiers, discount_bps: 0 }
+    pub fn tariff(&self) -> Tariff {
+        tariff(self.nanos_per_hour, self.tiers, self.discount_bps)
     }
 
     /// Seconds that it has been used for at its price.
@@ -119,7 +126,7 @@ async fn select(
         Allocation,
         r#"SELECT a.allocation_id, a.position, a.organisation_id, a.status, a.needs_operator,
              a.sku_id, a.cpu_millis, a.memory_bytes, a.disk_bytes, a.pids_max, a.price_version,
-             a.currency, a.nanos_per_hour, a.tiers AS "tiers: TierList", a.priced_after_seconds,
+             a.currency, a.nanos_per_hour, a.tiers AS "tiers: TierList", a.priced_after_seconds, a.discount_id, a.discount_bps,
              a.ssh_public_key, a.wanted_node_id, a.node_id, a.uid,
              a.hold_id, a.login, n.address AS "ssh_address?", n.port AS "ssh_port?", a.steps_done,
              a.proof,
@@ -185,7 +192,7 @@ pub async fn burn(
     organisation: OrganisationId,
 ) -> Result<BTreeMap<String, Burn>, QueryError> {
     let rows = sqlx::query!(
-        r#"SELECT currency, nanos_per_hour, tiers AS "tiers: TierList",
+        r#"SELECT currency, nanos_per_hour, tiers AS "tiers: TierList", discount_bps,
              coalesce(greatest(floor(extract(epoch FROM coalesce(stopped_at, now()) - activated_at))::bigint
                - unproven_seconds - idle_seconds - priced_after_seconds, 0), 0) AS "seconds!"
            FROM compute_allocations
@@ -194,8 +201,7 @@ pub async fn burn(
     );
     let mut burn = BTreeMap::<String, Burn>::new();
     for row in rows.fetch_all(db).await? {
-        let TierList(tiers) = row.tiers;
-        let tariff = Tariff { nanos_per_hour: row.nanos_per_hour, tiers, discount_bps: 0 };
+        let tariff = tariff(row.nanos_per_hour, row.tiers, row.discount_bps);
         burn.entry(row.currency).or_default().add(tariff, row.seconds);
     }
     Ok(burn)

@@ -115,7 +115,7 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
         E::Failed { at } => (None, None, at),
         E::Taxed { .. } | E::Metered { .. } => return Ok(None),
         E::Repriced { price, at, .. } => {
-            let per_hour = Money::new(price.nanos_per_hour, price.currency);
+            let per_hour = Money::new(price.tariff().per_hour_at(0), price.currency);
             let tiers = if price.tiers.is_none() { "" } else { " in the first of its tiers" };
             (None, Some(format!("{per_hour} per hour{tiers}")), at)
         }

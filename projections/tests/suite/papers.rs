@@ -32,6 +32,7 @@ impl World {
             to: at,
             seconds: 0,
             nanos_per_hour: None,
+            discount_bps: None,
             net_nanos,
             taxes: [("CH".to_owned(), net_nanos / 100)].into(),
         };

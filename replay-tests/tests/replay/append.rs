@@ -1,7 +1,7 @@
 //! Told events, appended to a real log.
 use std::collections::BTreeSet;
 
-use cairn_catalog::{Sku, TaxTable};
+use cairn_catalog::{Discounts, Sku, TaxTable};
 use cairn_compute::Allocation;
 use cairn_core::{Decider, StoredEvent};
 use cairn_event_log::{AppendRequest, Appended, EventLog, Metadata, NewEvent, Outcome};
@@ -88,6 +88,7 @@ macro_rules! for_aggregate {
             Payout::TYPE => $run::<Payout>($($argument),*),
             Period::TYPE => $run::<Period>($($argument),*),
             CreditNoteSeries::TYPE => $run::<CreditNoteSeries>($($argument),*),
+            Discounts::TYPE => $run::<Discounts>($($argument),*),
             Dispute::TYPE => $run::<Dispute>($($argument),*),
             Refund::TYPE => $run::<Refund>($($argument),*),
             Sku::TYPE => $run::<Sku>($($argument),*),

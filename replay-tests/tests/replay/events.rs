@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use cairn_catalog::{SkuEvent, TaxTableEvent};
+use cairn_catalog::{DiscountEvent, SkuEvent, TaxTableEvent};
 use cairn_compute::AllocationEvent;
 use cairn_core::StoredEvent;
 use cairn_finance::{
@@ -43,6 +43,7 @@ fn kinds() -> [Kind; 26] {
         (BreakEvent::TYPES, again::<BreakEvent>),
         (ConfigurationEvent::TYPES, again::<ConfigurationEvent>),
         (CreditNoteEvent::TYPES, again::<CreditNoteEvent>),
+        (DiscountEvent::TYPES, again::<DiscountEvent>),
         (DisputeEvent::TYPES, again::<DisputeEvent>),
         (PayoutEvent::TYPES, again::<PayoutEvent>),
         (DunningEvent::TYPES, again::<DunningEvent>),

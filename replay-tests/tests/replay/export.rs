@@ -1,7 +1,7 @@
 //! A slice of the log leaves the house masked, and is a log again elsewhere.
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_catalog::{SkuEvent, TaxTableEvent};
+use cairn_catalog::{DiscountEvent, SkuEvent, TaxTableEvent};
 use cairn_commands::replay::{At, ExportedEvent, Masks, ReplayError, Slice, export, verify};
 use cairn_compute::AllocationEvent;
 use cairn_core::{StoredEvent, Text, Texts};
@@ -42,6 +42,7 @@ const DECLARED: [Declared; 26] = [
     declared::<CreditNoteEvent>(),
     declared::<DisputeEvent>(),
     declared::<PayoutEvent>(),
+    declared::<DiscountEvent>(),
     declared::<DunningEvent>(),
     declared::<EmailAddressEvent>(),
     declared::<ErasureEvent>(),

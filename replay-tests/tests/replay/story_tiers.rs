@@ -1,15 +1,19 @@
-//! Prices with tiers in the story: a SKU that has them, a rental that begins with them, and one that is moved to them.
-use cairn_catalog::{Sku, SkuCommand};
-use cairn_compute::{Allocation, AllocationCommand, PinnedPrice};
-use cairn_core::{AllocationId, Currency, Tier, Tiers};
+//! Prices with tiers in the story: a SKU that has them, and a rental that begins with them and is moved to others, with a discount. And the
+//! discounts of an organisation.
+use cairn_catalog::{Discount, DiscountCommand, Discounts, Sku, SkuCommand};
+use cairn_compute::{Allocation, AllocationCommand, PinnedDiscount, PinnedPrice};
+use cairn_core::{AllocationId, Currency, DiscountId, OrganisationId, Tier, Tiers};
 
 use super::story::{Teller, at, provisioning, requested, resources, text};
 
 const UNIT: i64 = 1_000_000_000;
 const RENTAL: u128 = 50;
+const FAVOURED: OrganisationId = OrganisationId::from_bits(50);
+const DISCOUNT: DiscountId = DiscountId::from_bits(50);
 
 pub fn tell(teller: &mut Teller) {
     teller.tell::<Sku>("stepped", sku());
+    teller.tell::<Discounts>(&FAVOURED.to_string(), discounts());
     teller.tell::<Allocation>(&AllocationId::from_bits(RENTAL).to_string(), crossed());
 }
 
@@ -35,13 +39,34 @@ fn sku() -> [SkuCommand; 3] {
     [define, price(stepped, 3_101), price(Tiers::NONE, 3_102)]
 }
 
+fn discounts() -> [DiscountCommand; 3] {
+    let give = |discount_id, sku_id: Option<&str>, ends| DiscountCommand::Give {
+        organisation_id: FAVOURED,
+        discount: Discount {
+            discount_id,
+            basis_points: 2_000,
+            sku_id: sku_id.map(text),
+            ends_at: ends,
+            reason: text("a year in advance"),
+        },
+        at: at(3_103),
+    };
+    let second = DiscountId::from_bits(51);
+    [
+        give(DISCOUNT, None, None),
+        give(second, Some("stepped"), Some(at(9_000))),
+        DiscountCommand::Withdraw { discount_id: DISCOUNT, at: at(3_104) },
+    ]
+}
+
 fn crossed() -> Vec<AllocationCommand> {
     let mut request = requested(RENTAL, None);
     let AllocationCommand::Request { price, .. } = &mut request else {
         panic!("it asks for a rental");
     };
     *price = PinnedPrice { tiers: tiers(&[(60, 18 * UNIT), (120, 9 * UNIT)]), ..*price };
-    let dearer = PinnedPrice { version: 2, tiers: tiers(&[(30, 72 * UNIT)]), ..*price };
+    let discount = Some(PinnedDiscount { discount_id: DISCOUNT, basis_points: 2_000 });
+    let dearer = PinnedPrice { version: 2, tiers: tiers(&[(30, 72 * UNIT)]), discount, ..*price };
     let meter =
         |secs| AllocationCommand::Meter { through: at(secs), unproven_seconds: 0, at: at(secs) };
     let mut commands = vec![request];

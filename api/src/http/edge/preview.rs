@@ -70,6 +70,8 @@ pub const WITHOUT: &[&str] = &[
     "set_alerts",
     "define_sku",
     "set_sku_price",
+    "give_discount",
+    "withdraw_discount",
     "invite_node",
     "cordon_node",
     "uncordon_node",

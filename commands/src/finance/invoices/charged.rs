@@ -182,6 +182,7 @@ pub(super) async fn line(executor: &Executor, hold: OfHold) -> Result<Charged, F
         let before = charge(executor, position).await?;
         from = (before.at, before.seconds);
     }
+    let (nanos_per_hour, discount_bps) = one_price(&rental, (from.1, last.seconds));
     Ok(Charged {
         product: hold.product,
         resource: allocation_id,
@@ -189,14 +190,15 @@ pub(super) async fn line(executor: &Executor, hold: OfHold) -> Result<Charged, F
         from: from.0,
         to: last.at,
         seconds: last.seconds - from.1,
-        nanos_per_hour: one_price(&rental, (from.1, last.seconds)),
+        nanos_per_hour,
+        discount_bps,
         net_nanos: hold.net_nanos,
         taxes: hold.taxes,
     })
 }
 
-/// What an hour cost from one metered second up to another; none when a rental was moved to another price or came to another tier in between.
-fn one_price(rental: &Allocation, (from, until): (i64, i64)) -> Option<Nanos> {
+/// What an hour cost from one metered second up to another before the discount, and the discount; no price when a rental was moved to another price or came to another tier in between.
+fn one_price(rental: &Allocation, (from, until): (i64, i64)) -> (Option<Nanos>, Option<u32>) {
     let before = rental.segments.iter().map(|segment| (segment.price, segment.seconds));
     let prices = before.chain(rental.price.map(|price| (price, i64::MAX)));
     let mut begins = 0;
@@ -205,11 +207,13 @@ fn one_price(rental: &Allocation, (from, until): (i64, i64)) -> Option<Nanos> {
             let tariff = price.tariff();
             let [first, last] =
                 [from, (until - 1).max(from)].map(|second| tariff.tier_at(second - begins));
-            return (until <= ends && first == last).then_some(first.nanos_per_hour);
+            let discount = Some(tariff.discount_bps).filter(|bps| until <= ends && *bps > 0);
+            let price = (until <= ends && first == last).then_some(first.nanos_per_hour);
+            return (price, discount);
         }
         begins = ends;
     }
-    None
+    (None, None)
 }
 
 /// A charge as its event says it, or less than nothing where one was corrected. The totals are cumulative.
