@@ -54,7 +54,7 @@ pub(super) struct Price {
     pub(super) per_hour: Money,
 }
 
-/// A version of a price that is not the same for all time.
+/// A version of a price that has tiers or a discount.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PriceInTiers {
