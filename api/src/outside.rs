@@ -73,6 +73,14 @@ pub fn public_url(config: &Config, address: Option<SocketAddr>) -> Result<String
     Ok(url.ok_or(OutsideError::NoPublicUrl)?.trim_end_matches('/').to_owned())
 }
 
+/// What carries out processes, with the numbers of the business that are settings.
+fn runner(config: &Config, name: String) -> RunnerConfig {
+    let mut runner = RunnerConfig::new(name);
+    runner.settings.top_up_pause_seconds = i64::from(config.top_up_pause_seconds);
+    runner.settings.top_up_burst = config.top_up_burst;
+    runner
+}
+
 /// Everything outside that a server needs.
 ///
 /// # Errors
@@ -93,7 +101,7 @@ pub fn outside(
         webhook_secrets: payments.webhook_secrets.clone(),
         enrolments: nodes.enrolments,
         public_url: public_url(config, address)?,
-        runner: RunnerConfig::new(name),
+        runner: runner(config, name),
         neighbours: neighbours.clone(),
         reports: config.reports.clone(),
         traces: config.traces.clone(),

@@ -1,4 +1,5 @@
-//! Commands of the payments context: what customers pay with, top-ups, refunds, and what the provider reports of them and of disputes.
+//! Commands of the payments context: what customers pay with, top-ups, also by themselves, refunds, and what the provider reports of them and of disputes.
+mod auto_top_up;
 mod disputes;
 mod methods;
 
@@ -11,6 +12,7 @@ use crate::answers::{derived, first_answer, refused};
 use crate::ports::{ProviderOutcome, ProviderPayment, ProviderRefund};
 use crate::{CommandContext, Commands, ExecuteError, Executed, Executor};
 
+pub use self::auto_top_up::{SetAutoTopUp, set_auto_top_up};
 pub use self::disputes::{apply_provider_dispute, dispute_id, record_provider_dispute};
 pub use self::methods::{
     MethodWish, RequestKeptTopUp, RequestMethod, apply_provider_setup, change_method, methods,

@@ -10,7 +10,8 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 122] = [
+const PRIVATE: [&str; 123] = [
+    "auto_top_up.begun",
     "allocation.needs_operator",
     "allocation.provisioning_failed",
     "allocation.provisioning_started",
@@ -174,7 +175,7 @@ fn golden() -> Vec<Recorded> {
             named => named,
         };
         let aggregate_id = match aggregate {
-            "wallet" | "dunning" => "org_00000000010000000000000000:USD".to_owned(),
+            "wallet" | "dunning" | "auto_top_up" => "org_00000000010000000000000000:USD".to_owned(),
             other => format!("{other}_00000000000000000000000001"),
         };
         facts.push(Recorded {

@@ -9,7 +9,7 @@ use cairn_identity::{ApiKey, EmailAddress, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Dispute, Payment, PaymentMethods, Payout, Refund};
+use cairn_payments::{AutoTopUp, Dispute, Payment, PaymentMethods, Payout, Refund};
 
 /// Whether an event is what its type and version say. Of a type of aggregate that this program does not know nothing can be said, and no
 /// view reads it. What was read is kept with the event.
@@ -23,6 +23,7 @@ pub(crate) fn check(event: &Recorded) -> Result<(), LogError> {
     match event.aggregate_type.as_str() {
         Allocation::TYPE => of::<Allocation>(event),
         ApiKey::TYPE => of::<ApiKey>(event),
+        AutoTopUp::TYPE => of::<AutoTopUp>(event),
         Billing::TYPE => of::<Billing>(event),
         BreakCase::TYPE => of::<BreakCase>(event),
         Configuration::TYPE => of::<Configuration>(event),

@@ -68,6 +68,8 @@ rules! {
     set_spending_limits    Own  None Own  None None   None None None None;
     get_alerts             Own  Own  Own  Own  Own    None None None None;
     set_alerts             Own  None Own  None None   None None None None;
+    get_auto_top_up        Own  Own  Own  Own  Own    None None None None;
+    set_auto_top_up        Own  None Own  None None   None None None None;
     list_invoices          Own  Own  Own  Own  Own    None All  None None;
     get_invoice            Own  Own  Own  Own  Own    None All  None None;
     get_invoice_document   Own  Own  Own  Own  Own    None All  None None;

@@ -366,5 +366,19 @@ fn money() -> Vec<Setting> {
             "how often a server holds the payment provider's book and the bank's lines against ours",
         )
         .default("3600"),
+        Setting::new(
+            "finance.top_up_pause_seconds",
+            "CAIRN_FINANCE_TOP_UP_PAUSE_SECONDS",
+            Kind::Number(60, 86_400),
+            "from an automatic top-up that succeeded to the next one of the same wallet",
+        )
+        .default("600"),
+        Setting::new(
+            "finance.top_up_burst",
+            "CAIRN_FINANCE_TOP_UP_BURST",
+            Kind::Number(1, 60),
+            "so many automatic top-ups of a wallet within an hour; another one is not made, and they stop",
+        )
+        .default("3"),
     ]
 }

@@ -83,6 +83,10 @@ pub struct Config {
     pub verify_seconds: u64,
     /// How often the provider's book is held against ours.
     pub reconcile_seconds: u64,
+    /// From an automatic top-up that succeeded to the next one.
+    pub top_up_pause_seconds: u32,
+    /// So many automatic top-ups of a wallet within an hour.
+    pub top_up_burst: u32,
     /// Whose tax a customer pays who has not said where it is; none when absent.
     pub home_jurisdiction: Option<String>,
     /// Where the master key of personal data is.
@@ -169,6 +173,8 @@ impl Config {
                 .unwrap_or(u16::MAX),
             verify_seconds: u64::from(number(values, "finance.verify_seconds")),
             reconcile_seconds: u64::from(number(values, "finance.reconcile_seconds")),
+            top_up_pause_seconds: number(values, "finance.top_up_pause_seconds"),
+            top_up_burst: number(values, "finance.top_up_burst"),
             home_jurisdiction: values.with("finance.home_jurisdiction", jurisdiction),
             masters: masters(values, &data, &store),
             seal: seal(values, &data, &store),

@@ -7,6 +7,7 @@ pub mod admit;
 pub mod alerts;
 pub mod answer;
 pub mod arrival;
+pub mod auto_top_up;
 pub mod billing;
 pub mod body;
 pub mod catalog;

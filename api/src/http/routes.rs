@@ -5,10 +5,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::state::Api;
 use super::{
-    alerts, answer, billing, catalog, charges, compute, device_page, discounts, documents,
-    downloads, events, features, fleet, health, identity, inbox, invoices, ledger, notifications,
-    notify, papers, payment_methods, payments, spending, tickets, usage, verification, viewer,
-    webhooks,
+    alerts, answer, auto_top_up, billing, catalog, charges, compute, device_page, discounts,
+    documents, downloads, events, features, fleet, health, identity, inbox, invoices, ledger,
+    notifications, notify, papers, payment_methods, payments, spending, tickets, usage,
+    verification, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -21,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(usage::routes())
         .merge(verification::routes())
         .merge(billing::routes())
+        .merge(auto_top_up::routes())
         .merge(spending::routes())
         .merge(alerts::routes())
         .merge(invoices::routes())

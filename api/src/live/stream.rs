@@ -34,6 +34,7 @@ pub struct Sub {
 /// The operation that reads what a family's events tell of: the table says who may, and how far they see.
 const READS: &[(&str, &str)] = &[
     ("allocation", "get_allocation"),
+    ("auto_top_up", "get_auto_top_up"),
     ("credit_note_series", "get_invoice"),
     ("dunning", "get_balance"),
     ("invoice_series", "get_invoice"),

@@ -150,6 +150,7 @@ codes! {
     spending_limit_reached PAYMENT_REQUIRED false "The spending limit of this month is reached";
     alerts_invalid UNPROCESSABLE_ENTITY false "The alerts contradict each other, or are too many";
     spending_limits_invalid UNPROCESSABLE_ENTITY false "The limits contradict each other";
+    auto_top_up_invalid UNPROCESSABLE_ENTITY false "The automatic top-up makes no sense like this";
     exceeds_refundable CONFLICT false "More than is left of that payment";
     payment_disputed CONFLICT false "The payment is disputed";
     credit_expiry_invalid UNPROCESSABLE_ENTITY false "Credit expires in the future";

@@ -21,10 +21,10 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::{Answer, Caller, PATIENCE, SSH_KEY, Stage, Whim};
 
-const SECRET: &str = "whsec_races";
+pub const SECRET: &str = "whsec_races";
 const CUSTOMERS: u64 = 6;
 /// Clients that send the same wish at once.
-const TOGETHER: u64 = 3;
+pub const TOGETHER: u64 = 3;
 /// In nanos.
 const CENT: i64 = 10_000_000;
 /// What a call to the provider may take; a slow one takes longer, and never arrives.
@@ -40,7 +40,7 @@ fn port(simulator: &Simulator, limit: Duration) -> Arc<dyn PaymentPort> {
 }
 
 /// A server that does not wait long for such a provider, and comes back soon.
-fn hurried(parts: &mut Outside, simulator: &Simulator) {
+pub fn hurried(parts: &mut Outside, simulator: &Simulator) {
     parts.payments = port(simulator, LIMIT);
     parts.webhook_secrets = vec![SECRET.to_owned()];
     (parts.runner.backoff, parts.runner.backoff_max) =
@@ -55,7 +55,7 @@ fn hurried(parts: &mut Outside, simulator: &Simulator) {
 }
 
 /// The first of each strike for certain, the others by chance.
-fn troubled() -> Faults {
+pub fn troubled() -> Faults {
     let often = |next, probability| Chance { next, probability };
     Faults {
         server_error: often(2, 0.1),
@@ -75,18 +75,18 @@ fn troubled() -> Faults {
 }
 
 /// A wish under its key, sent by several clients at once, each when chance says, and insisted on until it is answered.
-struct Wish {
+pub struct Wish {
     key: String,
     path: &'static str,
     body: Value,
 }
 
 impl Wish {
-    fn of(key: String, path: &'static str, body: Value) -> Self {
+    pub fn of(key: String, path: &'static str, body: Value) -> Self {
         Self { key, path, body }
     }
 
-    async fn by_many(&self, caller: &Caller, whim: &mut Whim) -> Answer {
+    pub async fn by_many(&self, caller: &Caller, whim: &mut Whim) -> Answer {
         let senders: Vec<u64> = (0..TOGETHER).map(|_| whim.next(20)).collect();
         let sent = senders.into_iter().map(|turns| async move {
             for _ in 0..turns {
@@ -233,7 +233,7 @@ fn text(of: &Value) -> &str {
 }
 
 /// Until nobody has anything to do any more but to look again later.
-async fn until_settled(pool: &PgPool, simulator: &Simulator) {
+pub async fn until_settled(pool: &PgPool, simulator: &Simulator) {
     const OPEN: &str = "SELECT (SELECT count(*) FROM process_intents WHERE kind <> 'timer' AND status NOT IN ('done', 'skipped'))
             + (SELECT count(*) FROM payments_webhook_inbox WHERE status = 'pending')
             + (SELECT count(*) FROM process_checkpoints WHERE position < (SELECT position FROM log_head))
@@ -261,7 +261,7 @@ async fn until_settled(pool: &PgPool, simulator: &Simulator) {
 }
 
 /// Which of ours each object of the provider's is: none twice.
-fn once(
+pub fn once(
     of: impl Iterator<Item = (BTreeMap<String, String>, i64)>,
     key: &str,
 ) -> BTreeMap<String, i64> {
@@ -308,7 +308,7 @@ async fn same_as_told(book: &Book, customers: &[Customer]) {
 }
 
 /// Nothing is between the provider's book and ours.
-async fn books_agree(stage: &Stage, simulator: &Simulator) {
+pub async fn books_agree(stage: &Stage, simulator: &Simulator) {
     let (executor, now) = (&stage.commands.executor, stage.commands.clock.now());
     let patient = port(simulator, Duration::from_secs(20));
     // So much later that nothing is excused for being young.

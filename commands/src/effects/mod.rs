@@ -5,6 +5,7 @@ mod charge_usage;
 mod collect_payment;
 mod compare_inventory;
 mod ensure_step;
+mod fill_wallet;
 pub(crate) mod follow_dispute;
 mod hold_funds;
 mod pay_refund;
@@ -16,6 +17,7 @@ mod send_mail;
 mod send_paper;
 mod suspend_tenant;
 mod tear_down;
+mod write_top_up;
 
 use std::sync::Arc;
 

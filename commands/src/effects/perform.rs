@@ -5,7 +5,7 @@ use crate::ports::PortError;
 use crate::processes::Effect;
 
 use super::{
-    Act, assess_funds, charge_usage, collect_payment, compare_inventory, ensure_step,
+    Act, assess_funds, charge_usage, collect_payment, compare_inventory, ensure_step, fill_wallet,
     follow_dispute, hold_funds, pay_refund, probe_node, reserve_capacity, save_method, send_mail,
     suspend_tenant, tear_down,
 };
@@ -42,6 +42,10 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::AssessFunds { wallet_id } => assess_funds::assess_funds(act, wallet_id).await,
         Effect::AssessFundsOf { allocation_id } => {
             assess_funds::assess_funds_of(act, *allocation_id).await
+        }
+        Effect::LookAtWallet { wallet_id } => fill_wallet::look_at_wallet(act, wallet_id).await,
+        Effect::RequestTopUp { wallet_id, payment_id } => {
+            fill_wallet::request_top_up(act, wallet_id, *payment_id).await
         }
         Effect::CreatePayment { payment_id, payment_method } => {
             collect_payment::create_payment(act, *payment_id, payment_method.as_deref()).await
@@ -95,6 +99,8 @@ pub(crate) async fn rehearse(act: &Act<'_>, effect: &Effect) -> Result<(), PortE
         | Effect::ConfirmReleased { .. }
         | Effect::AssessFunds { .. }
         | Effect::AssessFundsOf { .. }
+        | Effect::LookAtWallet { .. }
+        | Effect::RequestTopUp { .. }
         | Effect::RequestRefund { .. } => perform(act, effect).await,
         Effect::TearDown { allocation_id, node_id, after } => {
             let evidence = "taken for granted in a rehearsal".to_owned();
@@ -161,6 +167,8 @@ pub(crate) async fn assume_done(
         | Effect::ConfirmReleased { .. }
         | Effect::AssessFunds { .. }
         | Effect::AssessFundsOf { .. }
+        | Effect::LookAtWallet { .. }
+        | Effect::RequestTopUp { .. }
         | Effect::RetrievePayment { .. }
         | Effect::RequestRefund { .. }
         | Effect::RetrieveRefund { .. }

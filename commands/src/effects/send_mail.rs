@@ -10,6 +10,7 @@ use crate::processes::{FundsNews, Letter, Reached};
 
 use super::Act;
 use super::send_paper::send_paper;
+use super::write_top_up;
 
 /// What is said where no letter can be sent.
 pub(super) const UNCONFIGURED: &str = "mail_unconfigured";
@@ -34,6 +35,9 @@ pub(super) async fn send_mail(
         Letter::Alert { organisation_id, currency, alert, month, seen_nanos } => {
             let text = alerted(*alert, (*currency, *month), *seen_nanos);
             write_about_money(act, *organisation_id, text).await?
+        }
+        Letter::TopUp { organisation_id, currency, news } => {
+            write_about_money(act, *organisation_id, write_top_up::words(news, *currency)).await?
         }
         Letter::Paper { organisation_id, paper, number } => {
             return send_paper(act, *organisation_id, (*paper, number)).await;
@@ -80,6 +84,7 @@ async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Written>, PortEr
         Letter::Funds { .. }
         | Letter::Spending { .. }
         | Letter::Alert { .. }
+        | Letter::TopUp { .. }
         | Letter::Paper { .. } => return Ok(None),
         Letter::Code { user_id, purpose, token } => {
             let user = act.load::<User>(&user_id.to_string()).await?;

@@ -4,7 +4,7 @@ use cairn_core::Decider;
 use cairn_event_log::Recorded;
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
-use cairn_payments::{Payment, Refund};
+use cairn_payments::{AutoTopUp, Payment, Refund};
 
 use crate::public::{self, is_shared};
 use crate::{ExecuteError, Executor};
@@ -20,6 +20,7 @@ pub(super) async fn owner(
     }
     match fact.aggregate_type.as_str() {
         Allocation::TYPE => of::<Allocation>(executor, id).await,
+        AutoTopUp::TYPE => of::<AutoTopUp>(executor, id).await,
         Dunning::TYPE => of::<Dunning>(executor, id).await,
         Payment::TYPE => of::<Payment>(executor, id).await,
         Refund::TYPE => of::<Refund>(executor, id).await,

@@ -64,6 +64,15 @@ pub enum Effect {
     AssessFundsOf {
         allocation_id: AllocationId,
     },
+    /// Is a wallet low that is to be filled again by itself?
+    LookAtWallet {
+        wallet_id: String,
+    },
+    /// Asks for the payment of an automatic top-up.
+    RequestTopUp {
+        wallet_id: String,
+        payment_id: PaymentId,
+    },
     CreatePayment {
         payment_id: PaymentId,
         payment_method: Option<String>,
@@ -153,6 +162,8 @@ names!(Effect {
     ResumeTenant => "resume_tenant",
     AssessFunds => "assess_funds",
     AssessFundsOf => "assess_funds_of",
+    LookAtWallet => "look_at_wallet",
+    RequestTopUp => "request_top_up",
     CreatePayment => "create_payment",
     RetrievePayment => "retrieve_payment",
     RequestRefund => "request_refund",
@@ -184,6 +195,8 @@ impl Effect {
             | Self::ResumeTenant { .. }
             | Self::AssessFunds { .. }
             | Self::AssessFundsOf { .. }
+            | Self::LookAtWallet { .. }
+            | Self::RequestTopUp { .. }
             | Self::RetrievePayment { .. }
             | Self::RetrieveRefund { .. }
             | Self::RetrieveDispute { .. }
@@ -216,12 +229,12 @@ impl Effect {
             | Self::SuspendTenant { allocation_id }
             | Self::ResumeTenant { allocation_id }
             | Self::AssessFundsOf { allocation_id } => allocation_id.to_string(),
-            Self::AssessFunds { wallet_id } => wallet_id.clone(),
+            Self::AssessFunds { wallet_id } | Self::LookAtWallet { wallet_id } => wallet_id.clone(),
             Self::HoldFunds(funding) => funding.allocation_id.to_string(),
             Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
-            Self::CreatePayment { payment_id, .. } | Self::RetrievePayment { payment_id, .. } => {
-                payment_id.to_string()
-            }
+            Self::RequestTopUp { payment_id, .. }
+            | Self::CreatePayment { payment_id, .. }
+            | Self::RetrievePayment { payment_id, .. } => payment_id.to_string(),
             Self::RequestRefund { refund_id, .. }
             | Self::CreateRefund { refund_id }
             | Self::RetrieveRefund { refund_id, .. } => refund_id.to_string(),

@@ -8,7 +8,8 @@ use cairn_identity::{Erasure, ErasureEvent, Organisation, OrganisationEvent, Use
 use cairn_ledger::{Dunning, DunningEvent, Wallet, WalletEvent};
 use cairn_operations::{Intervention, InterventionEvent};
 use cairn_payments::{
-    Dispute, DisputeEvent, MethodEvent, Payment, PaymentEvent, PaymentMethods, Refund, RefundEvent,
+    AutoTopUp, AutoTopUpEvent, Dispute, DisputeEvent, MethodEvent, Payment, PaymentEvent,
+    PaymentMethods, Refund, RefundEvent,
 };
 
 /// An event at its place in the log.
@@ -37,6 +38,7 @@ pub enum Fact {
     Wallet(WalletEvent),
     Dunning(DunningEvent),
     Payment(PaymentEvent),
+    AutoTopUp(AutoTopUpEvent),
     Refund(RefundEvent),
     Dispute(DisputeEvent),
     Method(MethodEvent),
@@ -63,6 +65,7 @@ impl Occurrence {
             Wallet::TYPE => Fact::Wallet(recorded.decode()?),
             Dunning::TYPE => Fact::Dunning(recorded.decode()?),
             Payment::TYPE => Fact::Payment(recorded.decode()?),
+            AutoTopUp::TYPE => Fact::AutoTopUp(recorded.decode()?),
             Refund::TYPE => Fact::Refund(recorded.decode()?),
             Dispute::TYPE => Fact::Dispute(recorded.decode()?),
             PaymentMethods::TYPE => Fact::Method(recorded.decode()?),

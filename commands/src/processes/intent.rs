@@ -185,6 +185,17 @@ pub enum Command {
         wallet_id: String,
     },
     TopUpWallet(Credit),
+    /// The payment of an automatic top-up is in the wallet.
+    SucceedTopUp {
+        wallet_id: String,
+        payment_id: PaymentId,
+    },
+    /// The payment of an automatic top-up failed.
+    DeclineTopUp {
+        wallet_id: String,
+        payment_id: PaymentId,
+        code: String,
+    },
     ReturnRefund {
         wallet_id: String,
         refund_id: RefundId,
@@ -233,6 +244,8 @@ names!(Command {
     ReleaseHold => "release_hold",
     SweepHolds => "sweep_holds",
     TopUpWallet => "top_up_wallet",
+    SucceedTopUp => "succeed_top_up",
+    DeclineTopUp => "decline_top_up",
     ReturnRefund => "return_refund",
     HoldDisputed => "hold_disputed",
     ReleaseDisputed => "release_disputed",
@@ -252,6 +265,8 @@ impl Command {
             | Self::QuarantineCapacity { .. }
             | Self::ReleaseHold { .. }
             | Self::SweepHolds { .. }
+            | Self::SucceedTopUp { .. }
+            | Self::DeclineTopUp { .. }
             | Self::ReturnRefund { .. }
             | Self::HoldDisputed { .. }
             | Self::ReleaseDisputed { .. }
@@ -287,6 +302,8 @@ impl Command {
             | Self::ReleaseHold { .. }
             | Self::SweepHolds { .. }
             | Self::TopUpWallet(_)
+            | Self::SucceedTopUp { .. }
+            | Self::DeclineTopUp { .. }
             | Self::ReturnRefund { .. }
             | Self::HoldDisputed { .. }
             | Self::ReleaseDisputed { .. }

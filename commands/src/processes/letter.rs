@@ -29,6 +29,8 @@ pub enum Letter {
         month: Month,
         seen_nanos: Nanos,
     },
+    /// To the same, of an automatic top-up.
+    TopUp { organisation_id: OrganisationId, currency: Currency, news: TopUpNews },
     /// A paper that was issued, to whom its organisation has papers sent. The file is made when it is sent.
     Paper { organisation_id: OrganisationId, paper: PaperKind, number: String },
 }
@@ -40,6 +42,40 @@ pub enum Letter {
 pub enum PaperKind {
     Invoice,
     CreditNote,
+}
+
+/// What is to be said of an automatic top-up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum TopUpNews {
+    Taken {
+        amount_nanos: Nanos,
+        taken_nanos: Nanos,
+        month: Month,
+    },
+    /// It is tried again.
+    Declined {
+        amount_nanos: Nanos,
+        code: String,
+        again_at: Timestamp,
+    },
+    /// It is not.
+    Suspended {
+        code: String,
+        declines: u32,
+    },
+    Stopped {
+        successes: u32,
+        since: Timestamp,
+        available_nanos: Nanos,
+    },
+    CapReached {
+        month: Month,
+        monthly_cap_nanos: Nanos,
+        taken_nanos: Nanos,
+        again_at: Timestamp,
+    },
 }
 
 /// A spending limit that is reached.
@@ -74,6 +110,7 @@ impl Letter {
             Self::Invitation { organisation_id, .. }
             | Self::Spending { organisation_id, .. }
             | Self::Alert { organisation_id, .. }
+            | Self::TopUp { organisation_id, .. }
             | Self::Paper { organisation_id, .. } => organisation_id.to_string(),
             Self::Funds { seen, .. } => seen.organisation_id.to_string(),
         }

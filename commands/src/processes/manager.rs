@@ -1,5 +1,6 @@
 //! The shape of a process manager: `correlate`, `evolve`, `react` and `due`, all pure.
 use cairn_core::Timestamp;
+use cairn_payments::Pace;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -199,6 +200,10 @@ pub struct Settings {
     pub poll_for_seconds: i64,
     /// Until a call to the provider that was never answered goes to an operator.
     pub provider_seconds: i64,
+    /// From an automatic top-up that succeeded to the next one.
+    pub top_up_pause_seconds: i64,
+    /// So many automatic top-ups of one wallet within an hour; another one is not begun, and everything is stopped.
+    pub top_up_burst: u32,
     /// Between two looks at a node that answers.
     pub watch_seconds: i64,
     /// Between two looks at a node that does not.
@@ -228,6 +233,8 @@ impl Default for Settings {
             poll_max_seconds: 3_600,
             poll_for_seconds: 35 * 86_400,
             provider_seconds: 20 * 3_600,
+            top_up_pause_seconds: 600,
+            top_up_burst: 3,
             watch_seconds: 30,
             probe_seconds: 5,
             suspect_seconds: 90,
@@ -243,5 +250,11 @@ impl Settings {
     pub fn poll_wait(&self, run: u32) -> i64 {
         let doubled = self.poll_seconds.saturating_mul(1_i64 << run.min(30));
         doubled.clamp(1, self.poll_max_seconds.max(1))
+    }
+
+    /// How fast one automatic top-up may follow another.
+    #[must_use]
+    pub const fn top_up_pace(&self) -> Pace {
+        Pace { pause_secs: self.top_up_pause_seconds, burst: self.top_up_burst }
     }
 }

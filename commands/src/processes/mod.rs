@@ -3,6 +3,8 @@
 //! | process | begins with | ends with |
 //! |---|---|---|
 //! | [`top_up`] | `payment.requested` | credit on the wallet and the fee in the books |
+//! | [`fill_wallet`] | `auto_top_up.set` | nothing: it looks at the wallet as long as it is on |
+//! | [`charge_top_up`] | `auto_top_up.begun` | the payment in the wallet, or declined |
 //! | [`rent_node`] | `allocation.requested` | `allocation.activated`, or everything undone |
 //! | [`meter_usage`] | `allocation.activated` | `allocation.release_requested` |
 //! | [`dunning`] | `wallet.hold_placed` | no hold left; looks how long the money lasts meanwhile |
@@ -16,8 +18,9 @@
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
 //! | [`expire_credit`] | `wallet.credit_granted` | all of it used, or expired in time |
-//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*`, `wallet.spending_reached`, `wallet.alert_reached`, `invoice.issued`, `credit_note.issued` | the letter handed over |
+//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*`, `auto_top_up.*`, `wallet.spending_reached`, `wallet.alert_reached`, `invoice.issued`, `credit_note.issued` | the letter handed over |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
+pub mod charge_top_up;
 pub mod credit_invoice;
 pub mod drain_node;
 pub mod drift;
@@ -26,6 +29,7 @@ pub mod effect;
 pub mod expire_credit;
 pub mod expire_hold;
 pub mod fact;
+pub mod fill_wallet;
 pub mod forget_customer;
 pub mod intent;
 pub mod letter;
@@ -44,6 +48,7 @@ pub mod timer;
 pub mod top_up;
 pub mod verify_node;
 
+mod every;
 mod follow;
 mod gate;
 pub(crate) mod send;
@@ -51,33 +56,10 @@ pub(crate) mod store;
 mod take_in;
 mod work;
 
+pub use every::all;
 pub use fact::{Fact, Occurrence};
 pub use gate::{Gate, Leased, OpenGate, Verdict};
 pub use intent::{Action, Command, Effect, Intent, Timer};
-pub use letter::{FundsNews, Letter, PaperKind, Reached};
+pub use letter::{FundsNews, Letter, PaperKind, Reached, TopUpNews};
 pub use manager::{Alarm, AnyManager, Awoken, Erased, ProcessManager, Settings, Status};
 pub use runner::{Runner, RunnerConfig};
-
-/// Every process manager.
-#[must_use]
-pub fn all() -> Vec<std::sync::Arc<dyn AnyManager>> {
-    use std::sync::Arc;
-    vec![
-        Arc::new(Erased::<top_up::TopUp>::new()),
-        Arc::new(Erased::<rent_node::RentNode>::new()),
-        Arc::new(Erased::<meter_usage::MeterUsage>::new()),
-        Arc::new(Erased::<dunning::Dunning>::new()),
-        Arc::new(Erased::<suspend_tenant::SuspendTenant>::new()),
-        Arc::new(Erased::<release_node::ReleaseNode>::new()),
-        Arc::new(Erased::<refund_payment::RefundPayment>::new()),
-        Arc::new(Erased::<settle_dispute::SettleDispute>::new()),
-        Arc::new(Erased::<save_method::SaveMethod>::new()),
-        Arc::new(Erased::<forget_customer::ForgetCustomer>::new()),
-        Arc::new(Erased::<credit_invoice::CreditInvoice>::new()),
-        Arc::new(Erased::<drain_node::DrainNode>::new()),
-        Arc::new(Erased::<expire_hold::ExpireHold>::new()),
-        Arc::new(Erased::<expire_credit::ExpireCredit>::new()),
-        Arc::new(Erased::<verify_node::VerifyNode>::new()),
-        Arc::new(Erased::<send_mail::SendMail>::new()),
-    ]
-}

@@ -3,6 +3,7 @@ use cairn_compute::AllocationCommand;
 use cairn_core::Timestamp;
 use cairn_fleet::NodeCommand;
 use cairn_ledger::{DisputeLoss, Wallet, WalletCommand};
+use cairn_payments::{AutoTopUp, AutoTopUpCommand};
 
 use crate::effects::Act;
 use crate::ports::{FailureKind, PortError};
@@ -55,6 +56,15 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             let none = || PortError::permanent("internal", format!("{name} asks no wallet"));
             let (wallet_id, wish) = command.of_wallet(at).ok_or_else(none)?;
             act.execute::<Wallet>(name, &wallet_id, wish).await.map(drop)
+        }
+        Command::SucceedTopUp { wallet_id, payment_id } => {
+            let pace = act.settings.top_up_pace();
+            let succeed = AutoTopUpCommand::Succeed { payment_id, pace, at };
+            act.execute::<AutoTopUp>(name, &wallet_id, succeed).await.map(drop)
+        }
+        Command::DeclineTopUp { wallet_id, payment_id, code } => {
+            let decline = AutoTopUpCommand::Decline { payment_id, code, at };
+            act.execute::<AutoTopUp>(name, &wallet_id, decline).await.map(drop)
         }
         Command::ReadEvent { .. } => {
             Err(PortError::permanent("internal", "no aggregate is asked to read an event"))
@@ -135,6 +145,8 @@ impl Command {
             | Self::ReleaseCapacity { .. }
             | Self::QuarantineCapacity { .. }
             | Self::ExpireInvitation { .. }
+            | Self::SucceedTopUp { .. }
+            | Self::DeclineTopUp { .. }
             | Self::ReadEvent { .. } => return None,
         })
     }

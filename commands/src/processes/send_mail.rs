@@ -9,17 +9,19 @@
 //! | `dunning.runway_crossed`, down; `dunning.stage_changed` to one that costs something, or from it | `send_mail` | none: the next step is told again |
 //! | `wallet.spending_reached` | `send_mail` | none: the next month tells it again |
 //! | `wallet.alert_reached` | `send_mail` | none: the next time tells it again |
+//! | `auto_top_up.succeeded`, `.declined`, `.suspended`, `.stopped`, `.cap_reached` | `send_mail` | none: the API shows it as well |
 //! | `invoice.issued`, `credit_note.issued` | `send_mail`, with the paper; after three days in vain an operator is called | none: it can be had over the API |
 //! | `organisation.member_invited` | `send_mail`, until the invitation is over | none: the next invitation ends it |
 use cairn_core::Timestamp;
 use cairn_finance::{CreditNoteEvent, InvoiceEvent};
 use cairn_identity::{OrganisationEvent, UserEvent};
 use cairn_ledger::{DunningEvent, Stage, WalletEvent};
+use cairn_payments::AutoTopUpEvent;
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
 use super::intent::{Effect, Intent};
-use super::letter::{FundsNews, Letter, PaperKind, Reached};
+use super::letter::{FundsNews, Letter, PaperKind, Reached, TopUpNews};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
 /// How long a word that has no end of its own is worth sending.
@@ -68,6 +70,7 @@ fn letter(happened: &Occurrence) -> Option<(Letter, Timestamp)> {
             Some((Letter::Invitation { organisation_id, email, role, token }, *expires_at))
         }
         Fact::Dunning(event) => funds(event),
+        Fact::AutoTopUp(event) => top_up(&happened.stream, event),
         Fact::Wallet(WalletEvent::SpendingReached {
             limit,
             month,
@@ -143,10 +146,42 @@ fn funds(event: &DunningEvent) -> Option<(Letter, Timestamp)> {
     Some((Letter::Funds { seen, about }, seen.at.plus_secs(REMINDER_SECS)))
 }
 
+/// What becomes of an automatic top-up. One that is declined for the last time is told as the suspension that follows.
+fn top_up(wallet_id: &str, event: &AutoTopUpEvent) -> Option<(Letter, Timestamp)> {
+    let (news, at) = match event.clone() {
+        AutoTopUpEvent::Succeeded { amount_nanos, taken_nanos, month, at, .. } => {
+            (TopUpNews::Taken { amount_nanos, taken_nanos, month }, at)
+        }
+        AutoTopUpEvent::Declined { amount_nanos, code, again_at, at, .. } => {
+            (TopUpNews::Declined { amount_nanos, code, again_at: again_at? }, at)
+        }
+        AutoTopUpEvent::Suspended { code, declines, at } => {
+            (TopUpNews::Suspended { code, declines }, at)
+        }
+        AutoTopUpEvent::Stopped { successes, since, available_nanos, at } => {
+            (TopUpNews::Stopped { successes, since, available_nanos }, at)
+        }
+        AutoTopUpEvent::CapReached {
+            month, monthly_cap_nanos, taken_nanos, again_at, at, ..
+        } => (TopUpNews::CapReached { month, monthly_cap_nanos, taken_nanos, again_at }, at),
+        AutoTopUpEvent::Set { .. } | AutoTopUpEvent::Begun { .. } => return None,
+    };
+    let (organisation_id, currency) = wallet_id.split_once(':')?;
+    let (organisation_id, currency) = (organisation_id.parse().ok()?, currency.parse().ok()?);
+    Some((Letter::TopUp { organisation_id, currency, news }, at.plus_secs(REMINDER_SECS)))
+}
+
 impl ProcessManager for SendMail {
     const NAME: &'static str = "send_mail";
-    const READS: &'static [&'static str] =
-        &["user", "organisation", "dunning", "wallet", "invoice_series", "credit_note_series"];
+    const READS: &'static [&'static str] = &[
+        "user",
+        "organisation",
+        "dunning",
+        "wallet",
+        "auto_top_up",
+        "invoice_series",
+        "credit_note_series",
+    ];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {

@@ -31,6 +31,8 @@ pub enum Timer {
     },
     /// The provider is asked how it stands.
     Poll,
+    /// Another automatic top-up may be begun.
+    TopUpAgain,
     /// The node is looked at. An older watch than the one begun at this position stops.
     Watch {
         /// Position of the event that began it.
@@ -66,6 +68,7 @@ names!(Timer {
     TurnDeadline => "turn_deadline",
     Assessment => "assessment",
     Poll => "poll",
+    TopUpAgain => "top_up_again",
     Watch => "watch",
     InvitationDeadline => "invitation_deadline",
     DrainDeadline => "drain_deadline",

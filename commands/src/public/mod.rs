@@ -3,6 +3,7 @@
 //! Each context has a file here. It matches its events one by one, so a new one does not compile until somebody has
 //! decided whether it is public. A public event has a type and an integer version; its JSON Schema lands in
 //! `docs/schemas/` and never changes. No personal data, no key, no address of a node, no free text of ours.
+mod auto_top_up;
 mod catalog;
 mod compute;
 mod dunning;
@@ -24,7 +25,7 @@ use cairn_finance::{CreditNoteSeries, InvoiceSeries};
 use cairn_fleet::Node;
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
-use cairn_payments::{Dispute, Payment, Payout, Refund};
+use cairn_payments::{AutoTopUp, Dispute, Payment, Payout, Refund};
 
 use self::envelope::Said;
 pub use self::envelope::{PublicEvent, PublicType};
@@ -39,6 +40,7 @@ pub fn translate(recorded: &Recorded, source: &str) -> Result<Option<PublicEvent
         Allocation::TYPE => compute::publish(recorded.decode()?),
         Wallet::TYPE => ledger::publish(&recorded.aggregate_id, recorded.decode()?),
         Dunning::TYPE => dunning::publish(recorded.decode()?),
+        AutoTopUp::TYPE => auto_top_up::publish(&recorded.aggregate_id, recorded.decode()?),
         Payment::TYPE => payments::publish_payment(&recorded.aggregate_id, recorded.decode()?),
         Refund::TYPE => payments::publish_refund(&recorded.aggregate_id, recorded.decode()?),
         InvoiceSeries::TYPE => finance::publish_invoice(recorded.decode()?),
@@ -64,6 +66,7 @@ pub fn types() -> Vec<PublicType> {
         ledger::TYPES,
         dunning::TYPES,
         payments::TYPES,
+        auto_top_up::TYPES,
         finance::TYPES,
         catalog::TYPES,
         fleet::TYPES,

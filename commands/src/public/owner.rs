@@ -5,7 +5,7 @@ use cairn_core::{Decider, OrganisationId};
 use cairn_event_log::{LogError, Recorded};
 use cairn_finance::{CreditNoteEvent, CreditNoteSeries, InvoiceEvent, InvoiceSeries};
 use cairn_ledger::{Dunning, Wallet};
-use cairn_payments::{Payment, PaymentEvent, Refund, RefundEvent};
+use cairn_payments::{AutoTopUp, Payment, PaymentEvent, Refund, RefundEvent};
 
 /// Whether every fact in the streams of an aggregate has an owner of its own.
 #[must_use]
@@ -40,8 +40,8 @@ pub fn owner(first: &Recorded) -> Result<Option<OrganisationId>, LogError> {
             let CreditNoteEvent::Issued { credit_note } = first.decode()?;
             Some(credit_note.organisation_id)
         }
-        // A wallet and its dunning are called after its owner and its currency.
-        Wallet::TYPE | Dunning::TYPE => {
+        // A wallet, its dunning and its automatic top-up are called after its owner and its currency.
+        Wallet::TYPE | Dunning::TYPE | AutoTopUp::TYPE => {
             first.aggregate_id.split_once(':').and_then(|(owner, _)| owner.parse().ok())
         }
         _ => None,

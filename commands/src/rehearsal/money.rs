@@ -68,6 +68,7 @@ impl Sum {
             Fact::Node(_)
             | Fact::Dunning(_)
             | Fact::Payment(_)
+            | Fact::AutoTopUp(_)
             | Fact::Refund(_)
             | Fact::Dispute(_)
             | Fact::Method(_)

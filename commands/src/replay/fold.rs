@@ -8,7 +8,7 @@ use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Dispute, Payment, PaymentMethods, Payout, Refund};
+use cairn_payments::{AutoTopUp, Dispute, Payment, PaymentMethods, Payout, Refund};
 use serde_json::Value;
 
 use super::inverse::Inverse;
@@ -46,6 +46,7 @@ pub(crate) struct Type {
 pub(super) static TYPES: [Type; 26] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
+    entry::<AutoTopUp>(),
     entry::<Billing>(),
     entry::<BreakCase>(),
     entry::<Configuration>(),

@@ -21,6 +21,7 @@ mod inverse_identity;
 mod inverse_ledger;
 mod inverse_methods;
 mod inverse_papers;
+mod inverse_top_up;
 mod mask;
 mod report;
 mod state;

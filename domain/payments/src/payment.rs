@@ -310,7 +310,7 @@ impl Decider for Payment {
 
 cqrs_aggregate!(Payment);
 
-fn check_amount(amount_nanos: Nanos, currency: Currency) -> Result<(), PaymentError> {
+pub(crate) fn check_amount(amount_nanos: Nanos, currency: Currency) -> Result<(), PaymentError> {
     let unit = currency.nanos_per_minor() * 100;
     let (min, max) = (TOP_UP_UNITS.0 * unit, TOP_UP_UNITS.1 * unit);
     if !(min..=max).contains(&amount_nanos) {

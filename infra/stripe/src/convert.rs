@@ -75,6 +75,25 @@ pub(crate) fn payment(intent: PaymentIntent) -> Result<ProviderPayment, PortErro
     })
 }
 
+/// Why a bank says no to a card for good. Which of them it is, is not for whoever pays.
+const UNUSABLE: [&str; 7] = [
+    "fraudulent",
+    "invalid_account",
+    "lost_card",
+    "pickup_card",
+    "restricted_card",
+    "revocation_of_authorization",
+    "stolen_card",
+];
+
+/// The provider's code; `card_unusable` for a card that no bank will ever take again.
+fn failure_code(code: Option<String>, decline_code: Option<String>) -> String {
+    if decline_code.as_deref().is_some_and(|code| UNUSABLE.contains(&code)) {
+        return "card_unusable".to_owned();
+    }
+    code.or(decline_code).unwrap_or_else(|| "payment_failed".to_owned())
+}
+
 fn intent_outcome(status: &str, error: Option<PaymentError>) -> ProviderOutcome {
     match (status, error) {
         ("succeeded", _) => ProviderOutcome::Succeeded,
@@ -83,7 +102,7 @@ fn intent_outcome(status: &str, error: Option<PaymentError>) -> ProviderOutcome 
             message: "the payment was cancelled at the provider".to_owned(),
         },
         ("requires_payment_method", Some(error)) => ProviderOutcome::Failed {
-            code: error.code.or(error.decline_code).unwrap_or_else(|| "payment_failed".to_owned()),
+            code: failure_code(error.code, error.decline_code),
             message: error.message.unwrap_or_else(|| "the payment failed".to_owned()),
         },
         (
@@ -333,6 +352,22 @@ mod tests {
             r#""status": "requires_payment_method", "last_payment_error": {"code": "card_declined"}"#,
         );
         assert!(matches!(failed, ProviderOutcome::Failed { code, .. } if code == "card_declined"));
+    }
+
+    #[test]
+    fn a_card_that_no_bank_will_take_again_is_told_without_the_reason() {
+        for (decline_code, expected) in [
+            ("stolen_card", "card_unusable"),
+            ("lost_card", "card_unusable"),
+            ("insufficient_funds", "card_declined"),
+        ] {
+            let error = format!(r#"{{"code": "card_declined", "decline_code": "{decline_code}"}}"#);
+            let failed = intent(&format!(
+                r#""status": "requires_payment_method", "last_payment_error": {error}"#
+            ));
+            let ProviderOutcome::Failed { code, .. } = failed else { panic!("{failed:?}") };
+            assert_eq!(code, expected);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use cairn_identity::{ApiKey, EmailAddress, Erasure, Organisation, User};
 use cairn_ledger::{Dunning, Wallet};
 use cairn_notify::WebhookEndpoint;
 use cairn_operations::{Configuration, FeatureFlag, Intervention};
-use cairn_payments::{Dispute, Payment, PaymentMethods, Payout, Refund};
+use cairn_payments::{AutoTopUp, Dispute, Payment, PaymentMethods, Payout, Refund};
 
 use super::story::{Streams, Told, story};
 
@@ -74,6 +74,7 @@ macro_rules! for_aggregate {
             Billing::TYPE => $run::<Billing>($($argument),*),
             BreakCase::TYPE => $run::<BreakCase>($($argument),*),
             Configuration::TYPE => $run::<Configuration>($($argument),*),
+            AutoTopUp::TYPE => $run::<AutoTopUp>($($argument),*),
             Dunning::TYPE => $run::<Dunning>($($argument),*),
             EmailAddress::TYPE => $run::<EmailAddress>($($argument),*),
             Erasure::TYPE => $run::<Erasure>($($argument),*),

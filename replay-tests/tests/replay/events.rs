@@ -13,7 +13,9 @@ use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationE
 use cairn_ledger::{DunningEvent, WalletEvent};
 use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
-use cairn_payments::{DisputeEvent, MethodEvent, PaymentEvent, PayoutEvent, RefundEvent};
+use cairn_payments::{
+    AutoTopUpEvent, DisputeEvent, MethodEvent, PaymentEvent, PayoutEvent, RefundEvent,
+};
 use serde_json::Value;
 
 use super::story::story;
@@ -39,6 +41,7 @@ fn kinds() -> [Kind; 26] {
     [
         (AllocationEvent::TYPES, again::<AllocationEvent>),
         (ApiKeyEvent::TYPES, again::<ApiKeyEvent>),
+        (AutoTopUpEvent::TYPES, again::<AutoTopUpEvent>),
         (BillingEvent::TYPES, again::<BillingEvent>),
         (BreakEvent::TYPES, again::<BreakEvent>),
         (ConfigurationEvent::TYPES, again::<ConfigurationEvent>),

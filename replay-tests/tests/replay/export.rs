@@ -14,7 +14,9 @@ use cairn_identity::{ApiKeyEvent, EmailAddressEvent, ErasureEvent, OrganisationE
 use cairn_ledger::{DunningEvent, WalletEvent};
 use cairn_notify::WebhookEndpointEvent;
 use cairn_operations::{ConfigurationEvent, FeatureFlagEvent, InterventionEvent};
-use cairn_payments::{DisputeEvent, MethodEvent, PaymentEvent, PayoutEvent, RefundEvent};
+use cairn_payments::{
+    AutoTopUpEvent, DisputeEvent, MethodEvent, PaymentEvent, PayoutEvent, RefundEvent,
+};
 use cairn_projections::Projector;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -36,6 +38,7 @@ const fn declared<E: Texts>() -> Declared {
 const DECLARED: [Declared; 26] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
+    declared::<AutoTopUpEvent>(),
     declared::<BillingEvent>(),
     declared::<BreakEvent>(),
     declared::<ConfigurationEvent>(),

@@ -21,6 +21,7 @@ mod story_papers;
 mod story_people;
 mod story_prices;
 mod story_tiers;
+mod story_top_up;
 mod story_usage;
 mod tampering;
 mod what_if;

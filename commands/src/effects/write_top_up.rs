@@ -1,0 +1,60 @@
+//! What people are written of automatic top-ups.
+use cairn_core::Currency;
+use cairn_core::money::format_nanos;
+
+use crate::processes::TopUpNews;
+
+/// How it goes on after it ended.
+const AGAIN: &str = "Nothing more is taken by itself until somebody of you switches it on again\n\
+    (PUT /v1/auto-top-up). Until then pay in yourself (POST /v1/top-ups).\n";
+
+/// The subject and the text.
+pub(super) fn words(news: &TopUpNews, currency: Currency) -> (&'static str, String) {
+    let money = |nanos| format!("{} {currency}", format_nanos(nanos));
+    match news {
+        TopUpNews::Taken { amount_nanos, taken_nanos, month } => (
+            "Your balance was topped up",
+            format!(
+                "The balance was low, and {} were charged as you have asked for.\n\
+                 In {month} that makes {} taken automatically.\n",
+                money(*amount_nanos),
+                money(*taken_nanos)
+            ),
+        ),
+        TopUpNews::Declined { amount_nanos, code, again_at } => (
+            "A top-up was declined",
+            format!(
+                "The balance is low, and {} could not be charged ({code}).\n\
+                 It is tried again after {again_at}. You can pay in yourself meanwhile\n\
+                 (POST /v1/top-ups), or name another card (PUT /v1/auto-top-up).\n",
+                money(*amount_nanos)
+            ),
+        ),
+        TopUpNews::Suspended { code, declines } => (
+            "Automatic top-ups are suspended",
+            format!(
+                "The balance is low, and the card was declined ({code}), {declines} time(s) in a row.\n\
+                 {AGAIN}"
+            ),
+        ),
+        TopUpNews::Stopped { successes, since, available_nanos } => (
+            "Automatic top-ups were stopped",
+            format!(
+                "Within an hour, since {since}, {successes} top-ups were taken, and the balance of\n\
+                 {} is low again. That is more than seems right, so another one was not taken.\n\
+                 Look at what is running.\n\n{AGAIN}",
+                money(*available_nanos)
+            ),
+        ),
+        TopUpNews::CapReached { month, monthly_cap_nanos, taken_nanos, again_at } => (
+            "The cap of automatic top-ups is reached",
+            format!(
+                "The balance is low. In {month}, {} were taken automatically; another top-up would\n\
+                 pass your cap of {}, so none is taken before {again_at}.\n\
+                 Pay in yourself (POST /v1/top-ups), or raise the cap (PUT /v1/auto-top-up).\n",
+                money(*taken_nanos),
+                money(*monthly_cap_nanos)
+            ),
+        ),
+    }
+}
