@@ -14,7 +14,8 @@ use cairn_commands::processes::{
     Status, Timer, TopUpNews, operator,
 };
 use cairn_compute::{Allocation, AllocationStatus};
-use cairn_core::{AllocationId, Currency, HoldId, Month, OrganisationId};
+use cairn_core::{AllocationId, Currency, HoldId, Month, OrganisationId, UserId};
+use cairn_identity::{Organisation, OrganisationCommand};
 use cairn_ledger::{PlaceHold, Wallet, WalletCommand, WalletEvent};
 use cairn_payments::{AutoTopUp, AutoTopUpEvent, PaymentEvent, Standing, Terms};
 use serde_json::Value;
@@ -209,6 +210,12 @@ impl Story {
         executor.execute::<Wallet>(&self.wallet_id(), hold, &context, Value::Null).await.unwrap();
     }
 
+    async fn tell_organisation(&self, command: OrganisationCommand) {
+        let (executor, context) = (&self.harness.commands.executor, self.harness.context());
+        let id = self.organisation.to_string();
+        executor.execute::<Organisation>(&id, command, &context, Value::Null).await.unwrap();
+    }
+
     async fn state(&self) -> AutoTopUp {
         self.harness.load(&self.wallet_id()).await
     }
@@ -315,6 +322,30 @@ async fn what_was_suspended_for_want_of_money_goes_on_once_it_is_filled(
     let rental: Allocation = story.harness.load(&id.to_string()).await;
     assert_eq!((rental.status, story.taken()), (AllocationStatus::Active, 2));
     stories::release(&mut story.harness, id).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn whom_an_operator_has_shut_out_is_not_charged(_: PgPoolOptions, db: Options) {
+    let mut story = Story::begin(db).await;
+    let (now, organisation_id) = (story.harness.clock_now(), story.organisation);
+    let found = OrganisationCommand::Found {
+        organisation_id,
+        name: "somebody".to_owned(),
+        owner: UserId::from_bits(1),
+        at: now,
+    };
+    let why = || "a stolen card".to_owned();
+    let shut_out = OrganisationCommand::Suspend { reason: why(), at: now };
+    for command in [found, shut_out] {
+        story.tell_organisation(command).await;
+    }
+    story.set(Some(100), "pm_card_visa").await;
+    story.harness.run_for(60).await;
+    assert_eq!((story.taken(), story.state().await.attempts), (0, 0));
+    story.tell_organisation(OrganisationCommand::Resume { reason: why(), at: now }).await;
+    story.set(Some(90), "pm_card_visa").await;
+    story.harness.run_for(60).await;
+    assert_eq!(story.taken(), 1);
 }
 
 /// Twice the same, or by another worker after the first one died: as if nothing had been.

@@ -1,5 +1,6 @@
 //! Filling a wallet again: look whether it is low and have that decided, and ask for the payment that was decided on.
 use cairn_core::{Decider as _, PaymentId};
+use cairn_identity::Organisation;
 use cairn_ledger::Wallet;
 use cairn_payments::{
     AutoTopUp, AutoTopUpCommand, AutoTopUpLook, Payment, PaymentCommand, Standing,
@@ -20,7 +21,11 @@ fn payment_of(wallet_id: &str, attempt: u32) -> PaymentId {
 
 pub(super) async fn look_at_wallet(act: &Act<'_>, wallet_id: &str) -> Result<(), PortError> {
     let known = act.load::<AutoTopUp>(wallet_id).await?;
-    if known.standing != Standing::On {
+    let Some((organisation_id, _)) = known.owner.filter(|_| known.standing == Standing::On) else {
+        return Ok(());
+    };
+    // Whom an operator has shut out is not charged by itself.
+    if act.load::<Organisation>(&organisation_id.to_string()).await?.suspended {
         return Ok(());
     }
     let (wallet, at) = (act.load::<Wallet>(wallet_id).await?, act.now());

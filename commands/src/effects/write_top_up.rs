@@ -58,3 +58,42 @@ pub(super) fn words(news: &TopUpNews, currency: Currency) -> (&'static str, Stri
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_core::{Month, Timestamp};
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+    #[test]
+    fn each_letter_says_how_much_and_what_can_be_done() {
+        let month = Month::of(AT).unwrap();
+        let code = || "card_declined".to_owned();
+        let amount_nanos = 20_000_000_000;
+        let again_at = AT;
+        for (news, says) in [
+            (TopUpNews::Taken { amount_nanos, taken_nanos: amount_nanos * 2, month }, "40.00 USD"),
+            (TopUpNews::Declined { amount_nanos, code: code(), again_at }, "20.00 USD"),
+            (TopUpNews::Suspended { code: code(), declines: 4 }, "PUT /v1/auto-top-up"),
+            (
+                TopUpNews::Stopped { successes: 3, since: AT, available_nanos: 0 },
+                "PUT /v1/auto-top-up",
+            ),
+            (
+                TopUpNews::CapReached {
+                    month,
+                    monthly_cap_nanos: 50_000_000_000,
+                    taken_nanos: amount_nanos,
+                    again_at,
+                },
+                "your cap of 50.00 USD",
+            ),
+        ] {
+            let (subject, text) = words(&news, Currency::USD);
+            assert!(text.contains(says), "{subject}: {text}");
+            assert!(text.ends_with('\n') && text.lines().all(|line| line.len() <= 90), "{text}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! An automatic top-up: when it takes money, and above all when it does not.
 use std::collections::BTreeSet;
 
-use cairn_core::testing::given;
+use cairn_core::testing::{decide_both_ways, given};
 use cairn_core::{Currency, Decider, Month, Nanos, OrganisationId, PaymentId, Timestamp};
 use cairn_payments::auto_top_up::{BACK_OFF_SECS, is_for_good};
 use cairn_payments::{
@@ -63,7 +63,7 @@ fn succeed(attempt: u32, at: Timestamp) -> Command {
 /// The state after commands, none of which is refused, and the events of the last one.
 fn after(commands: impl IntoIterator<Item = Command>) -> (AutoTopUp, Vec<Event>) {
     commands.into_iter().fold((AutoTopUp::default(), vec![]), |(state, _), command| {
-        let events = state.decide(command).unwrap();
+        let events = decide_both_ways(state.clone(), command).events();
         (state.evolve_all(events.clone()), events)
     })
 }
