@@ -14,10 +14,15 @@ use cairn_commands::processes::{
     Status, Timer, TopUpNews, operator,
 };
 use cairn_compute::{Allocation, AllocationStatus};
-use cairn_core::{AllocationId, Currency, HoldId, Month, OrganisationId, UserId};
+use cairn_core::{
+    AllocationId, Currency, Decider, HoldId, Month, OrganisationId, PaymentMethodId, UserId,
+};
 use cairn_identity::{Organisation, OrganisationCommand};
 use cairn_ledger::{PlaceHold, Wallet, WalletCommand, WalletEvent};
-use cairn_payments::{AutoTopUp, AutoTopUpEvent, PaymentEvent, Standing, Terms};
+use cairn_payments::{
+    AutoTopUp, AutoTopUpEvent, MethodCommand, MethodDetails, PaymentEvent, PaymentMethods,
+    Standing, Terms,
+};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
@@ -210,10 +215,12 @@ impl Story {
         executor.execute::<Wallet>(&self.wallet_id(), hold, &context, Value::Null).await.unwrap();
     }
 
-    async fn tell_organisation(&self, command: OrganisationCommand) {
+    async fn tell<A: Decider>(&self, id: &str, command: A::Command)
+    where
+        A::Command: Clone,
+    {
         let (executor, context) = (&self.harness.commands.executor, self.harness.context());
-        let id = self.organisation.to_string();
-        executor.execute::<Organisation>(&id, command, &context, Value::Null).await.unwrap();
+        executor.execute::<A>(id, command, &context, Value::Null).await.unwrap();
     }
 
     async fn state(&self) -> AutoTopUp {
@@ -325,6 +332,37 @@ async fn what_was_suspended_for_want_of_money_goes_on_once_it_is_filled(
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn what_is_kept_is_charged_until_it_is_removed(_: PgPoolOptions, db: Options) {
+    let mut story = Story::begin(db).await;
+    let method_id = PaymentMethodId::from_bits(7);
+    let (at, organisation_id) = (story.harness.clock_now(), story.organisation);
+    let details = MethodDetails {
+        kind: "card".to_owned(),
+        brand: "visa".to_owned(),
+        last4: "4242".to_owned(),
+        expires: None,
+    };
+    let provider_id = "pm_card_visa".to_owned();
+    for command in [
+        MethodCommand::Request { method_id, organisation_id, payment_method: None, at },
+        MethodCommand::KnowCustomer { customer_id: "cus_1".to_owned(), at },
+        MethodCommand::Save { method_id, provider_id, details, at },
+    ] {
+        story.tell::<PaymentMethods>(&organisation_id.to_string(), command).await;
+    }
+    story.set(Some(100), &method_id.to_string()).await;
+    story.harness.run_for(60).await;
+    assert_eq!((story.taken(), story.count("payment.method_named").await), (1, 1));
+    let remove = MethodCommand::Remove { method_id, at };
+    story.tell::<PaymentMethods>(&organisation_id.to_string(), remove).await;
+    story.spend(9).await;
+    story.harness.run_for(700).await;
+    let found = story.state().await;
+    assert_eq!((story.taken(), found.standing), (1, Standing::Suspended));
+    assert_eq!(found.reason.as_deref(), Some("unknown_payment_method"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn whom_an_operator_has_shut_out_is_not_charged(_: PgPoolOptions, db: Options) {
     let mut story = Story::begin(db).await;
     let (now, organisation_id) = (story.harness.clock_now(), story.organisation);
@@ -337,12 +375,13 @@ async fn whom_an_operator_has_shut_out_is_not_charged(_: PgPoolOptions, db: Opti
     let why = || "a stolen card".to_owned();
     let shut_out = OrganisationCommand::Suspend { reason: why(), at: now };
     for command in [found, shut_out] {
-        story.tell_organisation(command).await;
+        story.tell::<Organisation>(&organisation_id.to_string(), command).await;
     }
     story.set(Some(100), "pm_card_visa").await;
     story.harness.run_for(60).await;
     assert_eq!((story.taken(), story.state().await.attempts), (0, 0));
-    story.tell_organisation(OrganisationCommand::Resume { reason: why(), at: now }).await;
+    let resume = OrganisationCommand::Resume { reason: why(), at: now };
+    story.tell::<Organisation>(&organisation_id.to_string(), resume).await;
     story.set(Some(90), "pm_card_visa").await;
     story.harness.run_for(60).await;
     assert_eq!(story.taken(), 1);

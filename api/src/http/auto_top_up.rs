@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::answer::Done;
 use super::money;
+use super::payment_methods;
 use super::payments::is_method;
 use super::preview::{Answer, Staged};
 use super::state::Api;
@@ -41,7 +42,9 @@ pub struct AutoTopUpWish {
     /// No more than that is charged by itself in a calendar month (UTC): at least `amount`. One that would pass it is not made.
     #[schema(example = "200.00")]
     monthly_cap: Option<String>,
-    /// What is charged: the provider's payment method, which can be charged without its holder.
+    /// What is charged: a payment method that is kept, `method_…`. The default of those, where nothing was ever named.
+    payment_method_id: Option<String>,
+    /// What is charged instead: the provider's own name of a payment method that can be charged without its holder.
     #[schema(example = "pm_card_visa")]
     payment_method: Option<String>,
 }
@@ -168,6 +171,10 @@ impl AutoTopUpWish {
             let detail = "a payment method is 1 to 100 letters, digits and '_'";
             wrong.push(FieldError::new("/payment_method", "body_invalid", detail));
         }
+        if self.payment_method.is_some() && self.payment_method_id.is_some() {
+            let detail = "name one that is kept or one that is not, not both";
+            wrong.push(FieldError::new("/payment_method_id", "body_invalid", detail));
+        }
         let (Some(currency), true) = (currency, wrong.is_empty()) else {
             return Err(Problem::invalid(wrong));
         };
@@ -178,7 +185,9 @@ impl AutoTopUpWish {
                 monthly_cap_nanos,
             },
         );
-        let (enabled, payment_method) = (self.enabled, self.payment_method);
+        let kept = self.payment_method_id.as_deref().map(payment_methods::named).transpose()?;
+        let payment_method = kept.map(|id| id.to_string()).or(self.payment_method);
+        let enabled = self.enabled;
         Ok(SetAutoTopUp { organisation_id, currency, enabled, terms, payment_method })
     }
 }

@@ -89,12 +89,19 @@ async fn it_is_set_by_those_who_see_to_the_money_and_a_slip_is_named(
     }
     let wrong = json!({
         "currency": "usd", "enabled": true, "threshold": "0", "amount": "much",
-        "payment_method": "a card"
+        "payment_method": "a card", "payment_method_id": "method_1"
     });
     let found = put(&owner, ("wrong", ""), &wrong).await;
     let errors = found.body["errors"].as_array().unwrap();
     let named: Vec<_> = errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect();
-    let all = ["/currency", "/threshold", "/amount", "/monthly_cap", "/payment_method"];
+    let all = [
+        "/currency",
+        "/threshold",
+        "/amount",
+        "/monthly_cap",
+        "/payment_method",
+        "/payment_method_id",
+    ];
     assert_eq!((found.status, &named[..]), (422, &all[..]), "{}", found.body);
 
     let mut euros = wish("pm_card_visa");

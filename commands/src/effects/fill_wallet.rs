@@ -1,12 +1,14 @@
 //! Filling a wallet again: look whether it is low and have that decided, and ask for the payment that was decided on.
-use cairn_core::{Decider as _, PaymentId};
+use cairn_core::{Decider as _, OrganisationId, PaymentId, PaymentMethodId, Refusal as _};
 use cairn_identity::Organisation;
 use cairn_ledger::Wallet;
 use cairn_payments::{
-    AutoTopUp, AutoTopUpCommand, AutoTopUpLook, Payment, PaymentCommand, Standing,
+    AutoTopUp, AutoTopUpCommand, AutoTopUpLook, KeptMethod, Payment, PaymentCommand,
+    PaymentMethods, Standing,
 };
 use sha2::{Digest as _, Sha256};
 
+use crate::payments;
 use crate::ports::{FailureKind, PortError};
 use crate::privacy::SUBJECT_ERASED;
 
@@ -61,13 +63,28 @@ pub(super) async fn request_top_up(
     let Some(payment_method) = opened else {
         return decline(act, wallet_id, (payment_id, SUBJECT_ERASED.to_owned())).await;
     };
-    let request = PaymentCommand::Request {
-        payment_id,
-        organisation_id,
-        currency,
-        amount_nanos: attempt.amount_nanos,
-        payment_method: Some(payment_method),
-        at: act.now(),
+    let at = act.now();
+    let amount_nanos = attempt.amount_nanos;
+    let request = match payment_method.parse() {
+        Ok(method_id) => match kept(act, organisation_id, method_id).await? {
+            Ok(kept) => PaymentCommand::RequestWith {
+                payment_id,
+                organisation_id,
+                currency,
+                amount_nanos,
+                kept,
+                at,
+            },
+            Err(code) => return decline(act, wallet_id, (payment_id, code)).await,
+        },
+        Err(_) => PaymentCommand::Request {
+            payment_id,
+            organisation_id,
+            currency,
+            amount_nanos,
+            payment_method: Some(payment_method),
+            at,
+        },
     };
     match act.execute::<Payment>("request", &payment_id.to_string(), request).await {
         Err(refused) if refused.kind == FailureKind::Refused => {
@@ -75,6 +92,22 @@ pub(super) async fn request_top_up(
         }
         other => other.map(drop),
     }
+}
+
+/// What the provider keeps under one of our ids; the code within says why there is nothing to charge.
+async fn kept(
+    act: &Act<'_>,
+    organisation_id: OrganisationId,
+    method_id: PaymentMethodId,
+) -> Result<Result<KeptMethod, String>, PortError> {
+    let methods = act.load::<PaymentMethods>(&organisation_id.to_string()).await?;
+    let kept = match payments::kept(&methods, Some(method_id)) {
+        Ok(kept) => kept,
+        Err(no) => return Ok(Err(no.code().to_owned())),
+    };
+    let opened = act.executor.personal().open(&kept.provider_id).await?;
+    let kept = opened.map(|provider_id| KeptMethod { provider_id, ..kept });
+    Ok(kept.ok_or_else(|| SUBJECT_ERASED.to_owned()))
 }
 
 async fn decline(

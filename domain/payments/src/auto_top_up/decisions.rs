@@ -11,15 +11,16 @@ pub const BACK_OFF_SECS: [i64; 3] = [3_600, 6 * 3_600, 24 * 3_600];
 /// Within which successes are counted.
 const BURST_SECS: i64 = 3_600;
 /// Declines that no second attempt will change: the card is gone, or its holder has to be there.
-const FOR_GOOD: [&str; 8] = [
+const FOR_GOOD: [&str; 9] = [
     "authentication_required",
     "card_unusable",
     "expired_card",
     "lost_card",
-    "payment_method_removed",
+    "payment_method_in_wrong_state",
     "payment_method_unactivated",
     "resource_missing",
     "subject_erased",
+    "unknown_payment_method",
 ];
 
 /// Whether a decline suspends at once.
