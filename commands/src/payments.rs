@@ -5,7 +5,7 @@ mod methods;
 
 use cairn_core::{Currency, Decider, Money, Nanos, OrganisationId, PaymentId, RefundId, Timestamp};
 use cairn_ledger::{ReserveRefund, Wallet, WalletCommand, wallet_id};
-use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand};
+use cairn_payments::{Payment, PaymentCommand, Refund, RefundCommand, WaitsFor};
 use serde_json::{Value, json};
 
 use crate::answers::{derived, first_answer, refused};
@@ -165,8 +165,11 @@ pub async fn record_provider_payment(
     let provider_id = reported.provider_id.clone();
     let submit = PaymentCommand::Submit { provider_id: provider_id.clone(), at };
     let submitted = report.send::<Payment>("submit", submit).await?;
+    let wait = |waits_for| report.send::<Payment>("wait", PaymentCommand::Wait { waits_for, at });
     match &reported.outcome {
         ProviderOutcome::Pending => Ok(submitted),
+        ProviderOutcome::ActionRequired => wait(WaitsFor::Customer).await,
+        ProviderOutcome::Processing => wait(WaitsFor::Bank).await,
         ProviderOutcome::Failed { code, message } => {
             let (code, message) = (code.clone(), message.clone());
             let fail = PaymentCommand::Fail { code, message, at };
@@ -219,7 +222,9 @@ pub async fn record_provider_refund(
     let submit = RefundCommand::Submit { provider_id: provider_id.clone(), at };
     let submitted = report.send::<Refund>("submit", submit).await?;
     match &reported.outcome {
-        ProviderOutcome::Pending => Ok(submitted),
+        ProviderOutcome::Pending
+        | ProviderOutcome::ActionRequired
+        | ProviderOutcome::Processing => Ok(submitted),
         ProviderOutcome::Failed { code, .. } => {
             let fail = RefundCommand::Fail { code: code.clone(), at };
             report.send::<Refund>("fail", fail).await

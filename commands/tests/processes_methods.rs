@@ -7,8 +7,8 @@ mod support;
 use std::sync::Arc;
 
 use cairn_commands::payments::{
-    MethodWish, RequestKeptTopUp, RequestMethod, change_method, methods, request_kept_top_up,
-    request_method,
+    MethodWish, RequestKeptTopUp, RequestMethod, RequestTopUp, change_method, methods,
+    request_kept_top_up, request_method, request_top_up,
 };
 use cairn_commands::processes::forget_customer::ForgetCustomer;
 use cairn_commands::processes::{Effect, Fact, Intent, Occurrence, ProcessManager as _};
@@ -238,4 +238,85 @@ fn a_customer_that_is_made_while_its_owner_is_erased_is_deleted() {
     let (key_id, reason) = ("k".to_owned(), "r".to_owned());
     let event = ErasureEvent::Begun { subject: person.clone(), key_id, reason, at: NOW };
     assert_eq!(ForgetCustomer::correlate(&at(person, Fact::Erasure(event))), None);
+}
+
+/// A payment with a method of the customer's own, who is there.
+async fn pay_once(harness: &Harness, owner: OrganisationId, method: &str) -> String {
+    let payment_method = Some(method.to_owned());
+    let wish = RequestTopUp { organisation_id: owner, amount: usd(20), payment_method };
+    let asked = request_top_up(&harness.commands, &harness.context(), wish).await;
+    asked.unwrap().aggregate_id
+}
+
+async fn status(harness: &Harness, payment: &str) -> PaymentStatus {
+    harness.load::<Payment>(payment).await.status
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_payment_that_its_bank_asks_about_is_confirmed_failed_or_never_taken(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let stripe = Stripe::new().await;
+    let mut harness = Harness::start(db, Arc::clone(&stripe) as _).await;
+    let owner = harness.organisation();
+    let mut payments = vec![];
+    for _ in 0..3 {
+        payments.push(pay_once(&harness, owner, "pm_card_threeDSecure2Required").await);
+    }
+    harness.run_for(30).await;
+    for (payment, end) in payments.iter().zip([ChallengeEnd::Complete, ChallengeEnd::Fail]) {
+        assert_eq!(status(&harness, payment).await, PaymentStatus::RequiresAction);
+        let intent = harness.load::<Payment>(payment).await.provider_id.unwrap();
+        stripe.simulator.end_waiting(&intent, end).unwrap();
+        harness.until("it is final", |s| s.ended("top_up", payment)).await;
+    }
+    harness.faults.arm("cancel_payment", Mode::KillBetween);
+    assert_eq!(status(&harness, &payments[2]).await, PaymentStatus::RequiresAction);
+    harness.until("nobody came", |s| s.ended("top_up", &payments[2])).await;
+    assert!(harness.faults.hits("cancel_payment") > 0, "the fault bit");
+    let mut ended = vec![];
+    for payment in &payments {
+        ended.push(status(&harness, payment).await);
+    }
+    use PaymentStatus::{Failed, Succeeded};
+    assert_eq!(ended, [Succeeded, Failed, Failed]);
+    assert_eq!(wallet(&harness, owner).await.posted_nanos, usd(20).nanos);
+    let intents = stripe.simulator.book();
+    let last = intents.payment_intents().last().unwrap();
+    assert_eq!(last.status, "canceled");
+    assert!(stripe.simulator.end_waiting(&last.id, ChallengeEnd::Complete).is_err(), "too late");
+    harness.kill_runner().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_bank_that_takes_days_is_asked_seldom_and_credited_when_it_is_done(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let stripe = Stripe::new().await;
+    let mut harness = Harness::start(db, Arc::clone(&stripe) as _).await;
+    let owner = harness.organisation();
+    let account = keep(&mut harness, owner, "pm_usBankAccount_success").await;
+    let details = method(&harness, owner, account).await.details.unwrap();
+    assert_eq!((details.kind.as_str(), details.last4.as_str()), ("us_bank_account", "6789"));
+    let good = pay(&harness, owner, Some(account)).await.unwrap().aggregate_id;
+    let bad = pay_once(&harness, owner, "pm_usBankAccount").await;
+    harness.run_for(6 * 86_400).await;
+    assert!(harness.snapshot().await.stuck.is_empty(), "nobody is called");
+    assert_eq!(wallet(&harness, owner).await.posted_nanos, 0, "nothing is credited before");
+    for (payment, end) in [(&good, ChallengeEnd::Complete), (&bad, ChallengeEnd::Fail)] {
+        assert_eq!(status(&harness, payment).await, PaymentStatus::Processing);
+        let intent = harness.load::<Payment>(payment).await.provider_id.unwrap();
+        stripe.simulator.end_waiting(&intent, end).unwrap();
+        harness.until("it is final", |s| s.ended("top_up", payment)).await;
+    }
+    assert_eq!(wallet(&harness, owner).await.posted_nanos, usd(20).nanos);
+    let said = "SELECT payload->>'code' FROM events WHERE event_type = 'payment.failed'";
+    let said: String = sqlx::query_scalar(said).fetch_one(harness.pool()).await.unwrap();
+    assert_eq!(said, "insufficient_funds");
+    let asked = "SELECT count(*) FROM process_intents WHERE name = 'retrieve_payment'";
+    let asked: i64 = sqlx::query_scalar(asked).fetch_one(harness.pool()).await.unwrap();
+    assert!(asked < 100, "{asked} questions in six days, of two payments");
+    harness.kill_runner().await;
 }

@@ -145,7 +145,7 @@ pub struct Notice {
     /// `notice_…`
     notice_id: String,
     /// What happened: `allocation.activated`, `.rejected`, `.failed`, `.suspended`, `.resumed`, `.funds_exhausted` or `.released`,
-    /// `dunning.low`, `.grace`, `.suspended`, `.retention`, `.released` or `.ok`, `payment.succeeded` or `.failed`, `refund.succeeded` or
+    /// `dunning.low`, `.grace`, `.suspended`, `.retention`, `.released` or `.ok`, `payment.action_required`, `.succeeded` or `.failed`, `refund.succeeded` or
     /// `.failed`, `node.offline`, `.online` or `.quarantined`. Others may follow.
     kind: String,
     /// To which: its id.

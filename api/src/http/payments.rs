@@ -257,7 +257,8 @@ pub struct TopUp {
     pub top_up_id: String,
     /// `org_…`
     pub organisation_id: String,
-    /// `requested`, `pending`, `succeeded` or `failed`.
+    /// `requested`, `pending`, `requires_action` (the customer confirms with the client secret, within a day), `processing` (the bank takes
+    /// its time, and nothing is credited yet), `succeeded` or `failed`.
     pub status: String,
     /// Decimal.
     pub amount: String,

@@ -139,6 +139,18 @@ pub(super) async fn retrieve_payment(
     }
 }
 
+/// Nobody has confirmed it in time: it is cancelled, so that it is never taken later, and what has become of it is recorded.
+pub(super) async fn cancel_payment(act: &Act<'_>, payment_id: PaymentId) -> Result<(), PortError> {
+    let payment = act.load::<Payment>(&payment_id.to_string()).await?;
+    let Some(provider_id) =
+        payment.provider_id.filter(|_| payment.status == PaymentStatus::RequiresAction)
+    else {
+        return Ok(());
+    };
+    let found = act.call(act.effects.payments.cancel_payment(&provider_id)).await?;
+    apply(act, payment_id, found).await
+}
+
 async fn apply(
     act: &Act<'_>,
     payment_id: PaymentId,

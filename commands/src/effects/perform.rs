@@ -53,6 +53,9 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::RetrievePayment { payment_id, last } => {
             collect_payment::retrieve_payment(act, *payment_id, *last).await
         }
+        Effect::CancelPayment { payment_id } => {
+            collect_payment::cancel_payment(act, *payment_id).await
+        }
         Effect::RequestRefund { refund_id, payment_id, amount_nanos } => {
             pay_refund::request_refund(act, *refund_id, *payment_id, *amount_nanos).await
         }
@@ -113,6 +116,7 @@ pub(crate) async fn rehearse(act: &Act<'_>, effect: &Effect) -> Result<(), PortE
         | Effect::SuspendTenant { .. }
         | Effect::ResumeTenant { .. }
         | Effect::RetrievePayment { .. }
+        | Effect::CancelPayment { .. }
         | Effect::CreateRefund { .. }
         | Effect::RetrieveRefund { .. }
         | Effect::RetrieveDispute { .. }
@@ -170,6 +174,7 @@ pub(crate) async fn assume_done(
         | Effect::LookAtWallet { .. }
         | Effect::RequestTopUp { .. }
         | Effect::RetrievePayment { .. }
+        | Effect::CancelPayment { .. }
         | Effect::RequestRefund { .. }
         | Effect::RetrieveRefund { .. }
         | Effect::RetrieveDispute { .. }

@@ -55,6 +55,11 @@ impl PaymentPort for Payments {
         heard(self.neighbour.call("payment", asked, PortError::is_silence).await)
     }
 
+    async fn cancel_payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
+        let asked = self.port.cancel_payment(provider_id);
+        heard(self.neighbour.call("cancel_payment", asked, PortError::is_silence).await)
+    }
+
     async fn client_secret(&self, provider_id: &str) -> Result<String, PortError> {
         let asked = self.port.client_secret(provider_id);
         heard(self.neighbour.call("client_secret", asked, PortError::is_silence).await)

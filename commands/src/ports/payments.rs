@@ -55,8 +55,15 @@ pub struct ProviderSetup {
 #[allow(missing_docs)]
 pub enum ProviderOutcome {
     Pending,
+    /// Of a payment: its bank wants to see the customer.
+    ActionRequired,
+    /// Of a payment: its bank takes its time, days perhaps.
+    Processing,
     Succeeded,
-    Failed { code: String, message: String },
+    Failed {
+        code: String,
+        message: String,
+    },
 }
 
 /// What the provider keeps of a charge.
@@ -208,6 +215,10 @@ pub trait PaymentPort: Send + Sync {
     ) -> Result<Option<ProviderPayment>, PortError>;
     /// A payment as it stands now.
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError>;
+    /// Cancels a payment, so that it can never be taken, unless it is final. Answers how it stands then; who cannot cancel, how it stands.
+    async fn cancel_payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
+        self.payment(provider_id).await
+    }
     /// What the customer's browser needs to confirm a payment. Never stored.
     async fn client_secret(&self, provider_id: &str) -> Result<String, PortError>;
     /// Makes a refund against the original charge.

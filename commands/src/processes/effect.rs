@@ -83,6 +83,10 @@ pub enum Effect {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         last: bool,
     },
+    /// Sees to it that a payment which nobody confirmed is never taken.
+    CancelPayment {
+        payment_id: PaymentId,
+    },
     /// Names the charge that a refund goes back to.
     RequestRefund {
         refund_id: RefundId,
@@ -166,6 +170,7 @@ names!(Effect {
     RequestTopUp => "request_top_up",
     CreatePayment => "create_payment",
     RetrievePayment => "retrieve_payment",
+    CancelPayment => "cancel_payment",
     RequestRefund => "request_refund",
     CreateRefund => "create_refund",
     RetrieveRefund => "retrieve_refund",
@@ -198,6 +203,7 @@ impl Effect {
             | Self::LookAtWallet { .. }
             | Self::RequestTopUp { .. }
             | Self::RetrievePayment { .. }
+            | Self::CancelPayment { .. }
             | Self::RetrieveRefund { .. }
             | Self::RetrieveDispute { .. }
             | Self::RetrieveSetup { .. }
@@ -234,7 +240,8 @@ impl Effect {
             Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
             Self::RequestTopUp { payment_id, .. }
             | Self::CreatePayment { payment_id, .. }
-            | Self::RetrievePayment { payment_id, .. } => payment_id.to_string(),
+            | Self::RetrievePayment { payment_id, .. }
+            | Self::CancelPayment { payment_id } => payment_id.to_string(),
             Self::RequestRefund { refund_id, .. }
             | Self::CreateRefund { refund_id }
             | Self::RetrieveRefund { refund_id, .. } => refund_id.to_string(),

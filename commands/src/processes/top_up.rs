@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `payment.requested` | effect `create_payment`; timer `poll` | none: nothing is credited before the provider has the money |
 //! | `poll` | effect `retrieve_payment` until it is final and its fee is known; at last to an operator | – |
+//! | `payment.action_required` | –; `poll` goes on, and after a day effect `cancel_payment` | none: it can never be taken then |
+//! | `payment.processing_begun` | –; `poll` every six hours, for five weeks | – |
 //! | `payment.succeeded` | `top_up_wallet`; after a failure timer `poll` again | a refund, on request |
 //! | `wallet.topped_up` | – | – |
 //! | `payment.failed` | – | – |
@@ -19,6 +21,11 @@ use super::fact::{Fact, Occurrence};
 use super::intent::{Command, Credit, Effect, Intent, Timer};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
+/// How long a customer may take to confirm what their bank asks about.
+const CONFIRM_SECS: i64 = 86_400;
+/// Between two questions while a bank takes days.
+const PROCESSING_SECS: i64 = 6 * 3_600;
+
 /// The process manager.
 #[derive(Debug)]
 pub struct TopUp;
@@ -32,6 +39,10 @@ pub enum Phase {
     Idle,
     Requested,
     Submitted,
+    /// The customer is wanted.
+    ActionRequired,
+    /// The bank is at it.
+    Processing,
     Failed,
     /// The money is there; the fee is not known yet.
     Succeeded,
@@ -48,6 +59,9 @@ pub struct State {
     pub amount_nanos: Nanos,
     /// From when on the provider is asked.
     pub requested_at: Timestamp,
+    /// From when on it has waited for the customer, or for the bank.
+    #[serde(default)]
+    pub waits_since: Timestamp,
     /// The wallet has the money.
     pub credited: bool,
     /// It succeeded after it had failed, when nobody asked any more.
@@ -92,6 +106,12 @@ impl ProcessManager for TopUp {
                 state.phase = Phase::Submitted;
             }
             PaymentEvent::Submitted { .. } | PaymentEvent::MethodNamed { .. } => {}
+            PaymentEvent::ActionRequired { at } => {
+                (state.phase, state.waits_since) = (Phase::ActionRequired, *at);
+            }
+            PaymentEvent::ProcessingBegun { at } => {
+                (state.phase, state.waits_since) = (Phase::Processing, *at);
+            }
             PaymentEvent::Succeeded { at, .. } => {
                 if state.phase == Phase::Failed {
                     state.revived = true;
@@ -134,6 +154,8 @@ impl ProcessManager for TopUp {
             }
             PaymentEvent::MethodNamed { .. }
             | PaymentEvent::Submitted { .. }
+            | PaymentEvent::ActionRequired { .. }
+            | PaymentEvent::ProcessingBegun { .. }
             | PaymentEvent::Failed { .. }
             | PaymentEvent::FeeRecorded { .. } => vec![],
         }
@@ -145,6 +167,20 @@ impl ProcessManager for TopUp {
         let again_at = Some(alarm.at.plus_secs(settings.poll_wait(alarm.run + 1)));
         match state.phase {
             Phase::Idle | Phase::Failed | Phase::Settled => Awoken::default(),
+            Phase::ActionRequired if alarm.at.secs_since(state.waits_since) > CONFIRM_SECS => {
+                let cancel = Intent::effect(Effect::CancelPayment { payment_id }, None);
+                Awoken { intents: vec![cancel], again_at }
+            }
+            Phase::ActionRequired => {
+                let retrieve = Effect::RetrievePayment { payment_id, last: false };
+                Awoken { intents: vec![Intent::effect(retrieve, None)], again_at }
+            }
+            Phase::Processing => {
+                let last = alarm.at.secs_since(state.waits_since) > settings.poll_for_seconds;
+                let retrieve = Effect::RetrievePayment { payment_id, last };
+                let again_at = (!last).then(|| alarm.at.plus_secs(PROCESSING_SECS));
+                Awoken { intents: vec![Intent::effect(retrieve, None)], again_at }
+            }
             Phase::Requested if !asked_long_enough => Awoken { intents: vec![], again_at },
             Phase::Requested | Phase::Submitted | Phase::Succeeded => {
                 let retrieve = Effect::RetrievePayment { payment_id, last: asked_long_enough };
@@ -157,7 +193,11 @@ impl ProcessManager for TopUp {
     fn status(state: &State) -> Status {
         match state.phase {
             Phase::Idle => Status::Waiting,
-            Phase::Requested | Phase::Submitted | Phase::Succeeded => Status::Running,
+            Phase::Requested
+            | Phase::Submitted
+            | Phase::ActionRequired
+            | Phase::Processing
+            | Phase::Succeeded => Status::Running,
             Phase::Failed => Status::Unwound,
             Phase::Settled if !state.credited => Status::Running,
             Phase::Settled => Status::Done,

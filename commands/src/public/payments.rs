@@ -9,6 +9,8 @@ use super::shapes::Money;
 
 public_types! {
     PaymentRequested = "cairn.payment.requested" 1;
+    PaymentActionRequired = "cairn.payment.action_required" 1;
+    PaymentProcessing = "cairn.payment.processing_begun" 1;
     PaymentSucceeded = "cairn.payment.succeeded" 1;
     PaymentFailed = "cairn.payment.failed" 1;
     RefundRequested = "cairn.refund.requested" 1;
@@ -23,6 +25,24 @@ struct PaymentRequested {
     payment_id: String,
     organisation_id: String,
     money: Money,
+}
+
+/// The bank wants to see the customer, who confirms with the client secret; else it is cancelled after a day.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PaymentActionRequired {
+    payment_id: String,
+    /// When.
+    at: String,
+}
+
+/// The bank takes its time, for days perhaps; nothing is credited before it is done.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PaymentProcessing {
+    payment_id: String,
+    /// When.
+    at: String,
 }
 
 /// The provider took the money.
@@ -84,6 +104,12 @@ pub(super) fn publish_payment(id: &str, event: PaymentEvent) -> Result<Option<Sa
                 organisation_id: organisation_id.to_string(),
                 money: Money::new(amount_nanos, currency),
             })
+        }
+        PaymentEvent::ActionRequired { at } => {
+            public(&PaymentActionRequired { payment_id: id, at: at.to_string() })
+        }
+        PaymentEvent::ProcessingBegun { at } => {
+            public(&PaymentProcessing { payment_id: id, at: at.to_string() })
         }
         PaymentEvent::Succeeded { amount_nanos, at, .. } => {
             let amount = format_nanos(amount_nanos);

@@ -16,7 +16,7 @@ use cairn_operations::{
 };
 use cairn_payments::{
     Dispute, DisputeCommand, DisputeEvent, KeptMethod, OpenDispute, Payment, PaymentCommand,
-    PaymentEvent, Refund, RefundCommand, RefundEvent,
+    PaymentEvent, Refund, RefundCommand, RefundEvent, WaitsFor,
 };
 
 /// A decider whose commands can be found again.
@@ -171,6 +171,8 @@ impl Inverse for Payment {
             // It comes with the request.
             E::MethodNamed { .. } => return None,
             E::Submitted { provider_id, at } => C::Submit { provider_id, at },
+            E::ActionRequired { at } => C::Wait { waits_for: WaitsFor::Customer, at },
+            E::ProcessingBegun { at } => C::Wait { waits_for: WaitsFor::Bank, at },
             E::Succeeded { provider_id, charge_id, amount_nanos, at } => {
                 C::Succeed { provider_id, charge_id, amount_nanos, at }
             }

@@ -50,7 +50,7 @@ pub enum Mode {
 }
 
 /// Names whose outside call is behind a port; the others fail at the gate.
-pub const AT_PORTS: [&str; 14] = [
+pub const AT_PORTS: [&str; 15] = [
     "reserve_capacity",
     "suspend_tenant",
     "tear_down",
@@ -58,6 +58,7 @@ pub const AT_PORTS: [&str; 14] = [
     "retrieve_payment",
     "create_refund",
     "retrieve_refund",
+    "cancel_payment",
     "create_setup",
     "retrieve_setup",
     "detach_method",
@@ -382,6 +383,11 @@ impl PaymentPort for Faulty<dyn PaymentPort> {
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
         let retrieve = |_| self.inner.payment(provider_id);
         self.faults.call("retrieve_payment", provider_id, retrieve).await
+    }
+
+    async fn cancel_payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
+        let cancel = |_| self.inner.cancel_payment(provider_id);
+        self.faults.call("cancel_payment", provider_id, cancel).await
     }
 
     async fn client_secret(&self, provider_id: &str) -> Result<String, PortError> {

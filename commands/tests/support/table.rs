@@ -188,9 +188,9 @@ pub fn rows() -> Vec<(Story, &'static str)> {
 const OF_DISPUTES: [&str; 4] =
     ["hold_disputed", "release_disputed", "lose_disputed", "retrieve_dispute"];
 
-/// What the keeping of a payment method wants: no rental is about it. Its faults are tried in `processes_methods`.
-const OF_METHODS: [&str; 4] =
-    ["create_setup", "retrieve_setup", "detach_method", "delete_customer"];
+/// What payments that wait and the keeping of methods want: no rental is about it. Their faults are tried in `processes_methods`.
+const OF_METHODS: [&str; 5] =
+    ["cancel_payment", "create_setup", "retrieve_setup", "detach_method", "delete_customer"];
 
 /// What an automatic top-up wants: it is a story beside the others. Its faults are tried in `processes_auto_top_up`.
 const OF_TOP_UPS: [&str; 5] =

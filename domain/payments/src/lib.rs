@@ -18,7 +18,9 @@ pub use dispute::{
 pub use method::{
     Method, MethodCommand, MethodDetails, MethodError, MethodEvent, MethodStatus, PaymentMethods,
 };
-pub use payment::{KeptMethod, Payment, PaymentCommand, PaymentError, PaymentEvent, PaymentStatus};
+pub use payment::{
+    KeptMethod, Payment, PaymentCommand, PaymentError, PaymentEvent, PaymentStatus, WaitsFor,
+};
 pub use payout::{
     BankLine, PayOut, Payout, PayoutCommand, PayoutError, PayoutEvent, is_bank_account,
 };

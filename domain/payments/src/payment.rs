@@ -1,6 +1,6 @@
 //! A payment: one top-up through the provider.
 //!
-//! Lifecycle: `requested → pending → succeeded | failed`. Webhooks and polling may report the same outcome any number of times and
+//! Lifecycle: `requested → pending → action_required → processing → succeeded | failed`; the two in the middle are mostly passed over. Webhooks and polling may report the same outcome any number of times and
 //! in any order; the first final outcome stands, except that success overrides an earlier failed attempt.
 use cairn_core::money::format_nanos;
 use cairn_core::{
@@ -34,6 +34,12 @@ pub enum PaymentEvent {
     /// The provider knows of it.
     #[serde(rename = "payment.submitted")]
     Submitted { provider_id: String, at: Timestamp },
+    /// The bank wants to see the customer.
+    #[serde(rename = "payment.action_required")]
+    ActionRequired { at: Timestamp },
+    /// The bank takes its time, for days perhaps.
+    #[serde(rename = "payment.processing_begun")]
+    ProcessingBegun { at: Timestamp },
     /// The provider took the money.
     #[serde(rename = "payment.succeeded")]
     Succeeded { provider_id: String, charge_id: String, amount_nanos: Nanos, at: Timestamp },
@@ -53,6 +59,8 @@ domain_event!(PaymentEvent {
     Requested => "payment.requested", 1;
     MethodNamed => "payment.method_named", 1;
     Submitted => "payment.submitted", 1;
+    ActionRequired => "payment.action_required", 1;
+    ProcessingBegun => "payment.processing_begun", 1;
     Succeeded => "payment.succeeded", 1;
     Failed => "payment.failed", 1;
     FeeRecorded => "payment.fee_recorded", 1;
@@ -84,6 +92,14 @@ pub struct KeptMethod {
     pub provider_id: String,
 }
 
+/// For whom a payment waits at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum WaitsFor {
+    Customer,
+    Bank,
+}
+
 /// What may be asked of a payment.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
@@ -107,6 +123,11 @@ pub enum PaymentCommand {
     },
     Submit {
         provider_id: String,
+        at: Timestamp,
+    },
+    /// It waits for somebody before it goes on.
+    Wait {
+        waits_for: WaitsFor,
         at: Timestamp,
     },
     Succeed {
@@ -170,6 +191,10 @@ pub enum PaymentStatus {
     Unknown,
     Requested,
     Pending,
+    /// The customer is wanted.
+    RequiresAction,
+    /// The bank is at it.
+    Processing,
     Succeeded,
     Failed,
 }
@@ -240,6 +265,7 @@ impl Decider for Payment {
                 Ok(events)
             }
             PaymentCommand::Submit { provider_id, at } => self.submit(provider_id, at),
+            PaymentCommand::Wait { waits_for, at } => self.wait(waits_for, at),
             PaymentCommand::Succeed { provider_id, charge_id, amount_nanos, at } => {
                 self.succeed(provider_id, charge_id, amount_nanos, at)
             }
@@ -247,9 +273,10 @@ impl Decider for Payment {
                 PaymentStatus::Unknown => Err(PaymentError::Unknown),
                 PaymentStatus::Failed => Ok(vec![]),
                 PaymentStatus::Succeeded => Err(PaymentError::WrongState(self.status)),
-                PaymentStatus::Requested | PaymentStatus::Pending => {
-                    Ok(vec![PaymentEvent::Failed { code, message, at }])
-                }
+                PaymentStatus::Requested
+                | PaymentStatus::Pending
+                | PaymentStatus::RequiresAction
+                | PaymentStatus::Processing => Ok(vec![PaymentEvent::Failed { code, message, at }]),
             },
             PaymentCommand::RecordFee { balance_transaction_id, fee_nanos, at } => {
                 self.record_fee(balance_transaction_id, fee_nanos, at)
@@ -279,6 +306,8 @@ impl Decider for Payment {
                 self.provider_id = Some(provider_id);
                 self.status = PaymentStatus::Pending;
             }
+            PaymentEvent::ActionRequired { .. } => self.status = PaymentStatus::RequiresAction,
+            PaymentEvent::ProcessingBegun { .. } => self.status = PaymentStatus::Processing,
             PaymentEvent::Succeeded { provider_id, charge_id, .. } => {
                 self.provider_id = Some(provider_id);
                 self.charge_id = Some(charge_id);
@@ -302,6 +331,8 @@ impl Decider for Payment {
             PaymentEvent::Requested { .. }
             | PaymentEvent::MethodNamed { .. }
             | PaymentEvent::Submitted { .. }
+            | PaymentEvent::ActionRequired { .. }
+            | PaymentEvent::ProcessingBegun { .. }
             | PaymentEvent::Succeeded { .. }
             | PaymentEvent::Failed { .. } => None,
         }
@@ -384,8 +415,25 @@ impl Payment {
             PaymentStatus::Requested => Ok(vec![PaymentEvent::Submitted { provider_id, at }]),
             PaymentStatus::Unknown
             | PaymentStatus::Pending
+            | PaymentStatus::RequiresAction
+            | PaymentStatus::Processing
             | PaymentStatus::Succeeded
             | PaymentStatus::Failed => Ok(vec![]),
+        }
+    }
+
+    /// Forward only: a report that is older than what is known changes nothing.
+    fn wait(&self, waits_for: WaitsFor, at: Timestamp) -> Result<Vec<PaymentEvent>, PaymentError> {
+        use PaymentStatus as S;
+        match (self.status, waits_for) {
+            (S::Unknown, _) => Err(PaymentError::Unknown),
+            (S::Requested | S::Pending, WaitsFor::Customer) => {
+                Ok(vec![PaymentEvent::ActionRequired { at }])
+            }
+            (S::Requested | S::Pending | S::RequiresAction, WaitsFor::Bank) => {
+                Ok(vec![PaymentEvent::ProcessingBegun { at }])
+            }
+            (S::RequiresAction | S::Processing | S::Succeeded | S::Failed, _) => Ok(vec![]),
         }
     }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::{When, decide_both_ways};
 use cairn_core::{Currency, Decider, OrganisationId, PaymentId, PaymentMethodId, Timestamp};
-use cairn_payments::{KeptMethod, Payment, PaymentCommand, PaymentEvent, PaymentStatus};
+use cairn_payments::{KeptMethod, Payment, PaymentCommand, PaymentEvent, PaymentStatus, WaitsFor};
 
 const UNIT: i64 = 1_000_000_000;
 const AT: Timestamp = Timestamp::from_secs(1_000);
@@ -179,4 +179,28 @@ fn a_kept_method_is_named_with_the_request_and_only_then() {
     assert_eq!(payment.customer_id.as_deref(), Some("cus_1"));
     assert_eq!(payment.status, PaymentStatus::Requested);
     assert_eq!(payment.decide(with), Ok(vec![]), "the same wish again");
+}
+
+#[test]
+fn it_waits_for_the_customer_then_for_the_bank_and_never_goes_back() {
+    let wait = |waits_for| PaymentCommand::Wait { waits_for, at: AT };
+    let asked = [request(10 * UNIT), submit("pi_1")].to_vec();
+    let customer = [&asked[..], &[wait(WaitsFor::Customer)]].concat();
+    assert_eq!(twice(&asked, wait(WaitsFor::Customer)).status, PaymentStatus::RequiresAction);
+    assert_eq!(twice(&customer, wait(WaitsFor::Bank)).status, PaymentStatus::Processing);
+    let bank = [&customer[..], &[wait(WaitsFor::Bank)]].concat();
+    for (history, stays) in
+        [(bank.clone(), PaymentStatus::Processing), (paid(), PaymentStatus::Succeeded)]
+    {
+        for waits_for in [WaitsFor::Customer, WaitsFor::Bank] {
+            let state = fold(history.clone());
+            assert_eq!(state.decide(wait(waits_for)), Ok(vec![]));
+            assert_eq!(state.status, stays);
+        }
+    }
+    for history in [customer, bank] {
+        assert_eq!(twice(&history, fail()).status, PaymentStatus::Failed);
+        let succeeded = twice(&history, succeed("pi_1", "ch_1", 10 * UNIT));
+        assert_eq!(succeeded.status, PaymentStatus::Succeeded);
+    }
 }

@@ -108,6 +108,17 @@ impl Simulator {
         stepped.map_err(crate::http::ApiError::body)
     }
 
+    /// Meets the challenge of a bank for a payment or has the bank be done that took its time, or fails it.
+    ///
+    /// # Errors
+    /// When it waits for nobody.
+    pub fn end_waiting(&self, id: &str, end: ChallengeEnd) -> Result<(), serde_json::Value> {
+        let mut desk = self.shared.desk();
+        let ended = desk.change().end_waiting(id, end);
+        self.shared.follow_up(&mut desk);
+        ended.map_err(crate::http::ApiError::body)
+    }
+
     /// Meets the challenge of a bank for a method that is to be kept, or fails it.
     ///
     /// # Errors

@@ -105,14 +105,11 @@ fn intent_outcome(status: &str, error: Option<PaymentError>) -> ProviderOutcome 
             code: failure_code(error.code, error.decline_code),
             message: error.message.unwrap_or_else(|| "the payment failed".to_owned()),
         },
-        (
-            "requires_payment_method"
-            | "requires_confirmation"
-            | "requires_action"
-            | "requires_capture"
-            | "processing",
-            _,
-        ) => ProviderOutcome::Pending,
+        ("requires_action", _) => ProviderOutcome::ActionRequired,
+        ("processing", _) => ProviderOutcome::Processing,
+        ("requires_payment_method" | "requires_confirmation" | "requires_capture", _) => {
+            ProviderOutcome::Pending
+        }
         (unknown, _) => {
             tracing::warn!(status = unknown, "payment status not known to this version: pending");
             ProviderOutcome::Pending
@@ -342,6 +339,12 @@ mod tests {
         let text = r#"{"id": "re_1", "amount": 1, "currency": "eur", "status": "on_its_way"}"#;
         let refund = refund(serde_json::from_str(text).unwrap()).unwrap();
         assert_eq!(refund.outcome, ProviderOutcome::Pending);
+    }
+
+    #[test]
+    fn a_payment_that_waits_says_for_whom() {
+        assert_eq!(intent(r#""status": "requires_action""#), ProviderOutcome::ActionRequired);
+        assert_eq!(intent(r#""status": "processing""#), ProviderOutcome::Processing);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use stripe_core::balance::RetrieveForMyAccountBalance;
 use stripe_core::balance_transaction::ListBalanceTransaction;
 use stripe_core::dispute::RetrieveDispute;
 use stripe_core::payment_intent::{
-    CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods,
+    CancelPaymentIntent, CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods,
     CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, CreatePaymentIntentOffSession,
     ListPaymentIntent, RetrievePaymentIntent,
 };
@@ -237,6 +237,17 @@ impl PaymentPort for StripePayments {
     async fn payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
         let request = RetrievePaymentIntent::new(provider_id).expand([EXPANDED.to_owned()]);
         convert::payment(self.ask(&request, None).await?)
+    }
+
+    async fn cancel_payment(&self, provider_id: &str) -> Result<ProviderPayment, PortError> {
+        let request = CancelPaymentIntent::new(provider_id).expand([EXPANDED.to_owned()]);
+        match self.ask(&request, None).await {
+            // It has become final meanwhile: how, is read.
+            Err(error) if error.code == "payment_intent_unexpected_state" => {
+                self.payment(provider_id).await
+            }
+            answer => convert::payment(answer?),
+        }
     }
 
     async fn client_secret(&self, provider_id: &str) -> Result<String, PortError> {

@@ -142,10 +142,12 @@ fn of_allocation(event: &AllocationEvent) -> Told {
 fn of_payment(event: &PaymentEvent) -> Told {
     match event {
         PaymentEvent::Requested { organisation_id, .. } => (Some(*organisation_id), None),
+        PaymentEvent::ActionRequired { .. } => (None, Some("payment.action_required")),
         PaymentEvent::Succeeded { .. } => (None, Some("payment.succeeded")),
         PaymentEvent::Failed { .. } => (None, Some("payment.failed")),
         PaymentEvent::MethodNamed { .. }
         | PaymentEvent::Submitted { .. }
+        | PaymentEvent::ProcessingBegun { .. }
         | PaymentEvent::FeeRecorded { .. } => (None, None),
     }
 }

@@ -91,6 +91,8 @@ fn apply(row: &mut PaymentRow, event: PaymentEvent) -> Result<(), ProjectError> 
         E::Submitted { provider_id, .. } => {
             (row.status, row.provider_id) = ("pending".into(), Some(provider_id));
         }
+        E::ActionRequired { .. } => row.status = "requires_action".into(),
+        E::ProcessingBegun { .. } => row.status = "processing".into(),
         // A success clears an earlier failed attempt.
         E::Succeeded { provider_id, charge_id, at, .. } => {
             (row.status, row.ended_at) = ("succeeded".into(), Some(At(at)));

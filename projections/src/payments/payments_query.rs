@@ -17,7 +17,7 @@ pub struct Payment {
     pub amount_nanos: Nanos,
     /// What the provider kept; known some time after success.
     pub fee_nanos: Option<Nanos>,
-    /// `requested`, `pending`, `succeeded` or `failed`.
+    /// `requested`, `pending`, `requires_action`, `processing`, `succeeded` or `failed`.
     pub status: String,
     pub provider_id: Option<String>,
     pub charge_id: Option<String>,

@@ -1,7 +1,7 @@
 //! What an organisation pays with in the story: kept, refused, made the default, charged, removed.
 use cairn_core::{Currency, OrganisationId, PaymentId, PaymentMethodId};
 use cairn_payments::{
-    KeptMethod, MethodCommand, MethodDetails, Payment, PaymentCommand, PaymentMethods,
+    KeptMethod, MethodCommand, MethodDetails, Payment, PaymentCommand, PaymentMethods, WaitsFor,
 };
 
 use super::story::{Teller, at, text};
@@ -64,5 +64,11 @@ pub fn tell(teller: &mut Teller) {
         },
         at: at(4_010),
     };
-    teller.tell::<Payment>(&payment_id.to_string(), [request]);
+    let submit = PaymentCommand::Submit { provider_id: text("pi_31"), at: at(4_011) };
+    let wait = |waits_for| PaymentCommand::Wait { waits_for, at: at(4_012) };
+    let waits = [wait(WaitsFor::Customer), wait(WaitsFor::Bank)];
+    let (code, message) = (text("insufficient_funds"), text("no"));
+    let fail = PaymentCommand::Fail { code, message, at: at(4_013) };
+    let all = [request, submit].into_iter().chain(waits).chain([fail]);
+    teller.tell::<Payment>(&payment_id.to_string(), all);
 }

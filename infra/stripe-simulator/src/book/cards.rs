@@ -9,6 +9,8 @@ pub(crate) enum Card {
     Declines(&'static str, &'static str, &'static str),
     /// It can be kept, and is declined when it is charged.
     DeclinesCharges,
+    /// An account whose bank takes days.
+    SettlesLater,
     /// Always wants to see its owner.
     NeedsAuthentication,
     /// Wants to see its owner when it is kept, and never again.
@@ -26,6 +28,8 @@ pub(crate) enum Charging {
     /// Code, decline code, message.
     Declines(&'static str, &'static str, &'static str),
     NeedsAuthentication,
+    /// It is known in days.
+    Processes,
 }
 
 /// As Stripe words it.
@@ -62,6 +66,7 @@ impl Card {
                 Self::NeedsAuthentication
             }
             "pm_card_authenticationRequiredOnSetup" => Self::NeedsAuthenticationOnSetup,
+            "pm_usBankAccount" | "pm_usBankAccount_success" => Self::SettlesLater,
             "pm_card_pendingRefund" => Self::RefundPending,
             "pm_card_refundFail" => Self::RefundFails,
             _ => return None,
@@ -78,6 +83,7 @@ impl Card {
             Self::Declines(code, decline_code, message) => {
                 Charging::Declines(code, decline_code, message)
             }
+            Self::SettlesLater => Charging::Processes,
             Self::NeedsAuthenticationOnSetup if kept => Charging::Succeeds,
             Self::NeedsAuthentication | Self::NeedsAuthenticationOnSetup if off_session => {
                 OWNER_WANTED

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Book, Card, Charge, Charging, Event, PaymentIntent, Refund, Transaction, render_any};
+use super::{
+    Book, Card, ChallengeEnd, Charge, Charging, Event, PaymentIntent, Refund, Transaction,
+    render_any,
+};
 use crate::http::ApiError;
 use crate::random::Random;
 
@@ -109,36 +112,84 @@ impl Change<'_> {
                 self.tell("payment_intent.requires_action", id);
                 Ok(())
             }
-            Charging::Declines(code, decline_code, message) => {
-                let charge = self.charge(id, intent, &method, Some((code, message)));
+            Charging::Processes => {
                 self.update(id, |intent| {
-                    intent.status = "requires_payment_method".to_owned();
-                    intent.latest_charge = Some(charge.clone());
-                    intent.failure = Some((code.to_owned(), message.to_owned()));
-                    intent.payment_method = None;
+                    intent.status = "processing".to_owned();
+                    intent.payment_method = Some(method);
                 })?;
-                self.tell("charge.failed", &charge);
-                self.tell("payment_intent.payment_failed", id);
+                self.tell("payment_intent.processing", id);
+                Ok(())
+            }
+            Charging::Declines(code, decline_code, message) => {
+                let charge = self.declined(id, intent, &method, (code, message))?;
                 let intent = render_any(self.book, id).unwrap_or_default();
                 Err(ApiError::declined(code, decline_code, message, charge, intent))
             }
-            Charging::Succeeds => {
-                let charge = self.charge(id, intent, &method, None);
-                self.update(id, |intent| {
-                    intent.status = "succeeded".to_owned();
-                    intent.latest_charge = Some(charge.clone());
-                    intent.failure = None;
-                    intent.payment_method = Some(method);
-                })?;
-                self.tell("charge.succeeded", &charge);
-                self.tell("payment_intent.succeeded", id);
-                Ok(())
-            }
+            Charging::Succeeds => self.taken(id, intent, method),
         }
     }
 
+    /// The customer meets the challenge of their bank or does not; or the bank that took its time is done.
+    pub fn end_waiting(&mut self, id: &str, end: ChallengeEnd) -> Result<(), ApiError> {
+        let intent = self.intent(id)?.clone();
+        let refusal = match intent.status.as_str() {
+            "requires_action" => (
+                "payment_intent_authentication_failure",
+                "We are unable to authenticate your payment method.",
+            ),
+            "processing" => ("insufficient_funds", "The account has insufficient funds."),
+            _ => {
+                let message = "This PaymentIntent waits for nobody.";
+                return Err(ApiError::invalid(400, "payment_intent_unexpected_state", message));
+            }
+        };
+        let method = intent.payment_method.unwrap_or_default();
+        let intent = (intent.amount, intent.currency, intent.metadata);
+        match end {
+            ChallengeEnd::Complete => self.taken(id, intent, method),
+            ChallengeEnd::Fail => self.declined(id, intent, &method, refusal).map(drop),
+        }
+    }
+
+    fn declined(
+        &mut self,
+        id: &str,
+        intent: (i64, String, BTreeMap<String, String>),
+        method: &str,
+        (code, message): (&str, &str),
+    ) -> Result<String, ApiError> {
+        let charge = self.charge(id, intent, method, Some((code, message)));
+        self.update(id, |intent| {
+            intent.status = "requires_payment_method".to_owned();
+            intent.latest_charge = Some(charge.clone());
+            intent.failure = Some((code.to_owned(), message.to_owned()));
+            intent.payment_method = None;
+        })?;
+        self.tell("charge.failed", &charge);
+        self.tell("payment_intent.payment_failed", id);
+        Ok(charge)
+    }
+
+    fn taken(
+        &mut self,
+        id: &str,
+        intent: (i64, String, BTreeMap<String, String>),
+        method: String,
+    ) -> Result<(), ApiError> {
+        let charge = self.charge(id, intent, &method, None);
+        self.update(id, |intent| {
+            intent.status = "succeeded".to_owned();
+            intent.latest_charge = Some(charge.clone());
+            intent.failure = None;
+            intent.payment_method = Some(method);
+        })?;
+        self.tell("charge.succeeded", &charge);
+        self.tell("payment_intent.succeeded", id);
+        Ok(())
+    }
+
     pub fn cancel(&mut self, id: &str) -> Result<(), ApiError> {
-        if matches!(self.intent(id)?.status.as_str(), "succeeded" | "canceled") {
+        if matches!(self.intent(id)?.status.as_str(), "succeeded" | "canceled" | "processing") {
             let message = "You cannot cancel this PaymentIntent because of its status.";
             return Err(ApiError::invalid(400, "payment_intent_unexpected_state", message));
         }

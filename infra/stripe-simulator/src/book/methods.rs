@@ -180,9 +180,11 @@ impl Change<'_> {
                 self.refuse_setup(id, (code, decline_code, message))?;
                 Err(ApiError::refused(code, decline_code, message))
             }
-            Card::Succeeds | Card::DeclinesCharges | Card::RefundPending | Card::RefundFails => {
-                self.complete_setup(id, &method)
-            }
+            Card::SettlesLater
+            | Card::Succeeds
+            | Card::DeclinesCharges
+            | Card::RefundPending
+            | Card::RefundFails => self.complete_setup(id, &method),
         }
     }
 
@@ -358,6 +360,9 @@ pub(super) fn payment_method(method: &PaymentMethod) -> Value {
         "city": null, "country": null, "line1": null, "line2": null, "postal_code": null,
         "state": null,
     });
+    if Card::of(&method.behind) == Some(Card::SettlesLater) {
+        return account(method);
+    }
     json!({
         "id": method.id, "object": "payment_method", "livemode": false, "created": method.created,
         "allow_redisplay": "unspecified", "customer": method.customer, "metadata": {},
@@ -375,6 +380,17 @@ pub(super) fn payment_method(method: &PaymentMethod) -> Value {
             "wallet": null,
         },
         "type": "card",
+    })
+}
+
+fn account(method: &PaymentMethod) -> Value {
+    json!({
+        "id": method.id, "object": "payment_method", "livemode": false, "created": method.created,
+        "customer": method.customer, "metadata": {}, "type": "us_bank_account",
+        "us_bank_account": {
+            "account_holder_type": "individual", "account_type": "checking",
+            "bank_name": "STRIPE TEST BANK", "last4": "6789", "routing_number": "110000000",
+        },
     })
 }
 

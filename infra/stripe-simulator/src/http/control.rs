@@ -105,6 +105,15 @@ pub(crate) async fn end_setup_challenge(
     changed(&shared, |desk| desk.change().end_setup_challenge(&id, challenge).map(|()| id.clone()))
 }
 
+/// Meets the challenge of a bank for a payment or has the bank be done that took its time, or fails it; answers the intent.
+pub(crate) async fn end_waiting(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    Json(Challenge { challenge }): Json<Challenge>,
+) -> (StatusCode, Json<Value>) {
+    changed(&shared, |desk| desk.change().end_waiting(&id, challenge).map(|()| id.clone()))
+}
+
 /// What is to be paid out.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -26,6 +26,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/_control/webhook", post(control::set_webhook))
         .route("/_control/disputes", post(control::open_dispute))
         .route("/_control/disputes/{id}", post(control::step_dispute))
+        .route("/_control/payment_intents/{id}", post(control::end_waiting))
         .route("/_control/setup_intents/{id}", post(control::end_setup_challenge))
         .route("/_control/payouts", post(control::pay_out))
         .route("/_control/payouts/{id}", post(control::step_payout))
