@@ -253,6 +253,7 @@ pub const UNKEYED: &[&str] = &[
 /// Changes that a suspended organisation may still ask for: what brings it back, and what ends what costs. It reads everything.
 pub const WHILE_SUSPENDED: &[&str] = &[
     "create_top_up",
+    "remove_payment_method",
     "release_allocation",
     "revoke_key",
     "disable_service_account",

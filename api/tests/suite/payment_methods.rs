@@ -58,7 +58,11 @@ async fn a_kept_card_pays_under_its_name_and_by_default(
     let second = kept_method(&owner).await;
     let path = format!("{METHODS}/{second}/default");
     assert_eq!(owner.post(&path, &json!({})).await.status, 200);
-    let removed = owner.post(&format!("{METHODS}/{second}/remove"), &json!({})).await;
+    let remove = format!("{METHODS}/{second}/remove");
+    let would = owner.post(&format!("{remove}?preview=true"), &json!({})).await;
+    let named = (&would.body["deletes"][0]["kind"], &would.body["deletes"][0]["id"]);
+    assert_eq!(named, (&json!("payment_method"), &json!(second)), "{}", would.body);
+    let removed = owner.post(&remove, &json!({})).await;
     assert_eq!(removed.status, 200, "{}", removed.body);
     let gone = owner.get(&format!("{METHODS}/{second}")).await;
     assert_eq!((gone.status, gone.code()), (404, "unknown_payment_method"));

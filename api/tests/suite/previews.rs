@@ -9,7 +9,6 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::cli::Shell;
 use crate::openapi::operations;
-use crate::payment_methods::kept_method;
 use crate::person::{PASSWORD, Person};
 use crate::support::{Answer, Caller, HOME, MASTER_KEY, SSH_KEY, Stage, answer};
 
@@ -387,7 +386,6 @@ async fn what_would_be_gone_is_named_and_still_there(_: PgPoolOptions, options: 
     let account = owner.post("/v1/service-accounts", &account).await;
     let endpoint = json!({ "url": "https://127.0.0.1:8443/", "event_types": [] });
     let endpoint = owner.post("/v1/webhook-endpoints", &endpoint).await;
-    let method = kept_method(&owner).await;
     let (key, account) = (key.text("/key_id"), account.text("/service_account_id"));
     let endpoint = endpoint.text("/endpoint_id");
     let why = json!({ "reason": "old" });
@@ -408,14 +406,6 @@ async fn what_would_be_gone_is_named_and_still_there(_: PgPoolOptions, options: 
             "deletes",
             "webhook_endpoint",
             endpoint,
-        ),
-        (
-            &owner,
-            format!("/v1/payment-methods/{method}/remove"),
-            &json!({}),
-            "deletes",
-            "payment_method",
-            method,
         ),
         (
             &operator,

@@ -75,9 +75,7 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::DetachMethod { organisation_id, method_id } => {
             save_method::detach_method(act, (*organisation_id, *method_id)).await
         }
-        Effect::DeleteCustomer { customer_id, .. } => {
-            act.call(act.effects.payments.delete_customer(customer_id)).await
-        }
+        Effect::DeleteCustomer { customer_id, .. } => save_method::forget(act, customer_id).await,
         Effect::ProbeNode { node_id } => probe_node::probe_node(act, *node_id).await,
         Effect::WatchNode { node_id, suspect_since, seen_at } => {
             let known = probe_node::LastKnown { suspect_since: *suspect_since, seen_at: *seen_at };

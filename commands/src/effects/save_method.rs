@@ -158,6 +158,11 @@ pub(super) async fn detach_method(act: &Act<'_>, which: Which) -> Result<(), Por
     act.execute::<PaymentMethods>("detached", &stream, detached).await.map(drop)
 }
 
+/// Has the provider forget a customer.
+pub(super) async fn forget(act: &Act<'_>, customer_id: &str) -> Result<(), PortError> {
+    act.call(act.effects.payments.delete_customer(customer_id)).await
+}
+
 async fn apply(act: &Act<'_>, which: Which, reported: ProviderSetup) -> Result<(), PortError> {
     let reported = ProviderSetup { ours: Some(which), ..reported };
     let desk = payments::Recorder { executor: act.executor, context: &act.context("apply") };

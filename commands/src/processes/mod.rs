@@ -10,14 +10,11 @@
 //! | [`dunning`] | `wallet.hold_placed` | no hold left; looks how long the money lasts meanwhile |
 //! | [`suspend_tenant`] | `allocation.suspension_requested` | `allocation.resumed`, or its release |
 //! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
-//! | [`refund_payment`] | `wallet.refund_reserved` | `refund.succeeded`, or the money back in the wallet |
+//! | [`refund_payment`], [`credit_invoice`] | `wallet.refund_reserved`, `credit_note.issued` | `refund.succeeded`, or the money back in the wallet; what the note gives back in it |
 //! | [`settle_dispute`] | `dispute.opened` | the dispute decided, and its money where it belongs |
-//! | [`save_method`] | `payment_method.requested` | the method kept at the provider, or not; and kept there no more when it is removed |
-//! | [`forget_customer`] | `payment_method.customer_made` | the customer gone at the provider, when its organisation is erased |
-//! | [`credit_invoice`] | `credit_note.issued` | what it gives back in the wallet |
+//! | [`save_method`], [`forget_customer`] | `payment_method.requested`, `.customer_made` | the method kept at the provider, or not; gone there when it is removed, or with its customer when that is erased |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
-//! | [`expire_hold`] | `wallet.hold_placed` | the hold released, or expired in time |
-//! | [`expire_credit`] | `wallet.credit_granted` | all of it used, or expired in time |
+//! | [`expire_hold`], [`expire_credit`] | `wallet.hold_placed`, `.credit_granted` | the hold released, the credit used, or expired in time |
 //! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*`, `auto_top_up.*`, `wallet.spending_reached`, `wallet.alert_reached`, `invoice.issued`, `credit_note.issued` | the letter handed over |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
 pub mod charge_top_up;
