@@ -1,8 +1,6 @@
 //! Compute: rentals, from the request to the release.
 use axum::extract::{Path, State};
-use cairn_commands::compute::{
-    self, CorrectUsage, RepriceAllocation, RequestAllocation, RequestRelease,
-};
+use cairn_commands::compute::{self, RepriceAllocation, RequestAllocation, RequestRelease};
 use cairn_compute::{Allocation as Rental, ReleaseReason};
 use cairn_core::tax::{TaxTreatment, format_percent};
 use cairn_core::{NodeId, Tax};
@@ -31,7 +29,6 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get_allocation))
         .routes(routes!(release_allocation))
         .routes(routes!(reprice_allocation))
-        .routes(routes!(correct_usage))
         .routes(routes!(get_allocation_steps))
 }
 
@@ -154,32 +151,6 @@ pub struct RepriceBody {
     price_version: u32,
 }
 
-/// Takes metered seconds back, also of a rental that is over: what they cost comes back as it was taken.
-#[utoipa::path(post, path = "/v1/allocations/{allocation_id}/corrections", operation_id = "correct_usage",
-    tag = "compute", request_body = CorrectionBody, security(("api_key" = []), ("session" = [])),
-    params(
-        ("allocation_id" = String, Path, description = "`alloc_…`"),
-        ("Idempotency-Key" = String, Header, description = "Once per wish"),
-    ),
-    responses((status = 202, description = "What was charged for them is given back", body = CorrectionDone)))]
-async fn correct_usage(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    Staged { wish, stage }: Staged<CorrectionBody>,
-) -> Result<Answer<CorrectionDone>, Problem> {
-    let allocation_id = id.parse().map_err(|_| Problem::missing(Missing::Allocation))?;
-    let CorrectionBody { seconds, reason } = wish.body;
-    let input = CorrectUsage { allocation_id, seconds, reason, expected: wish.expected };
-    let done = compute::correct_usage(stage.commands(&api), &wish.context, input).await?;
-    if let Some(would) = stage.would(&done).await? {
-        return Ok(would.into());
-    }
-    let metered_seconds = done.result["seconds"].as_i64().unwrap_or_default();
-    let location = format!("/v1/allocations/{id}");
-    let body = CorrectionDone { allocation_id: id, metered_seconds };
-    Ok(Done::accepted(&done, location, body).into())
-}
-
 /// What happened to a rental, step by step.
 #[utoipa::path(get, path = "/v1/allocations/{allocation_id}/timeline", operation_id = "get_allocation_steps",
     tag = "compute", security(("api_key" = []), ("session" = [])),
@@ -198,27 +169,6 @@ async fn get_allocation_steps(
         return Err(Problem::missing(Missing::Allocation));
     }
     Ok(at.saw(Timeline { items: rows.into_iter().map(TimelineEntry::from).collect() }))
-}
-
-/// What was metered and should not have been.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CorrectionBody {
-    /// How many seconds less: 1 or more.
-    #[schema(example = 600)]
-    seconds: i64,
-    /// Why: 1 to 500 characters.
-    #[schema(example = "the node's clock was ahead")]
-    reason: String,
-}
-
-/// What is metered after a correction.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CorrectionDone {
-    /// `alloc_…`
-    pub allocation_id: String,
-    /// Seconds that are left, and billed.
-    pub metered_seconds: i64,
 }
 
 /// What to rent.

@@ -13,6 +13,7 @@ pub mod body;
 pub mod catalog;
 pub mod charges;
 pub mod compute;
+pub mod corrections;
 pub mod device_page;
 pub mod discounts;
 pub mod documents;

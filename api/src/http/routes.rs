@@ -5,9 +5,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::state::Api;
 use super::{
-    alerts, answer, auto_top_up, billing, catalog, charges, compute, device_page, discounts,
-    documents, downloads, events, features, fleet, health, identity, inbox, invoices, ledger,
-    notifications, notify, papers, payment_methods, payments, spending, tickets, usage,
+    alerts, answer, auto_top_up, billing, catalog, charges, compute, corrections, device_page,
+    discounts, documents, downloads, events, features, fleet, health, identity, inbox, invoices,
+    ledger, notifications, notify, papers, payment_methods, payments, spending, tickets, usage,
     verification, viewer, webhooks,
 };
 
@@ -30,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(discounts::routes())
         .merge(fleet::routes())
         .merge(compute::routes())
+        .merge(corrections::routes())
         .merge(identity::routes())
         .merge(notify::routes())
         .merge(answer::routes())

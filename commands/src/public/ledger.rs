@@ -6,6 +6,7 @@ use cairn_ledger::{SpendingLimit, WalletEvent as Event};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::alerts;
 use super::envelope::{Said, private, public, public_types};
 use super::shapes::Money;
 
@@ -28,8 +29,6 @@ public_types! {
     UsageCredited = "cairn.wallet.usage_credited" 1;
     SpendingLimitsSet = "cairn.wallet.spending_limits_set" 1;
     SpendingReached = "cairn.wallet.spending_reached" 1;
-    AlertsSet = "cairn.wallet.alerts_set" 1;
-    AlertReached = "cairn.wallet.alert_reached" 1;
 }
 
 /// A payment arrived.
@@ -272,48 +271,6 @@ enum WhichLimit {
     Stop,
 }
 
-/// Somebody has said of what to be told, in place of what was said before.
-#[derive(Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct AlertsSet {
-    organisation_id: String,
-    #[schemars(with = "String")]
-    currency: Currency,
-    alerts: Vec<Alert>,
-    #[schemars(with = "String")]
-    at: Timestamp,
-}
-
-/// Of what somebody wants to be told.
-#[derive(Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Alert {
-    on: AlertOn,
-    amount: Money,
-}
-
-/// What is looked at: what was used in a calendar month (UTC), or what is left.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum AlertOn {
-    Spent,
-    BalanceBelow,
-}
-
-/// Somebody wanted to be told of this.
-#[derive(Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct AlertReached {
-    organisation_id: String,
-    alert: Alert,
-    /// For example `2026-10`.
-    month: String,
-    /// What was used in the month, or is left.
-    seen: Money,
-    #[schemars(with = "String")]
-    at: Timestamp,
-}
-
 pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String> {
     let owner = wallet.split_once(':').ok_or_else(|| format!("'{wallet}' is no wallet"))?;
     let currency: Currency = owner.1.parse().map_err(|_| format!("'{wallet}' is no wallet"))?;
@@ -386,8 +343,8 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
         spending @ (Event::SpendingLimitsSet { .. } | Event::SpendingReached { .. }) => {
             self::spending(organisation_id, money, spending)
         }
-        alerts @ (Event::AlertsSet { .. } | Event::AlertReached { .. }) => {
-            self::alerts(organisation_id, money, alerts)
+        alert @ (Event::AlertsSet { .. } | Event::AlertReached { .. }) => {
+            alerts::publish(organisation_id, money, alert)
         }
         // A wish of a process that the wallet refused: nothing moved.
         Event::HoldExtensionRefused { .. } => private(),
@@ -421,34 +378,6 @@ fn spending(
                 at,
             })
         }
-        _ => private(),
-    }
-}
-
-fn alerts(
-    organisation_id: String,
-    money: impl Fn(Nanos) -> Money,
-    event: Event,
-) -> Result<Option<Said>, String> {
-    let shown = |alert: cairn_ledger::Alert| {
-        let on = match alert.on {
-            cairn_ledger::AlertOn::Spent => AlertOn::Spent,
-            cairn_ledger::AlertOn::BalanceBelow => AlertOn::BalanceBelow,
-        };
-        Alert { on, amount: money(alert.amount_nanos) }
-    };
-    match event {
-        Event::AlertsSet { currency, alerts, at, .. } => {
-            let alerts = alerts.into_iter().map(shown).collect();
-            public(&AlertsSet { organisation_id, currency, alerts, at })
-        }
-        Event::AlertReached { alert, month, seen_nanos, at } => public(&AlertReached {
-            organisation_id,
-            alert: shown(alert),
-            month: month.to_string(),
-            seen: money(seen_nanos),
-            at,
-        }),
         _ => private(),
     }
 }

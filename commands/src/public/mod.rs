@@ -3,6 +3,7 @@
 //! Each context has a file here. It matches its events one by one, so a new one does not compile until somebody has
 //! decided whether it is public. A public event has a type and an integer version; its JSON Schema lands in
 //! `docs/schemas/` and never changes. No personal data, no key, no address of a node, no free text of ours.
+mod alerts;
 mod auto_top_up;
 mod catalog;
 mod compute;
@@ -64,6 +65,7 @@ pub fn types() -> Vec<PublicType> {
     let of_contexts = [
         compute::TYPES,
         ledger::TYPES,
+        alerts::TYPES,
         dunning::TYPES,
         payments::TYPES,
         auto_top_up::TYPES,

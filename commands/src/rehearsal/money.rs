@@ -1,8 +1,9 @@
 //! What a rehearsal costs: a sum of what its events move, and the wallet before and after.
 use cairn_compute::{Allocation, AllocationEvent, AllocationStatus, PinnedPrice};
-use cairn_core::{Burn, Currency, Nanos, OrganisationId, Tax, Timestamp};
+use cairn_core::{Burn, Currency, Decider as _, Nanos, OrganisationId, Tax, Timestamp};
 use cairn_ledger::{HoldStatus, Wallet, WalletEvent, wallet_id};
 
+use super::Rehearsal;
 use crate::processes::{Fact, Occurrence};
 use crate::{Commands, ExecuteError};
 
@@ -158,12 +159,15 @@ impl Sum {
     /// With the wallet before and after. None when no money is concerned.
     pub(super) async fn costs(
         self,
-        (truth, imagined): (&Commands, &Commands),
+        rehearsal: &Rehearsal,
         at: Timestamp,
     ) -> Result<Option<Costs>, ExecuteError> {
         let Some(wallet_id) = self.wallet else { return Ok(None) };
-        let (before, _) = truth.executor.load::<Wallet>(&wallet_id).await?;
-        let (after, _) = imagined.executor.load::<Wallet>(&wallet_id).await?;
+        let imagined = &rehearsal.commands;
+        let (after, sequence) = imagined.executor.load::<Wallet>(&wallet_id).await?;
+        // As it was decided upon: a tick may have come since.
+        let seen = rehearsal.imagined.truly(&wallet_id, sequence);
+        let before = wallet_at(&rehearsal.truth, &wallet_id, seen).await?;
         let Some((organisation_id, currency)) = after.owner else { return Ok(None) };
         let lasts = burn(imagined, &after).await?.lasts(after.funds_at(at));
         Ok(Some(Costs {
@@ -183,6 +187,13 @@ impl Sum {
             runs_out_at: lasts.map(|seconds| at.plus_secs(seconds)),
         }))
     }
+}
+
+/// A wallet as it was after so many events.
+async fn wallet_at(truth: &Commands, id: &str, sequence: i64) -> Result<Wallet, ExecuteError> {
+    let events = truth.executor.log().load_some((Wallet::TYPE, id), 0, sequence).await?;
+    let events = events.iter().map(|event| event.decode()).collect::<Result<Vec<_>, _>>()?;
+    Ok(Wallet::default().evolve_all(events))
 }
 
 /// Everything that a wallet pays for, and that runs or is about to.

@@ -116,7 +116,7 @@ impl Rehearsal {
         let mut outlook = Outlook::new(&self);
         self.follow().await?;
         let sum = outlook.read(&self, 0).await?;
-        outlook.costs = sum.costs((&self.truth, &self.commands), outlook.at).await?;
+        outlook.costs = sum.costs(&self, outlook.at).await?;
         let at_once = self.imagined.count();
         self.look_ahead().await?;
         outlook.read(&self, at_once).await?;
