@@ -45,9 +45,9 @@ async fn refused(operator: &Caller, path: &str) {
     ] {
         assert_eq!(operator.post(path, &body).await.code(), code, "{body}");
     }
-    let nobody =
-        operator.post("/v1/organisations/x/discounts", &json!({ "percent": "5", "reason": "r" }));
-    assert_eq!(nobody.await.code(), "unknown_organisation");
+    let body = json!({ "percent": "5", "reason": "r" });
+    let nobody = operator.post("/v1/organisations/x/discounts", &body).await;
+    assert_eq!(nobody.code(), "unknown_organisation");
 }
 
 /// Gives the owner's organisation a quarter off; answers where it was given, and its id.
