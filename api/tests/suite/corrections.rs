@@ -57,7 +57,10 @@ async fn what_was_metered_wrongly_is_given_back(_: PgPoolOptions, options: PgCon
         assert_eq!(finance.post_upon("*", &url, &wrong).await.code(), code);
     }
 
-    let asked = finance.request(Method::POST, &format!("{url}?preview=true")).json(&wish);
+    let asked = finance
+        .request(Method::POST, &format!("{url}?preview=true"))
+        .header("if-match", "*")
+        .json(&wish);
     let asked = answer(asked).await;
     assert_eq!(
         (asked.status, &asked.body["costs"]["charged"]),
