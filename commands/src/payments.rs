@@ -14,6 +14,7 @@ use crate::{CommandContext, Commands, ExecuteError, Executed, Executor};
 
 pub use self::auto_top_up::{SetAutoTopUp, set_auto_top_up};
 pub use self::disputes::{apply_provider_dispute, dispute_id, record_provider_dispute};
+pub(crate) use self::methods::kept;
 pub use self::methods::{
     MethodWish, RequestKeptTopUp, RequestMethod, apply_provider_setup, change_method, methods,
     record_provider_setup, request_kept_top_up, request_method,

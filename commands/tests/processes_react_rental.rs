@@ -1,4 +1,5 @@
 //! What renting, metering and releasing want, as data.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod support;
 
 use cairn_commands::processes::intent::{Ending, Funding, Tick};

@@ -124,8 +124,8 @@ pub async fn request_kept_top_up(
     commands.executor.execute::<Payment>(&stream, request, context, result).await
 }
 
-/// The method that is to be charged.
-fn kept(
+/// The method that is to be charged; what it is at the provider is sealed.
+pub(crate) fn kept(
     methods: &PaymentMethods,
     wanted: Option<PaymentMethodId>,
 ) -> Result<KeptMethod, MethodError> {

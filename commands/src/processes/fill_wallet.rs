@@ -111,7 +111,10 @@ const fn leaves_less(event: &WalletEvent) -> bool {
         | WalletEvent::CreditGranted { .. }
         | WalletEvent::DisputeReleased { .. }
         | WalletEvent::UsageCredited { .. }
+        | WalletEvent::UsageCorrected { .. }
         | WalletEvent::SpendingLimitsSet { .. }
-        | WalletEvent::SpendingReached { .. } => false,
+        | WalletEvent::SpendingReached { .. }
+        | WalletEvent::AlertsSet { .. }
+        | WalletEvent::AlertReached { .. } => false,
     }
 }

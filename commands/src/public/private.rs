@@ -8,7 +8,7 @@ use cairn_operations::{Configuration, FeatureFlag, Intervention};
 use cairn_payments::PaymentMethods;
 
 /// Aggregates of which no event is public.
-pub(super) const TYPES: [&str; 14] = [
+pub(super) const TYPES: [&str; 15] = [
     ApiKey::TYPE,
     Billing::TYPE,
     BreakCase::TYPE,

@@ -43,7 +43,7 @@ pub(crate) struct Type {
 }
 
 /// Every aggregate.
-pub(super) static TYPES: [Type; 26] = [
+pub(super) static TYPES: [Type; 28] = [
     entry::<Allocation>(),
     entry::<ApiKey>(),
     entry::<AutoTopUp>(),

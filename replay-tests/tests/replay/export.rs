@@ -35,7 +35,7 @@ const fn declared<E: Texts>() -> Declared {
     (<E as StoredEvent>::CURRENT, E::text, E::TEXTS)
 }
 
-const DECLARED: [Declared; 26] = [
+const DECLARED: [Declared; 28] = [
     declared::<AllocationEvent>(),
     declared::<ApiKeyEvent>(),
     declared::<AutoTopUpEvent>(),
