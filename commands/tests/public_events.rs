@@ -172,6 +172,7 @@ fn golden() -> Vec<Recorded> {
             "process" => "intervention",
             "invoice" => "invoice_series",
             "credit_note" => "credit_note_series",
+            "payment_method" => "payment_methods",
             named => named,
         };
         let aggregate_id = match aggregate {

@@ -34,8 +34,8 @@ async fn what_was_metered_wrongly_is_given_back(_: PgPoolOptions, options: PgCon
     let stage = Stage::set_among(options.clone(), |parts| {
         parts.runner.settings.tick_lag_seconds = 0;
         parts.runner.settings.watch_seconds = 1;
-    });
-    let stage = stage.await;
+    })
+    .await;
     let (owner, operator) =
         (stage.caller(Role::Owner).await, stage.caller(Role::PlatformOperator).await);
     let finance = stage.caller(Role::PlatformFinance).await;
@@ -57,11 +57,8 @@ async fn what_was_metered_wrongly_is_given_back(_: PgPoolOptions, options: PgCon
         assert_eq!(finance.post_upon("*", &url, &wrong).await.code(), code);
     }
 
-    let asked = finance
-        .request(Method::POST, &format!("{url}?preview=true"))
-        .header("if-match", "*")
-        .json(&wish);
-    let asked = answer(asked).await;
+    let asked = finance.request(Method::POST, &format!("{url}?preview=true"));
+    let asked = answer(asked.header("if-match", "*").json(&wish)).await;
     assert_eq!(
         (asked.status, &asked.body["costs"]["charged"]),
         (200, &json!("-0.001")),

@@ -43,6 +43,34 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::AssessFundsOf { allocation_id } => {
             assess_funds::assess_funds_of(act, *allocation_id).await
         }
+        Effect::LookAtWallet { .. }
+        | Effect::RequestTopUp { .. }
+        | Effect::CreatePayment { .. }
+        | Effect::RetrievePayment { .. }
+        | Effect::CancelPayment { .. }
+        | Effect::RequestRefund { .. }
+        | Effect::CreateRefund { .. }
+        | Effect::RetrieveRefund { .. }
+        | Effect::RetrieveDispute { .. }
+        | Effect::CreateSetup { .. }
+        | Effect::RetrieveSetup { .. }
+        | Effect::DetachMethod { .. }
+        | Effect::DeleteCustomer { .. } => ask_provider(act, effect).await,
+        Effect::ProbeNode { node_id } => probe_node::probe_node(act, *node_id).await,
+        Effect::WatchNode { node_id, suspect_since, seen_at } => {
+            let known = probe_node::LastKnown { suspect_since: *suspect_since, seen_at: *seen_at };
+            probe_node::watch_node(act, *node_id, known).await
+        }
+        Effect::CompareInventory { node_id } => {
+            compare_inventory::compare_inventory(act, *node_id).await
+        }
+        Effect::SendMail { letter, until } => send_mail::send_mail(act, letter, *until).await,
+    }
+}
+
+/// Carries out what the payment provider is asked for, or is about to be.
+async fn ask_provider(act: &Act<'_>, effect: &Effect) -> Result<(), PortError> {
+    match effect {
         Effect::LookAtWallet { wallet_id } => fill_wallet::look_at_wallet(act, wallet_id).await,
         Effect::RequestTopUp { wallet_id, payment_id } => {
             fill_wallet::request_top_up(act, wallet_id, *payment_id).await
@@ -76,15 +104,9 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
             save_method::detach_method(act, (*organisation_id, *method_id)).await
         }
         Effect::DeleteCustomer { customer_id, .. } => save_method::forget(act, customer_id).await,
-        Effect::ProbeNode { node_id } => probe_node::probe_node(act, *node_id).await,
-        Effect::WatchNode { node_id, suspect_since, seen_at } => {
-            let known = probe_node::LastKnown { suspect_since: *suspect_since, seen_at: *seen_at };
-            probe_node::watch_node(act, *node_id, known).await
+        other => {
+            Err(PortError::permanent("internal", format!("{} asks no provider", other.name())))
         }
-        Effect::CompareInventory { node_id } => {
-            compare_inventory::compare_inventory(act, *node_id).await
-        }
-        Effect::SendMail { letter, until } => send_mail::send_mail(act, letter, *until).await,
     }
 }
 

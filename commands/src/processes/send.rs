@@ -57,14 +57,8 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             let (wallet_id, wish) = command.of_wallet(at).ok_or_else(none)?;
             act.execute::<Wallet>(name, &wallet_id, wish).await.map(drop)
         }
-        Command::SucceedTopUp { wallet_id, payment_id } => {
-            let pace = act.settings.top_up_pace();
-            let succeed = AutoTopUpCommand::Succeed { payment_id, pace, at };
-            act.execute::<AutoTopUp>(name, &wallet_id, succeed).await.map(drop)
-        }
-        Command::DeclineTopUp { wallet_id, payment_id, code } => {
-            let decline = AutoTopUpCommand::Decline { payment_id, code, at };
-            act.execute::<AutoTopUp>(name, &wallet_id, decline).await.map(drop)
+        Command::SucceedTopUp { .. } | Command::DeclineTopUp { .. } => {
+            end_top_up(act, command).await
         }
         Command::ReadEvent { .. } => {
             Err(PortError::permanent("internal", "no aggregate is asked to read an event"))
@@ -103,6 +97,23 @@ async fn dispatch(act: &Act<'_>, command: Command) -> Result<(), PortError> {
             let call = AllocationCommand::CallOperator { doing, message, at };
             act.allocation(name, allocation_id, call).await
         }
+    }
+}
+
+/// Says how an automatic top-up has ended.
+async fn end_top_up(act: &Act<'_>, command: Command) -> Result<(), PortError> {
+    let (name, at) = (command.name(), act.now());
+    match command {
+        Command::SucceedTopUp { wallet_id, payment_id } => {
+            let pace = act.settings.top_up_pace();
+            let succeed = AutoTopUpCommand::Succeed { payment_id, pace, at };
+            act.execute::<AutoTopUp>(name, &wallet_id, succeed).await.map(drop)
+        }
+        Command::DeclineTopUp { wallet_id, payment_id, code } => {
+            let decline = AutoTopUpCommand::Decline { payment_id, code, at };
+            act.execute::<AutoTopUp>(name, &wallet_id, decline).await.map(drop)
+        }
+        _ => Err(PortError::permanent("internal", format!("{name} ends no top-up"))),
     }
 }
 

@@ -203,43 +203,9 @@ struct Released {
 
 pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
     match event {
-        Event::Requested { allocation_id, organisation_id, sku_id, resources, price, .. }
-            if !price.tariff().is_flat() =>
-        {
-            public(&RequestedInTiers {
-                allocation_id: allocation_id.to_string(),
-                organisation_id: organisation_id.to_string(),
-                sku_id,
-                resources: resources.into(),
-                price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
-            })
-        }
-        Event::Requested { allocation_id, organisation_id, sku_id, resources, price, .. } => {
-            let per_hour = Money::new(price.nanos_per_hour, price.currency);
-            public(&Requested {
-                allocation_id: allocation_id.to_string(),
-                organisation_id: organisation_id.to_string(),
-                sku_id,
-                resources: resources.into(),
-                price: Price { version: price.version, per_hour },
-            })
-        }
+        requested @ Event::Requested { .. } => self::requested(requested),
         Event::Taxed { tax, .. } => public(&Taxed { tax: tax.into() }),
-        Event::Repriced { price, tax, at, .. } if !price.tariff().is_flat() => {
-            public(&RepricedInTiers {
-                price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
-                tax: tax.map(Tax::from),
-                at: at.to_string(),
-            })
-        }
-        Event::Repriced { price, tax, at, .. } => {
-            let per_hour = Money::new(price.nanos_per_hour, price.currency);
-            public(&Repriced {
-                price: Price { version: price.version, per_hour },
-                tax: tax.map(Tax::from),
-                at: at.to_string(),
-            })
-        }
+        repriced @ Event::Repriced { .. } => self::repriced(repriced),
         Event::Rejected { code, at, .. } => public(&Rejected { code, at: at.to_string() }),
         Event::Activated { at, .. } => public(&Activated { at: at.to_string() }),
         Event::Failed { at } => public(&Failed { at: at.to_string() }),
@@ -276,5 +242,54 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         | Event::TeardownVerified { .. }
         | Event::UsageCorrected { .. }
         | Event::NeedsOperator { .. } => private(),
+    }
+}
+
+/// Version 1 of what knows no tiers is said as long as there are none.
+fn requested(event: Event) -> Result<Option<Said>, String> {
+    match event {
+        Event::Requested { allocation_id, organisation_id, sku_id, resources, price, .. }
+            if !price.tariff().is_flat() =>
+        {
+            public(&RequestedInTiers {
+                allocation_id: allocation_id.to_string(),
+                organisation_id: organisation_id.to_string(),
+                sku_id,
+                resources: resources.into(),
+                price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
+            })
+        }
+        Event::Requested { allocation_id, organisation_id, sku_id, resources, price, .. } => {
+            let per_hour = Money::new(price.nanos_per_hour, price.currency);
+            public(&Requested {
+                allocation_id: allocation_id.to_string(),
+                organisation_id: organisation_id.to_string(),
+                sku_id,
+                resources: resources.into(),
+                price: Price { version: price.version, per_hour },
+            })
+        }
+        _ => private(),
+    }
+}
+
+fn repriced(event: Event) -> Result<Option<Said>, String> {
+    match event {
+        Event::Repriced { price, tax, at, .. } if !price.tariff().is_flat() => {
+            public(&RepricedInTiers {
+                price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
+                tax: tax.map(Tax::from),
+                at: at.to_string(),
+            })
+        }
+        Event::Repriced { price, tax, at, .. } => {
+            let per_hour = Money::new(price.nanos_per_hour, price.currency);
+            public(&Repriced {
+                price: Price { version: price.version, per_hour },
+                tax: tax.map(Tax::from),
+                at: at.to_string(),
+            })
+        }
+        _ => private(),
     }
 }

@@ -295,6 +295,43 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
         | Event::HoldExtended { .. }
         | Event::HoldReleased { .. }
         | Event::HoldExpired { .. }) => set_aside(organisation_id, money, held),
+        used @ (Event::UsageCaptured { .. }
+        | Event::UsageCorrected { .. }
+        | Event::OverrunRecorded { .. }) => usage(organisation_id, money, used),
+        Event::CreditGranted { credit_id, amount_nanos, expires_at, .. } => {
+            public(&CreditGranted {
+                organisation_id,
+                credit_id,
+                money: money(amount_nanos),
+                expires_at,
+            })
+        }
+        Event::CreditExpired { credit_id, amount_nanos, .. } => {
+            public(&CreditExpired { organisation_id, credit_id, money: money(amount_nanos) })
+        }
+        disputed @ (Event::PaymentDisputed { .. }
+        | Event::DisputeReleased { .. }
+        | Event::DisputeLost { .. }) => dispute(organisation_id, money, disputed),
+        Event::UsageCredited { note: credit_note, amount_nanos, .. } => {
+            public(&UsageCredited { organisation_id, credit_note, money: money(amount_nanos) })
+        }
+        spending @ (Event::SpendingLimitsSet { .. } | Event::SpendingReached { .. }) => {
+            self::spending(organisation_id, money, spending)
+        }
+        alert @ (Event::AlertsSet { .. } | Event::AlertReached { .. }) => {
+            alerts::publish(organisation_id, money, alert)
+        }
+        // A wish of a process that the wallet refused: nothing moved.
+        Event::HoldExtensionRefused { .. } => private(),
+    }
+}
+
+fn usage(
+    organisation_id: String,
+    money: impl Fn(Nanos) -> Money,
+    event: Event,
+) -> Result<Option<Said>, String> {
+    match event {
         Event::UsageCaptured { hold_id, amount_nanos, total_nanos, seconds, .. } => {
             public(&UsageCaptured {
                 organisation_id,
@@ -323,31 +360,7 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
                 seconds,
             })
         }
-        Event::CreditGranted { credit_id, amount_nanos, expires_at, .. } => {
-            public(&CreditGranted {
-                organisation_id,
-                credit_id,
-                money: money(amount_nanos),
-                expires_at,
-            })
-        }
-        Event::CreditExpired { credit_id, amount_nanos, .. } => {
-            public(&CreditExpired { organisation_id, credit_id, money: money(amount_nanos) })
-        }
-        disputed @ (Event::PaymentDisputed { .. }
-        | Event::DisputeReleased { .. }
-        | Event::DisputeLost { .. }) => dispute(organisation_id, money, disputed),
-        Event::UsageCredited { note: credit_note, amount_nanos, .. } => {
-            public(&UsageCredited { organisation_id, credit_note, money: money(amount_nanos) })
-        }
-        spending @ (Event::SpendingLimitsSet { .. } | Event::SpendingReached { .. }) => {
-            self::spending(organisation_id, money, spending)
-        }
-        alert @ (Event::AlertsSet { .. } | Event::AlertReached { .. }) => {
-            alerts::publish(organisation_id, money, alert)
-        }
-        // A wish of a process that the wallet refused: nothing moved.
-        Event::HoldExtensionRefused { .. } => private(),
+        _ => private(),
     }
 }
 

@@ -141,6 +141,22 @@ impl Wallet {
         self
     }
 
+    /// What is remembered of limits and alerts, as they are set and told.
+    pub(crate) fn take_told(&mut self, told: WalletEvent) {
+        use WalletEvent as E;
+        if let E::SpendingLimitsSet { organisation_id, currency, limits, .. } = told {
+            self.owner = Some((organisation_id, currency));
+            self.spending.set(limits);
+        } else if let E::SpendingReached { limit, month, .. } = told {
+            self.spending.tell(limit, month);
+        } else if let E::AlertsSet { organisation_id, currency, alerts, at } = told {
+            self.owner = Some((organisation_id, currency));
+            self.want_alerts(alerts, at);
+        } else if let E::AlertReached { alert, month, .. } = told {
+            self.alerts.tell(alert, month);
+        }
+    }
+
     /// What has happened, and of what in it somebody wants to be told.
     pub(crate) fn with_alerts(
         &self,

@@ -133,7 +133,29 @@ impl Wallet {
         uses.filter(|used| used.amount_nanos > 0).collect()
     }
 
-    pub(crate) fn with_dispute(
+    /// What is remembered of a dispute, from its beginning to its end.
+    pub(crate) fn after_dispute(self, event: WalletEvent) -> Self {
+        use WalletEvent as E;
+        if let E::PaymentDisputed { dispute_id, payment_id, held_nanos } = event {
+            self.with_dispute(dispute_id, payment_id, held_nanos)
+        } else if let E::DisputeReleased { dispute_id, amount_nanos } = event {
+            self.without_dispute(dispute_id, amount_nanos)
+        } else if let E::DisputeLost {
+            dispute_id,
+            payment_id,
+            amount_nanos,
+            held_nanos,
+            lots,
+            ..
+        } = event
+        {
+            self.after_loss(dispute_id, payment_id, (amount_nanos, held_nanos), &lots)
+        } else {
+            self
+        }
+    }
+
+    fn with_dispute(
         mut self,
         dispute_id: DisputeId,
         payment_id: PaymentId,
@@ -148,7 +170,7 @@ impl Wallet {
         self
     }
 
-    pub(crate) fn without_dispute(mut self, dispute_id: DisputeId, released_nanos: Nanos) -> Self {
+    fn without_dispute(mut self, dispute_id: DisputeId, released_nanos: Nanos) -> Self {
         if released_nanos > 0 {
             let hold_id = hold_of_dispute(dispute_id);
             self.close_hold(hold_id, (released_nanos, 0), HoldStatus::Released);
@@ -156,7 +178,7 @@ impl Wallet {
         self.end_dispute(dispute_id, None)
     }
 
-    pub(crate) fn after_loss(
+    fn after_loss(
         mut self,
         dispute_id: DisputeId,
         payment_id: PaymentId,

@@ -254,26 +254,14 @@ impl Decider for Wallet {
             E::CreditExpired { credit_id, amount_nanos, .. } => {
                 self.promotional.expire(credit_id, amount_nanos);
             }
-            E::PaymentDisputed { dispute_id, payment_id, held_nanos } => {
-                return self.with_dispute(dispute_id, payment_id, held_nanos).rearmed();
-            }
-            E::DisputeReleased { dispute_id, amount_nanos } => {
-                return self.without_dispute(dispute_id, amount_nanos).rearmed();
-            }
-            E::DisputeLost { dispute_id, payment_id, amount_nanos, held_nanos, lots, .. } => {
-                return self.after_loss(dispute_id, payment_id, (amount_nanos, held_nanos), &lots);
-            }
+            disputed @ (E::PaymentDisputed { .. }
+            | E::DisputeReleased { .. }
+            | E::DisputeLost { .. }) => return self.after_dispute(disputed).rearmed(),
             E::UsageCredited { note, lots, .. } => self.take_credit(note, &lots),
-            E::SpendingLimitsSet { organisation_id, currency, limits, .. } => {
-                self.owner = Some((organisation_id, currency));
-                self.spending.set(limits);
-            }
-            E::SpendingReached { limit, month, .. } => self.spending.tell(limit, month),
-            E::AlertsSet { organisation_id, currency, alerts, at } => {
-                self.owner = Some((organisation_id, currency));
-                self.want_alerts(alerts, at);
-            }
-            E::AlertReached { alert, month, .. } => self.alerts.tell(alert, month),
+            told @ (E::SpendingLimitsSet { .. }
+            | E::SpendingReached { .. }
+            | E::AlertsSet { .. }
+            | E::AlertReached { .. }) => self.take_told(told),
         }
         self.rearmed()
     }

@@ -41,43 +41,10 @@ async fn tell<A: Decider>(log: &EventLog, id: &str, commands: Vec<A::Command>) {
     }
 }
 
-fn wallet_commands() -> Vec<WalletCommand> {
+/// What is set aside, used, found to be too much, and used again.
+fn charges(expires_at: Timestamp) -> [WalletCommand; 4] {
     let hold_id = HoldId::from_bits(3);
-    let reserve = |refund: u128, units: i64| {
-        WalletCommand::ReserveRefund(ReserveRefund {
-            refund_id: RefundId::from_bits(refund),
-            payment_id: PAYMENT,
-            amount_nanos: units * UNIT,
-            reason: "asked".to_owned(),
-            at: AT,
-        })
-    };
-    let expires_at = AT.plus_secs(3_600);
-    let grant = |credit: u128, amount_nanos| {
-        WalletCommand::GrantCredit(GrantCredit {
-            organisation_id: ORGANISATION,
-            currency: Currency::USD,
-            credit_id: CreditId::from_bits(credit),
-            amount_nanos,
-            expires_at,
-            reason: "welcome".to_owned(),
-            at: AT,
-        })
-    };
-    vec![
-        // Less than the charge: paid money pays the rest of it.
-        grant(9, UNIT / 2),
-        WalletCommand::TopUp(TopUp {
-            organisation_id: ORGANISATION,
-            currency: Currency::USD,
-            payment_id: PAYMENT,
-            amount_nanos: 10 * UNIT,
-            charge_id: "ch_1".to_owned(),
-            at: AT,
-        }),
-        reserve(4, 1),
-        WalletCommand::ReturnRefund { refund_id: RefundId::from_bits(4), at: AT },
-        reserve(5, 2),
+    [
         WalletCommand::PlaceHold(PlaceHold {
             hold_id,
             purpose: "allocation".to_owned(),
@@ -113,6 +80,48 @@ fn wallet_commands() -> Vec<WalletCommand> {
             expires_at,
             at: AT,
         }),
+    ]
+}
+
+fn wallet_commands() -> Vec<WalletCommand> {
+    let reserve = |refund: u128, units: i64| {
+        WalletCommand::ReserveRefund(ReserveRefund {
+            refund_id: RefundId::from_bits(refund),
+            payment_id: PAYMENT,
+            amount_nanos: units * UNIT,
+            reason: "asked".to_owned(),
+            at: AT,
+        })
+    };
+    let expires_at = AT.plus_secs(3_600);
+    let grant = |credit: u128, amount_nanos| {
+        WalletCommand::GrantCredit(GrantCredit {
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            credit_id: CreditId::from_bits(credit),
+            amount_nanos,
+            expires_at,
+            reason: "welcome".to_owned(),
+            at: AT,
+        })
+    };
+    let mut commands = vec![
+        // Less than the charge: paid money pays the rest of it.
+        grant(9, UNIT / 2),
+        WalletCommand::TopUp(TopUp {
+            organisation_id: ORGANISATION,
+            currency: Currency::USD,
+            payment_id: PAYMENT,
+            amount_nanos: 10 * UNIT,
+            charge_id: "ch_1".to_owned(),
+            at: AT,
+        }),
+        reserve(4, 1),
+        WalletCommand::ReturnRefund { refund_id: RefundId::from_bits(4), at: AT },
+        reserve(5, 2),
+    ];
+    commands.extend(charges(expires_at));
+    commands.extend([
         WalletCommand::CreditUsage {
             note: "CN-C-2027-000001".to_owned(),
             debits: vec![("usage:compute:USD".to_owned(), UNIT)],
@@ -126,7 +135,8 @@ fn wallet_commands() -> Vec<WalletCommand> {
             amount_nanos: UNIT,
             at: AT,
         }),
-    ]
+    ]);
+    commands
 }
 
 fn dispute_commands() -> Vec<DisputeCommand> {

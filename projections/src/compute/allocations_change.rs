@@ -1,6 +1,6 @@
 //! The row of an allocation, and what each event changes in it.
-use cairn_compute::{AllocationEvent, PinnedPrice};
-use cairn_core::{Nanos, Tax};
+use cairn_compute::{AllocationEvent, PinnedPrice, Placement};
+use cairn_core::{Nanos, Tax, Timestamp};
 
 use crate::engine::ProjectError;
 use crate::row;
@@ -69,12 +69,7 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
             row.priced_after_seconds = *seconds;
             tax_with(row, tax.as_ref())?;
         }
-        E::Reserved { placement, .. } => {
-            row.status = "reserved".into();
-            (row.node_id, row.uid) =
-                (Some(placement.node_id.to_string()), Some(placement.uid.into()));
-            row.hold_id = Some(placement.hold_id.to_string());
-        }
+        E::Reserved { placement, .. } => place_with(row, placement),
         E::Rejected { code, message, at } => {
             row.status = "rejected".into();
             (row.failure_code, row.failure_message) = (Some(code.clone()), Some(message.clone()));
@@ -112,12 +107,7 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
             row.needs_operator = false;
         }
         E::ResumeRequested { .. } => row.status = "resuming".into(),
-        E::Resumed { at, .. } => {
-            row.status = "active".into();
-            row.needs_operator = false;
-            let since = row.stopped_at.take().map_or(0, |stopped| at.secs_since(stopped.0));
-            add(&mut row.idle_seconds, since)?;
-        }
+        E::Resumed { at, .. } => resume(row, *at)?,
         E::ReleaseRequested { reason, at } => {
             row.status = "releasing".into();
             row.release_reason = Some(wire_name(reason)?);
@@ -135,6 +125,19 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         E::NeedsOperator { .. } => row.needs_operator = true,
     }
     Ok(())
+}
+
+fn place_with(row: &mut AllocationRow, placement: &Placement) {
+    row.status = "reserved".into();
+    (row.node_id, row.uid) = (Some(placement.node_id.to_string()), Some(placement.uid.into()));
+    row.hold_id = Some(placement.hold_id.to_string());
+}
+
+fn resume(row: &mut AllocationRow, at: Timestamp) -> Result<(), ProjectError> {
+    row.status = "active".into();
+    row.needs_operator = false;
+    let since = row.stopped_at.take().map_or(0, |stopped| at.secs_since(stopped.0));
+    add(&mut row.idle_seconds, since)
 }
 
 fn price_with(row: &mut AllocationRow, price: &PinnedPrice) {

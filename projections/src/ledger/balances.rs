@@ -6,7 +6,9 @@
 use async_trait::async_trait;
 use cairn_core::{CreditId, Decider, HoldId, Nanos};
 use cairn_event_log::Recorded;
-use cairn_ledger::{Dunning, DunningEvent, OPEN_END, Stage, WalletEvent, hold_of_dispute, used};
+use cairn_ledger::{
+    CreditUse, Dunning, DunningEvent, OPEN_END, Stage, WalletEvent, hold_of_dispute, used,
+};
 
 pub use super::balances_query::{Balance, Credit, Hold, credits, get, list, open_holds};
 use super::wallet_of;
@@ -153,12 +155,7 @@ fn set_aside(changes: &mut Changes, wallet: Wallet, happened: &WalletEvent, posi
             move_by(changes, wallet, moved);
         }
         E::UsageCorrected { amount_nanos, owed_nanos, ref credits, .. } => {
-            for one in credits {
-                take(changes, one.credit_id, (-one.amount_nanos, 0));
-            }
-            let (posted, owed) = (amount_nanos - owed_nanos, -owed_nanos);
-            let promotional = used(credits);
-            move_by(changes, wallet, Moved { posted, owed, promotional, ..Moved::default() });
+            correct(changes, wallet, (amount_nanos, owed_nanos), credits);
         }
         E::HoldReleased { hold_id, amount_nanos, promotional_nanos } => {
             end(changes, hold_id, "released", (amount_nanos, promotional_nanos));
@@ -185,6 +182,21 @@ fn set_aside(changes: &mut Changes, wallet: Wallet, happened: &WalletEvent, posi
         }
         _ => {}
     }
+}
+
+/// A correction gives back what was charged, of it what was owed.
+fn correct(
+    changes: &mut Changes,
+    wallet: Wallet,
+    (amount_nanos, owed_nanos): (Nanos, Nanos),
+    credits: &[CreditUse],
+) {
+    for one in credits {
+        take(changes, one.credit_id, (-one.amount_nanos, 0));
+    }
+    let (posted, owed) = (amount_nanos - owed_nanos, -owed_nanos);
+    let promotional = used(credits);
+    move_by(changes, wallet, Moved { posted, owed, promotional, ..Moved::default() });
 }
 
 fn place(

@@ -120,23 +120,7 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
             let movement = Movement::paid(0, allocation_of(hold_id), journal);
             Movement { owed_nanos, seconds, tax_nanos, ..movement }
         }
-        E::UsageCorrected {
-            hold_id,
-            amount_nanos,
-            owed_nanos,
-            seconds,
-            ref credits,
-            ref tax,
-            ref journal,
-            ..
-        } => {
-            let (promotional_nanos, owed) = (used(credits), -owed_nanos);
-            let tax_nanos = tax.as_ref().map_or(0, |part| part.tax_nanos);
-            let back_nanos = amount_nanos - owed_nanos;
-            let movement = Movement::paid(back_nanos, allocation_of(hold_id), journal);
-            let seconds = Some(seconds);
-            Movement { promotional_nanos, owed_nanos: owed, seconds, tax_nanos, ..movement }
-        }
+        E::UsageCorrected { .. } => return corrected(event),
         E::RefundReserved { refund_id, amount_nanos, ref journal, .. } => {
             Movement::paid(-amount_nanos, refund_id.to_string(), journal)
         }
@@ -167,6 +151,30 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
         | E::SpendingReached { .. }
         | E::AlertsSet { .. }
         | E::AlertReached { .. } => return None,
+    })
+}
+
+fn corrected(event: &WalletEvent) -> Option<Movement<'_>> {
+    let WalletEvent::UsageCorrected {
+        hold_id,
+        amount_nanos,
+        owed_nanos,
+        seconds,
+        credits,
+        tax,
+        journal,
+        ..
+    } = event
+    else {
+        return None;
+    };
+    let movement = Movement::paid(amount_nanos - owed_nanos, allocation_of(*hold_id), journal);
+    Some(Movement {
+        promotional_nanos: used(credits),
+        owed_nanos: -owed_nanos,
+        seconds: Some(*seconds),
+        tax_nanos: tax.as_ref().map_or(0, |part| part.tax_nanos),
+        ..movement
     })
 }
 

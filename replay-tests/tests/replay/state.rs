@@ -63,7 +63,7 @@ async fn what_does_not_exist_is_said_to_be_missing(pool: PgPool) {
     let id = AllocationId::from_bits(99).to_string();
     let missing = state(&pool, "allocation", &id, At::Head).await;
     assert!(matches!(missing, Err(ReplayError::NotFound(..))));
-    assert_eq!(types().len(), 26);
+    assert_eq!(types().len(), 28);
 }
 
 #[test]

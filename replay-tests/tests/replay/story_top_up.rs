@@ -62,6 +62,7 @@ fn filled() -> Vec<AutoTopUpCommand> {
         succeed(5, 10_803),
         look(6, 1, 11_500),
         set(true, Some(60), 11_600),
+        look(6, 1, 11_650),
         set(false, None, 11_700),
     ]
 }

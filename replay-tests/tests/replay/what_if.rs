@@ -24,7 +24,7 @@ async fn todays_story_is_decided_the_same_and_what_cannot_be_is_counted(pool: Pg
     let (told, decisions) = story_with_decisions();
     let found = again(&pool, &told, &decisions).await;
     assert_eq!((found.differences_found, &found.differences), (0, &vec![]));
-    assert_eq!(found.types.len(), 26, "every type of aggregate");
+    assert_eq!(found.types.len(), 28, "every type of aggregate");
     let events: u64 = found.types.iter().map(|tally| tally.events).sum();
     assert_eq!(usize::try_from(events).unwrap(), told.len(), "no event is passed over");
     let (mut decided, mut not_decided) = (0, 0);

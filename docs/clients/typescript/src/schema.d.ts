@@ -174,6 +174,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Of what is told, and whether it was. */
+        get: operations["get_alerts"];
+        /** Says of what to be told in one currency, in place of what was said before. What stays the same stays told. */
+        put: operations["set_alerts"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/allocations": {
         parameters: {
             query?: never;
@@ -203,6 +221,23 @@ export interface paths {
         get: operations["get_allocation"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/allocations/{allocation_id}/corrections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes metered seconds back, also of a rental that is over: what they cost comes back as it was taken. */
+        post: operations["correct_usage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -253,6 +288,24 @@ export interface paths {
         /** What happened to a rental, step by step. */
         get: operations["get_allocation_steps"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auto-top-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether each wallet is filled again by itself, and how that goes. */
+        get: operations["get_auto_top_up"];
+        /** Says whether and how a wallet is filled again by itself. When it is low, the first top-up is charged at once. */
+        put: operations["set_auto_top_up"];
         post?: never;
         delete?: never;
         options?: never;
@@ -393,6 +446,23 @@ export interface paths {
         put?: never;
         /** Asks whether somebody has let the program in; if so, gives it its key, once. */
         post: operations["redeem_device_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/discounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an organisation pays less, and paid. */
+        get: operations["list_discounts"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1279,6 +1349,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/organisations/{organisation_id}/discounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets an organisation pay less for what it rents from now on. Running rentals are as they are, until they are moved. */
+        post: operations["give_discount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organisations/{organisation_id}/discounts/{discount_id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a discount back. What runs keeps it until it is moved to another price. */
+        post: operations["withdraw_discount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organisations/{organisation_id}/leave": {
         parameters: {
             query?: never;
@@ -1375,6 +1479,92 @@ export interface paths {
         put?: never;
         /** Sets a new password with the code that was sent. Every session of the account is over. */
         post: operations["reset_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payment-methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The organisation's payment methods, oldest first: those that are kept or about to be, and the last few that were refused. */
+        get: operations["list_payment_methods"];
+        put?: never;
+        /** Has a payment method kept. Without one in the body, the customer chooses it in the browser with the client secret. */
+        post: operations["create_payment_method"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payment-methods/{payment_method_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One payment method. */
+        get: operations["get_payment_method"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payment-methods/{payment_method_id}/client-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the customer's browser needs to choose a payment method at the provider. Never stored. */
+        get: operations["get_payment_method_secret"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payment-methods/{payment_method_id}/default": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a payment method the one that is charged where none is named. */
+        post: operations["prefer_payment_method"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payment-methods/{payment_method_id}/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Removes a payment method: it is charged no more, and the provider keeps it no more. What was paid with it stays paid. */
+        post: operations["remove_payment_method"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2236,6 +2426,58 @@ export interface components {
             /** @description When. */
             recorded_at: string;
         };
+        /** @description Of what somebody is told. */
+        Alert: {
+            /** @description Decimal. */
+            amount: string;
+            /** @description `spent` or `balance_below`. */
+            on: string;
+            /** @description It was told: in this month, or since the balance was there last. */
+            told: boolean;
+        };
+        /**
+         * @description What is looked at.
+         * @enum {string}
+         */
+        AlertOn: "spent" | "balance_below";
+        /** @description Of what to be told. */
+        AlertWish: {
+            /**
+             * @description Decimal, more than zero.
+             * @example 25.00
+             */
+            amount: string;
+            on: components["schemas"]["AlertOn"];
+        };
+        /** @description The alerts of one currency, and what they look at. */
+        AlertsOfCurrency: {
+            alerts: components["schemas"]["Alert"][];
+            /** @description Decimal: what is left, what is set aside for rentals included. */
+            balance: string;
+            /** @description ISO 4217. */
+            currency: string;
+            /** @description For example `2026-10`. */
+            month: string;
+            /** @description Decimal: used in it, taxes and what promotional credit paid for included. */
+            spent: string;
+        };
+        /** @description The alerts of an organisation. */
+        AlertsShown: {
+            /** @description One for each currency. */
+            items: components["schemas"]["AlertsOfCurrency"][];
+            /** @description `org_…` */
+            organisation_id: string;
+        };
+        /** @description All the alerts that there shall be in one currency. */
+        AlertsWish: {
+            /** @description At most 10, each once. None: nobody is told. */
+            alerts: components["schemas"]["AlertWish"][];
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string;
+        };
         /** @description A rental as it stands. */
         Allocation: {
             /** @description RFC 3339. */
@@ -2251,18 +2493,26 @@ export interface components {
             charged: string;
             /** @description Decimal: the tax in it. */
             charged_tax: string;
+            /**
+             * Format: int64
+             * @description Seconds that were metered and are taken back: not billed.
+             */
+            corrected_seconds: number;
             /** @description ISO 4217. */
             currency: string;
+            discount?: null | components["schemas"]["DiscountTaken"];
             /** @description RFC 3339. */
             ended_at?: string | null;
             failure?: null | components["schemas"]["Failure"];
+            /** @description Decimal: the same without the discount, where there is one. */
+            list_per_hour?: string | null;
             /** @description Whether it is stuck and somebody looks at it. */
             needs_operator: boolean;
             /** @description Where it runs. */
             node_id?: string | null;
             /** @description `org_…` */
             organisation_id: string;
-            /** @description Decimal: the pinned price of 3,600 seconds, tax included. */
+            /** @description Decimal: the pinned price of 3,600 seconds, less the discount, tax included; with tiers in the one that it is in. */
             per_hour: string;
             /**
              * Format: int64
@@ -2288,6 +2538,8 @@ export interface components {
             /** @description RFC 3339: since when it is suspended, or is to be. */
             suspended_since?: string | null;
             tax?: null | components["schemas"]["Tax"];
+            /** @description All tiers, of a price that has some. They count what it was used for at this price. */
+            tiers?: components["schemas"]["PriceTier"][];
             /**
              * Format: int64
              * @description Seconds in which nothing proved that its node was alive: not billed.
@@ -2331,6 +2583,87 @@ export interface components {
              * @example WDJB-MJHT
              */
             user_code: string;
+        };
+        /** @description Whether and how a wallet is filled again by itself, and how that goes. */
+        AutoTopUp: {
+            /** @description Decimal. */
+            amount?: string | null;
+            /** @description ISO 4217. */
+            currency: string;
+            /** @description Whether there is something to be charged. */
+            has_payment_method: boolean;
+            in_flight?: null | components["schemas"]["AutoTopUpAttempt"];
+            last?: null | components["schemas"]["AutoTopUpAttempt"];
+            /** @description Decimal: how much more the cap allows; absent without one. */
+            left?: string | null;
+            /** @description For example `2026-10`. */
+            month: string;
+            /** @description Decimal. */
+            monthly_cap?: string | null;
+            /** @description RFC 3339: nothing is charged by itself before; absent when nothing is in the way of it. */
+            not_before?: string | null;
+            /** @description Why it is suspended: the provider's word, for example `card_declined`. */
+            reason?: string | null;
+            /** @description `off`, `on`, `suspended` (declined: see `reason`) or `stopped` (more was taken within an hour than seems right). */
+            status: string;
+            /** @description Decimal: charged by itself in it, what is being charged included. */
+            taken: string;
+            /** @description Decimal. */
+            threshold?: string | null;
+        };
+        /** @description One automatic top-up. */
+        AutoTopUpAttempt: {
+            /** @description Decimal. */
+            amount: string;
+            /** @description RFC 3339. */
+            begun_at: string;
+            /** @description RFC 3339. */
+            ended_at?: string | null;
+            /** @description Why it was declined: the provider's word. */
+            failure_code?: string | null;
+            /** @description `in_flight`, `succeeded` or `declined`. */
+            status: string;
+            /** @description `pay_…` */
+            top_up_id: string;
+        };
+        /** @description Automatic top-ups of an organisation. */
+        AutoTopUpShown: {
+            /** @description One for each currency. */
+            items: components["schemas"]["AutoTopUp"][];
+            /** @description `org_…` */
+            organisation_id: string;
+        };
+        /** @description Whether and how a wallet is filled again by itself. What is absent stays as it was set last. */
+        AutoTopUpWish: {
+            /**
+             * @description So much is charged at once, in whole cents: at least the smallest top-up.
+             * @example 50.00
+             */
+            amount?: string | null;
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string;
+            /** @description `true` also switches on again what was suspended or stopped. */
+            enabled: boolean;
+            /**
+             * @description No more than that is charged by itself in a calendar month (UTC): at least `amount`. One that would pass it is not made.
+             * @example 200.00
+             */
+            monthly_cap?: string | null;
+            /**
+             * @description What is charged instead: the provider's own name of a payment method that can be charged without its holder.
+             * @example pm_card_visa
+             */
+            payment_method?: string | null;
+            /** @description What is charged: a payment method that is kept, `method_…`. The default of those, where nothing was ever named. */
+            payment_method_id?: string | null;
+            /**
+             * @description When less than that is available. With `amount` and `monthly_cap`, or not at all.
+             * @example 10.00
+             */
+            threshold?: string | null;
         };
         /** @description Whom invoices are made out to. */
         BillingDetails: {
@@ -2376,15 +2709,22 @@ export interface components {
             allocation_id: string;
             /** @description Of it, what was charged before. */
             before_nanos: components["schemas"]["i64"];
+            /**
+             * Format: int64
+             * @description Of the time between, what was metered and is taken back: not charged.
+             */
+            corrected_seconds?: number;
             /** @description Of the wallet and of the price. */
             currency: string;
+            /** @description Off the whole of it, in basis points. */
+            discount?: Record<string, never> | null;
             /** @description How far its meter had come. */
             metered_through: string;
-            /** @description Exact price of 3,600 seconds, in nanos. */
+            /** @description Exact price of 3,600 seconds, in nanos; with tiers in the first of them. */
             nanos_per_hour: components["schemas"]["i64"];
-            /** @description Owed since now, because neither hold nor wallet covered it. */
+            /** @description Owed since now, because neither hold nor wallet covered it; less than nothing is no longer owed. */
             owed_nanos: components["schemas"]["i64"];
-            /** @description Taken from the wallet now. */
+            /** @description Taken from the wallet now; less than nothing is given back. */
             paid_nanos: components["schemas"]["i64"];
             /**
              * Format: int64
@@ -2407,8 +2747,10 @@ export interface components {
              */
             suspended_seconds: number;
             tax?: null | components["schemas"]["ChargeTax"];
+            /** @description The tiers after the first: from so many seconds at this price on, 3,600 seconds cost so many nanos. */
+            tiers?: Record<string, never>[];
             /**
-             * @description `seconds × nanos_per_hour ÷ 3600`, rounded half to even; of a rental that was moved to another price, what was charged at those before
+             * @description `seconds × nanos_per_hour ÷ 3600`, the seconds of each tier at its own price, times `(10000 − basis_points) ÷ 10000`, rounded half to even once; of a rental that was moved to another price, what was charged at those before
              *     and that of the seconds since.
              */
             total_nanos: components["schemas"]["i64"];
@@ -2518,6 +2860,30 @@ export interface components {
             /** @description The version of the terms that whoever registers now agrees to. */
             terms_version?: string | null;
         };
+        /** @description What was metered and should not have been. */
+        CorrectionBody: {
+            /**
+             * @description Why: 1 to 500 characters.
+             * @example the node's clock was ahead
+             */
+            reason: string;
+            /**
+             * Format: int64
+             * @description How many seconds less: 1 or more.
+             * @example 600
+             */
+            seconds: number;
+        };
+        /** @description What is metered after a correction. */
+        CorrectionDone: {
+            /** @description `alloc_…` */
+            allocation_id: string;
+            /**
+             * Format: int64
+             * @description Seconds that are left, and billed.
+             */
+            metered_seconds: number;
+        };
         /** @description What waits to be let in. */
         DeviceAsked: {
             /** @description Where it asks from. */
@@ -2613,6 +2979,60 @@ export interface components {
             what: string;
             /** @description Which one: a position, an account, a hold or a month. */
             which: string;
+        };
+        /** @description A discount to give. */
+        DiscountBody: {
+            /** @description RFC 3339: until when new rentals get it; without end when absent. */
+            ends_at?: string | null;
+            /**
+             * @description Off the price, in percent: more than 0, at most 90, with at most two decimals.
+             * @example 12.5
+             */
+            percent: string;
+            /** @description Why; whoever gets it reads it. 1 to 500 characters. */
+            reason: string;
+            /** @description Of what; of everything when absent. */
+            sku_id?: string | null;
+        };
+        /** @description Which discount it was. */
+        DiscountDone: {
+            /** @description `discount_…` */
+            discount_id: string;
+            /** @description `org_…` */
+            organisation_id: string;
+        };
+        /** @description A discount. */
+        DiscountShown: {
+            /** @description `discount_…` */
+            discount_id: string;
+            /** @description RFC 3339: until when new rentals get it. */
+            ends_at?: string | null;
+            /** @description RFC 3339. */
+            given_at: string;
+            /** @description Whether new rentals get it now. Of several the largest that fits counts. */
+            in_force: boolean;
+            /** @description Off the price, in percent. */
+            percent: string;
+            /** @description Why it was given; absent when it was erased. */
+            reason?: string | null;
+            /** @description Of what; of everything when absent. */
+            sku_id?: string | null;
+            /** @description RFC 3339. */
+            withdrawn_at?: string | null;
+        };
+        /** @description A discount as a price is shown with it. */
+        DiscountTaken: {
+            /** @description `discount_…` */
+            discount_id: string;
+            /** @description Off the price, in percent. */
+            percent: string;
+        };
+        /** @description The discounts of an organisation. */
+        DiscountsShown: {
+            /** @description Every one that was ever given, the first first. */
+            items: components["schemas"]["DiscountShown"][];
+            /** @description `org_…` */
+            organisation_id: string;
         };
         /**
          * @description What somebody agrees to.
@@ -3141,7 +3561,7 @@ export interface components {
             at: string;
             /**
              * @description What happened: `allocation.activated`, `.rejected`, `.failed`, `.suspended`, `.resumed`, `.funds_exhausted` or `.released`,
-             *     `dunning.low`, `.grace`, `.suspended`, `.retention`, `.released` or `.ok`, `payment.succeeded` or `.failed`, `refund.succeeded` or
+             *     `dunning.low`, `.grace`, `.suspended`, `.retention`, `.released` or `.ok`, `payment.action_required`, `.succeeded` or `.failed`, `refund.succeeded` or
              *     `.failed`, `node.offline`, `.online` or `.quarantined`. Others may follow.
              */
             kind: string;
@@ -3207,18 +3627,26 @@ export interface components {
                 charged: string;
                 /** @description Decimal: the tax in it. */
                 charged_tax: string;
+                /**
+                 * Format: int64
+                 * @description Seconds that were metered and are taken back: not billed.
+                 */
+                corrected_seconds: number;
                 /** @description ISO 4217. */
                 currency: string;
+                discount?: null | components["schemas"]["DiscountTaken"];
                 /** @description RFC 3339. */
                 ended_at?: string | null;
                 failure?: null | components["schemas"]["Failure"];
+                /** @description Decimal: the same without the discount, where there is one. */
+                list_per_hour?: string | null;
                 /** @description Whether it is stuck and somebody looks at it. */
                 needs_operator: boolean;
                 /** @description Where it runs. */
                 node_id?: string | null;
                 /** @description `org_…` */
                 organisation_id: string;
-                /** @description Decimal: the pinned price of 3,600 seconds, tax included. */
+                /** @description Decimal: the pinned price of 3,600 seconds, less the discount, tax included; with tiers in the one that it is in. */
                 per_hour: string;
                 /**
                  * Format: int64
@@ -3244,6 +3672,8 @@ export interface components {
                 /** @description RFC 3339: since when it is suspended, or is to be. */
                 suspended_since?: string | null;
                 tax?: null | components["schemas"]["Tax"];
+                /** @description All tiers, of a price that has some. They count what it was used for at this price. */
+                tiers?: components["schemas"]["PriceTier"][];
                 /**
                  * Format: int64
                  * @description Seconds in which nothing proved that its node was alive: not billed.
@@ -3527,18 +3957,18 @@ export interface components {
                 amount: string;
                 /** @description Decimal: what is in the wallet after it. */
                 balance: string;
-                /** @description Of usage: `charge_…`, for `GET /v1/charges/{charge_id}/proof`. */
+                /** @description Of usage and its corrections: `charge_…`, for `GET /v1/charges/{charge_id}/proof`. */
                 charge_id?: string | null;
                 /** @description ISO 4217. */
                 currency: string;
                 /**
                  * @description `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`,
-                 *     `credit_expired` or `dispute_lost`.
+                 *     `credit_expired`, `dispute_lost`, `usage_credited` or `usage_corrected`.
                  */
                 kind: string;
                 /** @description RFC 3339. */
                 occurred_at: string;
-                /** @description Decimal: use that no money was left for, and that is owed. */
+                /** @description Decimal: use that no money was left for, and that is owed; less than nothing when it no longer is. */
                 owed: string;
                 /**
                  * Format: int64
@@ -3580,7 +4010,10 @@ export interface components {
                 organisation_id: string;
                 /** @description RFC 3339. */
                 requested_at: string;
-                /** @description `requested`, `pending`, `succeeded` or `failed`. */
+                /**
+                 * @description `requested`, `pending`, `requires_action` (the customer confirms with the client secret, within a day), `processing` (the bank takes
+                 *     its time, and nothing is credited yet), `succeeded` or `failed`.
+                 */
                 status: string;
                 /** @description `pay_…` */
                 top_up_id: string;
@@ -3613,7 +4046,7 @@ export interface components {
                 owed: string;
                 /** @description Decimal: of what is posted, what was paid in. */
                 paid: string;
-                /** @description Decimal: what everything that runs costs in an hour. What is suspended costs nothing. */
+                /** @description Decimal: what everything that runs costs in an hour, in the tiers that it is in. What is suspended costs nothing. */
                 per_hour: string;
                 /** @description Decimal. */
                 posted: string;
@@ -3623,7 +4056,7 @@ export interface components {
                 runs_out_at?: string | null;
                 /**
                  * Format: int64
-                 * @description For how long the posted money pays for that; absent when nothing runs.
+                 * @description For how long the posted money pays for that, by the tiers ahead; absent when nothing runs.
                  */
                 runway_seconds?: number | null;
             }[];
@@ -3706,6 +4139,8 @@ export interface components {
         };
         /** @description A line of a paper. */
         PaperLine: {
+            /** @description The discount, in percent: `net` is what is left. */
+            discount_percent?: string | null;
             /** @description RFC 3339. */
             from?: string | null;
             /** @description With them. */
@@ -3717,7 +4152,7 @@ export interface components {
             line: number;
             /** @description Without taxes. */
             net: components["schemas"]["PaperAmount"];
-            /** @description Price of 3,600 seconds. */
+            /** @description Price of 3,600 seconds, before the discount. */
             per_hour?: string | null;
             /** @description For example `compute`. */
             product: string;
@@ -3886,6 +4321,59 @@ export interface components {
             /** @description Oldest first. */
             items: components["schemas"]["PasskeyListed"][];
         };
+        /** @description A payment method as it stands. */
+        PaymentMethod: {
+            /**
+             * @description Of a card its brand, of an account its bank.
+             * @example visa
+             */
+            brand?: string | null;
+            /**
+             * @description Of a card the month after which it is over.
+             * @example 2031-04
+             */
+            expires?: string | null;
+            /** @description Why it failed. */
+            failure_code?: string | null;
+            /** @description Why it failed, for people. */
+            failure_message?: string | null;
+            /** @description Whether it is charged where none is named. */
+            is_default: boolean;
+            /**
+             * @description The provider's word for what it is.
+             * @example card
+             */
+            kind?: string | null;
+            /**
+             * @description Its last characters.
+             * @example 4242
+             */
+            last4?: string | null;
+            /** @description `method_…` */
+            payment_method_id: string;
+            /** @description RFC 3339. */
+            requested_at: string;
+            /** @description `requested`, `pending`, `saved` or `failed`. Only what is saved is charged. */
+            status: string;
+        };
+        /** @description What to pay with. */
+        PaymentMethodBody: {
+            /**
+             * @description The provider's payment method, from its element in the browser; without it the customer chooses one with the client secret.
+             * @example pm_card_visa
+             */
+            payment_method?: string | null;
+        };
+        /** @description Something was done with a payment method. */
+        PaymentMethodDone: {
+            /** @description `method_…` */
+            payment_method_id: string;
+        };
+        /** @description An organisation's payment methods. */
+        PaymentMethodList: {
+            /** @description Oldest first. */
+            items: components["schemas"]["PaymentMethod"][];
+        };
         /** @description All that is held on a person. */
         PersonalExport: {
             /** @description Everything that they did, for themselves and for organisations. */
@@ -3949,7 +4437,7 @@ export interface components {
             id: string;
             /**
              * @description `allocation`, `data` (what is on an allocation's node), `node`, `sku`, `api_key`, `service_account`, `member`, `organisation`, `person`,
-             *     `webhook_endpoint` or `feature_flag`.
+             *     `webhook_endpoint`, `payment_method` or `feature_flag`.
              */
             kind: string;
             /** @description RFC 3339: until when it is kept. Absent: as long as it takes. */
@@ -3974,11 +4462,14 @@ export interface components {
             charged_tax: string;
             /** @description ISO 4217. */
             currency: string;
+            discount?: null | components["schemas"]["DiscountTaken"];
+            /** @description Decimal: the same without the discount, where there is one. */
+            list_per_hour?: string | null;
             /** @description Decimal: paid in, if the provider collects it. */
             paid_in: string;
-            /** @description Decimal: what the rental costs in 3,600 seconds from then on, tax included. */
+            /** @description Decimal: what the rental costs in 3,600 seconds from then on, less the discount, tax included; with tiers in the first of them. */
             per_hour?: string | null;
-            /** @description Decimal: what it costs in 3,600 seconds now. */
+            /** @description Decimal: what it costs in 3,600 seconds now, in the tier that it is in. */
             per_hour_before?: string | null;
             /**
              * Format: int32
@@ -3990,32 +4481,51 @@ export interface components {
             /** @description Decimal: set aside in the wallet; negative when it comes back. */
             set_aside: string;
             tax?: null | components["schemas"]["Tax"];
+            /** @description All tiers, of a price that has some. */
+            tiers?: components["schemas"]["PriceTier"][];
         };
         /** @description The price in one currency. */
         Price: {
             /** @description ISO 4217. */
             currency: string;
-            /** @description Decimal: the price of 3,600 seconds. */
+            discount?: null | components["schemas"]["DiscountTaken"];
+            /** @description Decimal: the same without the discount, where there is one. */
+            list_per_hour?: string | null;
+            /** @description Decimal: the price of 3,600 seconds, less the caller's discount; with tiers in the first of them. */
             per_hour: string;
+            /** @description All tiers, of a price that has some. */
+            tiers?: components["schemas"]["PriceTier"][];
             /**
              * Format: int64
              * @description Version that a rental would pin.
              */
             version: number;
         };
-        /** @description A price to set. */
+        /** @description A price to set: either `amount` or `tiers`. */
         PriceBody: {
             /**
              * @description Decimal: the price of 3,600 seconds.
              * @example 0.36
              */
-            amount: string;
+            amount?: string | null;
             /**
              * @description CHF, EUR, GBP or USD.
              * @example USD
              * @enum {string}
              */
             currency: "CHF" | "EUR" | "GBP" | "USD";
+            /** @description At most ten, by how long a rental has been used at this price. The first begins at 0, each later than the one before. */
+            tiers?: components["schemas"]["TierBody"][] | null;
+        };
+        /** @description One tier of a price. */
+        PriceTier: {
+            /**
+             * Format: int64
+             * @description Seconds of use at this price before it begins.
+             */
+            from_seconds: number;
+            /** @description Decimal: the price of 3,600 seconds in it, less the discount. */
+            per_hour: string;
         };
         /** @description What went wrong, as `application/problem+json`. */
         Problem: {
@@ -4431,18 +4941,18 @@ export interface components {
             amount: string;
             /** @description Decimal: what is in the wallet after it. */
             balance: string;
-            /** @description Of usage: `charge_…`, for `GET /v1/charges/{charge_id}/proof`. */
+            /** @description Of usage and its corrections: `charge_…`, for `GET /v1/charges/{charge_id}/proof`. */
             charge_id?: string | null;
             /** @description ISO 4217. */
             currency: string;
             /**
              * @description `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`,
-             *     `credit_expired` or `dispute_lost`.
+             *     `credit_expired`, `dispute_lost`, `usage_credited` or `usage_corrected`.
              */
             kind: string;
             /** @description RFC 3339. */
             occurred_at: string;
-            /** @description Decimal: use that no money was left for, and that is owed. */
+            /** @description Decimal: use that no money was left for, and that is owed; less than nothing when it no longer is. */
             owed: string;
             /**
              * Format: int64
@@ -4502,6 +5012,20 @@ export interface components {
             /** @description `cairn_ticket_…`: shown once, opens one thing once. */
             ticket: string;
         };
+        /** @description One tier of a price to set. */
+        TierBody: {
+            /**
+             * @description Decimal: the price of 3,600 seconds in it.
+             * @example 0.36
+             */
+            amount: string;
+            /**
+             * Format: int64
+             * @description Seconds of use before it begins.
+             * @example 0
+             */
+            from_seconds: number;
+        };
         /** @description What happened, in order. */
         Timeline: {
             /** @description Oldest first. */
@@ -4541,7 +5065,10 @@ export interface components {
             organisation_id: string;
             /** @description RFC 3339. */
             requested_at: string;
-            /** @description `requested`, `pending`, `succeeded` or `failed`. */
+            /**
+             * @description `requested`, `pending`, `requires_action` (the customer confirms with the client secret, within a day), `processing` (the bank takes
+             *     its time, and nothing is credited yet), `succeeded` or `failed`.
+             */
             status: string;
             /** @description `pay_…` */
             top_up_id: string;
@@ -4564,6 +5091,8 @@ export interface components {
              * @example pm_card_visa
              */
             payment_method?: string | null;
+            /** @description A payment method that is kept, `method_…`: it is charged without the customer. */
+            payment_method_id?: string | null;
         };
         /** @description A top-up was asked for. */
         TopUpRequested: {
@@ -4614,7 +5143,7 @@ export interface components {
             month_forecast: string;
             /** @description Decimal: since the first of this month, UTC. */
             month_to_date: string;
-            /** @description Decimal: what everything that runs costs in an hour. */
+            /** @description Decimal: what everything that runs costs in an hour, in the tiers that it is in. */
             per_hour: string;
             /** @description Decimal: in a time as long right before it. */
             previous: string;
@@ -4717,7 +5246,7 @@ export interface components {
             owed: string;
             /** @description Decimal: of what is posted, what was paid in. */
             paid: string;
-            /** @description Decimal: what everything that runs costs in an hour. What is suspended costs nothing. */
+            /** @description Decimal: what everything that runs costs in an hour, in the tiers that it is in. What is suspended costs nothing. */
             per_hour: string;
             /** @description Decimal. */
             posted: string;
@@ -4727,7 +5256,7 @@ export interface components {
             runs_out_at?: string | null;
             /**
              * Format: int64
-             * @description For how long the posted money pays for that; absent when nothing runs.
+             * @description For how long the posted money pays for that, by the tiers ahead; absent when nothing runs.
              */
             runway_seconds?: number | null;
         };
@@ -5586,6 +6115,189 @@ export interface operations {
             };
         };
     };
+    get_alerts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they stand */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertsShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_alerts: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertsWish"];
+            };
+        };
+        responses: {
+            /** @description So it is */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertsShown"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_allocations: {
         parameters: {
             query?: {
@@ -5913,6 +6625,119 @@ export interface operations {
             };
         };
     };
+    correct_usage: {
+        parameters: {
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. It must come: 428 without it. */
+                "If-Match": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `alloc_…` */
+                allocation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectionBody"];
+            };
+        };
+        responses: {
+            /** @description With `preview=true`: what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description What was charged for them is given back */
+            202: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectionDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     reprice_allocation: {
         parameters: {
             query?: {
@@ -6181,6 +7006,192 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_auto_top_up: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they stand */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AutoTopUpShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_auto_top_up: {
+        parameters: {
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AutoTopUpWish"];
+            };
+        };
+        responses: {
+            /** @description So it is; with `preview=true`, what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AutoTopUpShown"] | components["schemas"]["Preview"];
+                };
             };
             /** @description Asked too often; nothing happened */
             429: {
@@ -6916,6 +7927,108 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["DeviceToken"];
                 };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_discounts: {
+        parameters: {
+            query?: {
+                /** @description Another organisation, for those who may see it. */
+                organisation_id?: string;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they stand */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiscountsShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Asked too often; nothing happened */
             429: {
@@ -12653,6 +13766,184 @@ export interface operations {
             };
         };
     };
+    give_discount: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `org_…` */
+                organisation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiscountBody"];
+            };
+        };
+        responses: {
+            /** @description Given */
+            201: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiscountDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdraw_discount: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `org_…` */
+                organisation_id: string;
+                /** @description `discount_…` */
+                discount_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description Withdrawn */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiscountDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     leave_organisation: {
         parameters: {
             query?: never;
@@ -13114,6 +14405,572 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_payment_methods: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentMethodList"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_payment_method: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PaymentMethodBody"];
+            };
+        };
+        responses: {
+            /** @description The provider will be asked */
+            201: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentMethodDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_payment_method: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `method_…` */
+                payment_method_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentMethod"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_payment_method_secret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `method_…` */
+                payment_method_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The secret */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClientSecret"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    prefer_payment_method: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `method_…` */
+                payment_method_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description So it is */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentMethodDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_payment_method: {
+        parameters: {
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `method_…` */
+                payment_method_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description Removed; with `preview=true`, what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentMethodDone"] | components["schemas"]["Preview"];
                 };
             };
             /** @description Asked too often; nothing happened */
