@@ -47,7 +47,7 @@ async fn refused(operator: &Caller, path: &str) {
     }
     let body = json!({ "percent": "5", "reason": "r" });
     let nobody = operator.post("/v1/organisations/x/discounts", &body).await;
-    assert_eq!(nobody.code(), "unknown_organisation");
+    assert_eq!(nobody.code(), "not_found");
 }
 
 /// Gives the owner's organisation a quarter off; answers where it was given, and its id.

@@ -56,6 +56,13 @@ async fn neither_batches_nor_workers_show_in_a_view(pool: PgPool) {
     folded(&views(), report.events).await;
     let expected = digests(&views()).await;
     assert!(expected.iter().all(|(_, _, rows, _)| *rows > 0), "every view has rows: {expected:?}");
+    let parked: Vec<String> = sqlx::query_scalar(
+        "SELECT projection || ' ' || position || ': ' || error FROM projection_parked",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(parked, [""; 0], "every view takes every event");
     for (batch, workers) in [(1, 1), (7, 1), (1_000, 1), (1, 3), (7, 3)] {
         forget(&pool).await;
         assert_ne!(digests(&views()).await, expected, "what was folded before is gone");
