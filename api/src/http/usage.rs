@@ -261,7 +261,7 @@ fn trend(now_nanos: Nanos, before_nanos: Nanos) -> Option<i64> {
 }
 
 fn forecast(month_nanos: Nanos, burn: &Burn, left_secs: i64) -> Nanos {
-    month_nanos.saturating_add(burn.cost(left_secs))
+    month_nanos.saturating_add(burn.cost(left_secs.max(0)))
 }
 
 #[cfg(test)]

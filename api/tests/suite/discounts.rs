@@ -72,7 +72,7 @@ async fn given(stage: &Stage, owner: &Caller, operator: &Caller) -> (String, Str
     let location = made.header("location").to_owned();
     assert_eq!(operator.get(&location).await.body, seen.body);
     let stranger = stage.caller(Role::Owner).await;
-    assert_eq!(stranger.get(&location).await.code(), "unknown_organisation");
+    assert_eq!(stranger.get(&location).await.code(), "not_found");
     let sku = stranger.get("/v1/skus/small").await;
     assert_eq!(prices(&sku.body["prices"][0]), [&json!("3.60"), &Value::Null, &Value::Null]);
     (path, made.text("/discount_id"))
