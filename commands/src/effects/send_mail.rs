@@ -206,7 +206,7 @@ fn alerted(
             "Your balance is lower than you wanted to be told of",
             format!(
                 "There are {seen} {currency} left, what is set aside for rentals included; you\n\
-                 asked to be told below {amount} {currency}. Pay in more (POST /v1/payments), or\n\
+                 asked to be told below {amount} {currency}. Pay in more (POST /v1/top-ups), or\n\
                  change what you are told with PUT /v1/alerts.\n"
             ),
         ),
@@ -216,7 +216,7 @@ fn alerted(
 fn funds(seen: &Assessment, about: FundsNews) -> (&'static str, String) {
     let currency = seen.currency;
     let [funds, per_hour] = [seen.funds_nanos, seen.nanos_per_hour].map(format_nanos);
-    let pay = "Pay in more (POST /v1/payments), or release what you do not need.\n";
+    let pay = "Pay in more (POST /v1/top-ups), or release what you do not need.\n";
     let day = |until: Option<Timestamp>| {
         until.map_or_else(|| "soon".to_owned(), |until| format!("after {until}"))
     };

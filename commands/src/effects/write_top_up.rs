@@ -40,9 +40,9 @@ pub(super) fn words(news: &TopUpNews, currency: Currency) -> (&'static str, Stri
         TopUpNews::Stopped { successes, since, available_nanos } => (
             "Automatic top-ups were stopped",
             format!(
-                "Within an hour, since {since}, {successes} top-ups were taken, and the balance of\n\
-                 {} is low again. That is more than seems right, so another one was not taken.\n\
-                 Look at what is running.\n\n{AGAIN}",
+                "Within an hour, since {since}, {successes} top-ups were taken,\n\
+                 and the balance of {} is low again. That is more than seems right, so\n\
+                 another one was not taken. Look at what is running.\n\n{AGAIN}",
                 money(*available_nanos)
             ),
         ),
