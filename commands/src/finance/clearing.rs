@@ -1,6 +1,6 @@
 //! Whether what only passes through has passed: payouts on their way to the bank, and refunds on their way to whoever paid. Each is followed by
 //! itself, whenever what ends it came: a later one that arrives says nothing of an earlier one.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_core::chart::AccountType;
 use cairn_core::money::format_nanos;
@@ -8,8 +8,9 @@ use cairn_core::{Month, Nanos};
 use cairn_finance::BreakCase;
 use cairn_finance::break_case::Status;
 use cairn_finance::period::{Check, Item};
+use cairn_payments::Payout;
 
-use super::FinanceError;
+use super::{FinanceError, payout_id};
 use crate::Executor;
 
 /// Which clearing accounts must have come to nothing.
@@ -80,13 +81,23 @@ async fn explained(executor: &Executor) -> Result<BTreeMap<String, Nanos>, Finan
         "SELECT DISTINCT aggregate_id FROM events
          WHERE aggregate_type = 'break' AND event_type = 'break.resolved' ORDER BY aggregate_id"
     );
-    let mut explained = BTreeMap::new();
+    let mut payouts = BTreeSet::new();
     for id in rows.fetch_all(executor.log().pool()).await? {
         let (case, _) = executor.load::<BreakCase>(&id).await?;
         let item = case.item.filter(|item| item.break_type.is_of_the_bank());
-        if let Some(item) = item.filter(|_| case.status == Status::Explained) {
-            let sum: &mut Nanos = explained.entry(item.currency).or_default();
-            *sum = sum.saturating_add(item.difference_nanos);
+        let item = item.filter(|_| case.status == Status::Explained);
+        payouts.extend(item.and_then(|item| item.source_id).map(|of| payout_id(&of).to_string()));
+    }
+    let mut explained = BTreeMap::new();
+    for id in payouts {
+        let (payout, _) = executor.load::<Payout>(&id).await?;
+        // One that has arrived since explains nothing of another.
+        let once = |gone: bool| i64::from(gone);
+        let times = 1 - once(payout.returned_by.is_some()) - once(payout.arrived_by.is_some())
+            + once(payout.taken_back_by.is_some());
+        if let Some(currency) = payout.currency {
+            let sum: &mut Nanos = explained.entry(currency.to_string()).or_default();
+            *sum = sum.saturating_add(times * payout.amount_nanos);
         }
     }
     Ok(explained)

@@ -104,7 +104,7 @@ async fn a_payout_that_no_statement_has_stands_against_it_until_somebody_says_wh
     assert_eq!(says, "clearing accounts: 1, with no bank to arrive at: 1");
 
     reopen(&desk, month).await.unwrap();
-    pay_out(&desk.world, month, (2, 3, 18));
+    pay_out(&desk.world, month, (2, 3, 13));
     import(&desk, month, (14, 20), (0, 3)).await;
     let (code, words) = why(close(&desk, month).await);
     assert_eq!(code, "period_clearing_open", "{words}");
@@ -117,4 +117,11 @@ async fn a_payout_that_no_statement_has_stands_against_it_until_somebody_says_wh
     desk.resolve("ada", (id, Means::Explain), 0).await.unwrap();
     desk.approve("grace", id).await.unwrap();
     close(&desk, month).await.unwrap();
+    // It comes after all, and another of the same amount does not: what was said of the one says nothing of the other.
+    reopen(&desk, month).await.unwrap();
+    pay_out(&desk.world, month, (3, 5, 14));
+    import(&desk, month, (5, 8), (0, 5)).await;
+    let (code, words) = why(close(&desk, month).await);
+    assert_eq!(code, "period_clearing_open", "{words}");
+    assert!(words.contains("clearing:payout_in_transit:USD: 5.00 is older"), "{words}");
 }
