@@ -100,6 +100,7 @@ pub enum Missing {
     Invoice,
     FeatureFlag,
     ServiceAccount,
+    Project,
     Discount,
 }
 
@@ -138,6 +139,7 @@ impl Problem {
             Missing::Invoice => ("unknown_invoice", "invoice"),
             Missing::FeatureFlag => ("unknown_feature_flag", "feature flag"),
             Missing::ServiceAccount => ("unknown_service_account", "service account"),
+            Missing::Project => ("unknown_project", "project"),
             Missing::Discount => ("unknown_discount", "discount"),
         };
         Self::new(code, format!("there is no such {name}"))

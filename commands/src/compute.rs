@@ -7,9 +7,10 @@ use cairn_compute::{
 };
 use cairn_core::personal::ERASED;
 use cairn_core::{
-    AllocationId, Currency, MoneyError, NodeId, OrganisationId, Refusal, Tax, Timestamp,
+    AllocationId, Currency, MoneyError, NodeId, OrganisationId, ProjectId, Refusal, Tax, Timestamp,
 };
 use cairn_finance::Billing;
+use cairn_identity::Organisation;
 use serde_json::{Value, json};
 
 use crate::answers::{first_answer, sku_form};
@@ -28,6 +29,8 @@ pub struct RequestAllocation {
     pub currency: Currency,
     /// Opens the login: `type base64`, no comment.
     pub ssh_public_key: String,
+    /// What of the organisation's it counts in.
+    pub project_id: Option<ProjectId>,
     /// A certain node; otherwise any.
     pub node_id: Option<NodeId>,
 }
@@ -35,7 +38,7 @@ pub struct RequestAllocation {
 /// Asks for an allocation at the price of now, which it keeps. Answers `{"allocation_id"}`; `rent_node` goes on.
 ///
 /// # Errors
-/// `unknown_sku`, `sku_retired`, `price_missing`, `ssh_public_key_invalid`.
+/// `unknown_sku`, `sku_retired`, `price_missing`, `ssh_public_key_invalid`, `unknown_project`, `project_archived`.
 pub async fn request_allocation(
     commands: &Commands,
     context: &CommandContext,
@@ -44,7 +47,8 @@ pub async fn request_allocation(
     if let Some(answer) = first_answer(commands, context).await? {
         return answer;
     }
-    let RequestAllocation { organisation_id, sku_id, currency, ssh_public_key, node_id } = input;
+    let RequestAllocation { organisation_id, sku_id, currency, ssh_public_key, .. } = input;
+    let (project_id, node_id) = (input.project_id, input.node_id);
     sku_form(&sku_id)?;
     let at = commands.clock.now();
     let (sku, _) = commands.executor.load::<Sku>(&sku_id).await?;
@@ -60,6 +64,13 @@ pub async fn request_allocation(
     if let Err(error) = check_public_key(&ssh_public_key) {
         return refuse(error.code(), error.to_string()).await;
     }
+    if let Some(project_id) = project_id {
+        let (owner, _) =
+            commands.executor.load::<Organisation>(&organisation_id.to_string()).await?;
+        if let Err(error) = owner.takes_rentals(project_id) {
+            return refuse(error.code(), format!("{project_id}: {error}")).await;
+        }
+    }
     let Some((price, tax)) = price_of(commands, (organisation_id, &sku_id), price, at).await?
     else {
         return refuse("price_invalid", TOO_MUCH.to_owned()).await;
@@ -72,6 +83,7 @@ pub async fn request_allocation(
         resources,
         price,
         tax,
+        project_id,
         ssh_public_key,
         node_id,
         at,

@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 123] = [
+const PRIVATE: [&str; 127] = [
     "auto_top_up.begun",
     "allocation.needs_operator",
     "allocation.provisioning_failed",
@@ -104,6 +104,10 @@ const PRIVATE: [&str; 123] = [
     "organisation.service_account_disabled",
     "organisation.service_account_enabled",
     "organisation.service_account_removed",
+    "organisation.project_created",
+    "organisation.project_renamed",
+    "organisation.project_archived",
+    "allocation.assigned",
     "user.registered",
     "user.identity_linked",
     "user.identity_unlinked",

@@ -126,6 +126,11 @@ rules! {
     disable_service_account  Own  Own  None None None   None None None None;
     enable_service_account   Own  Own  None None None   None None None None;
     remove_service_account   Own  Own  None None None   None None None None;
+    create_project           Own  Own  None Own  None   None None None None;
+    list_projects            Own  Own  Own  Own  Own    None None None None;
+    get_project              Own  Own  Own  Own  Own    None None None None;
+    rename_project           Own  Own  None Own  None   None None None None;
+    archive_project          Own  Own  None None None   None None None None;
     get_organisation       Own  Own  Own  Own  Own    None None None None;
     rename_organisation    Own  Own  None None None   None None None None;
     set_second_factor_rule Own  Own  None None None   None None None None;

@@ -37,6 +37,7 @@ pub(super) async fn run(
                 sku_id: sku,
                 currency,
                 ssh_public_key: ssh_key,
+                project_id: None,
                 node_id: node,
             };
             let context = parts.context(Some(organisation));

@@ -3,7 +3,7 @@ use axum::extract::{Path, State};
 use cairn_commands::compute::{self, RepriceAllocation, RequestAllocation, RequestRelease};
 use cairn_compute::{Allocation as Rental, ReleaseReason};
 use cairn_core::tax::{TaxTreatment, format_percent};
-use cairn_core::{NodeId, Tax};
+use cairn_core::{NodeId, ProjectId, Tax};
 use cairn_projections::compute::{allocations as view, timeline};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,7 +16,8 @@ use super::money;
 use super::page::Page;
 use super::preview::{Answer, Staged};
 use super::prices::{PriceTier, list_per_hour};
-use super::reader::{ListQuery, OneQuery, Reader, Seen};
+use super::reader::{OneQuery, Reader, Seen};
+use super::rentals::{AllocationsQuery, project_of};
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
 use crate::auth::Caller;
@@ -52,16 +53,17 @@ async fn request_allocation(
 
 /// Rentals, newest first.
 #[utoipa::path(get, path = "/v1/allocations", operation_id = "list_allocations", tag = "compute",
-    params(ListQuery), security(("api_key" = []), ("session" = [])),
+    params(AllocationsQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One page", body = Page<Allocation>)))]
 async fn list_allocations(
     State(api): State<Api>,
-    reader: Reader<ListQuery>,
+    reader: Reader<AllocationsQuery>,
 ) -> Result<Seen<Page<Allocation>>, Problem> {
     let page = reader.page()?;
     let at = reader.reach(&api, view::NAME).await?;
     let organisation = reader.caller.narrowed_to();
-    let filter = view::Filter { organisation, ..view::Filter::default() };
+    let project = project_of(reader.query.project_id.as_deref())?;
+    let filter = view::Filter { organisation, project, ..view::Filter::default() };
     let rows =
         view::list(&mut *api.read_for(&reader.caller).await?, filter, page.after, page.limit)
             .await?;
@@ -186,6 +188,8 @@ pub struct AllocationBody {
     ssh_public_key: String,
     /// A node asked for by id; any when absent.
     node_id: Option<String>,
+    /// The project that it counts in, `proj_…`; none when absent. It stays in it.
+    project_id: Option<String>,
 }
 
 impl AllocationBody {
@@ -194,11 +198,14 @@ impl AllocationBody {
         let node_id = self.node_id.as_deref().map(str::parse::<NodeId>).transpose();
         let node_id =
             node_id.map_err(|error| FieldError::new("/node_id", "body_invalid", error.to_string()));
-        let (currency, node_id) = match (currency, node_id) {
-            (Ok(currency), Ok(node_id)) => (currency, node_id),
-            (currency, node_id) => {
-                let errors = currency.err().into_iter().chain(node_id.err()).collect();
-                return Err(Problem::invalid(errors));
+        let project_id = self.project_id.as_deref().map(str::parse::<ProjectId>).transpose();
+        let project_id = project_id
+            .map_err(|error| FieldError::new("/project_id", "body_invalid", error.to_string()));
+        let (currency, node_id, project_id) = match (currency, node_id, project_id) {
+            (Ok(currency), Ok(node_id), Ok(project_id)) => (currency, node_id, project_id),
+            (currency, node_id, project_id) => {
+                let errors = [currency.err(), node_id.err(), project_id.err()];
+                return Err(Problem::invalid(errors.into_iter().flatten().collect()));
             }
         };
         Ok(RequestAllocation {
@@ -206,6 +213,7 @@ impl AllocationBody {
             sku_id: self.sku_id,
             currency,
             ssh_public_key: without_comment(&self.ssh_public_key),
+            project_id,
             node_id,
         })
     }
@@ -300,6 +308,9 @@ pub struct Allocation {
     pub allocation_id: String,
     /// `org_…`
     pub organisation_id: String,
+    /// The project that it counts in, `proj_…`; absent when it is in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
     /// `requested`, `reserved`, `provisioning`, `active`, `suspending`, `suspended`, `resuming`, `compensating`, `releasing`, `settling`,
     /// `released`, `failed`, `rejected`. What is suspended is not paid for: it does not run, costs nothing and keeps its data.
     pub status: String,
@@ -389,6 +400,7 @@ impl From<view::Allocation> for Allocation {
             charged_tax: money::decimal(row.tax_nanos),
             allocation_id: row.allocation_id,
             organisation_id: row.organisation_id,
+            project_id: row.project_id,
             status: row.status,
             needs_operator: row.needs_operator,
             sku_id: row.sku_id,

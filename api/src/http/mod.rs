@@ -43,6 +43,7 @@ pub mod payments;
 pub mod preview;
 pub mod prices;
 pub mod reader;
+pub mod rentals;
 pub mod request_id;
 mod routes;
 pub mod server;

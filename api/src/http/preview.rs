@@ -253,7 +253,7 @@ pub struct PreviewCosts {
 /// Something that a request would have an effect on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PreviewAffected {
-    /// `allocation`, `data` (what is on an allocation's node), `node`, `sku`, `api_key`, `service_account`, `member`, `organisation`, `person`,
+    /// `allocation`, `data` (what is on an allocation's node), `node`, `sku`, `api_key`, `service_account`, `project`, `member`, `organisation`, `person`,
     /// `webhook_endpoint`, `payment_method` or `feature_flag`.
     pub kind: &'static str,
     /// Its id; of data, the allocation's.

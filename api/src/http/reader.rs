@@ -194,6 +194,12 @@ impl<Q: AsksPage> Reader<Q> {
 pub struct Reached(i64);
 
 impl Reached {
+    /// What two views show together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+
     /// An answer as of the position.
     pub const fn saw<T: Serialize>(self, body: T) -> Seen<T> {
         Seen { body, position: self.0, version: None }

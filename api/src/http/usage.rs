@@ -1,9 +1,10 @@
-//! What an organisation uses: over time, by rental, this month and to its end.
+//! What an organisation uses: over time, by project and rental, this month and to its end.
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use cairn_core::{Burn, Currency, Month, Nanos};
-use cairn_projections::compute::allocations;
+use cairn_core::{Burn, Currency, Month, Nanos, Timestamp};
+use cairn_projections::At;
+use cairn_projections::compute::allocations::{self, Burns};
 use cairn_projections::ledger::{statement, usage as view};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +14,7 @@ use utoipa_axum::routes;
 use super::ledger::whose_of;
 use super::money;
 use super::reader::{AsksPosition, Reader, Seen};
+use super::rentals::project_of;
 use super::state::Api;
 use crate::problem::Problem;
 
@@ -84,6 +86,8 @@ pub struct UsageQuery {
     pub by: Option<By>,
     /// ISO 4217 code.
     pub currency: Option<String>,
+    /// Only of this project, `proj_…`; `none` is what is in no project.
+    pub project_id: Option<String>,
     /// Another organisation, for those who may see it.
     pub organisation_id: Option<String>,
 }
@@ -127,6 +131,8 @@ pub struct UsageOf {
     pub month_forecast: String,
     /// From the first to the last, empty ones too.
     pub buckets: Vec<UsageBucket>,
+    /// Projects, in the order in which they were created; then what is in no project. All of them together are the whole.
+    pub projects: Vec<UsageProject>,
     /// Rentals, the dearest first; at most 200.
     pub resources: Vec<UsageResource>,
 }
@@ -142,11 +148,37 @@ pub struct UsageBucket {
     pub tax: String,
 }
 
+/// What the rentals of one project used.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsageProject {
+    /// `proj_…`; absent for what is in no project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    /// Decimal: in the whole range.
+    pub cost: String,
+    /// Decimal: of it, tax.
+    pub tax: String,
+    /// Decimal: in a time as long right before it.
+    pub previous: String,
+    /// By how many percent it is more than that, or less; absent when there was nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trend_percent: Option<i64>,
+    /// Decimal: since the first of this month, UTC.
+    pub month_to_date: String,
+    /// Decimal: what everything in it that runs costs in an hour, in the tiers that it is in.
+    pub per_hour: String,
+    /// Decimal: what this month will cost if everything in it runs on as it does.
+    pub month_forecast: String,
+}
+
 /// What one rental used.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UsageResource {
     /// `alloc_…`
     pub allocation_id: String,
+    /// The project that it is in, `proj_…`; absent when it is in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
     /// Seconds that it was charged for.
     pub seconds: i64,
     /// Decimal.
@@ -155,7 +187,7 @@ pub struct UsageResource {
     pub tax: String,
 }
 
-/// What was used, over time and by rental, with what this month has cost and will.
+/// What was used, over time, by project and by rental, with what this month has cost and will.
 #[utoipa::path(get, path = "/v1/usage", operation_id = "get_usage", tag = "ledger",
     params(UsageQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "By currency", body = Usage)))]
@@ -175,47 +207,65 @@ async fn get_usage(
         (Some(By::Month), _) => view::Every::Month,
     };
     let span = view::Span { since: until.plus_secs(-range.seconds()), until, every };
+    let project = project_of(query.project_id.as_deref())?;
     let at = reader.reach(&api, statement::NAME).await?;
+    // It says which rental is in which project.
+    let at = at.and(reader.reach(&api, allocations::NAME).await?);
     let mut db = api.read_for(&reader.caller).await?;
-    let whose = (organisation, currency);
-    let sums = view::sums(&mut *db, whose, span).await?;
+    let whose = view::Whose { organisation, currency, project: project.as_deref() };
+    let sums = view::sums(&mut *db, whose, span, false).await?;
+    let by_project = view::sums(&mut *db, whose, span, true).await?;
     let buckets = view::buckets(&mut *db, whose, span).await?;
     let resources = view::resources(&mut *db, whose, span).await?;
-    let mut burn = allocations::burn(&mut *db, organisation).await?;
-    burn.retain(|code, _| currency.is_none_or(|wanted| wanted.code() == code));
-    Ok(at.saw(Usage::of(span, &burn, Rows { sums, buckets, resources })?))
+    let mut burns = allocations::burn_by_project(&mut *db, organisation).await?;
+    burns.retain(|(code, id), _| {
+        let id = id.as_deref().unwrap_or(allocations::NO_PROJECT);
+        currency.is_none_or(|wanted| wanted.code() == code)
+            && whose.project.is_none_or(|wanted| wanted == id)
+    });
+    Ok(at.saw(Usage::of(span, &burns, Rows { sums, by_project, buckets, resources })?))
 }
 
 struct Rows {
     sums: Vec<view::Sum>,
+    by_project: Vec<view::Sum>,
     buckets: Vec<view::Bucket>,
     resources: Vec<view::Resource>,
 }
 
+/// What was used where nothing was.
+fn nothing(currency: &str, project_id: Option<&str>, since: Timestamp) -> view::Sum {
+    view::Sum {
+        currency: currency.to_owned(),
+        project_id: project_id.map(str::to_owned),
+        since: At(since),
+        cost_nanos: 0,
+        tax_nanos: 0,
+        previous_nanos: 0,
+        month_nanos: 0,
+    }
+}
+
 impl Usage {
-    fn of(span: view::Span, burn: &BTreeMap<String, Burn>, rows: Rows) -> Result<Self, Problem> {
-        let Rows { sums, buckets, resources } = rows;
+    fn of(span: view::Span, burns: &Burns, rows: Rows) -> Result<Self, Problem> {
+        let Rows { sums, by_project, buckets, resources } = rows;
         let since = sums.first().map_or(span.since, |sum| sum.since.0);
         let mut found: BTreeMap<String, view::Sum> =
             sums.into_iter().map(|sum| (sum.currency.clone(), sum)).collect();
-        for currency in burn.keys() {
-            found.entry(currency.clone()).or_insert_with(|| view::Sum {
-                currency: currency.clone(),
-                since: cairn_projections::At(since),
-                cost_nanos: 0,
-                tax_nanos: 0,
-                previous_nanos: 0,
-                month_nanos: 0,
-            });
+        for (currency, _) in burns.keys() {
+            let absent = || nothing(currency, None, since);
+            found.entry(currency.clone()).or_insert_with(absent);
         }
         let month = Month::of(span.until);
         let month = month.map_err(|error| Problem::internal(&error.to_string()))?;
         let left_secs = month.ends_at().secs_since(span.until);
+        let mut projects = projects(by_project, burns, (since, left_secs));
         let currencies = found.into_values().map(|sum| {
-            let burn = burn.get(&sum.currency).cloned().unwrap_or_default();
+            let burn = together(burns, &sum.currency);
             let of_it = |currency: &str| *currency == sum.currency;
             UsageOf {
                 buckets: buckets.iter().filter(|row| of_it(&row.currency)).map(bucket).collect(),
+                projects: projects.remove(&sum.currency).unwrap_or_default(),
                 resources: resources
                     .iter()
                     .filter(|row| of_it(&row.currency))
@@ -236,6 +286,50 @@ impl Usage {
     }
 }
 
+/// What everything of a currency that runs costs, whatever project it is in.
+fn together(burns: &Burns, currency: &str) -> Burn {
+    let mut all = Burn::default();
+    for (_, burn) in burns.iter().filter(|((code, _), _)| code == currency) {
+        all.join(burn);
+    }
+    all
+}
+
+/// By currency: each project in which something was used or runs, then what is in none.
+fn projects(
+    sums: Vec<view::Sum>,
+    burns: &Burns,
+    (since, left_secs): (Timestamp, i64),
+) -> BTreeMap<String, Vec<UsageProject>> {
+    let key = |currency: &str, id: Option<&str>| {
+        (currency.to_owned(), id.is_none(), id.map(str::to_owned))
+    };
+    let mut found = BTreeMap::new();
+    for sum in sums {
+        found.insert(key(&sum.currency, sum.project_id.as_deref()), sum);
+    }
+    for (currency, id) in burns.keys() {
+        let absent = || nothing(currency, id.as_deref(), since);
+        found.entry(key(currency, id.as_deref())).or_insert_with(absent);
+    }
+    let mut projects = BTreeMap::<String, Vec<UsageProject>>::new();
+    for sum in found.into_values() {
+        let burn = burns.get(&(sum.currency.clone(), sum.project_id.clone()));
+        let burn = burn.cloned().unwrap_or_default();
+        projects.entry(sum.currency).or_default().push(UsageProject {
+            project_id: sum.project_id,
+            cost: money::decimal(sum.cost_nanos),
+            tax: money::decimal(sum.tax_nanos),
+            previous: money::decimal(sum.previous_nanos),
+            trend_percent: trend(sum.cost_nanos, sum.previous_nanos),
+            month_to_date: money::decimal(sum.month_nanos),
+            per_hour: money::decimal(burn.nanos_per_hour()),
+            month_forecast: money::decimal(forecast(sum.month_nanos, &burn, left_secs)),
+        });
+    }
+    projects
+}
+
 fn bucket(row: &view::Bucket) -> UsageBucket {
     UsageBucket {
         since: row.since.to_string(),
@@ -247,6 +341,7 @@ fn bucket(row: &view::Bucket) -> UsageBucket {
 fn resource(row: &view::Resource) -> UsageResource {
     UsageResource {
         allocation_id: row.reference.clone(),
+        project_id: row.project_id.clone(),
         seconds: row.seconds,
         cost: money::decimal(row.cost_nanos),
         tax: money::decimal(row.tax_nanos),

@@ -88,7 +88,7 @@ codes! {
     totp_in_use CONFLICT false "One-time passwords are in use";
     unknown_organisation NOT_FOUND false "There is no such organisation";
     organisation_name_invalid UNPROCESSABLE_ENTITY false "A name is 1 to 100 characters";
-    organisation_full CONFLICT false "The organisation has too many members, invitations or service accounts";
+    organisation_full CONFLICT false "The organisation has too many members, invitations, service accounts or projects";
     role_too_high FORBIDDEN false "Nobody gives more than they have";
     unknown_member NOT_FOUND false "There is no such member";
     member_already CONFLICT false "They belong to it already";
@@ -98,6 +98,9 @@ codes! {
     unknown_service_account NOT_FOUND false "There is no such service account";
     service_account_name_invalid UNPROCESSABLE_ENTITY false "A name is 1 to 100 characters";
     service_account_role_invalid UNPROCESSABLE_ENTITY false "No service account has this role";
+    unknown_project NOT_FOUND false "There is no such project";
+    project_name_invalid UNPROCESSABLE_ENTITY false "A name is 1 to 100 characters";
+    project_archived CONFLICT false "The project is archived";
     unknown_grant NOT_FOUND false "There is no such grant";
     grant_invalid UNPROCESSABLE_ENTITY false "Support may look for at most 7 days";
     // what is asked

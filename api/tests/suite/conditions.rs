@@ -205,6 +205,7 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
         ["archive_feature_flag", "correct_usage", "retire_node", "retire_sku", "set_sku_price"]
     );
     let honoured = [
+        "archive_project",
         "clear_flag_override",
         "cordon_node",
         "delete_webhook_endpoint",
@@ -216,6 +217,7 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
         "override_feature_flag",
         "release_allocation",
         "remove_service_account",
+        "rename_project",
         "reprice_allocation",
         "roll_out_feature_flag",
         "rotate_webhook_secret",

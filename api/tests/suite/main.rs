@@ -61,6 +61,7 @@ mod pools;
 mod postman;
 mod previews;
 mod privacy;
+mod projects;
 mod provider;
 mod races;
 mod races_auto_top_up;

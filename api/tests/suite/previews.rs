@@ -388,6 +388,8 @@ async fn what_would_be_gone_is_named_and_still_there(_: PgPoolOptions, options: 
     let endpoint = owner.post("/v1/webhook-endpoints", &endpoint).await;
     let (key, account) = (key.text("/key_id"), account.text("/service_account_id"));
     let endpoint = endpoint.text("/endpoint_id");
+    let project = owner.post("/v1/projects", &json!({ "name": "search" })).await;
+    let project = project.text("/project_id");
     let why = json!({ "reason": "old" });
     for (caller, path, body, list, kind, gone) in [
         (&owner, format!("/v1/keys/{key}/revoke"), &why, "stops", "api_key", key),
@@ -398,6 +400,14 @@ async fn what_would_be_gone_is_named_and_still_there(_: PgPoolOptions, options: 
             "stops",
             "service_account",
             account,
+        ),
+        (
+            &owner,
+            format!("/v1/projects/{project}/archive"),
+            &json!({}),
+            "stops",
+            "project",
+            project,
         ),
         (
             &owner,
@@ -430,6 +440,11 @@ async fn what_would_be_gone_is_named_and_still_there(_: PgPoolOptions, options: 
     let last = format!("/v1/members/{}/remove", ada.get("/v1/session").await.text("/user_id"));
     refused_alike(&other, (&last, &json!({})), "unknown_organisation").await;
 
+    what_an_erasure_would_delete(&ada).await;
+    stage.strike().await;
+}
+
+async fn what_an_erasure_would_delete(ada: &Person) {
     let grace = json!({ "password": PASSWORD, "confirm": "ada@example.org" });
     let erasure = "/v1/me/erasure";
     let told = ada.post(&format!("{erasure}?preview=true"), &grace).await;
@@ -439,7 +454,6 @@ async fn what_would_be_gone_is_named_and_still_there(_: PgPoolOptions, options: 
     let guess = json!({ "password": "not-mine-at-all", "confirm": "ada@example.org" });
     let wrong = ada.post(&format!("{erasure}?preview=true"), &guess).await;
     assert_eq!((wrong.status, wrong.code()), (401, "sign_in_failed"), "{}", wrong.body);
-    stage.strike().await;
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -12,7 +12,7 @@ use crate::rates::serve;
 use crate::support::{SSH_KEY, Stage};
 
 /// What each organisation of the test has rows in.
-const FILLED: [&str; 9] = [
+const FILLED: [&str; 10] = [
     "ledger_wallets",
     "ledger_wallet_credits",
     "ledger_statement_lines",
@@ -21,6 +21,7 @@ const FILLED: [&str; 9] = [
     "identity_api_keys",
     "identity_members",
     "identity_service_accounts",
+    "identity_projects",
     "operations_inbox_notices",
 ];
 
@@ -43,6 +44,8 @@ async fn furnished(stage: &Stage, name: &str) -> OrganisationId {
     let key = stage.caller_of(Role::Owner, id).await;
     let program = serde_json::json!({ "name": "deployments", "role": "viewer" });
     assert_eq!(owner.post("/v1/service-accounts", &program).await.status, 201);
+    let project = serde_json::json!({ "name": "search" });
+    assert_eq!(owner.post("/v1/projects", &project).await.status, 201);
     key.top_up("20.00").await;
     let credit = GrantCredit {
         organisation_id: id,

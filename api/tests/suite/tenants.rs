@@ -5,7 +5,7 @@ use cairn_api::auth::{Scope, table};
 use cairn_commands::identity::{CreateKey, RevokeKey, create_key, revoke_key};
 use cairn_core::{
     AllocationId, ApiKeyId, GrantId, InvitationId, OrganisationId, PaymentId, PaymentMethodId,
-    RefundId, ServiceAccountId, UserId,
+    ProjectId, RefundId, ServiceAccountId, UserId,
 };
 use cairn_identity::Role;
 use reqwest::{Method, RequestBuilder};
@@ -64,6 +64,7 @@ async fn tenant(stage: &Stage, name: &str) -> Tenant {
     let spare = owner.post("/v1/keys", &json!({ "name": "spare", "role": "viewer" })).await;
     let program = json!({ "name": "deployments", "role": "developer" });
     let program = owner.post("/v1/service-accounts", &program).await;
+    let project = owner.post("/v1/projects", &json!({ "name": "search" })).await;
     let method = kept_method(key).await;
     let ids = [
         ("top_up_id", top_up),
@@ -76,6 +77,7 @@ async fn tenant(stage: &Stage, name: &str) -> Tenant {
         ("grant_id", grant.text("/grant_id")),
         ("key_id", spare.text("/key_id")),
         ("service_account_id", program.text("/service_account_id")),
+        ("project_id", project.text("/project_id")),
     ];
     Tenant { owner, id, keys, ids: ids.into_iter().collect() }
 }
@@ -107,6 +109,7 @@ fn missing() -> Ids {
         ("grant_id", GrantId::from_bits(7).to_string()),
         ("key_id", ApiKeyId::from_bits(7).to_string()),
         ("service_account_id", ServiceAccountId::from_bits(7).to_string()),
+        ("project_id", ProjectId::from_bits(7).to_string()),
     ];
     ids.into_iter().collect()
 }
@@ -131,6 +134,7 @@ fn path_of(operation: &Operation, ids: &Ids) -> String {
 fn body_of(operation: &Operation) -> Value {
     match operation.id.as_str() {
         "reprice_allocation" => json!({ "price_version": 1 }),
+        "rename_project" => json!({ "name": "search" }),
         "correct_usage" => json!({ "seconds": 1, "reason": "r" }),
         "change_member_role" => json!({ "role": "developer" }),
         "revoke_key" | "suspend_organisation" | "resume_organisation" => json!({ "reason": "r" }),
@@ -351,7 +355,7 @@ async fn the_owner_does_it(ours: &Tenant, guarded: &[Operation]) -> usize {
     let mut ordered: Vec<_> = guarded.iter().collect();
     // What ends a thing comes after everything else that is asked of it.
     ordered.sort_by_key(|operation| {
-        let ends = ["revoke_", "remove_", "end_", "release_"];
+        let ends = ["revoke_", "remove_", "end_", "release_", "archive_"];
         let ends = ends.iter().any(|end| operation.id.starts_with(end));
         (operation.method != Method::GET, ends)
     });

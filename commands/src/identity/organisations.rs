@@ -1,6 +1,10 @@
-//! Organisations: founding, members, invitations, service accounts, grants to support, suspension.
-use cairn_core::{GrantId, InvitationId, OrganisationId, ServiceAccountId, Timestamp, UserId};
-use cairn_identity::{Invite, Organisation, OrganisationCommand, Role, ServiceAccountWish};
+//! Organisations: founding, members, invitations, service accounts, projects, grants to support, suspension.
+use cairn_core::{
+    GrantId, InvitationId, OrganisationId, ProjectId, ServiceAccountId, Timestamp, UserId,
+};
+use cairn_identity::{
+    Invite, Organisation, OrganisationCommand, ProjectWish, Role, ServiceAccountWish,
+};
 use serde_json::{Value, json};
 
 use super::Code;
@@ -239,6 +243,24 @@ pub async fn service_account(
     let command = OrganisationCommand::ServiceAccount { service_account_id, wish, by, at };
     let result = json!({ "service_account_id": service_account_id });
     let stream = (&*id.to_string(), expected);
+    commands.executor.execute_upon::<Organisation>(stream, command, context, result).await
+}
+
+/// Creates, renames or archives a project. Answers `{"project_id"}`.
+///
+/// The organisation is expected as it was seen: a project is a part of it.
+///
+/// # Errors
+/// `unknown_project`, `project_name_invalid`, `project_archived`, `organisation_full`, `unknown_organisation`, `precondition_failed`.
+pub async fn project(
+    commands: &Commands,
+    context: &CommandContext,
+    (organisation_id, expected): (OrganisationId, Expected),
+    (project_id, wish): (ProjectId, ProjectWish),
+) -> Result<Executed, ExecuteError> {
+    let command = OrganisationCommand::Project { project_id, wish, at: commands.clock.now() };
+    let result = json!({ "project_id": project_id });
+    let stream = (&*organisation_id.to_string(), expected);
     commands.executor.execute_upon::<Organisation>(stream, command, context, result).await
 }
 

@@ -184,6 +184,7 @@ fn evolve_allocation(mut state: State, event: &AllocationEvent) -> State {
         AllocationEvent::Activated { .. } => state.phase = Phase::Active,
         AllocationEvent::Failed { .. } => state.phase = Phase::Failed,
         AllocationEvent::Taxed { .. }
+        | AllocationEvent::Assigned { .. }
         | AllocationEvent::Repriced { .. }
         | AllocationEvent::Metered { .. }
         | AllocationEvent::UsageCorrected { .. }
@@ -254,6 +255,7 @@ impl State {
             | AllocationEvent::TeardownVerified { .. }
             | AllocationEvent::Released { .. }
             | AllocationEvent::Taxed { .. }
+            | AllocationEvent::Assigned { .. }
             | AllocationEvent::Repriced { .. }
             | AllocationEvent::NeedsOperator { .. } => vec![],
         }

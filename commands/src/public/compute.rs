@@ -234,8 +234,9 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
             let charged = cairn_core::money::format_nanos(charged_nanos);
             public(&Released { active_seconds, charged, at: at.to_string() })
         }
-        // How it is done: nodes, logins, steps, evidence, and what operators read and write. What a correction gives back is the wallet's.
-        Event::Reserved { .. }
+        // What the customer sorts it by. How it is done: nodes, logins, steps, evidence, and what operators read and write. What a correction gives back is the wallet's.
+        Event::Assigned { .. }
+        | Event::Reserved { .. }
         | Event::ProvisioningStarted { .. }
         | Event::StepCompleted { .. }
         | Event::ProvisioningFailed { .. }

@@ -137,7 +137,8 @@ impl Sum {
             AllocationEvent::Released { charged_nanos, .. } => {
                 *self.charged_in_all_nanos.get_or_insert(0) += charged_nanos;
             }
-            AllocationEvent::Reserved { .. }
+            AllocationEvent::Assigned { .. }
+            | AllocationEvent::Reserved { .. }
             | AllocationEvent::Rejected { .. }
             | AllocationEvent::ProvisioningStarted { .. }
             | AllocationEvent::StepCompleted { .. }

@@ -37,6 +37,7 @@ pub enum Kind {
     Sku,
     ApiKey,
     ServiceAccount,
+    Project,
     Member,
     Organisation,
     Person,
@@ -68,6 +69,7 @@ const ENDS: &[End] = &[
         which: "service_account_id",
         ..end("organisation.service_account_removed", Kind::ServiceAccount, "removed")
     },
+    End { which: "project_id", ..end("organisation.project_archived", Kind::Project, "archived") },
     End { which: "user_id", ..end("organisation.member_left", Kind::Member, "removed") },
     end("organisation.suspended", Kind::Organisation, "suspended"),
     end("feature_flag.archived", Kind::FeatureFlag, "archived"),
@@ -95,6 +97,7 @@ impl Kind {
             Self::Sku => "sku",
             Self::ApiKey => "api_key",
             Self::ServiceAccount => "service_account",
+            Self::Project => "project",
             Self::Member => "member",
             Self::Organisation => "organisation",
             Self::Person => "person",

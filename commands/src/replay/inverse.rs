@@ -281,16 +281,20 @@ impl Inverse for Allocation {
                 sku_id,
                 resources,
                 price,
-                tax: facts.get(1).and_then(|fact| match fact {
+                tax: facts.iter().find_map(|fact| match fact {
                     E::Taxed { tax, .. } => Some(tax.clone()),
+                    _ => None,
+                }),
+                project_id: facts.iter().find_map(|fact| match fact {
+                    E::Assigned { project_id, .. } => Some(*project_id),
                     _ => None,
                 }),
                 ssh_public_key,
                 node_id,
                 at,
             },
-            // It comes with the request.
-            E::Taxed { .. } => return None,
+            // They come with the request.
+            E::Taxed { .. } | E::Assigned { .. } => return None,
             E::Repriced { price, tax, at, .. } => C::Reprice { price, tax, at },
             E::Reserved { placement, at } => C::ConfirmReserved { placement, at },
             E::Rejected { code, message, at } => C::Reject { code, message, at },

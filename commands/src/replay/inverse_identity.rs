@@ -1,10 +1,11 @@
 //! From facts about people, organisations and keys back to the wishes that they answered.
-use cairn_core::Timestamp;
+use cairn_core::{ProjectId, Timestamp};
 use cairn_identity::{
     ApiKey, ApiKeyCommand, ApiKeyEvent, Consent, EmailAddress, EmailAddressCommand,
     EmailAddressEvent, Erasure, ErasureCommand, ErasureEvent, Factor, Holder, Identity, Invite,
     LinkPurpose, Organisation, OrganisationCommand, OrganisationEvent, Passkey, PasskeyCommand,
-    PasskeyShown, Proof, Role, ServiceAccountWish, SignIn, User, UserCommand, UserEvent,
+    PasskeyShown, ProjectWish, Proof, Role, ServiceAccountWish, SignIn, User, UserCommand,
+    UserEvent,
 };
 
 use super::inverse::Inverse;
@@ -240,11 +241,7 @@ impl Inverse for Organisation {
     fn command_of(&self, facts: &[OrganisationEvent]) -> Option<OrganisationCommand> {
         use OrganisationCommand as C;
         use OrganisationEvent as E;
-        if let [E::Founded { organisation_id, name, at }, E::MemberJoined { user_id, .. }] = facts {
-            let (organisation_id, owner) = (*organisation_id, *user_id);
-            return Some(C::Found { organisation_id, name: name.clone(), owner, at: *at });
-        }
-        if let Some(command) = service_account_wish(facts) {
+        if let Some(command) = founded(facts).or_else(|| service_account_wish(facts)) {
             return Some(command);
         }
         let command = match facts.last()?.clone() {
@@ -297,9 +294,35 @@ impl Inverse for Organisation {
             | E::ServiceAccountDisabled { .. }
             | E::ServiceAccountEnabled { .. }
             | E::ServiceAccountRemoved { .. } => return None,
+            E::ProjectCreated { project_id, name, at } => {
+                on_project(project_id, ProjectWish::Create { name }, at)
+            }
+            E::ProjectRenamed { project_id, name, at } => {
+                on_project(project_id, ProjectWish::Rename { name }, at)
+            }
+            E::ProjectArchived { project_id, at } => {
+                on_project(project_id, ProjectWish::Archive, at)
+            }
         };
         Some(command)
     }
+}
+
+const fn on_project(
+    project_id: ProjectId,
+    wish: ProjectWish,
+    at: Timestamp,
+) -> OrganisationCommand {
+    OrganisationCommand::Project { project_id, wish, at }
+}
+
+fn founded(facts: &[OrganisationEvent]) -> Option<OrganisationCommand> {
+    use OrganisationEvent as E;
+    let [E::Founded { organisation_id, name, at }, E::MemberJoined { user_id, .. }] = facts else {
+        return None;
+    };
+    let (organisation_id, owner, at) = (*organisation_id, *user_id, *at);
+    Some(OrganisationCommand::Found { organisation_id, name: name.clone(), owner, at })
 }
 
 /// What was wished of a service account. Another name and another role may be one wish.

@@ -78,6 +78,7 @@ async fn rent(world: &World, n: u128, (amount_nanos, at): (i64, Timestamp)) {
         sku_id: "small".to_owned(),
         resources: Resources { cpu_millis: 1, memory_bytes: 1, disk_bytes: 1, pids_max: 1 },
         price: PinnedPrice::flat(1, Currency::USD, PRICE),
+        project_id: None,
         ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
         node_id: None,
         tax: None,

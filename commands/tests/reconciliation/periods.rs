@@ -266,6 +266,7 @@ async fn rent(world: &World, at: Timestamp) {
         resources: Resources { cpu_millis: 1, memory_bytes: 1, disk_bytes: 1, pids_max: 1 },
         price: PinnedPrice::flat(1, Currency::USD, 36 * CENT),
         tax: None,
+        project_id: None,
         ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
         node_id: None,
         at,

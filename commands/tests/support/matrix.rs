@@ -190,6 +190,7 @@ impl Run<'_> {
             sku_id: SKU.to_owned(),
             currency: Currency::USD,
             ssh_public_key: self.harness.world.public_key(),
+            project_id: None,
             node_id: None,
         };
         let context = self.harness.context();

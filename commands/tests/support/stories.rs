@@ -28,6 +28,7 @@ pub async fn ask(
         sku_id: SKU.to_owned(),
         currency: Currency::USD,
         ssh_public_key: harness.world.public_key(),
+        project_id: None,
         node_id,
     };
     let asked = compute::request_allocation(&harness.commands, &harness.context(), request).await;

@@ -7,8 +7,8 @@
 //! neither request is earlier than what was metered; what was metered is taken back only by a correction, and never beyond the price of now; nothing is billed from the request to suspend until the login is proven again; what is
 //! suspended keeps its data; a price is kept until it is moved to another on purpose; a step is recorded once; `released`, `failed` and `rejected` are final.
 use cairn_core::{
-    AllocationId, Decider, Nanos, NodeId, OrganisationId, Refusal, Resources, Subject, Tax,
-    Timestamp, cqrs_aggregate,
+    AllocationId, Decider, Nanos, NodeId, OrganisationId, ProjectId, Refusal, Resources, Subject,
+    Tax, Timestamp, cqrs_aggregate,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub enum AllocationCommand {
         price: PinnedPrice,
         /// What of the price is tax.
         tax: Option<Tax>,
+        /// What it counts in.
+        project_id: Option<ProjectId>,
         ssh_public_key: String,
         node_id: Option<NodeId>,
         at: Timestamp,
@@ -200,6 +202,9 @@ pub struct Allocation {
     /// What of the price is tax.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax: Option<Tax>,
+    /// What of its organisation's it counts in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
     /// What was metered at prices before this one, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<Segment>,
@@ -269,6 +274,7 @@ impl Decider for Allocation {
                 self.status = AllocationStatus::Requested;
             }
             AllocationEvent::Taxed { tax, .. } => self.tax = Some(tax),
+            AllocationEvent::Assigned { project_id, .. } => self.project_id = Some(project_id),
             AllocationEvent::Repriced { price, tax, seconds, total_nanos, .. } => {
                 self.move_to(price, tax, (seconds, total_nanos));
             }

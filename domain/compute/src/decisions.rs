@@ -167,6 +167,7 @@ impl Allocation {
             resources,
             price,
             tax,
+            project_id,
             ssh_public_key,
             node_id,
             at,
@@ -192,7 +193,8 @@ impl Allocation {
             at,
         };
         let taxed = tax.map(|tax| Event::Taxed { tax, at });
-        Ok([requested].into_iter().chain(taxed).collect())
+        let assigned = project_id.map(|project_id| Event::Assigned { project_id, at });
+        Ok([requested].into_iter().chain(taxed).chain(assigned).collect())
     }
 
     fn activate(&self, proof: String, at: Timestamp) -> Decision {

@@ -1,8 +1,8 @@
 //! What has happened to an allocation.
 use cairn_core::upcast::Upcast;
 use cairn_core::{
-    AllocationId, Currency, DiscountId, HoldId, Nanos, NodeId, OrganisationId, Resources, Tariff,
-    Tax, Text, Texts, Tiers, Timestamp, domain_event,
+    AllocationId, Currency, DiscountId, HoldId, Nanos, NodeId, OrganisationId, ProjectId,
+    Resources, Tariff, Tax, Text, Texts, Tiers, Timestamp, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,9 @@ pub enum AllocationEvent {
     /// A tax is in its price. It comes with the request.
     #[serde(rename = "allocation.taxed")]
     Taxed { tax: Tax, at: Timestamp },
+    /// It counts in a project. It comes with the request.
+    #[serde(rename = "allocation.assigned")]
+    Assigned { project_id: ProjectId, at: Timestamp },
     /// Moved to another price, or to another tax: `seconds` were metered by then at those before, and cost `total_nanos` in all.
     #[serde(rename = "allocation.repriced")]
     Repriced {
@@ -201,6 +204,7 @@ pub enum AllocationEvent {
 domain_event!(AllocationEvent {
     Requested => "allocation.requested", 2;
     Taxed => "allocation.taxed", 1;
+    Assigned => "allocation.assigned", 1;
     Repriced => "allocation.repriced", 2;
     Reserved => "allocation.reserved", 1;
     Rejected => "allocation.rejected", 1;
@@ -229,6 +233,7 @@ impl Texts for AllocationEvent {
     const TEXTS: &'static [(&'static str, Text)] = &[
         ("allocation_id", Text::Kept),
         ("organisation_id", Text::Kept),
+        ("project_id", Text::Kept),
         ("sku_id", Text::Kept),
         ("price.currency", Text::Kept),
         ("price.discount.discount_id", Text::Kept),

@@ -25,6 +25,7 @@ fn request_as(sku_id: &str, ssh_public_key: &str) -> Command {
         resources: Resources::default(),
         price: PinnedPrice::flat(1, Currency::EUR, 3_600),
         tax: None,
+        project_id: None,
         ssh_public_key: ssh_public_key.to_owned(),
         node_id: None,
         at: at(0),

@@ -27,6 +27,7 @@ fn active() -> Vec<Command> {
         resources: Resources::default(),
         price: price(1),
         tax: None,
+        project_id: None,
         ssh_public_key: "ssh-ed25519 AAAA".to_owned(),
         node_id: None,
         at: at(-3),

@@ -16,6 +16,7 @@ fn request() -> AllocationCommand {
         resources: Resources::default(),
         price: PinnedPrice::flat(1, Currency::EUR, 3_600),
         tax: None,
+        project_id: None,
         ssh_public_key: "ssh-ed25519 AAAA".to_owned(),
         node_id: None,
         at: Timestamp::from_secs(0),

@@ -6,8 +6,8 @@ use cairn_compute::{
 };
 use cairn_core::testing::{When, decide_both_ways};
 use cairn_core::{
-    AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, Resources, Tariff, Tax,
-    TaxRate, TaxTreatment, Tier, Tiers, Timestamp,
+    AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, ProjectId, Resources, Tariff,
+    Tax, TaxRate, TaxTreatment, Tier, Tiers, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -32,6 +32,7 @@ fn request(price: PinnedPrice, tax: Option<Tax>) -> Command {
         resources: Resources::default(),
         price,
         tax,
+        project_id: None,
         ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
         node_id: None,
         at: at(-9),
@@ -70,6 +71,22 @@ fn fold(commands: &[Command]) -> Allocation {
 
 fn check(history: &[Command], command: Command) -> When<Allocation> {
     decide_both_ways(fold(history), command)
+}
+
+#[test]
+fn a_project_comes_with_the_request_and_stays() {
+    let wanted = ProjectId::from_bits(7);
+    let mut begun = active(price(1, 119), Some(vat(190_000)));
+    let Some(Command::Request { project_id, .. }) = begun.first_mut() else {
+        panic!("it begins with the request");
+    };
+    *project_id = Some(wanted);
+    let events = check(&[], begun[0].clone()).events();
+    assert!(
+        matches!(&events[..], [Event::Requested { .. }, Event::Taxed { .. }, Event::Assigned { project_id, .. }] if *project_id == wanted)
+    );
+    begun.push(reprice(price(2, 200), None, 50));
+    assert_eq!(fold(&begun).project_id, Some(wanted));
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn active() -> Vec<Command> {
             resources: Resources::default(),
             price: PinnedPrice::flat(1, Currency::EUR, 3_600),
             tax: None,
+            project_id: None,
             ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
             node_id: None,
             at: at(-9),

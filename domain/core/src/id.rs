@@ -157,6 +157,8 @@ ids! {
     WebhookEndpointId = "whe";
     /// A program that an organisation knows by name: who its keys are.
     ServiceAccountId = "sa";
+    /// A project of an organisation.
+    ProjectId = "proj";
     /// The case of a break between the books and the provider's book.
     BreakId = "break";
 }

@@ -23,8 +23,8 @@ pub use cqrs_es::DomainEvent;
 pub use decider::{Decider, Refusal};
 pub use id::{
     AllocationId, ApiKeyId, BreakId, CreditId, DiscountId, DisputeId, GrantId, HoldId, IdError,
-    InvitationId, NodeId, OrganisationId, PaymentId, PaymentMethodId, PayoutId, RefundId,
-    ServiceAccountId, SessionId, UserId, WebhookEndpointId,
+    InvitationId, NodeId, OrganisationId, PaymentId, PaymentMethodId, PayoutId, ProjectId,
+    RefundId, ServiceAccountId, SessionId, UserId, WebhookEndpointId,
 };
 pub use money::{Currency, Money, MoneyError, Nanos};
 pub use month::{Month, MonthError};

@@ -226,6 +226,11 @@ impl Burn {
         self.used.push((tariff, seconds));
     }
 
+    /// Everything of another is used, too.
+    pub fn join(&mut self, other: &Self) {
+        self.used.extend_from_slice(&other.used);
+    }
+
     /// What the next hour costs at the tiers in force.
     #[must_use]
     pub fn nanos_per_hour(&self) -> Nanos {

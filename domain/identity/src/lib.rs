@@ -12,7 +12,7 @@ pub use api_key::{ApiKey, ApiKeyCommand, ApiKeyError, ApiKeyEvent, Holder};
 pub use email_address::{EmailAddress, EmailAddressCommand, EmailAddressError, EmailAddressEvent};
 pub use erasure::{Erasure, ErasureCommand, ErasureError, ErasureEvent, Searched};
 pub use organisation::{
-    Invite, Organisation, OrganisationCommand, OrganisationError, OrganisationEvent,
+    Invite, Organisation, OrganisationCommand, OrganisationError, OrganisationEvent, ProjectWish,
     ServiceAccountWish,
 };
 pub use role::Role;

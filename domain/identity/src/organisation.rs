@@ -1,19 +1,22 @@
-//! An organisation: who belongs to it and as what, whom it invites, which programs act for it, whom of the platform's support it lets look.
+//! An organisation: who belongs to it and as what, whom it invites, which programs act for it, what projects it sorts its rentals into, whom of
+//! the platform's support it lets look.
 //!
 //! Lifecycle: `founded → (suspended ⇄ active)`. An invitation is `open → accepted | revoked | over`, a service account
 //! `(active ⇄ disabled) → removed`. There is always an owner, who is a person, and nobody gives a role that is more than their own.
 mod events;
 mod members;
+mod projects;
 mod service_accounts;
 
 use cairn_core::{
-    Decider, GrantId, InvitationId, OrganisationId, Refusal, ServiceAccountId, Subject, Timestamp,
-    UserId, cqrs_aggregate,
+    Decider, GrantId, InvitationId, OrganisationId, ProjectId, Refusal, ServiceAccountId, Subject,
+    Timestamp, UserId, cqrs_aggregate,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{Role, says_why};
 pub use events::OrganisationEvent;
+pub use projects::{Project, ProjectWish};
 pub use service_accounts::{ServiceAccount, ServiceAccountWish};
 
 /// Open invitations at once.
@@ -22,6 +25,8 @@ pub const INVITATIONS_MAX: usize = 200;
 pub const MEMBERS_MAX: usize = 1_000;
 /// Service accounts, disabled ones included.
 pub const SERVICE_ACCOUNTS_MAX: usize = 100;
+/// Projects, archived ones included.
+pub const PROJECTS_MAX: usize = 1_000;
 /// The longest that support may look for one grant: 7 days.
 pub const GRANT_MAX_SECS: i64 = 7 * 86_400;
 
@@ -108,6 +113,11 @@ pub enum OrganisationCommand {
         by: Role,
         at: Timestamp,
     },
+    Project {
+        project_id: ProjectId,
+        wish: ProjectWish,
+        at: Timestamp,
+    },
 }
 
 /// Why an organisation refuses.
@@ -146,6 +156,12 @@ pub enum OrganisationError {
     BadServiceAccountName,
     #[error("a service account is admin, finance, developer or viewer")]
     BadServiceAccountRole,
+    #[error("there is no such project")]
+    UnknownProject,
+    #[error("a project's name is 1 to 100 characters")]
+    BadProjectName,
+    #[error("the project is archived: it takes no new rental and keeps its name")]
+    ProjectArchived,
 }
 
 impl Refusal for OrganisationError {
@@ -167,6 +183,9 @@ impl Refusal for OrganisationError {
             Self::UnknownServiceAccount => "unknown_service_account",
             Self::BadServiceAccountName => "service_account_name_invalid",
             Self::BadServiceAccountRole => "service_account_role_invalid",
+            Self::UnknownProject => "unknown_project",
+            Self::BadProjectName => "project_name_invalid",
+            Self::ProjectArchived => "project_archived",
         }
     }
 }
@@ -206,6 +225,8 @@ pub struct Organisation {
     pub second_factor_demanded: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_accounts: Vec<ServiceAccount>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub projects: Vec<Project>,
 }
 
 impl Decider for Organisation {
@@ -280,6 +301,7 @@ impl Decider for Organisation {
             C::ServiceAccount { service_account_id, wish, by, at } => {
                 self.decide_service_account((service_account_id, wish), by, at)
             }
+            C::Project { project_id, wish, at } => self.decide_project(project_id, wish, at),
         }
     }
 
@@ -343,6 +365,11 @@ impl Decider for Organisation {
                 self.service_accounts
                     .retain(|known| known.service_account_id != service_account_id);
             }
+            E::ProjectCreated { project_id, .. } => {
+                self.projects.push(Project { project_id, archived: false });
+            }
+            E::ProjectRenamed { .. } => {}
+            E::ProjectArchived { project_id, .. } => self.archive_project(project_id),
         }
         self
     }

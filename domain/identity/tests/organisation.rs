@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::decide_both_ways;
 use cairn_core::{
-    Decider, GrantId, InvitationId, OrganisationId, ServiceAccountId, Timestamp, UserId,
+    Decider, GrantId, InvitationId, OrganisationId, ProjectId, ServiceAccountId, Timestamp, UserId,
 };
-use cairn_identity::organisation::{GRANT_MAX_SECS, SERVICE_ACCOUNTS_MAX};
+use cairn_identity::organisation::{GRANT_MAX_SECS, PROJECTS_MAX, SERVICE_ACCOUNTS_MAX};
 use cairn_identity::{
     EmailAddress, EmailAddressCommand, EmailAddressError, Invite, Organisation,
-    OrganisationCommand, OrganisationError, OrganisationEvent, Role, ServiceAccountWish,
+    OrganisationCommand, OrganisationError, OrganisationEvent, ProjectWish, Role,
+    ServiceAccountWish,
 };
 
 const OWNER: UserId = UserId::from_bits(1);
@@ -264,4 +265,53 @@ fn no_service_account_owns_and_nobody_makes_one_that_is_more_than_they_are() {
             assert_eq!(refused, OrganisationError::RoleTooHigh, "{by:?}");
         }
     }
+}
+
+fn project(number: u128, wish: ProjectWish) -> OrganisationCommand {
+    OrganisationCommand::Project { project_id: ProjectId::from_bits(number), wish, at: at(9) }
+}
+
+fn created(number: u128, name: &str) -> OrganisationCommand {
+    project(number, ProjectWish::Create { name: name.to_owned() })
+}
+
+fn renamed(number: u128, name: &str) -> OrganisationCommand {
+    project(number, ProjectWish::Rename { name: name.to_owned() })
+}
+
+#[test]
+fn a_project_is_made_once_and_an_archived_one_takes_nothing_new() {
+    let with = after(founded(), [created(1, "search"), created(2, "ranking")]);
+    assert_eq!(with.decide(created(1, "search")), Ok(vec![]));
+    let archived = after(with, [renamed(1, "find"), project(1, ProjectWish::Archive)]);
+    assert_eq!(archived.decide(project(1, ProjectWish::Archive)), Ok(vec![]));
+    assert_eq!(archived.decide(renamed(1, "look")), Err(OrganisationError::ProjectArchived));
+    let takes = |number| archived.takes_rentals(ProjectId::from_bits(number));
+    assert_eq!(takes(1), Err(OrganisationError::ProjectArchived));
+    assert_eq!(takes(2), Ok(()));
+    assert_eq!(takes(3), Err(OrganisationError::UnknownProject));
+}
+
+#[test]
+fn of_what_is_no_project_nothing_can_be_asked() {
+    for wish in [ProjectWish::Archive, ProjectWish::Rename { name: "x".to_owned() }] {
+        let refused = founded().decide(project(7, wish));
+        assert_eq!(refused, Err(OrganisationError::UnknownProject));
+    }
+}
+
+#[test]
+fn a_project_has_a_name_and_there_are_not_too_many() {
+    let founded = after(founded(), [created(0, "first")]);
+    for name in ["", &*"x".repeat(101)] {
+        for wish in [created(1, name), renamed(0, name)] {
+            assert_eq!(founded.decide(wish), Err(OrganisationError::BadProjectName));
+        }
+    }
+    let number = |n: usize| u128::try_from(n).unwrap();
+    let full = after(founded, (1..PROJECTS_MAX).map(|n| created(number(n), "p")));
+    assert_eq!(full.decide(created(1_000_000, "p")), Err(OrganisationError::TooMany));
+    let archived = after(full, [project(1, ProjectWish::Archive)]);
+    let another = archived.decide(created(1_000_000, "p"));
+    assert_eq!(another, Err(OrganisationError::TooMany), "archived ones are counted");
 }

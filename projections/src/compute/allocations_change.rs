@@ -56,6 +56,7 @@ row! {
         corrected_seconds: i64,
         discount_id: Option<String>,
         discount_bps: i64,
+        project_id: Option<String>,
     }
 }
 
@@ -64,6 +65,7 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
     match event {
         E::Requested { .. } => row.status = "requested".into(),
         E::Taxed { tax, .. } => tax_with(row, Some(tax))?,
+        E::Assigned { project_id, .. } => row.project_id = Some(project_id.to_string()),
         E::Repriced { price, tax, seconds, .. } => {
             price_with(row, price);
             row.priced_after_seconds = *seconds;

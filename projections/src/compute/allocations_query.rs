@@ -36,6 +36,8 @@ pub struct Allocation {
     /// Off all of it, in basis points.
     pub discount_id: Option<String>,
     pub discount_bps: i64,
+    /// What of its organisation's it counts in.
+    pub project_id: Option<String>,
     pub ssh_public_key: String,
     /// The node asked for, if one was.
     pub wanted_node_id: Option<String>,
@@ -105,6 +107,9 @@ impl Allocation {
     }
 }
 
+/// What is said for the rentals that are in no project.
+pub const NO_PROJECT: &str = "none";
+
 /// Which allocations to list; `None` is any.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -114,6 +119,8 @@ pub struct Filter {
     pub status: Option<String>,
     /// Only on this node.
     pub node_id: Option<String>,
+    /// Only of this project, or of [`NO_PROJECT`].
+    pub project: Option<String>,
 }
 
 async fn select(
@@ -127,7 +134,7 @@ async fn select(
         r#"SELECT a.allocation_id, a.position, a.organisation_id, a.status, a.needs_operator,
              a.sku_id, a.cpu_millis, a.memory_bytes, a.disk_bytes, a.pids_max, a.price_version,
              a.currency, a.nanos_per_hour, a.tiers AS "tiers: TierList", a.priced_after_seconds, a.discount_id, a.discount_bps,
-             a.ssh_public_key, a.wanted_node_id, a.node_id, a.uid,
+             a.project_id, a.ssh_public_key, a.wanted_node_id, a.node_id, a.uid,
              a.hold_id, a.login, n.address AS "ssh_address?", n.port AS "ssh_port?", a.steps_done,
              a.proof,
              coalesce(a.active_seconds, greatest(floor(extract(epoch FROM
@@ -144,12 +151,14 @@ async fn select(
            WHERE ($1::text IS NULL OR a.allocation_id = $1)
              AND ($2::text IS NULL OR a.organisation_id = $2)
              AND ($3::text IS NULL OR a.status = $3) AND ($4::text IS NULL OR a.node_id = $4)
-             AND a.position < $5
-           ORDER BY a.position DESC LIMIT $6"#,
+             AND ($5::text IS NULL OR coalesce(a.project_id, 'none') = $5)
+             AND a.position < $6
+           ORDER BY a.position DESC LIMIT $7"#,
         allocation_id,
         filter.organisation.map(|id| id.to_string()),
         filter.status,
         filter.node_id,
+        filter.project,
         before,
         limit,
     );
@@ -183,6 +192,9 @@ pub async fn list(
     Ok(Page::of(rows, limit, |row| row.position))
 }
 
+/// What is running and costs, by currency and project.
+pub type Burns = BTreeMap<(String, Option<String>), Burn>;
+
 /// What everything that an organisation runs costs, by currency. What is suspended costs nothing.
 ///
 /// # Errors
@@ -191,18 +203,54 @@ pub async fn burn(
     db: impl PgExecutor<'_>,
     organisation: OrganisationId,
 ) -> Result<BTreeMap<String, Burn>, QueryError> {
+    let mut burn = BTreeMap::<String, Burn>::new();
+    for Running { currency, tariff, seconds, .. } in running(db, organisation).await? {
+        burn.entry(currency).or_default().add(tariff, seconds);
+    }
+    Ok(burn)
+}
+
+/// The same, by project too.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn burn_by_project(
+    db: impl PgExecutor<'_>,
+    organisation: OrganisationId,
+) -> Result<Burns, QueryError> {
+    let mut burns = Burns::new();
+    for Running { currency, project_id, tariff, seconds } in running(db, organisation).await? {
+        burns.entry((currency, project_id)).or_default().add(tariff, seconds);
+    }
+    Ok(burns)
+}
+
+/// A rental that costs.
+struct Running {
+    currency: String,
+    project_id: Option<String>,
+    tariff: Tariff,
+    /// At its price.
+    seconds: i64,
+}
+
+async fn running(
+    db: impl PgExecutor<'_>,
+    organisation: OrganisationId,
+) -> Result<Vec<Running>, QueryError> {
     let rows = sqlx::query!(
-        r#"SELECT currency, nanos_per_hour, tiers AS "tiers: TierList", discount_bps,
+        r#"SELECT currency, project_id, nanos_per_hour, tiers AS "tiers: TierList", discount_bps,
              coalesce(greatest(floor(extract(epoch FROM coalesce(stopped_at, now()) - activated_at))::bigint
                - unproven_seconds - idle_seconds - priced_after_seconds, 0), 0) AS "seconds!"
            FROM compute_allocations
            WHERE organisation_id = $1 AND status IN ('active', 'suspending', 'resuming')"#,
         organisation.to_string(),
     );
-    let mut burn = BTreeMap::<String, Burn>::new();
-    for row in rows.fetch_all(db).await? {
-        let tariff = tariff(row.nanos_per_hour, row.tiers, row.discount_bps);
-        burn.entry(row.currency).or_default().add(tariff, row.seconds);
-    }
-    Ok(burn)
+    let rows = rows.fetch_all(db).await?.into_iter().map(|row| Running {
+        tariff: tariff(row.nanos_per_hour, row.tiers, row.discount_bps),
+        currency: row.currency,
+        project_id: row.project_id,
+        seconds: row.seconds,
+    });
+    Ok(rows.collect())
 }

@@ -113,7 +113,7 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
         }
         E::Activated { proof, at } => (None, Some(proof.clone()), at),
         E::Failed { at } => (None, None, at),
-        E::Taxed { .. } | E::Metered { .. } => return Ok(None),
+        E::Taxed { .. } | E::Assigned { .. } | E::Metered { .. } => return Ok(None),
         E::Repriced { price, at, .. } => {
             let per_hour = Money::new(price.tariff().per_hour_at(0), price.currency);
             let tiers = if price.tiers.is_none() { "" } else { " in the first of its tiers" };

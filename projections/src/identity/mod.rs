@@ -5,6 +5,7 @@ pub mod organisations_query;
 pub mod passkeys_query;
 pub mod people;
 pub mod people_query;
+pub mod projects_query;
 pub mod service_accounts_query;
 pub mod uses;
 pub mod wishes;

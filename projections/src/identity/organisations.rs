@@ -1,6 +1,6 @@
-//! Organisations, members, invitations, service accounts and grants to support: asked whenever somebody acts for an organisation.
+//! Organisations, members, invitations, service accounts, projects and grants to support: asked whenever somebody acts for an organisation.
 use async_trait::async_trait;
-use cairn_core::ServiceAccountId;
+use cairn_core::{ProjectId, ServiceAccountId};
 use cairn_event_log::Recorded;
 use cairn_identity::OrganisationEvent;
 
@@ -27,6 +27,7 @@ impl Projection for Organisations {
             "identity_invitations",
             "identity_grants",
             "identity_service_accounts",
+            "identity_projects",
         ]
     }
 
@@ -102,7 +103,7 @@ impl Projection for Organisations {
             | E::SecondFactorRuleSet { .. }
             | E::Suspended { .. }
             | E::Resumed { .. }) => project_own(changes, organisation_id, own),
-            of_account => project_account(changes, (organisation_id, position), of_account)?,
+            of_part => project_part(changes, (organisation_id, position), of_part)?,
         }
         Ok(())
     }
@@ -137,8 +138,8 @@ fn project_own(changes: &mut Changes, organisation_id: String, event: Organisati
     }
 }
 
-/// What happens to service accounts.
-fn project_account(
+/// What happens to service accounts and projects.
+fn project_part(
     changes: &mut Changes,
     (organisation_id, position): (String, i64),
     event: OrganisationEvent,
@@ -185,8 +186,33 @@ fn project_account(
         | E::GrantEnded { .. }
         | E::Suspended { .. }
         | E::Resumed { .. } => {}
+        E::ProjectCreated { project_id, name, at } => changes.insert(ProjectRow {
+            project_id: project_id.to_string(),
+            position,
+            organisation_id,
+            name,
+            created_at: At(at),
+            archived_at: None,
+        }),
+        E::ProjectRenamed { project_id, name, .. } => {
+            of_project(changes, project_id, |row| row.name = name);
+        }
+        E::ProjectArchived { project_id, at } => {
+            of_project(changes, project_id, move |row| row.archived_at = Some(At(at)));
+        }
     }
     Ok(())
+}
+
+fn of_project(
+    changes: &mut Changes,
+    id: ProjectId,
+    change: impl FnOnce(&mut ProjectRow) + Send + 'static,
+) {
+    changes.change((id.to_string(),), move |row: &mut ProjectRow| {
+        change(row);
+        Ok(())
+    });
 }
 
 fn account(
@@ -284,5 +310,17 @@ row! {
         added_at: At,
         disabled_at: Option<At>,
         removed_at: Option<At>,
+    }
+}
+
+row! {
+    /// What an organisation sorts its rentals into.
+    pub(crate) struct ProjectRow in "identity_projects" by (project_id: String) {
+        project_id: String,
+        position: i64,
+        organisation_id: String,
+        name: String,
+        created_at: At,
+        archived_at: Option<At>,
     }
 }

@@ -1,6 +1,7 @@
 //! What was used, over time and by rental: asked by customers who watch what they spend. It is counted from the lines of the statement.
 //!
 //! A charge counts when it was made, and what is taken back of it when the last of it was. What customers pay and what they owe is counted alike, tax included.
+//! The project of a charge is that of its rental, which the view of rentals says; what it does not know is in no project.
 use cairn_core::{Currency, Nanos, OrganisationId, Timestamp};
 use serde::Serialize;
 use sqlx::PgExecutor;
@@ -35,11 +36,23 @@ pub struct Span {
     pub every: Every,
 }
 
+/// Of what: an organisation's usage, in all currencies or one, in all projects or one.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct Whose<'a> {
+    pub organisation: OrganisationId,
+    pub currency: Option<Currency>,
+    /// An id, or `none` for what is in no project.
+    pub project: Option<&'a str>,
+}
+
 /// What was used in one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)]
 pub struct Sum {
     pub currency: String,
+    /// In which project; none when it was in none, or all were asked for together.
+    pub project_id: Option<String>,
     /// Where the first bucket begins.
     pub since: At,
     pub cost_nanos: Nanos,
@@ -68,20 +81,22 @@ pub struct Resource {
     pub currency: String,
     /// `alloc_…`
     pub reference: String,
+    pub project_id: Option<String>,
     pub cost_nanos: Nanos,
     pub tax_nanos: Nanos,
     /// Seconds that it was charged for.
     pub seconds: i64,
 }
 
-/// Sums by currency.
+/// Sums by currency, and by project where that is asked for.
 ///
 /// # Errors
 /// [`QueryError`].
 pub async fn sums(
     db: impl PgExecutor<'_>,
-    (organisation, currency): (OrganisationId, Option<Currency>),
+    whose: Whose<'_>,
     span: Span,
+    by_project: bool,
 ) -> Result<Vec<Sum>, QueryError> {
     let rows = sqlx::query_as!(
         Sum,
@@ -91,20 +106,24 @@ pub async fn sums(
            ), wide AS (
              SELECT since, until, month, least(month, since - (until - since)) AS first, since - (until - since) AS before FROM span
            )
-           SELECT l.currency, w.since AS "since!: At",
+           SELECT l.currency, CASE WHEN $7 THEN a.project_id END AS project_id, w.since AS "since!: At",
              (coalesce(sum(l.owed_nanos - l.amount_nanos) FILTER (WHERE l.occurred_at >= w.since), 0))::bigint AS "cost_nanos!",
              (coalesce(sum(l.tax_nanos) FILTER (WHERE l.occurred_at >= w.since), 0))::bigint AS "tax_nanos!",
              (coalesce(sum(l.owed_nanos - l.amount_nanos)
                FILTER (WHERE l.occurred_at >= w.before AND l.occurred_at < w.since), 0))::bigint AS "previous_nanos!",
              (coalesce(sum(l.owed_nanos - l.amount_nanos) FILTER (WHERE l.occurred_at >= w.month), 0))::bigint AS "month_nanos!"
            FROM wide w JOIN ledger_statement_lines l ON l.occurred_at >= w.first AND l.occurred_at < w.until
+             LEFT JOIN compute_allocations a ON a.allocation_id = l.reference AND a.organisation_id = l.organisation_id
            WHERE l.organisation_id = $1 AND ($2::text IS NULL OR l.currency = $2) AND l.kind IN ('usage', 'overrun', 'usage_corrected')
-           GROUP BY l.currency, w.since ORDER BY l.currency"#,
-        organisation.to_string(),
-        currency.map(Currency::code),
+             AND ($6::text IS NULL OR coalesce(a.project_id, 'none') = $6)
+           GROUP BY 1, 2, w.since ORDER BY 1, 2 NULLS LAST"#,
+        whose.organisation.to_string(),
+        whose.currency.map(Currency::code),
         span.every.unit(),
         At(span.since) as At,
         At(span.until) as At,
+        whose.project,
+        by_project,
     );
     Ok(rows.fetch_all(db).await?)
 }
@@ -115,17 +134,20 @@ pub async fn sums(
 /// [`QueryError`].
 pub async fn buckets(
     db: impl PgExecutor<'_>,
-    (organisation, currency): (OrganisationId, Option<Currency>),
+    whose: Whose<'_>,
     span: Span,
 ) -> Result<Vec<Bucket>, QueryError> {
     let rows = sqlx::query_as!(
         Bucket,
         r#"WITH used AS (
-             SELECT currency, date_trunc($3, occurred_at, 'UTC') AS since,
-               sum(owed_nanos - amount_nanos) AS cost, sum(tax_nanos) AS tax
-             FROM ledger_statement_lines
-             WHERE organisation_id = $1 AND ($2::text IS NULL OR currency = $2) AND kind IN ('usage', 'overrun', 'usage_corrected')
-               AND occurred_at >= date_trunc($3, $4::timestamptz, 'UTC') AND occurred_at < $5::timestamptz
+             SELECT l.currency, date_trunc($3, l.occurred_at, 'UTC') AS since,
+               sum(l.owed_nanos - l.amount_nanos) AS cost, sum(l.tax_nanos) AS tax
+             FROM ledger_statement_lines l
+             LEFT JOIN compute_allocations a ON a.allocation_id = l.reference AND a.organisation_id = l.organisation_id
+             WHERE l.organisation_id = $1 AND ($2::text IS NULL OR l.currency = $2)
+               AND l.kind IN ('usage', 'overrun', 'usage_corrected')
+               AND l.occurred_at >= date_trunc($3, $4::timestamptz, 'UTC') AND l.occurred_at < $5::timestamptz
+               AND ($6::text IS NULL OR coalesce(a.project_id, 'none') = $6)
              GROUP BY 1, 2
            ), steps AS (
              SELECT (step AT TIME ZONE 'UTC') AS since
@@ -138,11 +160,12 @@ pub async fn buckets(
            FROM (SELECT DISTINCT currency FROM used) AS c CROSS JOIN steps s
            LEFT JOIN used u ON u.currency = c.currency AND u.since = s.since
            ORDER BY c.currency, s.since"#,
-        organisation.to_string(),
-        currency.map(Currency::code),
+        whose.organisation.to_string(),
+        whose.currency.map(Currency::code),
         span.every.unit(),
         At(span.since) as At,
         At(span.until) as At,
+        whose.project,
     );
     Ok(rows.fetch_all(db).await?)
 }
@@ -153,32 +176,36 @@ pub async fn buckets(
 /// [`QueryError`].
 pub async fn resources(
     db: impl PgExecutor<'_>,
-    (organisation, currency): (OrganisationId, Option<Currency>),
+    whose: Whose<'_>,
     span: Span,
 ) -> Result<Vec<Resource>, QueryError> {
     let rows = sqlx::query_as!(
         Resource,
-        r#"SELECT u.currency AS "currency!", u.reference AS "reference!", u.cost AS "cost_nanos!", u.tax AS "tax_nanos!",
+        r#"SELECT u.currency AS "currency!", u.reference AS "reference!", u.project_id, u.cost AS "cost_nanos!", u.tax AS "tax_nanos!",
              (u.last - coalesce((
                SELECT p.seconds FROM ledger_statement_lines p
                WHERE p.organisation_id = $1 AND p.currency = u.currency AND p.reference = u.reference
                  AND p.position < u.first AND p.kind IN ('usage', 'overrun', 'usage_corrected')
                ORDER BY p.position DESC LIMIT 1), 0))::bigint AS "seconds!"
            FROM (
-             SELECT currency, reference, sum(owed_nanos - amount_nanos)::bigint AS cost, sum(tax_nanos)::bigint AS tax,
-               (array_agg(seconds ORDER BY position DESC))[1] AS last, min(position) AS first
-             FROM ledger_statement_lines
-             WHERE organisation_id = $1 AND ($2::text IS NULL OR currency = $2) AND kind IN ('usage', 'overrun', 'usage_corrected')
-               AND occurred_at >= date_trunc($3, $4::timestamptz, 'UTC') AND occurred_at < $5::timestamptz
-             GROUP BY currency, reference
+             SELECT l.currency, l.reference, a.project_id, sum(l.owed_nanos - l.amount_nanos)::bigint AS cost,
+               sum(l.tax_nanos)::bigint AS tax, (array_agg(l.seconds ORDER BY l.position DESC))[1] AS last, min(l.position) AS first
+             FROM ledger_statement_lines l
+             LEFT JOIN compute_allocations a ON a.allocation_id = l.reference AND a.organisation_id = l.organisation_id
+             WHERE l.organisation_id = $1 AND ($2::text IS NULL OR l.currency = $2)
+               AND l.kind IN ('usage', 'overrun', 'usage_corrected')
+               AND l.occurred_at >= date_trunc($3, $4::timestamptz, 'UTC') AND l.occurred_at < $5::timestamptz
+               AND ($6::text IS NULL OR coalesce(a.project_id, 'none') = $6)
+             GROUP BY l.currency, l.reference, a.project_id
              ORDER BY cost DESC, reference LIMIT 200
            ) AS u
            ORDER BY u.currency, u.cost DESC, u.reference"#,
-        organisation.to_string(),
-        currency.map(Currency::code),
+        whose.organisation.to_string(),
+        whose.currency.map(Currency::code),
         span.every.unit(),
         At(span.since) as At,
         At(span.until) as At,
+        whose.project,
     );
     Ok(rows.fetch_all(db).await?)
 }

@@ -124,6 +124,7 @@ fn of_allocation(event: &AllocationEvent) -> Told {
         E::Resumed { .. } => (None, Some("allocation.resumed")),
         E::Released { .. } => (None, Some("allocation.released")),
         E::Taxed { .. }
+        | E::Assigned { .. }
         | E::Repriced { .. }
         | E::Reserved { .. }
         | E::ProvisioningStarted { .. }

@@ -234,6 +234,7 @@ impl World {
                 resources: SMALL,
                 price: PinnedPrice::flat(1, CURRENCY, 3_600 * UNIT),
                 tax: None,
+                project_id: None,
                 ssh_public_key: KEY.to_owned(),
                 node_id: None,
                 at: self.now(),

@@ -163,6 +163,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     super::story_prices::tell(&mut teller);
     super::story_tiers::tell(&mut teller);
     super::story_limits::tell(&mut teller);
+    super::story_projects::tell(&mut teller);
     papers(&mut teller);
     payouts(&mut teller);
     super::story_usage::tell(&mut teller);
@@ -386,6 +387,7 @@ pub fn requested(n: u128, node_id: Option<NodeId>) -> AllocationCommand {
         resources: resources(2),
         price: PinnedPrice::flat(1, Currency::USD, 36 * UNIT),
         tax: None,
+        project_id: None,
         ssh_public_key: text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA=="),
         node_id,
         at: at(5),

@@ -50,6 +50,7 @@ fn moved() -> Vec<AllocationCommand> {
         resources,
         price,
         tax: Some(vat(190_000, TaxTreatment::Exclusive)),
+        project_id: None,
         ssh_public_key,
         node_id: None,
         at: at(2_810),

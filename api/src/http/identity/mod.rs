@@ -9,6 +9,7 @@ pub mod organisations;
 mod parts;
 pub mod passkeys;
 pub mod people;
+pub mod projects;
 pub mod service_accounts;
 pub mod sessions;
 pub mod support;
@@ -33,6 +34,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(members::routes())
         .merge(support::routes())
         .merge(service_accounts::routes())
+        .merge(projects::routes())
         .merge(keys::routes())
         .merge(devices::routes())
         .merge(wishes::routes())

@@ -1,7 +1,7 @@
 //! What happens to an organisation.
 use cairn_core::{
-    GrantId, InvitationId, OrganisationId, ServiceAccountId, Text, Texts, Timestamp, UserId,
-    domain_event,
+    GrantId, InvitationId, OrganisationId, ProjectId, ServiceAccountId, Text, Texts, Timestamp,
+    UserId, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,14 @@ pub enum OrganisationEvent {
     /// Its keys open nothing any more.
     #[serde(rename = "organisation.service_account_removed")]
     ServiceAccountRemoved { service_account_id: ServiceAccountId, at: Timestamp },
+    /// Rentals may be sorted into it.
+    #[serde(rename = "organisation.project_created")]
+    ProjectCreated { project_id: ProjectId, name: String, at: Timestamp },
+    #[serde(rename = "organisation.project_renamed")]
+    ProjectRenamed { project_id: ProjectId, name: String, at: Timestamp },
+    /// It takes no new rental. Final.
+    #[serde(rename = "organisation.project_archived")]
+    ProjectArchived { project_id: ProjectId, at: Timestamp },
 }
 
 domain_event!(OrganisationEvent {
@@ -98,6 +106,9 @@ domain_event!(OrganisationEvent {
     ServiceAccountDisabled => "organisation.service_account_disabled", 1;
     ServiceAccountEnabled => "organisation.service_account_enabled", 1;
     ServiceAccountRemoved => "organisation.service_account_removed", 1;
+    ProjectCreated => "organisation.project_created", 1;
+    ProjectRenamed => "organisation.project_renamed", 1;
+    ProjectArchived => "organisation.project_archived", 1;
 });
 
 impl Texts for OrganisationEvent {
@@ -113,6 +124,7 @@ impl Texts for OrganisationEvent {
         ("user_id", Text::Kept),
         ("grant_id", Text::Kept),
         ("service_account_id", Text::Kept),
+        ("project_id", Text::Kept),
         ("reason", Text::Said),
         ("expires_at", Text::Kept),
         ("at", Text::Kept),

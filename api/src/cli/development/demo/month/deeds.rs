@@ -196,6 +196,7 @@ impl Deeds {
             resources: Resources { cpu_millis: 1, memory_bytes: 1, disk_bytes: 1, pids_max: 1 },
             price: PinnedPrice::flat(1, currency, nanos_per_hour),
             tax,
+            project_id: None,
             ssh_public_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==".to_owned(),
             node_id: None,
             at,
