@@ -4,15 +4,16 @@ mod support;
 
 use cairn_commands::processes::send_mail::SendMail;
 use cairn_commands::processes::{
-    Effect, Fact, FundsNews, Intent, Letter, PaperKind, ProcessManager as _,
+    Effect, Fact, FundsNews, Intent, Letter, PaperKind, PaymentNews, ProcessManager as _,
 };
 use cairn_core::{Currency, Decider as _, InvitationId, OrganisationId, UserId};
 use cairn_finance::credit_note::{Creditable, IssueCreditNote, Wanted};
 use cairn_finance::{CreditNoteCommand, CreditNoteSeries, InvoiceEvent, InvoiceSeries};
 use cairn_identity::{LinkPurpose, OrganisationEvent, Role, UserEvent};
 use cairn_ledger::{Assessment, DunningEvent, Stage};
+use cairn_payments::PaymentEvent;
 use support::papers;
-use support::react::{NOW, at, given};
+use support::react::{NOW, PAYMENT, at, given};
 
 #[test]
 fn a_code_is_sent_as_long_as_it_works() {
@@ -104,6 +105,31 @@ fn what_becomes_of_the_money_is_written_once_for_each_step_down_and_each_stage_t
     ] {
         assert_eq!(SendMail::correlate(&silent), None, "{silent:?}");
     }
+}
+
+#[test]
+fn who_has_gone_away_is_told_of_a_payment_that_waits_and_of_one_that_fails_late() {
+    let paid = |event| at(PAYMENT, Fact::Payment(event));
+    let waits = || paid(PaymentEvent::ActionRequired { at: NOW });
+    let failed = || {
+        let (code, message) = ("insufficient_funds".to_owned(), "no".to_owned());
+        paid(PaymentEvent::Failed { code, message, at: NOW })
+    };
+    let send = |news, until| {
+        let letter = Letter::Payment { payment_id: PAYMENT, news };
+        Intent::effect(Effect::SendMail { letter, until }, Some(until))
+    };
+    let until = NOW.plus_secs(86_400);
+    let waiting = send(PaymentNews::ActionRequired { until }, until);
+    let later = waiting.not_before(NOW.plus_secs(600));
+    assert_eq!(given::<SendMail>(&[]).when(waits()), [later], "who is at the browser is not");
+    let late = send(PaymentNews::FailedLate { code: "insufficient_funds".to_owned() }, until);
+    let begun = || paid(PaymentEvent::ProcessingBegun { at: NOW });
+    assert_eq!(given::<SendMail>(&[]).when(begun()), []);
+    assert_eq!(given::<SendMail>(&[waits(), begun()]).when(failed()), [late]);
+    assert_eq!(given::<SendMail>(&[waits()]).when(failed()), [], "whoever paid was there");
+    let submitted = PaymentEvent::Submitted { provider_id: "pi_1".to_owned(), at: NOW };
+    assert_eq!(SendMail::correlate(&paid(submitted)), None);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod send_mail;
 mod send_paper;
 mod suspend_tenant;
 mod tear_down;
+mod write_payment;
 mod write_top_up;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use crate::processes::{FundsNews, Letter, Reached};
 
 use super::Act;
 use super::send_paper::send_paper;
-use super::write_top_up;
+use super::{write_payment, write_top_up};
 
 /// What is said where no letter can be sent.
 pub(super) const UNCONFIGURED: &str = "mail_unconfigured";
@@ -38,6 +38,14 @@ pub(super) async fn send_mail(
         }
         Letter::TopUp { organisation_id, currency, news } => {
             write_about_money(act, *organisation_id, write_top_up::words(news, *currency)).await?
+        }
+        Letter::Payment { payment_id, news } => {
+            let Some((organisation_id, text)) =
+                write_payment::words(act, *payment_id, news).await?
+            else {
+                return Ok(());
+            };
+            write_about_money(act, organisation_id, text).await?
         }
         Letter::Paper { organisation_id, paper, number } => {
             return send_paper(act, *organisation_id, (*paper, number)).await;
@@ -85,6 +93,7 @@ async fn write(act: &Act<'_>, letter: &Letter) -> Result<Option<Written>, PortEr
         | Letter::Spending { .. }
         | Letter::Alert { .. }
         | Letter::TopUp { .. }
+        | Letter::Payment { .. }
         | Letter::Paper { .. } => return Ok(None),
         Letter::Code { user_id, purpose, token } => {
             let user = act.load::<User>(&user_id.to_string()).await?;

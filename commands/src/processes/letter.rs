@@ -1,5 +1,5 @@
 //! What people are written.
-use cairn_core::{Currency, Month, Nanos, OrganisationId, Timestamp, UserId};
+use cairn_core::{Currency, Month, Nanos, OrganisationId, PaymentId, Timestamp, UserId};
 use cairn_identity::{LinkPurpose, Role};
 use cairn_ledger::{Alert, Assessment, SpendingLimit, Stage};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,8 @@ pub enum Letter {
     },
     /// To the same, of an automatic top-up.
     TopUp { organisation_id: OrganisationId, currency: Currency, news: TopUpNews },
+    /// To the same, of a payment: whose it is stands in its stream.
+    Payment { payment_id: PaymentId, news: PaymentNews },
     /// A paper that was issued, to whom its organisation has papers sent. The file is made when it is sent.
     Paper { organisation_id: OrganisationId, paper: PaperKind, number: String },
 }
@@ -78,6 +80,22 @@ pub enum TopUpNews {
     },
 }
 
+/// What is to be said of a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum PaymentNews {
+    /// The bank wants to see the customer.
+    ActionRequired {
+        /// When it is cancelled if nobody confirms it.
+        until: Timestamp,
+    },
+    /// The bank took its time, and said no after all.
+    FailedLate {
+        /// The provider's word for why.
+        code: String,
+    },
+}
+
 /// A spending limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -113,6 +131,8 @@ impl Letter {
             | Self::TopUp { organisation_id, .. }
             | Self::Paper { organisation_id, .. } => organisation_id.to_string(),
             Self::Funds { seen, .. } => seen.organisation_id.to_string(),
+            // Beside the payment itself: nobody waits with what it needs until a letter has left.
+            Self::Payment { payment_id, .. } => format!("{payment_id}/letter"),
         }
     }
 }

@@ -10,19 +10,22 @@
 //! | `wallet.spending_reached` | `send_mail` | none: the next month tells it again |
 //! | `wallet.alert_reached` | `send_mail` | none: the next time tells it again |
 //! | `auto_top_up.succeeded`, `.declined`, `.suspended`, `.stopped`, `.cap_reached` | `send_mail` | none: the API shows it as well |
+//! | `payment.action_required` | `send_mail` when nobody has confirmed it after ten minutes, until it is cancelled | none: the notice, the events and the API say it as well |
+//! | `payment.failed` after `payment.processing_begun` | `send_mail` | none: the API shows it as well |
 //! | `invoice.issued`, `credit_note.issued` | `send_mail`, with the paper; after three days in vain an operator is called | none: it can be had over the API |
 //! | `organisation.member_invited` | `send_mail`, until the invitation is over | none: the next invitation ends it |
 use cairn_core::Timestamp;
 use cairn_finance::{CreditNoteEvent, InvoiceEvent};
 use cairn_identity::{OrganisationEvent, UserEvent};
 use cairn_ledger::{DunningEvent, Stage, WalletEvent};
-use cairn_payments::AutoTopUpEvent;
+use cairn_payments::{AutoTopUpEvent, PaymentEvent};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
 use super::intent::{Effect, Intent};
-use super::letter::{FundsNews, Letter, PaperKind, Reached, TopUpNews};
+use super::letter::{FundsNews, Letter, PaperKind, PaymentNews, Reached, TopUpNews};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
+use super::top_up::CONFIRM_SECS;
 
 /// How long a word that has no end of its own is worth sending.
 const REMINDER_SECS: i64 = 24 * 3_600;
@@ -31,15 +34,21 @@ const PAPER_TRIED_SECS: i64 = 3 * 24 * 3_600;
 /// How long a paper is worth sending; until then an operator may have it tried again.
 const PAPER_SECS: i64 = 30 * 24 * 3_600;
 
+/// How long somebody at a browser takes to confirm a payment: only who has gone away is written to.
+const AT_THE_BROWSER_SECS: i64 = 600;
+
 /// The process manager.
 #[derive(Debug)]
 pub struct SendMail;
 
-/// Each letter is a process of its own.
+/// Each letter is a process of its own, but those about one payment are one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct State {
     /// Position of the event that asked for it.
     pub asked_at: i64,
+    /// The bank has taken its time with the payment.
+    #[serde(default)]
+    pub processing: bool,
 }
 
 /// The letter that an event asks for, and until when it is worth sending.
@@ -71,6 +80,7 @@ fn letter(happened: &Occurrence) -> Option<(Letter, Timestamp)> {
         }
         Fact::Dunning(event) => funds(event),
         Fact::AutoTopUp(event) => top_up(&happened.stream, event),
+        Fact::Payment(event) => payment(&happened.stream, event),
         Fact::Wallet(WalletEvent::SpendingReached {
             limit,
             month,
@@ -171,6 +181,26 @@ fn top_up(wallet_id: &str, event: &AutoTopUpEvent) -> Option<(Letter, Timestamp)
     Some((Letter::TopUp { organisation_id, currency, news }, at.plus_secs(REMINDER_SECS)))
 }
 
+/// What becomes of a payment. That one failed is only worth a letter when the bank was at it: else whoever paid was there, and was told.
+fn payment(payment_id: &str, event: &PaymentEvent) -> Option<(Letter, Timestamp)> {
+    let (news, until) = match event {
+        PaymentEvent::ActionRequired { at } => {
+            let until = at.plus_secs(CONFIRM_SECS);
+            (PaymentNews::ActionRequired { until }, until)
+        }
+        PaymentEvent::Failed { code, at, .. } => {
+            (PaymentNews::FailedLate { code: code.clone() }, at.plus_secs(REMINDER_SECS))
+        }
+        PaymentEvent::Requested { .. }
+        | PaymentEvent::MethodNamed { .. }
+        | PaymentEvent::Submitted { .. }
+        | PaymentEvent::ProcessingBegun { .. }
+        | PaymentEvent::Succeeded { .. }
+        | PaymentEvent::FeeRecorded { .. } => return None,
+    };
+    Some((Letter::Payment { payment_id: payment_id.parse().ok()?, news }, until))
+}
+
 impl ProcessManager for SendMail {
     const NAME: &'static str = "send_mail";
     const READS: &'static [&'static str] = &[
@@ -179,23 +209,42 @@ impl ProcessManager for SendMail {
         "dunning",
         "wallet",
         "auto_top_up",
+        "payment",
         "invoice_series",
         "credit_note_series",
     ];
     type State = State;
 
     fn correlate(happened: &Occurrence) -> Option<String> {
-        letter(happened).map(|_| format!("{}/{}", happened.stream, happened.position))
+        match &happened.fact {
+            Fact::Payment(
+                PaymentEvent::ActionRequired { .. }
+                | PaymentEvent::ProcessingBegun { .. }
+                | PaymentEvent::Failed { .. },
+            ) => Some(happened.stream.clone()),
+            _ => letter(happened).map(|_| format!("{}/{}", happened.stream, happened.position)),
+        }
     }
 
-    fn evolve(_: State, happened: &Occurrence) -> State {
-        State { asked_at: happened.position }
+    fn evolve(state: State, happened: &Occurrence) -> State {
+        let begun = matches!(happened.fact, Fact::Payment(PaymentEvent::ProcessingBegun { .. }));
+        State { asked_at: happened.position, processing: state.processing || begun }
     }
 
-    fn react(_: &State, happened: &Occurrence, _: &Settings) -> Vec<Intent> {
+    fn react(state: &State, happened: &Occurrence, _: &Settings) -> Vec<Intent> {
+        if matches!(happened.fact, Fact::Payment(PaymentEvent::Failed { .. })) && !state.processing
+        {
+            return vec![];
+        }
         let send = letter(happened).map(|(letter, until)| {
             let give_up_at = give_up_at(&happened.fact, until);
-            Intent::effect(Effect::SendMail { letter, until }, Some(give_up_at))
+            let send = Intent::effect(Effect::SendMail { letter, until }, Some(give_up_at));
+            match happened.fact {
+                Fact::Payment(PaymentEvent::ActionRequired { at }) => {
+                    send.not_before(at.plus_secs(AT_THE_BROWSER_SECS))
+                }
+                _ => send,
+            }
         });
         send.into_iter().collect()
     }

@@ -22,7 +22,7 @@ use super::intent::{Command, Credit, Effect, Intent, Timer};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
 /// How long a customer may take to confirm what their bank asks about.
-const CONFIRM_SECS: i64 = 86_400;
+pub(super) const CONFIRM_SECS: i64 = 86_400;
 /// Between two questions while a bank takes days.
 const PROCESSING_SECS: i64 = 6 * 3_600;
 

@@ -2,6 +2,7 @@
 //! about them, and payouts of what the provider has for us to our bank.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 pub mod auto_top_up;
+pub mod decline;
 pub mod dispute;
 pub mod method;
 pub mod payment;
