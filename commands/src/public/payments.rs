@@ -1,6 +1,6 @@
 //! Payments and refunds in public. Whatever the provider or the bank said stays here.
 use cairn_core::money::format_nanos;
-use cairn_payments::{PaymentEvent, RefundEvent};
+use cairn_payments::{PaymentEvent, RefundEvent, decline};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ public_types! {
     PaymentProcessing = "cairn.payment.processing_begun" 1;
     PaymentSucceeded = "cairn.payment.succeeded" 1;
     PaymentFailed = "cairn.payment.failed" 1;
+    PaymentDeclined = "cairn.payment.failed" 2;
     RefundRequested = "cairn.refund.requested" 1;
     RefundSucceeded = "cairn.refund.succeeded" 1;
     RefundFailed = "cairn.refund.failed" 1;
@@ -61,6 +62,19 @@ struct PaymentSucceeded {
 #[serde(deny_unknown_fields)]
 struct PaymentFailed {
     payment_id: String,
+    /// When.
+    at: String,
+}
+
+/// The provider or the bank said no, and why.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PaymentDeclined {
+    payment_id: String,
+    /// Why, as the provider calls it: `card_declined`, `insufficient_funds`. There may be others any day.
+    code: String,
+    /// The same in words, for whoever wanted to pay.
+    message: String,
     /// When.
     at: String,
 }
@@ -115,8 +129,14 @@ pub(super) fn publish_payment(id: &str, event: PaymentEvent) -> Result<Option<Sa
             let amount = format_nanos(amount_nanos);
             public(&PaymentSucceeded { payment_id: id, amount, at: at.to_string() })
         }
-        PaymentEvent::Failed { at, .. } => {
+        // Why is nobody's business but ours.
+        PaymentEvent::Failed { code, at, .. } if decline::is_ours(&code) => {
             public(&PaymentFailed { payment_id: id, at: at.to_string() })
+        }
+        // In our words: what the provider said may name a card, an account, or an id of its own.
+        PaymentEvent::Failed { code, at, .. } => {
+            let message = decline::wording(&code).to_owned();
+            public(&PaymentDeclined { payment_id: id, code, message, at: at.to_string() })
         }
         // Between us and the provider.
         PaymentEvent::MethodNamed { .. }
