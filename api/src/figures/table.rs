@@ -96,6 +96,11 @@ figures! {
     cairn_wallets Gauge [stage] dear
         "SELECT ARRAY[dunning_stage], count(*)::float8 FROM ledger_wallets GROUP BY dunning_stage
          UNION ALL SELECT ARRAY['suspended'], 0 WHERE NOT EXISTS (SELECT FROM ledger_wallets WHERE dunning_stage = 'suspended')";
+    cairn_auto_top_ups Gauge [standing] dear
+        "SELECT ARRAY[standing], (SELECT count(*) FROM process_states p WHERE p.process = 'fill_wallet' AND (
+             SELECT e.event_type FROM events e WHERE e.aggregate_type = 'auto_top_up' AND e.aggregate_id = p.key
+             ORDER BY e.sequence DESC LIMIT 1) = 'auto_top_up.' || standing)::float8
+         FROM unnest(ARRAY['declined', 'suspended', 'stopped']) AS standing";
     cairn_ledger_broken_invariants Gauge [invariant] dear
         "SELECT ARRAY['transactions_balance'], count(*)::float8 FROM (
            SELECT position FROM ledger_postings WHERE position > (SELECT position FROM log_head) - 10000
