@@ -14,6 +14,7 @@ pub mod http;
 pub mod inbox;
 pub mod live;
 pub mod nodes;
+pub mod organisations;
 pub mod outside;
 pub mod papers;
 pub mod problem;

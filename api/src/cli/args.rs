@@ -13,6 +13,7 @@ pub use super::args_replay::{DiffArgs, ExportArgs, ReplayCommand, WhatIfArgs};
 pub use super::audit_args::{AuditArgs, AuditCommand, ProofArgs, TrailArgs, VerifyArgs};
 use super::config_args::ConfigCommand;
 use super::development::DevelopmentCommand;
+use super::discounts::DiscountsCommand;
 use super::finance::args::FinanceCommand;
 use super::flags::FlagsCommand;
 pub use super::login::args::OwnCommand;
@@ -67,6 +68,9 @@ pub enum Command {
     /// What is for sale.
     #[command(subcommand)]
     Skus(SkusCommand),
+    /// What organisations pay less than the catalogue says.
+    #[command(subcommand)]
+    Discounts(DiscountsCommand),
     /// Rentals.
     #[command(subcommand)]
     Allocations(AllocationsCommand),

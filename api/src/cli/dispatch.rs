@@ -3,8 +3,8 @@ use super::args::Command;
 use super::exit::CliError;
 use super::output::Output;
 use super::{
-    allocations, archive, audit, development, doctor, finance, flags, keys, login, migrate, nodes,
-    people, privacy, process, projections, relay, replay, serve, skus, webhooks,
+    allocations, archive, audit, development, discounts, doctor, finance, flags, keys, login,
+    migrate, nodes, people, privacy, process, projections, relay, replay, serve, skus, webhooks,
 };
 use crate::config::{Config, Reading, Sources};
 
@@ -23,6 +23,7 @@ pub(super) async fn run(
         Command::People(command) => people::run(config, command, output).await,
         Command::Nodes(command) => nodes::run(config, command, output).await,
         Command::Skus(command) => skus::run(config, command, output).await,
+        Command::Discounts(command) => discounts::run(config, command, output).await,
         Command::Allocations(command) => allocations::run(config, command, output).await,
         Command::Balance(args) => finance::balance(config, &args, output).await,
         Command::Finance(command) => finance::run(config, command, output).await,

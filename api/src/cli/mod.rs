@@ -16,12 +16,14 @@ mod config;
 mod config_args;
 #[cfg(feature = "development")]
 mod development;
+mod discounts;
 mod dispatch;
 mod doctor;
 mod entry;
 mod finance;
 mod flags;
 mod keys;
+mod known;
 pub mod login;
 mod migrate;
 pub(crate) mod nearest;

@@ -2,8 +2,10 @@
 use axum::extract::{Path, State};
 use cairn_catalog::Discounts;
 use cairn_commands::catalog::{self, GiveDiscount};
+use cairn_commands::{ExecuteError, Executor};
 use cairn_core::tax::{format_percent, parse_percent};
 use cairn_core::{OrganisationId, Timestamp};
+use cairn_identity::Organisation;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +17,7 @@ use super::reader::{AsksPosition, Reader};
 use super::shapes::Nothing;
 use super::state::Api;
 use super::wish::Wish;
+use crate::organisations::is_known;
 use crate::problem::{FieldError, Missing, Problem};
 
 /// Millionths in a basis point.
@@ -127,9 +130,18 @@ async fn list_discounts(
     reader: Reader<DiscountsQuery>,
 ) -> Result<axum::Json<DiscountsShown>, Problem> {
     let whose = whose_of(&reader.caller, reader.query.organisation_id.as_deref())?;
-    let executor = &api.commands.executor;
+    let items = shown(&api.commands.executor, whose, api.commands.clock.now()).await?;
+    Ok(axum::Json(DiscountsShown { organisation_id: whose.to_string(), items }))
+}
+
+/// The discounts of an organisation as they stand.
+pub(crate) async fn shown(
+    executor: &Executor,
+    whose: OrganisationId,
+    now: Timestamp,
+) -> Result<Vec<DiscountShown>, ExecuteError> {
     let (discounts, _) = executor.load::<Discounts>(&whose.to_string()).await?;
-    let (now, mut items) = (api.commands.clock.now(), vec![]);
+    let mut items = vec![];
     for standing in discounts.given.values() {
         let discount = &standing.discount;
         let reason = executor.personal().open(&discount.reason).await;
@@ -137,14 +149,14 @@ async fn list_discounts(
             discount_id: discount.discount_id.to_string(),
             percent: percent(discount.basis_points),
             sku_id: discount.sku_id.clone(),
-            reason: reason.map_err(|error| Problem::internal(&error.to_string()))?,
+            reason: reason.map_err(|error| ExecuteError::Internal(error.to_string()))?,
             in_force: standing.is_in_force(now),
             given_at: standing.given_at.to_string(),
             ends_at: discount.ends_at.map(|at| at.to_string()),
             withdrawn_at: standing.withdrawn_at.map(|at| at.to_string()),
         });
     }
-    Ok(axum::Json(DiscountsShown { organisation_id: whose.to_string(), items }))
+    Ok(items)
 }
 
 /// Lets an organisation pay less for what it rents from now on. Running rentals are as they are, until they are moved.
@@ -162,6 +174,7 @@ async fn give_discount(
 ) -> Result<Done<DiscountDone>, Problem> {
     let organisation_id = organisation(&id)?;
     let input = wish.body.parse(organisation_id).map_err(Problem::invalid)?;
+    known(&api, organisation_id).await?;
     let done = catalog::give_discount(&api.commands, &wish.context, input).await?;
     let discount_id = done.result["discount_id"].as_str().unwrap_or_default().to_owned();
     let location = format!("/v1/discounts?organisation_id={organisation_id}");
@@ -198,6 +211,21 @@ fn organisation(id: &str) -> Result<OrganisationId, Problem> {
     id.parse().map_err(|_| Problem::missing(Missing::Organisation))
 }
 
+/// One that people founded is found in its stream, where it is at once; any other in the views.
+async fn known(api: &Api, id: OrganisationId) -> Result<(), Problem> {
+    let (found, _) = api.commands.executor.load::<Organisation>(&id.to_string()).await?;
+    if found.organisation_id.is_some() || is_known(api.pool(), id).await? {
+        return Ok(());
+    }
+    Err(Problem::new("unknown_organisation", format!("there is no organisation {id}")))
+}
+
+/// A percentage in basis points, unless it is none or finer than that.
+pub(crate) fn basis_points(text: &str) -> Option<u32> {
+    let ppm = parse_percent(text).filter(|ppm| ppm % PPM_PER_BASIS_POINT == 0);
+    ppm.map(|ppm| ppm / PPM_PER_BASIS_POINT)
+}
+
 /// Basis points in percent.
 pub(super) fn percent(basis_points: u32) -> String {
     format_percent(basis_points.saturating_mul(PPM_PER_BASIS_POINT))
@@ -209,8 +237,7 @@ impl DiscountBody {
     /// # Errors
     /// One error per member that is wrong.
     fn parse(self, organisation_id: OrganisationId) -> Result<GiveDiscount, Vec<FieldError>> {
-        let ppm = parse_percent(&self.percent).filter(|ppm| ppm % PPM_PER_BASIS_POINT == 0);
-        let basis_points = ppm.map(|ppm| ppm / PPM_PER_BASIS_POINT).ok_or_else(|| {
+        let basis_points = basis_points(&self.percent).ok_or_else(|| {
             let why = "a percentage such as 12.5, with at most two decimals";
             FieldError::new("/percent", "discount_invalid", why)
         });

@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::charges::proof;
+use crate::cli::Shell;
 use crate::privacy::ssh_key;
 use crate::support::{Caller, Stage, answer};
+
+const NOBODY: &str = "org_00000000000000000000000001";
 
 fn nanos(value: &Value) -> i64 {
     parse_nanos(value.as_str().unwrap()).unwrap()
@@ -48,6 +51,8 @@ async fn refused(operator: &Caller, path: &str) {
     let body = json!({ "percent": "5", "reason": "r" });
     let nobody = operator.post("/v1/organisations/x/discounts", &body).await;
     assert_eq!(nobody.code(), "not_found");
+    let nobody = operator.post(&format!("/v1/organisations/{NOBODY}/discounts"), &body).await;
+    assert_eq!((nobody.status, nobody.code()), (404, "unknown_organisation"));
 }
 
 /// Gives the owner's organisation a quarter off; answers where it was given, and its id.
@@ -152,4 +157,54 @@ async fn proven(stage: &Stage, owner: &Caller, charged: i64) {
     }
     discounts.dedup();
     assert_eq!(discounts, [1_000, 2_500], "the last first");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_operator_at_the_machine_gives_takes_back_and_sees_what_was_given(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let shell = Shell::new(&options);
+    let made = shell.json("keys create --role owner --name shop").await;
+    let id = made["organisation_id"].as_str().unwrap();
+    let give = format!(
+        "discounts give {id} --percent 12.5 --sku small --ends 2099-12-31T00:00:00Z --reason loyal --idempotency-key d1"
+    );
+    let given = shell.json(&give).await;
+    assert_eq!(shell.json(&give).await, given, "a repeat is the same discount");
+    let discount = given["discount_id"].as_str().unwrap();
+    let list = format!("discounts list {id}");
+    let listed = shell.json(&list).await;
+    for (field, said) in [
+        ("discount_id", json!(discount)),
+        ("percent", json!("12.5")),
+        ("sku_id", json!("small")),
+        ("reason", json!("loyal")),
+        ("in_force", json!(true)),
+        ("ends_at", json!("2099-12-31T00:00:00.000000Z")),
+    ] {
+        assert_eq!(listed[0][field], said, "{field} of {listed}");
+    }
+    shell.json(&format!("discounts withdraw {id} {discount}")).await;
+    let listed = shell.json(&list).await;
+    let seen = (listed.as_array().unwrap().len(), &listed[0]["in_force"]);
+    assert_eq!(seen, (1, &json!(false)), "{listed}");
+    assert!(listed[0]["withdrawn_at"].is_string(), "{listed}");
+    for (line, code, word) in [
+        (format!("discounts give {NOBODY} --percent 5 --reason r"), 4, "no organisation"),
+        (format!("discounts list {NOBODY}"), 4, "no organisation"),
+        (format!("discounts withdraw {NOBODY} {discount}"), 4, "no organisation"),
+        (
+            format!("discounts withdraw {id} discount_00000000000000000000000001"),
+            4,
+            "no such discount",
+        ),
+        (format!("discounts give {id} --percent 1.234 --reason r"), 2, "two decimals"),
+        (format!("discounts give {id} --percent 95 --reason r"), 3, "at most 90"),
+        (format!("discounts give {id} --percent 5"), 2, "--reason"),
+    ] {
+        let said = shell.run(&line).await;
+        assert_eq!(said.code(), code, "{line}: {}", said.talk());
+        assert!(said.talk().contains(word), "{line}: {}", said.talk());
+    }
 }

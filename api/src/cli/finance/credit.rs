@@ -1,14 +1,14 @@
 //! `cairn finance credit`: promotional credit.
 use cairn_commands::ledger::{self, GrantCredit};
 use cairn_core::{Currency, Money, OrganisationId, Timestamp};
-use cairn_projections::identity::{api_keys, organisations, organisations_query};
 use cairn_projections::ledger::balances;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
 use super::super::args::{nanos, reason};
-use super::super::exit::{CliError, Exit};
+use super::super::exit::CliError;
+use super::super::known::known;
 use super::super::output::Output;
 use super::super::pages::all_pages;
 use super::super::session::SessionParts;
@@ -135,21 +135,6 @@ async fn grant(parts: &SessionParts, args: GrantArgs, output: Output) -> Result<
         "expires_at": done.result["expires_at"],
         "position": done.position,
     }))
-}
-
-/// A wallet begins with what comes in first, so a mistyped id would make a wallet of nobody's.
-async fn known(parts: &SessionParts, id: OrganisationId) -> Result<(), CliError> {
-    parts.catch_up(&[organisations::NAME, api_keys::NAME, balances::NAME]).await?;
-    if organisations_query::get(parts.pool(), id).await?.is_some() {
-        return Ok(());
-    }
-    let keys = api_keys::list(parts.pool(), (Some(id), None), None, 1).await?;
-    let wallets = balances::list(parts.pool(), Some(id), None, None, 1).await?;
-    if keys.items.is_empty() && wallets.items.is_empty() {
-        let unknown = format!("there is no organisation {id}");
-        return Err(CliError::new(Exit::NotFound, "unknown_organisation", unknown));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
