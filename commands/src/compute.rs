@@ -1,5 +1,6 @@
 //! Commands of the compute context: renting, releasing, and correcting what was metered.
 mod corrections;
+pub(crate) mod invoiced;
 
 use cairn_catalog::{Discounts, PriceVersion, Sku, TaxTable};
 use cairn_compute::{

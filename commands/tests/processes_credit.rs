@@ -7,17 +7,22 @@ use cairn_commands::finance::FinanceError;
 use cairn_commands::finance::credit_notes::{self, Credit};
 use cairn_commands::ledger::{GrantCredit, grant_credit};
 use cairn_commands::payments::{RequestRefund, request_refund};
+use cairn_commands::processes::credit_invoice::CreditInvoice;
 use cairn_commands::processes::expire_credit::ExpireCredit;
-use cairn_commands::processes::{Awoken, Command, Occurrence, Status, Timer};
+use cairn_commands::processes::{
+    Awoken, Command, Effect, Intent, Occurrence, ProcessManager, Status, Timer,
+};
 use cairn_commands::replay::verify;
 use cairn_commands::{ExecuteError, Executed};
 use cairn_core::{CreditId, Currency, HoldId, OrganisationId, Timestamp};
 use cairn_finance::credit_note::Wanted;
-use cairn_ledger::{CreditUse, PlaceHold, Wallet, WalletCommand, WalletEvent};
+use cairn_ledger::{
+    CaptureHold, CreditUse, Invoiced, OffInvoice, PlaceHold, Wallet, WalletCommand, WalletEvent,
+};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use support::harness::{Harness, Memory, usd};
-use support::papers::invoice;
+use support::harness::{Harness, Memory, PER_HOUR, Snapshot, usd};
+use support::papers::{invoice, invoice_of, notes};
 use support::react::{HOLD, NOW, ORGANISATION, command, given, journal, timer, wallet, wallet_id};
 use support::stories;
 
@@ -59,6 +64,23 @@ fn given_back(amount_nanos: i64) -> Occurrence {
         credits: vec![CreditUse { credit_id: CREDIT, amount_nanos }],
         lots: vec![],
         tax: None,
+        invoiced: None,
+        journal: journal(),
+    })
+}
+
+/// The same of what is on an invoice; nothing of it was promotional credit.
+fn taken_off(amount_nanos: i64) -> Occurrence {
+    wallet(WalletEvent::UsageCorrected {
+        hold_id: HOLD,
+        amount_nanos,
+        owed_nanos: 1,
+        total_nanos: 0,
+        seconds: 0,
+        credits: vec![],
+        lots: vec![],
+        tax: None,
+        invoiced: Some(Invoiced { invoice: "CN-2026-000001".to_owned(), seconds: 9 }),
         journal: journal(),
     })
 }
@@ -85,6 +107,23 @@ fn what_is_left_of_credit_is_swept_when_its_time_is_over() {
         given::<ExpireCredit>(&history).is(Status::Done);
         assert_eq!(given::<ExpireCredit>(&history).due(EXPIRY, 60), Awoken::default());
     }
+}
+
+#[test]
+fn what_a_correction_takes_off_an_invoice_is_put_on_paper_and_moves_nothing_more() {
+    let off = OffInvoice {
+        invoiced: Invoiced { invoice: "CN-2026-000001".to_owned(), seconds: 9 },
+        entry: journal().source_id,
+        hold_id: HOLD,
+        net_nanos: 5,
+        tax: None,
+        owed_nanos: 1,
+    };
+    let paper = [Intent::effect(Effect::IssueNote(off), None)];
+    assert_eq!(given::<CreditInvoice>(&[]).when(taken_off(5)), paper);
+    given::<CreditInvoice>(&[taken_off(5)]).is(Status::Running);
+    // On no invoice, or nothing that anybody paid for.
+    assert_eq!(CreditInvoice::correlate(&given_back(5)), None);
 }
 
 async fn grant(
@@ -254,6 +293,90 @@ async fn what_a_credit_note_says_is_given_back_once_also_when_nobody_is_there_at
     .await
     .unwrap();
     assert_eq!(income, 0, "and nothing was earned");
+    let report = verify(commands.executor.log()).await.unwrap();
+    assert!(report.identical, "{report:?}");
+}
+
+fn papers_done(snapshot: &Snapshot) -> usize {
+    let ours = snapshot.processes.iter().filter(|it| it.process == "credit_invoice");
+    ours.filter(|it| it.status == "done").count()
+}
+
+/// Money that something else has used.
+async fn use_up(harness: &Harness, organisation_id: OrganisationId, units: i64) {
+    let (hold_id, at) = (HoldId::from_bits(harness.commands.ids.next()), harness.clock_now());
+    let (expires_at, amount_nanos) = (at.plus_secs(60), usd(units).nanos);
+    let purpose = "a test".to_owned();
+    let place = PlaceHold { hold_id, purpose, amount_nanos, expires_at, at };
+    let capture = CaptureHold {
+        hold_id,
+        total_nanos: amount_nanos,
+        seconds: 1,
+        product: "compute".to_owned(),
+        tax: None,
+        keep_nanos: 0,
+        expires_at,
+        at,
+    };
+    let wallet_id = cairn_ledger::wallet_id(organisation_id, Currency::USD);
+    for command in [WalletCommand::PlaceHold(place), WalletCommand::CaptureHold(capture)] {
+        let (executor, context) = (&harness.commands.executor, harness.context());
+        executor.execute::<Wallet>(&wallet_id, command, &context, Value::Null).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_on_an_invoice_is_taken_back_after_what_is_not_and_a_note_says_so(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let mut harness = Harness::start(db, Memory::new()).await;
+    let organisation_id = harness.organisation();
+    stories::top_up(&mut harness, organisation_id, 10).await;
+    let id = stories::rent(&mut harness, organisation_id).await;
+    harness.run_for(1_200).await;
+    let (number, invoiced_nanos) = invoice_of(&harness, (organisation_id, id)).await;
+    harness.run_for(600).await;
+    stories::release(&mut harness, id).await;
+    use_up(&harness, organisation_id, 3).await;
+    let before = stories::wallet(&harness, organisation_id).await;
+    let charged_nanos = before.holds[&HoldId::from_bits(id.bits()).to_string()].charged_nanos();
+    let (back_nanos, open_nanos) = (900 * PER_HOUR / 3_600, charged_nanos - invoiced_nanos);
+    assert!(0 < open_nanos && open_nanos < back_nanos, "{open_nanos}");
+
+    // The wish is taken while nobody carries it out.
+    harness.kill_runner().await;
+    stories::correct(&harness, id, 900).await.unwrap();
+    assert_eq!(stories::wallet(&harness, organisation_id).await, before);
+    harness.start_runner();
+    harness.until("the note is issued", |s| papers_done(s) == 1).await;
+    let after = stories::wallet(&harness, organisation_id).await;
+    assert_eq!(after.posted_nanos - before.posted_nanos, back_nanos, "once");
+    let [note] = &notes(&harness).await[..] else { panic!("one note") };
+    assert_eq!((&note.invoice.number, note.lines[0].line), (&number, 1));
+    assert_eq!(note.totals.gross.nanos, back_nanos - open_nanos, "what was open is on no paper");
+    let entries: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT t.kind, sum(p.amount_nanos)::bigint FROM ledger_journal_transactions t JOIN ledger_postings p USING (position)
+         WHERE p.account LIKE 'usage:%' AND t.kind LIKE '%corrected' GROUP BY 1 ORDER BY 1",
+    )
+    .fetch_all(harness.pool())
+    .await
+    .unwrap();
+    let note_nanos = back_nanos - open_nanos;
+    let expected = [("invoice_corrected", note_nanos), ("usage_corrected", open_nanos)];
+    assert_eq!(entries, expected.map(|(kind, nanos)| (kind.to_owned(), nanos)));
+
+    // The rest of the invoice is given back by hand: then nothing of it is left, and nothing changes.
+    let wanted = Wanted { line: None, amount_nanos: None };
+    let rest = Credit { invoice: number, wanted, reason: "the node was slow".to_owned() };
+    let (commands, context) = (harness.commands.clone(), harness.context());
+    credit_notes::issue(&commands, &context, rest).await.unwrap();
+    harness.until("it is given back", |s| papers_done(s) == 2).await;
+    let before = stories::wallet(&harness, organisation_id).await;
+    let refused = stories::correct(&harness, id, 1).await.unwrap_err();
+    let ExecuteError::Refused { code, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(code, "credit_exceeds_invoice");
+    assert_eq!(stories::wallet(&harness, organisation_id).await, before);
     let report = verify(commands.executor.log()).await.unwrap();
     assert!(report.identical, "{report:?}");
 }

@@ -330,7 +330,7 @@ pub(super) fn claim(position: i64, events: &[&SealedEvent]) -> Result<Claim, Cha
         allocation.price.zip(allocation.activated_at).ok_or_else(|| missing("its activation"))?;
     let (_, currency) = this.aggregate_id.split_once(':').unwrap_or_default();
     differs("the currency of the wallet", currency, price.currency.code())?;
-    let due = due(&allocation, now.seconds)?;
+    let due = due(&allocation, now.seconds, now.paid_nanos + now.owed_nanos < 0)?;
     let sum = before_nanos + now.paid_nanos + now.owed_nanos;
     for claimed in [now.total_nanos, sum] {
         differs("the total", format_nanos(claimed), format_nanos(due.total_nanos))?;
@@ -358,11 +358,16 @@ pub(super) fn claim(position: i64, events: &[&SealedEvent]) -> Result<Claim, Cha
     })
 }
 
-/// What the rental says is due by so many seconds: at the price of now, or at the end of one before.
-fn due(allocation: &Allocation, seconds: i64) -> Result<Due, ChargeError> {
-    let dues = allocation.dues().map_err(|why| ChargeError::Evidence(why.to_string()))?;
+/// What the rental says is due by so many seconds: at the price of now, or at the end of one before. What is given back may come down in more
+/// than one entry, and not be at its end yet.
+fn due(allocation: &Allocation, seconds: i64, gives_back: bool) -> Result<Due, ChargeError> {
+    let evidence = |why: cairn_core::MoneyError| ChargeError::Evidence(why.to_string());
+    let dues = allocation.dues().map_err(evidence)?;
     let now = allocation.metered_seconds();
-    let found = dues.into_iter().rev().find(|due| due.seconds == seconds);
+    let mut found = dues.into_iter().rev().find(|due| due.seconds == seconds);
+    if found.is_none() && gives_back {
+        found = allocation.due_at(seconds).map_err(evidence)?;
+    }
     found.map_or_else(
         || {
             differs("the seconds of the charge", seconds, now)?;

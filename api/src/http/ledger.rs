@@ -153,7 +153,7 @@ pub struct StatementLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charge_id: Option<String>,
     /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`,
-    /// `credit_expired`, `dispute_lost`, `usage_credited` or `usage_corrected`.
+    /// `credit_expired`, `dispute_lost`, `usage_credited`, `usage_corrected` or `invoice_corrected`.
     pub kind: String,
     /// Decimal; positive is into the wallet.
     pub amount: String,
@@ -178,7 +178,9 @@ pub struct StatementLine {
 
 impl From<statement::Line> for StatementLine {
     fn from(row: statement::Line) -> Self {
-        let is_charge = matches!(row.kind.as_str(), "usage" | "overrun" | "usage_corrected");
+        let kind = row.kind.as_str();
+        let is_charge =
+            matches!(kind, "usage" | "overrun" | "usage_corrected" | "invoice_corrected");
         Self {
             position: row.position,
             charge_id: is_charge.then(|| ChargeId(row.position).to_string()),

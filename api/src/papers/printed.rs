@@ -70,6 +70,11 @@ fn of_credit_note(note: &CreditNote) -> Paper {
         rows: rows.collect(),
     };
     let mut notes = vec![format!("Reason: {}", note.reason)];
+    let owed = note.correction.as_ref().map_or(0, |correction| correction.owed_nanos);
+    if owed > 0 {
+        let (owed, currency) = (format_nanos(owed), currency.code());
+        notes.push(format!("Of it, {owed} {currency} were not paid, and are owed no longer."));
+    }
     notes.extend(exact(&note.totals));
     Paper {
         title: format!("Credit note {number}"),

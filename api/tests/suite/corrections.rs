@@ -12,18 +12,18 @@ use crate::cli::Shell;
 use crate::privacy::ssh_key;
 use crate::support::{Caller, MASTER_KEY, Stage, answer};
 
-fn nanos(value: &Value) -> i64 {
+pub fn nanos(value: &Value) -> i64 {
     parse_nanos(value.as_str().unwrap()).unwrap()
 }
 
 /// A rental that was charged for some seconds, and is over.
-async fn released(stage: &Stage, owner: &Caller, operator: &Caller) -> (String, Value) {
+pub async fn released(stage: &Stage, owner: &Caller, operator: &Caller) -> (String, Value) {
     stage.open_shop(operator).await;
     owner.top_up("20.00").await;
     let wish = json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": ssh_key() });
     let path = owner.post("/v1/allocations", &wish).await.header("location").to_owned();
     owner.until(&path, |rental| rental["status"] == "active").await;
-    owner.until("/v1/statement", |page| page["items"][0]["seconds"].as_i64() >= Some(2)).await;
+    owner.until("/v1/statement", |page| page["items"][0]["seconds"].as_i64() >= Some(3)).await;
     owner.post(&format!("{path}/release"), &json!({})).await;
     let rental = owner.until(&path, |rental| rental["status"] == "released").await;
     (path, rental)

@@ -18,6 +18,7 @@ mod commands;
 mod conditions;
 mod configuration;
 mod contract;
+mod corrected_invoices;
 mod corrections;
 mod credit;
 mod demo;

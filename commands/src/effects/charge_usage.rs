@@ -3,16 +3,15 @@
 use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, Due};
 use cairn_core::{AllocationId, Nanos, Timestamp};
 use cairn_fleet::{Node, Proven};
-use cairn_ledger::{CaptureHold, CorrectCharge, HoldStatus, Wallet, WalletCommand, wallet_id};
+use cairn_ledger::{CaptureHold, HoldStatus, Wallet, WalletCommand, wallet_id};
 
+use crate::compute::invoiced::{self, PRODUCT};
 use crate::ports::PortError;
 use crate::processes::fact::hold_of;
 use crate::processes::intent::Tick;
 
 use super::Act;
-
-/// Income account of rentals.
-const PRODUCT: &str = "compute";
+use super::act::failure;
 
 pub(super) async fn capture_usage(act: &Act<'_>, tick: &Tick) -> Result<(), PortError> {
     let mut rental = Rental::load(act, tick.allocation_id).await?;
@@ -72,16 +71,20 @@ pub(super) async fn settle_usage(
     forgive(act, allocation_id).await
 }
 
-/// Gives back what was charged beyond what is metered, also of a rental that is over.
+/// Gives back what was charged beyond what is metered, also of a rental that is over: month by month and invoice by invoice, the last first. Of a
+/// month that was closed meanwhile it waits for the invoices.
 pub(super) async fn correct_charge(
     act: &Act<'_>,
     allocation_id: AllocationId,
 ) -> Result<(), PortError> {
     let rental = Rental::load(act, allocation_id).await?;
-    let CaptureHold { hold_id, total_nanos, seconds, product, at, .. } = rental.charge(act)?;
-    let correct = CorrectCharge { hold_id, total_nanos, seconds, product, at };
-    let correct = WalletCommand::CorrectCharge(correct);
-    act.execute::<Wallet>("correct", &rental.wallet_id, correct).await.map(drop)
+    let parts = invoiced::parts(act.executor, &rental.allocation).await.map_err(failure)?;
+    for part in parts.map_err(|(code, why)| PortError::transient(code, why))? {
+        let correct = part.command(hold_of(allocation_id), act.now());
+        let suffix = format!("correct:{}", part.total_nanos);
+        act.execute::<Wallet>(&suffix, &rental.wallet_id, correct).await?;
+    }
+    Ok(())
 }
 
 /// Gives back what is left of the hold, charged or not.

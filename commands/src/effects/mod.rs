@@ -8,6 +8,7 @@ mod ensure_step;
 mod fill_wallet;
 pub(crate) mod follow_dispute;
 mod hold_funds;
+mod issue_note;
 mod pay_refund;
 mod perform;
 mod probe_node;

@@ -6,8 +6,8 @@ use crate::processes::Effect;
 
 use super::{
     Act, assess_funds, charge_usage, collect_payment, compare_inventory, ensure_step, fill_wallet,
-    follow_dispute, hold_funds, pay_refund, probe_node, reserve_capacity, save_method, send_mail,
-    suspend_tenant, tear_down,
+    follow_dispute, hold_funds, issue_note, pay_refund, probe_node, reserve_capacity, save_method,
+    send_mail, suspend_tenant, tear_down,
 };
 
 /// Carries one effect out.
@@ -27,6 +27,7 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::CorrectCharge { allocation_id } => {
             charge_usage::correct_charge(act, *allocation_id).await
         }
+        Effect::IssueNote(off) => issue_note::issue_note(act, off).await,
         Effect::SettleUsage { allocation_id } => {
             charge_usage::settle_usage(act, *allocation_id).await
         }
@@ -118,6 +119,7 @@ pub(crate) async fn rehearse(act: &Act<'_>, effect: &Effect) -> Result<(), PortE
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
         | Effect::CorrectCharge { .. }
+        | Effect::IssueNote(_)
         | Effect::SettleUsage { .. }
         | Effect::ConfirmReleased { .. }
         | Effect::AssessFunds { .. }
@@ -188,6 +190,7 @@ pub(crate) async fn assume_done(
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
         | Effect::CorrectCharge { .. }
+        | Effect::IssueNote(_)
         | Effect::ConfirmReleased { .. }
         | Effect::AssessFunds { .. }
         | Effect::AssessFundsOf { .. }

@@ -100,9 +100,19 @@ fn of_invoice(invoice: &Invoice) -> (String, String) {
 fn of_credit_note(note: &CreditNote) -> (String, String) {
     let CreditNote { number, invoice, currency, totals, .. } = note;
     let (of, [gross, tax]) = (&invoice.number, [totals.gross, totals.tax].map(shown));
+    let back = match note.correction.as_ref().map(|correction| correction.owed_nanos) {
+        None => "are given back into your balance".to_owned(),
+        Some(0) => "were given back into your balance when your usage was corrected".to_owned(),
+        Some(owed_nanos) => {
+            let owed = format_nanos(owed_nanos);
+            format!(
+                "were taken back when your usage was corrected: {owed} {currency} are owed no longer, and the rest is in your balance"
+            )
+        }
+    };
     let text = format!(
         "Credit note {number} to invoice {of} is attached.\n\n\
-         {gross} {currency}, of which taxes: {tax} {currency}, are given back into your balance.\n"
+         {gross} {currency}, of which taxes: {tax} {currency}, {back}.\n"
     );
     (format!("Credit note {number}"), text)
 }
@@ -113,7 +123,7 @@ fn shown(amount: Amount) -> String {
 }
 
 /// What stands in the way of reading a paper.
-fn unread(error: FinanceError) -> PortError {
+pub(super) fn unread(error: FinanceError) -> PortError {
     match error {
         FinanceError::Port(error) => error,
         FinanceError::Case(error) => failure(error),

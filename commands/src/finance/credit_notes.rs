@@ -1,8 +1,10 @@
-//! Credit notes: what was wrong with an invoice is given back, and the paper says so. The process `credit_invoice` moves the money.
-use cairn_finance::credit_note::{Creditable, IssueCreditNote, Wanted, credit_series};
+//! Credit notes: what was wrong with an invoice is given back, and the paper says so. The process `credit_invoice` moves the money; what a
+//! correction of usage has given back before, it has put on paper.
+use cairn_core::Timestamp;
+use cairn_finance::credit_note::{Correction, Creditable, IssueCreditNote, Wanted, credit_series};
 use cairn_finance::invoice::parse_number;
 use cairn_finance::{
-    CreditNote, CreditNoteCommand, CreditNoteEvent, CreditNoteSeries, Issuer, LegalEntity,
+    CreditNote, CreditNoteCommand, CreditNoteEvent, CreditNoteSeries, Invoice, Issuer, LegalEntity,
 };
 use serde_json::json;
 
@@ -49,21 +51,57 @@ async fn send(
 ) -> Result<Executed, FinanceError> {
     let executor = &commands.executor;
     let invoice = invoices::get(executor, &input.invoice).await?;
+    let Credit { wanted, reason, .. } = input;
+    let wish = wish(executor, &invoice, (wanted, reason), commands.clock.now()).await?;
+    append(executor, context, wish).await
+}
+
+/// Issues the note about a correction of what was invoiced: paper alone, and one for each entry that has moved the money.
+///
+/// # Errors
+/// [`FinanceError::Case`] with `credit_exceeds_invoice`, or something cannot be read.
+pub(crate) async fn about(
+    executor: &Executor,
+    context: &CommandContext,
+    (invoice, correction, reason): (&Invoice, Correction, String),
+    at: Timestamp,
+) -> Result<(), FinanceError> {
+    let (line, amount_nanos) = (Some(correction.line), Some(correction.gross_nanos()));
+    let wanted = Wanted { line, amount_nanos };
+    let wish = wish(executor, invoice, (wanted, reason), at).await?;
+    let wish = IssueCreditNote { correction: Some(correction), ..wish };
+    append(executor, context, wish).await.map(drop)
+}
+
+async fn wish(
+    executor: &Executor,
+    invoice: &Invoice,
+    (wanted, reason): (Wanted, String),
+    at: Timestamp,
+) -> Result<IssueCreditNote, FinanceError> {
     let (series, _) = parse_number(&invoice.number).unwrap_or_default();
-    let organisation_id = invoice.organisation_id;
-    let wish = IssueCreditNote {
+    Ok(IssueCreditNote {
         series: series.to_owned(),
         issuer: today(executor, &invoice.issuer).await?,
-        organisation_id,
-        customer: entity::customer(executor, organisation_id).await?,
+        organisation_id: invoice.organisation_id,
+        customer: entity::customer(executor, invoice.organisation_id).await?,
         currency: invoice.currency,
-        invoice: Creditable::of(&invoice),
-        wanted: input.wanted,
-        reason: input.reason,
-        at: commands.clock.now(),
-    };
-    let context = CommandContext { organisation_id: Some(organisation_id), ..context.clone() };
-    let (stream, result) = (credit_series(series), json!({ "invoice": invoice.number }));
+        invoice: Creditable::of(invoice),
+        wanted,
+        correction: None,
+        reason,
+        at,
+    })
+}
+
+async fn append(
+    executor: &Executor,
+    context: &CommandContext,
+    wish: IssueCreditNote,
+) -> Result<Executed, FinanceError> {
+    let organisation_id = Some(wish.organisation_id);
+    let context = CommandContext { organisation_id, ..context.clone() };
+    let (stream, result) = (credit_series(&wish.series), json!({ "invoice": wish.invoice.number }));
     let issue = CreditNoteCommand::Issue(Box::new(wish));
     Ok(executor.execute::<CreditNoteSeries>(&stream, issue, &context, result).await?)
 }

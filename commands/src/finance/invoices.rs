@@ -5,7 +5,7 @@
 mod charged;
 
 use cairn_core::{Currency, Month, OrganisationId};
-use cairn_finance::invoice::{Counted, IssueInvoice, parse_number};
+use cairn_finance::invoice::{Counted, IssueInvoice, invoice_command, parse_number};
 use cairn_finance::{Invoice, InvoiceCommand, InvoiceEvent, InvoiceSeries, Issuer, Period};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -94,8 +94,8 @@ impl Run<'_> {
     }
 
     /// The same for every run: the log takes it once, whoever comes first.
-    fn context_of(&self, (organisation_id, currency): Wallet, part: u32) -> CommandContext {
-        let command_id = format!("invoice/{}/{organisation_id}/{currency}/{part}", self.month);
+    fn context_of(&self, wallet: Wallet, part: u32) -> CommandContext {
+        let (command_id, organisation_id) = (invoice_command(self.month, wallet, part), wallet.0);
         CommandContext {
             body_hash: Sha256::digest(&command_id).into(),
             command_id,

@@ -4,6 +4,7 @@ use cairn_core::{
     AllocationId, DisputeId, Nanos, NodeId, OrganisationId, PaymentId, PaymentMethodId, RefundId,
     Resources, Timestamp,
 };
+use cairn_ledger::OffInvoice;
 use serde::{Deserialize, Serialize};
 
 use super::intent::names;
@@ -40,6 +41,8 @@ pub enum Effect {
     CorrectCharge {
         allocation_id: AllocationId,
     },
+    /// Puts on paper what a correction has taken off an invoice.
+    IssueNote(OffInvoice),
     /// Charges the rest and gives back what is left of the hold.
     SettleUsage {
         allocation_id: AllocationId,
@@ -160,6 +163,7 @@ names!(Effect {
     TearDown => "tear_down",
     CaptureUsage => "capture_usage",
     CorrectCharge => "correct_charge",
+    IssueNote => "issue_note",
     SettleUsage => "settle_usage",
     ConfirmReleased => "confirm_released",
     SuspendTenant => "suspend_tenant",
@@ -194,6 +198,7 @@ impl Effect {
             Self::TearDown { .. }
             | Self::CaptureUsage(_)
             | Self::CorrectCharge { .. }
+            | Self::IssueNote(_)
             | Self::SettleUsage { .. }
             | Self::ConfirmReleased { .. }
             | Self::SuspendTenant { .. }
@@ -236,6 +241,7 @@ impl Effect {
             | Self::ResumeTenant { allocation_id }
             | Self::AssessFundsOf { allocation_id } => allocation_id.to_string(),
             Self::AssessFunds { wallet_id } | Self::LookAtWallet { wallet_id } => wallet_id.clone(),
+            Self::IssueNote(off) => off.invoiced.invoice.clone(),
             Self::HoldFunds(funding) => funding.allocation_id.to_string(),
             Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
             Self::RequestTopUp { payment_id, .. }

@@ -10,7 +10,7 @@
 //! | [`dunning`] | `wallet.hold_placed` | no hold left; looks how long the money lasts meanwhile |
 //! | [`suspend_tenant`] | `allocation.suspension_requested` | `allocation.resumed`, or its release |
 //! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
-//! | [`refund_payment`], [`credit_invoice`] | `wallet.refund_reserved`, `credit_note.issued` | `refund.succeeded`, or the money back in the wallet; what the note gives back in it |
+//! | [`refund_payment`], [`credit_invoice`] | `wallet.refund_reserved`, `credit_note.issued` | `refund.succeeded`, or the money back in the wallet; what the note gives back in it, and the note about what a correction has |
 //! | [`settle_dispute`] | `dispute.opened` | the dispute decided, and its money where it belongs |
 //! | [`save_method`], [`forget_customer`] | `payment_method.requested`, `.customer_made` | the method kept at the provider, or not; gone there when it is removed, or with its customer when that is erased |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |

@@ -227,11 +227,24 @@ fn capture(
 }
 
 fn correction_of(corrected: Event, at: Timestamp) -> Option<Command> {
-    let Event::UsageCorrected { hold_id, total_nanos, seconds, journal, .. } = corrected else {
+    let Event::UsageCorrected { hold_id, total_nanos, seconds, invoiced, journal, .. } = corrected
+    else {
         return None;
     };
     let product = product(&journal)?;
-    Some(Command::CorrectCharge(CorrectCharge { hold_id, total_nanos, seconds, product, at }))
+    let (charged_at, at) = match &invoiced {
+        None => (Some(journal.occurred_at), at),
+        Some(_) => (None, journal.occurred_at),
+    };
+    Some(Command::CorrectCharge(CorrectCharge {
+        hold_id,
+        total_nanos,
+        seconds,
+        product,
+        charged_at,
+        invoiced,
+        at,
+    }))
 }
 
 /// The product is in the income account that a charge went to.

@@ -49,8 +49,16 @@ impl Inverse for InvoiceSeries {
 impl Inverse for CreditNoteSeries {
     fn command_of(&self, facts: &[CreditNoteEvent]) -> Option<CreditNoteCommand> {
         let CreditNoteEvent::Issued { credit_note } = facts.first()?;
-        let CreditNote { issuer, organisation_id, customer, currency, invoice, wanted, .. } =
-            (**credit_note).clone();
+        let CreditNote {
+            issuer,
+            organisation_id,
+            customer,
+            currency,
+            invoice,
+            wanted,
+            correction,
+            ..
+        } = (**credit_note).clone();
         let (series, _) = parse_number(&invoice.number)?;
         Some(CreditNoteCommand::Issue(Box::new(IssueCreditNote {
             series: series.to_owned(),
@@ -60,6 +68,7 @@ impl Inverse for CreditNoteSeries {
             currency,
             invoice,
             wanted,
+            correction,
             reason: credit_note.reason.clone(),
             at: credit_note.issued_at,
         })))

@@ -101,6 +101,7 @@ impl Run<'_> {
         let credited = match self.cell.story {
             Story::Credited => self.credit().await,
             Story::Corrected => self.correct(allocation_id).await,
+            Story::CorrectedInvoice => self.correct_invoiced(allocation_id).await,
             _ => 0,
         };
         let refunded = match self.cell.story {

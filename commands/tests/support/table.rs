@@ -29,6 +29,8 @@ pub enum Story {
     Credited,
     /// Some of what was metered is taken back after the release.
     Corrected,
+    /// The same, of what is on an invoice.
+    CorrectedInvoice,
     /// The refund fails at the provider.
     FailingRefund,
     /// The node is drained, which ends the rental.
@@ -46,7 +48,7 @@ pub enum Story {
 }
 
 impl Story {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Rental,
         Self::FailingRental,
         Self::LateReservation,
@@ -58,6 +60,7 @@ impl Story {
         Self::Suspension,
         Self::Credited,
         Self::Corrected,
+        Self::CorrectedInvoice,
         Self::FailingRefund,
         Self::Drain,
         Self::Enrolment,
@@ -81,6 +84,7 @@ impl Story {
             | Self::Suspension
             | Self::Credited
             | Self::Corrected
+            | Self::CorrectedInvoice
             | Self::FailingRefund
             | Self::Drain
             | Self::Enrolment
@@ -137,7 +141,7 @@ const RENTAL: [&str; 24] = [
 ];
 
 /// Every intent of the others.
-const OTHERS: [(Story, &str); 35] = [
+const OTHERS: [(Story, &str); 36] = [
     (Story::FailingRental, "tear_down"),
     (Story::FailingRental, "release_hold"),
     (Story::FailingRental, "confirm_failed"),
@@ -161,6 +165,7 @@ const OTHERS: [(Story, &str); 35] = [
     (Story::Suspension, "assess_funds"),
     (Story::Credited, "credit_usage"),
     (Story::Corrected, "correct_charge"),
+    (Story::CorrectedInvoice, "issue_note"),
     (Story::FailingRefund, "return_refund"),
     (Story::Drain, "drain_deadline"),
     (Story::Drain, "request_release"),

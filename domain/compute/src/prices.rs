@@ -32,9 +32,45 @@ impl Allocation {
     /// # Errors
     /// [`MoneyError::TooLarge`].
     pub fn total_nanos(&self) -> Result<Nanos, MoneyError> {
-        let (_, total_nanos) = self.before_this_price();
-        let price = self.price.map(|price| price.tariff().total(self.seconds_at_this_price()));
+        self.total_at(self.metered_seconds())
+    }
+
+    /// The same at so many metered seconds, all that are before this price among them.
+    fn total_at(&self, seconds: i64) -> Result<Nanos, MoneyError> {
+        let (before, total_nanos) = self.before_this_price();
+        let price = self.price.map(|price| price.tariff().total(seconds - before));
         total_nanos.checked_add(price.transpose()?.unwrap_or(0)).ok_or(MoneyError::TooLarge)
+    }
+
+    /// The least metered seconds at the price of now that come to a total: of those that it has now, or had before it was corrected.
+    ///
+    /// # Errors
+    /// [`MoneyError::TooLarge`].
+    pub fn seconds_for(&self, total_nanos: Nanos) -> Result<i64, MoneyError> {
+        let (mut least, _) = self.before_this_price();
+        let mut most = self.metered_seconds() + self.corrected_seconds;
+        while least < most {
+            let middle = least + (most - least) / 2;
+            if self.total_at(middle)? < total_nanos {
+                least = middle + 1;
+            } else {
+                most = middle;
+            }
+        }
+        Ok(least)
+    }
+
+    /// What was due while it had more seconds at the price of now: a correction comes down from there in more than one entry.
+    ///
+    /// # Errors
+    /// [`MoneyError::TooLarge`].
+    pub fn due_at(&self, seconds: i64) -> Result<Option<Due>, MoneyError> {
+        let known = self.price.filter(|_| seconds > self.metered_seconds());
+        let due = |price| {
+            let tax = self.tax.as_ref().and_then(Tax::due);
+            self.total_at(seconds).map(|total_nanos| Due { price, seconds, total_nanos, tax })
+        };
+        known.map(due).transpose()
     }
 
     /// Seconds that are metered at the price of now: they say which of its tiers is in force.

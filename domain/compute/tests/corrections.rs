@@ -104,6 +104,20 @@ fn what_was_metered_at_a_price_before_stays() {
 }
 
 #[test]
+fn a_total_names_its_seconds_also_those_that_a_correction_has_taken() {
+    let reprice = Command::Reprice { price: price(2), tax: None, at: at(100) };
+    let moved = with(&[meter(100, 0), reprice, meter(160, 0), correct(50)]);
+    let rental = fold(&moved);
+    assert_eq!((rental.metered_seconds(), rental.total_nanos()), (110, Ok(120)));
+    for (total_nanos, seconds) in [(120, 110), (140, 120), (220, 160), (219, 160), (999, 160)] {
+        assert_eq!(rental.seconds_for(total_nanos), Ok(seconds), "{total_nanos}");
+    }
+    let due = rental.due_at(120).unwrap().unwrap();
+    assert_eq!((due.seconds, due.total_nanos, due.price), (120, 140, price(2)));
+    assert_eq!(rental.due_at(110), Ok(None), "what is metered is due by the rental's own meter");
+}
+
+#[test]
 fn a_reason_is_needed() {
     for reason in [String::new(), " ".to_owned(), "x".repeat(501)] {
         let wish = Command::CorrectUsage { seconds: 1, reason, at: at(500) };

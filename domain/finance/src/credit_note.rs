@@ -2,10 +2,12 @@
 //!
 //! Lifecycle and numbers are those of a [series of invoices](crate::invoice). A credit note gives back what an invoice was paid with money,
 //! whole or in part, of one line or of all, and never more than is left of it. It remembers what the invoice said, so that what is left is
-//! decided here alone; the wallet takes the money in afterwards, once.
-use std::collections::BTreeMap;
+//! decided here alone; the wallet takes the money in afterwards, once. A note about a correction of usage is paper alone: the money is back
+//! when it is issued, exact to the nano, and so is the paper. It may take back what the invoice said is owed, too.
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_core::money::format_nanos;
+use cairn_core::upcast::Upcast;
 use cairn_core::{
     Currency, Decider, Month, Nanos, OrganisationId, Refusal, Subject, Text, Texts, Timestamp,
     cqrs_aggregate, domain_event,
@@ -75,6 +77,21 @@ impl Creditable {
         parts.collect()
     }
 
+    /// The parts of one line in the order of those, by what a correction says; nothing of the others.
+    fn parts_of(&self, correction: &Correction) -> Vec<Nanos> {
+        let parts = (1_u32..).zip(&self.lines).flat_map(|(at, line)| {
+            let ours = at == correction.line;
+            let net_nanos = if ours { correction.net_nanos } else { 0 };
+            let of = |jurisdiction: &String| {
+                let mine = correction.taxes.iter().filter(|(at, _)| ours && at == jurisdiction);
+                mine.map(|(_, nanos)| nanos).sum::<Nanos>()
+            };
+            let taxes = line.taxes.iter().map(|(jurisdiction, _)| of(jurisdiction));
+            std::iter::once(net_nanos).chain(taxes).collect::<Vec<_>>()
+        });
+        parts.collect()
+    }
+
     /// For each of those, the line that it is of, from 1.
     fn line_of_part(&self) -> Vec<u32> {
         let lines = (1_u32..).zip(&self.lines);
@@ -91,6 +108,29 @@ pub struct Wanted {
     /// In whole cents; all that is left when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_nanos: Option<Nanos>,
+}
+
+/// A correction of usage that was on an invoice. The wallet has given back what it was paid with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// The entry that did: there is one note for it.
+    pub entry: String,
+    /// Of which line of the invoice, from 1.
+    pub line: u32,
+    /// Without tax.
+    pub net_nanos: Nanos,
+    /// By jurisdiction.
+    pub taxes: Vec<(String, Nanos)>,
+    /// Of both, what was not paid and is owed no longer.
+    pub owed_nanos: Nanos,
+}
+
+impl Correction {
+    /// Tax included.
+    #[must_use]
+    pub fn gross_nanos(&self) -> Nanos {
+        self.net_nanos + self.taxes.iter().map(|(_, nanos)| nanos).sum::<Nanos>()
+    }
 }
 
 /// One line of a credit note.
@@ -120,6 +160,9 @@ pub struct CreditNote {
     /// What it credits.
     pub invoice: Creditable,
     pub wanted: Wanted,
+    /// The correction that it is about; it moves no money then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<Correction>,
     pub issued_at: Timestamp,
     pub reason: String,
     pub lines: Vec<CreditLine>,
@@ -138,8 +181,11 @@ pub enum CreditNoteEvent {
 }
 
 domain_event!(CreditNoteEvent {
-    Issued => "credit_note.issued", 1;
-});
+    Issued => "credit_note.issued", 2;
+} upcasts [
+    // In version 1 every note moves its money.
+    Upcast { event_type: "credit_note.issued", from: 1, to_next: std::convert::identity },
+]);
 
 impl Texts for CreditNoteEvent {
     const TEXTS: &'static [(&'static str, Text)] = &[
@@ -159,6 +205,8 @@ impl Texts for CreditNoteEvent {
         ("credit_note.invoice.month", Text::Kept),
         ("credit_note.invoice.lines[].product", Text::Kept),
         ("credit_note.invoice.lines[].taxes[][]", Text::Kept),
+        ("credit_note.correction.entry", Text::Kept),
+        ("credit_note.correction.taxes[][]", Text::Kept),
         ("credit_note.issued_at", Text::Kept),
         ("credit_note.reason", Text::Said),
         ("credit_note.lines[].product", Text::Kept),
@@ -179,6 +227,8 @@ pub struct IssueCreditNote {
     pub currency: Currency,
     pub invoice: Creditable,
     pub wanted: Wanted,
+    /// What it is about, in place of what is wanted.
+    pub correction: Option<Correction>,
     pub reason: String,
     pub at: Timestamp,
 }
@@ -225,6 +275,12 @@ pub struct CreditNoteSeries {
     pub numbers: Numbers,
     /// By the number of its invoice, what was given back of net and taxes of every line, one after the other.
     pub credited: BTreeMap<String, Vec<Nanos>>,
+    /// By the number of its invoice, what of that was owed and not paid.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub owed: BTreeMap<String, Nanos>,
+    /// Entries whose notes were issued.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub entries: BTreeSet<String>,
     pub last: Option<OrganisationId>,
 }
 
@@ -237,10 +293,17 @@ impl Decider for CreditNoteSeries {
 
     fn decide(&self, command: CreditNoteCommand) -> Result<Vec<CreditNoteEvent>, CreditNoteError> {
         let CreditNoteCommand::Issue(wish) = command;
+        let is_known = |it: &Correction| self.entries.contains(&it.entry);
+        if wish.correction.as_ref().is_some_and(is_known) {
+            return Ok(vec![]);
+        }
         if wish.reason.trim().is_empty() || wish.reason.chars().count() > 500 {
             return Err(CreditNoteError::ReasonNeeded);
         }
-        let given = self.given_back(&wish.invoice, wish.wanted)?;
+        let given = match &wish.correction {
+            Some(correction) => self.corrected(&wish.invoice, correction)?,
+            None => self.given_back(&wish.invoice, wish.wanted)?,
+        };
         let credit_note = Box::new(self.issue(*wish, &given));
         Ok(vec![CreditNoteEvent::Issued { credit_note }])
     }
@@ -250,6 +313,10 @@ impl Decider for CreditNoteSeries {
         self.numbers.take(credit_note.issued_at);
         let parts = credit_note.invoice.parts().len();
         let given = credit_note.parts();
+        if let Some(Correction { entry, owed_nanos, .. }) = credit_note.correction {
+            *self.owed.entry(credit_note.invoice.number.clone()).or_default() += owed_nanos;
+            self.entries.insert(entry);
+        }
         let credited =
             self.credited.entry(credit_note.invoice.number).or_insert_with(|| vec![0; parts]);
         credited.iter_mut().zip(given).for_each(|(sum, more)| *sum += more);
@@ -271,19 +338,62 @@ impl CreditNoteSeries {
         invoice: &Creditable,
         wanted: Wanted,
     ) -> Result<Vec<Nanos>, CreditNoteError> {
+        let (left, money_nanos) = self.left(invoice, wanted.line)?;
+        let left_nanos = left.iter().sum::<Nanos>().min(money_nanos);
+        Ok(apportion(amount(wanted.amount_nanos, left_nanos)?, &left))
+    }
+
+    /// What is left of net and taxes of every line, or of one, and of what was paid with money.
+    fn left(
+        &self,
+        invoice: &Creditable,
+        wanted: Option<u32>,
+    ) -> Result<(Vec<Nanos>, Nanos), CreditNoteError> {
         let parts = invoice.parts();
         let none = vec![0; parts.len()];
         let before = self.credited.get(&invoice.number).unwrap_or(&none);
-        if let Some(line) = wanted.line.filter(|line| !invoice.line_of_part().contains(line)) {
+        if let Some(line) = wanted.filter(|line| !invoice.line_of_part().contains(line)) {
             return Err(CreditNoteError::UnknownLine(line));
         }
-        let chosen = |line: u32| wanted.line.is_none_or(|wanted| wanted == line);
+        let chosen = |line: u32| wanted.is_none_or(|wanted| wanted == line);
         let left = invoice.line_of_part().into_iter().zip(parts.iter().zip(before));
-        let left: Vec<Nanos> =
-            left.map(|(line, (all, gone))| if chosen(line) { all - gone } else { 0 }).collect();
-        let money_nanos = invoice.prepaid_nanos - before.iter().sum::<Nanos>();
-        let left_nanos = left.iter().sum::<Nanos>().min(money_nanos);
-        Ok(apportion(amount(wanted.amount_nanos, left_nanos)?, &left))
+        let left = left.map(|(line, (all, gone))| if chosen(line) { all - gone } else { 0 });
+        let owed_nanos = self.owed.get(&invoice.number).copied().unwrap_or_default();
+        let paid_back_nanos = before.iter().sum::<Nanos>() - owed_nanos;
+        Ok((left.collect(), invoice.prepaid_nanos - paid_back_nanos))
+    }
+
+    /// What the note of a correction says of net and taxes of every line: what was corrected, and no more than is left. What the rounding
+    /// of an earlier note took of one part is taken of another.
+    ///
+    /// # Errors
+    /// Less is left.
+    pub fn corrected(
+        &self,
+        invoice: &Creditable,
+        correction: &Correction,
+    ) -> Result<Vec<Nanos>, CreditNoteError> {
+        let (left, money_nanos) = self.left(invoice, Some(correction.line))?;
+        let gross_nanos = correction.gross_nanos();
+        let paid_nanos = gross_nanos - correction.owed_nanos;
+        let room_nanos =
+            left.iter().sum::<Nanos>().min(money_nanos.max(0) + correction.owed_nanos).max(0);
+        if paid_nanos < 0 || gross_nanos <= 0 {
+            return Err(CreditNoteError::AmountNotPositive);
+        }
+        if gross_nanos > room_nanos {
+            let (left, wanted) = (format_nanos(room_nanos), format_nanos(gross_nanos));
+            return Err(CreditNoteError::Exceeds { left, wanted });
+        }
+        let wanted = invoice.parts_of(correction).into_iter().zip(&left);
+        let mut given: Vec<Nanos> = wanted.map(|(wanted, left)| wanted.min(*left)).collect();
+        let mut rest = gross_nanos - given.iter().sum::<Nanos>();
+        for (given, left) in given.iter_mut().zip(&left) {
+            let more = rest.min(left - *given);
+            *given += more;
+            rest -= more;
+        }
+        Ok(given)
     }
 
     fn issue(&self, wish: IssueCreditNote, given: &[Nanos]) -> CreditNote {
@@ -310,6 +420,7 @@ impl CreditNoteSeries {
             customer: wish.customer,
             currency: wish.currency,
             wanted: wish.wanted,
+            correction: wish.correction,
             issued_at: wish.at,
             reason: wish.reason,
             lines: lines.filter(|line| line.gross.nanos != 0).collect(),

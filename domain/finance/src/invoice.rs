@@ -55,6 +55,16 @@ pub struct Counted {
     pub position: i64,
 }
 
+/// Id of the command that issues an invoice: what it is of, so that there is one.
+#[must_use]
+pub fn invoice_command(
+    month: Month,
+    (organisation_id, currency): (OrganisationId, Currency),
+    part: u32,
+) -> String {
+    format!("invoice/{month}/{organisation_id}/{currency}/{part}")
+}
+
 /// An invoice as it was issued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invoice {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::testing::{When, decide_both_ways};
 use cairn_core::{Currency, Decider, OrganisationId, Timestamp};
-use cairn_finance::credit_note::{Creditable, CreditableLine, IssueCreditNote, Wanted};
+use cairn_finance::credit_note::{Correction, Creditable, CreditableLine, IssueCreditNote, Wanted};
 use cairn_finance::{CreditNote, CreditNoteCommand, CreditNoteEvent, CreditNoteSeries, Issuer};
 use proptest::prelude::*;
 
@@ -38,6 +38,7 @@ fn wish(invoice: &Creditable, line: Option<u32>, amount_nanos: Option<i64>) -> C
         currency: Currency::CHF,
         invoice: invoice.clone(),
         wanted: Wanted { line, amount_nanos },
+        correction: None,
         reason: "the node was slow".to_owned(),
         at: AT,
     }))
@@ -100,6 +101,65 @@ fn what_cannot_be_credited_is_refused_by_its_code() {
         ask(&[], command).then_refused(code);
     }
     assert_eq!(issued(&[], wish(&invoice, None, None)).totals.gross.nanos, 60 * CENT);
+}
+
+/// The note of a correction of a line.
+fn about(
+    invoice: &Creditable,
+    entry: &str,
+    (net, tax, owed): (i64, i64, i64),
+) -> CreditNoteCommand {
+    let CreditNoteCommand::Issue(mut wish) = wish(invoice, Some(1), None);
+    wish.correction = Some(Correction {
+        entry: entry.to_owned(),
+        line: 1,
+        net_nanos: net,
+        taxes: if tax == 0 { vec![] } else { vec![("CH".to_owned(), tax)] },
+        owed_nanos: owed,
+    });
+    CreditNoteCommand::Issue(wish)
+}
+
+#[test]
+fn a_correction_is_on_paper_once_and_to_the_nano() {
+    let invoice = invoice(&[(100 * CENT, 8 * CENT), (50 * CENT, 0)], 158 * CENT);
+    let command = about(&invoice, "hold:1", (1_234_567, 98_765, 0));
+    let note = issued(&[], command.clone());
+    assert_eq!((note.number.as_str(), note.lines.len()), ("CN-C-2027-000001", 1));
+    assert_eq!((note.totals.net.nanos, note.totals.tax.nanos), (1_234_567, 98_765));
+    assert_eq!(note.totals.net.cents + note.totals.tax.cents, note.totals.gross.cents);
+    ask(std::slice::from_ref(&command), command.clone()).then([]);
+    let next = about(&invoice, "hold:2", (CENT, 0, 0));
+    assert_eq!(issued(&[command], next).number, "CN-C-2027-000002", "another one is another note");
+}
+
+#[test]
+fn a_correction_says_what_was_owed_too_and_never_more_than_is_left() {
+    // Of 108, 60 was paid and 30 is owed; the rest was promotional credit.
+    let invoice = invoice(&[(100 * CENT, 8 * CENT)], 60 * CENT);
+    let all = issued(&[], about(&invoice, "e", (83 * CENT, 7 * CENT, 30 * CENT)));
+    assert_eq!(all.totals.gross.nanos, 90 * CENT);
+    for beyond in [(61 * CENT, 0, 0), (88 * CENT, 3 * CENT, 30 * CENT), (108 * CENT, 1, 60 * CENT)]
+    {
+        ask(&[], about(&invoice, "e", beyond)).then_refused("credit_exceeds_invoice");
+    }
+    ask(&[], about(&invoice, "e", (0, 0, 0))).then_refused("amount_not_positive");
+    // What was owed was not paid back: as much as was paid is still left.
+    let owed = about(&invoice, "e", (28 * CENT, 2 * CENT, 30 * CENT));
+    let rest = wish(&invoice, None, Some(60 * CENT));
+    assert_eq!(issued(std::slice::from_ref(&owed), rest.clone()).totals.gross.nanos, 60 * CENT);
+    ask(&[owed, rest], about(&invoice, "f", (CENT, 0, 0))).then_refused("credit_exceeds_invoice");
+}
+
+#[test]
+fn what_an_earlier_note_rounded_away_is_taken_of_the_other_part() {
+    let invoice = invoice(&[(100 * CENT, 8 * CENT)], 108 * CENT);
+    let first = wish(&invoice, Some(1), Some(CENT));
+    let given = issued(&[], first.clone()).totals;
+    let (net, tax) = (100 * CENT - given.net.nanos + 5, 8 * CENT - given.tax.nanos - 5);
+    let rest = issued(&[first], about(&invoice, "e", (net, tax, 0)));
+    assert_eq!(rest.totals.gross.nanos, 107 * CENT);
+    assert_eq!(rest.totals.net.nanos + given.net.nanos, 100 * CENT);
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 //! Corrections of usage: what was charged and not used is given back as it was taken, the last first. Promotional credit comes back as that,
-//! paid money into its payment, and what is owed is owed no longer; so is the tax in it.
+//! paid money into its payment, and what is owed is owed no longer; so is the tax in it. What is on an invoice is an entry of another kind: a
+//! credit note says it, and no other invoice.
 use cairn_core::{
     CreditId, Currency, HoldId, JournalTransaction, Nanos, OrganisationId, PaymentId, Posting,
     Timestamp, chart,
@@ -30,6 +31,61 @@ pub enum Payer {
 pub struct PaidBy {
     pub payer: Payer,
     pub amount_nanos: Nanos,
+}
+
+/// What of an invoice a correction takes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invoiced {
+    /// Its number.
+    pub invoice: String,
+    /// Of the seconds on it, as many.
+    pub seconds: i64,
+}
+
+/// What the paper of a correction says: what the customer had paid or owes of the invoice. Nobody paid for promotional credit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OffInvoice {
+    /// Number of the invoice, and the seconds.
+    pub invoiced: Invoiced,
+    /// The entry that has moved the money.
+    pub entry: String,
+    /// Whose charge it was.
+    pub hold_id: HoldId,
+    /// Without tax.
+    pub net_nanos: Nanos,
+    /// The tax, by its jurisdiction.
+    pub tax: Option<(String, Nanos)>,
+    /// Of both, what is owed no longer.
+    pub owed_nanos: Nanos,
+}
+
+/// What an event takes off an invoice; none when there is nothing to put on paper.
+#[must_use]
+pub fn off_invoice(event: &WalletEvent) -> Option<OffInvoice> {
+    let WalletEvent::UsageCorrected {
+        hold_id,
+        amount_nanos,
+        owed_nanos,
+        credits,
+        tax,
+        invoiced: Some(invoiced),
+        journal,
+        ..
+    } = event
+    else {
+        return None;
+    };
+    let gross_nanos = amount_nanos - used(credits);
+    let tax = tax.as_ref().map(|part| (part.rate.jurisdiction.clone(), -part.tax_nanos));
+    let tax_nanos = tax.as_ref().map_or(0, |(_, nanos)| *nanos);
+    (gross_nanos > 0).then(|| OffInvoice {
+        invoiced: invoiced.clone(),
+        entry: journal.source_id.clone(),
+        hold_id: *hold_id,
+        net_nanos: gross_nanos - tax_nanos,
+        tax,
+        owed_nanos: *owed_nanos,
+    })
 }
 
 /// What is given back, by what it was paid by.
@@ -109,7 +165,11 @@ impl Wallet {
         let tax = hold.tax_in(-taxable_nanos, hold.taxed.as_ref().map(|taxed| &taxed.rate));
         let corrected_nanos = hold.corrected_nanos + amount_nanos;
         let source_id = format!("{hold_id}:{total_nanos}:{corrected_nanos}");
-        let id = (source_id, hold.charged_at.unwrap_or(at));
+        let charged_at = correct.charged_at.or(hold.charged_at).unwrap_or(at);
+        let id = match &correct.invoiced {
+            None => ("usage_corrected", source_id, charged_at),
+            Some(of) => ("invoice_corrected", format!("{source_id}:{}", of.invoice), at),
+        };
         let journal = correction_entry(&correct.product, (owner, id), (&given, tax.as_ref()));
         let GivenBack { owed_nanos, credits, lots } = given;
         let corrected = WalletEvent::UsageCorrected {
@@ -121,6 +181,7 @@ impl Wallet {
             credits,
             lots,
             tax,
+            invoiced: correct.invoiced.clone(),
             journal,
         };
         Ok(self.lapsed(at, vec![corrected]).1)
@@ -154,32 +215,43 @@ impl Wallet {
         Ok(given)
     }
 
-    /// What is remembered of a correction.
-    pub(crate) fn take_correction(
-        &mut self,
-        hold_id: HoldId,
-        amount_nanos: Nanos,
-        (credits, lots): (&[CreditUse], &[LotUse]),
-    ) {
+    /// What is remembered of a correction. The month of an invoice is over, and this one has used nothing less.
+    pub(crate) fn take_correction(&mut self, corrected: WalletEvent) {
+        let WalletEvent::UsageCorrected {
+            hold_id,
+            amount_nanos,
+            credits,
+            lots,
+            tax,
+            invoiced,
+            journal,
+            ..
+        } = corrected
+        else {
+            return;
+        };
         self.with_hold(hold_id, |hold| hold.give_back(amount_nanos));
-        self.promotional.restore(credits);
+        self.promotional.restore(&credits);
         for lot in lots {
             self.posted_nanos += lot.amount_nanos;
             self.with_lot(lot.payment_id, |mine| mine.remaining_nanos += lot.amount_nanos);
         }
+        match invoiced {
+            None => self.take_charge(hold_id, (-amount_nanos, tax), journal.occurred_at),
+            Some(_) => self.with_hold(hold_id, |hold| hold.taxed = tax.map(TaxPart::taxed)),
+        }
     }
 }
 
-/// A charge the other way round, at the time of the charge that it takes back: in its month, while that is open.
+/// A charge the other way round, at the time of the charge that it takes back: in its month, while that is not invoiced.
 fn correction_entry(
     product: &str,
-    ((organisation_id, currency), (source_id, occurred_at)): (
+    ((organisation_id, currency), (kind, source_id, occurred_at)): (
         (OrganisationId, Currency),
-        (String, Timestamp),
+        (&str, String, Timestamp),
     ),
     (given, tax): (&GivenBack, Option<&TaxPart>),
 ) -> JournalTransaction {
-    let kind = "usage_corrected";
     let paid_nanos: Nanos = given.lots.iter().map(|lot| lot.amount_nanos).sum();
     let credit_nanos = used(&given.credits);
     let tax_nanos = tax.map_or(0, |part| -part.tax_nanos);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::alerts::Alert;
+use crate::corrected::Invoiced;
 use crate::credit::CreditUse;
 use crate::spending::{SpendingLimit, SpendingLimits};
 use crate::taxes::TaxPart;
@@ -99,6 +100,9 @@ pub enum WalletEvent {
         lots: Vec<LotUse>,
         /// The tax in it, less than nothing.
         tax: Option<TaxPart>,
+        /// What of an invoice it takes back, if it was on one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invoiced: Option<Invoiced>,
         journal: JournalTransaction,
     },
     /// What was left of a hold went back to available.
@@ -215,7 +219,7 @@ domain_event!(WalletEvent {
     HoldExtensionRefused => "wallet.hold_extension_refused", 1;
     UsageCaptured => "wallet.usage_captured", 3;
     OverrunRecorded => "wallet.overrun_recorded", 2;
-    UsageCorrected => "wallet.usage_corrected", 1;
+    UsageCorrected => "wallet.usage_corrected", 2;
     HoldReleased => "wallet.hold_released", 2;
     HoldExpired => "wallet.hold_expired", 2;
     RefundReserved => "wallet.refund_reserved", 1;
@@ -236,6 +240,8 @@ domain_event!(WalletEvent {
     Upcast { event_type: "wallet.usage_captured", from: 1, to_next: without_credits },
     Upcast { event_type: "wallet.usage_captured", from: 2, to_next: without_tax },
     Upcast { event_type: "wallet.overrun_recorded", from: 1, to_next: without_tax },
+    // In version 1 nothing of an invoice was taken back.
+    Upcast { event_type: "wallet.usage_corrected", from: 1, to_next: std::convert::identity },
     Upcast { event_type: "wallet.hold_released", from: 1, to_next: all_paid },
     Upcast { event_type: "wallet.hold_expired", from: 1, to_next: all_paid },
 ]);
@@ -271,6 +277,7 @@ impl Texts for WalletEvent {
         ("credits[].credit_id", Text::Kept),
         ("lots[].payment_id", Text::Kept),
         ("tax.rate.jurisdiction", Text::Kept),
+        ("invoiced.invoice", Text::Kept),
         ("refund_id", Text::Kept),
         ("credit_id", Text::Kept),
         ("dispute_id", Text::Kept),

@@ -17,7 +17,7 @@ pub mod wallet;
 mod wishes;
 
 pub use alerts::{ALERTS_MAX, Alert, AlertOn, Alerts};
-pub use corrected::{PaidBy, Payer};
+pub use corrected::{Invoiced, OffInvoice, PaidBy, Payer, off_invoice};
 pub use credit::{Credit, CreditUse, Promotional, used};
 pub use disputes::{Disputed, OPEN_END, hold_of_dispute};
 pub use dunning::{Assessment, Dunning, DunningCommand, DunningEvent, Stage};

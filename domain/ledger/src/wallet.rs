@@ -224,10 +224,7 @@ impl Decider for Wallet {
                 self.with_hold(hold_id, |hold| hold.owe(amount_nanos));
                 self.take_charge(hold_id, (amount_nanos, tax), journal.occurred_at);
             }
-            E::UsageCorrected { hold_id, amount_nanos, credits, lots, tax, journal, .. } => {
-                self.take_correction(hold_id, amount_nanos, (&credits, &lots));
-                self.take_charge(hold_id, (-amount_nanos, tax), journal.occurred_at);
-            }
+            corrected @ E::UsageCorrected { .. } => self.take_correction(corrected),
             E::HoldReleased { hold_id, amount_nanos, promotional_nanos } => {
                 self.close_hold(hold_id, (amount_nanos, promotional_nanos), HoldStatus::Released);
             }

@@ -5,6 +5,7 @@ use cairn_core::{
 };
 
 use crate::alerts::{ALERTS_MAX, Alert};
+use crate::corrected::Invoiced;
 use crate::spending::SpendingLimits;
 
 /// Credits a wallet with a payment that succeeded.
@@ -64,6 +65,10 @@ pub struct CorrectCharge {
     pub seconds: i64,
     /// Income account that the charge went to.
     pub product: String,
+    /// When what it takes back was charged; the last charge when absent.
+    pub charged_at: Option<Timestamp>,
+    /// What of an invoice it takes back, if it is on one: that is dated as of now.
+    pub invoiced: Option<Invoiced>,
     pub at: Timestamp,
 }
 

@@ -5,8 +5,8 @@ use cairn_core::{
     CreditId, Currency, Decider, HoldId, OrganisationId, PaymentId, Tariff, TaxRate, Timestamp,
 };
 use cairn_ledger::{
-    CaptureHold, CorrectCharge, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet,
-    WalletCommand, WalletEvent,
+    CaptureHold, CorrectCharge, GrantCredit, Invoiced, OffInvoice, PlaceHold, ReserveRefund, TopUp,
+    Wallet, WalletCommand, WalletEvent, off_invoice,
 };
 use proptest::prelude::*;
 
@@ -70,6 +70,8 @@ fn correct(total_nanos: i64, now: i64) -> WalletCommand {
         total_nanos,
         seconds: 30,
         product: "compute".to_owned(),
+        charged_at: None,
+        invoiced: None,
         at: at(now),
     })
 }
@@ -123,6 +125,62 @@ fn the_tax_in_it_comes_back_with_what_it_was_in() {
         after(&again).holds[&HOLD.to_string()].taxed,
         after(&history).holds[&HOLD.to_string()].taxed
     );
+}
+
+/// The same, of what is on an invoice.
+fn correct_invoiced(total_nanos: i64, now: i64) -> WalletCommand {
+    let WalletCommand::CorrectCharge(correct) = correct(total_nanos, now) else { panic!() };
+    let invoiced = Some(Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 30 });
+    WalletCommand::CorrectCharge(CorrectCharge { invoiced, ..correct })
+}
+
+#[test]
+fn what_is_on_an_invoice_is_dated_now_and_counts_in_no_month() {
+    let history = [grant(4 * CENT), top_up(1, 6 * CENT), place(10 * CENT), capture(15 * CENT, 0)];
+    let after_one = after(&[&history[..], &[correct_invoiced(8 * CENT, 9)]].concat());
+    let events = check(&history, correct_invoiced(8 * CENT, 9)).events();
+    let [event @ WalletEvent::UsageCorrected { journal, .. }] = &events[..] else { panic!() };
+    assert_eq!((journal.kind.as_str(), journal.occurred_at), ("invoice_corrected", at(9)));
+    let entry = format!("{HOLD}:{}:{}:CN-2027-000001", 8 * CENT, 7 * CENT);
+    assert_eq!(
+        off_invoice(event),
+        Some(OffInvoice {
+            invoiced: Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 30 },
+            entry,
+            hold_id: HOLD,
+            net_nanos: 7 * CENT,
+            tax: None,
+            owed_nanos: 5 * CENT,
+        })
+    );
+    let before = after(&history);
+    assert_eq!(after_one.spending, before.spending, "its month is over");
+    let charged_at = |wallet: &Wallet| wallet.holds[&HOLD.to_string()].charged_at;
+    assert_eq!(charged_at(&after_one), charged_at(&before));
+    assert_eq!(after_one.posted_nanos - before.posted_nanos, 2 * CENT);
+}
+
+#[test]
+fn its_paper_says_what_was_taxed_and_nothing_of_promotional_credit() {
+    let history = [top_up(1, 500), place(300), capture(238, 190_000)];
+    let events = check(&history, correct_invoiced(119, 2)).events();
+    let off = off_invoice(&events[0]).unwrap();
+    assert_eq!((off.net_nanos, off.tax), (100, Some(("DE".to_owned(), 19))));
+    // On no invoice: no paper.
+    assert_eq!(off_invoice(&check(&history, correct(119, 2)).events()[0]), None);
+    let given = [grant(50), place(50), capture(50, 0)];
+    assert_eq!(off_invoice(&check(&given, correct_invoiced(20, 2)).events()[0]), None);
+}
+
+#[test]
+fn what_was_charged_before_the_last_charge_is_dated_then() {
+    let history = [top_up(1, 500), place(300), capture(238, 0)];
+    let WalletCommand::CorrectCharge(wish) = correct(119, 2) else { panic!() };
+    let charged_at = Some(at(-90));
+    let earlier = WalletCommand::CorrectCharge(CorrectCharge { charged_at, ..wish });
+    let events = check(&history, earlier).events();
+    let WalletEvent::UsageCorrected { journal, .. } = &events[0] else { panic!() };
+    assert_eq!((journal.kind.as_str(), journal.occurred_at), ("usage_corrected", at(-90)));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use cairn_core::{
 };
 use cairn_event_log::{EventLog, NewEvent};
 use cairn_ledger::{
-    CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp, Wallet,
-    WalletCommand,
+    CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, Invoiced, PlaceHold, ReserveRefund,
+    TopUp, Wallet, WalletCommand,
 };
 use cairn_payments::{
     BankLine, Dispute, DisputeCommand, DisputeOutcome, OpenDispute, PayOut, Payment,
@@ -41,8 +41,8 @@ async fn tell<A: Decider>(log: &EventLog, id: &str, commands: Vec<A::Command>) {
     }
 }
 
-/// What is set aside, used, found to be too much, and used again.
-fn charges(expires_at: Timestamp) -> [WalletCommand; 4] {
+/// What is set aside, used, found to be too much, and used again; and again, when it is invoiced.
+fn charges(expires_at: Timestamp) -> [WalletCommand; 6] {
     let hold_id = HoldId::from_bits(3);
     [
         WalletCommand::PlaceHold(PlaceHold {
@@ -68,6 +68,27 @@ fn charges(expires_at: Timestamp) -> [WalletCommand; 4] {
             total_nanos: UNIT / 4,
             seconds: 2,
             product: "compute".to_owned(),
+            charged_at: None,
+            invoiced: None,
+            at: AT,
+        }),
+        WalletCommand::CaptureHold(CaptureHold {
+            hold_id,
+            total_nanos: 9 * UNIT,
+            seconds: 30,
+            product: "compute".to_owned(),
+            tax: Some(TaxRate { jurisdiction: "DE".to_owned(), ppm: 190_000 }),
+            keep_nanos: 0,
+            expires_at,
+            at: AT,
+        }),
+        WalletCommand::CorrectCharge(CorrectCharge {
+            hold_id,
+            total_nanos: UNIT / 5,
+            seconds: 2,
+            product: "compute".to_owned(),
+            charged_at: None,
+            invoiced: Some(Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 28 }),
             at: AT,
         }),
         WalletCommand::CaptureHold(CaptureHold {

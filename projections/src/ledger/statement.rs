@@ -28,7 +28,7 @@ pub struct Line {
     pub organisation_id: String,
     pub currency: String,
     /// `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`, `credit_expired`, `dispute_lost`,
-    /// `usage_credited` or `usage_corrected`.
+    /// `usage_credited`, `usage_corrected` or `invoice_corrected`.
     pub kind: String,
     /// Positive: into the wallet.
     pub amount_nanos: Nanos,
@@ -281,7 +281,7 @@ pub async fn charge_before(
     let found = sqlx::query_scalar!(
         "SELECT position FROM ledger_statement_lines
          WHERE organisation_id = $1 AND currency = $2 AND reference = $3 AND position < $4
-           AND kind IN ('usage', 'overrun', 'usage_corrected')
+           AND kind IN ('usage', 'overrun', 'usage_corrected', 'invoice_corrected')
          ORDER BY position DESC LIMIT 1",
         organisation_id,
         currency,

@@ -185,11 +185,20 @@ pub async fn resources(
              (u.last - coalesce((
                SELECT p.seconds FROM ledger_statement_lines p
                WHERE p.organisation_id = $1 AND p.currency = u.currency AND p.reference = u.reference
-                 AND p.position < u.first AND p.kind IN ('usage', 'overrun', 'usage_corrected')
-               ORDER BY p.position DESC LIMIT 1), 0))::bigint AS "seconds!"
+                 AND p.position < u.first AND p.kind IN ('usage', 'overrun', 'usage_corrected', 'invoice_corrected')
+               ORDER BY p.position DESC LIMIT 1), 0) + coalesce((
+               SELECT sum((
+                 SELECT b.seconds FROM ledger_statement_lines b
+                 WHERE b.organisation_id = $1 AND b.currency = u.currency AND b.reference = u.reference AND b.position < o.position
+                   AND b.kind IN ('usage', 'overrun', 'usage_corrected', 'invoice_corrected')
+                 ORDER BY b.position DESC LIMIT 1) - o.seconds)
+               FROM ledger_statement_lines o
+               WHERE o.organisation_id = $1 AND o.currency = u.currency AND o.reference = u.reference
+                 AND o.position > u.first AND o.position < u.final AND o.kind = 'invoice_corrected'), 0))::bigint AS "seconds!"
            FROM (
              SELECT l.currency, l.reference, a.project_id, sum(l.owed_nanos - l.amount_nanos)::bigint AS cost,
-               sum(l.tax_nanos)::bigint AS tax, (array_agg(l.seconds ORDER BY l.position DESC))[1] AS last, min(l.position) AS first
+               sum(l.tax_nanos)::bigint AS tax, (array_agg(l.seconds ORDER BY l.position DESC))[1] AS last, min(l.position) AS first,
+               max(l.position) AS final
              FROM ledger_statement_lines l
              LEFT JOIN compute_allocations a ON a.allocation_id = l.reference AND a.organisation_id = l.organisation_id
              WHERE l.organisation_id = $1 AND ($2::text IS NULL OR l.currency = $2)

@@ -67,6 +67,7 @@ impl World {
             currency: CURRENCY,
             invoice: Creditable::of(&invoice),
             wanted: Wanted { line: None, amount_nanos: Some(UNIT) },
+            correction: None,
             reason: "the node was slow".to_owned(),
             at: self.now(),
         };

@@ -14,6 +14,7 @@ mod story_credit;
 mod story_dispute;
 mod story_finance;
 mod story_identity;
+mod story_invoiced;
 mod story_limits;
 mod story_methods;
 mod story_money;

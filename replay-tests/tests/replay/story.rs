@@ -169,6 +169,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     super::story_usage::tell(&mut teller);
     super::story_methods::tell(&mut teller);
     super::story_top_up::tell(&mut teller);
+    super::story_invoiced::tell(&mut teller);
     (teller.told, teller.decisions)
 }
 

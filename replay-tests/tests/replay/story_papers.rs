@@ -102,6 +102,7 @@ fn credit_notes() -> [CreditNoteCommand; 2] {
             currency: Currency::USD,
             invoice: Creditable::of(invoice),
             wanted,
+            correction: None,
             reason: "the node was slow".to_owned(),
             at: at(secs),
         }))

@@ -60,6 +60,8 @@ fn charged() -> Vec<WalletCommand> {
             total_nanos: units * UNIT,
             seconds: units * 100,
             product: text("compute"),
+            charged_at: None,
+            invoiced: None,
             at: at(secs),
         })
     };

@@ -176,25 +176,50 @@ pub(super) async fn line(executor: &Executor, hold: OfHold) -> Result<Charged, F
     let allocation_id = AllocationId::from_bits(hold.hold_id.bits()).to_string();
     let (rental, _) = executor.load::<Allocation>(&allocation_id).await?;
     let (first, last) = (charge(executor, hold.first).await?, charge(executor, hold.last).await?);
-    let mut from = (rental.activated_at.unwrap_or(first.at), 0);
+    let (mut from, mut since) = ((rental.activated_at.unwrap_or(first.at), 0), hold.first);
     if first.total_nanos > first.amount_nanos {
         let position = charge_before(executor, &hold).await?;
         let before = charge(executor, position).await?;
-        from = (before.at, before.seconds);
+        (from, since) = ((before.at, before.seconds), position);
     }
-    let (nanos_per_hour, discount_bps) = one_price(&rental, (from.1, last.seconds));
+    let seconds = last.seconds - from.1 + off_invoices(executor, &hold, since).await?;
+    let used = (last.seconds - seconds, last.seconds);
+    let (nanos_per_hour, discount_bps) = one_price(&rental, used);
     Ok(Charged {
         product: hold.product,
         resource: allocation_id,
         sku_id: Some(rental.sku_id.clone()).filter(|sku_id| !sku_id.is_empty()),
         from: from.0,
         to: last.at,
-        seconds: last.seconds - from.1,
+        seconds,
         nanos_per_hour,
         discount_bps,
         net_nanos: hold.net_nanos,
         taxes: hold.taxes,
     })
+}
+
+/// Seconds that corrections took off invoices before between a charge and the last one: what was charged again is of this invoice.
+async fn off_invoices(executor: &Executor, hold: &OfHold, since: i64) -> Result<i64, FinanceError> {
+    let positions = sqlx::query_scalar!(
+        "SELECT DISTINCT p.position FROM ledger_postings p JOIN ledger_journal_transactions t USING (position)
+         WHERE p.account = ANY ($1) AND p.position > $2 AND p.position < $3 AND t.kind = 'invoice_corrected'
+           AND split_part(t.source_id, ':', 1) = $4",
+        &hold.debited[..],
+        since,
+        hold.last,
+        hold.hold_id.to_string()
+    );
+    let mut seconds = 0;
+    for position in positions.fetch_all(executor.log().pool()).await? {
+        let found: Option<Recorded> = executor.log().read(position - 1, 1).await?.pop();
+        let event = found.map(|found| found.decode()).transpose()?;
+        let Some(WalletEvent::UsageCorrected { invoiced: Some(invoiced), .. }) = event else {
+            return Err(corrupt(format!("no correction at position {position}")));
+        };
+        seconds += invoiced.seconds;
+    }
+    Ok(seconds)
 }
 
 /// What an hour cost from one metered second up to another before the discount, and the discount; no price when a rental was moved to another price or came to another tier in between.

@@ -11,8 +11,8 @@ use cairn_core::{
     TaxRate, Timestamp,
 };
 use cairn_ledger::{
-    Alert, AlertOn, CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund,
-    SpendingLimits, TopUp, Wallet, WalletCommand,
+    Alert, AlertOn, CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, Invoiced, PlaceHold,
+    ReserveRefund, SpendingLimits, TopUp, Wallet, WalletCommand,
 };
 use proptest::prelude::*;
 
@@ -154,12 +154,15 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
                 })
             }
         ),
-        2 => (hold(), amount(), now()).prop_map(|(hold_id, total_nanos, now)| {
+        2 => (hold(), amount(), now(), any::<bool>()).prop_map(|(hold_id, total_nanos, now, paper)| {
+            let invoiced = Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 1 };
             WalletCommand::CorrectCharge(CorrectCharge {
                 hold_id,
                 total_nanos,
                 seconds: now,
                 product: "compute".to_owned(),
+                charged_at: None,
+                invoiced: paper.then_some(invoiced),
                 at: at(now),
             })
         }),

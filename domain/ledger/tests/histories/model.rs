@@ -343,7 +343,9 @@ impl Model {
         self.tax += tax(&mut hold, -taxable, rate.as_ref().map(|(rate, _)| rate));
         hold.charged -= amount;
         self.used -= amount;
-        self.spent = (self.spent - amount).max(0);
+        if c.invoiced.is_none() {
+            self.spent = (self.spent - amount).max(0);
+        }
         self.holds.insert(c.hold_id.to_string(), hold);
         let covered = self.put_back_last(beyond);
         self.lapse(c.at);
