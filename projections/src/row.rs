@@ -11,6 +11,9 @@ use time::OffsetDateTime;
 
 use crate::engine::ProjectError;
 
+/// What is said for the rentals that are in no project.
+pub const NO_PROJECT: &str = "none";
+
 /// An instant in a row: `timestamptz` in the table, RFC 3339 when serialised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(transparent)]

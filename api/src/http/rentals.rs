@@ -1,6 +1,6 @@
 //! Which rentals a query asks for.
 use cairn_core::ProjectId;
-use cairn_projections::compute::allocations as view;
+use cairn_projections::row::NO_PROJECT;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -45,7 +45,7 @@ impl AsksPage for AllocationsQuery {
 pub fn project_of(asked: Option<&str>) -> Result<Option<String>, Problem> {
     let project = asked.map(|asked| match asked.parse::<ProjectId>() {
         Ok(id) => Ok(id.to_string()),
-        Err(_) if asked == view::NO_PROJECT => Ok(asked.to_owned()),
+        Err(_) if asked == NO_PROJECT => Ok(asked.to_owned()),
         Err(error) => Err(Problem::new("query_invalid", format!("project_id: {error}"))),
     });
     project.transpose()

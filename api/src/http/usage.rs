@@ -6,6 +6,7 @@ use cairn_core::{Burn, Currency, Month, Nanos, Timestamp};
 use cairn_projections::At;
 use cairn_projections::compute::allocations::{self, Burns};
 use cairn_projections::ledger::{statement, usage as view};
+use cairn_projections::row::NO_PROJECT;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -213,22 +214,20 @@ async fn get_usage(
     let at = at.and(reader.reach(&api, allocations::NAME).await?);
     let mut db = api.read_for(&reader.caller).await?;
     let whose = view::Whose { organisation, currency, project: project.as_deref() };
-    let sums = view::sums(&mut *db, whose, span, false).await?;
-    let by_project = view::sums(&mut *db, whose, span, true).await?;
+    let sums = view::sums(&mut *db, whose, span).await?;
     let buckets = view::buckets(&mut *db, whose, span).await?;
     let resources = view::resources(&mut *db, whose, span).await?;
     let mut burns = allocations::burn_by_project(&mut *db, organisation).await?;
     burns.retain(|(code, id), _| {
-        let id = id.as_deref().unwrap_or(allocations::NO_PROJECT);
+        let id = id.as_deref().unwrap_or(NO_PROJECT);
         currency.is_none_or(|wanted| wanted.code() == code)
             && whose.project.is_none_or(|wanted| wanted == id)
     });
-    Ok(at.saw(Usage::of(span, &burns, Rows { sums, by_project, buckets, resources })?))
+    Ok(at.saw(Usage::of(span, &burns, Rows { sums, buckets, resources })?))
 }
 
 struct Rows {
     sums: Vec<view::Sum>,
-    by_project: Vec<view::Sum>,
     buckets: Vec<view::Bucket>,
     resources: Vec<view::Resource>,
 }
@@ -248,18 +247,14 @@ fn nothing(currency: &str, project_id: Option<&str>, since: Timestamp) -> view::
 
 impl Usage {
     fn of(span: view::Span, burns: &Burns, rows: Rows) -> Result<Self, Problem> {
-        let Rows { sums, by_project, buckets, resources } = rows;
+        let Rows { sums, buckets, resources } = rows;
         let since = sums.first().map_or(span.since, |sum| sum.since.0);
-        let mut found: BTreeMap<String, view::Sum> =
-            sums.into_iter().map(|sum| (sum.currency.clone(), sum)).collect();
-        for (currency, _) in burns.keys() {
-            let absent = || nothing(currency, None, since);
-            found.entry(currency.clone()).or_insert_with(absent);
-        }
+        let runs = burns.keys().map(|(currency, _)| nothing(currency, None, since));
+        let found = wholes(sums.iter().cloned().chain(runs));
         let month = Month::of(span.until);
         let month = month.map_err(|error| Problem::internal(&error.to_string()))?;
         let left_secs = month.ends_at().secs_since(span.until);
-        let mut projects = projects(by_project, burns, (since, left_secs));
+        let mut projects = projects(sums, burns, (since, left_secs));
         let currencies = found.into_values().map(|sum| {
             let burn = together(burns, &sum.currency);
             let of_it = |currency: &str| *currency == sum.currency;
@@ -284,6 +279,20 @@ impl Usage {
         let currencies = currencies.collect();
         Ok(Self { since: since.to_string(), until: span.until.to_string(), currencies })
     }
+}
+
+/// By currency: what was used in all projects and in none.
+fn wholes(sums: impl Iterator<Item = view::Sum>) -> BTreeMap<String, view::Sum> {
+    let mut wholes = BTreeMap::<String, view::Sum>::new();
+    for sum in sums {
+        let absent = || nothing(&sum.currency, None, sum.since.0);
+        let whole = wholes.entry(sum.currency.clone()).or_insert_with(absent);
+        whole.cost_nanos += sum.cost_nanos;
+        whole.tax_nanos += sum.tax_nanos;
+        whole.previous_nanos += sum.previous_nanos;
+        whole.month_nanos += sum.month_nanos;
+    }
+    wholes
 }
 
 /// What everything of a currency that runs costs, whatever project it is in.

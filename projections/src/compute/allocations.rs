@@ -11,9 +11,7 @@ use cairn_ledger::WalletEvent;
 use serde::Deserialize;
 
 use super::allocations_change::{AllocationRow, apply, requested_row};
-pub use super::allocations_query::{
-    Allocation, Burns, Filter, NO_PROJECT, burn, burn_by_project, get, list,
-};
+pub use super::allocations_query::{Allocation, Burns, Filter, burn, burn_by_project, get, list};
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
 use crate::row::add;

@@ -5,7 +5,7 @@ use cairn_core::{Burn, Nanos, OrganisationId, Tariff};
 use serde::Serialize;
 use sqlx::PgExecutor;
 
-use crate::row::{At, Page, QueryError, before, fetch_limit};
+use crate::row::{At, NO_PROJECT, Page, QueryError, before, fetch_limit};
 use crate::tier_list::TierList;
 
 /// An allocation as it stands.
@@ -107,9 +107,6 @@ impl Allocation {
     }
 }
 
-/// What is said for the rentals that are in no project.
-pub const NO_PROJECT: &str = "none";
-
 /// Which allocations to list; `None` is any.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -151,14 +148,15 @@ async fn select(
            WHERE ($1::text IS NULL OR a.allocation_id = $1)
              AND ($2::text IS NULL OR a.organisation_id = $2)
              AND ($3::text IS NULL OR a.status = $3) AND ($4::text IS NULL OR a.node_id = $4)
-             AND ($5::text IS NULL OR coalesce(a.project_id, 'none') = $5)
-             AND a.position < $6
-           ORDER BY a.position DESC LIMIT $7"#,
+             AND ($5::text IS NULL OR coalesce(a.project_id, $6) = $5)
+             AND a.position < $7
+           ORDER BY a.position DESC LIMIT $8"#,
         allocation_id,
         filter.organisation.map(|id| id.to_string()),
         filter.status,
         filter.node_id,
         filter.project,
+        NO_PROJECT,
         before,
         limit,
     );
@@ -203,11 +201,8 @@ pub async fn burn(
     db: impl PgExecutor<'_>,
     organisation: OrganisationId,
 ) -> Result<BTreeMap<String, Burn>, QueryError> {
-    let mut burn = BTreeMap::<String, Burn>::new();
-    for Running { currency, tariff, seconds, .. } in running(db, organisation).await? {
-        burn.entry(currency).or_default().add(tariff, seconds);
-    }
-    Ok(burn)
+    let by_currency = |rental: &Running| rental.currency.clone();
+    Ok(burns(running(db, organisation).await?, by_currency))
 }
 
 /// The same, by project too.
@@ -218,11 +213,16 @@ pub async fn burn_by_project(
     db: impl PgExecutor<'_>,
     organisation: OrganisationId,
 ) -> Result<Burns, QueryError> {
-    let mut burns = Burns::new();
-    for Running { currency, project_id, tariff, seconds } in running(db, organisation).await? {
-        burns.entry((currency, project_id)).or_default().add(tariff, seconds);
+    let by_project = |rental: &Running| (rental.currency.clone(), rental.project_id.clone());
+    Ok(burns(running(db, organisation).await?, by_project))
+}
+
+fn burns<K: Ord>(rentals: Vec<Running>, key: impl Fn(&Running) -> K) -> BTreeMap<K, Burn> {
+    let mut burns = BTreeMap::<K, Burn>::new();
+    for rental in rentals {
+        burns.entry(key(&rental)).or_default().add(rental.tariff, rental.seconds);
     }
-    Ok(burns)
+    burns
 }
 
 /// A rental that costs.

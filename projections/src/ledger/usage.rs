@@ -6,7 +6,7 @@ use cairn_core::{Currency, Nanos, OrganisationId, Timestamp};
 use serde::Serialize;
 use sqlx::PgExecutor;
 
-use crate::row::{At, QueryError};
+use crate::row::{At, NO_PROJECT, QueryError};
 
 /// How long a bucket is. All begin in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +46,12 @@ pub struct Whose<'a> {
     pub project: Option<&'a str>,
 }
 
-/// What was used in one currency.
+/// What was used in one currency and project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)]
 pub struct Sum {
     pub currency: String,
-    /// In which project; none when it was in none, or all were asked for together.
+    /// In which project; none when it was in none.
     pub project_id: Option<String>,
     /// Where the first bucket begins.
     pub since: At,
@@ -88,7 +88,7 @@ pub struct Resource {
     pub seconds: i64,
 }
 
-/// Sums by currency, and by project where that is asked for.
+/// Sums by currency and project: those of a currency are together what was used in it.
 ///
 /// # Errors
 /// [`QueryError`].
@@ -96,7 +96,6 @@ pub async fn sums(
     db: impl PgExecutor<'_>,
     whose: Whose<'_>,
     span: Span,
-    by_project: bool,
 ) -> Result<Vec<Sum>, QueryError> {
     let rows = sqlx::query_as!(
         Sum,
@@ -106,7 +105,7 @@ pub async fn sums(
            ), wide AS (
              SELECT since, until, month, least(month, since - (until - since)) AS first, since - (until - since) AS before FROM span
            )
-           SELECT l.currency, CASE WHEN $7 THEN a.project_id END AS project_id, w.since AS "since!: At",
+           SELECT l.currency, a.project_id, w.since AS "since!: At",
              (coalesce(sum(l.owed_nanos - l.amount_nanos) FILTER (WHERE l.occurred_at >= w.since), 0))::bigint AS "cost_nanos!",
              (coalesce(sum(l.tax_nanos) FILTER (WHERE l.occurred_at >= w.since), 0))::bigint AS "tax_nanos!",
              (coalesce(sum(l.owed_nanos - l.amount_nanos)
@@ -115,7 +114,7 @@ pub async fn sums(
            FROM wide w JOIN ledger_statement_lines l ON l.occurred_at >= w.first AND l.occurred_at < w.until
              LEFT JOIN compute_allocations a ON a.allocation_id = l.reference AND a.organisation_id = l.organisation_id
            WHERE l.organisation_id = $1 AND ($2::text IS NULL OR l.currency = $2) AND l.kind IN ('usage', 'overrun', 'usage_corrected')
-             AND ($6::text IS NULL OR coalesce(a.project_id, 'none') = $6)
+             AND ($6::text IS NULL OR coalesce(a.project_id, $7) = $6)
            GROUP BY 1, 2, w.since ORDER BY 1, 2 NULLS LAST"#,
         whose.organisation.to_string(),
         whose.currency.map(Currency::code),
@@ -123,7 +122,7 @@ pub async fn sums(
         At(span.since) as At,
         At(span.until) as At,
         whose.project,
-        by_project,
+        NO_PROJECT,
     );
     Ok(rows.fetch_all(db).await?)
 }
@@ -147,7 +146,7 @@ pub async fn buckets(
              WHERE l.organisation_id = $1 AND ($2::text IS NULL OR l.currency = $2)
                AND l.kind IN ('usage', 'overrun', 'usage_corrected')
                AND l.occurred_at >= date_trunc($3, $4::timestamptz, 'UTC') AND l.occurred_at < $5::timestamptz
-               AND ($6::text IS NULL OR coalesce(a.project_id, 'none') = $6)
+               AND ($6::text IS NULL OR coalesce(a.project_id, $7) = $6)
              GROUP BY 1, 2
            ), steps AS (
              SELECT (step AT TIME ZONE 'UTC') AS since
@@ -166,6 +165,7 @@ pub async fn buckets(
         At(span.since) as At,
         At(span.until) as At,
         whose.project,
+        NO_PROJECT,
     );
     Ok(rows.fetch_all(db).await?)
 }
@@ -204,7 +204,7 @@ pub async fn resources(
              WHERE l.organisation_id = $1 AND ($2::text IS NULL OR l.currency = $2)
                AND l.kind IN ('usage', 'overrun', 'usage_corrected')
                AND l.occurred_at >= date_trunc($3, $4::timestamptz, 'UTC') AND l.occurred_at < $5::timestamptz
-               AND ($6::text IS NULL OR coalesce(a.project_id, 'none') = $6)
+               AND ($6::text IS NULL OR coalesce(a.project_id, $7) = $6)
              GROUP BY l.currency, l.reference, a.project_id
              ORDER BY cost DESC, reference LIMIT 200
            ) AS u
@@ -215,6 +215,7 @@ pub async fn resources(
         At(span.since) as At,
         At(span.until) as At,
         whose.project,
+        NO_PROJECT,
     );
     Ok(rows.fetch_all(db).await?)
 }

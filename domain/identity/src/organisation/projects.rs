@@ -61,11 +61,10 @@ impl Organisation {
             }
             (ProjectWish::Rename { name }, Some(known)) => {
                 named(&name)?;
-                let renamed = E::ProjectRenamed { project_id, name, at };
                 if known.archived {
                     return Err(OrganisationError::ProjectArchived);
                 }
-                Ok(vec![renamed])
+                Ok(vec![E::ProjectRenamed { project_id, name, at }])
             }
             (ProjectWish::Archive, Some(known)) if known.archived => Ok(vec![]),
             (ProjectWish::Archive, Some(_)) => Ok(vec![E::ProjectArchived { project_id, at }]),
