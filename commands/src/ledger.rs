@@ -1,8 +1,10 @@
 //! Commands of the ledger context that people give: promotional credit, spending limits and alerts. All others are wishes of payments and processes.
-use cairn_core::{CreditId, Currency, Money, OrganisationId, Timestamp};
+use cairn_core::{CreditId, Currency, Money, OrganisationId, ProjectId, Refusal as _, Timestamp};
+use cairn_identity::Organisation;
 use cairn_ledger::{Alert, SpendingLimits, Wallet, WalletCommand, wallet_id};
 use serde_json::json;
 
+use crate::answers::first_answer;
 use crate::{CommandContext, Commands, ExecuteError, Executed};
 
 /// A wish to give an organisation credit that it does not pay for.
@@ -71,6 +73,33 @@ pub async fn set_spending_limits(
     let at = commands.clock.now();
     let set = WalletCommand::SetSpendingLimits { organisation_id, currency, limits, at };
     let result = json!({ "wallet_id": wallet_id });
+    commands.executor.execute::<Wallet>(&wallet_id, set, context, result).await
+}
+
+/// Says how much the rentals of a project may use in a month; the wallet need not exist, and the project may be archived. Answers
+/// `{"wallet_id", "project_id"}`.
+///
+/// # Errors
+/// `unknown_project`, `amount_not_positive`, `spending_limits_invalid`.
+pub async fn set_project_limits(
+    commands: &Commands,
+    context: &CommandContext,
+    project_id: ProjectId,
+    input: SetSpendingLimits,
+) -> Result<Executed, ExecuteError> {
+    if let Some(answer) = first_answer(commands, context).await? {
+        return answer;
+    }
+    let SetSpendingLimits { organisation_id, currency, limits } = input;
+    let wallet_id = wallet_id(organisation_id, currency);
+    let (owner, _) = commands.executor.load::<Organisation>(&organisation_id.to_string()).await?;
+    if let Err(error) = owner.has_project(project_id) {
+        let refusal = (error.code(), format!("{project_id}: {error}"));
+        return commands.executor.refuse::<Wallet>(&wallet_id, refusal, context).await;
+    }
+    let at = commands.clock.now();
+    let set = WalletCommand::SetProjectLimits { organisation_id, currency, project_id, limits, at };
+    let result = json!({ "wallet_id": wallet_id, "project_id": project_id });
     commands.executor.execute::<Wallet>(&wallet_id, set, context, result).await
 }
 

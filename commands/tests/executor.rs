@@ -422,8 +422,14 @@ async fn the_books_follow_the_wallet_event_by_event(pool: PgPool) {
         at,
     };
     let expires_at = at.plus_secs(3_600);
-    let place =
-        PlaceHold { hold_id, purpose: "p".to_owned(), amount_nanos: 4_000_000_000, expires_at, at };
+    let place = PlaceHold {
+        hold_id,
+        purpose: "p".to_owned(),
+        project_id: None,
+        amount_nanos: 4_000_000_000,
+        expires_at,
+        at,
+    };
     let capture = |total_nanos| {
         let product = "compute".to_owned();
         let (seconds, keep_nanos, tax) = (60, 4_000_000_000, None);

@@ -207,6 +207,7 @@ impl Story {
         let hold = WalletCommand::PlaceHold(PlaceHold {
             hold_id: HoldId::from_bits(self.harness.commands.ids.next()),
             purpose: "a test".to_owned(),
+            project_id: None,
             amount_nanos: usd(units).nanos,
             expires_at: now.plus_secs(90 * 86_400),
             at: now,

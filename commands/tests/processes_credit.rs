@@ -155,6 +155,7 @@ async fn credit_that_nobody_asks_for_expires_and_what_is_held_of_it_when_it_is_g
     let hold = WalletCommand::PlaceHold(PlaceHold {
         hold_id,
         purpose: "a test".to_owned(),
+        project_id: None,
         amount_nanos: usd(2).nanos,
         expires_at: now.plus_secs(86_400),
         at: now,

@@ -137,6 +137,7 @@ async fn disputable(harness: &mut Harness) -> (OrganisationId, PaymentId) {
     let hold = WalletCommand::PlaceHold(PlaceHold {
         hold_id: HoldId::from_bits(harness.commands.ids.next()),
         purpose: "a test".to_owned(),
+        project_id: None,
         amount_nanos: usd(15).nanos,
         expires_at: now.plus_secs(864_000),
         at: now,

@@ -86,6 +86,7 @@ async fn money_that_nobody_asks_for_comes_back_when_its_hold_is_over(
     let hold = WalletCommand::PlaceHold(PlaceHold {
         hold_id: HoldId::from_bits(harness.commands.ids.next()),
         purpose: "a test".to_owned(),
+        project_id: None,
         amount_nanos: usd(5).nanos,
         expires_at: now.plus_secs(300),
         at: now,

@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 127] = [
+const PRIVATE: [&str; 128] = [
     "auto_top_up.begun",
     "allocation.needs_operator",
     "allocation.provisioning_failed",
@@ -83,6 +83,7 @@ const PRIVATE: [&str; 127] = [
     "refund.submitted",
     "subject.erased",
     "subject.erasure_begun",
+    "wallet.hold_assigned",
     "wallet.hold_extension_refused",
     "email_address.claimed",
     "email_address.released",

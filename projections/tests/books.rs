@@ -67,6 +67,7 @@ fn hold(n: u128, amount_nanos: i64) -> WalletCommand {
     WalletCommand::PlaceHold(PlaceHold {
         hold_id: HoldId::from_bits(n),
         purpose: "alloc".to_owned(),
+        project_id: None,
         amount_nanos,
         expires_at: at(600),
         at: at(1),

@@ -66,6 +66,8 @@ rules! {
     set_billing_details    Own  None Own  None None   None None None None;
     get_spending_limits    Own  Own  Own  Own  Own    None None None None;
     set_spending_limits    Own  None Own  None None   None None None None;
+    get_project_spending_limits Own  Own  Own  Own  Own    None None None None;
+    set_project_spending_limits Own  None Own  None None   None None None None;
     get_alerts             Own  Own  Own  Own  Own    None None None None;
     set_alerts             Own  None Own  None None   None None None None;
     get_auto_top_up        Own  Own  Own  Own  Own    None None None None;

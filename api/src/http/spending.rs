@@ -1,7 +1,8 @@
-//! Spending limits: how much an organisation lets itself use in a month.
-use axum::extract::{Extension, State};
+//! Spending limits: how much an organisation lets itself use in a month, in all and in each project.
+use axum::extract::{Extension, Path, State};
 use cairn_commands::ledger::{self, SetSpendingLimits};
-use cairn_core::{Currency, Month, OrganisationId};
+use cairn_core::{Currency, Month, OrganisationId, ProjectId};
+use cairn_identity::Organisation;
 use cairn_ledger::{SpendingLimits as Limits, Wallet, wallet_id};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,11 +14,13 @@ use super::money;
 use super::preview::{Answer, Staged};
 use super::state::Api;
 use crate::auth::Caller;
-use crate::problem::Problem;
+use crate::problem::{Missing, Problem};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(get_spending_limits, set_spending_limits))
+    OpenApiRouter::new()
+        .routes(routes!(get_spending_limits, set_spending_limits))
+        .routes(routes!(get_project_spending_limits, set_project_spending_limits))
 }
 
 /// How much may be used in a calendar month (UTC), in one currency.
@@ -50,16 +53,19 @@ pub struct SpendingLimits {
     month: String,
     /// Decimal: used in it, taxes and what promotional credit paid for included.
     spent: String,
-    /// Decimal: how much more may be set aside in it; absent without a stop.
+    /// Decimal: how much more may be set aside in it, as far as this limit goes; absent without a stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<String>,
 }
 
-/// Spending limits of an organisation.
+/// Spending limits of an organisation, or of one of its projects.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SpendingLimitsShown {
     /// `org_…`
     organisation_id: String,
+    /// `proj_…`, when they are a project's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_id: Option<String>,
     /// One for each currency.
     items: Vec<SpendingLimits>,
 }
@@ -72,7 +78,7 @@ async fn get_spending_limits(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
 ) -> Result<axum::Json<SpendingLimitsShown>, Problem> {
-    Ok(axum::Json(shown(&api, caller.organisation_id).await?))
+    Ok(axum::Json(shown(&api, caller.organisation_id, None).await?))
 }
 
 /// Says what may be used in a month from now on. What is absent is no limit.
@@ -91,7 +97,53 @@ async fn set_spending_limits(
     if let Some(would) = stage.would(&done).await? {
         return Ok(would.without_version().into());
     }
-    Ok(Done::ok(&done, shown(&api, organisation_id).await?).without_version().into())
+    Ok(Done::ok(&done, shown(&api, organisation_id, None).await?).without_version().into())
+}
+
+/// What the rentals of a project may use this month, and did, in each currency.
+#[utoipa::path(get, path = "/v1/projects/{project_id}/spending-limits", operation_id = "get_project_spending_limits", tag = "ledger",
+    params(("project_id" = String, Path, description = "`proj_…`")), security(("api_key" = []), ("session" = [])),
+    responses((status = 200, description = "As they stand", body = SpendingLimitsShown)))]
+async fn get_project_spending_limits(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<SpendingLimitsShown>, Problem> {
+    let (organisation_id, project_id) = (caller.organisation_id, project(&id)?);
+    let id = organisation_id.to_string();
+    let (owner, _) = api.commands.executor.load::<Organisation>(&id).await?;
+    owner.has_project(project_id).map_err(|_| Problem::missing(Missing::Project))?;
+    Ok(axum::Json(shown(&api, organisation_id, Some(project_id)).await?))
+}
+
+/// Says what the rentals of a project may use in a month from now on. What is absent is no limit of its own: the organisation's holds as well.
+#[utoipa::path(put, path = "/v1/projects/{project_id}/spending-limits", operation_id = "set_project_spending_limits", tag = "ledger",
+    request_body = SpendingLimitsWish, security(("api_key" = []), ("session" = [])),
+    params(
+        ("project_id" = String, Path, description = "`proj_…`"),
+        ("Idempotency-Key" = String, Header, description = "Once per wish"),
+    ),
+    responses((status = 200, description = "So it is", body = SpendingLimitsShown)))]
+async fn set_project_spending_limits(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Staged { wish, stage }: Staged<SpendingLimitsWish>,
+) -> Result<Answer<SpendingLimitsShown>, Problem> {
+    let (organisation_id, project_id) = (wish.caller.organisation_id, project(&id)?);
+    let (currency, limits) = limits(&wish.body)?;
+    let input = SetSpendingLimits { organisation_id, currency, limits };
+    let commands = stage.commands(&api);
+    let done = ledger::set_project_limits(commands, &wish.context, project_id, input).await?;
+    if let Some(would) = stage.would(&done).await? {
+        return Ok(would.without_version().into());
+    }
+    let shown = shown(&api, organisation_id, Some(project_id)).await?;
+    Ok(Done::ok(&done, shown).without_version().into())
+}
+
+/// What is no id names nothing.
+fn project(id: &str) -> Result<ProjectId, Problem> {
+    id.parse().map_err(|_| Problem::missing(Missing::Project))
 }
 
 fn limits(wish: &SpendingLimitsWish) -> Result<(Currency, Limits), Problem> {
@@ -110,22 +162,33 @@ fn limits(wish: &SpendingLimitsWish) -> Result<(Currency, Limits), Problem> {
     }
 }
 
-async fn shown(api: &Api, organisation_id: OrganisationId) -> Result<SpendingLimitsShown, Problem> {
+async fn shown(
+    api: &Api,
+    organisation_id: OrganisationId,
+    project_id: Option<ProjectId>,
+) -> Result<SpendingLimitsShown, Problem> {
     let now = api.commands.clock.now();
     let month = Month::of(now).map_err(|error| Problem::internal(&error.to_string()))?;
     let mut items = vec![];
     for currency in Currency::ALL {
         let id = wallet_id(organisation_id, currency);
         let (wallet, _) = api.commands.executor.load::<Wallet>(&id).await?;
-        let Limits { warn_nanos, stop_nanos } = wallet.spending.limits;
+        let (Limits { warn_nanos, stop_nanos }, spent_nanos, left_nanos) = match project_id {
+            None => (wallet.spending.limits, wallet.spending.spent_at(now), wallet.room_at(now)),
+            Some(id) => (wallet.limits_of(id), wallet.spent_in(id, now), wallet.room_in(id, now)),
+        };
         items.push(SpendingLimits {
             currency: currency.to_string(),
             warn: warn_nanos.map(money::decimal),
             stop: stop_nanos.map(money::decimal),
             month: month.to_string(),
-            spent: money::decimal(wallet.spending.spent_at(now)),
-            left: wallet.room_at(now).map(money::decimal),
+            spent: money::decimal(spent_nanos),
+            left: left_nanos.map(money::decimal),
         });
     }
-    Ok(SpendingLimitsShown { organisation_id: organisation_id.to_string(), items })
+    Ok(SpendingLimitsShown {
+        organisation_id: organisation_id.to_string(),
+        project_id: project_id.map(|id| id.to_string()),
+        items,
+    })
 }

@@ -55,6 +55,7 @@ impl Stage {
         let place = WalletCommand::PlaceHold(PlaceHold {
             hold_id,
             purpose: "alloc".to_owned(),
+            project_id: None,
             amount_nanos: 5 * UNIT,
             expires_at,
             at,

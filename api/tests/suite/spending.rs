@@ -4,10 +4,15 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::person::Person;
 use crate::support::{Answer, Caller, SSH_KEY, Stage, answer};
 
 async fn put(caller: &Caller, key: &str, body: &Value) -> Answer {
-    let request = caller.request(Method::PUT, "/v1/spending-limits");
+    put_to(caller, key, "/v1/spending-limits", body).await
+}
+
+async fn put_to(caller: &Caller, key: &str, path: &str, body: &Value) -> Answer {
+    let request = caller.request(Method::PUT, path);
     answer(request.header("idempotency-key", key).json(body)).await
 }
 
@@ -86,4 +91,81 @@ async fn limits_are_set_by_those_who_see_to_the_money_and_a_slip_is_named(
     let theirs = other.get("/v1/spending-limits").await;
     assert!(theirs.body["items"].as_array().unwrap().iter().all(|item| item.get("stop").is_none()));
     stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_project_is_limited_by_itself_and_named_when_it_has_no_room(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options).await;
+    stage.open_shop(&stage.caller(Role::PlatformOperator).await).await;
+    let mut person = Person::signed_in(&stage, "ada@example.org").await;
+    let id = person.found("ada").await;
+    let owner = stage.caller_of(Role::Owner, id).await;
+    let developer = stage.caller_of(Role::Developer, id).await;
+    owner.top_up("20.00").await;
+    let project = async |name: &str| {
+        owner.post("/v1/projects", &json!({ "name": name })).await.text("/project_id")
+    };
+    let (search, ranking) = (project("search").await, project("ranking").await);
+    let path = |project: &str| format!("/v1/projects/{project}/spending-limits");
+    let rent = |project: &str| {
+        let (sku_id, currency) = ("small", "USD");
+        json!({ "sku_id": sku_id, "currency": currency, "ssh_public_key": SSH_KEY, "project_id": project })
+    };
+
+    let low = json!({ "currency": "USD", "warn": "0.10", "stop": "0.2" });
+    let set = put_to(&owner, "low", &path(&search), &low).await;
+    assert_eq!((set.status, &set.body["project_id"]), (200, &json!(search)), "{}", set.body);
+    let limits = dollars(&set.body);
+    assert_eq!((&limits["stop"], &limits["left"]), (&json!("0.20"), &json!("0.20")));
+    assert_eq!(developer.get(&path(&search)).await.body, set.body);
+    let others = [owner.get(&path(&ranking)).await, owner.get("/v1/spending-limits").await];
+    assert!(others.iter().all(|it| dollars(&it.body).get("stop").is_none()));
+    for (caller, key, path, body, code) in [
+        (&developer, "a", path(&search), &low, "forbidden"),
+        (&owner, "b", path("nothing"), &low, "unknown_project"),
+        (
+            &owner,
+            "c",
+            path(&search),
+            &json!({ "currency": "USD", "warn": "9", "stop": "8" }),
+            "spending_limits_invalid",
+        ),
+    ] {
+        let refused = put_to(caller, key, &path, body).await;
+        assert_eq!(refused.code(), code, "{}", refused.body);
+    }
+    let stranger = stage.caller(Role::Owner).await;
+    let theirs = put_to(&stranger, "d", &path(&search), &low).await;
+    assert_eq!((theirs.status, theirs.code()), (404, "unknown_project"));
+    assert!(theirs.text("/detail").contains(&search), "{}", theirs.body);
+
+    // An hour of it is 3.60.
+    let would = owner.post("/v1/allocations?preview=true", &rent(&search)).await;
+    assert_eq!(would.code(), "spending_limit_reached", "{}", would.body);
+    assert!(would.text("/detail").contains(&search), "{}", would.body);
+    let rented = owner.post("/v1/allocations", &rent(&search)).await.header("location").to_owned();
+    let found = owner.until(&rented, |rental| rental["status"] == "rejected").await;
+    assert_eq!(found["failure"]["code"], "spending_limit_reached", "{found}");
+    let named = found["failure"]["message"].as_str().unwrap();
+    assert!(named.contains(&search), "{named}");
+    let rented = owner.post("/v1/allocations", &rent(&ranking)).await.header("location").to_owned();
+    owner.until(&rented, |rental| rental["status"] == "active").await;
+
+    what_would_stop(&owner, [(path(&search), 0), (path(&ranking), 1)]).await;
+    stage.strike().await;
+}
+
+/// A stop at nothing would stop what is in the project, and nothing else.
+async fn what_would_stop(owner: &Caller, projects: [(String, usize); 2]) {
+    for (path, stops) in projects {
+        let none = json!({ "currency": "USD", "stop": "0" });
+        let would = put_to(owner, "preview", &format!("{path}?preview=true"), &none).await;
+        assert_eq!(would.status, 200, "{}", would.body);
+        let found = would.body["stops"].as_array().unwrap();
+        assert_eq!(found.len(), stops, "{}", would.body);
+        assert!(found.iter().all(|stop| stop["why"] == "spending_limit"), "{}", would.body);
+    }
 }

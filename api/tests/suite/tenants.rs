@@ -135,6 +135,7 @@ fn body_of(operation: &Operation) -> Value {
     match operation.id.as_str() {
         "reprice_allocation" => json!({ "price_version": 1 }),
         "rename_project" => json!({ "name": "search" }),
+        "set_project_spending_limits" => json!({ "currency": "USD" }),
         "correct_usage" => json!({ "seconds": 1, "reason": "r" }),
         "change_member_role" => json!({ "role": "developer" }),
         "revoke_key" | "suspend_organisation" | "resume_organisation" => json!({ "reason": "r" }),
@@ -143,7 +144,7 @@ fn body_of(operation: &Operation) -> Value {
 }
 
 fn with_body(request: RequestBuilder, operation: &Operation) -> RequestBuilder {
-    if operation.method != Method::POST {
+    if ![Method::POST, Method::PUT].contains(&operation.method) {
         return request;
     }
     let key = cairn_api::system::new_api_key(cairn_api::auth::Mode::Test).unwrap().sha256();

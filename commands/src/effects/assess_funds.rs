@@ -1,7 +1,9 @@
 //! How long does the money of a wallet last? Looks at everything that it pays for, resumes what it pays for again, has the ledger decide what
 //! the rest means, and releases what was kept long enough.
+use std::collections::BTreeMap;
+
 use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, ReleaseReason};
-use cairn_core::{AllocationId, Burn, Nanos, Tariff, Timestamp};
+use cairn_core::{AllocationId, Burn, Nanos, ProjectId, Tariff, Timestamp};
 use cairn_ledger::{Assessment, Dunning, DunningCommand, HoldStatus, Stage, Wallet, wallet_id};
 
 use crate::ports::PortError;
@@ -29,6 +31,7 @@ struct Suspended {
     seconds: i64,
     /// What is still set aside for it.
     remaining_nanos: Nanos,
+    project_id: Option<ProjectId>,
     /// The key that opens its login was erased with its owner's data: nobody can go on with it.
     erased: bool,
 }
@@ -110,6 +113,7 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
                     tariff: price.tariff(),
                     seconds: allocation.seconds_at_this_price(),
                     remaining_nanos: hold.remaining_nanos(),
+                    project_id: hold.project_id,
                     erased: opened.is_none(),
                 });
             }
@@ -129,14 +133,44 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
     Ok(rentals)
 }
 
-/// Resumes what can be paid for as long as a new rental must be, the longest suspended first. What only waits for room below the spending limit
+/// The room below the limits while it is given away: the whole's, and that of each project.
+struct Rooms<'a> {
+    wallet: &'a Wallet,
+    at: Timestamp,
+    /// Under no project what was taken in all.
+    taken: BTreeMap<Option<ProjectId>, Nanos>,
+}
+
+impl Rooms<'_> {
+    /// Takes an amount if there is room for it, in the project and in the whole.
+    fn take(&mut self, project_id: Option<ProjectId>, amount_nanos: Nanos) -> bool {
+        let whole = Some((None, self.wallet.room_at(self.at)));
+        let project = project_id.map(|id| (Some(id), self.wallet.room_in(id, self.at)));
+        let both: Vec<_> = whole.into_iter().chain(project).collect();
+        let is_short = |(whose, room): &(Option<ProjectId>, Option<Nanos>)| {
+            let taken_nanos = self.taken.get(whose).copied().unwrap_or(0);
+            room.is_some_and(|room_nanos| amount_nanos > room_nanos - taken_nanos)
+        };
+        if both.iter().any(is_short) {
+            return false;
+        }
+        both.into_iter()
+            .for_each(|(whose, _)| *self.taken.entry(whose).or_insert(0) += amount_nanos);
+        true
+    }
+}
+
+/// Resumes what can be paid for as long as a new rental must be, the longest suspended first. What only waits for room below a spending limit
 /// is nobody's debtor: it stays as it is until there is room, with the next month at the latest.
 async fn resume(act: &Act<'_>, wallet: &Wallet, rentals: &mut Rentals) -> Result<(), PortError> {
     let at = act.now();
-    let (mut available, mut room) = (wallet.available_at(at), wallet.room_at(at));
+    let mut available = wallet.available_at(at);
+    let mut rooms = Rooms { wallet, at, taken: BTreeMap::new() };
     let mut waiting = vec![];
     for suspended in std::mem::take(&mut rentals.suspended) {
-        let Suspended { allocation_id, tariff, seconds, remaining_nanos, erased, .. } = suspended;
+        let Suspended {
+            allocation_id, tariff, seconds, remaining_nanos, project_id, erased, ..
+        } = suspended;
         let ahead = tariff.ahead(seconds, act.settings.runway_seconds);
         let keep_nanos = ahead.unwrap_or(Nanos::MAX);
         let wanted_nanos = (keep_nanos - remaining_nanos).max(0);
@@ -144,11 +178,10 @@ async fn resume(act: &Act<'_>, wallet: &Wallet, rentals: &mut Rentals) -> Result
             waiting.push(suspended);
             continue;
         }
-        if room.is_some_and(|room| wanted_nanos > room) {
+        if !rooms.take(project_id, wanted_nanos) {
             continue;
         }
         available -= wanted_nanos;
-        room = room.map(|room| room - wanted_nanos);
         let expires_at = at.plus_secs(act.settings.runway_seconds + act.settings.undo_seconds);
         fill_hold(act, allocation_id, (keep_nanos, expires_at)).await?;
         let suffix = format!("resume:{allocation_id}");

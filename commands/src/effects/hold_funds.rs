@@ -1,5 +1,5 @@
 //! Setting money aside. Inspect and verify are the wallet's own: the same hold placed twice is one hold.
-use cairn_compute::AllocationCommand;
+use cairn_compute::{Allocation, AllocationCommand};
 use cairn_ledger::{PlaceHold, Wallet, WalletCommand};
 
 use crate::ports::{FailureKind, PortError};
@@ -14,9 +14,11 @@ pub(super) async fn hold_funds(act: &Act<'_>, funding: &Funding) -> Result<(), P
     if !still_requested(act, allocation_id).await? {
         return Ok(());
     }
+    let rental = act.load::<Allocation>(&allocation_id.to_string()).await?;
     let place = WalletCommand::PlaceHold(PlaceHold {
         hold_id: hold_of(allocation_id),
         purpose: allocation_id.to_string(),
+        project_id: rental.project_id,
         amount_nanos: funding.amount_nanos,
         expires_at: funding.expires_at,
         at: act.now(),

@@ -173,24 +173,31 @@ pub(super) async fn who_sees_to_money(
 }
 
 fn spending(reached: &Reached) -> (&'static str, String) {
-    let Reached { limit, currency, month, limit_nanos, spent_nanos } = reached;
+    let Reached { limit, project_id, currency, month, limit_nanos, spent_nanos } = reached;
     let [limit_at, spent] = [*limit_nanos, *spent_nanos].map(format_nanos);
+    let (within, runs, path) = match project_id {
+        None => (String::new(), "What runs", "/v1/spending-limits".to_owned()),
+        Some(id) => {
+            let path = format!("/v1/projects/{id}/spending-limits");
+            (format!(" within the project\n{id}"), "What runs in it", path)
+        }
+    };
     match limit {
         SpendingLimit::Warn => (
             "You have used what you wanted to be told of",
             format!(
-                "In {month}, {spent} {currency} were used until now; you asked to be told at\n\
+                "In {month}, {spent} {currency} were used until now{within}; you asked to be told at\n\
                  {limit_at} {currency}. Nothing stops because of that.\n"
             ),
         ),
         SpendingLimit::Stop => (
             "Your spending limit is reached",
             format!(
-                "In {month}, {spent} {currency} were used until now, and what is set aside for what\n\
-                 runs reaches your limit of {limit_at} {currency}. What runs is stopped as what is\n\
+                "In {month}, {spent} {currency} were used until now{within}, and what is set aside for what\n\
+                 runs reaches your limit of {limit_at} {currency}. {runs} is stopped as what is\n\
                  set aside for it is used; its data is kept, and nothing is charged for it.\n\
                  It starts again by itself with the next month, or when you raise the limit\n\
-                 (PUT /v1/spending-limits).\n"
+                 (PUT {path}).\n"
             ),
         ),
     }

@@ -4,7 +4,7 @@
 //! | event | intent | compensation |
 //! |---|---|---|
 //! | `wallet.hold_placed`, the first | timer `assessment` | – |
-//! | `wallet.topped_up`, `wallet.credit_granted`, `wallet.credit_expired`, `wallet.refund_reserved`, `wallet.spending_limits_set`, a dispute | effect `assess_funds` | none: it looks at what is |
+//! | `wallet.topped_up`, `wallet.credit_granted`, `wallet.credit_expired`, `wallet.refund_reserved`, `wallet.spending_limits_set`, `wallet.project_limits_set`, a dispute | effect `assess_funds` | none: it looks at what is |
 //! | `assessment` | effect `assess_funds`; the timer again as long as anything is held | – |
 //! | `wallet.hold_released`, `wallet.hold_expired`, the last | effect `assess_funds`, a last time | – |
 use std::collections::BTreeSet;
@@ -52,6 +52,7 @@ impl ProcessManager for Dunning {
             | WalletEvent::UsageCredited { .. }
             | WalletEvent::UsageCorrected { .. }
             | WalletEvent::SpendingLimitsSet { .. }
+            | WalletEvent::ProjectLimitsSet { .. }
             | WalletEvent::RefundReserved { .. } => Some(happened.stream.clone()),
             // A refusal comes with each tick of each rental of a dry wallet: the next look is soon enough.
             WalletEvent::HoldExtensionRefused { .. }
@@ -59,6 +60,8 @@ impl ProcessManager for Dunning {
             | WalletEvent::UsageCaptured { .. }
             | WalletEvent::OverrunRecorded { .. }
             | WalletEvent::SpendingReached { .. }
+            | WalletEvent::HoldAssigned { .. }
+            | WalletEvent::ProjectLimitReached { .. }
             | WalletEvent::AlertsSet { .. }
             | WalletEvent::AlertReached { .. }
             | WalletEvent::RefundReturned { .. } => None,
@@ -108,6 +111,7 @@ impl ProcessManager for Dunning {
                 | WalletEvent::UsageCredited { .. }
                 | WalletEvent::UsageCorrected { .. }
                 | WalletEvent::SpendingLimitsSet { .. }
+                | WalletEvent::ProjectLimitsSet { .. }
                 | WalletEvent::RefundReserved { .. },
             ) => vec![state.assess()],
             _ => vec![],

@@ -96,6 +96,9 @@ impl ProcessManager for ExpireCredit {
             | WalletEvent::UsageCredited { .. }
             | WalletEvent::SpendingLimitsSet { .. }
             | WalletEvent::SpendingReached { .. }
+            | WalletEvent::HoldAssigned { .. }
+            | WalletEvent::ProjectLimitsSet { .. }
+            | WalletEvent::ProjectLimitReached { .. }
             | WalletEvent::AlertsSet { .. }
             | WalletEvent::AlertReached { .. } => None,
         }

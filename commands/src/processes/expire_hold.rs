@@ -57,6 +57,9 @@ impl ProcessManager for ExpireHold {
             | WalletEvent::UsageCredited { .. }
             | WalletEvent::SpendingLimitsSet { .. }
             | WalletEvent::SpendingReached { .. }
+            | WalletEvent::HoldAssigned { .. }
+            | WalletEvent::ProjectLimitsSet { .. }
+            | WalletEvent::ProjectLimitReached { .. }
             | WalletEvent::AlertsSet { .. }
             | WalletEvent::AlertReached { .. } => None,
         }

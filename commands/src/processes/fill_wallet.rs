@@ -114,6 +114,9 @@ const fn leaves_less(event: &WalletEvent) -> bool {
         | WalletEvent::UsageCorrected { .. }
         | WalletEvent::SpendingLimitsSet { .. }
         | WalletEvent::SpendingReached { .. }
+        | WalletEvent::HoldAssigned { .. }
+        | WalletEvent::ProjectLimitsSet { .. }
+        | WalletEvent::ProjectLimitReached { .. }
         | WalletEvent::AlertsSet { .. }
         | WalletEvent::AlertReached { .. } => false,
     }

@@ -1,5 +1,5 @@
 //! What people are written.
-use cairn_core::{Currency, Month, Nanos, OrganisationId, PaymentId, Timestamp, UserId};
+use cairn_core::{Currency, Month, Nanos, OrganisationId, PaymentId, ProjectId, Timestamp, UserId};
 use cairn_identity::{LinkPurpose, Role};
 use cairn_ledger::{Alert, Assessment, SpendingLimit, Stage};
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,9 @@ pub enum PaymentNews {
 #[allow(missing_docs)]
 pub struct Reached {
     pub limit: SpendingLimit,
+    /// Whose limit it is; none when it is of the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
     pub currency: Currency,
     pub month: Month,
     pub limit_nanos: Nanos,

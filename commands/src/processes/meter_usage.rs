@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `allocation.activated` | timer `meter_tick` | – |
 //! | `meter_tick` | effect `capture_usage`: `allocation.metered`, then the charge; the timer again | none: a charge is cumulative, a repeat charges nothing |
-//! | `wallet.hold_extension_refused`, little left | `request_suspension`, for want of money or of room below the spending limit, while the hold still covers it | – |
+//! | `wallet.hold_extension_refused`, little left | `request_suspension`, for want of money or of room below a spending limit, the project's or the whole's, while the hold still covers it | – |
 //! | `wallet.usage_captured`, `wallet.overrun_recorded` | – (how far the price's tiers are used) | – |
 //! | `allocation.usage_corrected` | effect `correct_charge`: what was charged beyond the metered total is given back | none: totals are cumulative |
 //! | `allocation.repriced` | – (the next tick charges what was metered before at the price before, and keeps ahead at the new one) | – |

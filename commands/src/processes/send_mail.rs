@@ -8,6 +8,7 @@
 //! | `user.erasure_requested` | `send_mail`, until it is due | none: who is signed in sees it as well |
 //! | `dunning.runway_crossed`, down; `dunning.stage_changed` to one that costs something, or from it | `send_mail` | none: the next step is told again |
 //! | `wallet.spending_reached` | `send_mail` | none: the next month tells it again |
+//! | `wallet.project_limit_reached` | `send_mail` | none: the next month tells it again |
 //! | `wallet.alert_reached` | `send_mail` | none: the next time tells it again |
 //! | `auto_top_up.succeeded`, `.declined`, `.suspended`, `.stopped`, `.cap_reached` | `send_mail` | none: the API shows it as well |
 //! | `payment.action_required` | `send_mail` when nobody has confirmed it after ten minutes, until it is cancelled | none: the notice, the events and the API say it as well |
@@ -81,38 +82,43 @@ fn letter(happened: &Occurrence) -> Option<(Letter, Timestamp)> {
         Fact::Dunning(event) => funds(event),
         Fact::AutoTopUp(event) => top_up(&happened.stream, event),
         Fact::Payment(event) => payment(&happened.stream, event),
-        Fact::Wallet(WalletEvent::SpendingReached {
-            limit,
-            month,
-            limit_nanos,
-            spent_nanos,
-            at,
-        }) => {
-            let (organisation_id, currency) = happened.stream.split_once(':')?;
-            let (limit, month, currency) = (*limit, *month, currency.parse().ok()?);
-            let (limit_nanos, spent_nanos) = (*limit_nanos, *spent_nanos);
-            let reached = Reached { limit, currency, month, limit_nanos, spent_nanos };
-            let organisation_id = organisation_id.parse().ok()?;
-            let letter = Letter::Spending { organisation_id, reached };
-            Some((letter, at.plus_secs(REMINDER_SECS)))
-        }
-        Fact::Wallet(WalletEvent::AlertReached { alert, month, seen_nanos, at }) => {
-            let (organisation_id, currency) = happened.stream.split_once(':')?;
-            let letter = Letter::Alert {
-                organisation_id: organisation_id.parse().ok()?,
-                currency: currency.parse().ok()?,
-                alert: *alert,
-                month: *month,
-                seen_nanos: *seen_nanos,
-            };
-            Some((letter, at.plus_secs(REMINDER_SECS)))
-        }
+        Fact::Wallet(event) => spent(&happened.stream, event),
         Fact::Invoice(_) | Fact::CreditNote(_) => {
             let (letter, issued_at) = paper(&happened.fact)?;
             Some((letter, issued_at.plus_secs(PAPER_SECS)))
         }
         _ => None,
     }
+}
+
+/// What is written of a wallet's limits and alerts that are reached.
+fn spent(wallet: &str, event: &WalletEvent) -> Option<(Letter, Timestamp)> {
+    let (organisation_id, currency) = wallet.split_once(':')?;
+    let (organisation_id, currency) = (organisation_id.parse().ok()?, currency.parse().ok()?);
+    let (letter, at) = match *event {
+        WalletEvent::SpendingReached { limit, month, limit_nanos, spent_nanos, at } => {
+            let project_id = None;
+            let reached = Reached { limit, project_id, currency, month, limit_nanos, spent_nanos };
+            (Letter::Spending { organisation_id, reached }, at)
+        }
+        WalletEvent::ProjectLimitReached {
+            project_id,
+            limit,
+            month,
+            limit_nanos,
+            spent_nanos,
+            at,
+        } => {
+            let project_id = Some(project_id);
+            let reached = Reached { limit, project_id, currency, month, limit_nanos, spent_nanos };
+            (Letter::Spending { organisation_id, reached }, at)
+        }
+        WalletEvent::AlertReached { alert, month, seen_nanos, at } => {
+            (Letter::Alert { organisation_id, currency, alert, month, seen_nanos }, at)
+        }
+        _ => return None,
+    };
+    Some((letter, at.plus_secs(REMINDER_SECS)))
 }
 
 /// The letter that brings a paper, and when that was issued.

@@ -2,13 +2,13 @@
 use cairn_core::{
     AllocationId, CreditId, Currency, DisputeId, HoldId, Nanos, PaymentId, RefundId, Timestamp,
 };
-use cairn_ledger::{SpendingLimit, WalletEvent as Event};
+use cairn_ledger::WalletEvent as Event;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::alerts;
 use super::envelope::{Said, private, public, public_types};
-use super::shapes::Money;
+use super::shapes::{Money, WhichLimit};
+use super::{alerts, projects};
 
 public_types! {
     ToppedUp = "cairn.wallet.topped_up" 1;
@@ -263,14 +263,6 @@ struct SpendingReached {
     at: Timestamp,
 }
 
-/// A spending limit.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum WhichLimit {
-    Warn,
-    Stop,
-}
-
 pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String> {
     let owner = wallet.split_once(':').ok_or_else(|| format!("'{wallet}' is no wallet"))?;
     let currency: Currency = owner.1.parse().map_err(|_| format!("'{wallet}' is no wallet"))?;
@@ -321,8 +313,11 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
         alert @ (Event::AlertsSet { .. } | Event::AlertReached { .. }) => {
             alerts::publish(organisation_id, money, alert)
         }
-        // A wish of a process that the wallet refused: nothing moved.
-        Event::HoldExtensionRefused { .. } => private(),
+        limit @ (Event::ProjectLimitsSet { .. } | Event::ProjectLimitReached { .. }) => {
+            projects::publish(organisation_id, money, limit)
+        }
+        // Wishes of processes: one that the wallet refused, and which project a rental is in. Nothing moved.
+        Event::HoldExtensionRefused { .. } | Event::HoldAssigned { .. } => private(),
     }
 }
 
@@ -378,13 +373,9 @@ fn spending(
             at,
         }),
         Event::SpendingReached { limit, month, limit_nanos, spent_nanos, at } => {
-            let reached = match limit {
-                SpendingLimit::Warn => WhichLimit::Warn,
-                SpendingLimit::Stop => WhichLimit::Stop,
-            };
             public(&SpendingReached {
                 organisation_id,
-                reached,
+                reached: limit.into(),
                 month: month.to_string(),
                 limit: money(limit_nanos),
                 spent: money(spent_nanos),

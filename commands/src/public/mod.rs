@@ -16,6 +16,7 @@ mod notify;
 mod owner;
 mod payments;
 mod private;
+mod projects;
 mod shapes;
 
 use cairn_catalog::Sku;
@@ -66,6 +67,7 @@ pub fn types() -> Vec<PublicType> {
         compute::TYPES,
         ledger::TYPES,
         alerts::TYPES,
+        projects::TYPES,
         dunning::TYPES,
         payments::TYPES,
         auto_top_up::TYPES,

@@ -2,6 +2,7 @@
 use cairn_core::money::format_nanos;
 use cairn_core::tax::format_percent;
 use cairn_core::{Currency, Nanos, Tariff, TaxTreatment};
+use cairn_ledger::SpendingLimit;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -92,6 +93,23 @@ struct Tier {
     from_seconds: i64,
     /// Exact price of 3,600 seconds in it.
     per_hour: Money,
+}
+
+/// A spending limit.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WhichLimit {
+    Warn,
+    Stop,
+}
+
+impl From<SpendingLimit> for WhichLimit {
+    fn from(limit: SpendingLimit) -> Self {
+        match limit {
+            SpendingLimit::Warn => Self::Warn,
+            SpendingLimit::Stop => Self::Stop,
+        }
+    }
 }
 
 /// A tax on what is rented.

@@ -1,5 +1,5 @@
 //! Looking ahead in a rehearsal: the clock is set on, and the timers ring that the wish is about. The deadline of a drained node, and the meters
-//! of a wallet whose spending limits are others.
+//! of a wallet whose spending limits are others, its own or those of a project.
 use cairn_core::Timestamp;
 use cairn_event_log::Metadata;
 use cairn_ledger::{HoldStatus, Wallet, WalletEvent};
@@ -19,7 +19,10 @@ impl Rehearsal {
         for number in 0..self.imagined.count() {
             let Some(recorded) = self.imagined.get(number) else { continue };
             let happened = Occurrence::read(&recorded)?;
-            if let Fact::Wallet(WalletEvent::SpendingLimitsSet { .. }) = happened.fact {
+            if let Fact::Wallet(
+                WalletEvent::SpendingLimitsSet { .. } | WalletEvent::ProjectLimitsSet { .. },
+            ) = happened.fact
+            {
                 limited.push((happened.stream, happened.metadata));
             }
         }

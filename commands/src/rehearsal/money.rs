@@ -117,6 +117,9 @@ impl Sum {
             | E::UsageCredited { .. }
             | E::SpendingLimitsSet { .. }
             | E::SpendingReached { .. }
+            | E::HoldAssigned { .. }
+            | E::ProjectLimitsSet { .. }
+            | E::ProjectLimitReached { .. }
             | E::AlertsSet { .. }
             | E::AlertReached { .. } => {}
         }

@@ -2,7 +2,7 @@
 //!
 //! Some commands sweep holds and credit whose time is over before they do anything else. The end of a hold does not say at which instant: the
 //! earliest one that explains what was swept is taken. Everything else that a command says is in its facts or follows from them.
-use cairn_core::{Decider as _, HoldId, JournalTransaction, Month, Timestamp};
+use cairn_core::{Decider as _, HoldId, JournalTransaction, Month, ProjectId, Timestamp};
 use cairn_ledger::{
     CaptureHold, CorrectCharge, DisputeLoss, Dunning, DunningCommand, DunningEvent, GrantCredit,
     PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand as Command, WalletEvent as Event,
@@ -40,10 +40,7 @@ impl Inverse for Wallet {
                     TopUp { organisation_id, currency, payment_id, amount_nanos, charge_id, at };
                 Command::TopUp(top_up)
             }
-            Some(Event::HoldPlaced { hold_id, purpose, amount_nanos, expires_at, .. }) => {
-                let at = at.max(with_room(self, swept, amount_nanos));
-                Command::PlaceHold(PlaceHold { hold_id, purpose, amount_nanos, expires_at, at })
-            }
+            Some(placed @ Event::HoldPlaced { .. }) => place_of(self, placed, (swept, rest), at)?,
             Some(
                 Event::UsageCaptured { hold_id, .. }
                 | Event::OverrunRecorded { hold_id, .. }
@@ -69,8 +66,15 @@ impl Inverse for Wallet {
             Some(Event::SpendingLimitsSet { organisation_id, currency, limits, at }) => {
                 Command::SetSpendingLimits { organisation_id, currency, limits, at }
             }
-            // It comes with what it is reached by.
-            Some(Event::SpendingReached { .. }) => return None,
+            Some(Event::ProjectLimitsSet { organisation_id, currency, project_id, limits, at }) => {
+                Command::SetProjectLimits { organisation_id, currency, project_id, limits, at }
+            }
+            // They come with the hold, and with what they are reached by.
+            Some(
+                Event::HoldAssigned { .. }
+                | Event::SpendingReached { .. }
+                | Event::ProjectLimitReached { .. },
+            ) => return None,
             Some(Event::UsageCredited { note, journal, .. }) => credit_of(note, journal),
             Some(lost @ Event::DisputeLost { .. }) => loss_of(lost)?,
             Some(reserved @ Event::RefundReserved { .. }) => refund_of(reserved)?,
@@ -87,6 +91,25 @@ impl Inverse for Dunning {
             facts.first()?;
         Some(DunningCommand::Assess(*seen))
     }
+}
+
+/// Which project it is in comes with it.
+fn place_of(
+    wallet: &Wallet,
+    placed: Event,
+    (swept, rest): (&[Event], &[Event]),
+    at: Timestamp,
+) -> Option<Command> {
+    let Event::HoldPlaced { hold_id, purpose, amount_nanos, expires_at, .. } = placed else {
+        return None;
+    };
+    let project_id = rest.iter().find_map(|fact| match fact {
+        Event::HoldAssigned { project_id, .. } => Some(*project_id),
+        _ => None,
+    });
+    let at = at.max(with_room(wallet, swept, (project_id, amount_nanos)));
+    let place = PlaceHold { hold_id, purpose, project_id, amount_nanos, expires_at, at };
+    Some(Command::PlaceHold(place))
 }
 
 fn credit_of(note: String, journal: JournalTransaction) -> Command {
@@ -159,13 +182,20 @@ fn swept_at(wallet: &Wallet, expiries: &[Event]) -> Timestamp {
     ends.max().unwrap_or(NEVER)
 }
 
-/// The earliest instant at which there is room below the spending limit to set an amount aside: any, or the next month.
-fn with_room(wallet: &Wallet, swept: &[Event], amount_nanos: i64) -> Timestamp {
-    if wallet.spending.limits.stop_nanos.is_none() {
+/// The earliest instant at which there is room below the spending limits to set an amount aside: any, or the next month.
+fn with_room(
+    wallet: &Wallet,
+    swept: &[Event],
+    (project_id, amount_nanos): (Option<ProjectId>, i64),
+) -> Timestamp {
+    let project = project_id.map(|id| wallet.limits_of(id));
+    let mut limits = project.into_iter().chain([wallet.spending.limits]);
+    if limits.all(|limits| limits.stop_nanos.is_none()) {
         return NEVER;
     }
     let wallet = wallet.clone().evolve_all(swept.to_vec());
-    let has_room = wallet.room_at(NEVER).is_none_or(|room_nanos| amount_nanos <= room_nanos);
+    let rooms = [wallet.room_at(NEVER), project_id.and_then(|id| wallet.room_in(id, NEVER))];
+    let has_room = rooms.into_iter().flatten().all(|room_nanos| amount_nanos <= room_nanos);
     let next = wallet.spending.month.filter(|_| !has_room).map(Month::ends_at);
     next.unwrap_or(NEVER)
 }
@@ -214,13 +244,15 @@ fn capture(
                 found.tax = tax.as_ref().map(|part| part.rate.clone());
                 charged(&mut found, (*total_nanos, *seconds), journal)?;
             }
-            Event::SpendingReached { at, .. } | Event::AlertReached { at, .. } => found.at = *at,
+            Event::SpendingReached { at, .. }
+            | Event::ProjectLimitReached { at, .. }
+            | Event::AlertReached { at, .. } => found.at = *at,
             _ => return None,
         }
     }
     if found.product.is_empty() {
         // Nothing was charged, which would have said when.
-        found.at = found.at.max(with_room(wallet, swept, extended_nanos));
+        found.at = found.at.max(with_room(wallet, swept, (hold.project_id, extended_nanos)));
     }
     found.keep_nanos = ahead_nanos.map_or(0, |ahead| (left_nanos + ahead).max(1));
     Some(found)

@@ -144,6 +144,7 @@ impl Run<'_> {
             self.wallet(WalletCommand::PlaceHold(PlaceHold {
                 hold_id,
                 purpose: "a rental".to_owned(),
+                project_id: None,
                 amount_nanos: used + kept,
                 expires_at,
                 at: NOW,

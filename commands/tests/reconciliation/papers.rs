@@ -67,6 +67,7 @@ async fn rent(world: &World, n: u128, (amount_nanos, at): (i64, Timestamp)) {
     let place = PlaceHold {
         hold_id,
         purpose: rental.clone(),
+        project_id: None,
         amount_nanos,
         expires_at: at.plus_secs(365 * DAY),
         at,

@@ -222,6 +222,7 @@ async fn hold(world: &World, at: Timestamp) {
     let place = PlaceHold {
         hold_id: HOLD,
         purpose: RENTAL.to_string(),
+        project_id: None,
         amount_nanos: 50 * UNIT,
         expires_at: at.plus_secs(90 * DAY),
         at,

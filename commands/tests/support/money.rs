@@ -51,6 +51,7 @@ impl Run<'_> {
         let place = WalletCommand::PlaceHold(PlaceHold {
             hold_id,
             purpose: "nothing".to_owned(),
+            project_id: None,
             amount_nanos: usd(5).nanos,
             expires_at: now.plus_secs(300),
             at: now,

@@ -80,6 +80,7 @@ impl WalletCommand {
             | Self::HoldDisputed { at, .. }
             | Self::CreditUsage { at, .. }
             | Self::SetSpendingLimits { at, .. }
+            | Self::SetProjectLimits { at, .. }
             | Self::SetAlerts { at, .. }
             | Self::ReturnRefund { at, .. } => Some(*at),
             Self::ReleaseDisputed { .. } => None,
@@ -154,6 +155,8 @@ impl Wallet {
             self.want_alerts(alerts, at);
         } else if let E::AlertReached { alert, month, .. } = told {
             self.alerts.tell(alert, month);
+        } else {
+            self.take_project(told);
         }
     }
 

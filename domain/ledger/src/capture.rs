@@ -5,7 +5,6 @@ use cairn_core::{
 
 use crate::credit::{CreditUse, used};
 use crate::events::WalletEvent;
-use crate::spending::SpendingLimit;
 use crate::taxes::TaxPart;
 use crate::wallet::{Hold, HoldStatus, LotUse, Wallet};
 use crate::wishes::{CaptureHold, WalletError};
@@ -37,7 +36,10 @@ impl Wallet {
         let (mut wallet, mut events) = self.swept(capture.at, Some(capture.hold_id));
         let charge = wallet.charge(owner, &capture)?;
         wallet = charge.iter().cloned().fold(wallet, Self::evolve);
-        let warned = if charge.is_empty() { None } else { wallet.warned(capture.at) };
+        let project_id = self.hold(capture.hold_id)?.project_id;
+        let warned = [wallet.warned(capture.at), wallet.warned_in(project_id, capture.at)];
+        let warned = warned.into_iter().flatten().filter(|_| !charge.is_empty());
+        let warned: Vec<_> = warned.collect();
         events.extend(charge.into_iter().chain(warned));
         events.extend(wallet.keep_ahead(&capture)?);
         Ok(events)
@@ -141,7 +143,7 @@ impl Wallet {
             hold.taxed = tax.map(TaxPart::taxed);
             hold.charged_at = Some(at);
         });
-        self.spending.use_up(amount_nanos, at);
+        self.count(hold_id, amount_nanos, at);
     }
 
     fn keep_ahead(&self, capture: &CaptureHold) -> Result<Vec<WalletEvent>, WalletError> {
@@ -152,7 +154,7 @@ impl Wallet {
         let hold = self.hold(hold_id)?;
         let remaining_nanos = hold.remaining_nanos();
         let wanted_nanos = (keep_nanos - remaining_nanos).max(0);
-        let amount_nanos = wanted_nanos.min(self.usable_at(at));
+        let amount_nanos = wanted_nanos.min(self.usable_at(hold.project_id, at));
         let expires_at = expires_at.max(hold.expires_at);
         let mut events = vec![];
         if amount_nanos > 0 || expires_at > hold.expires_at {
@@ -164,22 +166,21 @@ impl Wallet {
                 expires_at,
             });
         }
-        // What is still missing; what is available nevertheless is beyond the spending limit.
+        // What is still missing; what is available nevertheless is beyond a spending limit.
         let missing_nanos = wanted_nanos - amount_nanos;
         let available_nanos = self.available_nanos() - amount_nanos;
         let refused = (missing_nanos, available_nanos);
         let is_news = !events.is_empty() || hold.refused_nanos != Some(refused);
         if missing_nanos > 0 && is_news {
-            let remaining_nanos = remaining_nanos + amount_nanos;
-            let wanted_nanos = missing_nanos;
             events.push(WalletEvent::HoldExtensionRefused {
                 hold_id,
-                wanted_nanos,
+                wanted_nanos: missing_nanos,
                 available_nanos,
-                remaining_nanos,
+                remaining_nanos: remaining_nanos + amount_nanos,
             });
-            let stop_nanos = self.spending.limits.stop_nanos.filter(|_| available_nanos > 0);
-            events.extend(stop_nanos.and_then(|stop| self.reached(SpendingLimit::Stop, stop, at)));
+            if available_nanos > 0 {
+                events.extend(self.stopped(hold.project_id, wanted_nanos, at));
+            }
         }
         Ok(events)
     }

@@ -5,7 +5,7 @@
 use cairn_core::upcast::Upcast;
 use cairn_core::{
     CreditId, Currency, DisputeId, HoldId, JournalTransaction, Month, Nanos, OrganisationId,
-    PaymentId, RefundId, Text, Texts, Timestamp, domain_event,
+    PaymentId, ProjectId, RefundId, Text, Texts, Timestamp, domain_event,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -193,6 +193,29 @@ pub enum WalletEvent {
         spent_nanos: Nanos,
         at: Timestamp,
     },
+    /// The rental that a hold is for is in a project. It comes with the hold.
+    #[serde(rename = "wallet.hold_assigned")]
+    HoldAssigned { hold_id: HoldId, project_id: ProjectId },
+    /// Somebody has said how much the rentals of a project may use in a month. It opens the wallet when it comes first.
+    #[serde(rename = "wallet.project_limits_set")]
+    ProjectLimitsSet {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        project_id: ProjectId,
+        limits: SpendingLimits,
+        at: Timestamp,
+    },
+    /// A limit of a project is reached. Each is told once a month.
+    #[serde(rename = "wallet.project_limit_reached")]
+    ProjectLimitReached {
+        project_id: ProjectId,
+        limit: SpendingLimit,
+        month: Month,
+        limit_nanos: Nanos,
+        /// Used in it in the month until then; with a stop, the rest is set aside.
+        spent_nanos: Nanos,
+        at: Timestamp,
+    },
     /// Somebody has said of what to be told, in place of what was said before. It opens the wallet when it comes first.
     #[serde(rename = "wallet.alerts_set")]
     AlertsSet {
@@ -232,6 +255,9 @@ domain_event!(WalletEvent {
     UsageCredited => "wallet.usage_credited", 1;
     SpendingLimitsSet => "wallet.spending_limits_set", 1;
     SpendingReached => "wallet.spending_reached", 1;
+    HoldAssigned => "wallet.hold_assigned", 1;
+    ProjectLimitsSet => "wallet.project_limits_set", 1;
+    ProjectLimitReached => "wallet.project_limit_reached", 1;
     AlertsSet => "wallet.alerts_set", 1;
     AlertReached => "wallet.alert_reached", 1;
 } upcasts [
@@ -283,6 +309,7 @@ impl Texts for WalletEvent {
         ("dispute_id", Text::Kept),
         ("reason", Text::Said),
         ("note", Text::Kept),
+        ("project_id", Text::Kept),
         ("limit", Text::Kept),
         ("alerts[].on", Text::Kept),
         ("alert.on", Text::Kept),

@@ -36,6 +36,7 @@ impl Hold {
             corrected_nanos: 0,
             paid_by: vec![],
             taxed: None,
+            project_id: None,
             charged_at: None,
             expires_at,
             status: HoldStatus::Open,
@@ -81,6 +82,10 @@ impl Wallet {
             hold.status = HoldStatus::Open;
             hold.refused_nanos = None;
         });
+    }
+
+    pub(crate) fn refuse_hold(&mut self, hold_id: HoldId, refused_nanos: (Nanos, Nanos)) {
+        self.with_hold(hold_id, |hold| hold.refused_nanos = Some(refused_nanos));
     }
 
     pub(crate) fn close_hold(
@@ -158,7 +163,7 @@ impl Wallet {
     }
 
     pub(crate) fn place_hold(&self, place: PlaceHold) -> Result<Vec<WalletEvent>, WalletError> {
-        let PlaceHold { hold_id, purpose, amount_nanos, expires_at, at } = place;
+        let PlaceHold { hold_id, purpose, project_id, amount_nanos, expires_at, at } = place;
         if amount_nanos <= 0 {
             return Err(WalletError::AmountNotPositive);
         }
@@ -174,6 +179,7 @@ impl Wallet {
             let (room, wanted) = (format_nanos(room_nanos), format_nanos(amount_nanos));
             return Err(WalletError::SpendingLimitReached { room, wanted });
         }
+        wallet.fits_in(project_id, amount_nanos, at)?;
         let promotional_nanos = wallet.promotional_part(amount_nanos);
         events.push(WalletEvent::HoldPlaced {
             hold_id,
@@ -182,6 +188,8 @@ impl Wallet {
             promotional_nanos,
             expires_at,
         });
+        let assigned = |project_id| WalletEvent::HoldAssigned { hold_id, project_id };
+        events.extend(project_id.map(assigned));
         Ok(events)
     }
 

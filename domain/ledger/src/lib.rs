@@ -10,6 +10,7 @@ pub mod dunning;
 mod events;
 mod holds;
 mod lots;
+mod projects;
 mod refunds;
 mod spending;
 mod taxes;

@@ -3,7 +3,7 @@
 //! What was used counts whole, taxes and what promotional credit paid for included. A stop keeps more from being set aside; what was used is
 //! charged all the same. The month is the latest that anything of the wallet was counted in, so what comes late changes nothing that was told.
 use cairn_core::money::format_nanos;
-use cairn_core::{Currency, Month, Nanos, OrganisationId, Timestamp};
+use cairn_core::{Currency, Month, Nanos, OrganisationId, ProjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::events::WalletEvent;
@@ -50,20 +50,26 @@ impl Spending {
         if is_new { 0 } else { self.spent_nanos }
     }
 
-    fn begin(&mut self, month: Option<Month>) {
+    pub(crate) fn begin(&mut self, month: Option<Month>) {
         if month > self.month {
             (self.month, self.spent_nanos) = (month, 0);
             self.told.clear();
         }
     }
 
-    /// Less than nothing is given back of it.
-    pub(crate) fn use_up(&mut self, amount_nanos: Nanos, at: Timestamp) {
+    /// Less than nothing is given back of it. Whether it counts: what comes late does not.
+    pub(crate) fn use_up(&mut self, amount_nanos: Nanos, at: Timestamp) -> bool {
         let month = Month::of(at).ok();
         self.begin(month);
-        if month == self.month {
+        let counts = month == self.month;
+        if counts {
             self.spent_nanos = (self.spent_nanos + amount_nanos).max(0);
         }
+        counts
+    }
+
+    pub(crate) fn was_told(&self, limit: SpendingLimit, month: Month) -> bool {
+        self.month == Some(month) && self.told.contains(&limit)
     }
 
     /// What was told of a limit that stays as it is, stays told.
@@ -91,10 +97,32 @@ impl Wallet {
         Some((stop_nanos - self.spending.spent_at(at) - held_nanos).max(0))
     }
 
-    /// Of what is available, how much may be set aside.
-    pub(crate) fn usable_at(&self, at: Timestamp) -> Nanos {
-        let available_nanos = self.available_nanos();
-        self.room_at(at).map_or(available_nanos, |room_nanos| room_nanos.min(available_nanos))
+    /// Of what is available, how much may be set aside for something in a project, or in none.
+    pub(crate) fn usable_at(&self, project_id: Option<ProjectId>, at: Timestamp) -> Nanos {
+        let rooms = [self.room_at(at), project_id.and_then(|id| self.room_in(id, at))];
+        rooms.into_iter().flatten().fold(self.available_nanos(), Nanos::min)
+    }
+
+    /// Whether limits make sense, and are of this wallet.
+    pub(crate) fn checked(
+        &self,
+        owner: (OrganisationId, Currency),
+        limits: SpendingLimits,
+    ) -> Result<(), WalletError> {
+        if self.owner.is_some_and(|known| known != owner) {
+            return Err(WalletError::IdReused);
+        }
+        let SpendingLimits { warn_nanos, stop_nanos } = limits;
+        if warn_nanos.is_some_and(|nanos| nanos <= 0) || stop_nanos.is_some_and(|nanos| nanos < 0) {
+            return Err(WalletError::AmountNotPositive);
+        }
+        match warn_nanos.zip(stop_nanos) {
+            Some((warn_nanos, stop_nanos)) if warn_nanos > stop_nanos => {
+                let (warn, stop) = (format_nanos(warn_nanos), format_nanos(stop_nanos));
+                Err(WalletError::WarnAboveStop { warn, stop })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     pub(crate) fn set_spending_limits(
@@ -103,19 +131,7 @@ impl Wallet {
         limits: SpendingLimits,
         at: Timestamp,
     ) -> Result<Vec<WalletEvent>, WalletError> {
-        if self.owner.is_some_and(|owner| owner != (organisation_id, currency)) {
-            return Err(WalletError::IdReused);
-        }
-        let SpendingLimits { warn_nanos, stop_nanos } = limits;
-        if warn_nanos.is_some_and(|nanos| nanos <= 0) || stop_nanos.is_some_and(|nanos| nanos < 0) {
-            return Err(WalletError::AmountNotPositive);
-        }
-        if let Some((warn_nanos, stop_nanos)) = warn_nanos.zip(stop_nanos)
-            && warn_nanos > stop_nanos
-        {
-            let (warn, stop) = (format_nanos(warn_nanos), format_nanos(stop_nanos));
-            return Err(WalletError::WarnAboveStop { warn, stop });
-        }
+        self.checked((organisation_id, currency), limits)?;
         if limits == self.spending.limits {
             return Ok(vec![]);
         }
@@ -140,7 +156,7 @@ impl Wallet {
         at: Timestamp,
     ) -> Option<WalletEvent> {
         let month = Month::of(at).ok().max(self.spending.month)?;
-        let was_told = self.spending.month == Some(month) && self.spending.told.contains(&limit);
+        let was_told = self.spending.was_told(limit, month);
         let spent_nanos = self.spending.spent_at(at);
         let told = WalletEvent::SpendingReached { limit, month, limit_nanos, spent_nanos, at };
         (!was_told).then_some(told)

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_core::money::format_nanos;
 use cairn_core::{
-    BookEntry, Currency, Decider, Nanos, OrganisationId, PaymentId, Subject, Timestamp,
+    BookEntry, Currency, Decider, Nanos, OrganisationId, PaymentId, ProjectId, Subject, Timestamp,
     cqrs_aggregate,
 };
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,9 @@ pub struct Hold {
     /// The tax in what was charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taxed: Option<Taxed>,
+    /// What of its organisation's it counts in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
     /// When it was charged last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charged_at: Option<Timestamp>,
@@ -159,6 +162,9 @@ pub struct Wallet {
     /// What may be used in a month, and what was.
     #[serde(default)]
     pub spending: Spending,
+    /// The same of each project that has limits, or in which anything is set aside.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub projects: BTreeMap<ProjectId, Spending>,
     /// Of what somebody wants to be told, and what was.
     #[serde(default)]
     pub alerts: Alerts,
@@ -192,6 +198,13 @@ impl Decider for Wallet {
             WalletCommand::SetSpendingLimits { organisation_id, currency, limits, at } => {
                 self.set_spending_limits((organisation_id, currency), limits, at)
             }
+            WalletCommand::SetProjectLimits {
+                organisation_id,
+                currency,
+                project_id,
+                limits,
+                at,
+            } => self.set_project_limits((organisation_id, currency), project_id, limits, at),
             WalletCommand::ReserveRefund(reserve) => self.reserve_refund(reserve),
             WalletCommand::ReturnRefund { refund_id, at } => self.return_refund(refund_id, at),
         }?;
@@ -212,10 +225,9 @@ impl Decider for Wallet {
             E::HoldExtended { hold_id, amount_nanos, promotional_nanos, expires_at } => {
                 self.fill_hold(hold_id, (amount_nanos, promotional_nanos), expires_at);
             }
-            E::HoldExtensionRefused { hold_id, wanted_nanos, available_nanos, .. } => self
-                .with_hold(hold_id, |hold| {
-                    hold.refused_nanos = Some((wanted_nanos, available_nanos));
-                }),
+            E::HoldExtensionRefused { hold_id, wanted_nanos, available_nanos, .. } => {
+                self.refuse_hold(hold_id, (wanted_nanos, available_nanos));
+            }
             E::UsageCaptured { hold_id, amount_nanos, credits, lots, tax, journal, .. } => {
                 self.take_usage(hold_id, amount_nanos, (&credits, &lots));
                 self.take_charge(hold_id, (amount_nanos, tax), journal.occurred_at);
@@ -257,6 +269,9 @@ impl Decider for Wallet {
             E::UsageCredited { note, lots, .. } => self.take_credit(note, &lots),
             told @ (E::SpendingLimitsSet { .. }
             | E::SpendingReached { .. }
+            | E::HoldAssigned { .. }
+            | E::ProjectLimitsSet { .. }
+            | E::ProjectLimitReached { .. }
             | E::AlertsSet { .. }
             | E::AlertReached { .. }) => self.take_told(told),
         }
@@ -315,6 +330,9 @@ impl Decider for Wallet {
             WalletEvent::HoldExtensionRefused { .. }
             | WalletEvent::SpendingLimitsSet { .. }
             | WalletEvent::SpendingReached { .. }
+            | WalletEvent::HoldAssigned { .. }
+            | WalletEvent::ProjectLimitsSet { .. }
+            | WalletEvent::ProjectLimitReached { .. }
             | WalletEvent::AlertsSet { .. }
             | WalletEvent::AlertReached { .. } => None,
         }

@@ -1,7 +1,7 @@
 //! What may be asked of a wallet, and why it may refuse.
 use cairn_core::{
-    CreditId, Currency, DisputeId, HoldId, Nanos, OrganisationId, PaymentId, RefundId, Refusal,
-    TaxRate, Timestamp,
+    CreditId, Currency, DisputeId, HoldId, Nanos, OrganisationId, PaymentId, ProjectId, RefundId,
+    Refusal, TaxRate, Timestamp,
 };
 
 use crate::alerts::{ALERTS_MAX, Alert};
@@ -28,6 +28,8 @@ pub struct PlaceHold {
     pub hold_id: HoldId,
     /// What it is for: an allocation id.
     pub purpose: String,
+    /// What of its organisation's it counts in.
+    pub project_id: Option<ProjectId>,
     pub amount_nanos: Nanos,
     pub expires_at: Timestamp,
     pub at: Timestamp,
@@ -153,6 +155,14 @@ pub enum WalletCommand {
         limits: SpendingLimits,
         at: Timestamp,
     },
+    /// Says how much the rentals of a project may use in a month.
+    SetProjectLimits {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        project_id: ProjectId,
+        limits: SpendingLimits,
+        at: Timestamp,
+    },
     /// Says of what to be told, in place of what was said before.
     SetAlerts {
         organisation_id: OrganisationId,
@@ -198,6 +208,10 @@ pub enum WalletError {
     ExceedsUsage,
     #[error("{room} of the spending limit of this month is left and {wanted} is needed")]
     SpendingLimitReached { room: String, wanted: String },
+    #[error(
+        "{room} of the spending limit of project {project_id} is left this month and {wanted} is needed"
+    )]
+    ProjectLimitReached { project_id: ProjectId, room: String, wanted: String },
     #[error("a warning at {warn} never comes when spending stops at {stop}")]
     WarnAboveStop { warn: String, stop: String },
     #[error("a currency has at most {ALERTS_MAX} alerts")]
@@ -223,7 +237,9 @@ impl Refusal for WalletError {
             Self::CreditExpiryInvalid { .. } => "credit_expiry_invalid",
             Self::IdReused => "id_reused",
             Self::ExceedsUsage => "credit_exceeds_usage",
-            Self::SpendingLimitReached { .. } => "spending_limit_reached",
+            Self::SpendingLimitReached { .. } | Self::ProjectLimitReached { .. } => {
+                "spending_limit_reached"
+            }
             Self::WarnAboveStop { .. } => "spending_limits_invalid",
             Self::TooManyAlerts | Self::AlertTwice(_) => "alerts_invalid",
             Self::TooLarge => "amount_too_large",

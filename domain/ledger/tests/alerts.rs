@@ -53,6 +53,7 @@ fn place(cents: Nanos, secs: i64) -> WalletCommand {
     WalletCommand::PlaceHold(PlaceHold {
         hold_id: HoldId::from_bits(1),
         purpose: "alloc_1".to_owned(),
+        project_id: None,
         amount_nanos: cents * CENT,
         expires_at: at(secs + 10_000_000),
         at: at(secs),

@@ -45,6 +45,7 @@ fn place(amount_nanos: i64) -> WalletCommand {
     WalletCommand::PlaceHold(PlaceHold {
         hold_id: HOLD,
         purpose: "alloc".to_owned(),
+        project_id: None,
         amount_nanos,
         expires_at: at(3_600),
         at: at(0),

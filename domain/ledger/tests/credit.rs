@@ -53,6 +53,7 @@ fn place(amount_nanos: i64, now: i64) -> WalletCommand {
     WalletCommand::PlaceHold(PlaceHold {
         hold_id: HOLD,
         purpose: "alloc_1".to_owned(),
+        project_id: None,
         amount_nanos,
         expires_at: at(now + 1_000),
         at: at(now),

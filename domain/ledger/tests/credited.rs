@@ -27,6 +27,7 @@ fn used(total_nanos: i64) -> [WalletCommand; 2] {
     let place = PlaceHold {
         hold_id,
         purpose: "alloc".to_owned(),
+        project_id: None,
         amount_nanos: total_nanos,
         expires_at,
         at: AT,

@@ -35,6 +35,7 @@ fn place(units: i64) -> WalletCommand {
     WalletCommand::PlaceHold(PlaceHold {
         hold_id: HoldId::from_bits(2),
         purpose: "alloc_1".to_owned(),
+        project_id: None,
         amount_nanos: units * UNIT,
         expires_at: at(1_000),
         at: at(1),

@@ -45,6 +45,7 @@ fn place(number: u128, amount_nanos: Nanos, secs: i64) -> WalletCommand {
     WalletCommand::PlaceHold(PlaceHold {
         hold_id: hold(number),
         purpose: format!("alloc_{number}"),
+        project_id: None,
         amount_nanos,
         expires_at: at(secs + 10_000_000),
         at: at(secs),

@@ -48,6 +48,7 @@ fn place(amount_nanos: i64) -> WalletCommand {
     WalletCommand::PlaceHold(PlaceHold {
         hold_id: HOLD,
         purpose: "alloc_1".to_owned(),
+        project_id: None,
         amount_nanos,
         expires_at: at(1_000),
         at: at(0),

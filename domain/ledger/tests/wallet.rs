@@ -35,6 +35,7 @@ fn place(hold_id: HoldId, amount_nanos: i64) -> WalletCommand {
     WalletCommand::PlaceHold(PlaceHold {
         hold_id,
         purpose,
+        project_id: None,
         amount_nanos,
         expires_at: at(100),
         at: at(1),
@@ -162,6 +163,7 @@ fn a_hold_id_serves_one_purpose() {
     let other = PlaceHold {
         hold_id: HOLD,
         purpose: "alloc_2".to_owned(),
+        project_id: None,
         amount_nanos: 1,
         expires_at: at(100),
         at: at(1),
@@ -175,6 +177,7 @@ fn an_expired_hold_makes_room_for_a_new_one() {
     let late = PlaceHold {
         hold_id: OTHER_HOLD,
         purpose: "alloc_2".to_owned(),
+        project_id: None,
         amount_nanos: UNIT,
         expires_at: at(300),
         at: at(100),
@@ -319,6 +322,7 @@ fn a_hold_in_use_outlives_its_time_whatever_else_is_asked_of_the_wallet() {
     let other = WalletCommand::PlaceHold(PlaceHold {
         hold_id: HoldId::from_bits(99),
         purpose: "other".to_owned(),
+        project_id: None,
         amount_nanos: UNIT + 1,
         expires_at: at(9_000),
         at: at(5_000),

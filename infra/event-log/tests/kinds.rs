@@ -48,6 +48,7 @@ fn charges(expires_at: Timestamp) -> [WalletCommand; 6] {
         WalletCommand::PlaceHold(PlaceHold {
             hold_id,
             purpose: "allocation".to_owned(),
+            project_id: None,
             amount_nanos: UNIT,
             expires_at,
             at: AT,

@@ -46,6 +46,7 @@ fn commands() -> Vec<WalletCommand> {
     let place = PlaceHold {
         hold_id,
         purpose: "allocation".to_owned(),
+        project_id: None,
         amount_nanos: 1_000_000_000,
         expires_at: at.plus_secs(3_600),
         at,

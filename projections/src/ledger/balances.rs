@@ -99,6 +99,9 @@ impl Projection for Balances {
             }
             E::SpendingLimitsSet { .. }
             | E::SpendingReached { .. }
+            | E::HoldAssigned { .. }
+            | E::ProjectLimitsSet { .. }
+            | E::ProjectLimitReached { .. }
             | E::AlertsSet { .. }
             | E::AlertReached { .. } => {}
             E::HoldPlaced { .. }

@@ -149,6 +149,9 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
         | E::HoldExpired { .. }
         | E::SpendingLimitsSet { .. }
         | E::SpendingReached { .. }
+        | E::HoldAssigned { .. }
+        | E::ProjectLimitsSet { .. }
+        | E::ProjectLimitReached { .. }
         | E::AlertsSet { .. }
         | E::AlertReached { .. } => return None,
     })

@@ -211,6 +211,7 @@ fn random_command(state: &mut u64, owner: OrganisationId, at: Timestamp) -> Wall
         2 => WalletCommand::PlaceHold(PlaceHold {
             hold_id,
             purpose: hold_id.to_string(),
+            project_id: None,
             amount_nanos,
             expires_at: at.plus_secs(i64::try_from(random(state, 100)).unwrap()),
             at,

@@ -63,6 +63,7 @@ impl World {
             WalletCommand::PlaceHold(PlaceHold {
                 hold_id: HoldId::from_bits(number),
                 purpose: allocation(number).to_string(),
+                project_id: None,
                 amount_nanos: units * UNIT,
                 expires_at: at.plus_secs(1_000_000_000),
                 at,

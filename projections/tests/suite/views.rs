@@ -54,6 +54,7 @@ async fn a_balance_says_what_is_posted_held_available_and_owed(pool: PgPool) {
     let expired = PlaceHold {
         hold_id: HoldId::from_bits(78),
         purpose: allocation(78).to_string(),
+        project_id: None,
         amount_nanos: 4 * UNIT,
         expires_at: long_ago.plus_secs(60),
         at: long_ago,

@@ -33,6 +33,7 @@ pub fn welcome() -> Vec<WalletCommand> {
         WalletCommand::PlaceHold(PlaceHold {
             hold_id: HoldId::from_bits(number),
             purpose: text("alloc_7"),
+            project_id: None,
             amount_nanos: units * UNIT,
             expires_at: at(expires),
             at: at(now),

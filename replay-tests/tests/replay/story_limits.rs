@@ -51,6 +51,7 @@ fn limited() -> Vec<WalletCommand> {
         WalletCommand::PlaceHold(PlaceHold {
             hold_id: HoldId::from_bits(n),
             purpose: AllocationId::from_bits(n).to_string(),
+            project_id: None,
             amount_nanos: units * UNIT,
             expires_at: at(secs + 3_600),
             at: at(secs),

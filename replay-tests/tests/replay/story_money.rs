@@ -74,6 +74,7 @@ pub fn usage() -> Vec<WalletCommand> {
         WalletCommand::PlaceHold(PlaceHold {
             hold_id: HoldId::from_bits(n),
             purpose: AllocationId::from_bits(n).to_string(),
+            project_id: None,
             amount_nanos,
             expires_at: at(expires),
             at: at(10),

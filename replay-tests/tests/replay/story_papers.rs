@@ -126,6 +126,7 @@ fn in_the_wallet() -> Vec<WalletCommand> {
     let place = PlaceHold {
         hold_id,
         purpose: "alloc_90".to_owned(),
+        project_id: None,
         amount_nanos: 50 * CENT,
         expires_at,
         at: at(2_000_306),

@@ -86,6 +86,7 @@ fn charged() -> Vec<WalletCommand> {
         WalletCommand::PlaceHold(PlaceHold {
             hold_id,
             purpose: AllocationId::from_bits(RENTAL).to_string(),
+            project_id: None,
             amount_nanos: 6 * UNIT,
             expires_at: at(9_000),
             at: at(3_902),

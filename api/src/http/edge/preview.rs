@@ -15,6 +15,7 @@ pub const PREVIEWED: &[&str] = &[
     "create_top_up",
     "create_refund",
     "set_spending_limits",
+    "set_project_spending_limits",
     "set_auto_top_up",
     "retire_sku",
     "drain_node",

@@ -36,6 +36,14 @@ impl Organisation {
         }
     }
 
+    /// Whether a project is there, archived or not.
+    ///
+    /// # Errors
+    /// `unknown_project`.
+    pub fn has_project(&self, project_id: ProjectId) -> Result<(), OrganisationError> {
+        self.project(project_id).map(drop).ok_or(OrganisationError::UnknownProject)
+    }
+
     fn project(&self, project_id: ProjectId) -> Option<&Project> {
         self.projects.iter().find(|known| known.project_id == project_id)
     }

@@ -46,3 +46,13 @@ impl Books {
         i64::try_from(matching.map(|(_, amount)| amount).sum::<i128>()).unwrap()
     }
 }
+
+/// By another way: the net amount whose tax makes the gross one, half to the even tax.
+pub fn exact_net(gross: i64, ppm: u32) -> i64 {
+    let (whole, ppm) = (1_000_000 + i128::from(ppm), i128::from(ppm));
+    let doubled = 2 * i128::from(gross) * ppm;
+    let floor = doubled / whole / 2;
+    let above = doubled - 2 * floor * whole;
+    let up = i128::from(above > whole || (above == whole && floor % 2 == 1));
+    gross - i64::try_from(floor + up).unwrap()
+}

@@ -4,11 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 mod books;
 mod model;
+mod projects;
 
 use cairn_core::testing::Stock;
 use cairn_core::{
-    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, RefundId, Tariff,
-    TaxRate, Timestamp,
+    CreditId, Currency, Decider, DisputeId, HoldId, OrganisationId, PaymentId, ProjectId, RefundId,
+    Tariff, TaxRate, Timestamp,
 };
 use cairn_ledger::{
     Alert, AlertOn, CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, Invoiced, PlaceHold,
@@ -37,6 +38,10 @@ fn amount() -> impl Strategy<Value = i64> {
 
 fn hold() -> impl Strategy<Value = HoldId> {
     (0..3_u128).prop_map(HoldId::from_bits)
+}
+
+fn project() -> impl Strategy<Value = Option<ProjectId>> {
+    prop::option::of((0..2_u128).prop_map(ProjectId::from_bits))
 }
 
 fn tax() -> impl Strategy<Value = Option<TaxRate>> {
@@ -127,14 +132,21 @@ fn disputes() -> impl Strategy<Value = WalletCommand> {
     ]
 }
 
+/// A warning at half of it, or so.
+fn limits(stop_nanos: Option<i64>) -> SpendingLimits {
+    let warn_nanos = stop_nanos.filter(|stop| *stop > 0).map(|stop| stop / 2 + 1);
+    SpendingLimits { warn_nanos, stop_nanos }
+}
+
 /// What is set aside, and used.
 fn holds() -> impl Strategy<Value = WalletCommand> {
     let now = || 0..200_i64;
     prop_oneof![
-        3 => (hold(), amount(), now(), now()).prop_map(|(hold_id, amount_nanos, expires, now)| {
+        3 => (hold(), project(), amount(), now(), now()).prop_map(|(hold_id, project_id, amount_nanos, expires, now)| {
             WalletCommand::PlaceHold(PlaceHold {
                 hold_id,
                 purpose: hold_id.to_string(),
+                project_id,
                 amount_nanos,
                 expires_at: at(expires),
                 at: at(now),
@@ -183,11 +195,17 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
         1 => prop::option::of(0..40 * CENT).prop_map(|stop_nanos| WalletCommand::SetSpendingLimits {
             organisation_id: ORGANISATION,
             currency: Currency::USD,
-            limits: SpendingLimits {
-                warn_nanos: stop_nanos.filter(|stop| *stop > 0).map(|stop| stop / 2 + 1),
-                stop_nanos,
-            },
+            limits: limits(stop_nanos),
             at: at(0),
+        }),
+        1 => (0..2_u128, prop::option::of(0..40 * CENT)).prop_map(|(project, stop_nanos)| {
+            WalletCommand::SetProjectLimits {
+                organisation_id: ORGANISATION,
+                currency: Currency::USD,
+                project_id: ProjectId::from_bits(project),
+                limits: limits(stop_nanos),
+                at: at(0),
+            }
         }),
     ]
 }
@@ -222,6 +240,12 @@ fn check(wallet: &Wallet, model: &Model, books: &Books) {
         assert_eq!(hold.promotional.remaining_nanos(), expected.credit);
         assert_eq!(hold.charged_nanos(), expected.charged);
         assert_eq!(hold.expires_at, expected.expires);
+    }
+
+    let spent = &model.projects.spent;
+    assert_eq!(wallet.spending.spent_nanos, spent.values().sum::<i64>(), "projects and none");
+    for (project, spent) in spent.iter().filter_map(|(id, spent)| Some((id.as_ref()?, spent))) {
+        assert_eq!(wallet.spent_in(*project, at(0)), *spent, "{project}");
     }
 
     assert_eq!(-books.of("wallet:paid:"), wallet.posted_nanos);
@@ -292,6 +316,7 @@ fn rental(nanos_per_hour: i64, ticks: &[i64]) -> Wallet {
     let hold = WalletCommand::PlaceHold(PlaceHold {
         hold_id,
         purpose: "alloc".to_owned(),
+        project_id: None,
         amount_nanos: rate.total(600).unwrap().max(1),
         expires_at: at(600),
         at: at(0),

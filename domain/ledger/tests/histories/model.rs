@@ -1,13 +1,15 @@
 //! Pots of money, and nothing else: what goes in must come out.
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_core::{CreditId, DisputeId, HoldId, PaymentId, RefundId, TaxRate, Timestamp};
+use cairn_core::{CreditId, DisputeId, HoldId, PaymentId, ProjectId, RefundId, TaxRate, Timestamp};
 use cairn_ledger::{
     CaptureHold, CorrectCharge, DisputeLoss, GrantCredit, PlaceHold, ReserveRefund, TopUp,
     WalletCommand,
 };
 
 use super::CENT;
+use super::books::exact_net;
+use super::projects::Projects;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Model {
@@ -25,6 +27,7 @@ pub struct Model {
     /// Beyond which nothing is set aside, and what was used of it.
     stop: Option<i64>,
     spent: i64,
+    pub projects: Projects,
     /// Paid for lost disputes, and owed for them.
     pub lost: (i64, i64),
     pub used: i64,
@@ -75,16 +78,6 @@ fn tax(hold: &mut ModelHold, paid: i64, rate: Option<&TaxRate>) -> i64 {
     in_all(before + paid) - in_all(before)
 }
 
-/// By another way: the net amount whose tax makes the gross one, half to the even tax.
-fn exact_net(gross: i64, ppm: u32) -> i64 {
-    let (whole, ppm) = (1_000_000 + i128::from(ppm), i128::from(ppm));
-    let doubled = 2 * i128::from(gross) * ppm;
-    let floor = doubled / whole / 2;
-    let above = doubled - 2 * floor * whole;
-    let up = i128::from(above > whole || (above == whole && floor % 2 == 1));
-    gross - i64::try_from(floor + up).unwrap()
-}
-
 impl Model {
     /// Whether the command is accepted; a refusal leaves the model as it was.
     pub fn apply(&mut self, command: &WalletCommand) -> bool {
@@ -113,6 +106,10 @@ impl Model {
                 self.stop = limits.stop_nanos;
                 true
             }
+            WalletCommand::SetProjectLimits { project_id, limits, .. } => {
+                self.projects.limit(*project_id, limits.stop_nanos);
+                true
+            }
             // What is told moves nothing.
             WalletCommand::SetAlerts { .. } => true,
             WalletCommand::ReserveRefund(c) => self.reserve(c),
@@ -137,7 +134,7 @@ impl Model {
     }
 
     /// What may be set aside, of what is free.
-    fn usable(&self) -> i64 {
+    fn usable(&self, project: Option<ProjectId>) -> i64 {
         let disputed = |id: &String| {
             self.disputes.keys().any(|one| {
                 let bits = one.parse::<DisputeId>().unwrap().bits();
@@ -147,7 +144,9 @@ impl Model {
         let aside = self.holds.iter().filter(|(id, _)| !disputed(id));
         let aside: i64 = aside.map(|(_, hold)| hold.paid + hold.credit).sum();
         let free = self.free + self.free_credit();
-        self.stop.map_or(free, |stop| (stop - self.spent - aside).max(0).min(free))
+        let whole = self.stop.map(|stop| (stop - self.spent - aside).max(0));
+        let holds = self.holds.iter().map(|(id, hold)| (id, hold.paid + hold.credit));
+        whole.into_iter().chain(self.projects.room(project, holds)).fold(free, i64::min)
     }
 
     fn held_credit(&self) -> i64 {
@@ -218,7 +217,7 @@ impl Model {
             return true;
         }
         self.sweep(c.at, None);
-        if c.amount_nanos > self.usable() {
+        if c.amount_nanos > self.usable(c.project_id) {
             return false;
         }
         let credit = c.amount_nanos.min(self.free_credit());
@@ -227,6 +226,7 @@ impl Model {
         let expires = c.expires_at;
         let hold = ModelHold { paid, credit, expires, open: true, ..ModelHold::default() };
         self.holds.insert(c.hold_id.to_string(), hold);
+        self.projects.assign(&c.hold_id.to_string(), c.project_id);
         self.free >= 0
     }
 
@@ -257,6 +257,7 @@ impl Model {
         self.owed += beyond - more;
         self.used += due;
         self.spent += due;
+        self.projects.count(&id, due);
         if due > 0 {
             self.tax += tax(&mut hold, due - credit, c.tax.as_ref());
         }
@@ -264,7 +265,7 @@ impl Model {
         hold.sources.push((None, beyond - more));
         self.holds.insert(id.clone(), hold.clone());
         let wanted = (c.keep_nanos - hold.paid - hold.credit).max(0);
-        let more = wanted.min(self.usable());
+        let more = wanted.min(self.usable(self.projects.of(&id)));
         if c.keep_nanos > 0 {
             hold = self.fill(&id, hold, more);
             let later = hold.expires.max(c.expires_at);
@@ -344,7 +345,8 @@ impl Model {
         hold.charged -= amount;
         self.used -= amount;
         if c.invoiced.is_none() {
-            self.spent = (self.spent - amount).max(0);
+            self.spent -= amount;
+            self.projects.count(&c.hold_id.to_string(), -amount);
         }
         self.holds.insert(c.hold_id.to_string(), hold);
         let covered = self.put_back_last(beyond);

@@ -183,6 +183,7 @@ impl Deeds {
         let place = PlaceHold {
             hold_id,
             purpose: allocation_id.to_string(),
+            project_id: None,
             amount_nanos: 45 * UNIT,
             expires_at: at.plus_secs(60 * DAY),
             at,
