@@ -44,6 +44,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(fleet::nodes::Nodes),
         Box::new(compute::allocations::Allocations),
         Box::new(compute::timeline::Timeline),
+        Box::new(compute::unproven::UnprovenTimes),
         Box::new(notify::endpoints::Endpoints),
         Box::new(operations::audit::Audit),
         Box::new(operations::interventions::Interventions),

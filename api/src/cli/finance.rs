@@ -7,6 +7,7 @@ mod credit;
 mod papers;
 mod periods;
 mod taxes;
+mod usage;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -159,6 +160,7 @@ pub(super) async fn run(
         FinanceCommand::Periods => periods::list(&parts, output).await,
         FinanceCommand::Breaks(command) => breaks::run(config, &parts, command, output).await,
         FinanceCommand::Bank(command) => bank::run(&parts, command, output).await,
+        FinanceCommand::Usage(command) => usage::run(&parts, command, output).await,
         FinanceCommand::Verify => verify(&parts, output).await,
         FinanceCommand::Entity(command) => papers::entity(&parts, command, output).await,
         FinanceCommand::Invoices(command) => papers::run(&parts, command, output).await,

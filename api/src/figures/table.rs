@@ -83,6 +83,8 @@ figures! {
     cairn_allocations Gauge [status] dear
         "SELECT ARRAY[status], count(*)::float8 FROM compute_allocations GROUP BY status
          UNION ALL SELECT ARRAY['active'], 0 WHERE NOT EXISTS (SELECT FROM compute_allocations WHERE status = 'active')";
+    cairn_usage_unproven_seconds_total Counter [] dear
+        "SELECT '{}'::text[], coalesce(sum(unproven_seconds), 0)::float8 FROM compute_allocations";
     cairn_payments Gauge [status] dear
         "SELECT ARRAY[status], count(*)::float8 FROM payments_payments GROUP BY status
          UNION ALL SELECT ARRAY['succeeded'], 0 WHERE NOT EXISTS (SELECT FROM payments_payments WHERE status = 'succeeded')";

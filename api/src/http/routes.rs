@@ -6,9 +6,9 @@ use utoipa_axum::router::OpenApiRouter;
 use super::state::Api;
 use super::{
     alerts, answer, auto_top_up, billing, catalog, charges, compute, corrections, device_page,
-    discounts, documents, downloads, events, features, fleet, health, identity, inbox, invoices,
-    ledger, notifications, notify, papers, payment_methods, payments, spending, tickets, usage,
-    verification, viewer, webhooks,
+    discounts, disputed, documents, downloads, events, features, fleet, health, identity, inbox,
+    invoices, ledger, notifications, notify, papers, payment_methods, payments, spending, tickets,
+    usage, verification, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -19,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(ledger::routes())
         .merge(charges::routes())
         .merge(usage::routes())
+        .merge(disputed::routes())
         .merge(verification::routes())
         .merge(billing::routes())
         .merge(auto_top_up::routes())

@@ -17,6 +17,7 @@ mod rebuild;
 mod stall;
 mod story;
 mod together;
+mod unproven;
 mod views;
 mod wishes;
 mod world;

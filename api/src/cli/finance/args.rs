@@ -11,6 +11,7 @@ use super::bank::BankCommand;
 use super::credit::CreditCommand;
 use super::papers::{EntityCommand, InvoicesCommand};
 use super::taxes::TaxesCommand;
+use super::usage::UsageCommand;
 use crate::charges::ChargeId;
 
 /// `finance`
@@ -81,6 +82,9 @@ pub enum FinanceCommand {
     Periods,
     /// Derives balances, holds, journal and months again from the log, and compares them with the books.
     Verify,
+    /// Usage that is not charged.
+    #[command(subcommand)]
+    Usage(UsageCommand),
     /// Who issues invoices.
     #[command(subcommand)]
     Entity(EntityCommand),

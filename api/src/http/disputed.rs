@@ -1,0 +1,143 @@
+//! Usage that is not charged because it is not proven: for those who run the nodes and those who keep the books.
+use axum::extract::State;
+use cairn_core::Timestamp;
+use cairn_projections::compute::{allocations, timeline, unproven as view};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::page::Page;
+use super::reader::{AsksPage, AsksPosition, Reader, Seen};
+use super::state::Api;
+use crate::problem::Problem;
+
+/// Routes of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list_disputed_usage))
+}
+
+/// Query of a list of usage that is not charged.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DisputedQuery {
+    /// Wait until the views have reached this position of the log.
+    pub min_position: Option<i64>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Items per page, 1 to 200, 50 when absent.
+    pub limit: Option<i64>,
+    /// Only of this organisation, `org_…`.
+    pub organisation_id: Option<String>,
+    /// Only on this node, `node_…`.
+    pub node_id: Option<String>,
+    /// Only what ended after this instant, RFC 3339.
+    pub since: Option<String>,
+    /// Only what began before this instant, RFC 3339.
+    pub until: Option<String>,
+}
+
+impl AsksPosition for DisputedQuery {
+    fn min_position(&self) -> Option<i64> {
+        self.min_position
+    }
+
+    fn filter(&self) -> String {
+        let said = |text: &Option<String>| text.clone().unwrap_or_default();
+        let all = [&self.organisation_id, &self.node_id, &self.since, &self.until];
+        all.map(said).join("\0")
+    }
+}
+
+impl AsksPage for DisputedQuery {
+    fn page(&self) -> (Option<&str>, Option<i64>) {
+        (self.cursor.as_deref(), self.limit)
+    }
+}
+
+impl DisputedQuery {
+    fn asked(&self) -> Result<view::Filter, Problem> {
+        let filter = view::Filter {
+            organisation: said("organisation_id", self.organisation_id.as_deref())?,
+            node: said("node_id", self.node_id.as_deref())?,
+            since: said("since", self.since.as_deref())?,
+            until: said("until", self.until.as_deref())?,
+        };
+        match (filter.since, filter.until) {
+            (Some(since), Some(until)) if since >= until => {
+                Err(Problem::new("query_invalid", format!("until: {until} is not after {since}")))
+            }
+            _ => Ok(filter),
+        }
+    }
+}
+
+/// What a parameter says, if it is there.
+pub fn said<T: std::str::FromStr>(name: &str, text: Option<&str>) -> Result<Option<T>, Problem>
+where
+    T::Err: std::fmt::Display,
+{
+    let read = text.map(str::parse::<T>).transpose();
+    read.map_err(|error| Problem::new("query_invalid", format!("{name}: {error}")))
+}
+
+/// Time of a rental that nobody pays for, because nothing proved that its node was alive.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DisputedUsage {
+    /// `alloc_…`
+    pub allocation_id: String,
+    /// `org_…`: whose rental it is.
+    pub organisation_id: String,
+    /// `node_…`
+    pub node_id: Option<String>,
+    /// RFC 3339: the last proof before it, or where the meter stood.
+    pub from: String,
+    /// RFC 3339: the first proof after it, or where the meter went on or ended.
+    pub through: String,
+    /// How many seconds of the time between the two are not charged.
+    pub seconds: i64,
+    /// `outage`, `quarantine`, or `silence` when neither is known.
+    pub why: String,
+    /// RFC 3339: when the meter passed it.
+    pub noted_at: String,
+    /// Whole seconds since it ended.
+    pub age_seconds: i64,
+}
+
+impl DisputedUsage {
+    /// As it is shown now.
+    #[must_use]
+    pub fn of(row: view::Unproven, now: Timestamp) -> Self {
+        Self {
+            age_seconds: row.age_seconds(now),
+            allocation_id: row.allocation_id,
+            organisation_id: row.organisation_id,
+            node_id: row.node_id,
+            from: row.from_at.to_string(),
+            through: row.through_at.to_string(),
+            seconds: row.seconds,
+            why: row.why,
+            noted_at: row.noted_at.to_string(),
+        }
+    }
+}
+
+/// Time in which a rental was active and that is not charged, because nobody proved it: the last noted first.
+#[utoipa::path(get, path = "/v1/usage/disputed", operation_id = "list_disputed_usage", tag = "ledger",
+    params(DisputedQuery), security(("api_key" = []), ("session" = [])),
+    responses((status = 200, description = "One page", body = Page<DisputedUsage>)))]
+async fn list_disputed_usage(
+    State(api): State<Api>,
+    reader: Reader<DisputedQuery>,
+) -> Result<Seen<Page<DisputedUsage>>, Problem> {
+    let (page, filter) = (reader.page()?, reader.query.asked()?);
+    let at = reader.reach(&api, view::NAME).await?;
+    // They say whose it is, on which node, and since when it was not suspended.
+    let at = at.and(reader.reach(&api, allocations::NAME).await?);
+    let at = at.and(reader.reach(&api, timeline::NAME).await?);
+    let now = api.commands.clock.now();
+    let mut db = api.read_for(&reader.caller).await?;
+    let rows = view::list(&mut *db, filter, page.after, page.limit).await?;
+    Ok(at.saw(reader.shown(rows, |row| DisputedUsage::of(row, now))?))
+}

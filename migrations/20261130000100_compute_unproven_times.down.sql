@@ -1,0 +1,2 @@
+DROP TABLE compute_links;
+DROP TABLE compute_unproven;

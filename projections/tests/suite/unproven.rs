@@ -1,0 +1,108 @@
+//! Time that nobody proved: whose it was, between which instants it lies, and why.
+use cairn_compute::{AllocationCommand, ReleaseReason, Step, SuspensionReason};
+use cairn_core::Timestamp;
+use cairn_fleet::{Comparison, Link, NodeCommand};
+use cairn_projections::all;
+use cairn_projections::compute::unproven::{Filter, Unproven, list};
+use sqlx::PgPool;
+
+use crate::story::{allocation, node};
+use crate::world::{World, organisation};
+
+/// A rental that is active from here on.
+async fn active(world: &World, number: u128, since: Timestamp) {
+    world.top_up(organisation(number), number, 100).await;
+    world.begin(organisation(number), number).await;
+    for step in Step::ALL {
+        let (observed, at) = (String::new(), since);
+        world.on_allocation(number, AllocationCommand::CompleteStep { step, observed, at }).await;
+    }
+    let activate = AllocationCommand::Activate { proof: String::new(), at: since };
+    world.on_allocation(number, activate).await;
+}
+
+/// The last one first: from, through, seconds, why.
+fn told(rows: &[Unproven], since: Timestamp) -> Vec<(i64, i64, i64, &str)> {
+    let after = |at: Timestamp| at.secs_since(since);
+    let mut told = vec![];
+    for Unproven { from_at, through_at, seconds, why, .. } in rows {
+        told.push((after(from_at.0), after(through_at.0), *seconds, why.as_str()));
+    }
+    told
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_nobody_proved_is_listed_where_it_lies(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.enrol(1).await;
+    let since = world.now();
+    let at = |secs| since.plus_secs(secs);
+    let link = |link, secs| NodeCommand::ObserveLink { link, at: at(secs) };
+    let meter = |through, unproven_seconds| AllocationCommand::Meter {
+        through: at(through),
+        unproven_seconds,
+        at: at(through),
+    };
+    active(&world, 1, since).await;
+    active(&world, 2, since).await;
+    for observed in [link(Link::Suspect, 60), link(Link::Offline, 150)] {
+        world.on_node(1, observed).await;
+    }
+    // The second one ends within the outage.
+    let release =
+        AllocationCommand::RequestRelease { reason: ReleaseReason::Customer, at: at(200) };
+    world.on_allocation(2, release).await;
+    world.on_allocation(2, meter(200, 140)).await;
+    world.on_node(1, link(Link::Online, 300)).await;
+    let (comparison, compared_at) = (Comparison::default(), at(301));
+    world.on_node(1, NodeCommand::RecordInventory { comparison, at: compared_at }).await;
+    world.on_allocation(1, meter(30, 0)).await;
+    world.on_allocation(1, meter(360, 240)).await;
+    world.on_allocation(1, meter(400, 240)).await;
+    // A short silence is none. Nobody knows of one after the suspension, and the meter stood still until then.
+    for observed in [link(Link::Suspect, 410), link(Link::Online, 420)] {
+        world.on_node(1, observed).await;
+    }
+    let reason = SuspensionReason::FundsExhausted;
+    for command in [
+        AllocationCommand::RequestSuspension { reason, at: at(430) },
+        meter(430, 240),
+        AllocationCommand::ConfirmSuspended { evidence: String::new(), at: at(431) },
+        AllocationCommand::RequestResume { at: at(990) },
+        AllocationCommand::ConfirmResumed { proof: String::new(), at: at(1_000) },
+        meter(1_060, 250),
+    ] {
+        world.on_allocation(1, command).await;
+    }
+    world.on_node(1, NodeCommand::Quarantine { reason: "key".to_owned(), at: at(1_100) }).await;
+    let release =
+        AllocationCommand::RequestRelease { reason: ReleaseReason::Customer, at: at(1_200) };
+    world.on_allocation(1, release).await;
+    world.on_allocation(1, meter(1_200, 350)).await;
+    world.caught_up(all()).await;
+
+    let ask = async |filter, after, limit| list(&world.pool, filter, after, limit).await.unwrap();
+    let all = ask(Filter::default(), None, 50).await.items;
+    let of_first = [
+        (1_100, 1_200, 100, "quarantine"),
+        (1_000, 1_060, 10, "silence"),
+        (60, 300, 240, "outage"),
+    ];
+    assert_eq!(told(&all[..3], since), of_first);
+    assert_eq!(told(&all[3..], since), [(60, 200, 140, "outage")]);
+    assert_eq!(all[3].allocation_id, allocation(2).to_string());
+    assert_eq!(all[3].organisation_id, organisation(2).to_string());
+    assert_eq!(all[3].node_id, Some(node(1).to_string()));
+    assert_eq!((all[3].age_seconds(at(260)), all[3].age_seconds(at(0))), (60, 0));
+
+    let one = Filter { organisation: Some(organisation(1)), ..Filter::default() };
+    assert_eq!(told(&ask(one, None, 50).await.items, since), of_first);
+    let elsewhere = Filter { node: Some(node(2)), ..Filter::default() };
+    assert_eq!(ask(elsewhere, None, 50).await.items, []);
+    let between = Filter { since: Some(at(300)), until: Some(at(1_100)), ..Filter::default() };
+    assert_eq!(told(&ask(between, None, 50).await.items, since), [of_first[1]]);
+    let first = ask(Filter::default(), None, 3).await;
+    let rest = ask(Filter::default(), first.next.clone(), 3).await;
+    assert_eq!((first.items, rest.items, rest.next), (all[..3].to_vec(), all[3..].to_vec(), None));
+    world.close().await;
+}
