@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cairn_commands::processes::{Settings, operator};
 use cairn_compute::{Allocation, AllocationStatus};
 use cairn_core::{AllocationId, Tier, Tiers};
-use cairn_fleet::{Link, Node};
+use cairn_fleet::{Beat, Link, Node};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
 use support::harness::{Harness, Memory, PER_HOUR, usd};
@@ -112,6 +112,36 @@ async fn a_short_silence_is_charged_once_it_is_over(_: PgPoolOptions, db: Option
     rental.memory.nodes.set_silent("memory", false);
     rental.harness.run_for(300).await;
     assert_eq!(rental.end().await.1, 0);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_sign_of_life_that_cannot_be_true_proves_nothing(_: PgPoolOptions, db: Options) {
+    let mut rental = Rental::begin(db, 60).await;
+    let said = |sequence, clock_at| Some(Beat { boot_id: "boot-1".to_owned(), sequence, clock_at });
+    let noted = async |rental: &Rental| -> (i64, i64) {
+        let kept = "count(*) FILTER (WHERE event_type = 'node.beat_kept')";
+        let rejected = "count(*) FILTER (WHERE payload->>'fault' = 'goes_backward')";
+        let both = format!("SELECT {kept}, {rejected} FROM events WHERE aggregate_type = 'node'");
+        sqlx::query_as(&both).fetch_one(rental.harness.pool()).await.unwrap()
+    };
+    rental.memory.nodes.beat(said(600_000, rental.harness.clock_now()));
+    rental.harness.run_for(200).await;
+    assert_eq!(noted(&rental).await, (1, 0), "one of many looks");
+
+    // It is up for less than it was, and has not been down.
+    rental.memory.nodes.beat(said(500_000, rental.harness.clock_now()));
+    rental.harness.run_for(300).await;
+    assert_eq!((rental.link().await, noted(&rental).await), (Link::Offline, (1, 1)), "it bit");
+    let charged = rental.charged().await;
+    rental.harness.run_for(200).await;
+    assert_eq!((rental.charged().await, noted(&rental).await), (charged, (1, 1)));
+
+    rental.memory.nodes.beat(said(1_300_000, rental.harness.clock_now()));
+    rental.harness.run_for(60).await;
+    assert_eq!((rental.link().await, noted(&rental).await), (Link::Online, (2, 1)));
+    rental.harness.run_for(90).await;
+    let (seconds, unproven) = rental.end().await;
+    assert!((500..=560).contains(&unproven), "{unproven} of {seconds} s are unproven");
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 128] = [
+const PRIVATE: [&str; 130] = [
     "auto_top_up.begun",
     "allocation.needs_operator",
     "allocation.provisioning_failed",
@@ -49,9 +49,11 @@ const PRIVATE: [&str; 128] = [
     "payout.paid_out",
     "payout.returned",
     "payout.taken_back",
+    "node.beat_kept",
     "node.capacity_quarantined",
     "node.capacity_released",
     "node.capacity_reserved",
+    "node.evidence_rejected",
     "node.health_changed",
     "node.health_doubted",
     "node.inventory_compared",

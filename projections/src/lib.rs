@@ -42,6 +42,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(payments::payments::Payments),
         Box::new(payments::refunds::Refunds),
         Box::new(fleet::nodes::Nodes),
+        Box::new(fleet::rejected::RejectedEvidence),
         Box::new(compute::allocations::Allocations),
         Box::new(compute::timeline::Timeline),
         Box::new(compute::unproven::UnprovenTimes),

@@ -62,6 +62,7 @@ rules! {
     get_charge_proof       Own  Own  Own  Own  Own    None All  None None;
     get_usage              Own  Own  Own  Own  Own    None All  None None;
     list_disputed_usage    None None None None None   All  All  None None;
+    list_rejected_usage    None None None None None   All  All  None None;
     get_verification       None None None None None   All  All  None All;
     get_billing_details    Own  None Own  None None   None None None None;
     set_billing_details    Own  None Own  None None   None None None None;

@@ -85,6 +85,9 @@ figures! {
          UNION ALL SELECT ARRAY['active'], 0 WHERE NOT EXISTS (SELECT FROM compute_allocations WHERE status = 'active')";
     cairn_usage_unproven_seconds_total Counter [] dear
         "SELECT '{}'::text[], coalesce(sum(unproven_seconds), 0)::float8 FROM compute_allocations";
+    cairn_usage_rejected_total Counter [reason] dear
+        "SELECT ARRAY[known], (SELECT count(*) FROM fleet_rejected_evidence WHERE reason = known)::float8
+         FROM unnest(ARRAY['contradicts', 'goes_backward', 'in_the_future']) AS known";
     cairn_payments Gauge [status] dear
         "SELECT ARRAY[status], count(*)::float8 FROM payments_payments GROUP BY status
          UNION ALL SELECT ARRAY['succeeded'], 0 WHERE NOT EXISTS (SELECT FROM payments_payments WHERE status = 'succeeded')";

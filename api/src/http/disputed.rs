@@ -1,7 +1,8 @@
-//! Usage that is not charged because it is not proven: for those who run the nodes and those who keep the books.
+//! Usage that is not charged because it is not proven, and evidence of it that was rejected: for those who run the nodes and those who keep the books.
 use axum::extract::State;
 use cairn_core::Timestamp;
 use cairn_projections::compute::{allocations, timeline, unproven as view};
+use cairn_projections::fleet::rejected;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -14,7 +15,7 @@ use crate::problem::Problem;
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list_disputed_usage))
+    OpenApiRouter::new().routes(routes!(list_disputed_usage)).routes(routes!(list_rejected_usage))
 }
 
 /// Query of a list of usage that is not charged.
@@ -140,4 +141,86 @@ async fn list_disputed_usage(
     let mut db = api.read_for(&reader.caller).await?;
     let rows = view::list(&mut *db, filter, page.after, page.limit).await?;
     Ok(at.saw(reader.shown(rows, |row| DisputedUsage::of(row, now))?))
+}
+
+/// Query of a list of evidence that was rejected.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RejectedQuery {
+    /// Wait until the views have reached this position of the log.
+    pub min_position: Option<i64>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Items per page, 1 to 200, 50 when absent.
+    pub limit: Option<i64>,
+    /// Only of this node, `node_…`.
+    pub node_id: Option<String>,
+}
+
+impl AsksPosition for RejectedQuery {
+    fn min_position(&self) -> Option<i64> {
+        self.min_position
+    }
+
+    fn filter(&self) -> String {
+        self.node_id.clone().unwrap_or_default()
+    }
+}
+
+impl AsksPage for RejectedQuery {
+    fn page(&self) -> (Option<&str>, Option<i64>) {
+        (self.cursor.as_deref(), self.limit)
+    }
+}
+
+/// What a node said of itself that cannot be true. While it says so it proves nothing, and its rentals are not charged.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RejectedUsage {
+    /// `node_…`
+    pub node_id: String,
+    /// `contradicts`, `goes_backward` or `in_the_future`.
+    pub reason: String,
+    /// Which boot it named.
+    pub boot_id: String,
+    /// For how many milliseconds it said it was up.
+    pub sequence: i64,
+    /// RFC 3339: what its clock said.
+    pub clock_at: String,
+    /// RFC 3339
+    pub rejected_at: String,
+    /// Whole seconds since then.
+    pub age_seconds: i64,
+}
+
+impl RejectedUsage {
+    /// As it is shown now.
+    #[must_use]
+    pub fn of(row: rejected::Rejected, now: Timestamp) -> Self {
+        Self {
+            age_seconds: row.age_seconds(now),
+            node_id: row.node_id,
+            reason: row.reason,
+            boot_id: row.boot_id,
+            sequence: row.sequence,
+            clock_at: row.clock_at.to_string(),
+            rejected_at: row.rejected_at.to_string(),
+        }
+    }
+}
+
+/// Evidence of nodes that was rejected, the last first. One stands for a run of answers with the same fault.
+#[utoipa::path(get, path = "/v1/usage/rejected", operation_id = "list_rejected_usage", tag = "ledger",
+    params(RejectedQuery), security(("api_key" = []), ("session" = [])),
+    responses((status = 200, description = "One page", body = Page<RejectedUsage>)))]
+async fn list_rejected_usage(
+    State(api): State<Api>,
+    reader: Reader<RejectedQuery>,
+) -> Result<Seen<Page<RejectedUsage>>, Problem> {
+    let (page, node) = (reader.page()?, said("node_id", reader.query.node_id.as_deref())?);
+    let at = reader.reach(&api, rejected::NAME).await?;
+    let now = api.commands.clock.now();
+    let mut db = api.read_for(&reader.caller).await?;
+    let rows = rejected::list(&mut *db, node, page.after, page.limit).await?;
+    Ok(at.saw(reader.shown(rows, |row| RejectedUsage::of(row, now))?))
 }

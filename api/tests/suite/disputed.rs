@@ -1,15 +1,18 @@
 //! Usage that nobody proved: listed for those who run the nodes and those who keep the books, and for nobody else.
+use std::time::Duration;
+
 use cairn_compute::{Allocation, AllocationCommand};
-use cairn_core::{OrganisationId, Timestamp};
-use cairn_fleet::{Link, Node, NodeCommand};
+use cairn_core::{NodeId, OrganisationId, Timestamp};
+use cairn_fleet::{Beat, Link, Node, NodeCommand};
 use cairn_identity::Role;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::cli::Shell;
-use crate::support::{MASTER_KEY, SSH_KEY, Stage};
+use crate::support::{MASTER_KEY, PATIENCE, SSH_KEY, Stage};
 
 const PATH: &str = "/v1/usage/disputed";
+const REJECTED: &str = "/v1/usage/rejected";
 
 /// A rental, its node, and since when it is active.
 struct Rented {
@@ -122,5 +125,58 @@ async fn what_nobody_proved_is_shown_to_those_who_answer_for_it(
     assert_eq!((listed.as_array().unwrap().len(), &listed[0]["seconds"]), (1, &json!(100)));
     let wrong = shell.run(&format!("finance usage disputed --from {until} --until {until}")).await;
     assert!(wrong.talk().contains("--until"), "{}", wrong.talk());
+    stage.strike().await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_node_says_that_cannot_be_true_is_listed_and_makes_it_silent(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set_among(options.clone(), |parts| {
+        parts.runner.settings.watch_seconds = 1;
+    })
+    .await;
+    let operator = stage.caller(Role::PlatformOperator).await;
+    stage.open_shop(&operator).await;
+    let nodes = operator.get("/v1/nodes").await.body;
+    let node = nodes["items"][0]["node_id"].as_str().unwrap().to_owned();
+    let said = |sequence| {
+        let clock_at = stage.commands.clock.now();
+        stage.nodes.beat(Some(Beat { boot_id: "boot-1".to_owned(), sequence, clock_at }));
+    };
+    let kept = async || -> i64 {
+        let query = "SELECT count(*) FROM events WHERE event_type = 'node.beat_kept'";
+        let pool = stage.commands.executor.log().pool();
+        sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
+    };
+    said(60_000);
+    let first = async {
+        while kept().await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, first).await.expect("no beat is kept");
+    said(50_000);
+    let page = operator.until(REJECTED, |page| !page["items"].as_array().unwrap().is_empty()).await;
+    let found = &page["items"][0];
+    assert_eq!((&found["node_id"], &found["reason"]), (&json!(node), &json!("goes_backward")));
+    assert_eq!((&found["boot_id"], &found["sequence"]), (&json!("boot-1"), &json!(50_000)));
+    operator.until(&format!("/v1/nodes/{node}"), |node| node["link"] == "suspect").await;
+
+    let finance = stage.caller(Role::PlatformFinance).await;
+    let of_node = finance.get(&format!("{REJECTED}?node_id={node}")).await;
+    assert_eq!(of_node.body["items"].as_array().unwrap().len(), 1, "one of a run");
+    let elsewhere = finance.get(&format!("{REJECTED}?node_id={}", NodeId::from_bits(7))).await;
+    assert_eq!(elsewhere.body["items"], json!([]));
+    assert_eq!(finance.get(&format!("{REJECTED}?node_id=x")).await.code(), "query_invalid");
+    assert_eq!(stage.caller(Role::Owner).await.get(REJECTED).await.code(), "forbidden");
+    let key = stage.path(MASTER_KEY);
+    let shell = Shell::new(&options).with("CAIRN_PRIVACY_KEY", key.to_string_lossy());
+    let listed = shell.json(&format!("finance usage rejected --node {node}")).await;
+    assert_eq!(listed[0]["reason"], "goes_backward");
+
+    said(70_000);
+    operator.until(&format!("/v1/nodes/{node}"), |node| node["link"] == "online").await;
     stage.strike().await;
 }

@@ -1,6 +1,6 @@
 //! Looking at a node: once before it may be used, and for as long as it is in use. What is seen is recorded; a probe changes nothing.
 use cairn_core::{NodeId, Timestamp};
-use cairn_fleet::{Link, Node, NodeCommand, NodeLifecycle};
+use cairn_fleet::{Beat, Link, Node, NodeCommand, NodeLifecycle};
 
 use crate::ports::PortError;
 
@@ -13,7 +13,7 @@ pub(super) async fn probe_node(act: &Act<'_>, node_id: NodeId) -> Result<(), Por
     }
     let target = act.target(node_id).await?;
     let failure = match act.call(act.effects.node.probe(&target)).await {
-        Ok(_) => None,
+        Ok(report) => clock_ahead(report.beat.as_ref(), act.now()),
         // Nobody looked, so nothing was seen.
         Err(failure) if failure.unasked.is_some() => return Err(failure),
         Err(failure) => {
@@ -28,6 +28,12 @@ pub(super) async fn probe_node(act: &Act<'_>, node_id: NodeId) -> Result<(), Por
     }
 }
 
+/// A clock that is ahead keeps a node from being used, as one that is behind does.
+fn clock_ahead(beat: Option<&Beat>, now: Timestamp) -> Option<String> {
+    let beat = beat.filter(|beat| beat.is_ahead(now))?;
+    Some(format!("clock_skew: the node's clock says {}, ours {now}", beat.clock_at))
+}
+
 /// When a node was last known to be alive.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastKnown {
@@ -38,7 +44,7 @@ pub(super) struct LastKnown {
 }
 
 /// Online while it answers, suspect from the last answer on when it does not, offline when that is `suspect_seconds` ago. What it says is in use
-/// on it is judged by the node.
+/// on it is judged by the node, and so is what it says of its boot: an answer that cannot be true is none.
 pub(super) async fn watch_node(
     act: &Act<'_>,
     node_id: NodeId,
@@ -57,15 +63,21 @@ pub(super) async fn watch_node(
         return Err(failure.clone());
     }
     let now = act.now();
+    let heard = answer.as_ref().ok().and_then(|report| report.beat.clone());
+    let is_false = heard.as_ref().is_some_and(|beat| node.fault_of(beat, now).is_some());
+    // Most say nothing new, and are no command.
+    if let Some(beat) = heard.filter(|beat| node.is_news(beat, now)) {
+        act.node("hear", node_id, NodeCommand::ObserveBeat { beat, at: now }).await?;
+    }
     let silent = known.suspect_since.map(|since| asked_at.secs_since(since));
     let seen_at = known.seen_at.unwrap_or(asked_at).min(asked_at);
-    let (link, at) = match (&answer, node.link, silent) {
-        (Ok(_), _, _) => (Link::Online, now),
-        (Err(_), Link::Offline, _) => (Link::Offline, now),
-        (Err(_), Link::Suspect, Some(seconds)) if seconds >= act.settings.suspect_seconds => {
+    let (link, at) = match (answer.is_ok() && !is_false, node.link, silent) {
+        (true, _, _) => (Link::Online, now),
+        (false, Link::Offline, _) => (Link::Offline, now),
+        (false, Link::Suspect, Some(seconds)) if seconds >= act.settings.suspect_seconds => {
             (Link::Offline, now)
         }
-        (Err(_), Link::NeverSeen | Link::Online | Link::Suspect | Link::Resyncing, _) => {
+        (false, Link::NeverSeen | Link::Online | Link::Suspect | Link::Resyncing, _) => {
             (Link::Suspect, seen_at)
         }
     };
@@ -73,7 +85,7 @@ pub(super) async fn watch_node(
         act.distrust(node_id, failure).await?;
     }
     act.node("observe", node_id, NodeCommand::ObserveLink { link, at }).await?;
-    match answer.ok().and_then(|report| report.usage) {
+    match answer.ok().filter(|_| !is_false).and_then(|report| report.usage) {
         Some(usage) => {
             act.node("weigh", node_id, NodeCommand::ObserveUsage { usage, at: now }).await
         }

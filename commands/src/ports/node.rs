@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use cairn_compute::Step;
 use cairn_core::{AllocationId, NodeId, Resources};
-use cairn_fleet::{HostKey, NodeFacts, Usage};
+use cairn_fleet::{Beat, HostKey, NodeFacts, Usage};
 
 use super::PortError;
 
@@ -43,6 +43,8 @@ pub struct ProbeReport {
     pub facts: NodeFacts,
     /// What is in use on it; absent when it cannot tell.
     pub usage: Option<Usage>,
+    /// Which boot answered, and when that was by its own clock; absent when it does not say.
+    pub beat: Option<Beat>,
 }
 
 /// What a step found on the node after it acted.

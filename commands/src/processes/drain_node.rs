@@ -74,7 +74,9 @@ impl ProcessManager for DrainNode {
             | NodeEvent::HealthChanged { .. }
             | NodeEvent::CapacityQuarantined { .. }
             | NodeEvent::InventoryCompared { .. }
-            | NodeEvent::OrphanRemoved { .. } => {}
+            | NodeEvent::OrphanRemoved { .. }
+            | NodeEvent::BeatKept { .. }
+            | NodeEvent::EvidenceRejected { .. } => {}
         }
         state
     }

@@ -6,7 +6,7 @@
 //! | `node.enrolled` | effect `probe_node` | none: a probe changes nothing |
 //! | `node.probe_failed` | effect `probe_node` again after a while; the node itself is quarantined after three | – |
 //! | `node.probe_passed` | timer `watch` | – |
-//! | `watch` | effect `watch_node`: online → suspect → offline, and back, and what is in use on it; the timer again, sooner while it is suspect | – |
+//! | `watch` | effect `watch_node`: online → suspect → offline, and back, what is in use on it, and what it says of its boot; the timer again, sooner while it is suspect | – |
 //! | `node.link_changed` to resyncing | effect `compare_inventory`; the watch repeats it until the node is online | – |
 //! | `watch`, a day after the last comparison | effect `compare_inventory` | – |
 //! | `node.inventory_compared` | effect `tear_down` of each orphan whose allocation the log knows to be over; anything else is an operator's | – |
@@ -131,6 +131,8 @@ impl ProcessManager for VerifyNode {
             NodeEvent::InventoryCompared { at, .. } => state.compared_at = Some(*at),
             NodeEvent::ProbeFailed { .. }
             | NodeEvent::OrphanRemoved { .. }
+            | NodeEvent::BeatKept { .. }
+            | NodeEvent::EvidenceRejected { .. }
             | NodeEvent::HealthDoubted { .. }
             | NodeEvent::HealthChanged { .. }
             | NodeEvent::PolicyChanged { .. }

@@ -65,6 +65,8 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         | Event::HealthDoubted { .. }
         | Event::InventoryCompared { .. }
         | Event::OrphanRemoved { .. }
+        | Event::BeatKept { .. }
+        | Event::EvidenceRejected { .. }
         | Event::HealthChanged { .. }
         | Event::CapacityReserved { .. }
         | Event::CapacityReleased { .. }

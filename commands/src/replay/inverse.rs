@@ -371,6 +371,9 @@ impl Inverse for Node {
             E::OrphanRemoved { allocation_id, evidence, at } => {
                 C::RecordOrphanRemoved { allocation_id, evidence, at }
             }
+            E::BeatKept { beat, at } | E::EvidenceRejected { beat, at, .. } => {
+                C::ObserveBeat { beat, at }
+            }
             E::CapacityReserved { allocation_id, resources, at, .. } => {
                 C::Reserve { allocation_id, resources, at }
             }

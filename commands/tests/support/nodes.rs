@@ -9,7 +9,7 @@ use cairn_commands::ports::{
 };
 use cairn_compute::Step;
 use cairn_core::{NodeId, Resources};
-use cairn_fleet::{NodeFacts, Usage};
+use cairn_fleet::{Beat, NodeFacts, Usage};
 
 /// What a node has of one allocation.
 #[derive(Debug, Default, Clone)]
@@ -44,6 +44,7 @@ pub struct MemoryNodes {
     traces: Mutex<BTreeMap<String, Traces>>,
     silent: Mutex<Vec<String>>,
     usage: Mutex<Usage>,
+    beat: Mutex<Option<Beat>>,
 }
 
 pub fn facts() -> NodeFacts {
@@ -105,6 +106,11 @@ impl MemoryNodes {
         *self.usage.lock().unwrap() = usage;
     }
 
+    /// What every node says from now on of its boot and its clock.
+    pub fn beat(&self, beat: Option<Beat>) {
+        *self.beat.lock().unwrap() = beat;
+    }
+
     fn answers(&self, node: &NodeTarget) -> Result<(), PortError> {
         if self.silent.lock().unwrap().contains(&node.address) {
             return Err(PortError::transient("unreachable", "no route to host"));
@@ -117,7 +123,8 @@ impl MemoryNodes {
 impl NodePort for MemoryNodes {
     async fn probe(&self, node: &NodeTarget) -> Result<ProbeReport, PortError> {
         self.answers(node)?;
-        Ok(ProbeReport { facts: facts(), usage: Some(*self.usage.lock().unwrap()) })
+        let beat = self.beat.lock().unwrap().clone();
+        Ok(ProbeReport { facts: facts(), usage: Some(*self.usage.lock().unwrap()), beat })
     }
 
     async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError> {

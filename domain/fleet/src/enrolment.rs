@@ -2,7 +2,7 @@
 use cairn_core::{NodeId, Timestamp};
 
 use crate::facts::HostKey;
-use crate::node::{Node, NodeError, NodeEvent, NodeLifecycle, Policy};
+use crate::node::{Node, NodeError, NodeEvent, NodeLifecycle, PROBES_MAX, Policy};
 
 fn check_name(name: &str) -> Result<(), NodeError> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -84,5 +84,24 @@ impl Node {
     ) -> Result<(), NodeError> {
         self.check_token(token, at)?;
         if host_keys.is_empty() { Err(NodeError::NoHostKey) } else { Ok(()) }
+    }
+
+    pub(crate) fn record_probe(
+        &self,
+        failure: Option<String>,
+        at: Timestamp,
+    ) -> Result<Vec<NodeEvent>, NodeError> {
+        match (self.lifecycle, failure) {
+            (NodeLifecycle::Verifying, None) => Ok(vec![NodeEvent::ProbePassed { at }]),
+            (NodeLifecycle::Verifying, Some(reason)) => {
+                let mut events = vec![NodeEvent::ProbeFailed { reason: reason.clone(), at }];
+                if self.probe_failures + 1 >= PROBES_MAX {
+                    events.push(NodeEvent::Quarantined { reason, at });
+                }
+                Ok(events)
+            }
+            (NodeLifecycle::Ready, _) => Ok(vec![]),
+            (lifecycle, _) => Err(NodeError::WrongLifecycle(lifecycle)),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The fleet context: nodes, how they are trusted, and what of them is reserved.
 #![warn(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 mod enrolment;
+pub mod evidence;
 mod facts;
 pub mod health;
 pub mod inventory;
@@ -8,6 +9,7 @@ pub mod node;
 mod reservations;
 mod silences;
 
+pub use evidence::{Beat, Fault};
 pub use facts::{HostKey, NodeFacts};
 pub use health::{Health, Usage};
 pub use inventory::{Comparison, Finding, FindingKind, LogSays};

@@ -12,6 +12,7 @@ use cairn_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::{Beat, Fault};
 use crate::facts::{HostKey, NodeFacts};
 use crate::health::{Health, Usage};
 use crate::inventory::Comparison;
@@ -69,6 +70,12 @@ pub enum NodeEvent {
     /// Something of an allocation that is over had come back; it is gone again.
     #[serde(rename = "node.orphan_removed")]
     OrphanRemoved { allocation_id: AllocationId, evidence: String, at: Timestamp },
+    /// A first sign of life of its boot, or one worth keeping: what comes later is held against it.
+    #[serde(rename = "node.beat_kept")]
+    BeatKept { beat: Beat, at: Timestamp },
+    /// A sign of life that cannot be true: it proves nothing. More of the same are one with it.
+    #[serde(rename = "node.evidence_rejected")]
+    EvidenceRejected { fault: Fault, beat: Beat, at: Timestamp },
     #[serde(rename = "node.capacity_reserved")]
     CapacityReserved { allocation_id: AllocationId, resources: Resources, uid: u32, at: Timestamp },
     #[serde(rename = "node.capacity_released")]
@@ -91,6 +98,8 @@ domain_event!(NodeEvent {
     HealthChanged => "node.health_changed", 1;
     InventoryCompared => "node.inventory_compared", 1;
     OrphanRemoved => "node.orphan_removed", 1;
+    BeatKept => "node.beat_kept", 1;
+    EvidenceRejected => "node.evidence_rejected", 1;
     CapacityReserved => "node.capacity_reserved", 1;
     CapacityReleased => "node.capacity_released", 1;
     CapacityQuarantined => "node.capacity_quarantined", 1;
@@ -118,6 +127,9 @@ impl Texts for NodeEvent {
         ("comparison.findings[].log_says", Text::Kept),
         ("comparison.findings[].what", Text::Reported),
         ("evidence", Text::Reported),
+        ("fault", Text::Kept),
+        ("beat.boot_id", Text::Kept),
+        ("beat.clock_at", Text::Kept),
         ("at", Text::Kept),
     ];
 }
@@ -167,6 +179,10 @@ pub enum NodeCommand {
     },
     ObserveUsage {
         usage: Usage,
+        at: Timestamp,
+    },
+    ObserveBeat {
+        beat: Beat,
         at: Timestamp,
     },
     RecordInventory {
@@ -301,6 +317,12 @@ pub struct Node {
     /// When nothing proved that it was alive, oldest first.
     #[serde(default)]
     pub silences: Vec<Silence>,
+    /// The last sign of life that was kept.
+    #[serde(default)]
+    pub beat: Option<Beat>,
+    /// What was wrong with the last one, and of which boot it was; none once one is kept again.
+    #[serde(default)]
+    pub rejected: Option<(Fault, String)>,
     pub address: String,
     pub port: u16,
     pub host_keys: Vec<HostKey>,
@@ -369,6 +391,7 @@ impl Decider for Node {
             NodeCommand::RecordOrphanRemoved { allocation_id, evidence, at } => {
                 Ok(vec![NodeEvent::OrphanRemoved { allocation_id, evidence, at }])
             }
+            NodeCommand::ObserveBeat { beat, at } => Ok(self.observe_beat(beat, at)),
             NodeCommand::ObserveUsage { usage, at } => Ok(self.observe_usage(usage, at)),
             NodeCommand::Reserve { allocation_id, resources, at } => {
                 self.reserve(allocation_id, resources, at)
@@ -411,6 +434,10 @@ impl Decider for Node {
             }
             NodeEvent::ProbeFailed { .. } => self.probe_failures += 1,
             NodeEvent::InventoryCompared { .. } | NodeEvent::OrphanRemoved { .. } => {}
+            NodeEvent::BeatKept { beat, .. } => (self.beat, self.rejected) = (Some(beat), None),
+            NodeEvent::EvidenceRejected { fault, beat, .. } => {
+                self.rejected = Some((fault, beat.boot_id));
+            }
             NodeEvent::Quarantined { at, .. } => {
                 self.lifecycle = NodeLifecycle::Quarantined;
                 self.fell_silent(at, true);
@@ -445,25 +472,6 @@ impl Decider for Node {
 cqrs_aggregate!(Node);
 
 impl Node {
-    fn record_probe(
-        &self,
-        failure: Option<String>,
-        at: Timestamp,
-    ) -> Result<Vec<NodeEvent>, NodeError> {
-        match (self.lifecycle, failure) {
-            (NodeLifecycle::Verifying, None) => Ok(vec![NodeEvent::ProbePassed { at }]),
-            (NodeLifecycle::Verifying, Some(reason)) => {
-                let mut events = vec![NodeEvent::ProbeFailed { reason: reason.clone(), at }];
-                if self.probe_failures + 1 >= PROBES_MAX {
-                    events.push(NodeEvent::Quarantined { reason, at });
-                }
-                Ok(events)
-            }
-            (NodeLifecycle::Ready, _) => Ok(vec![]),
-            (lifecycle, _) => Err(NodeError::WrongLifecycle(lifecycle)),
-        }
-    }
-
     fn set_policy(
         &self,
         policy: Policy,

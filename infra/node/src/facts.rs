@@ -25,6 +25,8 @@ pub fn gather(config: &Config) -> Outcome<Facts> {
         helper_version: env!("CARGO_PKG_VERSION").to_owned(),
         cgroup,
         home_limit,
+        boot_id: first_line("/proc/sys/kernel/random/boot_id"),
+        uptime_millis: uptime_millis(&first_line("/proc/uptime")).unwrap_or_default(),
         clock_micros: clock_micros(),
         certified_until_micros: install::control_plane(config)?
             .map(|known| known.host.until_micros),
@@ -119,6 +121,13 @@ fn usage(config: &Config) -> Option<Usage> {
     })
 }
 
+/// Of `12.34 …`: 12340.
+fn uptime_millis(uptime: &str) -> Option<u64> {
+    let (whole, hundredths) = uptime.split_whitespace().next()?.split_once('.')?;
+    let (whole, hundredths) = (whole.parse::<u64>().ok()?, hundredths.parse::<u64>().ok()?);
+    whole.checked_mul(1_000)?.checked_add(hundredths.checked_mul(10)?)
+}
+
 /// Of `0.50 …` on two cores: 250.
 fn load_permille(loadavg: &str, cores: usize) -> Option<u16> {
     let (whole, hundredths) = loadavg.split_whitespace().next()?.split_once('.')?;
@@ -139,7 +148,7 @@ fn used_permille(total: u64, free: u64) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::{load_permille, memory_permille, used_permille};
+    use super::{load_permille, memory_permille, uptime_millis, used_permille};
 
     #[test]
     fn load_is_counted_per_core_and_may_exceed_all_of_them() {
@@ -147,6 +156,13 @@ mod tests {
         assert_eq!(load_permille("8.05 0.40 0.30 1/200 4242", 4), Some(2_012));
         assert_eq!(load_permille("99999999.00 0 0", 1), Some(u16::MAX));
         assert_eq!(load_permille("", 2), None);
+    }
+
+    #[test]
+    fn a_machine_is_up_for_so_many_milliseconds() {
+        assert_eq!(uptime_millis("57042.07 113.00"), Some(57_042_070));
+        assert_eq!(uptime_millis(""), None);
+        assert_eq!(uptime_millis("x.07 1"), None);
     }
 
     #[test]

@@ -136,6 +136,12 @@ pub struct Facts {
     pub home_limit: String,
     /// The node's clock, microseconds since the epoch.
     pub clock_micros: i64,
+    /// Which boot it runs: the kernel's `boot_id`. Empty when the machine does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub boot_id: String,
+    /// How long it is up, milliseconds.
+    #[serde(default)]
+    pub uptime_millis: u64,
     /// When its host certificates end, microseconds since the epoch; absent before enrolment.
     #[serde(default)]
     pub certified_until_micros: Option<i64>,

@@ -1,8 +1,8 @@
 //! Between the wire's shapes and the domain's.
 use cairn_commands::ports::{FailureKind, HeldThere, Inventory, NodeTarget, PortError, Tenant};
 use cairn_compute::Step;
-use cairn_core::{AllocationId, Resources};
-use cairn_fleet::{NodeFacts, Usage};
+use cairn_core::{AllocationId, Resources, Timestamp};
+use cairn_fleet::{Beat, NodeFacts, Usage};
 use cairn_node::{Facts, Kind, TenantArguments};
 
 pub fn facts_from_wire(facts: &Facts) -> NodeFacts {
@@ -14,6 +14,16 @@ pub fn facts_from_wire(facts: &Facts) -> NodeFacts {
         last_uid: facts.last_uid,
         total: resources_from_wire(facts.total),
     }
+}
+
+/// A helper of before says nothing of its boot.
+pub fn beat_from_wire(facts: &Facts) -> Option<Beat> {
+    let beat = Beat {
+        boot_id: facts.boot_id.clone(),
+        sequence: facts.uptime_millis,
+        clock_at: Timestamp::from_micros(facts.clock_micros),
+    };
+    Some(beat).filter(|beat| !beat.boot_id.is_empty())
 }
 
 const fn resources_from_wire(wire: cairn_node::Resources) -> Resources {

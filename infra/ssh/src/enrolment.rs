@@ -134,6 +134,8 @@ mod tests {
             helper_version: "0.1.0".to_owned(),
             cgroup: "v2".to_owned(),
             home_limit: "loop".to_owned(),
+            boot_id: String::new(),
+            uptime_millis: 0,
             clock_micros: 0,
             certified_until_micros: None,
             total: Resources::default(),

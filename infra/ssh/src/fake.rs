@@ -10,7 +10,7 @@ use cairn_commands::ports::{
 };
 use cairn_compute::Step;
 use cairn_core::{AllocationId, NodeId, Resources};
-use cairn_fleet::{NodeFacts, Usage};
+use cairn_fleet::{Beat, NodeFacts, Usage};
 
 /// What a call was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +56,7 @@ struct Allocation {
 #[derive(Default)]
 struct State {
     usage: Usage,
+    beat: Option<Beat>,
     faults: Vec<Fault>,
     calls: Vec<(NodeId, Call)>,
     bites: u32,
@@ -103,6 +104,11 @@ impl ScriptedNodes {
     /// What every node says from now on is in use on it.
     pub fn use_up(&self, usage: Usage) {
         self.lock().usage = usage;
+    }
+
+    /// What every node says from now on of its boot and its clock; nothing until then.
+    pub fn beat(&self, beat: Option<Beat>) {
+        self.lock().beat = beat;
     }
 
     /// Makes a call fail, `times` times or for ever.
@@ -214,7 +220,8 @@ impl NodePort for ScriptedNodes {
         let mut state = self.lock();
         state.calls.push((node.node_id, Call::Probe));
         state.strike(Call::Probe, When::Before)?;
-        Ok(ProbeReport { facts: self.facts.clone(), usage: Some(state.usage) })
+        let (usage, beat) = (Some(state.usage), state.beat.clone());
+        Ok(ProbeReport { facts: self.facts.clone(), usage, beat })
     }
 
     async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError> {

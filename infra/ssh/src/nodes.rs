@@ -14,7 +14,8 @@ use cairn_node::{Answer, Arguments, CONTROL_ACCOUNT, CONTROL_COMMAND, Facts, Ope
 use crate::authority::CertificateAuthority;
 use crate::client::{self, Errand, Failure, Patience};
 use crate::convert::{
-    facts_from_wire, inventory_from_wire, refusal, step_to_wire, tenant_to_wire, usage_from_wire,
+    beat_from_wire, facts_from_wire, inventory_from_wire, refusal, step_to_wire, tenant_to_wire,
+    usage_from_wire,
 };
 use crate::error::AuthorityError;
 use crate::prove;
@@ -195,7 +196,9 @@ fn check_facts(facts: &Facts, now: Timestamp) -> Result<(), PortError> {
         return Err(PortError::permanent("node_not_ready", message));
     }
     let skew = facts.clock_micros.saturating_sub(now.as_micros());
-    if skew.saturating_abs() > SKEW_MICROS_MAX {
+    // What a beat says of a time to come is a fact about the node: whoever asked rejects it.
+    let is_told = skew > 0 && beat_from_wire(facts).is_some();
+    if !is_told && skew.saturating_abs() > SKEW_MICROS_MAX {
         let message = format!("the node's clock is {} ms off", skew / 1_000);
         return Err(PortError::permanent("clock_skew", message));
     }
@@ -216,7 +219,7 @@ impl NodePort for SshNodes {
             tracing::warn!(node_id = %node.node_id, %failure, "host certificates not renewed");
         }
         let usage = facts.usage.map(usage_from_wire);
-        Ok(ProbeReport { facts: facts_from_wire(&facts), usage })
+        Ok(ProbeReport { facts: facts_from_wire(&facts), usage, beat: beat_from_wire(&facts) })
     }
 
     async fn inventory(&self, node: &NodeTarget) -> Result<Inventory, PortError> {
@@ -285,6 +288,8 @@ mod tests {
             helper_version: env!("CARGO_PKG_VERSION").to_owned(),
             cgroup: "v2".to_owned(),
             home_limit: "loop".to_owned(),
+            boot_id: String::new(),
+            uptime_millis: 0,
             clock_micros: NOW.as_micros(),
             certified_until_micros: None,
             total: Resources::default(),
@@ -298,6 +303,12 @@ mod tests {
     fn a_node_with_a_wrong_clock_another_helper_or_something_missing_is_not_used() {
         let code = |facts: &Facts| check_facts(facts, NOW).map_err(|error| error.code);
         assert_eq!(code(&facts()), Ok(()));
+        // One that is ahead is told of, and judged where it is kept.
+        let ahead =
+            Facts { clock_micros: NOW.as_micros() + 6_000_000, boot_id: "b".to_owned(), ..facts() };
+        assert_eq!(code(&ahead), Ok(()));
+        let unsaid = Facts { boot_id: String::new(), ..ahead };
+        assert_eq!(code(&unsaid), Err("clock_skew".to_owned()));
         let late = Facts { clock_micros: NOW.as_micros() - 6_000_000, ..facts() };
         assert_eq!(code(&late), Err("clock_skew".to_owned()));
         let old = Facts { helper_version: "0.0.9".to_owned(), ..facts() };

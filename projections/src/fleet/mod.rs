@@ -2,3 +2,4 @@
 pub mod nodes;
 mod nodes_query;
 mod nodes_reservations;
+pub mod rejected;

@@ -70,7 +70,10 @@ impl Projection for Nodes {
             E::CapacityQuarantined { allocation_id, reason, .. } => {
                 quarantine(changes, id, allocation_id.to_string(), reason);
             }
-            E::HealthDoubted { .. } | E::OrphanRemoved { .. } => {}
+            E::HealthDoubted { .. }
+            | E::OrphanRemoved { .. }
+            | E::BeatKept { .. }
+            | E::EvidenceRejected { .. } => {}
             other => changes.change((id.to_owned(),), |row| apply(row, other)),
         }
         Ok(())
@@ -160,6 +163,8 @@ fn apply(row: &mut NodeRow, event: NodeEvent) -> Result<(), ProjectError> {
         E::Invited { .. }
         | E::HealthDoubted { .. }
         | E::OrphanRemoved { .. }
+        | E::BeatKept { .. }
+        | E::EvidenceRejected { .. }
         | E::CapacityReserved { .. }
         | E::CapacityReleased { .. }
         | E::CapacityQuarantined { .. } => {}

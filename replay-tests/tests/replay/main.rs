@@ -12,6 +12,7 @@ mod state;
 mod story;
 mod story_credit;
 mod story_dispute;
+mod story_evidence;
 mod story_finance;
 mod story_identity;
 mod story_invoiced;

@@ -1,19 +1,26 @@
-//! `cairn finance usage`: what was used and is not charged.
+//! `cairn finance usage`: what was used and is not charged, and what was said of it that cannot be true.
 use cairn_core::{NodeId, OrganisationId, Timestamp};
 use cairn_projections::compute::{allocations, timeline, unproven as view};
+use cairn_projections::fleet::rejected as evidence;
 use clap::{Args, Subcommand};
 
 use super::super::exit::CliError;
 use super::super::output::Output;
 use super::super::pages::all_pages;
 use super::super::session::SessionParts;
-use crate::http::disputed::DisputedUsage;
+use crate::http::disputed::{DisputedUsage, RejectedUsage};
 
 /// `finance usage`
 #[derive(Debug, Subcommand)]
 pub enum UsageCommand {
     /// Shows time of rentals that nobody pays for, because nothing proved that the node was alive; the last noted first.
     Disputed(DisputedArgs),
+    /// Shows what nodes said of their boot and their clock that cannot be true, the last first. It proves nothing.
+    Rejected {
+        /// Only of this node (`node_…`).
+        #[arg(long)]
+        node: Option<NodeId>,
+    },
 }
 
 /// `finance usage disputed`
@@ -40,6 +47,7 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     match command {
         UsageCommand::Disputed(args) => disputed(parts, &args, output).await,
+        UsageCommand::Rejected { node } => rejected(parts, node, output).await,
     }
 }
 
@@ -72,4 +80,17 @@ async fn disputed(
     let seconds: i64 = rows.iter().map(|row| row.seconds).sum();
     output.say(&format!("{seconds} s are not charged"));
     Ok(())
+}
+
+async fn rejected(
+    parts: &SessionParts,
+    node: Option<NodeId>,
+    output: Output,
+) -> Result<(), CliError> {
+    parts.catch_up(&[evidence::NAME]).await?;
+    let now = parts.commands.clock.now();
+    let rows = all_pages(async |after| Ok(evidence::list(parts.pool(), node, after, 200).await?));
+    let rows = rows.await?.into_iter().map(|row| RejectedUsage::of(row, now));
+    let columns = ["node_id", "reason", "boot_id", "sequence", "clock_at", "age_seconds"];
+    output.rows(&rows.collect::<Vec<_>>(), &columns)
 }
