@@ -94,7 +94,7 @@ pub async fn set_project_limits(
     let wallet_id = wallet_id(organisation_id, currency);
     let (owner, _) = commands.executor.load::<Organisation>(&organisation_id.to_string()).await?;
     if let Err(error) = owner.has_project(project_id) {
-        let refusal = (error.code(), format!("{project_id}: {error}"));
+        let refusal = (error.code(), error.to_string());
         return commands.executor.refuse::<Wallet>(&wallet_id, refusal, context).await;
     }
     let at = commands.clock.now();
