@@ -167,10 +167,10 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     papers(&mut teller);
     payouts(&mut teller);
     super::story_usage::tell(&mut teller);
-    super::story_evidence::tell(&mut teller);
     super::story_methods::tell(&mut teller);
     super::story_top_up::tell(&mut teller);
     super::story_invoiced::tell(&mut teller);
+    super::story_evidence::tell(&mut teller);
     (teller.told, teller.decisions)
 }
 
