@@ -234,7 +234,8 @@ fn text(of: &Value) -> &str {
 
 /// Until nobody has anything to do any more but to look again later.
 pub async fn until_settled(pool: &PgPool, simulator: &Simulator) {
-    const OPEN: &str = "SELECT (SELECT count(*) FROM process_intents WHERE kind <> 'timer' AND status NOT IN ('done', 'skipped'))
+    const OPEN: &str = "SELECT (SELECT count(*) FROM process_intents WHERE kind <> 'timer' AND status NOT IN ('done', 'skipped')
+               AND (attempts > 0 OR due_at <= now()))
             + (SELECT count(*) FROM payments_webhook_inbox WHERE status = 'pending')
             + (SELECT count(*) FROM process_checkpoints WHERE position < (SELECT position FROM log_head))
             + (SELECT count(*) FROM process_states WHERE process IN ('top_up', 'refund_payment') AND status = 'running')";
