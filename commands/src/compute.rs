@@ -1,6 +1,7 @@
-//! Commands of the compute context: renting, releasing, and correcting what was metered.
+//! Commands of the compute context: renting, resizing, releasing, and correcting what was metered.
 mod corrections;
 pub(crate) mod invoiced;
+mod resizing;
 
 use cairn_catalog::{Discounts, PriceVersion, Sku, TaxTable};
 use cairn_compute::{
@@ -18,6 +19,7 @@ use crate::answers::{first_answer, sku_form};
 use crate::{CommandContext, Commands, ExecuteError, Executed, Expected};
 
 pub use self::corrections::{CorrectUsage, correct_usage};
+pub use self::resizing::{ResizeAllocation, resize_allocation};
 
 /// A wish to rent.
 #[derive(Debug, Clone)]

@@ -97,6 +97,7 @@ rules! {
     get_allocation         Own  Own  Own  Own  Own    All  None None All;
     release_allocation     Own  Own  None Own  None   All  None None None;
     reprice_allocation     Own  Own  None Own  None   All  None None None;
+    resize_allocation      Own  Own  None Own  None   All  None None None;
     correct_usage          None None None None None   All  All  None None;
     get_allocation_steps   Own  Own  Own  Own  Own    All  None None All;
     create_webhook_endpoint  Own  Own  None Own  None   None None None None;

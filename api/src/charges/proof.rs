@@ -450,6 +450,7 @@ pub(super) fn needed(facts: &[AllocationEvent]) -> Vec<usize> {
             E::Requested { .. }
             | E::Taxed { .. }
             | E::Repriced { .. }
+            | E::Resized { .. }
             | E::UsageCorrected { .. }
             | E::Activated { .. }
             | E::Resumed { .. } => true,

@@ -1,6 +1,8 @@
 //! `cairn allocations`: rentals.
 use cairn_commands::Expected;
-use cairn_commands::compute::{self, CorrectUsage, RequestAllocation, RequestRelease};
+use cairn_commands::compute::{
+    self, CorrectUsage, RequestAllocation, RequestRelease, ResizeAllocation,
+};
 use cairn_compute::ReleaseReason;
 use cairn_core::AllocationId;
 use cairn_projections::compute::{allocations as view, timeline};
@@ -66,6 +68,19 @@ pub(super) async fn run(
             output.say("A running server gives back what the seconds cost.");
             let metered = &done.result["seconds"];
             output.one(&json!({ "allocation_id": allocation_id, "metered_seconds": metered, "position": done.position }))
+        }
+        AllocationsCommand::Resize { allocation_id, sku } => {
+            let input = ResizeAllocation {
+                organisation_id: None,
+                allocation_id,
+                sku_id: sku,
+                expected: Expected::Anything,
+            };
+            let done =
+                compute::resize_allocation(&parts.commands, &parts.context(None), input).await?;
+            output
+                .say("A running server carries it on; `cairn allocations show` tells how it goes.");
+            output.one(&json!({ "allocation_id": allocation_id, "sku_id": done.result["sku_id"], "position": done.position }))
         }
         AllocationsCommand::Release { allocation_id } => {
             let input = RequestRelease {

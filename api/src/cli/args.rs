@@ -335,6 +335,14 @@ pub enum AllocationsCommand {
         /// Its id (`alloc_…`).
         allocation_id: AllocationId,
     },
+    /// Goes on as another SKU, as an operator: it is stopped for it briefly and keeps its data.
+    Resize {
+        /// Its id (`alloc_…`).
+        allocation_id: AllocationId,
+        /// What it shall be.
+        #[arg(long)]
+        sku: String,
+    },
     /// Takes metered seconds back as an operator: what they cost is given back.
     Correct {
         /// Its id (`alloc_…`).

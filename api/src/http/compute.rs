@@ -18,6 +18,7 @@ use super::preview::{Answer, Staged};
 use super::prices::{PriceTier, list_per_hour};
 use super::reader::{OneQuery, Reader, Seen};
 use super::rentals::{AllocationsQuery, project_of};
+use super::resizing::AllocationResize;
 use super::shapes::{Nothing, ResourcesDto};
 use super::state::Api;
 use crate::auth::Caller;
@@ -312,7 +313,7 @@ pub struct Allocation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
     /// `requested`, `reserved`, `provisioning`, `active`, `suspending`, `suspended`, `resuming`, `compensating`, `releasing`, `settling`,
-    /// `released`, `failed`, `rejected`. What is suspended is not paid for: it does not run, costs nothing and keeps its data.
+    /// `released`, `failed`, `rejected`. What is suspended is not paid for, or is being resized: it does not run, costs nothing and keeps its data.
     pub status: String,
     /// Whether it is stuck and somebody looks at it.
     pub needs_operator: bool,
@@ -356,6 +357,9 @@ pub struct Allocation {
     pub charged: String,
     /// Decimal: the tax in it.
     pub charged_tax: String,
+    /// The change of size that it is in, or why the last one failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resize: Option<AllocationResize>,
     /// Why it failed or was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -376,7 +380,8 @@ pub struct Allocation {
 }
 
 impl From<view::Allocation> for Allocation {
-    fn from(row: view::Allocation) -> Self {
+    fn from(mut row: view::Allocation) -> Self {
+        let resize = AllocationResize::taken(&mut row);
         let ssh = ssh_access(&row);
         let (tariff, used) = (row.tariff(), row.seconds_at_its_price());
         let failure = row.failure_code.map(|code| Failure {
@@ -394,6 +399,7 @@ impl From<view::Allocation> for Allocation {
         });
         Self {
             ssh,
+            resize,
             failure,
             tax,
             price_version: row.price_version,

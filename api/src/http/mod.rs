@@ -46,6 +46,7 @@ pub mod prices;
 pub mod reader;
 pub mod rentals;
 pub mod request_id;
+pub mod resizing;
 mod routes;
 pub mod server;
 mod service;

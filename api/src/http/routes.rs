@@ -7,8 +7,8 @@ use super::state::Api;
 use super::{
     alerts, answer, auto_top_up, billing, catalog, charges, compute, corrections, device_page,
     discounts, disputed, documents, downloads, events, features, fleet, health, identity, inbox,
-    invoices, ledger, notifications, notify, papers, payment_methods, payments, spending, tickets,
-    usage, verification, viewer, webhooks,
+    invoices, ledger, notifications, notify, papers, payment_methods, payments, resizing, spending,
+    tickets, usage, verification, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -32,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(fleet::routes())
         .merge(compute::routes())
         .merge(corrections::routes())
+        .merge(resizing::routes())
         .merge(identity::routes())
         .merge(notify::routes())
         .merge(answer::routes())

@@ -198,6 +198,9 @@ codes! {
     correction_not_positive UNPROCESSABLE_ENTITY false "A correction takes back one second or more";
     correction_exceeds_usage CONFLICT false "Less is metered than would be taken back";
     usage_invoiced CONFLICT false "What would be given back is about to be invoiced";
+    resize_under_way CONFLICT false "The rental is being resized already";
+    resize_unchanged CONFLICT false "The rental is that SKU already";
+    disk_shrinks CONFLICT false "A disk does not shrink";
     price_changed CONFLICT false "The price is another one now";
     price_in_other_currency CONFLICT false "A rental stays in its currency";
     price_missing CONFLICT false "The SKU has no price in this currency";

@@ -62,6 +62,7 @@ const SPECIAL: &[(&str, Class)] = &[
     ("request_allocation", Class::Deploy),
     ("release_allocation", Class::Deploy),
     ("reprice_allocation", Class::Deploy),
+    ("resize_allocation", Class::Deploy),
     ("correct_usage", Class::Deploy),
 ];
 

@@ -219,6 +219,7 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
         "remove_service_account",
         "rename_project",
         "reprice_allocation",
+        "resize_allocation",
         "roll_out_feature_flag",
         "rotate_webhook_secret",
         "uncordon_node",

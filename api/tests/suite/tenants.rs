@@ -133,6 +133,7 @@ fn path_of(operation: &Operation, ids: &Ids) -> String {
 /// A body that is right, where an id in the path is looked at only after it.
 fn body_of(operation: &Operation) -> Value {
     match operation.id.as_str() {
+        "resize_allocation" => json!({ "sku_id": "small" }),
         "reprice_allocation" => json!({ "price_version": 1 }),
         "rename_project" => json!({ "name": "search" }),
         "set_project_spending_limits" => json!({ "currency": "USD" }),

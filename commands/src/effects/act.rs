@@ -207,7 +207,7 @@ impl Act<'_> {
             allocation_id,
             login,
             uid: placement.uid,
-            resources: allocation.resources,
+            resources: allocation.wanted_resources(),
             ssh_public_key: opened.unwrap_or_default(),
         };
         Ok((target, tenant))

@@ -95,13 +95,13 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
     for hold in open {
         let Ok(allocation_id) = hold.purpose.parse::<AllocationId>() else { continue };
         let allocation = act.load::<Allocation>(&hold.purpose).await?;
-        let Some(price) = allocation.price else { continue };
+        let Some((tariff, seconds)) = allocation.next_tariff() else { continue };
         match allocation.status {
             AllocationStatus::Active
             | AllocationStatus::Suspending
             | AllocationStatus::Resuming => {
                 rentals.running += 1;
-                rentals.burn.add(price.tariff(), allocation.seconds_at_this_price());
+                rentals.burn.add(tariff, seconds);
                 // What may not be used though it is there is no want of money.
                 rentals.refused |= hold.refused_nanos.is_some_and(|(_, available)| available == 0);
             }
@@ -110,8 +110,8 @@ async fn rentals(act: &Act<'_>, wallet: &Wallet) -> Result<Rentals, PortError> {
                 rentals.suspended.push(Suspended {
                     since: allocation.stopped_at.unwrap_or_default(),
                     allocation_id,
-                    tariff: price.tariff(),
-                    seconds: allocation.seconds_at_this_price(),
+                    tariff,
+                    seconds,
                     remaining_nanos: hold.remaining_nanos(),
                     project_id: hold.project_id,
                     erased: opened.is_none(),

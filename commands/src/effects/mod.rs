@@ -13,6 +13,7 @@ mod pay_refund;
 mod perform;
 mod probe_node;
 mod reserve_capacity;
+mod resize;
 mod save_method;
 mod send_mail;
 mod send_paper;

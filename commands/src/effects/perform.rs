@@ -6,8 +6,8 @@ use crate::processes::Effect;
 
 use super::{
     Act, assess_funds, charge_usage, collect_payment, compare_inventory, ensure_step, fill_wallet,
-    follow_dispute, hold_funds, issue_note, pay_refund, probe_node, reserve_capacity, save_method,
-    send_mail, suspend_tenant, tear_down,
+    follow_dispute, hold_funds, issue_note, pay_refund, probe_node, reserve_capacity, resize,
+    save_method, send_mail, suspend_tenant, tear_down,
 };
 
 /// Carries one effect out.
@@ -40,6 +40,10 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         Effect::ResumeTenant { allocation_id } => {
             suspend_tenant::resume_tenant(act, *allocation_id).await
         }
+        Effect::ReserveResize { allocation_id } => {
+            resize::reserve_resize(act, *allocation_id).await
+        }
+        Effect::SettleResize { allocation_id } => resize::settle_resize(act, *allocation_id).await,
         Effect::AssessFunds { wallet_id } => assess_funds::assess_funds(act, wallet_id).await,
         Effect::AssessFundsOf { allocation_id } => {
             assess_funds::assess_funds_of(act, *allocation_id).await
@@ -122,6 +126,8 @@ pub(crate) async fn rehearse(act: &Act<'_>, effect: &Effect) -> Result<(), PortE
         | Effect::IssueNote(_)
         | Effect::SettleUsage { .. }
         | Effect::ConfirmReleased { .. }
+        | Effect::ReserveResize { .. }
+        | Effect::SettleResize { .. }
         | Effect::AssessFunds { .. }
         | Effect::AssessFundsOf { .. }
         | Effect::LookAtWallet { .. }
@@ -192,6 +198,8 @@ pub(crate) async fn assume_done(
         | Effect::CorrectCharge { .. }
         | Effect::IssueNote(_)
         | Effect::ConfirmReleased { .. }
+        | Effect::ReserveResize { .. }
+        | Effect::SettleResize { .. }
         | Effect::AssessFunds { .. }
         | Effect::AssessFundsOf { .. }
         | Effect::LookAtWallet { .. }

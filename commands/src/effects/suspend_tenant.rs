@@ -8,6 +8,10 @@ use crate::privacy::SUBJECT_ERASED;
 use super::Act;
 use super::charge_usage::charge_until_suspended;
 use super::reserve_capacity::tolerate_settled;
+use super::resize::fail_resize;
+
+/// What a node does to resume what has another size. The disk comes first: only it can be wanting, and nothing is changed then.
+const RESIZED: [Step; 4] = [Step::Home, Step::Limits, Step::Access, Step::Prove];
 
 pub(super) async fn suspend_tenant(
     act: &Act<'_>,
@@ -55,14 +59,21 @@ pub(super) async fn resume_tenant(
         let why = "the key that opens the login was erased with its owner's data";
         return Err(PortError::permanent(SUBJECT_ERASED, why));
     }
+    // What is resumed in another size gets that first, while nothing runs.
+    let resized = allocation.next_size().is_some();
+    let steps: &[Step] = if resized { &RESIZED } else { &[Step::Access, Step::Prove] };
     let mut proof = String::new();
-    for step in [Step::Access, Step::Prove] {
+    for step in steps.iter().copied() {
         let id = format!("{}:{}:{}", act.stem, step.name(), act.attempt);
         let key = IntentKey { id, generation: allocation.generation() };
         match act.call(act.effects.node.ensure(&target, &tenant, step, &key)).await {
             Ok(report) => proof = report.observed,
             Err(failure) => {
                 act.distrust(node_id, &failure).await?;
+                if step == Step::Home && failure.kind == FailureKind::Permanent {
+                    let why = (failure.code.clone(), failure.message.clone());
+                    fail_resize(act, allocation_id, why).await?;
+                }
                 return Err(PortError { kind: FailureKind::Transient, ..failure });
             }
         }

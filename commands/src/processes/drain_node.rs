@@ -72,6 +72,7 @@ impl ProcessManager for DrainNode {
             | NodeEvent::LinkChanged { .. }
             | NodeEvent::HealthDoubted { .. }
             | NodeEvent::HealthChanged { .. }
+            | NodeEvent::CapacityResized { .. }
             | NodeEvent::CapacityQuarantined { .. }
             | NodeEvent::InventoryCompared { .. }
             | NodeEvent::OrphanRemoved { .. }

@@ -59,6 +59,14 @@ pub enum Effect {
     ResumeTenant {
         allocation_id: AllocationId,
     },
+    /// Has the node set aside what another size needs, and the rental stopped for it.
+    ReserveResize {
+        allocation_id: AllocationId,
+    },
+    /// Has the node set aside what the rental has.
+    SettleResize {
+        allocation_id: AllocationId,
+    },
     /// How long does the money of a wallet last? What follows from it is decided, and done.
     AssessFunds {
         wallet_id: String,
@@ -168,6 +176,8 @@ names!(Effect {
     ConfirmReleased => "confirm_released",
     SuspendTenant => "suspend_tenant",
     ResumeTenant => "resume_tenant",
+    ReserveResize => "reserve_resize",
+    SettleResize => "settle_resize",
     AssessFunds => "assess_funds",
     AssessFundsOf => "assess_funds_of",
     LookAtWallet => "look_at_wallet",
@@ -203,6 +213,8 @@ impl Effect {
             | Self::ConfirmReleased { .. }
             | Self::SuspendTenant { .. }
             | Self::ResumeTenant { .. }
+            | Self::ReserveResize { .. }
+            | Self::SettleResize { .. }
             | Self::AssessFunds { .. }
             | Self::AssessFundsOf { .. }
             | Self::LookAtWallet { .. }
@@ -239,6 +251,8 @@ impl Effect {
             | Self::ConfirmReleased { allocation_id }
             | Self::SuspendTenant { allocation_id }
             | Self::ResumeTenant { allocation_id }
+            | Self::ReserveResize { allocation_id }
+            | Self::SettleResize { allocation_id }
             | Self::AssessFundsOf { allocation_id } => allocation_id.to_string(),
             Self::AssessFunds { wallet_id } | Self::LookAtWallet { wallet_id } => wallet_id.clone(),
             Self::IssueNote(off) => off.invoiced.invoice.clone(),

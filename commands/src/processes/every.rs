@@ -4,8 +4,8 @@ use std::sync::Arc;
 use super::manager::{AnyManager, Erased};
 use super::{
     charge_top_up, credit_invoice, drain_node, dunning, expire_credit, expire_hold, fill_wallet,
-    forget_customer, meter_usage, refund_payment, release_node, rent_node, save_method, send_mail,
-    settle_dispute, suspend_tenant, top_up, verify_node,
+    forget_customer, meter_usage, refund_payment, release_node, rent_node, resize_tenant,
+    save_method, send_mail, settle_dispute, suspend_tenant, top_up, verify_node,
 };
 
 /// Every process manager.
@@ -19,6 +19,7 @@ pub fn all() -> Vec<Arc<dyn AnyManager>> {
         Arc::new(Erased::<meter_usage::MeterUsage>::new()),
         Arc::new(Erased::<dunning::Dunning>::new()),
         Arc::new(Erased::<suspend_tenant::SuspendTenant>::new()),
+        Arc::new(Erased::<resize_tenant::ResizeTenant>::new()),
         Arc::new(Erased::<release_node::ReleaseNode>::new()),
         Arc::new(Erased::<refund_payment::RefundPayment>::new()),
         Arc::new(Erased::<settle_dispute::SettleDispute>::new()),

@@ -8,7 +8,7 @@
 //! | `wallet.hold_extension_refused`, little left | `request_suspension`, for want of money or of room below a spending limit, the project's or the whole's, while the hold still covers it | – |
 //! | `wallet.usage_captured`, `wallet.overrun_recorded` | – (how far the price's tiers are used) | – |
 //! | `allocation.usage_corrected` | effect `correct_charge`: what was charged beyond the metered total is given back | none: totals are cumulative |
-//! | `allocation.repriced` | – (the next tick charges what was metered before at the price before, and keeps ahead at the new one) | – |
+//! | `allocation.repriced`, `allocation.resized` | – (the next tick charges what was metered before at the price before, and keeps ahead at the new one) | – |
 //! | `allocation.suspension_requested` | – (the timer ends; `suspend_tenant` charges the rest) | – |
 //! | `allocation.resumed` | timer `meter_tick` | – |
 //! | `allocation.release_requested` | – (the timer ends; `release_node` charges the rest) | – |
@@ -66,6 +66,7 @@ impl ProcessManager for MeterUsage {
             Fact::Allocation(
                 AllocationEvent::Requested { .. }
                 | AllocationEvent::Repriced { .. }
+                | AllocationEvent::Resized { .. }
                 | AllocationEvent::UsageCorrected { .. }
                 | AllocationEvent::Rejected { .. }
                 | AllocationEvent::Failed { .. }
@@ -89,7 +90,10 @@ impl ProcessManager for MeterUsage {
                 state.allocation_id = Some(*allocation_id);
                 state.price = Some(*price);
             }
-            Fact::Allocation(AllocationEvent::Repriced { price, seconds, .. }) => {
+            Fact::Allocation(
+                AllocationEvent::Repriced { price, seconds, .. }
+                | AllocationEvent::Resized { price, seconds, .. },
+            ) => {
                 (state.price, state.seconds_before) = (Some(*price), *seconds);
             }
             Fact::Wallet(

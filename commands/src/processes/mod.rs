@@ -9,6 +9,7 @@
 //! | [`meter_usage`] | `allocation.activated` | `allocation.release_requested` |
 //! | [`dunning`] | `wallet.hold_placed` | no hold left; looks how long the money lasts meanwhile |
 //! | [`suspend_tenant`] | `allocation.suspension_requested` | `allocation.resumed`, or its release |
+//! | [`resize_tenant`] | `allocation.resize_requested` | another SKU, or the one before, and the capacity of that |
 //! | [`release_node`] | `allocation.release_requested` | `allocation.released` |
 //! | [`refund_payment`], [`credit_invoice`] | `wallet.refund_reserved`, `credit_note.issued` | `refund.succeeded`, or the money back in the wallet; what the note gives back in it, and the note about what a correction has |
 //! | [`settle_dispute`] | `dispute.opened` | the dispute decided, and its money where it belongs |
@@ -36,6 +37,7 @@ pub mod operator;
 pub mod refund_payment;
 pub mod release_node;
 pub mod rent_node;
+pub mod resize_tenant;
 pub mod runner;
 pub mod save_method;
 pub mod send_mail;

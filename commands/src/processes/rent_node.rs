@@ -186,6 +186,11 @@ fn evolve_allocation(mut state: State, event: &AllocationEvent) -> State {
         AllocationEvent::Taxed { .. }
         | AllocationEvent::Assigned { .. }
         | AllocationEvent::Repriced { .. }
+        | AllocationEvent::ResizeRequested { .. }
+        | AllocationEvent::ResizeReserved { .. }
+        | AllocationEvent::Resized { .. }
+        | AllocationEvent::ResizeFailed { .. }
+        | AllocationEvent::ResizeSettled { .. }
         | AllocationEvent::Metered { .. }
         | AllocationEvent::UsageCorrected { .. }
         | AllocationEvent::SuspensionRequested { .. }
@@ -257,6 +262,11 @@ impl State {
             | AllocationEvent::Taxed { .. }
             | AllocationEvent::Assigned { .. }
             | AllocationEvent::Repriced { .. }
+            | AllocationEvent::ResizeRequested { .. }
+            | AllocationEvent::ResizeReserved { .. }
+            | AllocationEvent::Resized { .. }
+            | AllocationEvent::ResizeFailed { .. }
+            | AllocationEvent::ResizeSettled { .. }
             | AllocationEvent::NeedsOperator { .. } => vec![],
         }
     }

@@ -137,6 +137,7 @@ impl ProcessManager for VerifyNode {
             | NodeEvent::HealthChanged { .. }
             | NodeEvent::PolicyChanged { .. }
             | NodeEvent::CapacityReserved { .. }
+            | NodeEvent::CapacityResized { .. }
             | NodeEvent::CapacityReleased { .. }
             | NodeEvent::CapacityQuarantined { .. } => {}
         }

@@ -12,12 +12,16 @@ public_types! {
     Taxed = "cairn.allocation.taxed" 1;
     Repriced = "cairn.allocation.repriced" 1;
     RepricedInTiers = "cairn.allocation.repriced" 2;
+    ResizeRequested = "cairn.allocation.resize_requested" 1;
+    Resized = "cairn.allocation.resized" 1;
+    ResizeFailed = "cairn.allocation.resize_failed" 1;
     Rejected = "cairn.allocation.rejected" 1;
     Activated = "cairn.allocation.activated" 1;
     Failed = "cairn.allocation.failed" 1;
     Metered = "cairn.allocation.metered" 1;
     SuspensionRequested = "cairn.allocation.suspension_requested" 1;
     SuspensionByLimit = "cairn.allocation.suspension_requested" 2;
+    SuspensionToResize = "cairn.allocation.suspension_requested" 3;
     Suspended = "cairn.allocation.suspended" 1;
     ResumeRequested = "cairn.allocation.resume_requested" 1;
     Resumed = "cairn.allocation.resumed" 1;
@@ -72,6 +76,42 @@ struct RepricedInTiers {
     price: PriceInTiers,
     /// None when there is none.
     tax: Option<Tax>,
+    /// When.
+    at: String,
+}
+
+/// It shall go on as another SKU, at its price of now.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ResizeRequested {
+    sku_id: String,
+    resources: Resources,
+    price: PriceInTiers,
+    /// None when there is none.
+    tax: Option<Tax>,
+    /// When.
+    at: String,
+}
+
+/// It is another SKU: what was used by then is charged at the price before.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Resized {
+    sku_id: String,
+    resources: Resources,
+    price: PriceInTiers,
+    /// None when there is none.
+    tax: Option<Tax>,
+    /// Since when.
+    at: String,
+}
+
+/// It stays what it was.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ResizeFailed {
+    /// Why: a stable code.
+    code: String,
     /// When.
     at: String,
 }
@@ -146,6 +186,23 @@ enum WhyLimited {
     SpendingLimit,
 }
 
+/// It is stopped to go on in another size: the meter stands still from here.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SuspensionToResize {
+    /// Why.
+    reason: WhyResized,
+    /// Since when nothing is charged.
+    at: String,
+}
+
+/// Why an allocation is suspended that goes on at once.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum WhyResized {
+    Resize,
+}
+
 /// Its node has confirmed that nobody logs in and that nothing runs. The data is kept.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -206,6 +263,21 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         requested @ Event::Requested { .. } => self::requested(requested),
         Event::Taxed { tax, .. } => public(&Taxed { tax: tax.into() }),
         repriced @ Event::Repriced { .. } => self::repriced(repriced),
+        Event::ResizeRequested { sku_id, resources, price, tax, at } => public(&ResizeRequested {
+            sku_id,
+            resources: resources.into(),
+            price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
+            tax: tax.map(Tax::from),
+            at: at.to_string(),
+        }),
+        Event::Resized { sku_id, resources, price, tax, at, .. } => public(&Resized {
+            sku_id,
+            resources: resources.into(),
+            price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
+            tax: tax.map(Tax::from),
+            at: at.to_string(),
+        }),
+        Event::ResizeFailed { code, at, .. } => public(&ResizeFailed { code, at: at.to_string() }),
         Event::Rejected { code, at, .. } => public(&Rejected { code, at: at.to_string() }),
         Event::Activated { at, .. } => public(&Activated { at: at.to_string() }),
         Event::Failed { at } => public(&Failed { at: at.to_string() }),
@@ -218,6 +290,9 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         }
         Event::SuspensionRequested { reason: SuspensionReason::SpendingLimit, at } => {
             public(&SuspensionByLimit { reason: WhyLimited::SpendingLimit, at: at.to_string() })
+        }
+        Event::SuspensionRequested { reason: SuspensionReason::Resize, at } => {
+            public(&SuspensionToResize { reason: WhyResized::Resize, at: at.to_string() })
         }
         Event::Suspended { at, .. } => public(&Suspended { at: at.to_string() }),
         Event::ResumeRequested { at } => public(&ResumeRequested { at: at.to_string() }),
@@ -236,6 +311,8 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         }
         // What the customer sorts it by. How it is done: nodes, logins, steps, evidence, and what operators read and write. What a correction gives back is the wallet's.
         Event::Assigned { .. }
+        | Event::ResizeReserved { .. }
+        | Event::ResizeSettled { .. }
         | Event::Reserved { .. }
         | Event::ProvisioningStarted { .. }
         | Event::StepCompleted { .. }

@@ -69,6 +69,7 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         | Event::EvidenceRejected { .. }
         | Event::HealthChanged { .. }
         | Event::CapacityReserved { .. }
+        | Event::CapacityResized { .. }
         | Event::CapacityReleased { .. }
         | Event::CapacityQuarantined { .. } => private(),
     }

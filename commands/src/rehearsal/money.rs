@@ -129,7 +129,8 @@ impl Sum {
         match event {
             AllocationEvent::Requested { price, .. } => self.price = Some(*price),
             AllocationEvent::Taxed { tax, .. } => self.tax = Some(tax.clone()),
-            AllocationEvent::Repriced { price, tax, .. } => {
+            AllocationEvent::Repriced { price, tax, .. }
+            | AllocationEvent::ResizeRequested { price, tax, .. } => {
                 let in_force = |rental: &Allocation| {
                     let used = rental.seconds_at_this_price();
                     Some(rental.price?.tariff().per_hour_at(used))
@@ -141,6 +142,10 @@ impl Sum {
                 *self.charged_in_all_nanos.get_or_insert(0) += charged_nanos;
             }
             AllocationEvent::Assigned { .. }
+            | AllocationEvent::ResizeReserved { .. }
+            | AllocationEvent::Resized { .. }
+            | AllocationEvent::ResizeFailed { .. }
+            | AllocationEvent::ResizeSettled { .. }
             | AllocationEvent::Reserved { .. }
             | AllocationEvent::Rejected { .. }
             | AllocationEvent::ProvisioningStarted { .. }

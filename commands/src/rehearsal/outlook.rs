@@ -201,6 +201,7 @@ impl Outlook {
                         ("funds_exhausted", Some(at.plus_secs(kept)))
                     }
                     SuspensionReason::SpendingLimit => ("spending_limit", None),
+                    SuspensionReason::Resize => ("resize", None),
                 };
                 self.stops.push(Affected::at(Kind::Allocation, id, (why, *at)));
                 let kept = Affected { until, at: None, ..Affected::at(Kind::Data, id, (why, *at)) };

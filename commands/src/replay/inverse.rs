@@ -6,7 +6,7 @@ use cairn_catalog::{
     DiscountCommand, DiscountEvent, Discounts, Sku, SkuCommand, SkuEvent, TaxTable,
     TaxTableCommand, TaxTableEvent,
 };
-use cairn_compute::{Allocation, AllocationCommand, AllocationEvent};
+use cairn_compute::{Allocation, AllocationCommand, AllocationEvent, Size};
 use cairn_core::Decider;
 use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
 use cairn_notify::{WebhookEndpoint, WebhookEndpointCommand, WebhookEndpointEvent};
@@ -296,6 +296,17 @@ impl Inverse for Allocation {
             // They come with the request.
             E::Taxed { .. } | E::Assigned { .. } => return None,
             E::Repriced { price, tax, at, .. } => C::Reprice { price, tax, at },
+            E::ResizeRequested { sku_id, resources, price, tax, at } => {
+                C::RequestResize { size: Size { sku_id, resources, price, tax }, at }
+            }
+            E::ResizeReserved { at } => C::StartResize { at },
+            // It comes with the login in the new size.
+            E::Resized { .. } => match facts.last()?.clone() {
+                E::Resumed { proof, at } => C::ConfirmResumed { proof, at },
+                _ => return None,
+            },
+            E::ResizeFailed { code, message, at } => C::FailResize { code, message, at },
+            E::ResizeSettled { at } => C::SettleResize { at },
             E::Reserved { placement, at } => C::ConfirmReserved { placement, at },
             E::Rejected { code, message, at } => C::Reject { code, message, at },
             E::ProvisioningStarted { login, at } => C::StartProvisioning { login, at },
@@ -376,6 +387,9 @@ impl Inverse for Node {
             }
             E::CapacityReserved { allocation_id, resources, at, .. } => {
                 C::Reserve { allocation_id, resources, at }
+            }
+            E::CapacityResized { allocation_id, resources, at } => {
+                C::Resize { allocation_id, resources, at }
             }
             E::CapacityReleased { allocation_id, at } => C::Release { allocation_id, at },
             E::CapacityQuarantined { allocation_id, reason, at } => {

@@ -76,6 +76,11 @@ impl MemoryNodes {
         there.into_iter().map(|step| step.name().to_owned()).collect()
     }
 
+    /// What an allocation last was here.
+    pub fn tenant(&self, allocation_id: &str) -> Option<Tenant> {
+        self.traces.lock().unwrap().get(allocation_id)?.tenant.clone()
+    }
+
     /// Calls for an allocation that changed something.
     pub fn changes(&self, allocation_id: &str) -> usize {
         let traces = self.traces.lock().unwrap();
@@ -149,7 +154,9 @@ impl NodePort for MemoryNodes {
             return Err(PortError::permanent("older_generation", "a newer wish was seen"));
         }
         traces.generation = key.generation;
-        if step != Step::Prove && !traces.there.contains(&step) {
+        let resized = traces.tenant.as_ref().is_some_and(|it| it.resources != tenant.resources);
+        if step != Step::Prove && (resized || !traces.there.contains(&step)) {
+            traces.there.retain(|known| *known != step);
             traces.there.push(step);
             (traces.address, traces.tenant) = (node.address.clone(), Some(tenant.clone()));
             traces.changes += 1;

@@ -201,9 +201,12 @@ const OF_METHODS: [&str; 5] =
 const OF_TOP_UPS: [&str; 5] =
     ["look_at_wallet", "request_top_up", "succeed_top_up", "decline_top_up", "top_up_again"];
 
+/// What a change of size wants. Its faults are tried in `processes_resize`.
+const OF_RESIZES: [&str; 2] = ["reserve_resize", "settle_resize"];
+
 /// Every name that an intent of a process can have; the runtime's own is `read_event`.
 pub fn every_name() -> Vec<String> {
-    let beside = [&OF_DISPUTES[..], &OF_METHODS, &OF_TOP_UPS].concat();
+    let beside = [&OF_DISPUTES[..], &OF_METHODS, &OF_TOP_UPS, &OF_RESIZES].concat();
     let told = |name: &&&str| !beside.contains(*name);
     let effects = Effect::NAMES.iter().filter(|name| **name != "ensure_step");
     let commands = Command::NAMES.iter().filter(|name| **name != "read_event");

@@ -1,7 +1,7 @@
 //! An allocation: a rented share of a node that a customer logs in to.
 //!
 //! Lifecycle: `requested → reserved → provisioning → active → releasing → released`; `rejected` when capacity or funds are lacking,
-//! `compensating → failed` when provisioning fails, `active → suspending → suspended → resuming → active` when it is not paid for,
+//! `compensating → failed` when provisioning fails, `active → suspending → suspended → resuming → active` when it is not paid for or is resized,
 //! `needs_operator` when an undo, a suspension or a teardown is stuck.
 //! Invariants: billing starts at proven readiness and stops at the request to release or to suspend; only metered seconds are billed, and
 //! neither request is earlier than what was metered; what was metered is taken back only by a correction, and never beyond the price of now; nothing is billed from the request to suspend until the login is proven again; what is
@@ -16,6 +16,7 @@ use crate::events::{
     AllocationEvent, PinnedPrice, Placement, ReleaseReason, Step, SuspensionReason,
 };
 use crate::prices::Segment;
+use crate::resizing::{Resize, Size};
 
 /// What may be asked of an allocation.
 #[derive(Debug, Clone)]
@@ -39,6 +40,25 @@ pub enum AllocationCommand {
     Reprice {
         price: PinnedPrice,
         tax: Option<Tax>,
+        at: Timestamp,
+    },
+    /// Goes on as another SKU as soon as its node has the capacity and has stopped it.
+    RequestResize {
+        size: Size,
+        at: Timestamp,
+    },
+    /// The capacity is there: it is stopped.
+    StartResize {
+        at: Timestamp,
+    },
+    /// Not while it is too late.
+    FailResize {
+        code: String,
+        message: String,
+        at: Timestamp,
+    },
+    /// Its node has set aside no more than it has.
+    SettleResize {
         at: Timestamp,
     },
     ConfirmReserved {
@@ -145,6 +165,12 @@ pub enum AllocationError {
     CorrectionExceedsUsage { left: i64, wanted: i64 },
     #[error("a reason of 1 to 500 characters is needed")]
     ReasonNeeded,
+    #[error("it is being resized already")]
+    ResizeUnderWay,
+    #[error("it is that SKU already")]
+    ResizeUnchanged,
+    #[error("a disk does not shrink: it has {has} bytes, and the SKU has {wanted}")]
+    DiskShrinks { has: u64, wanted: u64 },
 }
 
 impl Refusal for AllocationError {
@@ -160,6 +186,9 @@ impl Refusal for AllocationError {
             Self::CorrectionNotPositive(_) => "correction_not_positive",
             Self::CorrectionExceedsUsage { .. } => "correction_exceeds_usage",
             Self::ReasonNeeded => "reason_needed",
+            Self::ResizeUnderWay => "resize_under_way",
+            Self::ResizeUnchanged => "resize_unchanged",
+            Self::DiskShrinks { .. } => "disk_shrinks",
         }
     }
 }
@@ -236,6 +265,9 @@ pub struct Allocation {
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub turns: u64,
     pub needs_operator: bool,
+    /// What it shall become, or what of that is not settled yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<Resize>,
 }
 
 fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
@@ -278,6 +310,25 @@ impl Decider for Allocation {
             AllocationEvent::Repriced { price, tax, seconds, total_nanos, .. } => {
                 self.move_to(price, tax, (seconds, total_nanos));
             }
+            AllocationEvent::ResizeRequested { sku_id, resources, price, tax, .. } => {
+                self.resize = Some(Resize::Requested(Size { sku_id, resources, price, tax }));
+            }
+            AllocationEvent::ResizeReserved { .. } => {
+                self.resize = self.resize.map(Resize::reserved);
+            }
+            AllocationEvent::Resized {
+                sku_id,
+                resources,
+                price,
+                tax,
+                seconds,
+                total_nanos,
+                ..
+            } => {
+                self.grow_into((sku_id, resources), (price, tax), (seconds, total_nanos));
+            }
+            AllocationEvent::ResizeFailed { .. } => self.keep_size(),
+            AllocationEvent::ResizeSettled { .. } => self.resize = None,
             AllocationEvent::Reserved { placement, .. } => {
                 self.placement = Some(placement);
                 self.status = AllocationStatus::Reserved;
@@ -311,6 +362,7 @@ impl Decider for Allocation {
             AllocationEvent::Resumed { at, .. } => self.resume(at),
             AllocationEvent::ReleaseRequested { at, .. } => {
                 self.released_at = Some(self.stopped_at.unwrap_or(at));
+                self.resize = None;
                 self.status = AllocationStatus::Releasing;
             }
             AllocationEvent::TeardownVerified { .. } => self.stand_at(AllocationStatus::Settling),

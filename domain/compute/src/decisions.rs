@@ -83,6 +83,10 @@ impl Allocation {
         match command {
             Command::Request { .. } => self.request(command),
             Command::Reprice { price, tax, at } => self.reprice(price, tax, at),
+            Command::RequestResize { size, at } => self.request_resize(size, at),
+            Command::StartResize { at } => self.start_resize(at),
+            Command::FailResize { code, message, at } => Ok(self.fail_resize(code, message, at)),
+            Command::SettleResize { at } => Ok(self.settle_resize(at)),
             Command::ConfirmReserved { placement, at } => match self.placement {
                 Some(known) if known == placement => Ok(vec![]),
                 Some(_) => Err(self.wrong()),

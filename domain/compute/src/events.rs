@@ -114,6 +114,8 @@ pub enum SuspensionReason {
     FundsExhausted,
     /// The wallet could, but no more may be used this month.
     SpendingLimit,
+    /// It goes on at once in another size.
+    Resize,
 }
 
 /// What has happened to an allocation.
@@ -149,6 +151,35 @@ pub enum AllocationEvent {
         total_nanos: Nanos,
         at: Timestamp,
     },
+    /// It shall go on as another SKU, at its price of now.
+    #[serde(rename = "allocation.resize_requested")]
+    ResizeRequested {
+        sku_id: String,
+        resources: Resources,
+        price: PinnedPrice,
+        tax: Option<Tax>,
+        at: Timestamp,
+    },
+    /// Its node has set aside what it needs for both sizes.
+    #[serde(rename = "allocation.resize_reserved")]
+    ResizeReserved { at: Timestamp },
+    /// It is that SKU from here on. What was metered by then was of the one before, as in `allocation.repriced`.
+    #[serde(rename = "allocation.resized")]
+    Resized {
+        sku_id: String,
+        resources: Resources,
+        price: PinnedPrice,
+        tax: Option<Tax>,
+        seconds: i64,
+        total_nanos: Nanos,
+        at: Timestamp,
+    },
+    /// It stays what it was.
+    #[serde(rename = "allocation.resize_failed")]
+    ResizeFailed { code: String, message: String, at: Timestamp },
+    /// Its node has set aside what it has, and no more.
+    #[serde(rename = "allocation.resize_settled")]
+    ResizeSettled { at: Timestamp },
     /// Capacity and funds are set aside.
     #[serde(rename = "allocation.reserved")]
     Reserved { placement: Placement, at: Timestamp },
@@ -206,6 +237,11 @@ domain_event!(AllocationEvent {
     Taxed => "allocation.taxed", 1;
     Assigned => "allocation.assigned", 1;
     Repriced => "allocation.repriced", 2;
+    ResizeRequested => "allocation.resize_requested", 1;
+    ResizeReserved => "allocation.resize_reserved", 1;
+    Resized => "allocation.resized", 1;
+    ResizeFailed => "allocation.resize_failed", 1;
+    ResizeSettled => "allocation.resize_settled", 1;
     Reserved => "allocation.reserved", 1;
     Rejected => "allocation.rejected", 1;
     ProvisioningStarted => "allocation.provisioning_started", 1;

@@ -6,6 +6,7 @@ mod decisions;
 pub mod events;
 pub mod prices;
 mod public_key;
+pub mod resizing;
 mod suspension;
 
 pub use allocation::{Allocation, AllocationCommand, AllocationError, AllocationStatus};
@@ -14,3 +15,4 @@ pub use events::{
 };
 pub use prices::{Due, Segment};
 pub use public_key::check_public_key;
+pub use resizing::{Resize, Size};

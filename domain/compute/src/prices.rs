@@ -14,6 +14,9 @@ pub struct Segment {
     pub tax: Option<Tax>,
     pub seconds: i64,
     pub total_nanos: Nanos,
+    /// What it was sold as, where that is another SKU than the one after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku_id: Option<String>,
 }
 
 /// All that was to be charged by the end of a segment, the price that it was at, and the tax that is owed by us out of it.
@@ -129,7 +132,7 @@ impl Allocation {
     ) {
         let tax = std::mem::replace(&mut self.tax, tax);
         if let Some(price) = self.price.replace(price) {
-            self.segments.push(Segment { price, tax, seconds, total_nanos });
+            self.segments.push(Segment { price, tax, seconds, total_nanos, sku_id: None });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Suspending what is not paid for, and resuming it. The meter stands still from the request until the login is proven again.
+//! Suspending what is not paid for or is to be resized, and resuming it. The meter stands still from the request until the login is proven again.
 use cairn_core::Timestamp;
 
 use crate::allocation::{Allocation, AllocationCommand as Command, AllocationStatus as Status};
@@ -23,10 +23,19 @@ impl Allocation {
             }
             Command::ConfirmResumed { proof, at } => {
                 let at = self.stopped_at.map_or(at, |stopped_at| at.max(stopped_at));
-                self.step(&[Status::Resuming], &[Status::Active], Event::Resumed { proof, at })
+                let resumed = Event::Resumed { proof, at };
+                let resumed = self.step(&[Status::Resuming], &[Status::Active], resumed)?;
+                if resumed.is_empty() {
+                    return Ok(resumed);
+                }
+                Ok(self.resized(at)?.into_iter().chain(resumed).collect())
             }
             Command::Request { .. }
             | Command::Reprice { .. }
+            | Command::RequestResize { .. }
+            | Command::StartResize { .. }
+            | Command::FailResize { .. }
+            | Command::SettleResize { .. }
             | Command::ConfirmReserved { .. }
             | Command::Reject { .. }
             | Command::StartProvisioning { .. }

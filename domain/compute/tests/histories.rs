@@ -1,7 +1,7 @@
 //! Random histories of an allocation: whatever is asked in whatever order, nobody pays for what was not proven.
 use cairn_compute::{
     Allocation, AllocationCommand, AllocationEvent, AllocationStatus, PinnedPrice, Placement,
-    ReleaseReason, Step, SuspensionReason,
+    ReleaseReason, Size, Step, SuspensionReason,
 };
 use cairn_core::{
     AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, Resources, Timestamp,
@@ -23,10 +23,21 @@ fn request() -> AllocationCommand {
     }
 }
 
+/// The next SKU has a greater disk and a higher price.
+fn size(n: i64) -> Size {
+    let disk_bytes = u64::try_from(n).unwrap_or(0);
+    Size {
+        sku_id: format!("size{n}"),
+        resources: Resources { disk_bytes, ..Resources::default() },
+        price: PinnedPrice::flat(1, Currency::EUR, 7_200 * (n + 1)),
+        tax: None,
+    }
+}
+
 fn command() -> impl Strategy<Value = AllocationCommand> {
     let step = || prop::sample::select(Step::ALL.to_vec());
     let text = || "x".to_owned();
-    (0..17_u32, step(), 0..1_000_i64, 20_000..20_002_u32).prop_map(move |(kind, step, now, uid)| {
+    (0..21_u32, step(), 0..1_000_i64, 20_000..20_002_u32).prop_map(move |(kind, step, now, uid)| {
         let at = Timestamp::from_secs(now);
         let (node_id, hold_id) = (NodeId::from_bits(3), HoldId::from_bits(1));
         match kind {
@@ -51,6 +62,10 @@ fn command() -> impl Strategy<Value = AllocationCommand> {
             12 => AllocationCommand::ConfirmSuspended { evidence: text(), at },
             13 => AllocationCommand::RequestResume { at },
             14 => AllocationCommand::ConfirmResumed { proof: text(), at },
+            15 => AllocationCommand::RequestResize { size: size(now % 3), at },
+            16 => AllocationCommand::StartResize { at },
+            17 => AllocationCommand::FailResize { code: text(), message: text(), at },
+            18 => AllocationCommand::SettleResize { at },
             _ => AllocationCommand::CompleteStep { step, observed: text(), at },
         }
     })
@@ -111,6 +126,11 @@ proptest! {
                 }
                 if let AllocationEvent::ReleaseRequested { at, .. } = event {
                     prop_assert!(before.metered_at.is_none_or(|metered_at| metered_at <= at));
+                }
+                if let AllocationEvent::Resized { total_nanos, seconds, .. } = &event {
+                    prop_assert!(before.status == AllocationStatus::Resuming, "it stood still");
+                    prop_assert_eq!(before.total_nanos(), Ok(*total_nanos), "the same by then");
+                    prop_assert_eq!(before.metered_seconds(), *seconds);
                 }
                 if let AllocationEvent::SuspensionRequested { at, .. } = event {
                     prop_assert!(before.metered_at.is_none_or(|metered_at| metered_at <= at));

@@ -37,6 +37,17 @@ impl Resources {
         })
     }
 
+    /// Of each as much as either has.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+            disk_bytes: self.disk_bytes.max(other.disk_bytes),
+            pids_max: self.pids_max.max(other.pids_max),
+        }
+    }
+
     /// Both together, saturating.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

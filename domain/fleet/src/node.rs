@@ -78,6 +78,9 @@ pub enum NodeEvent {
     EvidenceRejected { fault: Fault, beat: Beat, at: Timestamp },
     #[serde(rename = "node.capacity_reserved")]
     CapacityReserved { allocation_id: AllocationId, resources: Resources, uid: u32, at: Timestamp },
+    /// What is set aside for an allocation is more, or less.
+    #[serde(rename = "node.capacity_resized")]
+    CapacityResized { allocation_id: AllocationId, resources: Resources, at: Timestamp },
     #[serde(rename = "node.capacity_released")]
     CapacityReleased { allocation_id: AllocationId, at: Timestamp },
     /// The allocation could not be proved gone: its capacity is never resold until it is.
@@ -101,6 +104,7 @@ domain_event!(NodeEvent {
     BeatKept => "node.beat_kept", 1;
     EvidenceRejected => "node.evidence_rejected", 1;
     CapacityReserved => "node.capacity_reserved", 1;
+    CapacityResized => "node.capacity_resized", 1;
     CapacityReleased => "node.capacity_released", 1;
     CapacityQuarantined => "node.capacity_quarantined", 1;
 });
@@ -195,6 +199,12 @@ pub enum NodeCommand {
         at: Timestamp,
     },
     Reserve {
+        allocation_id: AllocationId,
+        resources: Resources,
+        at: Timestamp,
+    },
+    /// Sets aside so much for an allocation, instead of what it has.
+    Resize {
         allocation_id: AllocationId,
         resources: Resources,
         at: Timestamp,
@@ -396,6 +406,9 @@ impl Decider for Node {
             NodeCommand::Reserve { allocation_id, resources, at } => {
                 self.reserve(allocation_id, resources, at)
             }
+            NodeCommand::Resize { allocation_id, resources, at } => {
+                self.resize(allocation_id, resources, at)
+            }
             NodeCommand::Release { allocation_id, at } => Ok(self.release(allocation_id, at)),
             NodeCommand::QuarantineCapacity { allocation_id, reason, at } => {
                 self.quarantine_capacity(allocation_id, reason, at)
@@ -455,6 +468,11 @@ impl Decider for Node {
                 self.last_uid = uid;
                 let held = Reservation { resources, uid, status: ReservationStatus::Held };
                 self.reservations.insert(allocation_id.to_string(), held);
+            }
+            NodeEvent::CapacityResized { allocation_id, resources, .. } => {
+                if let Some(held) = self.reservations.get_mut(&allocation_id.to_string()) {
+                    held.resources = resources;
+                }
             }
             NodeEvent::CapacityReleased { allocation_id, .. } => {
                 self.reservations.remove(&allocation_id.to_string());

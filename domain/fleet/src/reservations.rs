@@ -33,6 +33,15 @@ impl Node {
             && self.health == Health::Ok
     }
 
+    fn may_take_more(&self) -> Result<(), NodeError> {
+        if self.is_schedulable() {
+            return Ok(());
+        }
+        let (policy, link) = (self.policy, self.link);
+        let (health, lifecycle) = (self.health, self.lifecycle);
+        Err(NodeError::NotSchedulable { policy, link, health, lifecycle })
+    }
+
     /// What is not reserved.
     #[must_use]
     pub fn free(&self) -> Resources {
@@ -51,14 +60,30 @@ impl Node {
             let same = held.resources == resources;
             return if same { Ok(vec![]) } else { Err(NodeError::IdReused) };
         }
-        if !self.is_schedulable() {
-            let (policy, link) = (self.policy, self.link);
-            let (health, lifecycle) = (self.health, self.lifecycle);
-            return Err(NodeError::NotSchedulable { policy, link, health, lifecycle });
-        }
+        self.may_take_more()?;
         self.free().minus(resources).ok_or(NodeError::NoCapacity)?;
         let uid = FIRST_UID.max(self.last_uid.saturating_add(1));
         Ok(vec![NodeEvent::CapacityReserved { allocation_id, resources, uid, at }])
+    }
+
+    /// To more only where new allocations may be put, as far as it is free.
+    pub(crate) fn resize(
+        &self,
+        allocation_id: AllocationId,
+        resources: Resources,
+        at: Timestamp,
+    ) -> Result<Vec<NodeEvent>, NodeError> {
+        let held = self.reservations.get(&allocation_id.to_string());
+        let held = held.ok_or(NodeError::UnknownReservation(allocation_id))?.resources;
+        if held == resources {
+            return Ok(vec![]);
+        }
+        if held.minus(resources).is_none() {
+            self.may_take_more()?;
+            let free = self.free().plus(held);
+            free.minus(resources).ok_or(NodeError::NoCapacity)?;
+        }
+        Ok(vec![NodeEvent::CapacityResized { allocation_id, resources, at }])
     }
 
     pub(crate) fn release(&self, allocation_id: AllocationId, at: Timestamp) -> Vec<NodeEvent> {

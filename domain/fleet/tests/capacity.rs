@@ -63,6 +63,11 @@ fn command() -> impl Strategy<Value = NodeCommand> {
             resources: resources(n),
             at: AT,
         }),
+        3 => (allocation(), 1..12_u32).prop_map(|(allocation_id, n)| NodeCommand::Resize {
+            allocation_id,
+            resources: resources(n),
+            at: AT,
+        }),
         4 => allocation().prop_map(|allocation_id| NodeCommand::Release { allocation_id, at: AT }),
         1 => allocation().prop_map(move |allocation_id| NodeCommand::QuarantineCapacity {
             allocation_id,
@@ -96,6 +101,11 @@ proptest! {
                         prop_assert!(could, "only a schedulable node takes an allocation");
                         prop_assert!(uids.insert(*uid), "uid {} was given out twice", uid);
                         prop_assert!(held.insert(*allocation_id, *resources).is_none());
+                    }
+                    NodeEvent::CapacityResized { allocation_id, resources, .. } => {
+                        let before = held.insert(*allocation_id, *resources).unwrap();
+                        let grows = before.minus(*resources).is_none();
+                        prop_assert!(could || !grows, "only a schedulable node takes more");
                     }
                     NodeEvent::CapacityReleased { allocation_id, .. } => {
                         prop_assert!(held.remove(allocation_id).is_some());

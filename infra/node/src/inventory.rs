@@ -100,7 +100,8 @@ fn traces(config: &Config) -> Outcome<Found> {
     }
     for name in names(&config.images()) {
         let path = config.images().join(&name);
-        let id = name.strip_suffix(".img").or_else(|| name.strip_suffix(".new")).unwrap_or("");
+        let id = [".img", ".new", ".growing"].iter().find_map(|end| name.strip_suffix(end));
+        let id = id.unwrap_or("");
         found.bears(id, Step::Home, || format!("file {}", path.display()));
     }
     if let Some(limiter) = cgroup::find(&config.cgroup_root) {

@@ -1,6 +1,6 @@
 //! The row of an allocation, and what each event changes in it.
 use cairn_compute::{AllocationEvent, PinnedPrice, Placement};
-use cairn_core::{Nanos, Tax, Timestamp};
+use cairn_core::{Nanos, Resources, Tax, Timestamp};
 
 use crate::engine::ProjectError;
 use crate::row;
@@ -57,6 +57,9 @@ row! {
         discount_id: Option<String>,
         discount_bps: i64,
         project_id: Option<String>,
+        resize_sku_id: Option<String>,
+        resize_failure_code: Option<String>,
+        resize_failure_message: Option<String>,
     }
 }
 
@@ -71,6 +74,23 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
             row.priced_after_seconds = *seconds;
             tax_with(row, tax.as_ref())?;
         }
+        E::ResizeRequested { sku_id, .. } => {
+            row.resize_sku_id = Some(sku_id.clone());
+            (row.resize_failure_code, row.resize_failure_message) = (None, None);
+        }
+        E::Resized { sku_id, resources, price, tax, seconds, .. } => {
+            (row.sku_id, row.resize_sku_id) = (sku_id.clone(), None);
+            size_with(row, *resources);
+            price_with(row, price);
+            row.priced_after_seconds = *seconds;
+            tax_with(row, tax.as_ref())?;
+        }
+        E::ResizeFailed { code, message, .. } => {
+            row.resize_sku_id = None;
+            row.resize_failure_code = Some(code.clone());
+            row.resize_failure_message = Some(message.clone());
+        }
+        E::ResizeReserved { .. } | E::ResizeSettled { .. } => {}
         E::Reserved { placement, .. } => place_with(row, placement),
         E::Rejected { code, message, at } => {
             row.status = "rejected".into();
@@ -112,7 +132,7 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         E::Resumed { at, .. } => resume(row, *at)?,
         E::ReleaseRequested { reason, at } => {
             row.status = "releasing".into();
-            row.release_reason = Some(wire_name(reason)?);
+            (row.release_reason, row.resize_sku_id) = (Some(wire_name(reason)?), None);
             row.release_requested_at = Some(row.stopped_at.unwrap_or(At(*at)));
         }
         E::TeardownVerified { .. } => {
@@ -140,6 +160,12 @@ fn resume(row: &mut AllocationRow, at: Timestamp) -> Result<(), ProjectError> {
     row.needs_operator = false;
     let since = row.stopped_at.take().map_or(0, |stopped| at.secs_since(stopped.0));
     add(&mut row.idle_seconds, since)
+}
+
+fn size_with(row: &mut AllocationRow, resources: Resources) {
+    let amounts = Amounts::from(resources);
+    (row.cpu_millis, row.memory_bytes) = (amounts.cpu_millis, amounts.memory_bytes);
+    (row.disk_bytes, row.pids_max) = (amounts.disk_bytes, amounts.pids_max);
 }
 
 fn price_with(row: &mut AllocationRow, price: &PinnedPrice) {
@@ -175,23 +201,19 @@ pub(super) fn requested_row(
     else {
         return Err(ProjectError::Inconsistent("no request".to_owned()));
     };
-    let amounts = Amounts::from(*resources);
     let mut row = AllocationRow {
         allocation_id: allocation_id.to_string(),
         position,
         organisation_id: organisation_id.to_string(),
         status: "requested".into(),
         sku_id: sku_id.clone(),
-        cpu_millis: amounts.cpu_millis,
-        memory_bytes: amounts.memory_bytes,
-        disk_bytes: amounts.disk_bytes,
-        pids_max: amounts.pids_max,
         currency: price.currency.code().into(),
         ssh_public_key: ssh_public_key.clone(),
         wanted_node_id: node_id.map(|id| id.to_string()),
         requested_at: At(*at),
         ..AllocationRow::default()
     };
+    size_with(&mut row, *resources);
     price_with(&mut row, price);
     Ok(row)
 }

@@ -75,6 +75,11 @@ pub struct Allocation {
     pub tax_treatment: Option<String>,
     /// Of what is charged so far, tax.
     pub tax_nanos: Nanos,
+    /// The SKU that it is about to be.
+    pub resize_sku_id: Option<String>,
+    /// Why it did not become another one the last time.
+    pub resize_failure_code: Option<String>,
+    pub resize_failure_message: Option<String>,
     pub failed_step: Option<String>,
     pub failure_code: Option<String>,
     pub failure_message: Option<String>,
@@ -140,7 +145,8 @@ async fn select(
              a.stopped_at AS "stopped_at: At",
              a.unproven_seconds, a.corrected_seconds,
              a.charged_nanos, a.charged_seconds, a.owed_nanos, a.tax_jurisdiction, a.tax_name,
-             a.tax_ppm, a.tax_treatment, a.tax_nanos, a.failed_step, a.failure_code,
+             a.tax_ppm, a.tax_treatment, a.tax_nanos, a.resize_sku_id, a.resize_failure_code,
+             a.resize_failure_message, a.failed_step, a.failure_code,
              a.failure_message, a.release_reason, a.requested_at AS "requested_at: At",
              a.activated_at AS "activated_at: At",
              a.release_requested_at AS "release_requested_at: At", a.ended_at AS "ended_at: At"

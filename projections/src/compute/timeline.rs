@@ -113,12 +113,20 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
         }
         E::Activated { proof, at } => (None, Some(proof.clone()), at),
         E::Failed { at } => (None, None, at),
-        E::Taxed { .. } | E::Assigned { .. } | E::Metered { .. } => return Ok(None),
+        E::Taxed { .. }
+        | E::Assigned { .. }
+        | E::ResizeReserved { .. }
+        | E::ResizeSettled { .. }
+        | E::Metered { .. } => return Ok(None),
         E::Repriced { price, at, .. } => {
             let per_hour = Money::new(price.tariff().per_hour_at(0), price.currency);
             let tiers = if price.tiers.is_none() { "" } else { " in the first of its tiers" };
             (None, Some(format!("{per_hour} per hour{tiers}")), at)
         }
+        E::ResizeRequested { sku_id, at, .. } | E::Resized { sku_id, at, .. } => {
+            (None, Some(sku_id.clone()), at)
+        }
+        E::ResizeFailed { code, message, at } => (None, Some(format!("{code}: {message}")), at),
         E::UsageCorrected { seconds, at, .. } => (None, Some(format!("{seconds} s")), at),
         E::SuspensionRequested { reason, at } => (None, Some(wire_name(reason)?), at),
         E::Suspended { evidence, at } => (None, Some(evidence.clone()), at),

@@ -10,7 +10,7 @@ use cairn_fleet::{HostKey, NodeEvent, NodeFacts};
 pub use super::nodes_query::{
     Filter, Node, Reservation, by_token_sha256, candidates, get, list, other_at, reservations,
 };
-use super::nodes_reservations::{ReservationRow, quarantine, reserve};
+use super::nodes_reservations::{ReservationRow, quarantine, reserve, resize};
 use crate::engine::{Changes, Interest, ProjectError, Projection};
 use crate::row;
 use crate::row::{Amounts, At, wire_name};
@@ -63,6 +63,9 @@ impl Projection for Nodes {
             }
             E::CapacityReserved { allocation_id, resources, uid, at } => {
                 reserve(changes, id, (allocation_id.to_string(), uid), (resources, at));
+            }
+            E::CapacityResized { allocation_id, resources, .. } => {
+                resize(changes, id, allocation_id.to_string(), resources);
             }
             E::CapacityReleased { allocation_id, .. } => {
                 changes.remove::<ReservationRow>((id.to_owned(), allocation_id.to_string()));
@@ -166,6 +169,7 @@ fn apply(row: &mut NodeRow, event: NodeEvent) -> Result<(), ProjectError> {
         | E::BeatKept { .. }
         | E::EvidenceRejected { .. }
         | E::CapacityReserved { .. }
+        | E::CapacityResized { .. }
         | E::CapacityReleased { .. }
         | E::CapacityQuarantined { .. } => {}
     }

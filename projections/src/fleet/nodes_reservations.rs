@@ -42,6 +42,20 @@ pub(super) fn reserve(
     });
 }
 
+pub(super) fn resize(
+    changes: &mut Changes,
+    node_id: &str,
+    allocation_id: String,
+    resources: Resources,
+) {
+    let amounts = Amounts::from(resources);
+    changes.change((node_id.to_owned(), allocation_id), move |row: &mut ReservationRow| {
+        (row.cpu_millis, row.memory_bytes) = (amounts.cpu_millis, amounts.memory_bytes);
+        (row.disk_bytes, row.pids_max) = (amounts.disk_bytes, amounts.pids_max);
+        Ok(())
+    });
+}
+
 pub(super) fn quarantine(
     changes: &mut Changes,
     node_id: &str,

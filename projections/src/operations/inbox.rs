@@ -120,12 +120,17 @@ fn of_allocation(event: &AllocationEvent) -> Told {
         E::ReleaseRequested { reason: ReleaseReason::FundsExhausted, .. } => {
             (None, Some("allocation.funds_exhausted"))
         }
+        E::Resized { .. } => (None, Some("allocation.resized")),
+        E::ResizeFailed { .. } => (None, Some("allocation.resize_failed")),
         E::Suspended { .. } => (None, Some("allocation.suspended")),
         E::Resumed { .. } => (None, Some("allocation.resumed")),
         E::Released { .. } => (None, Some("allocation.released")),
         E::Taxed { .. }
         | E::Assigned { .. }
         | E::Repriced { .. }
+        | E::ResizeRequested { .. }
+        | E::ResizeReserved { .. }
+        | E::ResizeSettled { .. }
         | E::Reserved { .. }
         | E::ProvisioningStarted { .. }
         | E::StepCompleted { .. }

@@ -50,6 +50,7 @@ const CHANGES: &[(&str, Condition)] = &[
     ("retire_node", Condition::Demanded),
     ("release_allocation", Condition::Honoured),
     ("reprice_allocation", Condition::Honoured),
+    ("resize_allocation", Condition::Honoured),
     ("correct_usage", Condition::Demanded),
     ("create_webhook_endpoint", Condition::Made),
     ("update_webhook_endpoint", Condition::Honoured),

@@ -23,6 +23,7 @@ pub const PREVIEWED: &[&str] = &[
     "request_allocation",
     "release_allocation",
     "reprice_allocation",
+    "resize_allocation",
     "correct_usage",
     "delete_webhook_endpoint",
     "remove_payment_method",

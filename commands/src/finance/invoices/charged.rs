@@ -188,7 +188,7 @@ pub(super) async fn line(executor: &Executor, hold: OfHold) -> Result<Charged, F
     Ok(Charged {
         product: hold.product,
         resource: allocation_id,
-        sku_id: Some(rental.sku_id.clone()).filter(|sku_id| !sku_id.is_empty()),
+        sku_id: one_sku(&rental, (from.1, last.seconds)).filter(|sku_id| !sku_id.is_empty()),
         from: from.0,
         to: last.at,
         seconds,
@@ -220,6 +220,15 @@ async fn off_invoices(executor: &Executor, hold: &OfHold, since: i64) -> Result<
         seconds += invoiced.seconds;
     }
     Ok(seconds)
+}
+
+/// What it was sold as from one metered second up to another; none when it was resized in between.
+fn one_sku(rental: &Allocation, (from, until): (i64, i64)) -> Option<String> {
+    let resized = rental.segments.iter().filter_map(|it| it.sku_id.as_ref().zip(Some(it.seconds)));
+    match resized.into_iter().find(|(_, ends)| from < *ends) {
+        Some((sku_id, ends)) => (until <= ends).then(|| sku_id.clone()),
+        None => Some(rental.sku_id.clone()),
+    }
 }
 
 /// What an hour cost from one metered second up to another before the discount, and the discount; no price when a rental was moved to another price or came to another tier in between.

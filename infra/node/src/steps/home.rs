@@ -1,12 +1,13 @@
 //! Step 2: the home exists, is limited in size, and belongs to the uid.
 //!
-//! A home is an ext4 image of fixed size, mounted through a loop device with `nosuid,nodev`. Where loop devices are
+//! A home is an ext4 image of a size that only grows, while nothing is in it, mounted through a loop device with `nosuid,nodev`. Where loop devices are
 //! missing and the owner allows it, it is a plain directory, and the observed state says that nothing limits it.
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 
 use super::Allocation;
+use super::image;
 use crate::fault::{Fault, Outcome, While};
 use crate::mounts::{self, Mount};
 use crate::{processes, system};
@@ -33,7 +34,7 @@ pub fn inspect(allocation: Allocation<'_>) -> Outcome<Option<String>> {
     }
     let path = home.display();
     match mounts::at(&home)? {
-        Some(mount) if is_safe(&mount) && image_is_whole(allocation) => {
+        Some(mount) if is_safe(&mount) && image::is_whole(allocation) => {
             let bytes = allocation.tenant.resources.disk_bytes;
             Ok(Some(format!("{path} is ext4 of {bytes} bytes, nosuid,nodev, mode 0700")))
         }
@@ -48,8 +49,15 @@ pub fn act(allocation: Allocation<'_>) -> Outcome<()> {
     let home = allocation.home();
     make_mount_point(allocation)?;
     if is_limitable() {
-        if !image_is_whole(allocation) {
-            make_image(allocation)?;
+        if !image::is_whole(allocation) {
+            if image::exists(allocation) {
+                if mounts::at(&home)?.is_some_and(|mount| is_loop(&mount)) {
+                    unmount(&home)?;
+                }
+                image::grow(allocation)?;
+            } else {
+                image::make(allocation)?;
+            }
         }
         if mounts::at(&home)?.is_none() {
             let image = allocation.image().display().to_string();
@@ -74,13 +82,12 @@ pub fn undo(allocation: Allocation<'_>) -> Outcome<()> {
     if mounts::at(&home)?.is_some_and(|mount| is_loop(&mount)) {
         unmount(&home)?;
     }
-    let image = allocation.image();
-    system::remove_file(&image.with_extension("new"))?;
-    if image.exists() {
+    if image::exists(allocation) {
         // The image says that the home was ours.
         remove_directory(&home)?;
-        return system::remove_file(&image);
+        return image::remove(allocation);
     }
+    image::remove(allocation)?;
     if is_ours(allocation) { remove_directory(&home) } else { Ok(()) }
 }
 
@@ -117,34 +124,6 @@ fn make_mount_point(allocation: Allocation<'_>) -> Outcome<()> {
             Err(Fault::permanent("home_obstructed", message))
         }
     }
-}
-
-fn image_is_whole(allocation: Allocation<'_>) -> bool {
-    let length = fs::metadata(allocation.image()).map(|image| image.len());
-    length.is_ok_and(|length| length == allocation.tenant.resources.disk_bytes)
-}
-
-/// Builds the image beside its place and moves it there when it is a whole file system.
-fn make_image(allocation: Allocation<'_>) -> Outcome<()> {
-    let image = allocation.image();
-    let building = image.with_extension("new");
-    system::make_directory(&allocation.config.images(), 0o700)?;
-    system::remove_file(&building)?;
-    let bytes = allocation.tenant.resources.disk_bytes.to_string();
-    let path = building.display().to_string();
-    let (how, length) =
-        if allocation.config.preallocate { ("fallocate", "-l") } else { ("truncate", "-s") };
-    let made = system::run(&[how, length, &bytes, &path]).and_then(|_| {
-        let owner = format!("root_owner={0}:{0}", allocation.tenant.uid);
-        let options = format!("{owner},nodiscard,lazy_itable_init=1");
-        system::run(&["mkfs.ext4", "-q", "-F", "-m", "0", "-E", &options, &path])
-    });
-    if let Err(fault) = made {
-        system::remove_file(&building)?;
-        return Err(fault.recoded("home_image_failed"));
-    }
-    fs::set_permissions(&building, fs::Permissions::from_mode(0o600)).doing("closing the image")?;
-    fs::rename(&building, &image).doing(format_args!("moving {}", image.display()))
 }
 
 fn is_loop(mount: &Mount) -> bool {

@@ -2,6 +2,7 @@
 pub mod access;
 mod allocation;
 pub mod home;
+mod image;
 pub mod limits;
 pub mod remains;
 pub mod uid;

@@ -3,5 +3,6 @@
 mod admission;
 mod lifecycle;
 mod limits;
+mod resizing;
 mod support;
 mod wire;

@@ -192,9 +192,18 @@ impl World {
     }
 
     pub fn ensure(&self, step: Step, generation: u64) -> Result<String, PortError> {
+        self.ensure_as(&self.tenant(), step, generation)
+    }
+
+    /// As [`World::ensure`], for a tenant of another size.
+    pub fn ensure_as(
+        &self,
+        tenant: &Tenant,
+        step: Step,
+        generation: u64,
+    ) -> Result<String, PortError> {
         let key = key(step.name(), generation);
-        let tenant = self.tenant();
-        let call = self.nodes.ensure(&self.target, &tenant, step, &key);
+        let call = self.nodes.ensure(&self.target, tenant, step, &key);
         self.runtime.block_on(call).map(|report| report.observed)
     }
 
