@@ -308,7 +308,7 @@ async fn use_up(harness: &Harness, organisation_id: OrganisationId, units: i64) 
     let (hold_id, at) = (HoldId::from_bits(harness.commands.ids.next()), harness.clock_now());
     let (expires_at, amount_nanos) = (at.plus_secs(60), usd(units).nanos);
     let purpose = "a test".to_owned();
-    let place = PlaceHold { hold_id, purpose, amount_nanos, expires_at, at };
+    let place = PlaceHold { hold_id, purpose, project_id: None, amount_nanos, expires_at, at };
     let capture = CaptureHold {
         hold_id,
         total_nanos: amount_nanos,

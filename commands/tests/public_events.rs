@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 130] = [
+const PRIVATE: [&str; 133] = [
     "auto_top_up.begun",
     "allocation.needs_operator",
     "allocation.provisioning_failed",
@@ -141,6 +141,9 @@ const PRIVATE: [&str; 130] = [
     "webhook_endpoint.resend_requested",
     "webhook_endpoint.secret_rotated",
     "webhook_endpoint.updated",
+    "allocation.resize_reserved",
+    "allocation.resize_settled",
+    "node.capacity_resized",
 ];
 
 /// What must never leave, as the golden events have it.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::cli::Shell;
-use crate::support::{MASTER_KEY, PATIENCE, SSH_KEY, Stage};
+use crate::support::{Caller, MASTER_KEY, PATIENCE, SSH_KEY, Stage};
 
 const PATH: &str = "/v1/usage/disputed";
 const REJECTED: &str = "/v1/usage/rejected";
@@ -46,6 +46,35 @@ impl Rented {
 fn seconds(page: &Value) -> Vec<i64> {
     let items = page["items"].as_array().unwrap();
     items.iter().map(|item| item["seconds"].as_i64().unwrap()).collect()
+}
+
+/// Filters and pages find what they name, and say what is wrong with them.
+async fn asked_for_some(owner: &Caller, finance: &Caller, (node, until): (&str, Timestamp)) {
+    let nobody = OrganisationId::from_bits(7);
+    for (query, wanted) in [
+        (format!("organisation_id={}&node_id={node}", owner.organisation_id), vec![100, 140]),
+        (format!("organisation_id={nobody}"), vec![]),
+        (format!("until={until}"), vec![140]),
+        (format!("since={until}"), vec![100]),
+    ] {
+        let found = finance.get(&format!("{PATH}?{query}")).await;
+        assert_eq!(seconds(&found.body), wanted, "{query}: {}", found.body);
+    }
+    let first = finance.get(&format!("{PATH}?limit=1")).await;
+    let cursor = first.text("/next_cursor");
+    let rest = finance.get(&format!("{PATH}?limit=1&cursor={cursor}")).await;
+    assert_eq!((seconds(&first.body), seconds(&rest.body)), (vec![100], vec![140]));
+    assert!(rest.body.get("next_cursor").is_none(), "{}", rest.body);
+    for (query, named) in [
+        ("organisation_id=x".to_owned(), "organisation_id"),
+        ("node_id=x".to_owned(), "node_id"),
+        ("since=yesterday".to_owned(), "since"),
+        (format!("since={until}&until={until}"), "until"),
+    ] {
+        let wrong = finance.get(&format!("{PATH}?{query}")).await;
+        assert_eq!((wrong.status, wrong.code()), (400, "query_invalid"), "{query}");
+        assert!(wrong.text("/detail").contains(named), "{query}: {}", wrong.body);
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -93,31 +122,7 @@ async fn what_nobody_proved_is_shown_to_those_who_answer_for_it(
     assert_eq!(operator.get(PATH).await.status, 200);
 
     let (node, until) = (&rented.node_id, rented.at(250));
-    let nobody = OrganisationId::from_bits(7);
-    for (query, wanted) in [
-        (format!("organisation_id={}&node_id={node}", owner.organisation_id), vec![100, 140]),
-        (format!("organisation_id={nobody}"), vec![]),
-        (format!("until={until}"), vec![140]),
-        (format!("since={until}"), vec![100]),
-    ] {
-        let found = finance.get(&format!("{PATH}?{query}")).await;
-        assert_eq!(seconds(&found.body), wanted, "{query}: {}", found.body);
-    }
-    let first = finance.get(&format!("{PATH}?limit=1")).await;
-    let cursor = first.text("/next_cursor");
-    let rest = finance.get(&format!("{PATH}?limit=1&cursor={cursor}")).await;
-    assert_eq!((seconds(&first.body), seconds(&rest.body)), (vec![100], vec![140]));
-    assert!(rest.body.get("next_cursor").is_none(), "{}", rest.body);
-    for (query, named) in [
-        ("organisation_id=x".to_owned(), "organisation_id"),
-        ("node_id=x".to_owned(), "node_id"),
-        ("since=yesterday".to_owned(), "since"),
-        (format!("since={until}&until={until}"), "until"),
-    ] {
-        let wrong = finance.get(&format!("{PATH}?{query}")).await;
-        assert_eq!((wrong.status, wrong.code()), (400, "query_invalid"), "{query}");
-        assert!(wrong.text("/detail").contains(named), "{query}: {}", wrong.body);
-    }
+    asked_for_some(&owner, &finance, (node, until)).await;
 
     let key = stage.path(MASTER_KEY);
     let shell = Shell::new(&options).with("CAIRN_PRIVACY_KEY", key.to_string_lossy());

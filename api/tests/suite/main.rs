@@ -77,6 +77,7 @@ mod reload;
 mod repeats;
 mod replay;
 mod reports;
+mod resizing;
 mod seal;
 mod service_accounts;
 mod settled;

@@ -16,6 +16,7 @@ use crate::openapi::{Operation, operations};
 use crate::papers::invoiced;
 use crate::payment_methods::kept_method;
 use crate::person::{Mailbox, Person};
+use crate::resizing::sell;
 use crate::support::{Answer, Caller, PATIENCE, SSH_KEY, Stage, answer};
 
 /// Ids by the name of their parameter.
@@ -133,7 +134,7 @@ fn path_of(operation: &Operation, ids: &Ids) -> String {
 /// A body that is right, where an id in the path is looked at only after it.
 fn body_of(operation: &Operation) -> Value {
     match operation.id.as_str() {
-        "resize_allocation" => json!({ "sku_id": "small" }),
+        "resize_allocation" => json!({ "sku_id": "large" }),
         "reprice_allocation" => json!({ "price_version": 1 }),
         "rename_project" => json!({ "name": "search" }),
         "set_project_spending_limits" => json!({ "currency": "USD" }),
@@ -215,6 +216,7 @@ async fn every_operation_holds_against_every_credential_and_every_id(
     let stage = Stage::set(options).await;
     let operator = stage.caller(Role::PlatformOperator).await;
     stage.open_shop(&operator).await;
+    sell(&operator, "large", 64, "0.10").await;
     let (mut ours, mut theirs) = (tenant(&stage, "ours").await, tenant(&stage, "theirs").await);
     let numbers = invoiced(&stage, &[&ours.keys["owner"], &theirs.keys["owner"]]).await;
     for (tenant, number) in [&mut ours, &mut theirs].into_iter().zip(numbers) {

@@ -70,7 +70,8 @@ async fn wanting(
         Some((code.to_owned(), message))
     };
     let available_nanos = wallet.available_at(at);
-    Ok(match wallet.room_at(at) {
+    let in_project = allocation.project_id.and_then(|project_id| wallet.room_in(project_id, at));
+    Ok(match wallet.room_at(at).into_iter().chain(in_project).min() {
         _ if wanted_nanos > available_nanos => lacks("insufficient_funds", available_nanos),
         Some(room_nanos) if wanted_nanos > room_nanos => {
             lacks("spending_limit_reached", room_nanos)

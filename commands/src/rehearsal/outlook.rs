@@ -148,7 +148,10 @@ impl Outlook {
             self.note_end(&recorded)?;
             let happened = Occurrence::read(&recorded)?;
             let rental = match &happened.fact {
-                Fact::Allocation(AllocationEvent::Rejected { code, message, .. }) => {
+                Fact::Allocation(
+                    AllocationEvent::Rejected { code, message, .. }
+                    | AllocationEvent::ResizeFailed { code, message, .. },
+                ) => {
                     let (code, message) = (code.clone(), message.clone());
                     return Err(ExecuteError::Refused { code, message, replayed: false });
                 }

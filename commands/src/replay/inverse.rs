@@ -301,10 +301,7 @@ impl Inverse for Allocation {
             }
             E::ResizeReserved { at } => C::StartResize { at },
             // It comes with the login in the new size.
-            E::Resized { .. } => match facts.last()?.clone() {
-                E::Resumed { proof, at } => C::ConfirmResumed { proof, at },
-                _ => return None,
-            },
+            E::Resized { .. } => return self.command_of(&facts[1..]),
             E::ResizeFailed { code, message, at } => C::FailResize { code, message, at },
             E::ResizeSettled { at } => C::SettleResize { at },
             E::Reserved { placement, at } => C::ConfirmReserved { placement, at },

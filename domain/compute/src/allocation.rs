@@ -286,25 +286,7 @@ impl Decider for Allocation {
 
     fn evolve(mut self, event: AllocationEvent) -> Self {
         match event {
-            AllocationEvent::Requested {
-                allocation_id,
-                organisation_id,
-                sku_id,
-                resources,
-                price,
-                ssh_public_key,
-                node_id,
-                at: _,
-            } => {
-                self.allocation_id = Some(allocation_id);
-                self.organisation_id = Some(organisation_id);
-                self.sku_id = sku_id;
-                self.resources = resources;
-                self.price = Some(price);
-                self.ssh_public_key = ssh_public_key;
-                self.wanted_node_id = node_id;
-                self.status = AllocationStatus::Requested;
-            }
+            request @ AllocationEvent::Requested { .. } => self.begin(request),
             AllocationEvent::Taxed { tax, .. } => self.tax = Some(tax),
             AllocationEvent::Assigned { project_id, .. } => self.project_id = Some(project_id),
             AllocationEvent::Repriced { price, tax, seconds, total_nanos, .. } => {
@@ -382,3 +364,29 @@ impl Decider for Allocation {
 }
 
 cqrs_aggregate!(Allocation);
+
+impl Allocation {
+    fn begin(&mut self, request: AllocationEvent) {
+        let AllocationEvent::Requested {
+            allocation_id,
+            organisation_id,
+            sku_id,
+            resources,
+            price,
+            ssh_public_key,
+            node_id,
+            at: _,
+        } = request
+        else {
+            return;
+        };
+        self.allocation_id = Some(allocation_id);
+        self.organisation_id = Some(organisation_id);
+        self.sku_id = sku_id;
+        self.resources = resources;
+        self.price = Some(price);
+        self.ssh_public_key = ssh_public_key;
+        self.wanted_node_id = node_id;
+        self.status = AllocationStatus::Requested;
+    }
+}

@@ -4,7 +4,7 @@ use cairn_core::{Nanos, Timestamp};
 use crate::allocation::{
     Allocation, AllocationCommand as Command, AllocationError as Error, AllocationStatus as Status,
 };
-use crate::events::{AllocationEvent as Event, Step};
+use crate::events::{AllocationEvent as Event, ReleaseReason, Step};
 
 pub(crate) type Decision = Result<Vec<Event>, Error>;
 
@@ -123,14 +123,7 @@ impl Allocation {
             | Command::ConfirmSuspended { .. }
             | Command::RequestResume { .. }
             | Command::ConfirmResumed { .. } => self.decide_suspension(command),
-            Command::RequestRelease { reason, at } => {
-                let at = self.metered_at.map_or(at, |metered_at| at.max(metered_at));
-                self.step(
-                    &[Status::Active, Status::Suspending, Status::Suspended, Status::Resuming],
-                    &[Status::Releasing, Status::Settling, Status::Released],
-                    Event::ReleaseRequested { reason, at },
-                )
-            }
+            Command::RequestRelease { reason, at } => self.request_release(reason, at),
             Command::VerifyTeardown { evidence, at } => self.step(
                 &[Status::Releasing],
                 &[Status::Settling, Status::Released],
@@ -199,6 +192,15 @@ impl Allocation {
         let taxed = tax.map(|tax| Event::Taxed { tax, at });
         let assigned = project_id.map(|project_id| Event::Assigned { project_id, at });
         Ok([requested].into_iter().chain(taxed).chain(assigned).collect())
+    }
+
+    fn request_release(&self, reason: ReleaseReason, at: Timestamp) -> Decision {
+        let at = self.metered_at.map_or(at, |metered_at| at.max(metered_at));
+        self.step(
+            &[Status::Active, Status::Suspending, Status::Suspended, Status::Resuming],
+            &[Status::Releasing, Status::Settling, Status::Released],
+            Event::ReleaseRequested { reason, at },
+        )
     }
 
     fn activate(&self, proof: String, at: Timestamp) -> Decision {

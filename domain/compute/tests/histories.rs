@@ -71,6 +71,16 @@ fn command() -> impl Strategy<Value = AllocationCommand> {
     })
 }
 
+/// It stood still, and has cost by then what it had.
+fn resized_rightly(before: &Allocation, event: &AllocationEvent) -> Result<(), TestCaseError> {
+    if let AllocationEvent::Resized { total_nanos, seconds, .. } = event {
+        prop_assert!(before.status == AllocationStatus::Resuming, "it stood still");
+        prop_assert_eq!(before.total_nanos(), Ok(*total_nanos), "the same by then");
+        prop_assert_eq!(before.metered_seconds(), *seconds);
+    }
+    Ok(())
+}
+
 const FINAL: [AllocationStatus; 3] =
     [AllocationStatus::Released, AllocationStatus::Failed, AllocationStatus::Rejected];
 
@@ -124,15 +134,10 @@ proptest! {
                     let awake = to.secs_since(from) - before.idle_seconds;
                     prop_assert!(active_seconds <= awake, "nobody pays suspended or after the release");
                 }
-                if let AllocationEvent::ReleaseRequested { at, .. } = event {
-                    prop_assert!(before.metered_at.is_none_or(|metered_at| metered_at <= at));
-                }
-                if let AllocationEvent::Resized { total_nanos, seconds, .. } = &event {
-                    prop_assert!(before.status == AllocationStatus::Resuming, "it stood still");
-                    prop_assert_eq!(before.total_nanos(), Ok(*total_nanos), "the same by then");
-                    prop_assert_eq!(before.metered_seconds(), *seconds);
-                }
-                if let AllocationEvent::SuspensionRequested { at, .. } = event {
+                resized_rightly(&before, &event)?;
+                if let AllocationEvent::ReleaseRequested { at, .. }
+                | AllocationEvent::SuspensionRequested { at, .. } = event
+                {
                     prop_assert!(before.metered_at.is_none_or(|metered_at| metered_at <= at));
                 }
                 let (idle_seconds, stopped_at) = (allocation.idle_seconds, allocation.stopped_at);

@@ -488,21 +488,3 @@ impl Decider for Node {
 }
 
 cqrs_aggregate!(Node);
-
-impl Node {
-    fn set_policy(
-        &self,
-        policy: Policy,
-        reason: String,
-        at: Timestamp,
-    ) -> Result<Vec<NodeEvent>, NodeError> {
-        match (self.policy, policy) {
-            (now, wanted) if now == wanted => Ok(vec![]),
-            (Policy::Retired, _) => Err(NodeError::Retired),
-            (_, Policy::Retired) if !self.reservations.is_empty() => {
-                Err(NodeError::InUse(self.reservations.len()))
-            }
-            _ => Ok(vec![NodeEvent::PolicyChanged { policy, reason, at }]),
-        }
-    }
-}

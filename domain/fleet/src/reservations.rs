@@ -86,6 +86,23 @@ impl Node {
         Ok(vec![NodeEvent::CapacityResized { allocation_id, resources, at }])
     }
 
+    /// What has something set aside does not retire.
+    pub(crate) fn set_policy(
+        &self,
+        policy: Policy,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<Vec<NodeEvent>, NodeError> {
+        match (self.policy, policy) {
+            (now, wanted) if now == wanted => Ok(vec![]),
+            (Policy::Retired, _) => Err(NodeError::Retired),
+            (_, Policy::Retired) if !self.reservations.is_empty() => {
+                Err(NodeError::InUse(self.reservations.len()))
+            }
+            _ => Ok(vec![NodeEvent::PolicyChanged { policy, reason, at }]),
+        }
+    }
+
     pub(crate) fn release(&self, allocation_id: AllocationId, at: Timestamp) -> Vec<NodeEvent> {
         if self.reservations.contains_key(&allocation_id.to_string()) {
             vec![NodeEvent::CapacityReleased { allocation_id, at }]

@@ -69,27 +69,15 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         E::Requested { .. } => row.status = "requested".into(),
         E::Taxed { tax, .. } => tax_with(row, Some(tax))?,
         E::Assigned { project_id, .. } => row.project_id = Some(project_id.to_string()),
-        E::Repriced { price, tax, seconds, .. } => {
-            price_with(row, price);
-            row.priced_after_seconds = *seconds;
-            tax_with(row, tax.as_ref())?;
-        }
-        E::ResizeRequested { sku_id, .. } => {
-            row.resize_sku_id = Some(sku_id.clone());
-            (row.resize_failure_code, row.resize_failure_message) = (None, None);
-        }
+        E::Repriced { price, tax, seconds, .. } => reprice(row, price, tax.as_ref(), *seconds)?,
+        E::ResizeRequested { sku_id, .. } => resize(row, Some(sku_id.clone()), None),
         E::Resized { sku_id, resources, price, tax, seconds, .. } => {
-            (row.sku_id, row.resize_sku_id) = (sku_id.clone(), None);
+            row.sku_id.clone_from(sku_id);
+            resize(row, None, None);
             size_with(row, *resources);
-            price_with(row, price);
-            row.priced_after_seconds = *seconds;
-            tax_with(row, tax.as_ref())?;
+            reprice(row, price, tax.as_ref(), *seconds)?;
         }
-        E::ResizeFailed { code, message, .. } => {
-            row.resize_sku_id = None;
-            row.resize_failure_code = Some(code.clone());
-            row.resize_failure_message = Some(message.clone());
-        }
+        E::ResizeFailed { code, message, .. } => resize(row, None, Some((code, message))),
         E::ResizeReserved { .. } | E::ResizeSettled { .. } => {}
         E::Reserved { placement, .. } => place_with(row, placement),
         E::Rejected { code, message, at } => {
@@ -124,10 +112,7 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
             row.status = "suspending".into();
             row.stopped_at = Some(At(*at));
         }
-        E::Suspended { .. } => {
-            row.status = "suspended".into();
-            row.needs_operator = false;
-        }
+        E::Suspended { .. } => stand(row, "suspended"),
         E::ResumeRequested { .. } => row.status = "resuming".into(),
         E::Resumed { at, .. } => resume(row, *at)?,
         E::ReleaseRequested { reason, at } => {
@@ -135,10 +120,7 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
             (row.release_reason, row.resize_sku_id) = (Some(wire_name(reason)?), None);
             row.release_requested_at = Some(row.stopped_at.unwrap_or(At(*at)));
         }
-        E::TeardownVerified { .. } => {
-            row.status = "settling".into();
-            row.needs_operator = false;
-        }
+        E::TeardownVerified { .. } => stand(row, "settling"),
         E::Released { active_seconds, charged_nanos, at } => {
             row.status = "released".into();
             (row.active_seconds, row.charged_nanos) = (Some(*active_seconds), *charged_nanos);
@@ -162,10 +144,33 @@ fn resume(row: &mut AllocationRow, at: Timestamp) -> Result<(), ProjectError> {
     add(&mut row.idle_seconds, since)
 }
 
+/// What was stuck, if anything was, has come to its end.
+fn stand(row: &mut AllocationRow, status: &str) {
+    (row.status, row.needs_operator) = (status.into(), false);
+}
+
+/// What it is about to be, or why it stayed what it was.
+fn resize(row: &mut AllocationRow, sku_id: Option<String>, failure: Option<(&String, &String)>) {
+    row.resize_sku_id = sku_id;
+    row.resize_failure_code = failure.map(|(code, _)| code.clone());
+    row.resize_failure_message = failure.map(|(_, message)| message.clone());
+}
+
 fn size_with(row: &mut AllocationRow, resources: Resources) {
     let amounts = Amounts::from(resources);
     (row.cpu_millis, row.memory_bytes) = (amounts.cpu_millis, amounts.memory_bytes);
     (row.disk_bytes, row.pids_max) = (amounts.disk_bytes, amounts.pids_max);
+}
+
+fn reprice(
+    row: &mut AllocationRow,
+    price: &PinnedPrice,
+    tax: Option<&Tax>,
+    seconds: i64,
+) -> Result<(), ProjectError> {
+    price_with(row, price);
+    row.priced_after_seconds = seconds;
+    tax_with(row, tax)
 }
 
 fn price_with(row: &mut AllocationRow, price: &PinnedPrice) {

@@ -4,7 +4,7 @@
 //! credit, and what is owed beyond it. One row of `ledger_wallet_holds` is one hold, one of `ledger_wallet_credits` one grant. The guarded balances that refuse an overdraft are not these: they are
 //! written with the events; these are folded from them, and the two must agree.
 use async_trait::async_trait;
-use cairn_core::{CreditId, Decider, HoldId, Nanos};
+use cairn_core::{CreditId, Decider, DisputeId, HoldId, Nanos};
 use cairn_event_log::Recorded;
 use cairn_ledger::{
     CreditUse, Dunning, DunningEvent, OPEN_END, Stage, WalletEvent, hold_of_dispute, used,
@@ -80,18 +80,10 @@ impl Projection for Balances {
             }
             E::DisputeLost { dispute_id, amount_nanos, held_nanos, owed_nanos, .. } => {
                 if held_nanos > 0 {
-                    let hold_id = hold_of_dispute(dispute_id).to_string();
-                    changes.change((hold_id,), move |hold: &mut HoldRow| {
-                        hold.status = "released".into();
-                        add(&mut hold.captured_nanos, held_nanos)
-                    });
+                    lose(changes, dispute_id, held_nanos);
                 }
-                let moved = Moved {
-                    posted: -amount_nanos,
-                    owed: owed_nanos,
-                    ..Moved::held(-held_nanos, 0)
-                };
-                move_by(changes, wallet, moved);
+                let rest = Moved::held(-held_nanos, 0);
+                move_by(changes, wallet, Moved { posted: -amount_nanos, owed: owed_nanos, ..rest });
             }
             E::CreditExpired { credit_id, amount_nanos, .. } => {
                 take(changes, credit_id, (0, amount_nanos));
@@ -116,6 +108,14 @@ impl Projection for Balances {
         }
         Ok(())
     }
+}
+
+/// What was set aside for a dispute is gone.
+fn lose(changes: &mut Changes, dispute_id: DisputeId, held_nanos: Nanos) {
+    changes.change((hold_of_dispute(dispute_id).to_string(),), move |hold: &mut HoldRow| {
+        hold.status = "released".into();
+        add(&mut hold.captured_nanos, held_nanos)
+    });
 }
 
 /// What a hold has, from its beginning to its end.

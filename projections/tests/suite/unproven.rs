@@ -31,11 +31,8 @@ fn told(rows: &[Unproven], since: Timestamp) -> Vec<(i64, i64, i64, &str)> {
     told
 }
 
-#[sqlx::test(migrations = "../migrations")]
-async fn what_nobody_proved_is_listed_where_it_lies(pool: PgPool) {
-    let world = World::new(pool).await;
-    world.enrol(1).await;
-    let since = world.now();
+/// Two rentals of a node that is silent, twice: what ends in it, what goes on, and what stood still for a while.
+async fn silences(world: &World, since: Timestamp) {
     let at = |secs| since.plus_secs(secs);
     let link = |link, secs| NodeCommand::ObserveLink { link, at: at(secs) };
     let meter = |through, unproven_seconds| AllocationCommand::Meter {
@@ -43,8 +40,8 @@ async fn what_nobody_proved_is_listed_where_it_lies(pool: PgPool) {
         unproven_seconds,
         at: at(through),
     };
-    active(&world, 1, since).await;
-    active(&world, 2, since).await;
+    active(world, 1, since).await;
+    active(world, 2, since).await;
     for observed in [link(Link::Suspect, 60), link(Link::Offline, 150)] {
         world.on_node(1, observed).await;
     }
@@ -80,6 +77,15 @@ async fn what_nobody_proved_is_listed_where_it_lies(pool: PgPool) {
     world.on_allocation(1, release).await;
     world.on_allocation(1, meter(1_200, 350)).await;
     world.caught_up(all()).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_nobody_proved_is_listed_where_it_lies(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.enrol(1).await;
+    let since = world.now();
+    let at = |secs| since.plus_secs(secs);
+    silences(&world, since).await;
 
     let ask = async |filter, after, limit| list(&world.pool, filter, after, limit).await.unwrap();
     let all = ask(Filter::default(), None, 50).await.items;

@@ -23,6 +23,7 @@ mod story_papers;
 mod story_people;
 mod story_prices;
 mod story_projects;
+mod story_resize;
 mod story_tiers;
 mod story_top_up;
 mod story_usage;

@@ -58,6 +58,7 @@ fn in_the_wallet() -> Vec<WalletCommand> {
         WalletCommand::PlaceHold(PlaceHold {
             hold_id: HOLD,
             purpose: AllocationId::from_bits(62).to_string(),
+            project_id: None,
             amount_nanos: 8 * UNIT,
             expires_at: at(9_000),
             at: at(6_001),

@@ -278,6 +278,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/allocations/{allocation_id}/resize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Goes on as another SKU, at the price that a new rental would pay now. It is stopped for it as briefly as its node needs, and keeps its
+         *     data; that time is not charged. Disks only grow.
+         */
+        post: operations["resize_allocation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/allocations/{allocation_id}/timeline": {
         parameters: {
             query?: never;
@@ -1624,6 +1644,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/projects/{project_id}/spending-limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the rentals of a project may use this month, and did, in each currency. */
+        get: operations["get_project_spending_limits"];
+        /** Says what the rentals of a project may use in a month from now on. What is absent is no limit of its own: the organisation's holds as well. */
+        put: operations["set_project_spending_limits"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/refunds": {
         parameters: {
             query?: never;
@@ -2193,6 +2231,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/usage/disputed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Time in which a rental was active and that is not charged, because nobody proved it: the last noted first. */
+        get: operations["list_disputed_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage/rejected": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Evidence of nodes that was rejected, the last first. One stands for a run of answers with the same fault. */
+        get: operations["list_rejected_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/users": {
         parameters: {
             query?: never;
@@ -2578,6 +2650,7 @@ export interface components {
             release_reason?: string | null;
             /** @description RFC 3339. */
             requested_at: string;
+            resize?: null | components["schemas"]["AllocationResize"];
             /** @description What one gets. */
             resources: components["schemas"]["ResourcesDto"];
             /** @description What was rented. */
@@ -2585,7 +2658,7 @@ export interface components {
             ssh?: null | components["schemas"]["SshAccess"];
             /**
              * @description `requested`, `reserved`, `provisioning`, `active`, `suspending`, `suspended`, `resuming`, `compensating`, `releasing`, `settling`,
-             *     `released`, `failed`, `rejected`. What is suspended is not paid for: it does not run, costs nothing and keeps its data.
+             *     `released`, `failed`, `rejected`. What is suspended is not paid for, or is being resized: it does not run, costs nothing and keeps its data.
              */
             status: string;
             /** @description Steps verified on the node. */
@@ -2630,6 +2703,15 @@ export interface components {
             allocation_id: string;
             /** @description What it is now. */
             status: string;
+        };
+        /** @description The change of size that a rental is in, or the last one that failed. */
+        AllocationResize: {
+            /** @description Why it stayed what it was: a stable code. */
+            failure_code?: string | null;
+            /** @description The same for people. */
+            failure_message?: string | null;
+            /** @description What it is about to be; absent when that failed. */
+            sku_id?: string | null;
         };
         /** @description A program to let in. */
         ApproveDeviceBody: {
@@ -3090,6 +3172,33 @@ export interface components {
             items: components["schemas"]["DiscountShown"][];
             /** @description `org_…` */
             organisation_id: string;
+        };
+        /** @description Time of a rental that nobody pays for, because nothing proved that its node was alive. */
+        DisputedUsage: {
+            /**
+             * Format: int64
+             * @description Whole seconds since it ended.
+             */
+            age_seconds: number;
+            /** @description `alloc_…` */
+            allocation_id: string;
+            /** @description RFC 3339: the last proof before it, or where the meter stood. */
+            from: string;
+            /** @description `node_…` */
+            node_id?: string | null;
+            /** @description RFC 3339: when the meter passed it. */
+            noted_at: string;
+            /** @description `org_…`: whose rental it is. */
+            organisation_id: string;
+            /**
+             * Format: int64
+             * @description How many seconds of the time between the two are not charged.
+             */
+            seconds: number;
+            /** @description RFC 3339: the first proof after it, or where the meter went on or ended. */
+            through: string;
+            /** @description `outage`, `quarantine`, or `silence` when neither is known. */
+            why: string;
         };
         /**
          * @description What somebody agrees to.
@@ -3716,6 +3825,7 @@ export interface components {
                 release_reason?: string | null;
                 /** @description RFC 3339. */
                 requested_at: string;
+                resize?: null | components["schemas"]["AllocationResize"];
                 /** @description What one gets. */
                 resources: components["schemas"]["ResourcesDto"];
                 /** @description What was rented. */
@@ -3723,7 +3833,7 @@ export interface components {
                 ssh?: null | components["schemas"]["SshAccess"];
                 /**
                  * @description `requested`, `reserved`, `provisioning`, `active`, `suspending`, `suspended`, `resuming`, `compensating`, `releasing`, `settling`,
-                 *     `released`, `failed`, `rejected`. What is suspended is not paid for: it does not run, costs nothing and keeps its data.
+                 *     `released`, `failed`, `rejected`. What is suspended is not paid for, or is being resized: it does not run, costs nothing and keeps its data.
                  */
                 status: string;
                 /** @description Steps verified on the node. */
@@ -3738,6 +3848,38 @@ export interface components {
                  * @description Seconds in which nothing proved that its node was alive: not billed.
                  */
                 unproven_seconds: number;
+            }[];
+            /** @description Give this as `cursor` for the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
+        Page_DisputedUsage: {
+            /** @description The items, in the list's order. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description Whole seconds since it ended.
+                 */
+                age_seconds: number;
+                /** @description `alloc_…` */
+                allocation_id: string;
+                /** @description RFC 3339: the last proof before it, or where the meter stood. */
+                from: string;
+                /** @description `node_…` */
+                node_id?: string | null;
+                /** @description RFC 3339: when the meter passed it. */
+                noted_at: string;
+                /** @description `org_…`: whose rental it is. */
+                organisation_id: string;
+                /**
+                 * Format: int64
+                 * @description How many seconds of the time between the two are not charged.
+                 */
+                seconds: number;
+                /** @description RFC 3339: the first proof after it, or where the meter went on or ended. */
+                through: string;
+                /** @description `outage`, `quarantine`, or `silence` when neither is known. */
+                why: string;
             }[];
             /** @description Give this as `cursor` for the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -3989,6 +4131,34 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One page. */
+        Page_RejectedUsage: {
+            /** @description The items, in the list's order. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description Whole seconds since then.
+                 */
+                age_seconds: number;
+                /** @description Which boot it named. */
+                boot_id: string;
+                /** @description RFC 3339: what its clock said. */
+                clock_at: string;
+                /** @description `node_…` */
+                node_id: string;
+                /** @description `contradicts`, `goes_backward` or `in_the_future`. */
+                reason: string;
+                /** @description RFC 3339 */
+                rejected_at: string;
+                /**
+                 * Format: int64
+                 * @description For how many milliseconds it said it was up.
+                 */
+                sequence: number;
+            }[];
+            /** @description Give this as `cursor` for the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One page. */
         Page_ServiceAccount: {
             /** @description The items, in the list's order. */
             items: {
@@ -4038,7 +4208,7 @@ export interface components {
                 currency: string;
                 /**
                  * @description `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`,
-                 *     `credit_expired`, `dispute_lost`, `usage_credited` or `usage_corrected`.
+                 *     `credit_expired`, `dispute_lost`, `usage_credited`, `usage_corrected` or `invoice_corrected`.
                  */
                 kind: string;
                 /** @description RFC 3339. */
@@ -4751,6 +4921,29 @@ export interface components {
              */
             terms_version?: string | null;
         };
+        /** @description What a node said of itself that cannot be true. While it says so it proves nothing, and its rentals are not charged. */
+        RejectedUsage: {
+            /**
+             * Format: int64
+             * @description Whole seconds since then.
+             */
+            age_seconds: number;
+            /** @description Which boot it named. */
+            boot_id: string;
+            /** @description RFC 3339: what its clock said. */
+            clock_at: string;
+            /** @description `node_…` */
+            node_id: string;
+            /** @description `contradicts`, `goes_backward` or `in_the_future`. */
+            reason: string;
+            /** @description RFC 3339 */
+            rejected_at: string;
+            /**
+             * Format: int64
+             * @description For how many milliseconds it said it was up.
+             */
+            sequence: number;
+        };
         /** @description A price to move to. */
         RepriceBody: {
             /**
@@ -4766,6 +4959,21 @@ export interface components {
             code: string;
             /** @description At least 10 characters, and hard to guess. */
             password: string;
+        };
+        /** @description What to become. */
+        ResizeBody: {
+            /**
+             * @description From `GET /v1/skus`: with a price in the rental's currency, and a disk that is not smaller.
+             * @example large
+             */
+            sku_id: string;
+        };
+        /** @description A change of size is under way. */
+        ResizeDone: {
+            /** @description `alloc_…` */
+            allocation_id: string;
+            /** @description What it is about to be. */
+            sku_id: string;
         };
         /** @description An amount of compute. */
         ResourcesDto: {
@@ -4984,7 +5192,7 @@ export interface components {
         SpendingLimits: {
             /** @description ISO 4217. */
             currency: string;
-            /** @description Decimal: how much more may be set aside in it; absent without a stop. */
+            /** @description Decimal: how much more may be set aside in it, as far as this limit goes; absent without a stop. */
             left?: string | null;
             /** @description For example `2026-10`. */
             month: string;
@@ -4995,12 +5203,14 @@ export interface components {
             /** @description Decimal. */
             warn?: string | null;
         };
-        /** @description Spending limits of an organisation. */
+        /** @description Spending limits of an organisation, or of one of its projects. */
         SpendingLimitsShown: {
             /** @description One for each currency. */
             items: components["schemas"]["SpendingLimits"][];
             /** @description `org_…` */
             organisation_id: string;
+            /** @description `proj_…`, when they are a project's. */
+            project_id?: string | null;
         };
         /** @description How much may be used in a calendar month (UTC), in one currency. */
         SpendingLimitsWish: {
@@ -5046,7 +5256,7 @@ export interface components {
             currency: string;
             /**
              * @description `top_up`, `usage`, `overrun`, `refund_reserved`, `refund_returned`, `credit_granted`,
-             *     `credit_expired`, `dispute_lost`, `usage_credited` or `usage_corrected`.
+             *     `credit_expired`, `dispute_lost`, `usage_credited`, `usage_corrected` or `invoice_corrected`.
              */
             kind: string;
             /** @description RFC 3339. */
@@ -7023,6 +7233,119 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AllocationDone"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resize_allocation: {
+        parameters: {
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. */
+                "If-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `alloc_…` */
+                allocation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResizeBody"];
+            };
+        };
+        responses: {
+            /** @description With `preview=true`: what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Capacity will be set aside, and then it is resized */
+            202: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResizeDone"];
                 };
             };
             /** @description Asked too often; nothing happened */
@@ -15639,6 +15962,198 @@ export interface operations {
             };
         };
     };
+    get_project_spending_limits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `proj_…` */
+                project_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they stand */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendingLimitsShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_project_spending_limits: {
+        parameters: {
+            query?: {
+                /** @description `true`: nothing is done, and 200 says what would be: what it costs, what stops, what is kept and what is deleted. It is refused as the request itself would be. An Idempotency-Key need not come and is not used up */
+                preview?: boolean;
+            };
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `proj_…` */
+                project_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SpendingLimitsWish"];
+            };
+        };
+        responses: {
+            /** @description So it is; with `preview=true`, what it would do */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendingLimitsShown"] | components["schemas"]["Preview"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_refunds: {
         parameters: {
             query?: {
@@ -19455,6 +19970,236 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Usage"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_disputed_usage: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log. */
+                min_position?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Items per page, 1 to 200, 50 when absent. */
+                limit?: number;
+                /** @description Only of this organisation, `org_…`. */
+                organisation_id?: string;
+                /** @description Only on this node, `node_…`. */
+                node_id?: string;
+                /** @description Only what ended after this instant, RFC 3339. */
+                since?: string;
+                /** @description Only what began before this instant, RFC 3339. */
+                until?: string;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_DisputedUsage"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_rejected_usage: {
+        parameters: {
+            query?: {
+                /** @description Wait until the views have reached this position of the log. */
+                min_position?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Items per page, 1 to 200, 50 when absent. */
+                limit?: number;
+                /** @description Only of this node, `node_…`. */
+                node_id?: string;
+            };
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description The same as `min_position`; of the two the later one counts */
+                "Cairn-Min-Position"?: number;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    /** @description Place in the log that the answer is as new as */
+                    "Cairn-Position"?: number;
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RejectedUsage"];
                 };
             };
             /** @description As it was seen; there is no body */

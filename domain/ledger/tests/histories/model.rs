@@ -324,8 +324,7 @@ impl Model {
             match (source, granted) {
                 (None, _) => self.owed -= back,
                 (Some(_), Some(granted)) => {
-                    granted.left += back;
-                    credit += back;
+                    (granted.left, credit) = (granted.left + back, credit + back);
                 }
                 (Some(id), None) => {
                     self.free += back;
