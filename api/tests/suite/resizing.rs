@@ -41,6 +41,33 @@ async fn proven(stage: &Stage, owner: &Caller, total: &Value) {
     assert_eq!(sum, parse_nanos(total.as_str().unwrap()).unwrap());
 }
 
+/// What is refused is refused alike, and a preview says what it would cost and that it stops for it.
+async fn previewed(stage: &Stage, owner: &Caller, url: &str) {
+    let into = |sku_id: &str| json!({ "sku_id": sku_id });
+    let preview = async |sku_id: &str| {
+        let asked = owner.request(Method::POST, &format!("{url}?preview=true"));
+        answer(asked.json(&into(sku_id))).await
+    };
+    for (sku_id, code) in
+        [("small", "resize_unchanged"), ("flat", "disk_shrinks"), ("none", "unknown_sku")]
+    {
+        assert_eq!(owner.post(url, &into(sku_id)).await.code(), code);
+        assert_eq!(preview(sku_id).await.code(), code);
+    }
+    assert_eq!(preview("huge").await.code(), "no_capacity");
+    assert_eq!(preview("dear").await.code(), "insufficient_funds");
+    let stranger = stage.caller(Role::Owner).await;
+    assert_eq!(stranger.post(url, &into("large")).await.code(), "unknown_allocation");
+    let would = preview("large").await;
+    let costs = &would.body["costs"];
+    assert_eq!(
+        (&costs["per_hour_before"], &costs["per_hour"], &would.body["stops"][0]["why"]),
+        (&json!("3.60"), &json!("7.20"), &json!("resize")),
+        "{}",
+        would.body
+    );
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn a_rental_becomes_another_sku_and_keeps_what_it_cost(
     _: PgPoolOptions,
@@ -65,31 +92,8 @@ async fn a_rental_becomes_another_sku_and_keeps_what_it_cost(
     owner.until("/v1/statement", |page| page["items"][0]["seconds"].as_i64() >= Some(1)).await;
 
     let url = format!("{path}/resize");
-    let into = |sku_id: &str| json!({ "sku_id": sku_id });
-    let preview = async |sku_id: &str| {
-        let asked = owner.request(Method::POST, &format!("{url}?preview=true"));
-        answer(asked.json(&into(sku_id))).await
-    };
-    for (sku_id, code) in
-        [("small", "resize_unchanged"), ("flat", "disk_shrinks"), ("none", "unknown_sku")]
-    {
-        assert_eq!(owner.post(&url, &into(sku_id)).await.code(), code);
-        assert_eq!(preview(sku_id).await.code(), code);
-    }
-    assert_eq!(preview("huge").await.code(), "no_capacity");
-    assert_eq!(preview("dear").await.code(), "insufficient_funds");
-    let stranger = stage.caller(Role::Owner).await;
-    assert_eq!(stranger.post(&url, &into("large")).await.code(), "unknown_allocation");
-    let would = preview("large").await;
-    let costs = &would.body["costs"];
-    assert_eq!(
-        (&costs["per_hour_before"], &costs["per_hour"], &would.body["stops"][0]["why"]),
-        (&json!("3.60"), &json!("7.20"), &json!("resize")),
-        "{}",
-        would.body
-    );
-
-    let done = owner.post(&url, &into("large")).await;
+    previewed(&stage, &owner, &url).await;
+    let done = owner.post(&url, &json!({ "sku_id": "large" })).await;
     assert_eq!((done.status, &done.body["sku_id"]), (202, &json!("large")), "{}", done.body);
     let large =
         owner.until(&path, |now| now["sku_id"] == "large" && now["status"] == "active").await;
