@@ -1,4 +1,5 @@
 //! What a node says of its boot: kept where it says something new, rejected where it cannot be true, and never twice.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_core::{Decider, Timestamp};
 use cairn_fleet::evidence::KEEP_MILLIS;
 use cairn_fleet::{Beat, Fault, Link, Node, NodeCommand, NodeEvent, NodeLifecycle};
