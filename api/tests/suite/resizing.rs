@@ -29,7 +29,7 @@ async fn proven(stage: &Stage, owner: &Caller, total: &Value) {
     let lines = owner.get("/v1/statement").await.body["items"].as_array().unwrap().clone();
     let keys = PublicKeys::read(&KeyDirectory::at(stage.path("keys")).public_path()).unwrap();
     let (mut versions, mut sum) = (vec![], 0);
-    for line in lines.iter().filter(|line| line["kind"] == "usage_captured") {
+    for line in lines.iter().filter(|line| line["kind"] == "usage") {
         let given = proof(owner, line).await;
         let proven = ChargeProof::from_json(&given.body.to_string()).unwrap();
         assert_eq!(proven.check(&keys), Ok(()), "{line}");
