@@ -5,7 +5,7 @@ use cairn_core::{
     AllocationId, ApiKeyId, Currency, HoldId, NodeId, OrganisationId, PaymentId, RefundId,
     Resources, Tiers, WebhookEndpointId,
 };
-use cairn_fleet::{Node, NodeCommand, NodeFacts};
+use cairn_fleet::{Beat, Node, NodeCommand, NodeFacts};
 use cairn_identity::{ApiKey, ApiKeyCommand, Role};
 use cairn_ledger::{
     CaptureHold, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand, wallet_id,
@@ -217,6 +217,13 @@ impl World {
         run(NodeCommand::RecordProbe { failure: None, at: self.now() }).await
     }
 
+    /// Its clock is an hour ahead: what it says is no proof.
+    pub async fn rejected(&self, number: u128) {
+        let (at, boot_id) = (self.now(), "b0a7d9f4-1c55-4c0e-8f11-0d2f7be6a902".to_owned());
+        let beat = Beat { boot_id, sequence: 1_000, clock_at: at.plus_secs(3_600) };
+        self.on_node(number, NodeCommand::ObserveBeat { beat, at }).await;
+    }
+
     pub async fn on_node(&self, number: u128, command: NodeCommand) -> i64 {
         self.run::<Node>(&node(number).to_string(), command).await
     }
@@ -385,6 +392,7 @@ impl World {
         self.refund(two, 2, 20).await;
         self.rent(one, 1).await;
         self.fail(two, 2, Step::Home).await;
+        self.rejected(1).await;
         self.call("intent-1").await;
         self.resolve("intent-1").await;
         let unknown = new_event("wallet.blessed", serde_json::json!({"type": "wallet.blessed"}));
