@@ -40,7 +40,8 @@ cargo xtask <command>
                         be able to run real nodes, or say CAIRN_REQUIRE_NODES=0 to skip them
   lint                  fmt, tidy, machete, deny, monitoring, clippy, the build for production, doc
   tidy [--record]       the checks of docs/style.md (--record: accept new migrations, lower the ratchet)
-  bench [ARGS]          append, rebuild: rates beside the alternatives, --output json
+  bench [ARGS]          append, ledger, rebuild, http: rates beside the alternatives, --output json
+                        (append and ledger --against REVISION: in turns with a build of it, --rounds 3)
   broker                the relay against a broker of another make, over TCP (builds it: minutes)
   chaos [ARGS]          --kills N --seed S: kills, stalls and hang-ups by chance under load, and counts
   hangups [ARGS]        --count N --seed S: clients of every kind of change hang up at every moment; nothing is half done

@@ -1,5 +1,6 @@
 //! `cairn-bench`: how fast Cairn is, beside what else there is, in one run on one private, durable cluster, so that figures compare.
 mod append;
+mod compare;
 mod floor;
 mod http;
 mod ledger;
@@ -35,6 +36,8 @@ enum Bench {
     Rebuild(rebuild::RebuildArgs),
     /// Asks a server over HTTP, from another process.
     Http(Http),
+    /// Says how runs of two builds compare.
+    Compare(compare::Compare),
 }
 
 /// What to measure and for how long.
@@ -127,6 +130,7 @@ fn main() -> Result<(), Failure> {
             house.demolish();
             load.print(&measured?)
         }
+        Bench::Compare(args) => compare::run(&args),
     }
 }
 
