@@ -1,6 +1,6 @@
 //! Commands of the catalogue: what is for sale and at which price.
 use cairn_catalog::{
-    Discount, DiscountCommand, Discounts, Sku, SkuCommand, TaxTable, TaxTableCommand,
+    Discount, DiscountCommand, Discounts, DiskPrice, Sku, SkuCommand, TaxTable, TaxTableCommand,
     TaxTableError, TaxVersion,
 };
 use cairn_core::tax::is_jurisdiction;
@@ -67,6 +67,43 @@ pub async fn set_price(
         effective_at: input.effective_at.unwrap_or(at),
         at,
     };
+    send(commands, context, (&input.sku_id, input.expected), set).await
+}
+
+/// A price of additional disk to set.
+#[derive(Debug, Clone)]
+pub struct SetDiskPrice {
+    /// With what it is sold.
+    pub sku_id: String,
+    /// Of one GiB for 3,600 seconds, exactly.
+    pub per_gib_hour: Money,
+    /// The most that one rental may have; 0 sells it no longer.
+    pub gib_max: u32,
+    /// From when on it counts; at once when absent.
+    pub effective_at: Option<Timestamp>,
+    /// What was seen of the SKU.
+    pub expected: Expected,
+}
+
+/// Sets a new version of the price of additional disk. Rentals keep what they have, at the version that they have it at.
+///
+/// # Errors
+/// `unknown_sku`, `sku_retired`, `disk_price_invalid`, `precondition_failed`.
+pub async fn set_disk_price(
+    commands: &Commands,
+    context: &CommandContext,
+    input: SetDiskPrice,
+) -> Result<Executed, ExecuteError> {
+    sku_form(&input.sku_id)?;
+    let at = commands.clock.now();
+    let price = DiskPrice {
+        version: 0,
+        currency: input.per_gib_hour.currency,
+        nanos_per_gib_hour: input.per_gib_hour.nanos,
+        gib_max: input.gib_max,
+        effective_at: input.effective_at.unwrap_or(at),
+    };
+    let set = SkuCommand::SetDiskPrice { price, at };
     send(commands, context, (&input.sku_id, input.expected), set).await
 }
 

@@ -3,9 +3,10 @@ mod corrections;
 pub(crate) mod invoiced;
 mod resizing;
 
-use cairn_catalog::{Discounts, PriceVersion, Sku, TaxTable};
+use cairn_catalog::{Discounts, DiskPrice, PriceVersion, Sku, TaxTable};
 use cairn_compute::{
-    Allocation, AllocationCommand, PinnedDiscount, PinnedPrice, ReleaseReason, check_public_key,
+    Allocation, AllocationCommand, PinnedDiscount, PinnedDisk, PinnedPrice, ReleaseReason,
+    check_public_key,
 };
 use cairn_core::personal::ERASED;
 use cairn_core::{
@@ -28,6 +29,8 @@ pub struct RequestAllocation {
     pub organisation_id: OrganisationId,
     /// What.
     pub sku_id: String,
+    /// GiB beside the disk of the SKU.
+    pub additional_disk_gib: u32,
     /// Paid from the wallet in this currency.
     pub currency: Currency,
     /// Opens the login: `type base64`, no comment.
@@ -41,7 +44,8 @@ pub struct RequestAllocation {
 /// Asks for an allocation at the price of now, which it keeps. Answers `{"allocation_id"}`; `rent_node` goes on.
 ///
 /// # Errors
-/// `unknown_sku`, `sku_retired`, `price_missing`, `ssh_public_key_invalid`, `unknown_project`, `project_archived`.
+/// `unknown_sku`, `sku_retired`, `price_missing`, `disk_not_sold`, `disk_beyond_limit`, `ssh_public_key_invalid`, `unknown_project`,
+/// `project_archived`.
 pub async fn request_allocation(
     commands: &Commands,
     context: &CommandContext,
@@ -51,18 +55,18 @@ pub async fn request_allocation(
         return answer;
     }
     let RequestAllocation { organisation_id, sku_id, currency, ssh_public_key, .. } = input;
-    let (project_id, node_id) = (input.project_id, input.node_id);
+    let (project_id, node_id, gib) = (input.project_id, input.node_id, input.additional_disk_gib);
     sku_form(&sku_id)?;
     let at = commands.clock.now();
     let (sku, _) = commands.executor.load::<Sku>(&sku_id).await?;
     let refuse = |code, why| commands.executor.refuse::<Sku>(&sku_id, (code, why), context);
-    let resources = match sku.for_sale() {
+    let resources = match sku.resources_with(gib) {
         Ok(resources) => resources,
         Err(error) => return refuse(error.code(), error.to_string()).await,
     };
-    let Some(price) = sku.price_at(currency, at) else {
-        let message = format!("the SKU has no price in {currency} now");
-        return refuse("price_missing", message).await;
+    let price = match listed(&sku, (gib, currency), at) {
+        Ok(price) => price,
+        Err((code, why)) => return refuse(code, why).await,
     };
     if let Err(error) = check_public_key(&ssh_public_key) {
         return refuse(error.code(), error.to_string()).await;
@@ -98,11 +102,30 @@ pub async fn request_allocation(
 
 const TOO_MUCH: &str = "its price with tax is more than the ledger can count";
 
+/// What a SKU costs, and what so many GiB of additional disk do, before discounts and taxes.
+struct Listed {
+    price: PriceVersion,
+    disk: Option<(DiskPrice, u32)>,
+}
+
+/// What is in force now, or a code and why there is no price.
+fn listed(
+    sku: &Sku,
+    (gib, currency): (u32, Currency),
+    at: Timestamp,
+) -> Result<Listed, (&'static str, String)> {
+    let missing = || ("price_missing", format!("the SKU has no price in {currency} now"));
+    let price = sku.price_at(currency, at).ok_or_else(missing)?;
+    let disk = sku.additional_disk((gib, currency), at);
+    let disk = disk.map_err(|error| (error.code(), error.to_string()))?;
+    Ok(Listed { price, disk: disk.map(|disk| (disk, gib)) })
+}
+
 /// What an organisation pays for a SKU, less its discount, and the tax in it: by the table of where it is. None when that cannot be counted.
 async fn price_of(
     commands: &Commands,
     (organisation_id, sku_id): (OrganisationId, &str),
-    price: PriceVersion,
+    price: Listed,
     at: Timestamp,
 ) -> Result<Option<(PinnedPrice, Option<Tax>)>, ExecuteError> {
     let (jurisdiction, has_tax_id) = seat(commands, organisation_id).await?;
@@ -123,11 +146,22 @@ async fn price_of(
 }
 
 /// With the tax that comes on top of it, in each tier. A discount is off that sum, as it is off the price and off the tax.
-fn pinned(price: PriceVersion, tax: Option<&Tax>) -> Result<PinnedPrice, MoneyError> {
+fn pinned(listed: Listed, tax: Option<&Tax>) -> Result<PinnedPrice, MoneyError> {
     let paid = |list_nanos| tax.map_or(Ok(list_nanos), |tax| tax.price(list_nanos));
-    let PriceVersion { version, currency, nanos_per_hour, tiers, .. } = price;
+    let PriceVersion { version, currency, nanos_per_hour, tiers, .. } = listed.price;
     let (nanos_per_hour, tiers) = (paid(nanos_per_hour)?, tiers.try_map(paid)?);
-    Ok(PinnedPrice { tiers, ..PinnedPrice::flat(version, currency, nanos_per_hour) })
+    let disk = listed.disk.map(|disk| pinned_disk(disk, tax)).transpose()?;
+    Ok(PinnedPrice { tiers, disk, ..PinnedPrice::flat(version, currency, nanos_per_hour) })
+}
+
+/// The same for each GiB. No discount is off it.
+fn pinned_disk(
+    (price, gib): (DiskPrice, u32),
+    tax: Option<&Tax>,
+) -> Result<PinnedDisk, MoneyError> {
+    let list_nanos = price.nanos_per_gib_hour;
+    let paid_nanos = tax.map_or(Ok(list_nanos), |tax| tax.price(list_nanos))?;
+    PinnedDisk::try_new(price.version, gib, paid_nanos)
 }
 
 /// Where an organisation is, as its billing details say, and whether it has a tax id there.
@@ -157,11 +191,12 @@ pub struct RepriceAllocation {
     pub expected: Expected,
 }
 
-/// Moves a rental to the price, and to the tax, that a new one would pay now. What is metered by then is charged as before.
+/// Moves a rental to the price, and to the tax, that a new one with as much disk would pay now, however much that may have. What is
+/// metered by then is charged as before.
 ///
 /// # Errors
-/// `unknown_allocation`, also when it is somebody else's; `price_missing`, `price_changed`, `allocation_in_wrong_state`,
-/// `precondition_failed`.
+/// `unknown_allocation`, also when it is somebody else's; `price_missing`, `price_changed`, `disk_not_sold`,
+/// `allocation_in_wrong_state`, `precondition_failed`.
 pub async fn reprice_allocation(
     commands: &Commands,
     context: &CommandContext,
@@ -191,7 +226,18 @@ pub async fn reprice_allocation(
         let why = format!("the price is version {now} now, not {seen}: look at it again");
         return refuse("price_changed", why).await;
     }
-    let whose = (organisation_id, rental.sku_id.as_str());
+    let gib = rental.additional_disk_gib();
+    let disk = match sku.disk_price_at(currency, at) {
+        Some(disk) => Some((disk, gib)).filter(|_| gib > 0),
+        None if gib == 0 => None,
+        None => {
+            let why = format!(
+                "no additional disk is sold with the SKU in {currency} now, and it has {gib} GiB"
+            );
+            return refuse("disk_not_sold", why).await;
+        }
+    };
+    let (price, whose) = (Listed { price, disk }, (organisation_id, rental.sku_id.as_str()));
     let Some((price, tax)) = price_of(commands, whose, price, at).await? else {
         return refuse("price_invalid", TOO_MUCH.to_owned()).await;
     };

@@ -50,6 +50,7 @@ impl Story {
         let request = compute::RequestAllocation {
             organisation_id: self.organisation,
             sku_id: SKU.to_owned(),
+            additional_disk_gib: 0,
             currency: Currency::USD,
             ssh_public_key: self.harness.world.public_key(),
             project_id,

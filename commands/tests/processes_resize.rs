@@ -1,4 +1,4 @@
-//! A rental goes on as another SKU: its node has room for both sizes, stops it, gives it the new size and proves its login; or it stays what it was.
+//! A rental goes on as another SKU, or with more disk: its node has room for both sizes, stops it, gives it the new size and proves its login; or it stays what it was.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod support;
 
@@ -40,6 +40,28 @@ impl Story {
         story
     }
 
+    /// One that begins with so many GiB beside the disk of its SKU, at 7 nanos each per second.
+    async fn begin_with_disk(db: Options, gib: u32) -> Self {
+        let memory = Memory::new();
+        let mut harness = Harness::start(db, Arc::clone(&memory) as _).await;
+        let organisation = harness.organisation();
+        sell_disk(&harness, SKU, 7 * 3_600).await;
+        top_up(&mut harness, organisation, 100).await;
+        let wish = compute::RequestAllocation {
+            organisation_id: organisation,
+            sku_id: SKU.to_owned(),
+            additional_disk_gib: gib,
+            currency: Currency::USD,
+            ssh_public_key: harness.world.public_key(),
+            project_id: None,
+            node_id: None,
+        };
+        let asked = compute::request_allocation(&harness.commands, &harness.context(), wish).await;
+        let key = asked.unwrap().aggregate_id;
+        harness.until("the rental is ready", |s| s.ended("rent_node", &key)).await;
+        Self { harness, memory, organisation, id: key.parse().unwrap() }
+    }
+
     async fn sell(&self, sku_id: &str, resources: Resources, nanos_per_hour: i64) {
         let (commands, sku_id) = (&self.harness.commands, sku_id.to_owned());
         let sku = catalog::DefineSku { sku_id: sku_id.clone(), resources };
@@ -51,10 +73,19 @@ impl Story {
     }
 
     async fn ask(&self, sku_id: &str) -> Result<Executed, ExecuteError> {
+        self.ask_for(Some(sku_id), None).await
+    }
+
+    async fn ask_for(
+        &self,
+        sku_id: Option<&str>,
+        additional_disk_gib: Option<u32>,
+    ) -> Result<Executed, ExecuteError> {
         let wish = compute::ResizeAllocation {
             organisation_id: Some(self.organisation),
             allocation_id: self.id,
-            sku_id: sku_id.to_owned(),
+            sku_id: sku_id.map(str::to_owned),
+            additional_disk_gib,
             expected: Expected::Anything,
         };
         compute::resize_allocation(&self.harness.commands, &self.harness.context(), wish).await
@@ -63,6 +94,16 @@ impl Story {
     /// Asks, and goes on until that is over.
     async fn resize(&mut self, sku_id: &str) {
         self.ask(sku_id).await.unwrap();
+        self.over().await;
+    }
+
+    /// The same with so many GiB beside the disk of the SKU that it is.
+    async fn grow(&mut self, gib: u32) {
+        self.ask_for(None, Some(gib)).await.unwrap();
+        self.over().await;
+    }
+
+    async fn over(&mut self) {
         let key = self.id.to_string();
         let over = |s: &support::harness::Snapshot| {
             s.ended("resize_tenant", &key) && s.status("suspend_tenant", &key) != Some("running")
@@ -148,6 +189,101 @@ async fn a_rental_goes_on_in_another_size_and_each_second_costs_what_it_did(
     assert_eq!(wallet(&story.harness, story.organisation).await.held_nanos, 0);
 }
 
+async fn sell_disk(harness: &Harness, sku_id: &str, nanos_per_gib_hour: i64) {
+    let price = catalog::SetDiskPrice {
+        sku_id: sku_id.to_owned(),
+        per_gib_hour: Money::new(nanos_per_gib_hour, Currency::USD),
+        gib_max: 500,
+        effective_at: None,
+        expected: Expected::Anything,
+    };
+    catalog::set_disk_price(&harness.commands, &harness.context(), price).await.unwrap();
+}
+
+fn with_disk(gib: u64) -> Resources {
+    Resources { disk_bytes: resources().disk_bytes + (gib << 30), ..resources() }
+}
+
+fn code(refused: Result<Executed, ExecuteError>) -> String {
+    match refused {
+        Err(ExecuteError::Refused { code, .. }) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn disk_is_had_with_a_rental_and_for_one_that_runs_and_each_second_costs_what_it_did(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let mut story = Story::begin_with_disk(db, 2).await;
+    story.is(SKU, with_disk(2)).await;
+    story.harness.run_for(300).await;
+    // Another price of the SKU, which it is not moved to, and another one of disk.
+    story.harness.price(9 * PER_HOUR, Tiers::NONE).await;
+    sell_disk(&story.harness, SKU, 11 * 3_600).await;
+    story.grow(3).await;
+    story.is(SKU, with_disk(3)).await;
+    story.harness.run_for(300).await;
+    let rental = story.rental().await;
+    let (two, three) = (rental.segments[0].seconds, rental.seconds_at_this_price());
+    assert!(two >= 300 && three >= 200, "{rental:?}");
+    let of_second = PER_HOUR / 3_600;
+    let by_hand = two * (of_second + 2 * 7) + three * (of_second + 3 * 11);
+    assert_eq!(rental.total_nanos(), Ok(by_hand));
+    story.agrees().await;
+    // There is no more than that on its node: it goes on as it is.
+    story.grow(200).await;
+    assert_eq!(story.failures().await, ["no_capacity"]);
+    story.is(SKU, with_disk(3)).await;
+
+    ask_for_release(&story.harness, story.id).await;
+    let key = story.id.to_string();
+    story.harness.until("it is released", |s| s.ended("release_node", &key)).await;
+    story.agrees().await;
+    let node: Node = story.harness.load(&story.harness.node_id.to_string()).await;
+    assert!(node.reservations.is_empty());
+    assert_eq!(wallet(&story.harness, story.organisation).await.held_nanos, 0);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn disk_is_sold_with_the_sku_that_sells_it_and_only_grows(_: PgPoolOptions, db: Options) {
+    let mut story = Story::begin_with_disk(db, 2).await;
+    let roomy = Resources { disk_bytes: with_disk(3).disk_bytes, ..large() };
+    story.sell(LARGE, roomy, 4 * PER_HOUR).await;
+    for (sku_id, gib, refused) in [
+        (None, Some(2), "resize_unchanged"),
+        (Some(SKU), None, "resize_unchanged"),
+        (None, Some(1), "disk_shrinks"),
+        (None, Some(501), "disk_beyond_limit"),
+        (Some(LARGE), None, "disk_not_sold"),
+    ] {
+        assert_eq!(code(story.ask_for(sku_id, gib).await), refused, "{sku_id:?} {gib:?}");
+    }
+    let reprice = async |story: &Story, price_version| {
+        let wish = compute::RepriceAllocation {
+            organisation_id: Some(story.organisation),
+            allocation_id: story.id,
+            price_version,
+            expected: Expected::Anything,
+        };
+        let context = story.harness.context();
+        compute::reprice_allocation(&story.harness.commands, &context, wish).await
+    };
+    sell_disk(&story.harness, SKU, 13 * 3_600).await;
+    reprice(&story, 1).await.unwrap();
+    let disk = story.rental().await.price.unwrap().disk.unwrap();
+    assert_eq!((disk.version, disk.gib, disk.nanos_per_gib_hour), (2, 2, 13 * 3_600));
+    // The disk of the other SKU is larger than both together.
+    story.ask_for(Some(LARGE), Some(0)).await.unwrap();
+    story.over().await;
+    story.is(LARGE, roomy).await;
+    let price = story.rental().await.price.unwrap();
+    assert_eq!((price.nanos_per_hour, price.disk), (4 * PER_HOUR, None));
+    story.harness.run_for(100).await;
+    story.agrees().await;
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn what_cannot_be_had_stops_nothing(_: PgPoolOptions, db: Options) {
     let mut story = Story::begin(db, 20).await;
@@ -156,10 +292,6 @@ async fn what_cannot_be_had_stops_nothing(_: PgPoolOptions, db: Options) {
     story.sell("dear", large(), 100 * PER_HOUR).await;
     let flat = Resources { disk_bytes: resources().disk_bytes - 1, ..large() };
     story.sell("flat", flat, PER_HOUR).await;
-    let code = |refused: Result<Executed, ExecuteError>| match refused {
-        Err(ExecuteError::Refused { code, .. }) => code,
-        other => panic!("{other:?}"),
-    };
     assert_eq!(code(story.ask(SKU).await), "resize_unchanged");
     assert_eq!(code(story.ask("flat").await), "disk_shrinks");
     assert_eq!(code(story.ask("none").await), "unknown_sku");

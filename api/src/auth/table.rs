@@ -81,6 +81,7 @@ rules! {
     get_sku                All  All  All  All  All    All  All  All  All;
     define_sku             None None None None None   All  None None None;
     set_sku_price          None None None None None   All  None None None;
+    set_disk_price         None None None None None   All  None None None;
     retire_sku             None None None None None   All  None None None;
     list_discounts         Own  Own  Own  Own  Own    All  All  None None;
     give_discount          None None None None None   All  None None None;

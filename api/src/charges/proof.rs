@@ -1,5 +1,5 @@
 //! The document, and the sum.
-use cairn_compute::{Allocation, AllocationEvent, Due, PinnedDiscount};
+use cairn_compute::{Allocation, AllocationEvent, Due, PinnedDiscount, PinnedDisk};
 use cairn_core::{
     AllocationId, Currency, Decider, HoldId, Nanos, StoredEvent, Tariff, TaxRate, Tiers, Timestamp,
     money::format_nanos,
@@ -50,6 +50,10 @@ pub struct Claim {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub discount: Option<PinnedDiscount>,
+    /// What is charged beside it: so many GiB, each at so many nanos for 3,600 seconds, in every tier and with no discount off them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub disk: Option<PinnedDisk>,
     /// Since when the rental is proven to be ready.
     #[schema(value_type = String)]
     pub activated_at: Timestamp,
@@ -65,7 +69,7 @@ pub struct Claim {
     pub corrected_seconds: i64,
     /// The rest.
     pub seconds: i64,
-    /// `seconds × nanos_per_hour ÷ 3600`, the seconds of each tier at its own price, times `(10000 − basis_points) ÷ 10000`, rounded half to even once; of a rental that was moved to another price, what was charged at those before
+    /// `seconds × nanos_per_hour ÷ 3600`, the seconds of each tier at its own price, times `(10000 − basis_points) ÷ 10000`, plus `seconds × gib × nanos_per_gib_hour ÷ 3600`, rounded half to even once over the sum; of a rental that was moved to another price, what was charged at those before
     /// and that of the seconds since.
     pub total_nanos: Nanos,
     /// Of it, what was charged before.
@@ -87,7 +91,7 @@ impl Claim {
     /// What time costs at its price, without the discount.
     #[must_use]
     pub const fn list(&self) -> Tariff {
-        Tariff { nanos_per_hour: self.nanos_per_hour, tiers: self.tiers, discount_bps: 0 }
+        Tariff { tiers: self.tiers, ..Tariff::flat(self.nanos_per_hour) }
     }
 }
 
@@ -189,6 +193,10 @@ impl ChargeProof {
         if self.charge.discount != found.discount {
             let told = |it: &Option<PinnedDiscount>| serde_json::to_string(it).unwrap_or_default();
             differs("the discount", told(&self.charge.discount), told(&found.discount))?;
+        }
+        if self.charge.disk != found.disk {
+            let told = |it: &Option<PinnedDisk>| serde_json::to_string(it).unwrap_or_default();
+            differs("the additional disk", told(&self.charge.disk), told(&found.disk))?;
         }
         if self.charge.tax != found.tax {
             let told = |tax: &Option<TaxClaim>| serde_json::to_string(tax).unwrap_or_default();
@@ -344,6 +352,7 @@ pub(super) fn claim(position: i64, events: &[&SealedEvent]) -> Result<Claim, Cha
         nanos_per_hour: due.price.nanos_per_hour,
         tiers: due.price.tiers,
         discount: due.price.discount,
+        disk: due.price.disk,
         activated_at,
         metered_through: allocation.metered_at.unwrap_or(activated_at),
         unproven_seconds: allocation.unproven_seconds,

@@ -33,10 +33,18 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<(), CliError> {
     Session::run(config, async |parts| match command {
-        AllocationsCommand::Request { organisation, sku, currency, ssh_key, node } => {
+        AllocationsCommand::Request {
+            organisation,
+            sku,
+            additional_disk_gib,
+            currency,
+            ssh_key,
+            node,
+        } => {
             let input = RequestAllocation {
                 organisation_id: organisation,
                 sku_id: sku,
+                additional_disk_gib,
                 currency,
                 ssh_public_key: ssh_key,
                 project_id: None,
@@ -69,18 +77,8 @@ pub(super) async fn run(
             let metered = &done.result["seconds"];
             output.one(&json!({ "allocation_id": allocation_id, "metered_seconds": metered, "position": done.position }))
         }
-        AllocationsCommand::Resize { allocation_id, sku } => {
-            let input = ResizeAllocation {
-                organisation_id: None,
-                allocation_id,
-                sku_id: sku,
-                expected: Expected::Anything,
-            };
-            let done =
-                compute::resize_allocation(&parts.commands, &parts.context(None), input).await?;
-            output
-                .say("A running server carries it on; `cairn allocations show` tells how it goes.");
-            output.one(&json!({ "allocation_id": allocation_id, "sku_id": done.result["sku_id"], "position": done.position }))
+        AllocationsCommand::Resize { allocation_id, sku, additional_disk_gib } => {
+            resize(&parts, allocation_id, (sku, additional_disk_gib), output).await
         }
         AllocationsCommand::Release { allocation_id } => {
             let input = RequestRelease {
@@ -95,6 +93,25 @@ pub(super) async fn run(
         }
     })
     .await
+}
+
+async fn resize(
+    parts: &SessionParts,
+    allocation_id: AllocationId,
+    (sku_id, additional_disk_gib): (Option<String>, Option<u32>),
+    output: Output,
+) -> Result<(), CliError> {
+    let input = ResizeAllocation {
+        organisation_id: None,
+        allocation_id,
+        sku_id,
+        additional_disk_gib,
+        expected: Expected::Anything,
+    };
+    let done = compute::resize_allocation(&parts.commands, &parts.context(None), input).await?;
+    output.say("A running server carries it on; `cairn allocations show` tells how it goes.");
+    let (sku, gib) = (&done.result["sku_id"], &done.result["additional_disk_gib"]);
+    output.one(&json!({ "allocation_id": allocation_id, "sku_id": sku, "additional_disk_gib": gib, "position": done.position }))
 }
 
 async fn show(

@@ -294,6 +294,20 @@ pub enum SkusCommand {
         #[arg(long = "tier", value_name = "HOURS=PRICE", value_parser = tier)]
         tiers: Vec<Tier>,
     },
+    /// Sets a price of additional disk, for rentals that begin or are resized from now on.
+    DiskPrice {
+        /// Its id.
+        sku_id: String,
+        /// Currency.
+        #[arg(long)]
+        currency: Currency,
+        /// Price of one GiB for 3,600 seconds, for example `0.0001`.
+        #[arg(long, value_parser = nanos)]
+        per_gib_hour: i64,
+        /// The most that one rental may have; 0 sells it no longer.
+        #[arg(long)]
+        gib_max: u32,
+    },
     /// Sells it no longer; running rentals keep it.
     Retire {
         /// Its id.
@@ -314,6 +328,9 @@ pub enum AllocationsCommand {
         /// What.
         #[arg(long)]
         sku: String,
+        /// GiB beside the disk of the SKU.
+        #[arg(long, default_value_t = 0)]
+        additional_disk_gib: u32,
         /// Paid in.
         #[arg(long)]
         currency: Currency,
@@ -335,13 +352,16 @@ pub enum AllocationsCommand {
         /// Its id (`alloc_…`).
         allocation_id: AllocationId,
     },
-    /// Goes on as another SKU, as an operator: it is stopped for it briefly and keeps its data.
+    /// Goes on as another SKU, or with more disk, as an operator: it is stopped for it briefly and keeps its data.
     Resize {
         /// Its id (`alloc_…`).
         allocation_id: AllocationId,
-        /// What it shall be.
+        /// What it shall be; what it is when absent.
+        #[arg(long, required_unless_present = "additional_disk_gib")]
+        sku: Option<String>,
+        /// GiB that it shall have beside the disk of the SKU, all of them; as many as it has when absent.
         #[arg(long)]
-        sku: String,
+        additional_disk_gib: Option<u32>,
     },
     /// Takes metered seconds back as an operator: what they cost is given back.
     Correct {

@@ -12,6 +12,7 @@ use super::output::Output;
 use super::session::Session;
 use crate::charges::{ChargeProof, Claim};
 use crate::config::Config;
+use crate::http::disks::AdditionalDisk;
 use crate::http::money;
 use crate::http::prices::PriceTier;
 
@@ -157,6 +158,9 @@ fn summed_up(charge: &Claim) -> Result<serde_json::Value, CliError> {
     let tiers = PriceTier::all(&charge.list());
     if !tiers.is_empty() {
         shown["tiers"] = serde_json::to_value(tiers)?;
+    }
+    if let Some(disk) = charge.disk {
+        shown["disk"] = serde_json::to_value(AdditionalDisk::from(disk))?;
     }
     if let Some(members) = shown.as_object_mut() {
         for (nanos, name) in [

@@ -1,7 +1,7 @@
 //! `cairn skus`: what is for sale.
 use cairn_catalog::Discounts;
 use cairn_commands::Expected;
-use cairn_commands::catalog::{self, DefineSku, SetPrice};
+use cairn_commands::catalog::{self, DefineSku, SetDiskPrice, SetPrice};
 use cairn_core::{Money, Resources, Tiers};
 use cairn_projections::catalog::skus as view;
 use serde_json::json;
@@ -48,6 +48,12 @@ async fn change(parts: &SessionParts, command: SkusCommand) -> Result<(String, i
             let (effective_at, expected) = (None, Expected::Anything);
             let input = SetPrice { sku_id, per_hour, tiers, effective_at, expected };
             catalog::set_price(commands, &context, input).await?
+        }
+        SkusCommand::DiskPrice { sku_id, currency, per_gib_hour, gib_max } => {
+            let per_gib_hour = Money::new(per_gib_hour, currency);
+            let (effective_at, expected) = (None, Expected::Anything);
+            let input = SetDiskPrice { sku_id, per_gib_hour, gib_max, effective_at, expected };
+            catalog::set_disk_price(commands, &context, input).await?
         }
         SkusCommand::Retire { sku_id } => {
             let sku = (&*sku_id, Expected::Anything);

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::answer::Done;
 use super::discounts::DiscountTaken;
+use super::disks::DiskPrice;
 use super::money;
 use super::page::Page;
 use super::preview::{Answer, Staged};
@@ -139,6 +140,14 @@ pub struct SkuDone {
     sku_id: String,
 }
 
+impl SkuDone {
+    /// Of a SKU.
+    #[must_use]
+    pub const fn of(sku_id: String) -> Self {
+        Self { sku_id }
+    }
+}
+
 /// Something for sale.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Sku {
@@ -148,6 +157,9 @@ pub struct Sku {
     pub resources: ResourcesDto,
     /// One price per currency.
     pub prices: Vec<Price>,
+    /// What additional disk costs, in each currency that it is sold in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disk_prices: Vec<DiskPrice>,
     /// Whether it is sold no longer.
     pub retired: bool,
 }
@@ -197,6 +209,7 @@ impl Sku {
                 row.pids_max,
             ),
             prices: row.prices.into_iter().map(price).collect(),
+            disk_prices: row.disk_prices.into_iter().map(DiskPrice::from).collect(),
             retired: row.retired_at.is_some(),
         }
     }

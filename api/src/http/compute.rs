@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::answer::Done;
 use super::discounts::DiscountTaken;
+use super::disks::AdditionalDisk;
 use super::money;
 use super::page::Page;
 use super::preview::{Answer, Staged};
@@ -181,6 +182,9 @@ pub struct AllocationBody {
     /// From `GET /v1/skus`.
     #[schema(example = "small")]
     sku_id: String,
+    /// GiB beside the disk of the SKU: at most `gib_max` of its `disk_prices`.
+    #[serde(default)]
+    additional_disk_gib: u32,
     /// The wallet that pays.
     #[schema(example = "USD")]
     currency: String,
@@ -212,6 +216,7 @@ impl AllocationBody {
         Ok(RequestAllocation {
             organisation_id: caller.organisation_id,
             sku_id: self.sku_id,
+            additional_disk_gib: self.additional_disk_gib,
             currency,
             ssh_public_key: without_comment(&self.ssh_public_key),
             project_id,
@@ -321,11 +326,14 @@ pub struct Allocation {
     pub sku_id: String,
     /// What one gets.
     pub resources: ResourcesDto,
-    /// Decimal: the pinned price of 3,600 seconds, less the discount, tax included; with tiers in the one that it is in.
+    /// Decimal: the pinned price of 3,600 seconds, less the discount, with additional disk, tax included; with tiers in the one that it is in.
     pub per_hour: String,
     /// Decimal: the same without the discount, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list_per_hour: Option<String>,
+    /// What it has beside the disk of its SKU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_disk: Option<AdditionalDisk>,
     /// The discount that it began with, or was moved to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discount: Option<DiscountTaken>,
@@ -384,6 +392,7 @@ impl From<view::Allocation> for Allocation {
         let resize = AllocationResize::taken(&mut row);
         let ssh = ssh_access(&row);
         let (tariff, used) = (row.tariff(), row.seconds_at_its_price());
+        let additional_disk = AdditionalDisk::of(&row);
         let failure = row.failure_code.map(|code| Failure {
             step: row.failed_step,
             code,
@@ -400,6 +409,7 @@ impl From<view::Allocation> for Allocation {
         Self {
             ssh,
             resize,
+            additional_disk,
             failure,
             tax,
             price_version: row.price_version,

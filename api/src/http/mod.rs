@@ -16,6 +16,7 @@ pub mod compute;
 pub mod corrections;
 pub mod device_page;
 pub mod discounts;
+pub mod disks;
 pub mod disputed;
 pub mod documents;
 pub mod downloads;

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::answer::Done;
 use super::compute::TaxDto;
 use super::discounts::DiscountTaken;
+use super::disks::AdditionalDisk;
 use super::edge::conditions::Version;
 use super::edge::preview::Asked;
 use super::guard::Operation;
@@ -229,6 +230,9 @@ pub struct PreviewCosts {
     /// The tax in `per_hour`, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tax: Option<TaxDto>,
+    /// What of that price is additional disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_disk: Option<AdditionalDisk>,
     /// Decimal: set aside in the wallet; negative when it comes back.
     pub set_aside: String,
     /// Decimal: charged for what was used, tax included.
@@ -310,6 +314,7 @@ impl From<Costs> for PreviewCosts {
             tiers: costs.price.map(|price| PriceTier::all(&price.tariff())).unwrap_or_default(),
             per_hour_before: costs.per_hour_before_nanos.map(money::decimal),
             price_version: costs.price.map(|price| price.version),
+            additional_disk: costs.price.and_then(|price| price.disk).map(AdditionalDisk::from),
             tax: costs.tax.map(TaxDto::from),
             set_aside: money::decimal(costs.set_aside_nanos),
             charged: money::decimal(costs.charged_nanos),

@@ -37,7 +37,7 @@ pub struct TierBody {
 pub struct PriceTier {
     /// Seconds of use at this price before it begins.
     pub from_seconds: i64,
-    /// Decimal: the price of 3,600 seconds in it, less the discount.
+    /// Decimal: the price of 3,600 seconds in it, less the discount and without additional disk.
     pub per_hour: String,
 }
 
@@ -121,7 +121,7 @@ impl PriceTier {
 /// What an hour costs without the discount, in the tier after so many seconds; none where there is no discount.
 #[must_use]
 pub fn list_per_hour(tariff: &Tariff, used: i64) -> Option<String> {
-    let list = || money::decimal(tariff.tier_at(used).nanos_per_hour);
+    let list = || money::decimal(tariff.list_per_hour_at(used));
     (tariff.discount_bps > 0).then(list)
 }
 

@@ -6,9 +6,9 @@ use utoipa_axum::router::OpenApiRouter;
 use super::state::Api;
 use super::{
     alerts, answer, auto_top_up, billing, catalog, charges, compute, corrections, device_page,
-    discounts, disputed, documents, downloads, events, features, fleet, health, identity, inbox,
-    invoices, ledger, notifications, notify, papers, payment_methods, payments, resizing, spending,
-    tickets, usage, verification, viewer, webhooks,
+    discounts, disks, disputed, documents, downloads, events, features, fleet, health, identity,
+    inbox, invoices, ledger, notifications, notify, papers, payment_methods, payments, resizing,
+    spending, tickets, usage, verification, viewer, webhooks,
 };
 
 /// Every route, with its documentation.
@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(papers::routes())
         .merge(catalog::routes())
         .merge(discounts::routes())
+        .merge(disks::routes())
         .merge(fleet::routes())
         .merge(compute::routes())
         .merge(corrections::routes())

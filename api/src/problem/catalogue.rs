@@ -192,6 +192,9 @@ codes! {
     discount_invalid UNPROCESSABLE_ENTITY false "That is no discount";
     discounts_full CONFLICT false "There are enough discounts";
     unknown_discount NOT_FOUND false "There is no such discount";
+    disk_price_invalid UNPROCESSABLE_ENTITY false "That is no price of additional disk";
+    disk_not_sold CONFLICT false "The SKU has no additional disk in this currency";
+    disk_beyond_limit CONFLICT false "That is more additional disk than is sold";
     price_tiers_invalid UNPROCESSABLE_ENTITY false "Those are no tiers of a price";
     jurisdiction_invalid UNPROCESSABLE_ENTITY false "That is no jurisdiction";
     tax_invalid UNPROCESSABLE_ENTITY false "That is no tax";
@@ -199,7 +202,7 @@ codes! {
     correction_exceeds_usage CONFLICT false "Less is metered than would be taken back";
     usage_invoiced CONFLICT false "What would be given back is about to be invoiced";
     resize_under_way CONFLICT false "The rental is being resized already";
-    resize_unchanged CONFLICT false "The rental is that SKU already";
+    resize_unchanged CONFLICT false "The rental is that already";
     disk_shrinks CONFLICT false "A disk does not shrink";
     price_changed CONFLICT false "The price is another one now";
     price_in_other_currency CONFLICT false "A rental stays in its currency";

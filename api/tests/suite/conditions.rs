@@ -115,9 +115,11 @@ async fn what_cannot_be_taken_back_is_not_done_unseen(_: PgPoolOptions, options:
     let invited = operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
     let node = format!("/v1/nodes/{}", invited.text("/node_id"));
     let reason = json!({ "reason": "old" });
+    let disk = json!({ "amount": "1.00", "currency": "USD", "gib_max": 1 });
     let head = stage.commands.executor.log().head().await.unwrap();
     for (path, body) in [
         ("/v1/skus/small/prices".to_owned(), price("1.00")),
+        ("/v1/skus/small/disk-prices".to_owned(), disk),
         ("/v1/skus/small/retire".to_owned(), json!({})),
         (format!("{node}/retire"), reason.clone()),
     ] {
@@ -202,7 +204,14 @@ fn the_document_says_where_a_condition_is_read_and_where_it_must_come() {
     };
     assert_eq!(
         with(true),
-        ["archive_feature_flag", "correct_usage", "retire_node", "retire_sku", "set_sku_price"]
+        [
+            "archive_feature_flag",
+            "correct_usage",
+            "retire_node",
+            "retire_sku",
+            "set_disk_price",
+            "set_sku_price"
+        ]
     );
     let honoured = [
         "archive_project",

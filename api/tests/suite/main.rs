@@ -24,6 +24,7 @@ mod credit;
 mod demo;
 mod device;
 mod discounts;
+mod disks;
 mod disputed;
 mod disputes;
 mod downloads;

@@ -10,6 +10,7 @@ public_types! {
     Defined = "cairn.sku.defined" 1;
     Priced = "cairn.sku.priced" 1;
     PricedInTiers = "cairn.sku.priced" 2;
+    DiskPriced = "cairn.sku.disk_priced" 1;
     Retired = "cairn.sku.retired" 1;
 }
 
@@ -41,6 +42,21 @@ struct PricedInTiers {
     effective_at: String,
 }
 
+/// What additional disk costs from an instant on.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DiskPriced {
+    sku_id: String,
+    /// Counts up from 1 per SKU, apart from the versions of its own price.
+    price_version: u32,
+    /// Exact price of one GiB for 3,600 seconds.
+    per_gib_hour: Money,
+    /// The most that one rental may have; 0 when it is sold no longer.
+    gib_max: u32,
+    /// From when on.
+    effective_at: String,
+}
+
 /// It is sold no longer; running rentals keep it.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -67,6 +83,13 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
                 effective_at,
             })
         }
+        Event::DiskPriced { sku_id, price, .. } => public(&DiskPriced {
+            sku_id,
+            price_version: price.version,
+            per_gib_hour: Money::new(price.nanos_per_gib_hour, price.currency),
+            gib_max: price.gib_max,
+            effective_at: price.effective_at.to_string(),
+        }),
         Event::Retired { sku_id, .. } => public(&Retired { sku_id }),
     }
 }

@@ -1,19 +1,23 @@
 //! Allocations in public.
-use cairn_compute::{AllocationEvent as Event, ReleaseReason, SuspensionReason};
+use cairn_compute::{AllocationEvent as Event, PinnedPrice, ReleaseReason, SuspensionReason};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::envelope::{Said, private, public, public_types};
-use super::shapes::{Money, Price, PriceInTiers, Resources, Tax};
+use super::shapes::{AdditionalDisk, Money, Price, PriceInTiers, Resources, Tax};
 
 public_types! {
     Requested = "cairn.allocation.requested" 1;
     RequestedInTiers = "cairn.allocation.requested" 2;
+    RequestedWithDisk = "cairn.allocation.requested" 3;
     Taxed = "cairn.allocation.taxed" 1;
     Repriced = "cairn.allocation.repriced" 1;
     RepricedInTiers = "cairn.allocation.repriced" 2;
+    RepricedWithDisk = "cairn.allocation.repriced" 3;
     ResizeRequested = "cairn.allocation.resize_requested" 1;
+    ResizeRequestedWithDisk = "cairn.allocation.resize_requested" 2;
     Resized = "cairn.allocation.resized" 1;
+    ResizedWithDisk = "cairn.allocation.resized" 2;
     ResizeFailed = "cairn.allocation.resize_failed" 1;
     Rejected = "cairn.allocation.rejected" 1;
     Activated = "cairn.allocation.activated" 1;
@@ -51,6 +55,20 @@ struct RequestedInTiers {
     price: PriceInTiers,
 }
 
+/// The same, with more disk than the SKU has.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RequestedWithDisk {
+    allocation_id: String,
+    organisation_id: String,
+    sku_id: String,
+    /// All of it, the additional disk included.
+    resources: Resources,
+    /// Without the disk.
+    price: PriceInTiers,
+    additional_disk: AdditionalDisk,
+}
+
 /// A tax is in its price. It comes with the request.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +98,19 @@ struct RepricedInTiers {
     at: String,
 }
 
+/// The same, of what has additional disk.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RepricedWithDisk {
+    /// Without the disk.
+    price: PriceInTiers,
+    additional_disk: AdditionalDisk,
+    /// None when there is none.
+    tax: Option<Tax>,
+    /// When.
+    at: String,
+}
+
 /// It shall go on as another SKU, at its price of now.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,6 +124,22 @@ struct ResizeRequested {
     at: String,
 }
 
+/// It shall go on with additional disk, also as another SKU.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ResizeRequestedWithDisk {
+    sku_id: String,
+    /// All of it, the additional disk included.
+    resources: Resources,
+    /// Without the disk.
+    price: PriceInTiers,
+    additional_disk: AdditionalDisk,
+    /// None when there is none.
+    tax: Option<Tax>,
+    /// When.
+    at: String,
+}
+
 /// It is another SKU: what was used by then is charged at the price before.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +147,22 @@ struct Resized {
     sku_id: String,
     resources: Resources,
     price: PriceInTiers,
+    /// None when there is none.
+    tax: Option<Tax>,
+    /// Since when.
+    at: String,
+}
+
+/// It has additional disk, also as another SKU: what was used by then is charged at the price before.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ResizedWithDisk {
+    sku_id: String,
+    /// All of it, the additional disk included.
+    resources: Resources,
+    /// Without the disk.
+    price: PriceInTiers,
+    additional_disk: AdditionalDisk,
     /// None when there is none.
     tax: Option<Tax>,
     /// Since when.
@@ -263,20 +326,7 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         requested @ Event::Requested { .. } => self::requested(requested),
         Event::Taxed { tax, .. } => public(&Taxed { tax: tax.into() }),
         repriced @ Event::Repriced { .. } => self::repriced(repriced),
-        Event::ResizeRequested { sku_id, resources, price, tax, at } => public(&ResizeRequested {
-            sku_id,
-            resources: resources.into(),
-            price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
-            tax: tax.map(Tax::from),
-            at: at.to_string(),
-        }),
-        Event::Resized { sku_id, resources, price, tax, at, .. } => public(&Resized {
-            sku_id,
-            resources: resources.into(),
-            price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
-            tax: tax.map(Tax::from),
-            at: at.to_string(),
-        }),
+        resize @ (Event::ResizeRequested { .. } | Event::Resized { .. }) => resized(resize),
         Event::ResizeFailed { code, at, .. } => public(&ResizeFailed { code, at: at.to_string() }),
         Event::Rejected { code, at, .. } => public(&Rejected { code, at: at.to_string() }),
         Event::Activated { at, .. } => public(&Activated { at: at.to_string() }),
@@ -323,9 +373,24 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
     }
 }
 
-/// Version 1 of what knows no tiers is said as long as there are none.
+/// Version 1 of what knows no tiers is said as long as there are none, and version 2 as long as there is no additional disk.
 fn requested(event: Event) -> Result<Option<Said>, String> {
     match event {
+        Event::Requested {
+            allocation_id,
+            organisation_id,
+            sku_id,
+            resources,
+            price: price @ PinnedPrice { disk: Some(disk), .. },
+            ..
+        } => public(&RequestedWithDisk {
+            allocation_id: allocation_id.to_string(),
+            organisation_id: organisation_id.to_string(),
+            sku_id,
+            resources: resources.into(),
+            price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
+            additional_disk: AdditionalDisk::new(&disk, price.currency),
+        }),
         Event::Requested { allocation_id, organisation_id, sku_id, resources, price, .. }
             if !price.tariff().is_flat() =>
         {
@@ -353,6 +418,14 @@ fn requested(event: Event) -> Result<Option<Said>, String> {
 
 fn repriced(event: Event) -> Result<Option<Said>, String> {
     match event {
+        Event::Repriced {
+            price: price @ PinnedPrice { disk: Some(disk), .. }, tax, at, ..
+        } => public(&RepricedWithDisk {
+            price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
+            additional_disk: AdditionalDisk::new(&disk, price.currency),
+            tax: tax.map(Tax::from),
+            at: at.to_string(),
+        }),
         Event::Repriced { price, tax, at, .. } if !price.tariff().is_flat() => {
             public(&RepricedInTiers {
                 price: PriceInTiers::new(price.version, &price.tariff(), price.currency),
@@ -367,6 +440,32 @@ fn repriced(event: Event) -> Result<Option<Said>, String> {
                 tax: tax.map(Tax::from),
                 at: at.to_string(),
             })
+        }
+        _ => private(),
+    }
+}
+
+fn resized(event: Event) -> Result<Option<Said>, String> {
+    match event {
+        Event::ResizeRequested { sku_id, resources, price, tax, at } => {
+            let (resources, tax, at) = (resources.into(), tax.map(Tax::from), at.to_string());
+            let (currency, disk) = (price.currency, price.disk);
+            let price = PriceInTiers::new(price.version, &price.tariff(), currency);
+            let Some(disk) = disk else {
+                return public(&ResizeRequested { sku_id, resources, price, tax, at });
+            };
+            let additional_disk = AdditionalDisk::new(&disk, currency);
+            public(&ResizeRequestedWithDisk { sku_id, resources, price, additional_disk, tax, at })
+        }
+        Event::Resized { sku_id, resources, price, tax, at, .. } => {
+            let (resources, tax, at) = (resources.into(), tax.map(Tax::from), at.to_string());
+            let (currency, disk) = (price.currency, price.disk);
+            let price = PriceInTiers::new(price.version, &price.tariff(), currency);
+            let Some(disk) = disk else {
+                return public(&Resized { sku_id, resources, price, tax, at });
+            };
+            let additional_disk = AdditionalDisk::new(&disk, currency);
+            public(&ResizedWithDisk { sku_id, resources, price, additional_disk, tax, at })
         }
         _ => private(),
     }

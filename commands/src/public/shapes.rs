@@ -1,4 +1,5 @@
 //! What public events of several contexts share.
+use cairn_compute::PinnedDisk;
 use cairn_core::money::format_nanos;
 use cairn_core::tax::format_percent;
 use cairn_core::{Currency, Nanos, Tariff, TaxTreatment};
@@ -81,6 +82,28 @@ impl PriceInTiers {
             version,
             tiers: tariff.all().map(tier).collect(),
             discount_percent: discount.map(percent),
+        }
+    }
+}
+
+/// Additional disk at a price of its own, of which no tier and no discount is: it comes on top.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdditionalDisk {
+    /// How much.
+    gib: u32,
+    /// Counts up from 1 per SKU, apart from the versions of its own price.
+    price_version: u32,
+    /// Exact price of one GiB for 3,600 seconds.
+    per_gib_hour: Money,
+}
+
+impl AdditionalDisk {
+    pub(super) fn new(disk: &PinnedDisk, currency: Currency) -> Self {
+        Self {
+            gib: disk.gib,
+            price_version: disk.version,
+            per_gib_hour: Money::new(disk.nanos_per_gib_hour, currency),
         }
     }
 }

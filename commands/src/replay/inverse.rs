@@ -38,6 +38,7 @@ impl Inverse for Sku {
                 effective_at: price.effective_at,
                 at,
             },
+            SkuEvent::DiskPriced { price, at, .. } => SkuCommand::SetDiskPrice { price, at },
             SkuEvent::Retired { at, .. } => SkuCommand::Retire { at },
         };
         Some(command)

@@ -189,6 +189,7 @@ impl Run<'_> {
         let request = compute::RequestAllocation {
             organisation_id: self.organisation_id,
             sku_id: SKU.to_owned(),
+            additional_disk_gib: 0,
             currency: Currency::USD,
             ssh_public_key: self.harness.world.public_key(),
             project_id: None,

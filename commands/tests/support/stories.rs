@@ -26,6 +26,7 @@ pub async fn ask(
     let request = compute::RequestAllocation {
         organisation_id,
         sku_id: SKU.to_owned(),
+        additional_disk_gib: 0,
         currency: Currency::USD,
         ssh_public_key: harness.world.public_key(),
         project_id: None,

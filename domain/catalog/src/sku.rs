@@ -1,7 +1,7 @@
 //! A SKU: a fixed amount of compute with versioned prices.
 //!
 //! Lifecycle: `defined → priced (version n, n+1, …) → retired`. A price version never changes once set; a rental pins the one it began with
-//! (requirement M9). A price may have tiers, by how long a rental has been used at it.
+//! (requirement M9). A price may have tiers, by how long a rental has been used at it. Additional disk has a price of its own, which may end.
 use std::collections::BTreeMap;
 
 use cairn_core::upcast::Upcast;
@@ -10,6 +10,8 @@ use cairn_core::{
     cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::disks::{DISK_GIB_MAX, DiskPrice};
 
 /// One version of a price in one currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ impl PriceVersion {
     /// What time costs at it.
     #[must_use]
     pub const fn tariff(&self) -> Tariff {
-        Tariff { nanos_per_hour: self.nanos_per_hour, tiers: self.tiers, discount_bps: 0 }
+        Tariff { tiers: self.tiers, ..Tariff::flat(self.nanos_per_hour) }
     }
 }
 
@@ -44,6 +46,9 @@ pub enum SkuEvent {
     Defined { sku_id: String, resources: Resources, at: Timestamp },
     #[serde(rename = "sku.priced")]
     Priced { sku_id: String, price: PriceVersion, at: Timestamp },
+    /// Additional disk is sold at this price, or no longer.
+    #[serde(rename = "sku.disk_priced")]
+    DiskPriced { sku_id: String, price: DiskPrice, at: Timestamp },
     #[serde(rename = "sku.retired")]
     Retired { sku_id: String, at: Timestamp },
 }
@@ -51,6 +56,7 @@ pub enum SkuEvent {
 domain_event!(SkuEvent {
     Defined => "sku.defined", 1;
     Priced => "sku.priced", 2;
+    DiskPriced => "sku.disk_priced", 1;
     Retired => "sku.retired", 1;
 } upcasts [
     // In version 1 a price had no tiers; a program that knows none would charge the first for ever.
@@ -82,6 +88,11 @@ pub enum SkuCommand {
         effective_at: Timestamp,
         at: Timestamp,
     },
+    /// The number of the version is ours to give.
+    SetDiskPrice {
+        price: DiskPrice,
+        at: Timestamp,
+    },
     Retire {
         at: Timestamp,
     },
@@ -97,6 +108,16 @@ pub enum SkuError {
     BadResources,
     #[error("a price is more than 0 and at most 1,000,000 per hour, in each of its tiers")]
     BadPrice,
+    #[error(
+        "additional disk costs more than 0 and at most 1,000,000 per GiB and hour, for at most {DISK_GIB_MAX} GiB"
+    )]
+    BadDiskPrice,
+    #[error("additional disk is not sold with {sku_id} in {currency}")]
+    DiskNotSold { sku_id: String, currency: Currency },
+    #[error(
+        "at most {gib_max} GiB of additional disk are sold with {sku_id}; {wanted} were asked for"
+    )]
+    DiskBeyondLimit { sku_id: String, gib_max: u32, wanted: u32 },
     #[error("there is no such SKU")]
     Unknown,
     #[error("the SKU is retired")]
@@ -111,6 +132,9 @@ impl Refusal for SkuError {
             Self::BadId => "sku_id_invalid",
             Self::BadResources => "sku_resources_invalid",
             Self::BadPrice => "price_invalid",
+            Self::BadDiskPrice => "disk_price_invalid",
+            Self::DiskNotSold { .. } => "disk_not_sold",
+            Self::DiskBeyondLimit { .. } => "disk_beyond_limit",
             Self::Unknown => "unknown_sku",
             Self::Retired => "sku_retired",
             Self::Exists => "sku_exists",
@@ -126,6 +150,9 @@ pub struct Sku {
     pub resources: Option<Resources>,
     /// Every version, by number.
     pub prices: BTreeMap<u32, PriceVersion>,
+    /// Every version of the price of additional disk, by number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disk_prices: BTreeMap<u32, DiskPrice>,
     pub retired: bool,
 }
 
@@ -143,7 +170,7 @@ pub fn check_sku_id(sku_id: &str) -> Result<(), SkuError> {
     }
 }
 
-const LARGEST_PRICE: Nanos = 1_000_000 * 1_000_000_000;
+pub(crate) const LARGEST_PRICE: Nanos = 1_000_000 * 1_000_000_000;
 
 impl Decider for Sku {
     const TYPE: &'static str = "sku";
@@ -179,6 +206,7 @@ impl Decider for Sku {
                 }
                 Ok(vec![SkuEvent::Priced { sku_id: self.sku_id.clone(), price, at }])
             }
+            SkuCommand::SetDiskPrice { price, at } => self.set_disk_price(price, at),
             SkuCommand::Retire { at } => match (self.resources, self.retired) {
                 (None, _) => Err(SkuError::Unknown),
                 (Some(_), true) => Ok(vec![]),
@@ -195,6 +223,9 @@ impl Decider for Sku {
             }
             SkuEvent::Priced { price, .. } => {
                 self.prices.insert(price.version, price);
+            }
+            SkuEvent::DiskPriced { price, .. } => {
+                self.disk_prices.insert(price.version, price);
             }
             SkuEvent::Retired { .. } => self.retired = true,
         }

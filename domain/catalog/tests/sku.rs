@@ -1,6 +1,6 @@
 //! The rules of a SKU.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
-use cairn_catalog::{Sku, SkuCommand, check_sku_id};
+use cairn_catalog::{DISK_GIB_MAX, DiskPrice, Sku, SkuCommand, SkuError, check_sku_id};
 use cairn_core::testing::{When, decide_both_ways};
 use cairn_core::{Currency, Decider, Resources, Tier, Tiers, Timestamp};
 
@@ -32,7 +32,7 @@ fn a_price_may_have_tiers_and_each_of_them_is_a_price() {
     assert_eq!(set(&known, &[]), Ok(0), "it costs that already");
     let over = 1_000_000 * 1_000_000_000 + 1;
     for bad in [0, -1, over] {
-        assert_eq!(set(&known, &[tier(bad)]), Err(cairn_catalog::SkuError::BadPrice));
+        assert_eq!(set(&known, &[tier(bad)]), Err(SkuError::BadPrice));
     }
     let changed = fold([
         define("small", SMALL),
@@ -126,4 +126,57 @@ fn a_rental_pays_the_latest_version_effective_when_it_begins() {
     assert_eq!(at(19).unwrap().nanos_per_hour, 100);
     assert_eq!((at(20).unwrap().version, at(20).unwrap().nanos_per_hour), (3, 150));
     assert_eq!(sku.price_at(Currency::USD, Timestamp::from_secs(99)), None);
+}
+
+const fn disk(nanos_per_gib_hour: i64, gib_max: u32, effective: i64) -> SkuCommand {
+    let effective_at = Timestamp::from_secs(effective);
+    let currency = Currency::EUR;
+    let price = DiskPrice { version: 0, currency, nanos_per_gib_hour, gib_max, effective_at };
+    SkuCommand::SetDiskPrice { price, at: AT }
+}
+
+#[test]
+fn additional_disk_is_sold_at_the_price_in_force_and_up_to_its_limit() {
+    let known = [define("small", SMALL), disk(100, 10, 10), disk(200, 20, 20)];
+    let sku = fold(known.clone());
+    let sold = |gib, secs| {
+        let sold = sku.additional_disk((gib, Currency::EUR), Timestamp::from_secs(secs));
+        sold.map(|price| price.map(|price| (price.version, price.nanos_per_gib_hour)))
+    };
+    let not_sold = SkuError::DiskNotSold { sku_id: "small".to_owned(), currency: Currency::EUR };
+    let beyond = |gib_max, wanted| {
+        Err(SkuError::DiskBeyondLimit { sku_id: "small".to_owned(), gib_max, wanted })
+    };
+    assert_eq!((sold(0, 9), sold(1, 9)), (Ok(None), Err(not_sold)));
+    assert_eq!((sold(10, 19), sold(11, 19)), (Ok(Some((1, 100))), beyond(10, 11)));
+    assert_eq!((sold(20, 20), sold(21, 20)), (Ok(Some((2, 200))), beyond(20, 21)));
+    let dollars = sku.additional_disk((1, Currency::USD), AT);
+    assert!(matches!(dollars, Err(SkuError::DiskNotSold { .. })));
+    let whole = Resources { disk_bytes: SMALL.disk_bytes + (3 << 30), ..SMALL };
+    assert_eq!((sku.resources_with(3), sku.resources_with(0)), (Ok(whole), Ok(SMALL)));
+    check(&known, disk(200, 20, 30)).then([]);
+    assert_eq!(check(&known, disk(200, 21, 30)).events().len(), 1);
+}
+
+#[test]
+fn additional_disk_is_sold_no_longer_when_there_may_be_none_of_it() {
+    let sku = twice(&[define("small", SMALL), disk(100, 10, 10)], disk(100, 0, 20));
+    let price = |secs| sku.disk_price_at(Currency::EUR, Timestamp::from_secs(secs));
+    assert_eq!((price(19).map(|price| price.gib_max), price(20)), (Some(10), None));
+}
+
+#[test]
+fn a_price_of_additional_disk_is_within_limits_and_of_what_is_sold() {
+    let known = [define("small", SMALL)];
+    for bad in [
+        disk(0, 1, 0),
+        disk(-1, 1, 0),
+        disk(1_000_000_000_000_001, 1, 0),
+        disk(1, DISK_GIB_MAX + 1, 0),
+    ] {
+        check(&known, bad).then_refused("disk_price_invalid");
+    }
+    check(&known, disk(1_000_000_000_000_000, DISK_GIB_MAX, 0)).events();
+    check(&[], disk(1, 1, 0)).then_refused("unknown_sku");
+    check(&[define("small", SMALL), RETIRE], disk(1, 1, 0)).then_refused("sku_retired");
 }

@@ -42,7 +42,7 @@ pub enum AllocationCommand {
         tax: Option<Tax>,
         at: Timestamp,
     },
-    /// Goes on as another SKU as soon as its node has the capacity and has stopped it.
+    /// Goes on as another SKU, or with more disk, as soon as its node has the capacity and has stopped it.
     RequestResize {
         size: Size,
         at: Timestamp,
@@ -167,9 +167,9 @@ pub enum AllocationError {
     ReasonNeeded,
     #[error("it is being resized already")]
     ResizeUnderWay,
-    #[error("it is that SKU already")]
+    #[error("it is that SKU, with as much additional disk, already")]
     ResizeUnchanged,
-    #[error("a disk does not shrink: it has {has} bytes, and the SKU has {wanted}")]
+    #[error("a disk does not shrink: it has {has} bytes in all, and would have {wanted}")]
     DiskShrinks { has: u64, wanted: u64 },
 }
 

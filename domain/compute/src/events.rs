@@ -1,8 +1,8 @@
 //! What has happened to an allocation.
 use cairn_core::upcast::Upcast;
 use cairn_core::{
-    AllocationId, Currency, DiscountId, HoldId, Nanos, NodeId, OrganisationId, ProjectId,
-    Resources, Tariff, Tax, Text, Texts, Tiers, Timestamp, domain_event,
+    AllocationId, Currency, DiscountId, HoldId, MoneyError, Nanos, NodeId, OrganisationId,
+    ProjectId, Resources, Tariff, Tax, Text, Texts, Tiers, Timestamp, domain_event,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +54,40 @@ pub struct PinnedPrice {
     /// The tiers after the first, by the seconds that are metered at this price.
     #[serde(default, skip_serializing_if = "Tiers::is_none")]
     pub tiers: Tiers,
-    /// Off all of it.
+    /// Off all of it but the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount: Option<PinnedDiscount>,
+    /// What additional disk costs on top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<PinnedDisk>,
+}
+
+/// Additional disk, and the price that it is kept at: no tier and no discount is in it, a tax that comes on top is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PinnedDisk {
+    /// Of the SKU's price of additional disk.
+    pub version: u32,
+    pub gib: u32,
+    /// Exact price of one GiB for 3,600 seconds.
+    pub nanos_per_gib_hour: Nanos,
+}
+
+impl PinnedDisk {
+    /// So many GiB at a price.
+    ///
+    /// # Errors
+    /// [`MoneyError::TooLarge`] when an hour of all of it cannot be counted.
+    pub fn try_new(version: u32, gib: u32, nanos_per_gib_hour: Nanos) -> Result<Self, MoneyError> {
+        let counted = nanos_per_gib_hour.checked_mul(i64::from(gib));
+        counted.map(|_| Self { version, gib, nanos_per_gib_hour }).ok_or(MoneyError::TooLarge)
+    }
+
+    /// Exact price of all of it for 3,600 seconds.
+    #[must_use]
+    pub const fn nanos_per_hour(&self) -> Nanos {
+        self.nanos_per_gib_hour.saturating_mul(self.gib as Nanos)
+    }
 }
 
 /// What an organisation pays less than the catalogue says.
@@ -71,7 +102,7 @@ impl PinnedPrice {
     /// All time costs the same.
     #[must_use]
     pub const fn flat(version: u32, currency: Currency, nanos_per_hour: Nanos) -> Self {
-        Self { version, currency, nanos_per_hour, tiers: Tiers::NONE, discount: None }
+        Self { version, currency, nanos_per_hour, tiers: Tiers::NONE, discount: None, disk: None }
     }
 
     /// What time costs at it.
@@ -81,7 +112,19 @@ impl PinnedPrice {
             Some(discount) => discount.basis_points,
             None => 0,
         };
-        Tariff { nanos_per_hour: self.nanos_per_hour, tiers: self.tiers, discount_bps }
+        let extra_nanos_per_hour = match self.disk {
+            Some(disk) => disk.nanos_per_hour(),
+            None => 0,
+        };
+        let Self { nanos_per_hour, tiers, .. } = *self;
+        Tariff { nanos_per_hour, tiers, discount_bps, extra_nanos_per_hour }
+    }
+
+    /// The same where so many seconds of it are used: its tiers go on where they were.
+    #[must_use]
+    pub fn after(self, seconds: i64) -> Self {
+        let (nanos_per_hour, tiers) = self.tiers.after(self.nanos_per_hour, seconds);
+        Self { nanos_per_hour, tiers, ..self }
     }
 }
 
@@ -151,7 +194,7 @@ pub enum AllocationEvent {
         total_nanos: Nanos,
         at: Timestamp,
     },
-    /// It shall go on as another SKU, at its price of now.
+    /// It shall go on as another SKU, or with more disk, at this price.
     #[serde(rename = "allocation.resize_requested")]
     ResizeRequested {
         sku_id: String,
@@ -163,7 +206,7 @@ pub enum AllocationEvent {
     /// Its node has set aside what it needs for both sizes.
     #[serde(rename = "allocation.resize_reserved")]
     ResizeReserved { at: Timestamp },
-    /// It is that SKU from here on. What was metered by then was of the one before, as in `allocation.repriced`.
+    /// It is that from here on. What was metered by then was of what it was before, as in `allocation.repriced`.
     #[serde(rename = "allocation.resized")]
     Resized {
         sku_id: String,
@@ -233,13 +276,13 @@ pub enum AllocationEvent {
 }
 
 domain_event!(AllocationEvent {
-    Requested => "allocation.requested", 2;
+    Requested => "allocation.requested", 3;
     Taxed => "allocation.taxed", 1;
     Assigned => "allocation.assigned", 1;
-    Repriced => "allocation.repriced", 2;
-    ResizeRequested => "allocation.resize_requested", 1;
+    Repriced => "allocation.repriced", 3;
+    ResizeRequested => "allocation.resize_requested", 2;
     ResizeReserved => "allocation.resize_reserved", 1;
-    Resized => "allocation.resized", 1;
+    Resized => "allocation.resized", 2;
     ResizeFailed => "allocation.resize_failed", 1;
     ResizeSettled => "allocation.resize_settled", 1;
     Reserved => "allocation.reserved", 1;
@@ -263,6 +306,11 @@ domain_event!(AllocationEvent {
     // In version 1 a price had neither tiers nor a discount; a program that knows none would charge the first tier, and whole, for ever.
     Upcast { event_type: "allocation.requested", from: 1, to_next: std::convert::identity },
     Upcast { event_type: "allocation.repriced", from: 1, to_next: std::convert::identity },
+    // Before these a price had no additional disk; a program that knows none would give it away.
+    Upcast { event_type: "allocation.requested", from: 2, to_next: std::convert::identity },
+    Upcast { event_type: "allocation.repriced", from: 2, to_next: std::convert::identity },
+    Upcast { event_type: "allocation.resize_requested", from: 1, to_next: std::convert::identity },
+    Upcast { event_type: "allocation.resized", from: 1, to_next: std::convert::identity },
 ]);
 
 impl Texts for AllocationEvent {

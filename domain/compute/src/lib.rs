@@ -11,7 +11,8 @@ mod suspension;
 
 pub use allocation::{Allocation, AllocationCommand, AllocationError, AllocationStatus};
 pub use events::{
-    AllocationEvent, PinnedDiscount, PinnedPrice, Placement, ReleaseReason, Step, SuspensionReason,
+    AllocationEvent, PinnedDiscount, PinnedDisk, PinnedPrice, Placement, ReleaseReason, Step,
+    SuspensionReason,
 };
 pub use prices::{Due, Segment};
 pub use public_key::check_public_key;

@@ -1,4 +1,4 @@
-//! Going on as another SKU: what is stopped is resumed in its new size, at the price that was seen when it was asked for.
+//! Going on as another SKU, or with more disk: what is stopped is resumed in its new size, at the price that was seen when it was asked for.
 use cairn_core::{Nanos, Resources, Tariff, Tax, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,12 @@ impl Resize {
 }
 
 impl Allocation {
+    /// GiB that it has beside the disk of its SKU.
+    #[must_use]
+    pub fn additional_disk_gib(&self) -> u32 {
+        self.price.and_then(|price| price.disk).map_or(0, |disk| disk.gib)
+    }
+
     /// What it will be when it is resumed next, if that is another size.
     #[must_use]
     pub const fn next_size(&self) -> Option<&Size> {
@@ -95,7 +101,8 @@ impl Allocation {
         if self.resize.is_some() {
             return Err(Error::ResizeUnderWay);
         }
-        if self.sku_id == size.sku_id {
+        let gib = size.price.disk.map_or(0, |disk| disk.gib);
+        if self.sku_id == size.sku_id && self.additional_disk_gib() == gib {
             return Err(Error::ResizeUnchanged);
         }
         if self.price.is_some_and(|mine| mine.currency != size.price.currency) {
@@ -143,10 +150,11 @@ impl Allocation {
         metered: (i64, Nanos),
     ) {
         let before = std::mem::replace(&mut self.sku_id, sku_id);
+        let another = (before != self.sku_id).then_some(before);
         self.resources = resources;
         self.move_to(price, tax, metered);
         if let Some(segment) = self.segments.last_mut() {
-            segment.sku_id = Some(before);
+            segment.sku_id = another;
         }
         self.resize = Some(Resize::Settling);
     }

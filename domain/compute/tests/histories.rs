@@ -1,7 +1,7 @@
 //! Random histories of an allocation: whatever is asked in whatever order, nobody pays for what was not proven.
 use cairn_compute::{
-    Allocation, AllocationCommand, AllocationEvent, AllocationStatus, PinnedPrice, Placement,
-    ReleaseReason, Size, Step, SuspensionReason,
+    Allocation, AllocationCommand, AllocationEvent, AllocationStatus, PinnedDisk, PinnedPrice,
+    Placement, ReleaseReason, Size, Step, SuspensionReason,
 };
 use cairn_core::{
     AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, Resources, Timestamp,
@@ -23,13 +23,14 @@ fn request() -> AllocationCommand {
     }
 }
 
-/// The next SKU has a greater disk and a higher price.
-fn size(n: i64) -> Size {
-    let disk_bytes = u64::try_from(n).unwrap_or(0);
+/// The next SKU has a greater disk and a higher price, and there may be disk beside it.
+fn size(n: i64, gib: u32) -> Size {
+    let disk_bytes = u64::try_from(n).unwrap_or(0) + (u64::from(gib) << 30);
+    let disk = (gib > 0).then_some(PinnedDisk { version: 1, gib, nanos_per_gib_hour: 1_234 });
     Size {
         sku_id: format!("size{n}"),
         resources: Resources { disk_bytes, ..Resources::default() },
-        price: PinnedPrice::flat(1, Currency::EUR, 7_200 * (n + 1)),
+        price: PinnedPrice { disk, ..PinnedPrice::flat(1, Currency::EUR, 7_200 * (n + 1)) },
         tax: None,
     }
 }
@@ -62,7 +63,7 @@ fn command() -> impl Strategy<Value = AllocationCommand> {
             12 => AllocationCommand::ConfirmSuspended { evidence: text(), at },
             13 => AllocationCommand::RequestResume { at },
             14 => AllocationCommand::ConfirmResumed { proof: text(), at },
-            15 => AllocationCommand::RequestResize { size: size(now % 3), at },
+            15 => AllocationCommand::RequestResize { size: size(now % 3, uid - 20_000), at },
             16 => AllocationCommand::StartResize { at },
             17 => AllocationCommand::FailResize { code: text(), message: text(), at },
             18 => AllocationCommand::SettleResize { at },
@@ -77,6 +78,10 @@ fn resized_rightly(before: &Allocation, event: &AllocationEvent) -> Result<(), T
         prop_assert!(before.status == AllocationStatus::Resuming, "it stood still");
         prop_assert_eq!(before.total_nanos(), Ok(*total_nanos), "the same by then");
         prop_assert_eq!(before.metered_seconds(), *seconds);
+        let after = before.clone().evolve(event.clone());
+        prop_assert!(after.resources.disk_bytes >= before.resources.disk_bytes, "disks only grow");
+        let changed = |a: &Allocation| (a.sku_id.clone(), a.additional_disk_gib());
+        prop_assert_ne!(changed(&after), changed(before));
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! A rental keeps its price until it is moved to another on purpose: what each segment cost, and with which tax.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_compute::{
-    Allocation, AllocationCommand as Command, AllocationEvent as Event, Due, PinnedPrice,
-    Placement, ReleaseReason, Step, SuspensionReason,
+    Allocation, AllocationCommand as Command, AllocationEvent as Event, Due, PinnedDiscount,
+    PinnedDisk, PinnedPrice, Placement, ReleaseReason, Size, Step, SuspensionReason,
 };
 use cairn_core::testing::{When, decide_both_ways};
 use cairn_core::{
-    AllocationId, Currency, Decider, HoldId, NodeId, OrganisationId, ProjectId, Resources, Tariff,
-    Tax, TaxRate, TaxTreatment, Tier, Tiers, Timestamp,
+    AllocationId, Currency, Decider, DiscountId, HoldId, NodeId, OrganisationId, ProjectId,
+    Resources, Tariff, Tax, TaxRate, TaxTreatment, Tier, Tiers, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -162,14 +162,89 @@ fn tiers_count_the_seconds_at_their_own_price() {
     assert_eq!((rental.seconds_at_this_price(), rental.total_nanos()), (30, Ok(125 + 50)));
 }
 
+fn with_disk(price: PinnedPrice, gib: u32, nanos_per_gib_hour: i64) -> PinnedPrice {
+    let disk = PinnedDisk::try_new(1, gib, nanos_per_gib_hour).unwrap();
+    PinnedPrice { disk: (gib > 0).then_some(disk), ..price }
+}
+
+#[test]
+fn additional_disk_costs_beside_the_tiers_and_the_discount() {
+    let discount = PinnedDiscount { discount_id: DiscountId::from_bits(1), basis_points: 5_000 };
+    let stepped = PinnedPrice { discount: Some(discount), ..stepped(1, 7_200, &[(100, 3_600)]) };
+    let rental = fold(&[active(with_disk(stepped, 3, 3_600), None), vec![meter(150)]].concat());
+    // 100 s at 1 and 50 s at 1/2, and 150 s of three GiB at 1.
+    assert_eq!(rental.total_nanos(), Ok(100 + 25 + 450));
+    assert_eq!(rental.ahead_nanos(10), Ok(Some(5 + 30)));
+    assert_eq!(rental.seconds_for(100 + 25 + 450 - 7), Ok(148));
+    assert_eq!(rental.additional_disk_gib(), 3);
+    assert!(PinnedDisk::try_new(1, u32::MAX, i64::MAX / 2).is_err());
+}
+
+fn size(sku_id: &str, price: PinnedPrice, sku_disk: u64) -> Size {
+    let more = price.disk.map_or(0, |disk| u64::from(disk.gib) << 30);
+    let resources = Resources { disk_bytes: sku_disk + more, ..Resources::default() };
+    Size { sku_id: sku_id.to_owned(), resources, price, tax: None }
+}
+
+/// Asked for at `secs`, and over at once.
+fn resize(size: Size, secs: i64) -> Vec<Command> {
+    let at = at(secs);
+    vec![
+        Command::RequestResize { size, at },
+        Command::StartResize { at },
+        Command::ConfirmSuspended { evidence: "0".to_owned(), at },
+        Command::RequestResume { at },
+        Command::ConfirmResumed { proof: "uid=20000".to_owned(), at },
+        Command::SettleResize { at },
+    ]
+}
+
+#[test]
+fn more_disk_is_had_without_another_sku_and_less_never() {
+    const GIB: u64 = 1 << 30;
+    let (plain, two) = (price(1, 3_600), with_disk(price(1, 3_600), 2, 3_600));
+    let begun = [active(plain, None), vec![meter(100)]].concat();
+    let wish = |size| Command::RequestResize { size, at: at(100) };
+    check(&begun, wish(size("small", plain, 0))).then_refused("resize_unchanged");
+    let grown = [begun, resize(size("small", two, 0), 100), vec![meter(150)]].concat();
+    let rental = fold(&grown);
+    assert_eq!((rental.additional_disk_gib(), rental.resources.disk_bytes), (2, 2 * GIB));
+    assert_eq!(rental.total_nanos(), Ok(100 + 50 + 2 * 50));
+    assert_eq!(rental.segments[0].sku_id, None, "it is the SKU that it was");
+    let one = with_disk(price(1, 3_600), 1, 3_600);
+    check(&grown, wish(size("small", one, 0))).then_refused("disk_shrinks");
+    check(&grown, wish(size("large", one, GIB - 1))).then_refused("disk_shrinks");
+    check(&grown, wish(size("small", two, 0))).then_refused("resize_unchanged");
+    // Who moves to a larger disk needs less beside it.
+    assert_eq!(check(&grown, wish(size("large", one, GIB))).events().len(), 1);
+    let moved = [grown, resize(size("large", plain, 2 * GIB), 150)].concat();
+    let rental = fold(&moved);
+    assert_eq!((rental.additional_disk_gib(), rental.segments.len()), (0, 2));
+    assert_eq!(rental.segments[1].sku_id.as_deref(), Some("small"));
+}
+
+#[test]
+fn tiers_go_on_where_they_were_when_the_sku_stays() {
+    let stepped = stepped(1, 7_200, &[(100, 3_600), (300, 1_800)]);
+    let after = |seconds| stepped.after(seconds);
+    assert_eq!(after(0), stepped);
+    assert_eq!((after(100).nanos_per_hour, after(100).tiers.later().len()), (3_600, 1));
+    assert_eq!(after(100).tiers.later()[0], Tier { from_seconds: 200, nanos_per_hour: 1_800 });
+    assert_eq!(after(301), price(1, 1_800));
+}
+
 proptest! {
     #[test]
     fn a_rental_that_crosses_tiers_costs_the_same_in_ticks_and_at_once(
         first in 1..10_000_000_000_i64,
         later in prop::collection::btree_map(1..20_000_i64, 1..10_000_000_000_i64, 0..9),
         ticks in prop::collection::vec(1..5_000_i64, 1..12),
+        (gib, per_gib) in (0..2_000_u32, 1..1_000_000_i64),
+        basis_points in 0..9_000_u32,
     ) {
         let price = stepped(1, first, &later.into_iter().collect::<Vec<_>>());
+        let discount = PinnedDiscount { discount_id: DiscountId::from_bits(1), basis_points };
+        let price = with_disk(PinnedPrice { discount: Some(discount), ..price }, gib, per_gib);
         let (mut now, mut often) = (0, active(price, None));
         let mut charged = 0;
         for tick in ticks {
@@ -182,6 +257,9 @@ proptest! {
         let once = [active(price, None), vec![meter(now)]].concat();
         prop_assert_eq!(Ok(charged), fold(&once).total_nanos());
         prop_assert_eq!(Ok(charged), price.tariff().total(now));
+        let without = PinnedPrice { disk: None, ..price }.tariff().total(now).unwrap();
+        let disk = Tariff::flat(i64::from(gib) * per_gib).total(now).unwrap();
+        prop_assert!((charged - without - disk).abs() <= 1, "rounded once over both");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What time costs: an exact price of 3,600 seconds, in tiers by how long it has been used, less a discount.
+//! What time costs: an exact price of 3,600 seconds, in tiers by how long it has been used, less a discount; and what comes on top in all of
+//! them, such as additional disk, which no discount is off.
 //!
 //! A total is piecewise linear in the seconds and rounded half to even once. Charge the difference of two cumulative totals, never a rounded
 //! slice: then every partition of an interval charges the same (requirement M5).
@@ -97,6 +98,22 @@ impl Tiers {
         self.count == 0
     }
 
+    /// What is left of a price and its tiers when so many seconds are used: it goes on where it was, counted from 0 again.
+    #[must_use]
+    pub fn after(&self, first: Nanos, seconds: i64) -> (Nanos, Self) {
+        let (mut now, mut left) = (first, Self::NONE);
+        for tier in self.later() {
+            if tier.from_seconds <= seconds {
+                now = tier.nanos_per_hour;
+            } else {
+                let from_seconds = tier.from_seconds - seconds.max(0);
+                left.tiers[usize::from(left.count)] = Tier { from_seconds, ..*tier };
+                left.count += 1;
+            }
+        }
+        (now, left)
+    }
+
     /// The same tiers at other prices.
     ///
     /// # Errors
@@ -131,13 +148,15 @@ pub struct Tariff {
     pub tiers: Tiers,
     /// Off it in all tiers, in basis points.
     pub discount_bps: u32,
+    /// What 3,600 seconds cost on top, in every tier alike and with no discount off it.
+    pub extra_nanos_per_hour: Nanos,
 }
 
 impl Tariff {
     /// All time costs the same.
     #[must_use]
     pub const fn flat(nanos_per_hour: Nanos) -> Self {
-        Self { nanos_per_hour, tiers: Tiers::NONE, discount_bps: 0 }
+        Self { nanos_per_hour, tiers: Tiers::NONE, discount_bps: 0, extra_nanos_per_hour: 0 }
     }
 
     /// Every tier, the first one first.
@@ -178,10 +197,17 @@ impl Tariff {
         self.all().rev().find(begun).unwrap_or_default()
     }
 
-    /// What the tier after so many seconds costs in an hour, less the discount.
+    /// What the tier after so many seconds costs in an hour, less the discount, with what comes on top.
     #[must_use]
     pub fn per_hour_at(&self, seconds: i64) -> Nanos {
-        self.net(self.tier_at(seconds).nanos_per_hour)
+        let net = self.net(self.tier_at(seconds).nanos_per_hour);
+        net.saturating_add(self.extra_nanos_per_hour)
+    }
+
+    /// The same without the discount.
+    #[must_use]
+    pub fn list_per_hour_at(&self, seconds: i64) -> Nanos {
+        self.tier_at(seconds).nanos_per_hour.saturating_add(self.extra_nanos_per_hour)
     }
 
     /// An amount less the discount, rounded half to even.
@@ -191,7 +217,7 @@ impl Tariff {
         Nanos::try_from(net).unwrap_or(Nanos::MAX)
     }
 
-    /// Whether all time costs the same, and no discount is given.
+    /// Whether all time costs the same, and no discount is given. What comes on top is no matter.
     #[must_use]
     pub const fn is_flat(&self) -> bool {
         self.tiers.is_none() && self.discount_bps == 0
@@ -209,7 +235,9 @@ impl Tariff {
             list += i128::from(tier.nanos_per_hour) * i128::from(within);
             until = until.min(tier.from_seconds);
         }
-        list.saturating_mul(self.weight())
+        let extra = i128::from(self.extra_nanos_per_hour) * i128::from(seconds.max(0));
+        let net = list.saturating_mul(self.weight());
+        net.saturating_add(extra.saturating_mul(i128::from(WHOLE_BPS)))
     }
 }
 

@@ -11,7 +11,7 @@ const fn tier(from_seconds: i64, nanos_per_hour: i64) -> Tier {
 
 fn tariff(all: &[Tier], discount_bps: u32) -> Tariff {
     let (nanos_per_hour, tiers) = Tiers::split(all).unwrap();
-    Tariff { nanos_per_hour, tiers, discount_bps }
+    Tariff { nanos_per_hour, tiers, discount_bps, extra_nanos_per_hour: 0 }
 }
 
 #[test]
@@ -65,6 +65,23 @@ fn tiers_are_a_list_on_the_wire_and_bad_ones_are_not_read() {
 }
 
 #[test]
+fn what_comes_on_top_has_no_tier_and_no_discount_and_is_rounded_with_the_rest() {
+    // Half a nano of each: rounded apart they would be none, and together they are one.
+    let both = Tariff { extra_nanos_per_hour: 1_800, ..Tariff::flat(1_800) };
+    assert_eq!((both.total(1), both.total(2), both.per_hour_at(0)), (Ok(1), Ok(2), 3_600));
+    let less = Tariff {
+        extra_nanos_per_hour: 5 * HOUR,
+        ..tariff(&[tier(0, 2 * HOUR), tier(10, HOUR)], 5_000)
+    };
+    assert_eq!((less.total(10), less.ahead(10, 10)), (Ok(10 + 50), Ok(5 + 50)));
+    assert_eq!((less.per_hour_at(9), less.list_per_hour_at(9)), (6 * HOUR, 7 * HOUR));
+    assert_eq!((less.dearest(10), less.is_flat(), both.is_flat()), (Ok(60), false, true));
+    let mut burn = Burn::default();
+    burn.add(less, 0);
+    assert_eq!((burn.nanos_per_hour(), burn.lasts(60), burn.cost(10)), (6 * HOUR, Some(10), 60));
+}
+
+#[test]
 fn money_lasts_by_the_tiers_ahead() {
     let mut burn = Burn::default();
     assert_eq!(burn.lasts(1_000_000), None);
@@ -82,10 +99,14 @@ fn money_lasts_by_the_tiers_ahead() {
 fn tariffs() -> impl Strategy<Value = Tariff> {
     let price = || 1..=1_000_000_000_000_000_i64;
     let later = prop::collection::btree_map(1..500_000_i64, price(), 0..=9);
-    (price(), later, 0..10_000_u32).prop_map(|(nanos_per_hour, later, discount_bps)| {
-        let later: Vec<_> = later.into_iter().map(|(from, nanos)| tier(from, nanos)).collect();
-        Tariff { nanos_per_hour, tiers: Tiers::try_new(&later).unwrap(), discount_bps }
-    })
+    let extra = prop_oneof![Just(0), price()];
+    (price(), later, 0..10_000_u32, extra).prop_map(
+        |(nanos_per_hour, later, discount_bps, extra)| {
+            let later: Vec<_> = later.into_iter().map(|(from, nanos)| tier(from, nanos)).collect();
+            let tiers = Tiers::try_new(&later).unwrap();
+            Tariff { nanos_per_hour, tiers, discount_bps, extra_nanos_per_hour: extra }
+        },
+    )
 }
 
 proptest! {
@@ -108,6 +129,23 @@ proptest! {
     }
 
     #[test]
+    fn what_goes_on_after_some_seconds_costs_what_it_would_have(
+        tariff in tariffs(),
+        // Whole hours of either, so that nothing is rounded in between.
+        (used, more) in (0..150_i64, 0..150_i64),
+    ) {
+        let (used, more) = (used * HOUR, more * HOUR);
+        let whole = |tiers: &Tiers| {
+            let later = tiers.later().iter().map(|t| tier(t.from_seconds * HOUR, t.nanos_per_hour));
+            Tiers::try_new(&later.collect::<Vec<_>>()).unwrap()
+        };
+        let before = Tariff { tiers: whole(&tariff.tiers), discount_bps: 0, ..tariff };
+        let (nanos_per_hour, tiers) = before.tiers.after(before.nanos_per_hour, used);
+        let after = Tariff { nanos_per_hour, tiers, ..before };
+        prop_assert_eq!(after.total(more), before.ahead(used, more));
+    }
+
+    #[test]
     fn tiers_cost_the_sum_of_their_parts(tariff in tariffs(), seconds in 0..1_000_000_i64) {
         let tiers: Vec<_> = tariff.all().collect();
         // Whole hours at a price of whole nanos, so that nothing is rounded.
@@ -118,7 +156,7 @@ proptest! {
         };
         let all: Vec<_> = tiers.iter().map(small).collect();
         let (nanos_per_hour, later) = Tiers::split(&all).unwrap();
-        let list = Tariff { nanos_per_hour, tiers: later, discount_bps: 0 };
+        let list = Tariff { tiers: later, ..Tariff::flat(nanos_per_hour) };
         let ends = tiers.iter().skip(1).map(|tier| tier.from_seconds).chain([i64::MAX]);
         let parts = tiers.iter().zip(ends).zip(&all).map(|((tier, end), small)| {
             (seconds.min(end) - tier.from_seconds).max(0) * small.nanos_per_hour

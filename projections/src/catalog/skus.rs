@@ -1,7 +1,7 @@
 //! What is for sale and at which price: asked by customers before they rent.
 //!
 //! One row of `catalog_skus` is one SKU, retired ones included. One row of `catalog_prices` is one version of a price; the
-//! current one of a currency is the latest that is effective.
+//! current one of a currency is the latest that is effective. `catalog_disk_prices` has the same of additional disk.
 use async_trait::async_trait;
 use cairn_catalog::SkuEvent;
 use cairn_core::{Nanos, Tariff};
@@ -33,6 +33,23 @@ pub struct Sku {
     pub retired_at: Option<At>,
     /// The current price in each currency it is sold in.
     pub prices: Vec<Price>,
+    /// That of additional disk, in each currency that it is sold in.
+    pub disk_prices: Vec<DiskPrice>,
+}
+
+/// One version of the price of additional disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct DiskPrice {
+    #[serde(skip)]
+    pub sku_id: String,
+    pub version: i64,
+    pub currency: String,
+    /// Exact price of one GiB for 3,600 seconds.
+    pub nanos_per_gib_hour: Nanos,
+    /// The most that one rental may have; 0 when it is sold no longer.
+    pub gib_max: i64,
+    pub effective_at: At,
 }
 
 /// One version of a price.
@@ -55,7 +72,7 @@ impl Price {
     #[must_use]
     pub const fn tariff(&self) -> Tariff {
         let TierList(tiers) = self.tiers;
-        Tariff { nanos_per_hour: self.nanos_per_hour, tiers, discount_bps: 0 }
+        Tariff { tiers, ..Tariff::flat(self.nanos_per_hour) }
     }
 }
 
@@ -69,7 +86,7 @@ impl Projection for Skus {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["catalog_skus", "catalog_prices"]
+        &["catalog_skus", "catalog_prices", "catalog_disk_prices"]
     }
 
     fn interest(&self) -> Interest {
@@ -102,6 +119,14 @@ impl Projection for Skus {
                 nanos_per_hour: price.nanos_per_hour,
                 effective_at: At(price.effective_at),
                 tiers: TierList(price.tiers),
+            }),
+            SkuEvent::DiskPriced { sku_id, price, .. } => changes.insert(DiskPriceRow {
+                sku_id,
+                version: i64::from(price.version),
+                currency: price.currency.code().into(),
+                nanos_per_gib_hour: price.nanos_per_gib_hour,
+                gib_max: i64::from(price.gib_max),
+                effective_at: At(price.effective_at),
             }),
             SkuEvent::Retired { sku_id, at } => {
                 changes.change((sku_id,), move |sku: &mut SkuRow| {
@@ -140,6 +165,18 @@ row! {
     }
 }
 
+row! {
+    /// One version of the price of additional disk.
+    pub(crate) struct DiskPriceRow in "catalog_disk_prices" by (sku_id: String, version: i64) {
+        sku_id: String,
+        version: i64,
+        currency: String,
+        nanos_per_gib_hour: Nanos,
+        gib_max: i64,
+        effective_at: At,
+    }
+}
+
 async fn select(
     pool: &PgPool,
     sku_id: Option<&str>,
@@ -160,8 +197,10 @@ async fn select(
     let rows = rows.fetch_all(pool).await?;
     let ids: Vec<String> = rows.iter().map(|row| row.sku_id.clone()).collect();
     let prices = current_prices(pool, &ids).await?;
+    let disks = current_disk_prices(pool, &ids).await?;
     let skus = rows.into_iter().map(|row| Sku {
         prices: prices.iter().filter(|price| price.sku_id == row.sku_id).cloned().collect(),
+        disk_prices: disks.iter().filter(|price| price.sku_id == row.sku_id).cloned().collect(),
         sku_id: row.sku_id,
         position: row.position,
         cpu_millis: row.cpu_millis,
@@ -184,6 +223,23 @@ async fn current_prices(pool: &PgPool, sku_ids: &[String]) -> Result<Vec<Price>,
         sku_ids,
     );
     Ok(rows.fetch_all(pool).await?)
+}
+
+async fn current_disk_prices(
+    pool: &PgPool,
+    sku_ids: &[String],
+) -> Result<Vec<DiskPrice>, QueryError> {
+    let rows = sqlx::query_as!(
+        DiskPrice,
+        r#"SELECT DISTINCT ON (sku_id, currency) sku_id, version, currency, nanos_per_gib_hour, gib_max,
+             effective_at AS "effective_at: At"
+           FROM catalog_disk_prices WHERE sku_id = ANY ($1) AND effective_at <= now()
+           ORDER BY sku_id, currency, effective_at DESC, version DESC"#,
+        sku_ids,
+    );
+    let mut prices = rows.fetch_all(pool).await?;
+    prices.retain(|price| price.gib_max > 0);
+    Ok(prices)
 }
 
 /// One SKU, retired or not.

@@ -57,6 +57,10 @@ row! {
         discount_id: Option<String>,
         discount_bps: i64,
         project_id: Option<String>,
+        disk_version: i64,
+        disk_gib: i64,
+        disk_nanos_per_gib_hour: Nanos,
+        resize_disk_gib: Option<i64>,
         resize_sku_id: Option<String>,
         resize_failure_code: Option<String>,
         resize_failure_message: Option<String>,
@@ -70,7 +74,7 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         E::Taxed { tax, .. } => tax_with(row, Some(tax))?,
         E::Assigned { project_id, .. } => row.project_id = Some(project_id.to_string()),
         E::Repriced { price, tax, seconds, .. } => reprice(row, price, tax.as_ref(), *seconds)?,
-        E::ResizeRequested { sku_id, .. } => resize(row, Some(sku_id.clone()), None),
+        E::ResizeRequested { sku_id, price, .. } => resize(row, Some((sku_id, price)), None),
         E::Resized { sku_id, resources, price, tax, seconds, .. } => {
             row.sku_id.clone_from(sku_id);
             resize(row, None, None);
@@ -117,7 +121,8 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         E::Resumed { at, .. } => resume(row, *at)?,
         E::ReleaseRequested { reason, at } => {
             row.status = "releasing".into();
-            (row.release_reason, row.resize_sku_id) = (Some(wire_name(reason)?), None);
+            row.release_reason = Some(wire_name(reason)?);
+            (row.resize_sku_id, row.resize_disk_gib) = (None, None);
             row.release_requested_at = Some(row.stopped_at.unwrap_or(At(*at)));
         }
         E::TeardownVerified { .. } => stand(row, "settling"),
@@ -150,8 +155,13 @@ fn stand(row: &mut AllocationRow, status: &str) {
 }
 
 /// What it is about to be, or why it stayed what it was.
-fn resize(row: &mut AllocationRow, sku_id: Option<String>, failure: Option<(&String, &String)>) {
-    row.resize_sku_id = sku_id;
+fn resize(
+    row: &mut AllocationRow,
+    into: Option<(&String, &PinnedPrice)>,
+    failure: Option<(&String, &String)>,
+) {
+    row.resize_sku_id = into.map(|(sku_id, _)| sku_id.clone());
+    row.resize_disk_gib = into.map(|(_, price)| gib(price));
     row.resize_failure_code = failure.map(|(code, _)| code.clone());
     row.resize_failure_message = failure.map(|(_, message)| message.clone());
 }
@@ -178,6 +188,13 @@ fn price_with(row: &mut AllocationRow, price: &PinnedPrice) {
     row.tiers = TierList(price.tiers);
     row.discount_id = price.discount.map(|discount| discount.discount_id.to_string());
     row.discount_bps = price.discount.map_or(0, |discount| i64::from(discount.basis_points));
+    row.disk_version = price.disk.map_or(0, |disk| disk.version.into());
+    row.disk_gib = gib(price);
+    row.disk_nanos_per_gib_hour = price.disk.map_or(0, |disk| disk.nanos_per_gib_hour);
+}
+
+fn gib(price: &PinnedPrice) -> i64 {
+    price.disk.map_or(0, |disk| disk.gib.into())
 }
 
 fn tax_with(row: &mut AllocationRow, tax: Option<&Tax>) -> Result<(), ProjectError> {

@@ -33,9 +33,13 @@ pub struct Allocation {
     pub tiers: TierList,
     /// Seconds before it was moved to its price: the tiers begin there.
     pub priced_after_seconds: i64,
-    /// Off all of it, in basis points.
+    /// Off all of it but the additional disk, in basis points.
     pub discount_id: Option<String>,
     pub discount_bps: i64,
+    /// Additional disk and what each GiB of it costs, at a version of the SKU's price of it; zeroes when there is none.
+    pub disk_version: i64,
+    pub disk_gib: i64,
+    pub disk_nanos_per_gib_hour: Nanos,
     /// What of its organisation's it counts in.
     pub project_id: Option<String>,
     pub ssh_public_key: String,
@@ -75,8 +79,9 @@ pub struct Allocation {
     pub tax_treatment: Option<String>,
     /// Of what is charged so far, tax.
     pub tax_nanos: Nanos,
-    /// The SKU that it is about to be.
+    /// The SKU that it is about to be, and the additional disk that it is about to have.
     pub resize_sku_id: Option<String>,
+    pub resize_disk_gib: Option<i64>,
     /// Why it did not become another one the last time.
     pub resize_failure_code: Option<String>,
     pub resize_failure_message: Option<String>,
@@ -93,16 +98,22 @@ pub struct Allocation {
     pub ended_at: Option<At>,
 }
 
-fn tariff(nanos_per_hour: Nanos, TierList(tiers): TierList, discount_bps: i64) -> Tariff {
+fn tariff(
+    (nanos_per_hour, TierList(tiers)): (Nanos, TierList),
+    discount_bps: i64,
+    (gib, nanos_per_gib_hour): (i64, Nanos),
+) -> Tariff {
     let discount_bps = u32::try_from(discount_bps).unwrap_or_default();
-    Tariff { nanos_per_hour, tiers, discount_bps }
+    let extra_nanos_per_hour = gib.saturating_mul(nanos_per_gib_hour);
+    Tariff { nanos_per_hour, tiers, discount_bps, extra_nanos_per_hour }
 }
 
 impl Allocation {
     /// What time costs at its price.
     #[must_use]
     pub fn tariff(&self) -> Tariff {
-        tariff(self.nanos_per_hour, self.tiers, self.discount_bps)
+        let disk = (self.disk_gib, self.disk_nanos_per_gib_hour);
+        tariff((self.nanos_per_hour, self.tiers), self.discount_bps, disk)
     }
 
     /// Seconds that it has been used for at its price.
@@ -136,6 +147,7 @@ async fn select(
         r#"SELECT a.allocation_id, a.position, a.organisation_id, a.status, a.needs_operator,
              a.sku_id, a.cpu_millis, a.memory_bytes, a.disk_bytes, a.pids_max, a.price_version,
              a.currency, a.nanos_per_hour, a.tiers AS "tiers: TierList", a.priced_after_seconds, a.discount_id, a.discount_bps,
+             a.disk_version, a.disk_gib, a.disk_nanos_per_gib_hour,
              a.project_id, a.ssh_public_key, a.wanted_node_id, a.node_id, a.uid,
              a.hold_id, a.login, n.address AS "ssh_address?", n.port AS "ssh_port?", a.steps_done,
              a.proof,
@@ -145,7 +157,7 @@ async fn select(
              a.stopped_at AS "stopped_at: At",
              a.unproven_seconds, a.corrected_seconds,
              a.charged_nanos, a.charged_seconds, a.owed_nanos, a.tax_jurisdiction, a.tax_name,
-             a.tax_ppm, a.tax_treatment, a.tax_nanos, a.resize_sku_id, a.resize_failure_code,
+             a.tax_ppm, a.tax_treatment, a.tax_nanos, a.resize_sku_id, a.resize_disk_gib, a.resize_failure_code,
              a.resize_failure_message, a.failed_step, a.failure_code,
              a.failure_message, a.release_reason, a.requested_at AS "requested_at: At",
              a.activated_at AS "activated_at: At",
@@ -246,6 +258,7 @@ async fn running(
 ) -> Result<Vec<Running>, QueryError> {
     let rows = sqlx::query!(
         r#"SELECT currency, project_id, nanos_per_hour, tiers AS "tiers: TierList", discount_bps,
+             disk_gib, disk_nanos_per_gib_hour,
              coalesce(greatest(floor(extract(epoch FROM coalesce(stopped_at, now()) - activated_at))::bigint
                - unproven_seconds - idle_seconds - priced_after_seconds, 0), 0) AS "seconds!"
            FROM compute_allocations
@@ -253,7 +266,11 @@ async fn running(
         organisation.to_string(),
     );
     let rows = rows.fetch_all(db).await?.into_iter().map(|row| Running {
-        tariff: tariff(row.nanos_per_hour, row.tiers, row.discount_bps),
+        tariff: tariff(
+            (row.nanos_per_hour, row.tiers),
+            row.discount_bps,
+            (row.disk_gib, row.disk_nanos_per_gib_hour),
+        ),
         currency: row.currency,
         project_id: row.project_id,
         seconds: row.seconds,

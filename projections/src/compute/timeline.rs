@@ -2,7 +2,7 @@
 //!
 //! One row is one event of one allocation, in the order of the log.
 use async_trait::async_trait;
-use cairn_compute::AllocationEvent;
+use cairn_compute::{AllocationEvent, PinnedPrice};
 use cairn_core::{Money, OrganisationId, Timestamp};
 use cairn_event_log::Recorded;
 use serde::Serialize;
@@ -103,7 +103,7 @@ struct Told {
 fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
     use AllocationEvent as E;
     let (step, detail, at) = match event {
-        E::Requested { sku_id, at, .. } => (None, Some(sku_id.clone()), at),
+        E::Requested { sku_id, price, at, .. } => (None, Some(sold_as(sku_id, price)), at),
         E::Reserved { placement, at } => (None, Some(placement.node_id.to_string()), at),
         E::Rejected { code, message, at } => (None, Some(format!("{code}: {message}")), at),
         E::ProvisioningStarted { login, at } => (None, Some(login.clone()), at),
@@ -123,8 +123,8 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
             let tiers = if price.tiers.is_none() { "" } else { " in the first of its tiers" };
             (None, Some(format!("{per_hour} per hour{tiers}")), at)
         }
-        E::ResizeRequested { sku_id, at, .. } | E::Resized { sku_id, at, .. } => {
-            (None, Some(sku_id.clone()), at)
+        E::ResizeRequested { sku_id, price, at, .. } | E::Resized { sku_id, price, at, .. } => {
+            (None, Some(sold_as(sku_id, price)), at)
         }
         E::ResizeFailed { code, message, at } => (None, Some(format!("{code}: {message}")), at),
         E::UsageCorrected { seconds, at, .. } => (None, Some(format!("{seconds} s")), at),
@@ -138,6 +138,11 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
         E::NeedsOperator { doing, message, at } => (None, Some(format!("{doing}: {message}")), at),
     };
     Ok(Some(Told { step, detail, at: *at }))
+}
+
+fn sold_as(sku_id: &str, price: &PinnedPrice) -> String {
+    let more = price.disk.map(|disk| format!(" with {} GiB more disk", disk.gib));
+    format!("{sku_id}{}", more.unwrap_or_default())
 }
 
 /// What happened to one allocation, oldest first; empty when there is none, or to another organisation.

@@ -11,6 +11,7 @@ mod past;
 mod state;
 mod story;
 mod story_credit;
+mod story_disks;
 mod story_dispute;
 mod story_evidence;
 mod story_finance;

@@ -172,6 +172,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     super::story_invoiced::tell(&mut teller);
     super::story_evidence::tell(&mut teller);
     super::story_resize::tell(&mut teller);
+    super::story_disks::tell(&mut teller);
     (teller.told, teller.decisions)
 }
 

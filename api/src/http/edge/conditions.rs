@@ -43,6 +43,7 @@ const CHANGES: &[(&str, Condition)] = &[
     ("invite_node", Condition::Made),
     ("define_sku", Condition::Made),
     ("set_sku_price", Condition::Demanded),
+    ("set_disk_price", Condition::Demanded),
     ("retire_sku", Condition::Demanded),
     ("cordon_node", Condition::Honoured),
     ("uncordon_node", Condition::Honoured),

@@ -76,6 +76,7 @@ pub const WITHOUT: &[&str] = &[
     "set_alerts",
     "define_sku",
     "set_sku_price",
+    "set_disk_price",
     "give_discount",
     "withdraw_discount",
     "invite_node",

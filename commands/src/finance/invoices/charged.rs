@@ -241,8 +241,11 @@ fn one_price(rental: &Allocation, (from, until): (i64, i64)) -> (Option<Nanos>, 
             let tariff = price.tariff();
             let [first, last] =
                 [from, (until - 1).max(from)].map(|second| tariff.tier_at(second - begins));
-            let discount = Some(tariff.discount_bps).filter(|bps| until <= ends && *bps > 0);
-            let price = (until <= ends && first == last).then_some(first.nanos_per_hour);
+            // A discount is not off additional disk: where there is both, the price is what is left of it.
+            let (alone, within) = (price.disk.is_none(), until <= ends);
+            let discount = Some(tariff.discount_bps).filter(|bps| alone && within && *bps > 0);
+            let hour = if alone { first.nanos_per_hour } else { tariff.per_hour_at(from - begins) };
+            let price = (within && first == last).then_some(hour);
             return (price, discount);
         }
         begins = ends;
