@@ -78,6 +78,7 @@ fn runner(config: &Config, name: String) -> RunnerConfig {
     let mut runner = RunnerConfig::new(name);
     runner.settings.top_up_pause_seconds = i64::from(config.top_up_pause_seconds);
     runner.settings.top_up_burst = config.top_up_burst;
+    runner.settings.late_usage = config.late_usage;
     runner
 }
 

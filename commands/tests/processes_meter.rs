@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cairn_commands::processes::{Settings, operator};
 use cairn_compute::{Allocation, AllocationStatus};
 use cairn_core::{AllocationId, Tier, Tiers};
-use cairn_fleet::{Beat, Link, Node};
+use cairn_fleet::{Beat, LateUsage, Link, Node};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
 use support::harness::{Harness, Memory, PER_HOUR, usd};
@@ -25,8 +25,12 @@ struct Rental {
 
 impl Rental {
     async fn begin(db: Options, tick_seconds: i64) -> Self {
+        Self::begin_with(db, Settings { tick_seconds, ..Settings::default() }).await
+    }
+
+    async fn begin_with(db: Options, settings: Settings) -> Self {
         let memory = Memory::new();
-        let settings = Settings { tick_seconds, provider_seconds: 600, ..Settings::default() };
+        let settings = Settings { provider_seconds: 600, ..settings };
         let mut harness = Harness::start_with(db, Arc::clone(&memory) as _, settings).await;
         let organisation = harness.organisation();
         top_up(&mut harness, organisation, 20).await;
@@ -144,6 +148,75 @@ async fn a_sign_of_life_that_cannot_be_true_proves_nothing(_: PgPoolOptions, db:
     assert!((500..=560).contains(&unproven), "{unproven} of {seconds} s are unproven");
 }
 
+/// An outage after which the node names a boot and for how long it stood still; what is unproven of the rental, and what the log says of the outage.
+async fn outage_told(
+    db: Options,
+    late_usage: LateUsage,
+    (boot, paused_seconds): (&str, i64),
+) -> (i64, Option<(i64, i64)>) {
+    let mut rental = Rental::begin_with(db, Settings { late_usage, ..Settings::default() }).await;
+    let said = |boot_id: &str, seconds: i64, clock_at| {
+        let sequence = u64::try_from(seconds * 1_000).unwrap();
+        Some(Beat { boot_id: boot_id.to_owned(), sequence, clock_at })
+    };
+    rental.memory.nodes.beat(said("boot-1", 600, rental.harness.clock_now()));
+    rental.harness.run_for(200).await;
+    let node: Node = rental.harness.load(&rental.harness.node_id.to_string()).await;
+    let kept_at = node.beat_at.expect("a beat is kept");
+    rental.memory.nodes.set_silent("memory", true);
+    rental.harness.run_for(400).await;
+    assert_eq!(rental.link().await, Link::Offline, "the fault bit");
+    // It looks at the node within these 40 s: it is up for no less than that.
+    let now = rental.harness.clock_now();
+    let up_seconds = 640 + now.secs_since(kept_at) - paused_seconds;
+    rental.memory.nodes.beat(said(boot, up_seconds, now));
+    rental.memory.nodes.set_silent("memory", false);
+    rental.harness.run_for(40).await;
+    assert_eq!(rental.link().await, Link::Online);
+    rental.harness.run_for(200).await;
+    let outage =
+        "extract(epoch FROM (payload->>'until')::timestamptz - (payload->>'since')::timestamptz)";
+    let query = format!(
+        "SELECT ceil({outage})::bigint, (payload->>'paused_seconds')::bigint FROM events WHERE event_type = 'node.outage_proven'"
+    );
+    let proven = sqlx::query_as(&query).fetch_optional(rental.harness.pool()).await.unwrap();
+    (rental.end().await.1, proven)
+}
+
+const CHARGE: LateUsage = LateUsage::Charge { cutoff_seconds: 3_600 };
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_outage_that_is_proven_late_is_charged_where_that_is_wished(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    let (unproven, proven) = outage_told(db, CHARGE, ("boot-1", 0)).await;
+    let (seconds, paused) = proven.expect("it is proven");
+    assert!(seconds > 300, "{seconds}");
+    assert_eq!((unproven, paused), (0, 0));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_node_stood_still_of_an_outage_is_never_charged(_: PgPoolOptions, db: Options) {
+    let (unproven, proven) = outage_told(db, CHARGE, ("boot-1", 150)).await;
+    let (_, paused) = proven.expect("it is proven");
+    assert!((100..=150).contains(&paused), "{paused}");
+    assert_eq!(unproven, paused);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_outage_that_is_proven_late_is_forgiven_otherwise(_: PgPoolOptions, db: Options) {
+    let (unproven, proven) = outage_told(db, LateUsage::Forgive, ("boot-1", 0)).await;
+    assert_eq!(proven, Some((unproven, 0)), "the evidence is kept all the same");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_outage_in_which_the_node_was_booted_is_not_charged(_: PgPoolOptions, db: Options) {
+    let (unproven, proven) = outage_told(db, CHARGE, ("boot-2", 0)).await;
+    assert_eq!(proven, None);
+    assert!(unproven > 300, "{unproven}");
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn the_interval_of_the_tick_does_not_change_the_charge(_: PgPoolOptions, db: Options) {
     let mut rental = Rental::begin(db, 7).await;
@@ -156,7 +229,8 @@ async fn the_interval_of_the_tick_does_not_change_the_charge(_: PgPoolOptions, d
     let (seconds, unproven) = rental.end().await;
     // As if it had been read once, at the end.
     assert_eq!(seconds, now.secs_since(from));
-    assert_eq!(unproven, node.unproven_seconds(from, now));
+    let proven = node.proven_by_end(from, now, LateUsage::Forgive);
+    assert_eq!(unproven, proven.unproven_seconds);
 }
 
 #[sqlx::test(migrations = "../migrations")]

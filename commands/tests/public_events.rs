@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 133] = [
+const PRIVATE: [&str; 134] = [
     "auto_top_up.begun",
     "allocation.needs_operator",
     "allocation.provisioning_failed",
@@ -58,6 +58,7 @@ const PRIVATE: [&str; 133] = [
     "node.health_doubted",
     "node.inventory_compared",
     "node.orphan_removed",
+    "node.outage_proven",
     "node.invitation_expired",
     "node.invited",
     "node.link_changed",

@@ -136,6 +136,7 @@ pub fn settings() -> &'static [Setting] {
             .chain(promised())
             .chain(vault())
             .chain(money())
+            .chain(usage())
             .chain(neighbours())
             .chain(telemetry());
         ours.chain(STORE_VARIABLES.into_iter().map(of_store)).collect()
@@ -380,5 +381,26 @@ fn money() -> Vec<Setting> {
             "so many automatic top-ups of a wallet within an hour; another one is not made, and they stop",
         )
         .default("3"),
+    ]
+}
+
+fn usage() -> Vec<Setting> {
+    vec![
+        Setting::new(
+            "usage.late",
+            "CAIRN_USAGE_LATE",
+            Kind::Text,
+            "what becomes of an outage that its node proves when it is back: nobody pays for it (`forgive`), or who rented does (`charge`)",
+        )
+        .expected("forgive or charge")
+        .default("forgive")
+        .example("charge"),
+        Setting::new(
+            "usage.cutoff_hours",
+            "CAIRN_USAGE_CUTOFF_HOURS",
+            Kind::Number(1, 8_760),
+            "an outage that began longer ago when it is proven is not charged by itself",
+        )
+        .default("72"),
     ]
 }

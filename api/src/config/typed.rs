@@ -11,6 +11,7 @@ use cairn_commands::neighbours::NeighbourConfig;
 use cairn_core::Nanos;
 use cairn_core::money::parse_nanos;
 use cairn_core::tax::is_jurisdiction;
+use cairn_fleet::LateUsage;
 use cairn_kafka::KafkaConfig;
 use cairn_mail::{MailConfig, Sender};
 use cairn_neighbours::BreakerConfig;
@@ -87,6 +88,8 @@ pub struct Config {
     pub top_up_pause_seconds: u32,
     /// So many automatic top-ups of a wallet within an hour.
     pub top_up_burst: u32,
+    /// What becomes of time that is proven late.
+    pub late_usage: LateUsage,
     /// Whose tax a customer pays who has not said where it is; none when absent.
     pub home_jurisdiction: Option<String>,
     /// Where the master key of personal data is.
@@ -175,6 +178,7 @@ impl Config {
             reconcile_seconds: u64::from(number(values, "finance.reconcile_seconds")),
             top_up_pause_seconds: number(values, "finance.top_up_pause_seconds"),
             top_up_burst: number(values, "finance.top_up_burst"),
+            late_usage: late_usage(values),
             home_jurisdiction: values.with("finance.home_jurisdiction", jurisdiction),
             masters: masters(values, &data, &store),
             seal: seal(values, &data, &store),
@@ -223,6 +227,16 @@ fn promises(values: &mut Values) -> Promises {
 
 fn jurisdiction(text: &str) -> Result<String, ()> {
     is_jurisdiction(text).then(|| text.to_owned()).ok_or(())
+}
+
+fn late_usage(values: &mut Values) -> LateUsage {
+    let cutoff_seconds = i64::from(number(values, "usage.cutoff_hours")) * 3_600;
+    let read = |text: &str| match text {
+        "forgive" => Ok(LateUsage::Forgive),
+        "charge" => Ok(LateUsage::Charge { cutoff_seconds }),
+        _ => Err(()),
+    };
+    values.with("usage.late", read).unwrap_or_default()
 }
 
 fn limit(text: &str) -> Result<Nanos, ()> {

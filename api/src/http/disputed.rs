@@ -3,6 +3,7 @@ use axum::extract::State;
 use cairn_core::Timestamp;
 use cairn_projections::compute::{allocations, timeline, unproven as view};
 use cairn_projections::fleet::rejected;
+use cairn_projections::row::At;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -83,7 +84,7 @@ where
     read.map_err(|error| Problem::new("query_invalid", format!("{name}: {error}")))
 }
 
-/// Time of a rental that nobody pays for, because nothing proved that its node was alive.
+/// Time of a rental in which nothing proved that its node was alive, and what became of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DisputedUsage {
     /// `alloc_…`
@@ -94,13 +95,19 @@ pub struct DisputedUsage {
     pub node_id: Option<String>,
     /// RFC 3339: the last proof before it, or where the meter stood.
     pub from: String,
-    /// RFC 3339: the first proof after it, or where the meter went on or ended.
+    /// RFC 3339: the first proof after it, or where the meter went on or ended; now, while it lasts.
     pub through: String,
-    /// How many seconds of the time between the two are not charged.
+    /// RFC 3339: the same, and nothing while it lasts.
+    pub until: Option<String>,
+    /// How many seconds of the time between the two it is about; so far, while it lasts.
     pub seconds: i64,
     /// `outage`, `quarantine`, or `silence` when neither is known.
     pub why: String,
-    /// RFC 3339: when the meter passed it.
+    /// RFC 3339: when its node proved late that one boot spans it.
+    pub proven_at: Option<String>,
+    /// `forgiven`: nobody pays for it. `charged`: it was proven late, and paid for. `open`: it lasts.
+    pub outcome: String,
+    /// RFC 3339: when the meter passed it; now, while it lasts.
     pub noted_at: String,
     /// Whole seconds since it ended.
     pub age_seconds: i64,
@@ -110,21 +117,25 @@ impl DisputedUsage {
     /// As it is shown now.
     #[must_use]
     pub fn of(row: view::Unproven, now: Timestamp) -> Self {
+        let or_now = |at: Option<At>| at.map_or_else(|| now.to_string(), |at| at.to_string());
         Self {
             age_seconds: row.age_seconds(now),
             allocation_id: row.allocation_id,
             organisation_id: row.organisation_id,
             node_id: row.node_id,
             from: row.from_at.to_string(),
-            through: row.through_at.to_string(),
+            through: or_now(row.through_at),
+            until: row.through_at.map(|at| at.to_string()),
             seconds: row.seconds,
             why: row.why,
-            noted_at: row.noted_at.to_string(),
+            proven_at: row.proven_at.map(|at| at.to_string()),
+            outcome: row.outcome,
+            noted_at: or_now(row.noted_at),
         }
     }
 }
 
-/// Time in which a rental was active and that is not charged, because nobody proved it: the last noted first.
+/// Time in which a rental was active and that nobody proved when it was used: what lasts, then what is over, the last noted first.
 #[utoipa::path(get, path = "/v1/usage/disputed", operation_id = "list_disputed_usage", tag = "ledger",
     params(DisputedQuery), security(("api_key" = []), ("session" = [])),
     responses((status = 200, description = "One page", body = Page<DisputedUsage>)))]
@@ -139,7 +150,7 @@ async fn list_disputed_usage(
     let at = at.and(reader.reach(&api, timeline::NAME).await?);
     let now = api.commands.clock.now();
     let mut db = api.read_for(&reader.caller).await?;
-    let rows = view::list(&mut *db, filter, page.after, page.limit).await?;
+    let rows = view::list(&mut *db, (filter, now), page.after, page.limit).await?;
     Ok(at.saw(reader.shown(rows, |row| DisputedUsage::of(row, now))?))
 }
 

@@ -37,7 +37,7 @@ impl Rented {
             executor.execute::<Node>(&self.node_id, observe, &context, Value::Null).await.unwrap();
         }
         let (through, at) = (self.at(through + 10), self.at(through + 10));
-        let meter = AllocationCommand::Meter { through, unproven_seconds, at };
+        let meter = AllocationCommand::Meter { through, unproven_seconds, late_seconds: 0, at };
         let (id, context) = (&self.allocation_id, stage.context());
         executor.execute::<Allocation>(id, meter, &context, Value::Null).await.unwrap();
     }

@@ -18,7 +18,8 @@ pub(super) async fn capture_usage(act: &Act<'_>, tick: &Tick) -> Result<(), Port
     if rental.allocation.status != AllocationStatus::Active {
         return Ok(());
     }
-    rental.meter(act, |node, since| node.proven(since, tick.through)).await?;
+    let late = act.settings.late_usage;
+    rental.meter(act, |node, since| node.proven(since, tick.through, late)).await?;
     rental.charge_before(act).await?;
     let mut capture = rental.charge(act)?;
     capture.keep_nanos = rental.keep_nanos(tick);
@@ -129,15 +130,15 @@ impl Rental {
         act: &Act<'_>,
         proves: impl FnOnce(&Node, Timestamp) -> Proven + Send,
     ) -> Result<(), PortError> {
-        let Allocation { activated_at, metered_at, placement, unproven_seconds, .. } =
-            self.allocation;
+        let Allocation { activated_at, metered_at, placement, .. } = self.allocation;
         let Some((since, placement)) = metered_at.or(activated_at).zip(placement) else {
             return Ok(());
         };
         let proven = proves(&act.load::<Node>(&placement.node_id.to_string()).await?, since);
         let meter = AllocationCommand::Meter {
             through: proven.through,
-            unproven_seconds: unproven_seconds + proven.unproven_seconds,
+            unproven_seconds: self.allocation.unproven_seconds + proven.unproven_seconds,
+            late_seconds: self.allocation.late_seconds + proven.late_seconds,
             at: act.now(),
         };
         act.allocation("meter", self.allocation_id, meter).await?;
@@ -147,11 +148,8 @@ impl Rental {
 
     /// Moves the meter on to its end: what the node has not proven until then, it never will.
     async fn meter_rest(&mut self, act: &Act<'_>, through: Timestamp) -> Result<(), PortError> {
-        let rest = |node: &Node, since| Proven {
-            through,
-            unproven_seconds: node.unproven_seconds(since, through),
-        };
-        self.meter(act, rest).await
+        let late = act.settings.late_usage;
+        self.meter(act, |node, since| node.proven_by_end(since, through, late)).await
     }
 
     /// What was metered at prices before this one and is not charged yet: each at its own tax.

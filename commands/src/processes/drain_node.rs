@@ -77,7 +77,8 @@ impl ProcessManager for DrainNode {
             | NodeEvent::InventoryCompared { .. }
             | NodeEvent::OrphanRemoved { .. }
             | NodeEvent::BeatKept { .. }
-            | NodeEvent::EvidenceRejected { .. } => {}
+            | NodeEvent::EvidenceRejected { .. }
+            | NodeEvent::OutageProven { .. } => {}
         }
         state
     }

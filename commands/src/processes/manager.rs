@@ -1,5 +1,6 @@
 //! The shape of a process manager: `correlate`, `evolve`, `react` and `due`, all pure.
 use cairn_core::Timestamp;
+use cairn_fleet::LateUsage;
 use cairn_payments::Pace;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -168,7 +169,7 @@ impl<M: ProcessManager> AnyManager for Erased<M> {
     }
 }
 
-/// The numbers of the business, in seconds. An operator may change them.
+/// The numbers of the business, in seconds, and one choice. An operator may change them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// How much usage a hold covers, at the start and after every tick.
@@ -214,6 +215,8 @@ pub struct Settings {
     pub compare_seconds: i64,
     /// How long what runs on a draining node may still run.
     pub drain_seconds: i64,
+    /// What becomes of time that is proven late.
+    pub late_usage: LateUsage,
 }
 
 impl Default for Settings {
@@ -240,6 +243,7 @@ impl Default for Settings {
             suspect_seconds: 90,
             compare_seconds: 86_400,
             drain_seconds: 3_600,
+            late_usage: LateUsage::Forgive,
         }
     }
 }

@@ -133,6 +133,7 @@ impl ProcessManager for VerifyNode {
             | NodeEvent::OrphanRemoved { .. }
             | NodeEvent::BeatKept { .. }
             | NodeEvent::EvidenceRejected { .. }
+            | NodeEvent::OutageProven { .. }
             | NodeEvent::HealthDoubted { .. }
             | NodeEvent::HealthChanged { .. }
             | NodeEvent::PolicyChanged { .. }

@@ -67,6 +67,7 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         | Event::OrphanRemoved { .. }
         | Event::BeatKept { .. }
         | Event::EvidenceRejected { .. }
+        | Event::OutageProven { .. }
         | Event::HealthChanged { .. }
         | Event::CapacityReserved { .. }
         | Event::CapacityResized { .. }

@@ -314,8 +314,8 @@ impl Inverse for Allocation {
             }
             E::Activated { proof, at } => C::Activate { proof, at },
             E::Failed { at } => C::ConfirmFailed { at },
-            E::Metered { through, unproven_seconds, at } => {
-                C::Meter { through, unproven_seconds, at }
+            E::Metered { through, unproven_seconds, late_seconds, at } => {
+                C::Meter { through, unproven_seconds, late_seconds, at }
             }
             E::UsageCorrected { seconds, why: reason, at } => {
                 C::CorrectUsage { seconds, reason, at }
@@ -375,7 +375,9 @@ impl Inverse for Node {
                 C::ObserveLink { link: Link::Online, at }
             }
             E::LinkChanged { link, at } => C::ObserveLink { link, at },
-            E::HealthDoubted { .. } | E::HealthChanged { .. } => return None,
+            E::HealthDoubted { .. } | E::HealthChanged { .. } | E::OutageProven { .. } => {
+                return None;
+            }
             E::InventoryCompared { comparison, at } => C::RecordInventory { comparison, at },
             E::OrphanRemoved { allocation_id, evidence, at } => {
                 C::RecordOrphanRemoved { allocation_id, evidence, at }

@@ -291,7 +291,8 @@ async fn rent(world: &World, at: Timestamp) {
 }
 
 async fn meter(world: &World, through: Timestamp) {
-    let meter = AllocationCommand::Meter { through, unproven_seconds: 0, at: through };
+    let meter =
+        AllocationCommand::Meter { through, unproven_seconds: 0, late_seconds: 0, at: through };
     world.execute::<Allocation>(&RENTAL.to_string(), meter).await;
 }
 

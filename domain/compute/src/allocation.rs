@@ -93,10 +93,11 @@ pub enum AllocationCommand {
     ConfirmFailed {
         at: Timestamp,
     },
-    /// Both count from the activation. What is metered once stays metered.
+    /// All count from the activation. What is metered once stays metered.
     Meter {
         through: Timestamp,
         unproven_seconds: i64,
+        late_seconds: i64,
         at: Timestamp,
     },
     /// Takes back so many metered seconds, also after the release.
@@ -251,6 +252,9 @@ pub struct Allocation {
     /// Until then, when the node was silent: not billed.
     #[serde(default)]
     pub unproven_seconds: i64,
+    /// Of what is billed, what was proven after its outage only.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub late_seconds: i64,
     /// What was metered and was taken back.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub corrected_seconds: i64,
@@ -270,7 +274,7 @@ pub struct Allocation {
     pub resize: Option<Resize>,
 }
 
-fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
+pub(crate) fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
     *count == T::default()
 }
 
@@ -330,9 +334,9 @@ impl Decider for Allocation {
                 self.status = AllocationStatus::Active;
             }
             AllocationEvent::Failed { .. } => self.stand_at(AllocationStatus::Failed),
-            AllocationEvent::Metered { through, unproven_seconds, .. } => {
+            AllocationEvent::Metered { through, unproven_seconds, late_seconds, .. } => {
                 self.metered_at = Some(through);
-                self.unproven_seconds = unproven_seconds;
+                (self.unproven_seconds, self.late_seconds) = (unproven_seconds, late_seconds);
             }
             AllocationEvent::UsageCorrected { seconds, .. } => self.corrected_seconds += seconds,
             AllocationEvent::SuspensionRequested { at, .. } => {

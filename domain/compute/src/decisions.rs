@@ -46,7 +46,12 @@ impl Allocation {
 
     /// Goes on from what is metered. Seconds that are found unproven after they were metered stay billed, so that the charge and the
     /// seconds always agree.
-    fn meter(&self, through: Timestamp, unproven_seconds: i64, at: Timestamp) -> Decision {
+    fn meter(
+        &self,
+        through: Timestamp,
+        (unproven_seconds, late_seconds): (i64, i64),
+        at: Timestamp,
+    ) -> Decision {
         let Some(activated_at) = self.activated_at else { return Err(self.wrong()) };
         let through = self.meter_ends_at().map_or(through, |ends_at| through.min(ends_at));
         let open = matches!(
@@ -62,7 +67,8 @@ impl Allocation {
         }
         let unproven_max = self.elapsed(through) - self.corrected_seconds - self.metered_seconds();
         let unproven_seconds = unproven_seconds.max(self.unproven_seconds).min(unproven_max);
-        Ok(vec![Event::Metered { through, unproven_seconds, at }])
+        let late_seconds = late_seconds.max(self.late_seconds);
+        Ok(vec![Event::Metered { through, unproven_seconds, late_seconds, at }])
     }
 
     /// Rentals that were settled before they were metered are billed in full.
@@ -113,8 +119,8 @@ impl Allocation {
             Command::ConfirmFailed { at } => {
                 self.step(&[Status::Compensating], &[Status::Failed], Event::Failed { at })
             }
-            Command::Meter { through, unproven_seconds, at } => {
-                self.meter(through, unproven_seconds, at)
+            Command::Meter { through, unproven_seconds, late_seconds, at } => {
+                self.meter(through, (unproven_seconds, late_seconds), at)
             }
             Command::CorrectUsage { seconds, reason, at } => {
                 self.correct_usage(seconds, reason, at)

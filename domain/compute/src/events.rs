@@ -6,6 +6,8 @@ use cairn_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::allocation::is_none_yet;
+
 /// A step of provisioning, in order. Each has inspect, act, verify and undo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -243,9 +245,16 @@ pub enum AllocationEvent {
     /// Nothing is left on the node after a failure. Final.
     #[serde(rename = "allocation.failed")]
     Failed { at: Timestamp },
-    /// By `through` it is proven to have run all the time since its activation, but for the seconds named.
+    /// By `through` it is proven to have run all the time since its activation, but for the seconds named. Of what is proven, `late_seconds`
+    /// were not before their outage was over.
     #[serde(rename = "allocation.metered")]
-    Metered { through: Timestamp, unproven_seconds: i64, at: Timestamp },
+    Metered {
+        through: Timestamp,
+        unproven_seconds: i64,
+        #[serde(default, skip_serializing_if = "is_none_yet")]
+        late_seconds: i64,
+        at: Timestamp,
+    },
     /// So many metered seconds are taken back.
     #[serde(rename = "allocation.usage_corrected")]
     UsageCorrected { seconds: i64, why: String, at: Timestamp },

@@ -198,11 +198,16 @@ fn nobody_pays_before_every_step_is_proven() {
 }
 
 fn meter(through: i64, unproven_seconds: i64) -> Command {
-    Command::Meter { through: at(through), unproven_seconds, at: at(through) }
+    Command::Meter { through: at(through), unproven_seconds, late_seconds: 0, at: at(through) }
 }
 
 fn metered(through: i64, unproven_seconds: i64) -> AllocationEvent {
-    AllocationEvent::Metered { through: at(through), unproven_seconds, at: at(through) }
+    AllocationEvent::Metered {
+        through: at(through),
+        unproven_seconds,
+        late_seconds: 0,
+        at: at(through),
+    }
 }
 
 /// A life with this done at its end.
@@ -216,8 +221,14 @@ fn the_meter_runs_from_proof_to_the_release_request() {
     check(&active, meter(9, 0)).then([]);
     check(&active, meter(25, 0)).then([metered(25, 0)]);
     assert_eq!(fold(&with(&active, meter(25, 0))).metered_seconds(), 15);
-    let late = AllocationEvent::Metered { through: at(70), unproven_seconds: 0, at: at(9_999) };
-    let ask = Command::Meter { through: at(9_999), unproven_seconds: 0, at: at(9_999) };
+    let late = AllocationEvent::Metered {
+        through: at(70),
+        unproven_seconds: 0,
+        late_seconds: 0,
+        at: at(9_999),
+    };
+    let ask =
+        Command::Meter { through: at(9_999), unproven_seconds: 0, late_seconds: 0, at: at(9_999) };
     check(&until(2), ask).then([late]);
     let events = check(&until(3), SETTLE).events();
     let released = AllocationEvent::Released { active_seconds: 60, charged_nanos: 60, at: at(90) };

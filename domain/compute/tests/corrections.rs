@@ -46,7 +46,7 @@ fn active() -> Vec<Command> {
 }
 
 const fn meter(through: i64, unproven_seconds: i64) -> Command {
-    Command::Meter { through: at(through), unproven_seconds, at: at(through) }
+    Command::Meter { through: at(through), unproven_seconds, late_seconds: 0, at: at(through) }
 }
 
 fn correct(seconds: i64) -> Command {

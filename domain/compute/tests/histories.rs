@@ -55,7 +55,12 @@ fn command() -> impl Strategy<Value = AllocationCommand> {
             7 => AllocationCommand::VerifyTeardown { evidence: text(), at },
             8 => AllocationCommand::ConfirmReleased { charged_nanos: 1, at },
             9 => AllocationCommand::CallOperator { doing: text(), message: text(), at },
-            10 => AllocationCommand::Meter { through: at, unproven_seconds: now % 97, at },
+            10 => AllocationCommand::Meter {
+                through: at,
+                unproven_seconds: now % 97,
+                late_seconds: 0,
+                at,
+            },
             11 => AllocationCommand::RequestSuspension {
                 reason: SuspensionReason::FundsExhausted,
                 at,

@@ -55,7 +55,7 @@ fn active(first: PinnedPrice, tax: Option<Tax>) -> Vec<Command> {
 }
 
 const fn meter(through: i64) -> Command {
-    Command::Meter { through: at(through), unproven_seconds: 0, at: at(through) }
+    Command::Meter { through: at(through), unproven_seconds: 0, late_seconds: 0, at: at(through) }
 }
 
 const fn reprice(price: PinnedPrice, tax: Option<Tax>, secs: i64) -> Command {

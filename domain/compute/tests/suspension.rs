@@ -42,7 +42,7 @@ fn active() -> Vec<Command> {
 }
 
 const fn meter(through: i64) -> Command {
-    Command::Meter { through: at(through), unproven_seconds: 0, at: at(through) }
+    Command::Meter { through: at(through), unproven_seconds: 0, late_seconds: 0, at: at(through) }
 }
 
 const fn suspend(when: i64) -> Command {

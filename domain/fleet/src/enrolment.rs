@@ -1,8 +1,9 @@
 //! Letting a node in: invitations, the one-time token, and an answer that was lost on its way to the node.
 use cairn_core::{NodeId, Timestamp};
 
+use crate::events::NodeEvent;
 use crate::facts::HostKey;
-use crate::node::{Node, NodeError, NodeEvent, NodeLifecycle, PROBES_MAX, Policy};
+use crate::node::{Node, NodeError, NodeLifecycle, PROBES_MAX, Policy};
 
 fn check_name(name: &str) -> Result<(), NodeError> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';

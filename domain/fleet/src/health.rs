@@ -5,7 +5,8 @@
 use cairn_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::node::{Link, Node, NodeEvent, NodeLifecycle};
+use crate::events::NodeEvent;
+use crate::node::{Link, Node, NodeLifecycle};
 
 /// From this much on, in thousandths, an observation is high.
 pub const HIGH_PERMILLE: u16 = 900;

@@ -5,7 +5,8 @@
 use cairn_core::{AllocationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::node::{Link, Node, NodeError, NodeEvent, NodeLifecycle};
+use crate::events::NodeEvent;
+use crate::node::{Link, Node, NodeError, NodeLifecycle};
 
 /// Findings that are kept with a comparison; their counts are of all.
 pub const FINDINGS_MAX: usize = 100;

@@ -2,8 +2,9 @@
 use cairn_core::{AllocationId, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::events::NodeEvent;
 use crate::health::Health;
-use crate::node::{FIRST_UID, Link, Node, NodeError, NodeEvent, NodeLifecycle, Policy};
+use crate::node::{FIRST_UID, Link, Node, NodeError, NodeLifecycle, Policy};
 
 /// What a node has set aside for one allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,67 @@ pub struct Silence {
     pub until: Option<Timestamp>,
     /// Long enough to count as offline, or not to be trusted. A shorter one is no silence once it is over.
     pub outage: bool,
+    /// What came to light of it when the node answered again.
+    #[serde(default, skip_serializing_if = "LateProof::is_unheard")]
+    pub late: LateProof,
+}
+
+/// What came to light of a silence late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum LateProof {
+    /// The node has said nothing of its boot since.
+    #[default]
+    Unheard,
+    /// What it said proves nothing of it.
+    None,
+    /// One boot spans it, up to this instant.
+    Spanned {
+        /// When it was heard.
+        until: Timestamp,
+        /// Seconds in which the machine stood still, wherever in it.
+        paused_seconds: i64,
+    },
+}
+
+impl LateProof {
+    const fn is_unheard(&self) -> bool {
+        matches!(self, Self::Unheard)
+    }
+}
+
+/// What becomes of time that is proven late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LateUsage {
+    /// Nobody pays for it.
+    #[default]
+    Forgive,
+    /// Who rented pays for it, unless it began longer ago than that when it was proven.
+    Charge {
+        /// In seconds.
+        cutoff_seconds: i64,
+    },
+}
+
+impl Silence {
+    /// It was an outage, it lasts, and nothing is known of it yet.
+    pub(crate) const fn is_unheard_outage(&self) -> bool {
+        self.outage && self.until.is_none() && self.late.is_unheard()
+    }
+
+    /// Seconds between two instants in it that nobody pays for.
+    fn unproven_seconds(&self, (from, to): (Timestamp, Timestamp), usage: LateUsage) -> i64 {
+        let all = whole(from, to);
+        match (self.late, usage) {
+            (
+                LateProof::Spanned { until, paused_seconds },
+                LateUsage::Charge { cutoff_seconds },
+            ) if self.since.plus_secs(cutoff_seconds) >= until => {
+                all.min(paused_seconds + whole(until.max(from), to))
+            }
+            _ => all,
+        }
+    }
 }
 
 /// How far a time is proven, and what within it is not.
@@ -25,6 +86,21 @@ pub struct Proven {
     pub through: Timestamp,
     /// Whole seconds before it that are not, each silence rounded up.
     pub unproven_seconds: i64,
+    /// Whole seconds before it that were proven late, and are charged.
+    pub late_seconds: i64,
+}
+
+impl Proven {
+    /// Nothing of the time until then is not proven.
+    const fn through(through: Timestamp) -> Self {
+        Self { through, unproven_seconds: 0, late_seconds: 0 }
+    }
+
+    fn add(&mut self, silence: &Silence, (from, to): (Timestamp, Timestamp), usage: LateUsage) {
+        let unproven_seconds = silence.unproven_seconds((from, to), usage);
+        self.unproven_seconds += unproven_seconds;
+        self.late_seconds += whole(from, to) - unproven_seconds;
+    }
 }
 
 impl Node {
@@ -45,9 +121,25 @@ impl Node {
             open.outage |= outage;
             return;
         }
-        self.silences.push(Silence { since: at, until: None, outage });
+        self.silences.push(Silence { since: at, until: None, outage, late: LateProof::Unheard });
         let surplus = self.silences.len().saturating_sub(REMEMBERED);
         self.silences.drain(..surplus);
+    }
+
+    /// What is known of the silence that lasts. What is proven of it stays proven, unless the node is doubted.
+    pub(crate) fn is_heard(&mut self, late: LateProof) {
+        if let Some(open) = self.silences.last_mut().filter(|silence| silence.until.is_none()) {
+            open.late = match (open.late, late) {
+                (LateProof::Spanned { .. }, LateProof::None) => open.late,
+                _ => late,
+            };
+        }
+    }
+
+    pub(crate) fn is_doubted(&mut self) {
+        if let Some(open) = self.silences.last_mut().filter(|silence| silence.until.is_none()) {
+            open.late = LateProof::None;
+        }
     }
 
     fn answered(&mut self, at: Timestamp) {
@@ -60,34 +152,34 @@ impl Node {
 
     /// What is proven from `since` to `until`. A silence that reaches beyond `until` moves the end back to its beginning.
     #[must_use]
-    pub fn proven(&self, since: Timestamp, until: Timestamp) -> Proven {
-        let mut proven = Proven { through: until, unproven_seconds: 0 };
+    pub fn proven(&self, since: Timestamp, until: Timestamp, usage: LateUsage) -> Proven {
+        let mut proven = Proven::through(until);
         for silence in &self.silences {
             let begins = silence.since.max(since);
             match silence.until {
                 Some(ends) if ends <= since => {}
-                Some(ends) if ends <= until => proven.unproven_seconds += whole(begins, ends),
+                Some(ends) if ends <= until => proven.add(silence, (begins, ends), usage),
                 Some(_) | None => proven.through = proven.through.min(begins),
             }
         }
         proven
     }
 
-    /// What is unproven from `since` to `until`, when that time is over and will not be looked at again. A silence that is no outage by
-    /// then is none.
+    /// What is proven from `since` to `until`, when that time is over and will not be looked at again. A silence that is no outage by then is
+    /// none.
     #[must_use]
-    pub fn unproven_seconds(&self, since: Timestamp, until: Timestamp) -> i64 {
-        let outages = self.silences.iter().filter(|silence| silence.outage);
-        let part = |silence: &Silence| {
+    pub fn proven_by_end(&self, since: Timestamp, until: Timestamp, usage: LateUsage) -> Proven {
+        let mut proven = Proven::through(until);
+        for silence in self.silences.iter().filter(|silence| silence.outage) {
             let ends = silence.until.map_or(until, |ends| ends.min(until));
-            whole(silence.since.max(since), ends)
-        };
-        outages.map(part).sum()
+            proven.add(silence, (silence.since.max(since), ends), usage);
+        }
+        proven
     }
 }
 
 /// Seconds between two instants, rounded up.
-const fn whole(from: Timestamp, to: Timestamp) -> i64 {
+pub(crate) const fn whole(from: Timestamp, to: Timestamp) -> i64 {
     let micros = to.as_micros().saturating_sub(from.as_micros());
     if micros <= 0 { 0 } else { (micros + 999_999) / 1_000_000 }
 }

@@ -1,8 +1,9 @@
 //! Time that nobody proved and nobody pays for: asked by finance and operators (how much, where, why), and by whose rental it was.
 //!
 //! A tick of the meter says how far it came and how many seconds by then are unproven. One row of `compute_unproven` is one such sum of one
-//! rental, with the first and the last place of the meter at it: the time between two sums is where the seconds lie. `compute_links` says
-//! when nodes were silent meanwhile, one row for each change of a link. Whose a rental is and what it costs is in `compute_allocations`.
+//! rental, with the first and the last place of the meter at it: the time between two sums is where the seconds lie. `compute_late_usage` is
+//! the same of the seconds that were proven late and charged. `compute_links` says when nodes were silent meanwhile, and when a silence was
+//! proven, one row for each change of a link. Whose a rental is and what it costs is in `compute_allocations`.
 use async_trait::async_trait;
 use cairn_compute::AllocationEvent;
 use cairn_core::Timestamp;
@@ -27,7 +28,7 @@ impl Projection for UnprovenTimes {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["compute_unproven", "compute_links"]
+        &["compute_unproven", "compute_late_usage", "compute_links"]
     }
 
     fn interest(&self) -> Interest {
@@ -37,6 +38,7 @@ impl Projection for UnprovenTimes {
             "node.probe_passed",
             "node.quarantined",
             "node.link_changed",
+            "node.outage_proven",
         ])
     }
 
@@ -50,9 +52,13 @@ impl Projection for UnprovenTimes {
             return Ok(());
         }
         match event.decode()? {
-            AllocationEvent::Activated { at, .. } => keep_sum(changes, event, (0, at, at)),
-            AllocationEvent::Metered { through, unproven_seconds, at } => {
+            AllocationEvent::Activated { at, .. } => {
+                keep_sum(changes, event, (0, at, at));
+                keep_late(changes, event, (0, at, at));
+            }
+            AllocationEvent::Metered { through, unproven_seconds, late_seconds, at } => {
                 keep_sum(changes, event, (unproven_seconds, through, at));
+                keep_late(changes, event, (late_seconds, through, at));
             }
             _ => {}
         }
@@ -73,6 +79,18 @@ row! {
 }
 
 row! {
+    /// From `first_at` to `last_at` so many seconds of it had been proven late, and are charged.
+    pub(crate) struct LateRow in "compute_late_usage" by (allocation_id: String, late_seconds: i64) {
+        allocation_id: String,
+        late_seconds: i64,
+        position: i64,
+        first_at: At,
+        last_at: At,
+        noted_at: At,
+    }
+}
+
+row! {
     /// What a change of a node's link says of its silences: one that lasts has no end, and where none is, there is no beginning either.
     pub(crate) struct LinkRow in "compute_links" last_of (node_id: String) {
         node_id: String,
@@ -80,6 +98,7 @@ row! {
         since: Option<At>,
         until: Option<At>,
         why: String,
+        proven_at: Option<At>,
     }
 }
 
@@ -104,12 +123,28 @@ fn keep_sum(
     });
 }
 
+fn keep_late(
+    changes: &mut Changes,
+    event: &Recorded,
+    (late_seconds, through, at): (i64, Timestamp, Timestamp),
+) {
+    let (allocation_id, position) = (event.aggregate_id.clone(), event.position);
+    changes.put((allocation_id.clone(), late_seconds), move |known: Option<LateRow>| {
+        let (last_at, noted_at) = (At(through), At(at));
+        let first =
+            LateRow { allocation_id, late_seconds, position, first_at: last_at, last_at, noted_at };
+        Ok(known.map_or(first, |known| LateRow { last_at, ..known }))
+    });
+}
+
 /// What an event says of a node's silence.
 enum Said {
     /// It is silent since then, and this is why.
     Silent(Timestamp, &'static str),
     /// It is not.
     There(Timestamp),
+    /// One boot spans it.
+    Proven(Timestamp),
 }
 
 fn keep_link(changes: &mut Changes, event: &Recorded, happened: &NodeEvent) {
@@ -119,20 +154,23 @@ fn keep_link(changes: &mut Changes, event: &Recorded, happened: &NodeEvent) {
         NodeEvent::LinkChanged { link: Link::Offline, at } => Said::Silent(*at, "outage"),
         NodeEvent::ProbePassed { at }
         | NodeEvent::LinkChanged { link: Link::Online | Link::Resyncing, at } => Said::There(*at),
+        NodeEvent::OutageProven { at, .. } => Said::Proven(*at),
         _ => return,
     };
     let (node_id, position) = (event.aggregate_id.clone(), event.position);
     changes.append((node_id.clone(),), move |last: Option<LinkRow>| {
         let open = last.filter(|last| last.since.is_some() && last.until.is_none());
-        let (was, since) = open.map_or((String::new(), None), |open| (open.why, open.since));
-        let (since, until, why) = match said {
+        let open = open.map(|open| (open.why, open.since, open.proven_at));
+        let (was, since, proven_at) = open.unwrap_or_default();
+        let (since, until, why, proven_at) = match said {
             Said::Silent(at, why) => {
                 let since = since.map_or(At(at), |since| since.min(At(at)));
-                (Some(since), None, worse(was, why))
+                (Some(since), None, worse(was, why), proven_at)
             }
-            Said::There(at) => (since, since.map(|_| At(at)), was),
+            Said::There(at) => (since, since.map(|_| At(at)), was, proven_at),
+            Said::Proven(at) => (since, None, was, since.map(|_| At(at))),
         };
-        Ok(LinkRow { node_id, position, since, until, why })
+        Ok(LinkRow { node_id, position, since, until, why, proven_at })
     });
 }
 

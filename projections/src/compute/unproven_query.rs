@@ -5,29 +5,35 @@ use sqlx::PgExecutor;
 
 use crate::row::{At, Page, QueryError, before, fetch_limit};
 
-/// Seconds of a rental that were not charged, because nothing proved that its node was alive.
+/// Seconds of a rental in which nothing proved that its node was alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)]
 pub struct Unproven {
-    /// Where in the log they were noted.
-    pub position: i64,
+    /// Where it stands in the list.
+    pub place: i64,
     pub allocation_id: String,
     pub organisation_id: String,
     pub node_id: Option<String>,
     /// They lie between these two.
     pub from_at: At,
-    pub through_at: At,
+    /// None while it lasts.
+    pub through_at: Option<At>,
+    /// So far, while it lasts.
     pub seconds: i64,
     /// `outage`, `quarantine`, or `silence` when neither is known.
     pub why: String,
-    pub noted_at: At,
+    /// When its node proved late that it ran.
+    pub proven_at: Option<At>,
+    /// `forgiven`, `charged`, or `open` while it lasts.
+    pub outcome: String,
+    pub noted_at: Option<At>,
 }
 
 impl Unproven {
     /// Whole seconds since they ended.
     #[must_use]
     pub fn age_seconds(&self, now: Timestamp) -> i64 {
-        now.secs_since(self.through_at.0).max(0)
+        self.through_at.map_or(0, |through_at| now.secs_since(through_at.0).max(0))
     }
 }
 
@@ -44,52 +50,75 @@ pub struct Filter {
     pub until: Option<Timestamp>,
 }
 
-/// Time that was not charged, the last noted first. The meter of a rental that was suspended went on where it was resumed: what is unproven
-/// after that lies after it.
+/// Time that was not proven when it was used: what lasts, then what the meter has passed, the last noted first. The meter of a rental that was
+/// suspended went on where it was resumed: what is unproven after that lies after it.
 ///
 /// # Errors
 /// [`QueryError`].
 pub async fn list(
     db: impl PgExecutor<'_>,
-    filter: Filter,
+    (filter, now): (Filter, Timestamp),
     after: Option<String>,
     limit: i64,
 ) -> Result<Page<Unproven>, QueryError> {
     let rows = sqlx::query_as!(
         Unproven,
-        r#"SELECT f.position, f.allocation_id, f.organisation_id, f.node_id, f.from_at AS "from_at!: At",
-             f.through_at AS "through_at!: At", f.seconds AS "seconds!", f.why AS "why!", f.noted_at AS "noted_at: At"
+        r#"WITH sums AS NOT MATERIALIZED (
+             SELECT allocation_id, 0 AS late, unproven_seconds AS seconds, position, first_at, last_at, noted_at FROM compute_unproven
+             UNION ALL
+             SELECT allocation_id, 1 AS late, late_seconds AS seconds, position, first_at, last_at, noted_at FROM compute_late_usage
+           ), silent AS NOT MATERIALIZED (
+             SELECT l.node_id, l.since, l.until, l.why, l.proven_at FROM compute_links l
+             WHERE l.why IN ('outage', 'quarantine') AND l.since IS NOT NULL AND (l.until IS NOT NULL
+               OR NOT EXISTS (SELECT FROM compute_links n WHERE n.node_id = l.node_id AND n.position > l.position))
+           ), began AS NOT MATERIALIZED (
+             SELECT allocation_id, at FROM compute_timeline_entries WHERE entry = 'resumed'
+           )
+           SELECT f.place AS "place!", f.allocation_id AS "allocation_id!", f.organisation_id AS "organisation_id!", f.node_id,
+             f.from_at AS "from_at!: At", f.through_at AS "through_at: At", f.seconds AS "seconds!", f.why AS "why!",
+             f.proven_at AS "proven_at: At", f.outcome AS "outcome!", f.noted_at AS "noted_at: At"
            FROM (
-             SELECT u.position, u.allocation_id, a.organisation_id, a.node_id, u.noted_at,
+             SELECT u.position * 2 + u.late AS place, u.allocation_id, a.organisation_id, a.node_id, u.noted_at,
                coalesce(s.since, p.last_at) AS from_at, coalesce(s.until, u.first_at) AS through_at,
-               u.unproven_seconds - p.unproven_seconds AS seconds, coalesce(s.why, 'silence') AS why
-             FROM compute_unproven u JOIN compute_allocations a USING (allocation_id)
+               u.seconds - p.seconds AS seconds, coalesce(s.why, 'silence') AS why, s.proven_at,
+               CASE u.late WHEN 1 THEN 'charged' ELSE 'forgiven' END AS outcome
+             FROM sums u JOIN compute_allocations a USING (allocation_id)
              CROSS JOIN LATERAL (
-               SELECT b.unproven_seconds, greatest(b.last_at, (
-                 SELECT max(t.at) FROM compute_timeline_entries t
-                 WHERE t.allocation_id = u.allocation_id AND t.entry = 'resumed' AND t.at <= u.first_at)) AS last_at
-               FROM compute_unproven b
-               WHERE b.allocation_id = u.allocation_id AND b.unproven_seconds < u.unproven_seconds
-               ORDER BY b.unproven_seconds DESC LIMIT 1) p
+               SELECT b.seconds, greatest(b.last_at, (
+                 SELECT max(t.at) FROM began t WHERE t.allocation_id = u.allocation_id AND t.at <= u.first_at)) AS last_at
+               FROM sums b
+               WHERE b.allocation_id = u.allocation_id AND b.late = u.late AND b.seconds < u.seconds
+               ORDER BY b.seconds DESC LIMIT 1) p
              LEFT JOIN LATERAL (
                SELECT greatest(min(l.since), p.last_at) AS since,
-                 least(max(coalesce(l.until, u.first_at)), u.first_at) AS until,
+                 least(max(coalesce(l.until, u.first_at)), u.first_at) AS until, max(l.proven_at) AS proven_at,
                  CASE WHEN bool_or(l.why = 'quarantine') THEN 'quarantine' ELSE 'outage' END AS why
-               FROM compute_links l
-               WHERE l.node_id = a.node_id AND l.why IN ('outage', 'quarantine') AND l.since < u.first_at
-                 AND (l.until > p.last_at OR l.until IS NULL
-                   AND NOT EXISTS (SELECT FROM compute_links n WHERE n.node_id = l.node_id AND n.position > l.position))
-               HAVING count(*) > 0) s ON true) f
+               FROM silent l
+               WHERE l.node_id = a.node_id AND l.since < u.first_at AND (l.until > p.last_at OR l.until IS NULL)
+                 AND (u.late = 0 OR l.proven_at IS NOT NULL)
+               HAVING count(*) > 0) s ON true
+             UNION ALL
+             SELECT 4611686018427387904 + a.position, a.allocation_id, a.organisation_id, a.node_id, NULL,
+               o.since, NULL, ceil(extract(epoch FROM o.until - o.since))::bigint, l.why, l.proven_at, 'open'
+             FROM silent l JOIN compute_allocations a USING (node_id)
+             CROSS JOIN LATERAL (
+               SELECT greatest(l.since, a.activated_at,
+                   (SELECT max(b.last_at) FROM compute_unproven b WHERE b.allocation_id = a.allocation_id),
+                   (SELECT max(t.at) FROM began t WHERE t.allocation_id = a.allocation_id)) AS since,
+                 least(coalesce(a.stopped_at, a.release_requested_at), $7::timestamptz) AS until) o
+             WHERE l.until IS NULL AND a.activated_at IS NOT NULL AND a.status IN ('active', 'suspending', 'releasing')
+               AND o.since < o.until) f
            WHERE ($1::text IS NULL OR f.organisation_id = $1) AND ($2::text IS NULL OR f.node_id = $2)
-             AND ($3::timestamptz IS NULL OR f.through_at > $3) AND ($4::timestamptz IS NULL OR f.from_at < $4)
-             AND f.position < $5
-           ORDER BY f.position DESC LIMIT $6"#,
+             AND ($3::timestamptz IS NULL OR f.through_at IS NULL OR f.through_at > $3)
+             AND ($4::timestamptz IS NULL OR f.from_at < $4) AND f.place < $5
+           ORDER BY f.place DESC LIMIT $6"#,
         filter.organisation.map(|id| id.to_string()),
         filter.node.map(|id| id.to_string()),
         filter.since.map(At) as Option<At>,
         filter.until.map(At) as Option<At>,
         before(after)?,
         fetch_limit(limit),
+        At(now) as At,
     );
-    Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.position))
+    Ok(Page::of(rows.fetch_all(db).await?, limit, |row| row.place))
 }

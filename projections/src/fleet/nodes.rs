@@ -76,7 +76,8 @@ impl Projection for Nodes {
             E::HealthDoubted { .. }
             | E::OrphanRemoved { .. }
             | E::BeatKept { .. }
-            | E::EvidenceRejected { .. } => {}
+            | E::EvidenceRejected { .. }
+            | E::OutageProven { .. } => {}
             other => changes.change((id.to_owned(),), |row| apply(row, other)),
         }
         Ok(())
@@ -168,6 +169,7 @@ fn apply(row: &mut NodeRow, event: NodeEvent) -> Result<(), ProjectError> {
         | E::OrphanRemoved { .. }
         | E::BeatKept { .. }
         | E::EvidenceRejected { .. }
+        | E::OutageProven { .. }
         | E::CapacityReserved { .. }
         | E::CapacityResized { .. }
         | E::CapacityReleased { .. }

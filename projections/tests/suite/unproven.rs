@@ -1,7 +1,7 @@
 //! Time that nobody proved: whose it was, between which instants it lies, and why.
 use cairn_compute::{AllocationCommand, ReleaseReason, Step, SuspensionReason};
 use cairn_core::Timestamp;
-use cairn_fleet::{Comparison, Link, NodeCommand};
+use cairn_fleet::{Beat, Comparison, Link, NodeCommand};
 use cairn_projections::all;
 use cairn_projections::compute::unproven::{Filter, Unproven, list};
 use sqlx::PgPool;
@@ -26,6 +26,7 @@ fn told(rows: &[Unproven], since: Timestamp) -> Vec<(i64, i64, i64, &str)> {
     let after = |at: Timestamp| at.secs_since(since);
     let mut told = vec![];
     for Unproven { from_at, through_at, seconds, why, .. } in rows {
+        let through_at = through_at.expect("it is over");
         told.push((after(from_at.0), after(through_at.0), *seconds, why.as_str()));
     }
     told
@@ -38,6 +39,7 @@ async fn silences(world: &World, since: Timestamp) {
     let meter = |through, unproven_seconds| AllocationCommand::Meter {
         through: at(through),
         unproven_seconds,
+        late_seconds: 0,
         at: at(through),
     };
     active(world, 1, since).await;
@@ -87,7 +89,9 @@ async fn what_nobody_proved_is_listed_where_it_lies(pool: PgPool) {
     let at = |secs| since.plus_secs(secs);
     silences(&world, since).await;
 
-    let ask = async |filter, after, limit| list(&world.pool, filter, after, limit).await.unwrap();
+    let ask = async |filter, after, limit| {
+        list(&world.pool, (filter, at(2_000)), after, limit).await.unwrap()
+    };
     let all = ask(Filter::default(), None, 50).await.items;
     let of_first = [
         (1_100, 1_200, 100, "quarantine"),
@@ -110,5 +114,91 @@ async fn what_nobody_proved_is_listed_where_it_lies(pool: PgPool) {
     let first = ask(Filter::default(), None, 3).await;
     let rest = ask(Filter::default(), first.next.clone(), 3).await;
     assert_eq!((first.items, rest.items, rest.next), (all[..3].to_vec(), all[3..].to_vec(), None));
+    world.close().await;
+}
+
+/// One outage is proven late and charged but for a pause, the next one is not, and the third one lasts.
+#[sqlx::test(migrations = "../migrations")]
+async fn what_was_proven_late_and_what_lasts_is_told_apart(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.enrol(1).await;
+    let since = world.now();
+    let at = |secs| since.plus_secs(secs);
+    let link = |link, secs| NodeCommand::ObserveLink { link, at: at(secs) };
+    let beat = |sequence, secs| NodeCommand::ObserveBeat {
+        beat: Beat { boot_id: "boot-1".to_owned(), sequence, clock_at: at(secs) },
+        at: at(secs),
+    };
+    let meter = |through, unproven_seconds, late_seconds| AllocationCommand::Meter {
+        through: at(through),
+        unproven_seconds,
+        late_seconds,
+        at: at(through),
+    };
+    active(&world, 1, since).await;
+    active(&world, 2, since).await;
+    let release =
+        AllocationCommand::RequestRelease { reason: ReleaseReason::Customer, at: at(550) };
+    let compare = NodeCommand::RecordInventory { comparison: Comparison::default(), at: at(301) };
+    for observed in [
+        beat(1_000, 10),
+        link(Link::Suspect, 60),
+        link(Link::Offline, 150),
+        beat(251_000, 300),
+        link(Link::Online, 300),
+        compare,
+        link(Link::Suspect, 500),
+        link(Link::Offline, 600),
+    ] {
+        world.on_node(1, observed).await;
+    }
+    for command in [meter(60, 0, 0), meter(400, 40, 200)] {
+        world.on_allocation(1, command).await;
+    }
+    // The second one forgives; it was released in the outage that lasts, and is not settled.
+    for command in [meter(60, 0, 0), meter(400, 240, 0), release] {
+        world.on_allocation(2, command).await;
+    }
+    world.caught_up(all()).await;
+
+    let ask = async |after, limit| {
+        list(&world.pool, (Filter::default(), at(700)), after, limit).await.unwrap()
+    };
+    let told = |rows: &[Unproven]| -> Vec<(String, i64, Option<i64>, i64, bool, String)> {
+        let after = |at: Timestamp| at.secs_since(since);
+        let row = |row: &Unproven| {
+            let through = row.through_at.map(|at| after(at.0));
+            let proven = row.proven_at.is_some();
+            let whose = row.allocation_id.clone();
+            (whose, after(row.from_at.0), through, row.seconds, proven, row.outcome.clone())
+        };
+        rows.iter().map(row).collect()
+    };
+    let (one, two) = (allocation(1).to_string(), allocation(2).to_string());
+    let over = |whose: &str, seconds, outcome: &str| {
+        (whose.to_owned(), 60, Some(300), seconds, true, outcome.to_owned())
+    };
+    let lasts =
+        |whose: &str, seconds| (whose.to_owned(), 500, None, seconds, false, "open".to_owned());
+    let wanted = [
+        lasts(&two, 50),
+        lasts(&one, 200),
+        over(&two, 240, "forgiven"),
+        over(&one, 200, "charged"),
+        over(&one, 40, "forgiven"),
+    ];
+    let all = ask(None, 50).await.items;
+    assert_eq!(told(&all), wanted);
+    assert_eq!((all[0].age_seconds(at(700)), &all[0].noted_at), (0, &None));
+    let (mut paged, mut next) = (vec![], None);
+    loop {
+        let page = ask(next, 1).await;
+        paged.extend(page.items);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, all, "each page begins where the one before ended");
     world.close().await;
 }

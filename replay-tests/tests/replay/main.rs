@@ -17,6 +17,7 @@ mod story_evidence;
 mod story_finance;
 mod story_identity;
 mod story_invoiced;
+mod story_late;
 mod story_limits;
 mod story_methods;
 mod story_money;

@@ -17,13 +17,13 @@ pub fn suspension() -> Vec<AllocationCommand> {
     commands.extend(provisioning(4, 6));
     commands.extend([
         C::Activate { proof: text("uid=20003(t20003)"), at: at(1_220) },
-        C::Meter { through: at(1_260), unproven_seconds: 0, at: at(1_262) },
+        C::Meter { through: at(1_260), unproven_seconds: 0, late_seconds: 0, at: at(1_262) },
         C::RequestSuspension { reason, at: at(1_270) },
-        C::Meter { through: at(1_270), unproven_seconds: 3, at: at(1_271) },
+        C::Meter { through: at(1_270), unproven_seconds: 3, late_seconds: 0, at: at(1_271) },
         C::ConfirmSuspended { evidence: text("nothing runs"), at: at(1_272) },
         C::RequestResume { at: at(1_300) },
         C::ConfirmResumed { proof: text("uid=20003(t20003)"), at: at(1_303) },
-        C::Meter { through: at(1_330), unproven_seconds: 3, at: at(1_331) },
+        C::Meter { through: at(1_330), unproven_seconds: 3, late_seconds: 0, at: at(1_331) },
         C::RequestSuspension { reason, at: at(1_340) },
         C::ConfirmSuspended { evidence: text("nothing runs"), at: at(1_342) },
         C::RequestRelease { reason: ReleaseReason::FundsExhausted, at: at(1_400) },

@@ -55,8 +55,12 @@ fn moved() -> Vec<AllocationCommand> {
         node_id: None,
         at: at(2_810),
     };
-    let meter =
-        |secs| AllocationCommand::Meter { through: at(secs), unproven_seconds: 0, at: at(secs) };
+    let meter = |secs| AllocationCommand::Meter {
+        through: at(secs),
+        unproven_seconds: 0,
+        late_seconds: 0,
+        at: at(secs),
+    };
     let cheaper = PinnedPrice { version: 2, nanos_per_hour: 18 * UNIT, ..price };
     let mut commands = vec![request];
     commands.extend(provisioning(RENTAL, 6));

@@ -26,10 +26,10 @@ fn resized() -> Vec<C> {
     let stopped = |secs| C::ConfirmSuspended { evidence: text("nothing runs"), at: at(secs) };
     commands.extend([
         C::Activate { proof: proof(), at: at(7_000) },
-        C::Meter { through: at(7_060), unproven_seconds: 0, at: at(7_061) },
+        C::Meter { through: at(7_060), unproven_seconds: 0, late_seconds: 0, at: at(7_061) },
         C::RequestResize { size: size("large", 4), at: at(7_062) },
         C::StartResize { at: at(7_063) },
-        C::Meter { through: at(7_063), unproven_seconds: 0, at: at(7_064) },
+        C::Meter { through: at(7_063), unproven_seconds: 0, late_seconds: 0, at: at(7_064) },
         stopped(7_065),
         C::RequestResume { at: at(7_066) },
         C::ConfirmResumed { proof: proof(), at: at(7_070) },
@@ -41,7 +41,7 @@ fn resized() -> Vec<C> {
         C::FailResize { code: text("home_not_grown"), message: text("no room"), at: at(7_094) },
         C::ConfirmResumed { proof: proof(), at: at(7_095) },
         C::SettleResize { at: at(7_096) },
-        C::Meter { through: at(7_100), unproven_seconds: 0, at: at(7_101) },
+        C::Meter { through: at(7_100), unproven_seconds: 0, late_seconds: 0, at: at(7_101) },
         // Asked again, and stopped by want of money before its node has answered.
         C::RequestResize { size: size("huge", 8), at: at(7_102) },
         C::RequestSuspension { reason: SuspensionReason::FundsExhausted, at: at(7_103) },

@@ -67,8 +67,12 @@ fn crossed() -> Vec<AllocationCommand> {
     *price = PinnedPrice { tiers: tiers(&[(60, 18 * UNIT), (120, 9 * UNIT)]), ..*price };
     let discount = Some(PinnedDiscount { discount_id: DISCOUNT, basis_points: 2_000 });
     let dearer = PinnedPrice { version: 2, tiers: tiers(&[(30, 72 * UNIT)]), discount, ..*price };
-    let meter =
-        |secs| AllocationCommand::Meter { through: at(secs), unproven_seconds: 0, at: at(secs) };
+    let meter = |secs| AllocationCommand::Meter {
+        through: at(secs),
+        unproven_seconds: 0,
+        late_seconds: 0,
+        at: at(secs),
+    };
     let mut commands = vec![request];
     commands.extend(provisioning(RENTAL, 6));
     commands.extend([

@@ -17,8 +17,12 @@ pub fn tell(teller: &mut Teller) {
 }
 
 fn metered() -> Vec<AllocationCommand> {
-    let meter =
-        |secs| AllocationCommand::Meter { through: at(secs), unproven_seconds: 0, at: at(secs) };
+    let meter = |secs| AllocationCommand::Meter {
+        through: at(secs),
+        unproven_seconds: 0,
+        late_seconds: 0,
+        at: at(secs),
+    };
     let correct = |seconds, secs| AllocationCommand::CorrectUsage {
         seconds,
         reason: text("the clock of the node was ahead"),

@@ -13,7 +13,7 @@ use crate::http::disputed::{DisputedUsage, RejectedUsage};
 /// `finance usage`
 #[derive(Debug, Subcommand)]
 pub enum UsageCommand {
-    /// Shows time of rentals that nobody pays for, because nothing proved that the node was alive; the last noted first.
+    /// Shows time of rentals in which nothing proved that the node was alive, and what became of it: what lasts, then the last noted first.
     Disputed(DisputedArgs),
     /// Shows what nodes said of their boot and their clock that cannot be true, the last first. It proves nothing.
     Rejected {
@@ -63,7 +63,8 @@ async fn disputed(
     let filter = view::Filter { organisation, node, since: from, until };
     parts.catch_up(&[view::NAME, allocations::NAME, timeline::NAME]).await?;
     let now = parts.commands.clock.now();
-    let rows = all_pages(async |after| Ok(view::list(parts.pool(), filter, after, 200).await?));
+    let list = async |after| Ok(view::list(parts.pool(), (filter, now), after, 200).await?);
+    let rows = all_pages(list);
     let rows = rows.await?.into_iter().map(|row| DisputedUsage::of(row, now));
     let rows: Vec<_> = rows.collect();
     let columns = [
@@ -74,10 +75,13 @@ async fn disputed(
         "through",
         "seconds",
         "why",
+        "outcome",
+        "proven_at",
         "age_seconds",
     ];
     output.rows(&rows, &columns)?;
-    let seconds: i64 = rows.iter().map(|row| row.seconds).sum();
+    let unpaid = rows.iter().filter(|row| row.outcome != "charged");
+    let seconds: i64 = unpaid.map(|row| row.seconds).sum();
     output.say(&format!("{seconds} s are not charged"));
     Ok(())
 }

@@ -1,4 +1,6 @@
 //! What a configuration comes to, value by value.
+use cairn_fleet::LateUsage;
+
 use crate::config::Config;
 
 #[test]
@@ -18,6 +20,22 @@ fn public_events_go_nowhere_unless_brokers_are_named() {
     assert_eq!(read(&[("CAIRN_KAFKA_TOPIC", "t")]).kafka, None);
     let kafka = read(&[("CAIRN_KAFKA_BROKERS", "k1:9092,k2:9092")]).kafka.unwrap();
     assert_eq!((&*kafka.brokers, &*kafka.topic), ("k1:9092,k2:9092", "cairn.events"));
+}
+
+#[test]
+fn time_that_is_proven_late_is_forgiven_unless_it_is_to_be_charged() {
+    let read = |late: Option<&'static str>| {
+        Config::from_lookup(|name| match name {
+            "CAIRN_USAGE_LATE" => late.map(str::to_owned),
+            "CAIRN_USAGE_CUTOFF_HOURS" => Some("2".to_owned()),
+            _ => None,
+        })
+    };
+    assert_eq!(read(None).unwrap().late_usage, LateUsage::Forgive);
+    let charge = LateUsage::Charge { cutoff_seconds: 7_200 };
+    assert_eq!(read(Some("charge")).unwrap().late_usage, charge);
+    let wrong = read(Some("perhaps")).unwrap_err().to_string();
+    assert!(wrong.contains("forgive or charge"), "{wrong}");
 }
 
 #[test]

@@ -226,7 +226,9 @@ impl Mixed {
                 at,
             },
             stage if stage == FIRST_ROUND - 1 => E::Activated { proof: format!("uid={uid}"), at },
-            stage if stage < LAST_ROUND => E::Metered { through: at, unproven_seconds: 0, at },
+            stage if stage < LAST_ROUND => {
+                E::Metered { through: at, unproven_seconds: 0, late_seconds: 0, at }
+            }
             stage if stage == LAST_ROUND => {
                 E::ReleaseRequested { reason: ReleaseReason::Customer, at }
             }

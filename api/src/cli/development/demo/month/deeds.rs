@@ -225,7 +225,8 @@ impl Deeds {
     /// The meter of a rental moves on to an instant, and what it says is charged.
     pub(super) async fn charge(&self, customer: u128, at: Timestamp) -> Result<(), CliError> {
         let stream = AllocationId::from_bits(customer).to_string();
-        let meter = AllocationCommand::Meter { through: at, unproven_seconds: 0, at };
+        let meter =
+            AllocationCommand::Meter { through: at, unproven_seconds: 0, late_seconds: 0, at };
         self.act::<Allocation>(&stream, meter).await?;
         let (rental, _) = self.commands.executor.load::<Allocation>(&stream).await?;
         let wrong = |error: cairn_core::MoneyError| CliError::failure(error.to_string());
