@@ -128,7 +128,7 @@ impl Issued {
             DocumentFormat::Parquet => SheetFormat::Parquet,
         };
         let mut bytes = vec![];
-        let mut sheet = Sheet::begin(format, ("lines", rows::COLUMNS), &mut bytes)?;
+        let mut sheet = Sheet::begin(format, ("lines", self.columns()), &mut bytes)?;
         for row in self.rows() {
             sheet.row(row)?;
         }

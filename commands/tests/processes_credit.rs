@@ -80,7 +80,7 @@ fn taken_off(amount_nanos: i64) -> Occurrence {
         credits: vec![],
         lots: vec![],
         tax: None,
-        invoiced: Some(Invoiced { invoice: "CN-2026-000001".to_owned(), seconds: 9 }),
+        invoiced: Some(Invoiced { invoice: "CN-2026-000001".to_owned(), seconds: 9, line: None }),
         journal: journal(),
     })
 }
@@ -112,7 +112,7 @@ fn what_is_left_of_credit_is_swept_when_its_time_is_over() {
 #[test]
 fn what_a_correction_takes_off_an_invoice_is_put_on_paper_and_moves_nothing_more() {
     let off = OffInvoice {
-        invoiced: Invoiced { invoice: "CN-2026-000001".to_owned(), seconds: 9 },
+        invoiced: Invoiced { invoice: "CN-2026-000001".to_owned(), seconds: 9, line: None },
         entry: journal().source_id,
         hold_id: HOLD,
         net_nanos: 5,
@@ -327,7 +327,7 @@ async fn use_up(harness: &Harness, organisation_id: OrganisationId, units: i64) 
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_on_an_invoice_is_taken_back_after_what_is_not_and_a_note_says_so(
+async fn what_is_on_an_invoice_is_taken_back_after_what_is_not_and_a_note_for_each_line_says_so(
     _: PgPoolOptions,
     db: PgConnectOptions,
 ) {
@@ -336,7 +336,9 @@ async fn what_is_on_an_invoice_is_taken_back_after_what_is_not_and_a_note_says_s
     stories::top_up(&mut harness, organisation_id, 10).await;
     let id = stories::rent(&mut harness, organisation_id).await;
     harness.run_for(1_200).await;
-    let (number, invoiced_nanos) = invoice_of(&harness, (organisation_id, id)).await;
+    let last_nanos = 200 * PER_HOUR / 3_600;
+    let whose = (organisation_id, id);
+    let (number, invoiced_nanos) = invoice_of(&harness, whose, Some(last_nanos)).await;
     harness.run_for(600).await;
     stories::release(&mut harness, id).await;
     use_up(&harness, organisation_id, 3).await;
@@ -350,12 +352,16 @@ async fn what_is_on_an_invoice_is_taken_back_after_what_is_not_and_a_note_says_s
     stories::correct(&harness, id, 900).await.unwrap();
     assert_eq!(stories::wallet(&harness, organisation_id).await, before);
     harness.start_runner();
-    harness.until("the note is issued", |s| papers_done(s) == 1).await;
+    harness.until("the notes are issued", |s| papers_done(s) == 2).await;
     let after = stories::wallet(&harness, organisation_id).await;
     assert_eq!(after.posted_nanos - before.posted_nanos, back_nanos, "once");
-    let [note] = &notes(&harness).await[..] else { panic!("one note") };
-    assert_eq!((&note.invoice.number, note.lines[0].line), (&number, 1));
-    assert_eq!(note.totals.gross.nanos, back_nanos - open_nanos, "what was open is on no paper");
+    let note_nanos = back_nanos - open_nanos;
+    let mut said = notes(&harness).await;
+    assert!(said.iter().all(|note| note.invoice.number == number && note.lines.len() == 1));
+    said.sort_by_key(|note| note.lines[0].line);
+    let said: Vec<_> = said.iter().map(|it| (it.lines[0].line, it.totals.gross.nanos)).collect();
+    let wanted = [(1, note_nanos - last_nanos), (2, last_nanos)];
+    assert_eq!(said, wanted, "the last line first, and what was open is on no paper");
     let entries: Vec<(String, i64)> = sqlx::query_as(
         "SELECT t.kind, sum(p.amount_nanos)::bigint FROM ledger_journal_transactions t JOIN ledger_postings p USING (position)
          WHERE p.account LIKE 'usage:%' AND t.kind LIKE '%corrected' GROUP BY 1 ORDER BY 1",
@@ -363,7 +369,6 @@ async fn what_is_on_an_invoice_is_taken_back_after_what_is_not_and_a_note_says_s
     .fetch_all(harness.pool())
     .await
     .unwrap();
-    let note_nanos = back_nanos - open_nanos;
     let expected = [("invoice_corrected", note_nanos), ("usage_corrected", open_nanos)];
     assert_eq!(entries, expected.map(|(kind, nanos)| (kind.to_owned(), nanos)));
 
@@ -372,7 +377,7 @@ async fn what_is_on_an_invoice_is_taken_back_after_what_is_not_and_a_note_says_s
     let rest = Credit { invoice: number, wanted, reason: "the node was slow".to_owned() };
     let (commands, context) = (harness.commands.clone(), harness.context());
     credit_notes::issue(&commands, &context, rest).await.unwrap();
-    harness.until("it is given back", |s| papers_done(s) == 2).await;
+    harness.until("it is given back", |s| papers_done(s) == 3).await;
     let before = stories::wallet(&harness, organisation_id).await;
     let refused = stories::correct(&harness, id, 1).await.unwrap_err();
     let ExecuteError::Refused { code, .. } = refused else { panic!("{refused:?}") };

@@ -135,7 +135,7 @@ fn who_has_gone_away_is_told_of_a_payment_that_waits_and_of_one_that_fails_late(
 #[test]
 fn a_paper_is_sent_for_a_month_and_calls_an_operator_after_three_days() {
     let organisation_id = OrganisationId::from_bits(1);
-    let wish = papers::wish(organisation_id, ("all", 5), NOW);
+    let wish = papers::wish(organisation_id, ("all", &[5]), NOW);
     let [InvoiceEvent::Issued { invoice }] = &InvoiceSeries::default().decide(wish).unwrap()[..]
     else {
         panic!("one invoice");

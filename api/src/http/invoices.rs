@@ -4,7 +4,7 @@ use cairn_commands::finance::{credit_notes, invoices};
 use cairn_core::money::format_nanos;
 use cairn_finance::paper::{Amount, LineTax, TaxTotal};
 use cairn_finance::rounding::NANOS_PER_CENT;
-use cairn_finance::{CreditNote, Customer, Invoice, Issuer};
+use cairn_finance::{CreditNote, Customer, Invoice, Issuer, ReverseCharge};
 use cairn_projections::finance::papers as view;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -119,12 +119,28 @@ pub struct PaperLine {
 pub struct PaperTax {
     /// Where.
     jurisdiction: String,
-    /// In percent, two decimals.
+    /// In percent: as many decimals as the rate has, and two at least.
     rate: String,
     /// What it is on.
     base: PaperAmount,
     /// How much.
     tax: PaperAmount,
+}
+
+/// A tax that is not charged, as the customer owes it itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PaperReverseCharge {
+    /// As it stands on the paper: `Reverse charge: …`.
+    statement: String,
+    /// Where it is owed.
+    jurisdiction: String,
+    /// What it is called there.
+    name: String,
+    /// The customer's number with the tax authorities, as it was when the paper was issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tax_id: Option<String>,
+    /// What it is on.
+    base: PaperAmount,
 }
 
 /// What an invoice was paid from; adds up to gross.
@@ -165,6 +181,9 @@ pub struct PaperShown {
     lines: Vec<PaperLine>,
     /// By jurisdiction and rate.
     taxes: Vec<PaperTax>,
+    /// Taxes that the customer owes itself; absent when there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reverse_charges: Vec<PaperReverseCharge>,
     /// What the lines add up to without taxes.
     net: PaperAmount,
     /// What the taxes add up to.
@@ -254,6 +273,7 @@ async fn get_invoice(
 }
 
 fn of_invoice(invoice: Invoice, row: view::Paper) -> PaperShown {
+    let reverse_charges = reversed(invoice.reverse_charges(), invoice.customer.as_ref());
     let lines = (1_u32..).zip(invoice.lines).map(|(at, line)| PaperLine {
         line: at,
         product: line.product,
@@ -281,6 +301,7 @@ fn of_invoice(invoice: Invoice, row: view::Paper) -> PaperShown {
         customer: invoice.customer.map(Customer::into),
         lines: lines.collect(),
         taxes: taxes(invoice.taxes),
+        reverse_charges,
         net: invoice.totals.net.into(),
         tax: invoice.totals.tax.into(),
         gross: invoice.totals.gross.into(),
@@ -297,6 +318,7 @@ fn of_invoice(invoice: Invoice, row: view::Paper) -> PaperShown {
 }
 
 fn of_credit_note(note: CreditNote, row: view::Paper) -> PaperShown {
+    let reverse_charges = reversed(note.reverse_charges(), note.customer.as_ref());
     let lines = note.lines.into_iter().map(|line| PaperLine {
         line: line.line,
         product: line.product,
@@ -323,6 +345,7 @@ fn of_credit_note(note: CreditNote, row: view::Paper) -> PaperShown {
         customer: note.customer.map(Customer::into),
         lines: lines.collect(),
         taxes: taxes(note.taxes),
+        reverse_charges,
         net: note.totals.net.into(),
         tax: note.totals.tax.into(),
         gross: note.totals.gross.into(),
@@ -344,10 +367,22 @@ fn line_taxes(taxes: Vec<LineTax>) -> Vec<PaperLineTax> {
     taxes.into_iter().map(shown).collect()
 }
 
+fn reversed(owed: Vec<ReverseCharge>, customer: Option<&Customer>) -> Vec<PaperReverseCharge> {
+    let tax_id = customer.map(|customer| &customer.tax_id).filter(|tax_id| !tax_id.is_empty());
+    let shown = |it: ReverseCharge| PaperReverseCharge {
+        statement: it.says(None),
+        jurisdiction: it.jurisdiction,
+        name: it.name,
+        tax_id: tax_id.cloned(),
+        base: it.base.into(),
+    };
+    owed.into_iter().map(shown).collect()
+}
+
 fn taxes(taxes: Vec<TaxTotal>) -> Vec<PaperTax> {
     let shown = |tax: TaxTotal| PaperTax {
+        rate: tax.percent(),
         jurisdiction: tax.jurisdiction,
-        rate: decimal(tax.rate_basis_points),
         base: tax.base.into(),
         tax: tax.amount.into(),
     };

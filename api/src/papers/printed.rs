@@ -5,7 +5,7 @@ use cairn_core::tax::format_percent;
 use cairn_documents::{Paper, Party, Table, TableColumn};
 use cairn_finance::paper::{Amount, Line, LineTax, TaxTotal, Totals};
 use cairn_finance::rounding::NANOS_PER_CENT;
-use cairn_finance::{CreditNote, Customer, Invoice, Issuer};
+use cairn_finance::{CreditNote, Customer, Invoice, Issuer, ReverseCharge};
 
 use super::Issued;
 
@@ -21,7 +21,8 @@ impl Issued {
 
 fn of_invoice(invoice: &Invoice) -> Paper {
     let Invoice { number, currency, paid, balance, counted, .. } = invoice;
-    let mut notes = vec![
+    let mut notes = reverse(&invoice.reverse_charges(), invoice.customer.as_ref());
+    notes.extend([
         format!(
             "Paid from money that was paid in before: {}; from promotional credit: {}; still owed: {}.",
             shown(paid.prepaid),
@@ -33,7 +34,7 @@ fn of_invoice(invoice: &Invoice) -> Paper {
             format_nanos(balance.opening_nanos),
             format_nanos(balance.closing_nanos)
         ),
-    ];
+    ]);
     notes.extend(exact(&invoice.totals));
     notes.push(format!("Counted up to position {} of the log.", counted.position));
     Paper {
@@ -69,7 +70,8 @@ fn of_credit_note(note: &CreditNote) -> Paper {
         ],
         rows: rows.collect(),
     };
-    let mut notes = vec![format!("Reason: {}", note.reason)];
+    let mut notes = reverse(&note.reverse_charges(), note.customer.as_ref());
+    notes.push(format!("Reason: {}", note.reason));
     let owed = note.correction.as_ref().map_or(0, |correction| correction.owed_nanos);
     if owed > 0 {
         let (owed, currency) = (format_nanos(owed), currency.code());
@@ -134,7 +136,7 @@ fn used(invoice: &Invoice) -> Table {
 
 fn taxes(taxes: &[TaxTotal]) -> Option<Table> {
     let row = |tax: &TaxTotal| {
-        let rate = format!("{} %", format_nanos(tax.rate_basis_points * NANOS_PER_CENT));
+        let rate = format!("{} %", tax.percent());
         vec![tax.jurisdiction.clone(), rate, shown(tax.base), shown(tax.amount)]
     };
     let table = Table {
@@ -155,6 +157,13 @@ fn totals(totals: &Totals, currency: &str) -> Vec<(String, String)> {
     let named =
         named.map(|(name, amount)| (name.to_owned(), format!("{} {currency}", shown(amount))));
     named.into()
+}
+
+/// Said of each tax that the customer owes itself.
+fn reverse(owed: &[ReverseCharge], customer: Option<&Customer>) -> Vec<String> {
+    let tax_id = customer.map(|customer| customer.tax_id.as_str());
+    let says = |it: &ReverseCharge| format!("{}. It is on {}.", it.says(tax_id), shown(it.base));
+    owed.iter().map(says).collect()
 }
 
 /// Said when cents are not all of it.

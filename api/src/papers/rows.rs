@@ -1,12 +1,14 @@
-//! The lines of a paper as rows: one for each, with what stands on it and what the books have.
-use cairn_core::{Nanos, Timestamp};
+//! The lines of a paper as rows: one for each, with what stands on it and what the books have. The last column is there where a customer owes a
+//! tax itself; a paper without that is the file that it was before there was such a column.
+use cairn_core::{Nanos, Tax, Timestamp};
 use cairn_documents::{Cell, Column};
+use cairn_finance::ReverseCharge;
 use cairn_finance::paper::{Amount, LineTax};
 use cairn_finance::rounding::NANOS_PER_CENT;
 
 use super::Issued;
 
-pub(super) const COLUMNS: &[Column] = &[
+const COLUMNS: &[Column] = &[
     Column::text("number"),
     Column::text("kind"),
     Column::text("invoice"),
@@ -30,6 +32,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::amount("tax_in_books"),
     Column::amount("gross_in_books"),
     Column::text("currency"),
+    Column::text("reverse_charge"),
 ];
 
 /// What stands on every row.
@@ -55,8 +58,24 @@ struct About<'a> {
 }
 
 impl Issued {
+    /// What its rows have.
+    pub(super) fn columns(&self) -> &'static [Column] {
+        let left_out = usize::from(self.reverse_charges().is_empty());
+        &COLUMNS[..COLUMNS.len() - left_out]
+    }
+
     /// Its lines, in its order.
     pub(super) fn rows(&self) -> Vec<Vec<Cell>> {
+        let mut rows = self.lines();
+        let owed = self.reverse_charges();
+        if !owed.is_empty() {
+            let says = self.taxes().into_iter().map(|tax| self.says(tax, &owed));
+            rows.iter_mut().zip(says).for_each(|(row, says)| row.push(says));
+        }
+        rows
+    }
+
+    fn lines(&self) -> Vec<Vec<Cell>> {
         let head = self.head();
         match self {
             Self::Invoice(invoice) => {
@@ -81,6 +100,31 @@ impl Issued {
                 rows.collect()
             }
         }
+    }
+
+    /// The tax that each of its lines was sold with.
+    fn taxes(&self) -> Vec<Option<&Tax>> {
+        match self {
+            Self::Invoice(invoice) => invoice.lines.iter().map(|line| line.tax.as_ref()).collect(),
+            Self::CreditNote(note) => note.lines.iter().map(|line| note.tax_of(line)).collect(),
+        }
+    }
+
+    fn reverse_charges(&self) -> Vec<ReverseCharge> {
+        match self {
+            Self::Invoice(invoice) => invoice.reverse_charges(),
+            Self::CreditNote(note) => note.reverse_charges(),
+        }
+    }
+
+    fn says(&self, tax: Option<&Tax>, owed: &[ReverseCharge]) -> Cell {
+        let customer = match self {
+            Self::Invoice(invoice) => invoice.customer.as_ref(),
+            Self::CreditNote(note) => note.customer.as_ref(),
+        };
+        let tax_id = customer.map(|customer| customer.tax_id.as_str());
+        let says = tax.and_then(|tax| owed.iter().find(|it| it.is_of(tax)));
+        says.map_or(Cell::Empty, |it| Cell::Text(it.says(tax_id)))
     }
 
     fn head(&self) -> Head<'_> {

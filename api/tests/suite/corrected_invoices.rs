@@ -40,6 +40,7 @@ async fn invoice(stage: &Stage, owner: &Caller, (resource, seconds): (&str, i64)
         seconds,
         nanos_per_hour: None,
         discount_bps: None,
+        tax: None,
         net_nanos: seconds * SECOND,
         taxes: BTreeMap::new(),
     };

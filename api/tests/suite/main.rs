@@ -54,6 +54,7 @@ mod panics;
 mod papers;
 mod papers_documents;
 mod papers_letters;
+mod papers_reverse;
 mod passkeys;
 mod patience;
 mod payment_methods;

@@ -23,7 +23,7 @@ pub async fn file(caller: &Caller, path: &str) -> (u16, String, String, Vec<u8>)
 }
 
 /// What a PDF says, without how it was laid out.
-fn words(pdf: &[u8]) -> String {
+pub fn words(pdf: &[u8]) -> String {
     let file = lopdf::Document::load_mem(pdf).unwrap();
     let pages: Vec<_> = file.get_pages().into_keys().collect();
     let text = file.extract_text(&pages).unwrap();

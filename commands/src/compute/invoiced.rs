@@ -44,6 +44,12 @@ struct Place {
     charged_at: Timestamp,
 }
 
+/// What an invoice has of one rental: its lines, with what each comes to.
+struct OnInvoice {
+    number: String,
+    lines: Vec<(u32, Nanos)>,
+}
+
 /// What is being taken back of one rental, and where its charges are.
 struct Search<'a> {
     executor: &'a Executor,
@@ -119,7 +125,8 @@ impl Search<'_> {
             return Ok(Ok(()));
         }
         let invoices = self.invoices(month).await?;
-        let on_invoices: Nanos = invoices.iter().map(|(_, gross_nanos)| gross_nanos).sum();
+        let lines = invoices.iter().flat_map(|on_invoice| &on_invoice.lines);
+        let on_invoices: Nanos = lines.map(|(_, gross_nanos)| gross_nanos).sum();
         let open_nanos = self.fits(here.nanos - on_invoices);
         if open_nanos > 0 {
             let (period, _) = self.executor.load::<Period>(&month.to_string()).await?;
@@ -128,14 +135,29 @@ impl Search<'_> {
             }
             self.take(open_nanos, (Some(here.charged_at), None))?;
         }
-        for (number, gross_nanos) in invoices.into_iter().rev() {
-            let before_nanos = found.get(&number).map_or(0, |place| place.nanos);
-            let nanos = self.fits(gross_nanos + before_nanos);
-            if nanos > 0 {
-                self.take(nanos, (None, Some(number)))?;
-            }
+        for on_invoice in invoices.into_iter().rev() {
+            self.lines(on_invoice, found)?;
         }
         Ok(Ok(()))
+    }
+
+    /// What was taken back of an invoice before was taken of its last lines, so these go first.
+    fn lines(
+        &mut self,
+        on_invoice: OnInvoice,
+        found: &BTreeMap<String, Place>,
+    ) -> Result<(), ExecuteError> {
+        let OnInvoice { number, lines } = on_invoice;
+        let mut gone_nanos = -found.get(&number).map_or(0, |place| place.nanos);
+        for (line, gross_nanos) in lines.into_iter().rev() {
+            let before_nanos = gone_nanos.min(gross_nanos).max(0);
+            gone_nanos -= before_nanos;
+            let nanos = self.fits(gross_nanos - before_nanos);
+            if nanos > 0 {
+                self.take(nanos, (None, Some((number.clone(), line))))?;
+            }
+        }
+        Ok(())
     }
 
     fn fits(&self, nanos: Nanos) -> Nanos {
@@ -152,7 +174,7 @@ impl Search<'_> {
     fn take(
         &mut self,
         nanos: Nanos,
-        (charged_at, invoice): (Option<Timestamp>, Option<String>),
+        (charged_at, on_invoice): (Option<Timestamp>, Option<(String, u32)>),
     ) -> Result<(), ExecuteError> {
         self.left_nanos -= nanos;
         let seconds = match self.left_nanos == self.total_nanos {
@@ -161,14 +183,15 @@ impl Search<'_> {
         };
         let taken = self.seconds - seconds;
         self.seconds = seconds;
-        let invoiced = invoice.map(|invoice| Invoiced { invoice, seconds: taken });
+        let of = |(invoice, line)| Invoiced { invoice, seconds: taken, line: Some(line) };
+        let invoiced = on_invoice.map(of);
         let total_nanos = self.left_nanos;
         self.parts.push(Part { total_nanos, seconds, charged_at, invoiced });
         Ok(())
     }
 
-    /// The invoices of a month with a line for this rental, and what that comes to.
-    async fn invoices(&self, month: Month) -> Result<Vec<(String, Nanos)>, ExecuteError> {
+    /// The invoices of a month with lines for this rental.
+    async fn invoices(&self, month: Month) -> Result<Vec<OnInvoice>, ExecuteError> {
         let mut found = vec![];
         for part in 1.. {
             let command_id = invoice_command(month, self.whose, part);
@@ -178,16 +201,16 @@ impl Search<'_> {
             }
             let at = (stored.aggregate_id.as_str(), stored.sequence);
             let Some(invoice) = read(self.executor, at).await? else { break };
-            if let Some((_, line)) = line_of(&invoice, &self.resource) {
-                found.push((invoice.number.clone(), gross(line)));
-            }
+            let lines = lines_of(&invoice, &self.resource);
+            let lines: Vec<_> = lines.map(|(at, line)| (at, gross(line))).collect();
+            found.push(OnInvoice { number: invoice.number, lines });
         }
         Ok(found)
     }
 }
 
-fn line_of<'a>(invoice: &'a Invoice, resource: &str) -> Option<(u32, &'a Line)> {
-    (1_u32..).zip(&invoice.lines).find(|(_, line)| line.resource == resource)
+fn lines_of<'a>(invoice: &'a Invoice, resource: &str) -> impl Iterator<Item = (u32, &'a Line)> {
+    (1_u32..).zip(&invoice.lines).filter(move |(_, line)| line.resource == resource)
 }
 
 fn gross(line: &Line) -> Nanos {
@@ -276,10 +299,11 @@ async fn paper(executor: &Executor, off: &OffInvoice) -> Result<Option<Refused>,
     Ok(judged.err().map(|error| (error.code(), format!("of {number} {error}"))))
 }
 
-/// What the note of a correction says, on the line of its rental.
+/// What the note of a correction says, on the line that it is of.
 pub(crate) fn correction(invoice: &Invoice, off: &OffInvoice) -> Option<Correction> {
     let resource = cairn_core::AllocationId::from_bits(off.hold_id.bits()).to_string();
-    let (line, _) = line_of(invoice, &resource)?;
+    let of = |(line, _): &(u32, &Line)| off.invoiced.line.is_none_or(|at| at == *line);
+    let (line, _) = lines_of(invoice, &resource).filter(of).last()?;
     Some(Correction {
         entry: off.entry.clone(),
         line,

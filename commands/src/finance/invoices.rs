@@ -1,8 +1,9 @@
 //! Invoices of a closed month: one for each organisation and currency that used something in it.
 //!
 //! [`issue()`] may be run again, and beside itself: what an invoice is of is its command id, so the log takes it once, and the number is the
-//! stream's own. A month that was opened again and closed with more in it gets another invoice about the rest.
+//! stream's own. A rental has a line for each part of the month in which it was sold as one SKU at one price. A month that was opened again and closed with more in it gets another invoice about the rest.
 mod charged;
+mod parts;
 
 use cairn_core::{Currency, Month, OrganisationId};
 use cairn_finance::invoice::{Counted, IssueInvoice, invoice_command, parse_number};
@@ -19,6 +20,12 @@ use crate::{CommandContext, Commands, Executed, Executor};
 
 /// Whose money, in which currency.
 type Wallet = (OrganisationId, Currency);
+
+/// Which charges an invoice counts.
+struct Counting {
+    month: Month,
+    counted: Counted,
+}
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -122,9 +129,9 @@ impl Run<'_> {
         if holds.is_empty() {
             return Ok(None);
         }
-        let mut lines = vec![];
+        let (month, mut lines) = (self.month, vec![]);
         for hold in holds {
-            lines.push(charged::line(executor, hold).await?);
+            lines.extend(charged::lines(executor, hold, &Counting { month, counted }).await?);
         }
         lines.sort_by(|one, other| (one.from, &one.resource).cmp(&(other.from, &other.resource)));
         let (organisation_id, currency) = wallet;
@@ -134,7 +141,7 @@ impl Run<'_> {
             organisation_id,
             customer: entity::customer(executor, organisation_id).await?,
             currency,
-            month: self.month,
+            month,
             charged: lines,
             paid_from,
             balance,

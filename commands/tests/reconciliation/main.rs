@@ -8,6 +8,7 @@ mod clearing;
 mod clock;
 mod desk;
 mod papers;
+mod papers_parts;
 mod payouts;
 mod periods;
 mod simulator;

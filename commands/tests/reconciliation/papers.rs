@@ -20,22 +20,22 @@ use sqlx::{Executor as _, PgPool};
 use crate::desk::Desk;
 use crate::world::{CENT, DAY, HOUR, UNIT, World};
 
-const PRICE: i64 = 36 * CENT;
+pub const PRICE: i64 = 36 * CENT;
 
 fn organisation(n: u128) -> OrganisationId {
     OrganisationId::from_bits(n)
 }
 
-fn wallet(n: u128) -> String {
+pub fn wallet(n: u128) -> String {
     wallet_id(organisation(n), Currency::USD)
 }
 
-fn last_month(desk: &Desk) -> Month {
+pub fn last_month(desk: &Desk) -> Month {
     let first = Month::of(desk.world.now).unwrap().starts_at();
     Month::of(first.plus_secs(-1)).unwrap()
 }
 
-async fn top_up(world: &World, n: u128, amount_nanos: i64, at: Timestamp) {
+pub async fn top_up(world: &World, n: u128, amount_nanos: i64, at: Timestamp) {
     let top_up = TopUp {
         organisation_id: organisation(n),
         currency: Currency::USD,
@@ -61,7 +61,7 @@ async fn grant(world: &World, n: u128, amount_nanos: i64, at: Timestamp) {
 }
 
 /// A rental of an organisation, which has the same number, with all that is in its wallet set aside for it.
-async fn rent(world: &World, n: u128, (amount_nanos, at): (i64, Timestamp)) {
+pub async fn rent(world: &World, n: u128, (amount_nanos, at): (i64, Timestamp)) {
     let hold_id = HoldId::from_bits(n);
     let rental = AllocationId::from_bits(n).to_string();
     let place = PlaceHold {
@@ -101,7 +101,7 @@ async fn rent(world: &World, n: u128, (amount_nanos, at): (i64, Timestamp)) {
     }
 }
 
-async fn charge(world: &World, n: u128, (total_nanos, seconds): (i64, i64), at: Timestamp) {
+pub async fn charge(world: &World, n: u128, (total_nanos, seconds): (i64, i64), at: Timestamp) {
     let capture = CaptureHold {
         hold_id: HoldId::from_bits(n),
         total_nanos,
@@ -116,7 +116,7 @@ async fn charge(world: &World, n: u128, (total_nanos, seconds): (i64, i64), at: 
 }
 
 /// Closes a month whatever stands against it: that is not what is looked at here.
-async fn close(world: &World, month: Month) {
+pub async fn close(world: &World, month: Month) {
     let checks = Item::ALL.map(|item| Check { item, says: "fine".to_owned(), against: vec![] });
     let position = world.executor.log().head().await.unwrap();
     let balances_sha256 = "ab".repeat(32);
@@ -130,13 +130,13 @@ async fn close(world: &World, month: Month) {
     world.execute::<Period>(&month.to_string(), close).await;
 }
 
-async fn reopen(world: &World, month: Month) {
+pub async fn reopen(world: &World, month: Month) {
     let (reason, actor) = ("forgotten".to_owned(), "grace".to_owned());
     let reopen = PeriodCommand::Reopen { month, later: vec![], reason, actor, at: world.now };
     world.execute::<Period>(&month.to_string(), reopen).await;
 }
 
-async fn set_entity(desk: &Desk) {
+pub async fn set_entity(desk: &Desk) {
     let issuer = Issuer {
         code: "main".to_owned(),
         name: "Cairn Compute".to_owned(),
@@ -147,7 +147,7 @@ async fn set_entity(desk: &Desk) {
     entity::set(&desk.commands, &desk.context("operator:ada"), input).await.unwrap();
 }
 
-async fn issue(desk: &Desk, month: Month) -> Result<Issued, FinanceError> {
+pub async fn issue(desk: &Desk, month: Month) -> Result<Issued, FinanceError> {
     invoices::issue(&desk.commands, &desk.context("operator:ada"), month).await
 }
 
@@ -159,7 +159,7 @@ fn code(answer: Result<Issued, FinanceError>) -> String {
 }
 
 /// Every invoice there is, in the order in which they were issued.
-async fn all(desk: &Desk) -> Vec<Invoice> {
+pub async fn all(desk: &Desk) -> Vec<Invoice> {
     let events = desk.world.executor.log().load("invoice_series", "CN", 0).await.unwrap();
     let invoice = |event: cairn_event_log::Recorded| {
         let cairn_finance::InvoiceEvent::Issued { invoice } = event.decode().unwrap();
@@ -169,7 +169,7 @@ async fn all(desk: &Desk) -> Vec<Invoice> {
 }
 
 /// Income and taxes of a month, as the journal has them.
-async fn income(desk: &Desk, month: Month) -> i64 {
+pub async fn income(desk: &Desk, month: Month) -> i64 {
     let sum = "SELECT coalesce(-sum(p.amount_nanos), 0)::bigint
                FROM ledger_postings p JOIN ledger_journal_transactions t USING (position)
                WHERE (p.account LIKE 'usage:%' OR p.account LIKE 'tax:%')

@@ -17,13 +17,13 @@ use super::harness::{Harness, PER_HOUR};
 use super::matrix::Run;
 use super::stories::{correct, wallet};
 
-/// An invoice about what an organisation used, of one rental or of all.
+/// An invoice about what an organisation used, of one rental or of all, a line for each part.
 pub fn wish(
     organisation_id: OrganisationId,
-    (resource, used_nanos): (&str, i64),
+    (resource, used_nanos): (&str, &[i64]),
     at: Timestamp,
 ) -> InvoiceCommand {
-    let charged = Charged {
+    let charged = used_nanos.iter().map(|net_nanos| Charged {
         product: "compute".to_owned(),
         resource: resource.to_owned(),
         sku_id: None,
@@ -32,9 +32,10 @@ pub fn wish(
         seconds: 1_800,
         nanos_per_hour: None,
         discount_bps: None,
-        net_nanos: used_nanos,
+        tax: None,
+        net_nanos: *net_nanos,
         taxes: BTreeMap::new(),
-    };
+    });
     let issuer = Issuer {
         code: "main".to_owned(),
         name: "Cairn Compute".to_owned(),
@@ -48,8 +49,8 @@ pub fn wish(
         customer: None,
         currency: Currency::USD,
         month: Month::of(at).unwrap(),
-        charged: vec![charged],
-        paid_from: PaidFrom { prepaid_nanos: used_nanos, ..PaidFrom::default() },
+        charged: charged.collect(),
+        paid_from: PaidFrom { prepaid_nanos: used_nanos.iter().sum(), ..PaidFrom::default() },
         balance: Balance::default(),
         counted: Counted { part: 1, after_position: 0, position: 1 },
         at,
@@ -63,7 +64,7 @@ pub async fn invoice(
     used_nanos: i64,
 ) -> String {
     let (executor, context) = (&harness.commands.executor, harness.context());
-    let issue = wish(organisation_id, ("all", used_nanos), harness.clock_now());
+    let issue = wish(organisation_id, ("all", &[used_nanos]), harness.clock_now());
     executor.execute::<InvoiceSeries>("CN", issue, &context, Value::Null).await.unwrap();
     last_number(harness).await
 }
@@ -75,10 +76,11 @@ async fn last_number(harness: &Harness) -> String {
     invoice.number
 }
 
-/// The invoice of a month that has a rental on it, with all that it was charged so far.
+/// The invoice of a month that has a rental on it, with all that it was charged so far; the last of that on a line of its own, if any is named.
 pub async fn invoice_of(
     harness: &Harness,
     (organisation_id, allocation_id): (OrganisationId, AllocationId),
+    last_nanos: Option<i64>,
 ) -> (String, i64) {
     let wallet = wallet(harness, organisation_id).await;
     let hold = &wallet.holds[&HoldId::from_bits(allocation_id.bits()).to_string()];
@@ -86,7 +88,9 @@ pub async fn invoice_of(
     let whose = (organisation_id, Currency::USD);
     let command_id = invoice_command(Month::of(at).unwrap(), whose, 1);
     let context = CommandContext { command_id, ..harness.context() };
-    let issue = wish(organisation_id, (&allocation_id.to_string(), used_nanos), at);
+    let first_nanos = used_nanos - last_nanos.unwrap_or_default();
+    let parts: Vec<_> = [first_nanos].into_iter().chain(last_nanos).collect();
+    let issue = wish(organisation_id, (&allocation_id.to_string(), &parts), at);
     let executor = &harness.commands.executor;
     executor.execute::<InvoiceSeries>("CN", issue, &context, Value::Null).await.unwrap();
     (last_number(harness).await, used_nanos)
@@ -124,7 +128,8 @@ impl Run<'_> {
 
     /// The same, when it is on an invoice: a note says so, once, and moves nothing.
     pub(super) async fn correct_invoiced(&mut self, allocation_id: AllocationId) -> i64 {
-        let (number, _) = invoice_of(self.harness, (self.organisation_id, allocation_id)).await;
+        let (number, _) =
+            invoice_of(self.harness, (self.organisation_id, allocation_id), None).await;
         let given = self.correct(allocation_id).await;
         let wallet = self.organisation_id.to_string();
         let entry: String = sqlx::query_scalar(

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cairn_core::money::format_nanos;
 use cairn_core::upcast::Upcast;
 use cairn_core::{
-    Currency, Decider, Month, Nanos, OrganisationId, Refusal, Subject, Text, Texts, Timestamp,
+    Currency, Decider, Month, Nanos, OrganisationId, Refusal, Subject, Tax, Text, Texts, Timestamp,
     cqrs_aggregate, domain_event,
 };
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,9 @@ pub struct CreditableLine {
     pub net_nanos: Nanos,
     /// By jurisdiction.
     pub taxes: Vec<(String, Nanos)>,
+    /// The tax that it was sold with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Tax>,
 }
 
 impl Creditable {
@@ -59,6 +62,7 @@ impl Creditable {
                 product: line.product.clone(),
                 net_nanos: line.net.nanos,
                 taxes: line.taxes.iter().map(tax).collect(),
+                tax: line.tax.clone(),
             }
         });
         Self {
@@ -205,6 +209,9 @@ impl Texts for CreditNoteEvent {
         ("credit_note.invoice.month", Text::Kept),
         ("credit_note.invoice.lines[].product", Text::Kept),
         ("credit_note.invoice.lines[].taxes[][]", Text::Kept),
+        ("credit_note.invoice.lines[].tax.rate.jurisdiction", Text::Kept),
+        ("credit_note.invoice.lines[].tax.name", Text::Kept),
+        ("credit_note.invoice.lines[].tax.treatment", Text::Kept),
         ("credit_note.correction.entry", Text::Kept),
         ("credit_note.correction.taxes[][]", Text::Kept),
         ("credit_note.issued_at", Text::Kept),
@@ -402,7 +409,8 @@ impl CreditNoteSeries {
             let net_nanos = parts.next().unwrap_or_default();
             let taxes =
                 line.taxes.iter().map(|(at, _)| (at.clone(), parts.next().unwrap_or_default()));
-            Exact { net_nanos, taxes: taxes.filter(|(_, nanos)| *nanos != 0).collect() }
+            let taxes = taxes.filter(|(_, nanos)| *nanos != 0).collect();
+            Exact { net_nanos, taxes, rate: line.tax.as_ref().and_then(Tax::due) }
         });
         let (lines, taxes, totals) = rounded(&exact.collect::<Vec<_>>());
         let lines = (1_u32..).zip(lines).zip(&wish.invoice.lines);

@@ -133,6 +133,9 @@ impl Texts for InvoiceEvent {
         ("invoice.lines[].sku_id", Text::Kept),
         ("invoice.lines[].from", Text::Kept),
         ("invoice.lines[].to", Text::Kept),
+        ("invoice.lines[].tax.rate.jurisdiction", Text::Kept),
+        ("invoice.lines[].tax.name", Text::Kept),
+        ("invoice.lines[].tax.treatment", Text::Kept),
         ("invoice.lines[].taxes[].jurisdiction", Text::Kept),
         ("invoice.taxes[].jurisdiction", Text::Kept),
     ];

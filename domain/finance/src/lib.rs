@@ -10,6 +10,7 @@ mod facts;
 pub mod invoice;
 pub mod paper;
 pub mod period;
+pub mod reverse_charge;
 pub mod rounding;
 pub mod statement;
 
@@ -23,4 +24,5 @@ pub use entity::{Issuer, LegalEntity, LegalEntityCommand, LegalEntityError, Lega
 pub use facts::{BreakEvent, BreakType, Disagreement, Resolution, break_id};
 pub use invoice::{Invoice, InvoiceCommand, InvoiceError, InvoiceEvent, InvoiceSeries};
 pub use period::{Period, PeriodCommand, PeriodError, PeriodEvent};
+pub use reverse_charge::ReverseCharge;
 pub use statement::{Balances, NamedLine, Statement, StatementError, StatementLine};

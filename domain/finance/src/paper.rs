@@ -4,10 +4,15 @@
 //! its net and its taxes.
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_core::{Nanos, Timestamp};
+use cairn_core::money::format_nanos;
+use cairn_core::tax::WHOLE;
+use cairn_core::{Nanos, Tax, TaxRate, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::rounding::{cents, in_cents};
+use crate::rounding::{NANOS_PER_CENT, cents, in_cents};
+
+/// What rounding makes of a tax that is the difference of two totals, and of its net.
+const ROUNDED_NANOS: i128 = 2;
 
 /// An amount as it is in the books, and as it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,7 +32,7 @@ impl std::iter::Sum for Amount {
     }
 }
 
-/// What was charged for one thing within a month, as the books have it.
+/// What was charged for one thing within a month, as the books have it; where it was moved to another SKU or price, for the part between two moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charged {
     /// Income account without its kind and currency, for example `compute`.
@@ -46,6 +51,8 @@ pub struct Charged {
     pub nanos_per_hour: Option<Nanos>,
     /// Off the price, in basis points.
     pub discount_bps: Option<u32>,
+    /// The tax that it was sold with, also when the customer owes that itself.
+    pub tax: Option<Tax>,
     /// Income.
     pub net_nanos: Nanos,
     /// Taxes by jurisdiction.
@@ -76,6 +83,8 @@ pub struct Line {
     pub nanos_per_hour: Option<Nanos>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount_bps: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Tax>,
     pub net: Amount,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taxes: Vec<LineTax>,
@@ -87,12 +96,24 @@ pub struct Line {
 pub struct TaxTotal {
     /// Where.
     pub jurisdiction: String,
-    /// In hundredths of a percent, as tax and net of the lines say.
+    /// In hundredths of a percent, as tax and net of the lines say, to the nearest.
     pub rate_basis_points: i64,
+    /// In millionths, as the jurisdiction's table says; absent where that is not known, or credit paid for some of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_ppm: Option<u32>,
     /// Net of the lines that it is on.
     pub base: Amount,
     /// How much.
     pub amount: Amount,
+}
+
+impl TaxTotal {
+    /// The rate in percent, with two decimals at least: `19.00`, `8.875`.
+    #[must_use]
+    pub fn percent(&self) -> String {
+        let of_table = self.rate_ppm.map(|ppm| i64::from(ppm) * (NANOS_PER_CENT / 100));
+        format_nanos(of_table.unwrap_or(self.rate_basis_points * NANOS_PER_CENT))
+    }
 }
 
 /// What the lines add up to.
@@ -111,6 +132,8 @@ pub struct Exact {
     pub net_nanos: Nanos,
     /// By jurisdiction; none is zero.
     pub taxes: BTreeMap<String, Nanos>,
+    /// What the table says of one of them.
+    pub rate: Option<TaxRate>,
 }
 
 /// Net and taxes of one line, as they are shown.
@@ -156,23 +179,35 @@ pub fn rounded(lines: &[Exact]) -> (Vec<Rounded>, Vec<TaxTotal>, Totals) {
         tax: shown.iter().flat_map(|line| &line.taxes).map(|tax| tax.amount).sum(),
         gross: shown.iter().map(|line| line.gross).sum(),
     };
-    (shown.clone(), tax_totals(&shown), totals)
+    (shown.clone(), tax_totals(lines, &shown), totals)
 }
 
-fn tax_totals(lines: &[Rounded]) -> Vec<TaxTotal> {
-    let mut totals = BTreeMap::<(&String, i64), (Amount, Amount)>::new();
-    for line in lines {
+fn tax_totals(lines: &[Exact], shown: &[Rounded]) -> Vec<TaxTotal> {
+    let mut totals = BTreeMap::<(&String, i64, Option<u32>), (Amount, Amount)>::new();
+    for (exact, line) in lines.iter().zip(shown) {
         for tax in &line.taxes {
-            let rate = rate_basis_points(line.net.nanos, tax.amount.nanos);
-            let (base, amount) = totals.entry((&tax.jurisdiction, rate)).or_default();
+            let rate_ppm = exact.rate.as_ref().and_then(|rate| in_force(rate, line.net, tax));
+            let rate = match rate_ppm {
+                Some(ppm) => (i64::from(ppm) + 50) / 100,
+                None => rate_basis_points(line.net.nanos, tax.amount.nanos),
+            };
+            let (base, amount) = totals.entry((&tax.jurisdiction, rate, rate_ppm)).or_default();
             *base = [*base, line.net].into_iter().sum();
             *amount = [*amount, tax.amount].into_iter().sum();
         }
     }
-    let total = |((jurisdiction, rate_basis_points), (base, amount)): ((&String, i64), _)| {
-        TaxTotal { jurisdiction: jurisdiction.clone(), rate_basis_points, base, amount }
+    let total = |((at, rate_basis_points, rate_ppm), (base, amount)): ((&String, _, _), _)| {
+        TaxTotal { jurisdiction: at.clone(), rate_basis_points, rate_ppm, base, amount }
     };
     totals.into_iter().map(total).collect()
+}
+
+/// The rate of the table, where tax and net say the same: of what promotional credit paid for there is none.
+fn in_force(rate: &TaxRate, net: Amount, tax: &LineTax) -> Option<u32> {
+    let whole = i128::from(WHOLE);
+    let off = i128::from(tax.amount.nanos) * whole - i128::from(net.nanos) * i128::from(rate.ppm);
+    let agrees = rate.jurisdiction == tax.jurisdiction && off.abs() <= ROUNDED_NANOS * whole;
+    agrees.then_some(rate.ppm)
 }
 
 /// Tax over net in hundredths of a percent, to the nearest.
@@ -187,7 +222,10 @@ fn rate_basis_points(net_nanos: Nanos, tax_nanos: Nanos) -> i64 {
 /// The lines of an invoice.
 #[must_use]
 pub fn lines(charged: Vec<Charged>) -> (Vec<Line>, Vec<TaxTotal>, Totals) {
-    let exact = |one: &Charged| Exact { net_nanos: one.net_nanos, taxes: one.taxes.clone() };
+    let exact = |one: &Charged| {
+        let (net_nanos, taxes) = (one.net_nanos, one.taxes.clone());
+        Exact { net_nanos, taxes, rate: one.tax.as_ref().and_then(Tax::due) }
+    };
     let (amounts, taxes, totals) = rounded(&charged.iter().map(exact).collect::<Vec<_>>());
     let line = |(one, amounts): (Charged, Rounded)| Line {
         product: one.product,
@@ -198,6 +236,7 @@ pub fn lines(charged: Vec<Charged>) -> (Vec<Line>, Vec<TaxTotal>, Totals) {
         seconds: one.seconds,
         nanos_per_hour: one.nanos_per_hour,
         discount_bps: one.discount_bps,
+        tax: one.tax,
         net: amounts.net,
         taxes: amounts.taxes,
         gross: amounts.gross,
@@ -219,6 +258,7 @@ impl Line {
             seconds: self.seconds,
             nanos_per_hour: self.nanos_per_hour,
             discount_bps: self.discount_bps,
+            tax: self.tax.clone(),
             net_nanos: self.net.nanos,
             taxes: taxes.collect(),
         }

@@ -15,6 +15,7 @@ fn invoice(lines: &[(i64, i64)], prepaid_nanos: i64) -> Creditable {
         product: "compute".to_owned(),
         net_nanos,
         taxes: if tax == 0 { vec![] } else { vec![("CH".to_owned(), tax)] },
+        tax: None,
     };
     Creditable {
         number: "CN-2027-000001".to_owned(),

@@ -42,6 +42,7 @@ fn charged(net_nanos: i64, taxes: &[(&str, i64)]) -> Charged {
         seconds: 7_200,
         nanos_per_hour: Some(net_nanos / 2),
         discount_bps: Some(1_250),
+        tax: None,
         net_nanos,
         taxes: taxes.iter().map(|(at, nanos)| ((*at).to_owned(), *nanos)).collect(),
     }

@@ -40,6 +40,9 @@ pub struct Invoiced {
     pub invoice: String,
     /// Of the seconds on it, as many.
     pub seconds: i64,
+    /// Of which of its lines, from 1; of the only one that its rental has there when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
 }
 
 /// What the paper of a correction says: what the customer had paid or owes of the invoice. Nobody paid for promotional credit.

@@ -131,7 +131,7 @@ fn the_tax_in_it_comes_back_with_what_it_was_in() {
 /// The same, of what is on an invoice.
 fn correct_invoiced(total_nanos: i64, now: i64) -> WalletCommand {
     let WalletCommand::CorrectCharge(correct) = correct(total_nanos, now) else { panic!() };
-    let invoiced = Some(Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 30 });
+    let invoiced = Some(Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 30, line: None });
     WalletCommand::CorrectCharge(CorrectCharge { invoiced, ..correct })
 }
 
@@ -146,7 +146,7 @@ fn what_is_on_an_invoice_is_dated_now_and_counts_in_no_month() {
     assert_eq!(
         off_invoice(event),
         Some(OffInvoice {
-            invoiced: Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 30 },
+            invoiced: Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 30, line: None },
             entry,
             hold_id: HOLD,
             net_nanos: 7 * CENT,

@@ -89,7 +89,11 @@ fn charges(expires_at: Timestamp) -> [WalletCommand; 6] {
             seconds: 2,
             product: "compute".to_owned(),
             charged_at: None,
-            invoiced: Some(Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 28 }),
+            invoiced: Some(Invoiced {
+                invoice: "CN-2027-000001".to_owned(),
+                seconds: 28,
+                line: None,
+            }),
             at: AT,
         }),
         WalletCommand::CaptureHold(CaptureHold {

@@ -33,6 +33,7 @@ impl World {
             seconds: 0,
             nanos_per_hour: None,
             discount_bps: None,
+            tax: None,
             net_nanos,
             taxes: [("CH".to_owned(), net_nanos / 100)].into(),
         };

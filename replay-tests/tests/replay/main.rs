@@ -22,6 +22,7 @@ mod story_limits;
 mod story_methods;
 mod story_money;
 mod story_papers;
+mod story_parts;
 mod story_people;
 mod story_prices;
 mod story_projects;

@@ -174,6 +174,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     super::story_resize::tell(&mut teller);
     super::story_disks::tell(&mut teller);
     super::story_late::tell(&mut teller);
+    super::story_parts::tell(&mut teller);
     (teller.told, teller.decisions)
 }
 

@@ -45,7 +45,7 @@ fn in_the_wallet() -> Vec<WalletCommand> {
             at: at(secs),
         })
     };
-    let invoiced = Invoiced { invoice: text("IN-2023-000001"), seconds: 200 };
+    let invoiced = Invoiced { invoice: text("IN-2023-000001"), seconds: 200, line: None };
     vec![
         WalletCommand::TopUp(TopUp {
             organisation_id: INVOICED,
@@ -102,6 +102,7 @@ fn on_paper() -> CreditNoteCommand {
                 product: text("compute"),
                 net_nanos: 5 * UNIT,
                 taxes: vec![(text("DE"), UNIT)],
+                tax: None,
             }],
         },
         wanted: Wanted { line: Some(1), amount_nanos },

@@ -57,6 +57,7 @@ fn charged(n: u128, net_nanos: i64) -> Charged {
         seconds: 3_600,
         nanos_per_hour: Some(net_nanos),
         discount_bps: Some(2_000).filter(|_| net_nanos % 2 == 0),
+        tax: None,
         net_nanos,
         taxes: [("CH".to_owned(), net_nanos / 1_000 * 81)].into(),
     }

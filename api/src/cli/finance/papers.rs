@@ -236,18 +236,24 @@ fn show(invoice: &Invoice, output: Output) -> Result<(), CliError> {
     let lines = invoice.lines.iter().map(|line| {
         json!({
             "resource": line.resource,
+            "sku": line.sku_id,
             "from": line.from,
             "to": line.to,
             "seconds": line.seconds,
+            "per_hour": line.nanos_per_hour.map(format_nanos),
             "net": decimal(line.net.cents),
             "gross": decimal(line.gross.cents),
         })
     });
     let lines: Vec<_> = lines.collect();
-    output.rows(&lines, &["resource", "from", "to", "seconds", "net", "gross"])?;
+    let columns = ["resource", "sku", "from", "to", "seconds", "per_hour", "net", "gross"];
+    output.rows(&lines, &columns)?;
     let totals = &invoice.totals;
     let (net, tax, gross) = (totals.net.cents, totals.tax.cents, totals.gross.cents);
     let (net, tax, gross) = (decimal(net), decimal(tax), decimal(gross));
     output.say(&format!("net {net}, tax {tax}, total {gross} {}", invoice.currency));
+    for owed in invoice.reverse_charges() {
+        output.say(&owed.says(None));
+    }
     Ok(())
 }

@@ -1,15 +1,16 @@
 //! What was charged in a month, out of the journal and the events that wrote it.
 use std::collections::BTreeMap;
 
-use cairn_compute::Allocation;
-use cairn_core::{AllocationId, HoldId, Month, Nanos, chart};
+use cairn_compute::{Allocation, PinnedPrice};
+use cairn_core::{AllocationId, HoldId, Month, Nanos, Tax, chart};
 use cairn_event_log::Recorded;
 use cairn_finance::invoice::{Balance, Counted, PaidFrom};
 use cairn_finance::paper::Charged;
 use cairn_ledger::WalletEvent;
 use sqlx::PgConnection;
 
-use super::Wallet;
+use super::parts::{Moved, Part, parts};
+use super::{Counting, Wallet};
 use crate::Executor;
 use crate::finance::FinanceError;
 
@@ -23,18 +24,21 @@ pub(super) struct Found {
 /// What was charged out of one hold to one income account.
 #[derive(Debug)]
 pub(super) struct OfHold {
-    hold_id: HoldId,
+    pub hold_id: HoldId,
     product: String,
-    net_nanos: Nanos,
-    taxes: BTreeMap<String, Nanos>,
+    pub net_nanos: Nanos,
+    pub taxes: BTreeMap<String, Nanos>,
     /// Positions of the first charge and of the last.
     first: i64,
     last: i64,
     /// Accounts that charges of this wallet are taken from.
-    debited: [String; 3],
+    pub debited: [String; 3],
 }
 
-fn corrupt(what: impl Into<String>) -> FinanceError {
+/// An account, what it was credited, and the positions of the first charge and of the last.
+pub(super) type Credited = (String, Nanos, i64, i64);
+
+pub(super) fn corrupt(what: impl Into<String>) -> FinanceError {
     FinanceError::Corrupt(what.into())
 }
 
@@ -100,7 +104,7 @@ pub(super) async fn found(
         month.first_day(),
         month.next().first_day()
     );
-    let mut holds = BTreeMap::<String, Vec<(String, Nanos, i64, i64)>>::new();
+    let mut holds = BTreeMap::<String, Vec<Credited>>::new();
     let mut found = Found::default();
     for row in rows.fetch_all(connection).await? {
         match debited.iter().position(|account| *account == row.account) {
@@ -125,9 +129,9 @@ pub(super) async fn found(
 }
 
 /// Income and taxes of one hold. A hold pays for one product.
-fn of_hold(
+pub(super) fn of_hold(
     (hold_id, debited): (HoldId, [String; 3]),
-    credited: Vec<(String, Nanos, i64, i64)>,
+    credited: Vec<Credited>,
 ) -> Result<OfHold, FinanceError> {
     let mut taxes = BTreeMap::new();
     let mut income = None;
@@ -171,10 +175,26 @@ pub(super) async fn balance(
     Ok(Balance { opening_nanos: row.opening, closing_nanos: row.closing })
 }
 
-/// One line: what the charges of a hold were for, by the events that made them.
-pub(super) async fn line(executor: &Executor, hold: OfHold) -> Result<Charged, FinanceError> {
-    let allocation_id = AllocationId::from_bits(hold.hold_id.bits()).to_string();
-    let (rental, _) = executor.load::<Allocation>(&allocation_id).await?;
+/// The lines of a hold: what its charges were for, by the events that made them.
+pub(super) async fn lines(
+    executor: &Executor,
+    hold: OfHold,
+    counting: &Counting,
+) -> Result<Vec<Charged>, FinanceError> {
+    let resource = AllocationId::from_bits(hold.hold_id.bits()).to_string();
+    let (rental, _) = executor.load::<Allocation>(&resource).await?;
+    let mut lines = vec![];
+    for part in parts(executor, hold, counting).await? {
+        lines.push(line(executor, (&resource, &rental), part).await?);
+    }
+    Ok(lines)
+}
+
+async fn line(
+    executor: &Executor,
+    (resource, rental): (&str, &Allocation),
+    Part { charged: hold, since: moved, until }: Part,
+) -> Result<Charged, FinanceError> {
     let (first, last) = (charge(executor, hold.first).await?, charge(executor, hold.last).await?);
     let (mut from, mut since) = ((rental.activated_at.unwrap_or(first.at), 0), hold.first);
     if first.total_nanos > first.amount_nanos {
@@ -182,18 +202,23 @@ pub(super) async fn line(executor: &Executor, hold: OfHold) -> Result<Charged, F
         let before = charge(executor, position).await?;
         (from, since) = ((before.at, before.seconds), position);
     }
+    if let Some(Moved { at, seconds, .. }) = moved {
+        from = if from.1 <= seconds { (at, seconds) } else { (from.0.max(at), from.1) };
+    }
     let seconds = last.seconds - from.1 + off_invoices(executor, &hold, since).await?;
     let used = (last.seconds - seconds, last.seconds);
-    let (nanos_per_hour, discount_bps) = one_price(&rental, used);
+    let sold = sold(rental, used);
+    let (nanos_per_hour, discount_bps) = sold.as_ref().map_or((None, None), |it| it.price(used));
     Ok(Charged {
         product: hold.product,
-        resource: allocation_id,
-        sku_id: one_sku(&rental, (from.1, last.seconds)).filter(|sku_id| !sku_id.is_empty()),
+        resource: resource.to_owned(),
+        sku_id: one_sku(rental, (from.1, last.seconds)).filter(|sku_id| !sku_id.is_empty()),
         from: from.0,
-        to: last.at,
+        to: until.map_or(last.at, |moved| last.at.min(moved.at)),
         seconds,
         nanos_per_hour,
         discount_bps,
+        tax: sold.and_then(|it| it.tax.cloned()),
         net_nanos: hold.net_nanos,
         taxes: hold.taxes,
     })
@@ -231,26 +256,40 @@ fn one_sku(rental: &Allocation, (from, until): (i64, i64)) -> Option<String> {
     }
 }
 
-/// What an hour cost from one metered second up to another before the discount, and the discount; no price when a rental was moved to another price or came to another tier in between.
-fn one_price(rental: &Allocation, (from, until): (i64, i64)) -> (Option<Nanos>, Option<u32>) {
-    let before = rental.segments.iter().map(|segment| (segment.price, segment.seconds));
-    let prices = before.chain(rental.price.map(|price| (price, i64::MAX)));
+/// What a rental was sold at, and from which metered second on.
+struct Sold<'a> {
+    price: PinnedPrice,
+    tax: Option<&'a Tax>,
+    begins: i64,
+}
+
+/// That from one metered second up to another; none when it was moved to another price in between.
+fn sold(rental: &Allocation, (from, until): (i64, i64)) -> Option<Sold<'_>> {
+    let before = rental.segments.iter().map(|it| (it.price, it.tax.as_ref(), it.seconds));
+    let now = rental.price.map(|price| (price, rental.tax.as_ref(), i64::MAX));
     let mut begins = 0;
-    for (price, ends) in prices {
+    for (price, tax, ends) in before.chain(now) {
         if from < ends {
-            let tariff = price.tariff();
-            let [first, last] =
-                [from, (until - 1).max(from)].map(|second| tariff.tier_at(second - begins));
-            // A discount is not off additional disk: where there is both, the price is what is left of it.
-            let (alone, within) = (price.disk.is_none(), until <= ends);
-            let discount = Some(tariff.discount_bps).filter(|bps| alone && within && *bps > 0);
-            let hour = if alone { first.nanos_per_hour } else { tariff.per_hour_at(from - begins) };
-            let price = (within && first == last).then_some(hour);
-            return (price, discount);
+            return (until <= ends).then_some(Sold { price, tax, begins });
         }
         begins = ends;
     }
-    (None, None)
+    None
+}
+
+impl Sold<'_> {
+    /// What an hour cost before the discount, and the discount; no price when it came to another tier in between.
+    fn price(&self, (from, until): (i64, i64)) -> (Option<Nanos>, Option<u32>) {
+        let tariff = self.price.tariff();
+        let [first, last] =
+            [from, (until - 1).max(from)].map(|second| tariff.tier_at(second - self.begins));
+        // A discount is not off additional disk: where there is both, the price is what is left of it.
+        let alone = self.price.disk.is_none();
+        let hour =
+            if alone { first.nanos_per_hour } else { tariff.per_hour_at(from - self.begins) };
+        let discount = Some(tariff.discount_bps).filter(|bps| alone && *bps > 0);
+        ((first == last).then_some(hour), discount)
+    }
 }
 
 /// A charge as its event says it, or less than nothing where one was corrected. The totals are cumulative.

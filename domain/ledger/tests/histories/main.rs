@@ -167,7 +167,7 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
             }
         ),
         2 => (hold(), amount(), now(), any::<bool>()).prop_map(|(hold_id, total_nanos, now, paper)| {
-            let invoiced = Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 1 };
+            let invoiced = Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 1, line: None };
             WalletCommand::CorrectCharge(CorrectCharge {
                 hold_id,
                 total_nanos,
