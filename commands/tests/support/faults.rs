@@ -50,7 +50,7 @@ pub enum Mode {
 }
 
 /// Names whose outside call is behind a port; the others fail at the gate.
-pub const AT_PORTS: [&str; 15] = [
+pub const AT_PORTS: [&str; 16] = [
     "reserve_capacity",
     "suspend_tenant",
     "tear_down",
@@ -58,6 +58,7 @@ pub const AT_PORTS: [&str; 15] = [
     "retrieve_payment",
     "create_refund",
     "retrieve_refund",
+    "retrieve_dispute",
     "cancel_payment",
     "create_setup",
     "retrieve_setup",

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cairn_commands::neighbours::Neighbours;
-use cairn_commands::ports::{Clock, MailPort, NodeDirectory, NodePort, PaymentPort};
+use cairn_commands::ports::{
+    Clock, MailPort, NodeDirectory, NodePort, PaymentPort, ProviderDispute,
+};
 use cairn_commands::processes::operator::{self, Decision};
 use cairn_commands::processes::{AnyManager, Runner, RunnerConfig, Settings, all};
 use cairn_commands::{
@@ -22,7 +24,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::{CountingIds, ManualClock};
+use super::clock::{CountingIds, ManualClock, PATIENCE, leases_are_over, owner, recorded_from};
 use super::faults::{Faults, Faulty, FaultyClock};
 use super::letters::{Blanks, Letters};
 use super::nodes::{FixedDirectory, MemoryNodes, facts};
@@ -48,6 +50,8 @@ pub trait World: Send + Sync {
     async fn left(&self, allocation: &Allocation) -> Vec<String>;
     /// What was taken from cards and given back to them.
     fn cards(&self) -> (Vec<Money>, Vec<Money>);
+    /// A dispute stands so at the provider from now on, if it has any.
+    fn dispute_stands(&self, _dispute: ProviderDispute) {}
     /// A payment method whose refunds fail, if the provider has one.
     fn refund_fails(&self) -> Option<String>;
     /// How often something was changed for an allocation on that machine before it was taken down, if that is counted.
@@ -110,6 +114,10 @@ impl World for Memory {
         Some(self.nodes.changes(&allocation.allocation_id.unwrap().to_string()))
     }
 
+    fn dispute_stands(&self, dispute: ProviderDispute) {
+        self.provider.dispute_stands(dispute);
+    }
+
     fn refund_fails(&self) -> Option<String> {
         Some(super::provider::REFUND_FAILS.to_owned())
     }
@@ -170,6 +178,7 @@ pub struct Harness {
     pub managers: Vec<Arc<dyn AnyManager>>,
     /// Who hears of panics.
     pub told: Told,
+    owner: PgPool,
     runner: JoinSet<()>,
     stop: CancellationToken,
     runners: u32,
@@ -213,7 +222,7 @@ impl Harness {
         world: Arc<dyn World>,
         settings: Settings,
     ) -> Self {
-        let log = EventLog::connect(database, 16).await.unwrap();
+        let log = EventLog::connect(database.clone(), 16).await.unwrap();
         let clock = Arc::new(ManualClock::at(world.begins_at()));
         let commands = Commands {
             executor: Executor::new(log),
@@ -239,6 +248,7 @@ impl Harness {
             neighbours: None,
             managers: all(),
             told: Arc::new(|_| {}),
+            owner: owner(&database),
             runner: JoinSet::new(),
             stop: CancellationToken::new(),
             runners: 0,
@@ -320,14 +330,21 @@ impl Harness {
         while self.runner.join_next().await.is_some() {}
     }
 
-    /// Starts another runner when the gate has asked for the death of this one.
+    /// Starts another runner when the gate has asked for the death of this one, whose leases are over then.
     async fn revive(&mut self) {
         let kills = *self.faults.kills.borrow();
         if kills > self.killed {
             self.killed = kills;
             self.kill_runner().await;
+            leases_are_over(self.pool()).await;
             self.start_runner();
         }
+    }
+
+    /// Moves on to an instant. What is recorded from then on is recorded then, so that deadlines are of the story's time.
+    async fn advance_to(&self, at: Timestamp) {
+        self.clock.advance_to(at);
+        recorded_from(&self.owner, self.clock.now()).await;
     }
 
     async fn stock(&mut self) {
@@ -408,6 +425,7 @@ impl Harness {
     pub async fn until(&mut self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
         let patience = Instant::now() + PATIENCE;
         let horizon = self.clock.now().plus_secs(40 * 86_400).as_micros();
+        self.advance_to(self.clock.now()).await;
         loop {
             self.revive().await;
             let snapshot = self.snapshot().await;
@@ -416,7 +434,7 @@ impl Harness {
             }
             match snapshot.next_due {
                 Some(due) if snapshot.idle && due <= horizon => {
-                    self.clock.advance_to(Timestamp::from_micros(due));
+                    self.advance_to(Timestamp::from_micros(due)).await;
                 }
                 _ if snapshot.idle => {
                     let intents = self.dump().await;
@@ -437,7 +455,7 @@ impl Harness {
         let micros = end.as_micros();
         let snapshot =
             self.until("time passes", |s| s.next_due.is_none_or(|due| due > micros)).await;
-        self.clock.advance_to(end);
+        self.advance_to(end).await;
         snapshot
     }
 
@@ -458,9 +476,6 @@ impl Harness {
         rows.join("\n")
     }
 }
-
-/// How long anything may take in real time.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 fn read(text: String) -> Snapshot {
     serde_json::from_str(&text).unwrap()

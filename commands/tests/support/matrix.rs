@@ -73,6 +73,8 @@ impl Run<'_> {
             Story::UnusedHold => return self.hold_for_nothing().await,
             Story::UnusedCredit => return self.give_for_nothing().await,
             Story::Letter => return self.register().await,
+            Story::WonDispute | Story::LostDispute => return self.dispute().await,
+            Story::Filled | Story::Declined => return self.fill().await,
             _ => {}
         }
         let Some(payment_id) = self.top_up().await else {
@@ -428,7 +430,7 @@ impl Run<'_> {
     }
 
     /// Money paid in is money used, gone (refunded, less what a credit note gave back) or left; nothing is held; the books agree.
-    async fn check_books(&self, allocation_id: Option<AllocationId>, gone: i64) {
+    pub(super) async fn check_books(&self, allocation_id: Option<AllocationId>, gone: i64) {
         let cell = self.cell;
         let wallet = self.wallet().await;
         let paid: i64 = wallet.lots.iter().map(|lot| lot.amount_nanos).sum();

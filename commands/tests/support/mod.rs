@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     reason = "shared by several test crates; a broken test world is a failed test"
 )]
+mod beside;
 pub mod clock;
 pub mod faults;
 pub mod harness;

@@ -45,10 +45,18 @@ pub enum Story {
     UnusedCredit,
     /// Somebody registers, and a code is sent to them.
     Letter,
+    /// A payment is disputed, and the customer wins.
+    WonDispute,
+    /// A payment is disputed, and the customer loses.
+    LostDispute,
+    /// An empty wallet is filled by itself.
+    Filled,
+    /// The card of a wallet that is to be filled is declined.
+    Declined,
 }
 
 impl Story {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Rental,
         Self::FailingRental,
         Self::LateReservation,
@@ -68,6 +76,10 @@ impl Story {
         Self::UnusedHold,
         Self::UnusedCredit,
         Self::Letter,
+        Self::WonDispute,
+        Self::LostDispute,
+        Self::Filled,
+        Self::Declined,
     ];
 
     /// What is broken before the rental is asked for, whatever else goes wrong.
@@ -91,7 +103,11 @@ impl Story {
             | Self::Invitation
             | Self::UnusedHold
             | Self::UnusedCredit
-            | Self::Letter => &[],
+            | Self::Letter
+            | Self::WonDispute
+            | Self::LostDispute
+            | Self::Filled
+            | Self::Declined => &[],
         }
     }
 }
@@ -141,7 +157,7 @@ const RENTAL: [&str; 24] = [
 ];
 
 /// Every intent of the others.
-const OTHERS: [(Story, &str); 36] = [
+const OTHERS: [(Story, &str); 45] = [
     (Story::FailingRental, "tear_down"),
     (Story::FailingRental, "release_hold"),
     (Story::FailingRental, "confirm_failed"),
@@ -178,6 +194,15 @@ const OTHERS: [(Story, &str); 36] = [
     (Story::UnusedHold, "sweep_holds"),
     (Story::UnusedCredit, "credit_expiry"),
     (Story::Letter, "send_mail"),
+    (Story::WonDispute, "hold_disputed"),
+    (Story::WonDispute, "retrieve_dispute"),
+    (Story::WonDispute, "release_disputed"),
+    (Story::LostDispute, "lose_disputed"),
+    (Story::Filled, "look_at_wallet"),
+    (Story::Filled, "request_top_up"),
+    (Story::Filled, "succeed_top_up"),
+    (Story::Filled, "top_up_again"),
+    (Story::Declined, "decline_top_up"),
 ];
 
 /// The verification of a node is the first thing in it, so it has a row of its own.
@@ -189,24 +214,16 @@ pub fn rows() -> Vec<(Story, &'static str)> {
     rental.into_iter().chain(OTHERS).chain([PROBE]).collect()
 }
 
-/// What a dispute wants: it comes from the provider and not from a story told here. Its faults are tried in `processes_dispute`.
-const OF_DISPUTES: [&str; 4] =
-    ["hold_disputed", "release_disputed", "lose_disputed", "retrieve_dispute"];
-
 /// What payments that wait and the keeping of methods want: no rental is about it. Their faults are tried in `processes_methods`.
 const OF_METHODS: [&str; 5] =
     ["cancel_payment", "create_setup", "retrieve_setup", "detach_method", "delete_customer"];
-
-/// What an automatic top-up wants: it is a story beside the others. Its faults are tried in `processes_auto_top_up`.
-const OF_TOP_UPS: [&str; 5] =
-    ["look_at_wallet", "request_top_up", "succeed_top_up", "decline_top_up", "top_up_again"];
 
 /// What a change of size wants. Its faults are tried in `processes_resize`.
 const OF_RESIZES: [&str; 2] = ["reserve_resize", "settle_resize"];
 
 /// Every name that an intent of a process can have; the runtime's own is `read_event`.
 pub fn every_name() -> Vec<String> {
-    let beside = [&OF_DISPUTES[..], &OF_METHODS, &OF_TOP_UPS, &OF_RESIZES].concat();
+    let beside = [&OF_METHODS[..], &OF_RESIZES].concat();
     let told = |name: &&&str| !beside.contains(*name);
     let effects = Effect::NAMES.iter().filter(|name| **name != "ensure_step");
     let commands = Command::NAMES.iter().filter(|name| **name != "read_event");
