@@ -196,6 +196,68 @@ async fn an_outage_that_is_proven_late_is_charged_where_that_is_wished(
     assert_eq!((unproven, paused), (0, 0));
 }
 
+/// A rental is released and settled while its node is away, and then the node proves the outage. It pays for all of it.
+async fn settled_before_it_was_proven(db: Options, mode: Mode) {
+    let settings = Settings { late_usage: CHARGE, ..Settings::default() };
+    let mut rental = Rental::begin_with(db, settings).await;
+    let said = |seconds: i64, clock_at| {
+        let sequence = u64::try_from(seconds * 1_000).unwrap();
+        Some(Beat { boot_id: "boot-1".to_owned(), sequence, clock_at })
+    };
+    let begun_at = rental.harness.clock_now();
+    rental.memory.nodes.beat(said(600, begun_at));
+    rental.harness.run_for(200).await;
+    rental.memory.nodes.set_silent("memory", true);
+    rental.harness.run_for(300).await;
+    ask_for_release(&rental.harness, rental.id).await;
+    rental.harness.run_for(1_000).await;
+    let before = rental.allocation().await;
+    assert!((250..400).contains(&before.unproven_seconds), "{}", before.unproven_seconds);
+    assert_eq!(wallet(&rental.harness, rental.organisation).await.held_nanos, 0, "settled");
+
+    let now = rental.harness.clock_now();
+    rental.memory.nodes.beat(said(700 + now.secs_since(begun_at), now));
+    rental.harness.faults.arm("charge_late", mode);
+    rental.memory.nodes.set_silent("memory", false);
+    rental.harness.run_for(300).await;
+    assert!(rental.harness.faults.hits("charge_late") > 0, "{mode:?} did not bite");
+    let after = rental.allocation().await;
+    assert_eq!(after.status, AllocationStatus::Released);
+    assert!(after.unproven_seconds <= 1, "{} s are unproven", after.unproven_seconds);
+    assert_eq!(after.late_seconds, before.unproven_seconds - after.unproven_seconds);
+    let (wallet, charged) =
+        (wallet(&rental.harness, rental.organisation).await, rental.charged().await);
+    assert_eq!(charged, after.metered_seconds() * PER_HOUR / 3_600, "rate times metered");
+    assert_eq!((wallet.posted_nanos, wallet.held_nanos), (usd(20).nanos - charged, 0));
+    let entries: Vec<(i64, bool)> = sqlx::query_as(
+        "SELECT (payload->>'seconds')::bigint, (payload->'journal'->>'occurred_at')::timestamptz <= $2::text::timestamptz
+         FROM events WHERE event_type = 'wallet.usage_captured'
+           AND position > (SELECT position FROM events WHERE event_type = 'allocation.late_usage_proven' AND aggregate_id = $1)",
+    )
+    .bind(rental.id.to_string())
+    .bind(after.released_at.unwrap().to_string())
+    .fetch_all(rental.harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(entries, [(after.metered_seconds(), true)], "once, and of when it was used");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn who_was_settled_before_an_outage_was_proven_pays_for_it_then(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    settled_before_it_was_proven(db, Mode::Twice).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_worker_that_dies_between_the_proof_and_the_charge_charges_it_once(
+    _: PgPoolOptions,
+    db: Options,
+) {
+    settled_before_it_was_proven(db, Mode::KillBetween).await;
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn what_a_node_stood_still_of_an_outage_is_never_charged(_: PgPoolOptions, db: Options) {
     let (unproven, proven) = outage_told(db, CHARGE, ("boot-1", 150)).await;

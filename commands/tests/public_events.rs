@@ -10,7 +10,7 @@ use cairn_event_log::{Metadata, Recorded};
 use serde_json::Value;
 
 /// Nobody outside hears of these.
-const PRIVATE: [&str; 134] = [
+const PRIVATE: [&str; 135] = [
     "auto_top_up.begun",
     "allocation.needs_operator",
     "allocation.provisioning_failed",
@@ -18,6 +18,7 @@ const PRIVATE: [&str; 134] = [
     "allocation.reserved",
     "allocation.step_completed",
     "allocation.teardown_verified",
+    "allocation.late_usage_proven",
     "allocation.usage_corrected",
     "api_key.assigned",
     "api_key.created",

@@ -460,6 +460,7 @@ pub(super) fn needed(facts: &[AllocationEvent]) -> Vec<usize> {
             | E::Taxed { .. }
             | E::Repriced { .. }
             | E::Resized { .. }
+            | E::LateUsageProven { .. }
             | E::UsageCorrected { .. }
             | E::Activated { .. }
             | E::Resumed { .. } => true,

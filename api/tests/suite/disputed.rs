@@ -119,6 +119,8 @@ async fn what_nobody_proved_is_shown_to_those_who_answer_for_it(
     assert_eq!(last["why"], "outage");
     assert_eq!(last["from"], rented.at(300).to_string());
     assert_eq!(last["through"], rented.at(400).to_string());
+    assert_eq!(last["until"], last["through"]);
+    assert_eq!((&last["outcome"], &last["proven_at"]), (&json!("forgiven"), &Value::Null));
     assert_eq!(operator.get(PATH).await.status, 200);
 
     let (node, until) = (&rented.node_id, rented.at(250));

@@ -1,5 +1,7 @@
 //! Charging usage: ticks while an allocation is active, the rest when it is released. First the allocation's meter moves on by what its node
 //! proves, then the wallet is charged what is metered. Totals are cumulative, so a repeat charges nothing.
+use std::collections::BTreeSet;
+
 use cairn_compute::{Allocation, AllocationCommand, AllocationStatus, Due};
 use cairn_core::{AllocationId, Nanos, Timestamp};
 use cairn_fleet::{Node, Proven};
@@ -8,7 +10,7 @@ use cairn_ledger::{CaptureHold, HoldStatus, Wallet, WalletCommand, wallet_id};
 use crate::compute::invoiced::{self, PRODUCT};
 use crate::ports::PortError;
 use crate::processes::fact::hold_of;
-use crate::processes::intent::Tick;
+use crate::processes::intent::{Outage, Tick};
 
 use super::Act;
 use super::act::failure;
@@ -70,6 +72,38 @@ pub(super) async fn settle_usage(
     let capture = WalletCommand::CaptureHold(rental.charge(act)?);
     act.execute::<Wallet>("capture", &rental.wallet_id, capture).await?;
     forgive(act, allocation_id).await
+}
+
+/// Charges what was proven late to the rentals that were settled before that. What still stands is charged when its meter passes the outage.
+pub(super) async fn charge_late(act: &Act<'_>, outage: &Outage) -> Result<(), PortError> {
+    let node = act.load::<Node>(&outage.node_id.to_string()).await?;
+    let there = node.reservations.keys().filter_map(|id| id.parse().ok());
+    let rentals: BTreeSet<AllocationId> = there.chain(outage.rentals.iter().copied()).collect();
+    for allocation_id in rentals {
+        charge_late_to(act, allocation_id, outage).await?;
+    }
+    Ok(())
+}
+
+async fn charge_late_to(
+    act: &Act<'_>,
+    allocation_id: AllocationId,
+    outage: &Outage,
+) -> Result<(), PortError> {
+    let &Outage { since, until, paused_seconds, .. } = outage;
+    let before = act.load::<Allocation>(&allocation_id.to_string()).await?;
+    let Some(released_at) = before.released_at else { return Ok(()) };
+    if before.late_seconds_of((since, until), paused_seconds) > 0 {
+        let prove = AllocationCommand::ProveLate { since, until, paused_seconds, at: act.now() };
+        act.allocation(&format!("prove:{allocation_id}"), allocation_id, prove).await?;
+    } else if before.late_seconds == 0 {
+        return Ok(());
+    }
+    let rental = Rental::load(act, allocation_id).await?;
+    let (capture, used_at) = (rental.charge(act)?, released_at.min(until));
+    let capture = WalletCommand::CaptureLate { capture, used_at };
+    let suffix = format!("capture:{allocation_id}");
+    act.execute::<Wallet>(&suffix, &rental.wallet_id, capture).await.map(drop)
 }
 
 /// Gives back what was charged beyond what is metered, also of a rental that is over: month by month and invoice by invoice, the last first. Of a

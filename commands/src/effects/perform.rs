@@ -24,6 +24,7 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
             tear_down::tear_down(act, *allocation_id, *node_id, *after).await
         }
         Effect::CaptureUsage(tick) => charge_usage::capture_usage(act, tick).await,
+        Effect::ChargeLate(outage) => charge_usage::charge_late(act, outage).await,
         Effect::CorrectCharge { allocation_id } => {
             charge_usage::correct_charge(act, *allocation_id).await
         }
@@ -122,6 +123,7 @@ pub(crate) async fn rehearse(act: &Act<'_>, effect: &Effect) -> Result<(), PortE
         Effect::ReserveCapacity { .. }
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
+        | Effect::ChargeLate(_)
         | Effect::CorrectCharge { .. }
         | Effect::IssueNote(_)
         | Effect::SettleUsage { .. }
@@ -195,6 +197,7 @@ pub(crate) async fn assume_done(
         Effect::ReserveCapacity { .. }
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
+        | Effect::ChargeLate(_)
         | Effect::CorrectCharge { .. }
         | Effect::IssueNote(_)
         | Effect::ConfirmReleased { .. }

@@ -37,6 +37,8 @@ pub enum Effect {
     },
     /// Charges what was used by an instant and keeps the hold ahead.
     CaptureUsage(Tick),
+    /// Charges what an outage leaves to be paid that was proven when these rentals had been settled.
+    ChargeLate(Outage),
     /// Gives back what was charged beyond what is metered.
     CorrectCharge {
         allocation_id: AllocationId,
@@ -170,6 +172,7 @@ names!(Effect {
     EnsureStep => "ensure_step",
     TearDown => "tear_down",
     CaptureUsage => "capture_usage",
+    ChargeLate => "charge_late",
     CorrectCharge => "correct_charge",
     IssueNote => "issue_note",
     SettleUsage => "settle_usage",
@@ -207,6 +210,7 @@ impl Effect {
             Self::TearDown { after: Ending::Orphan, .. } => false,
             Self::TearDown { .. }
             | Self::CaptureUsage(_)
+            | Self::ChargeLate(_)
             | Self::CorrectCharge { .. }
             | Self::IssueNote(_)
             | Self::SettleUsage { .. }
@@ -257,6 +261,7 @@ impl Effect {
             Self::AssessFunds { wallet_id } | Self::LookAtWallet { wallet_id } => wallet_id.clone(),
             Self::IssueNote(off) => off.invoiced.invoice.clone(),
             Self::HoldFunds(funding) => funding.allocation_id.to_string(),
+            Self::ChargeLate(outage) => outage.node_id.to_string(),
             Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
             Self::RequestTopUp { payment_id, .. }
             | Self::CreatePayment { payment_id, .. }
@@ -287,6 +292,19 @@ pub struct Funding {
     pub wallet_id: String,
     pub amount_nanos: Nanos,
     pub expires_at: Timestamp,
+}
+
+/// An outage that its node has proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Outage {
+    pub node_id: NodeId,
+    pub since: Timestamp,
+    pub until: Timestamp,
+    /// Of that time, how long the machine stood still.
+    pub paused_seconds: i64,
+    /// What was on the node then, as far as that is known.
+    pub rentals: Vec<AllocationId>,
 }
 
 /// One tick of a meter.

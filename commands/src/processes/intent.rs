@@ -6,7 +6,7 @@ use cairn_core::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use super::effect::{Effect, Ending, Funding, Tick};
+pub use super::effect::{Effect, Ending, Funding, Outage, Tick};
 pub use super::timer::Timer;
 
 /// One wish of a process manager. Its id, derived from where it was born, is the idempotency key all the way down.

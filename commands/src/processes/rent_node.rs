@@ -192,6 +192,7 @@ fn evolve_allocation(mut state: State, event: &AllocationEvent) -> State {
         | AllocationEvent::ResizeFailed { .. }
         | AllocationEvent::ResizeSettled { .. }
         | AllocationEvent::Metered { .. }
+        | AllocationEvent::LateUsageProven { .. }
         | AllocationEvent::UsageCorrected { .. }
         | AllocationEvent::SuspensionRequested { .. }
         | AllocationEvent::Suspended { .. }
@@ -251,6 +252,7 @@ impl State {
             AllocationEvent::Activated { .. }
             | AllocationEvent::Failed { .. }
             | AllocationEvent::Metered { .. }
+            | AllocationEvent::LateUsageProven { .. }
             | AllocationEvent::UsageCorrected { .. }
             | AllocationEvent::SuspensionRequested { .. }
             | AllocationEvent::Suspended { .. }

@@ -10,13 +10,17 @@
 //! | `node.link_changed` to resyncing | effect `compare_inventory`; the watch repeats it until the node is online | – |
 //! | `watch`, a day after the last comparison | effect `compare_inventory` | – |
 //! | `node.inventory_compared` | effect `tear_down` of each orphan whose allocation the log knows to be over; anything else is an operator's | – |
+//! | `node.outage_proven`, where that is charged | effect `charge_late`: rentals that were settled before that pay for what is proven now | none: totals are cumulative, and an outage counts once |
+//! | `node.capacity_reserved`, `.capacity_released` | – (who was there during an outage) | – |
 //! | `node.quarantined`, policy `retired` | – (the watch ends) | – |
+use std::collections::BTreeSet;
+
 use cairn_core::{NodeId, Timestamp};
 use cairn_fleet::{Finding, Link, NodeEvent, Policy};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
-use super::intent::{Command, Effect, Ending, Intent, Timer};
+use super::intent::{Command, Effect, Ending, Intent, Outage, Timer};
 use super::manager::{Alarm, Awoken, ProcessManager, Settings, Status};
 
 /// The process manager.
@@ -57,9 +61,19 @@ pub struct State {
     /// When its inventory was last compared, or it was taken in.
     #[serde(default)]
     pub compared_at: Option<Timestamp>,
+    /// What is set aside on it, and what was until it was out of reach.
+    #[serde(default)]
+    pub rentals: BTreeSet<String>,
+    /// Of these, what is there no more.
+    #[serde(default)]
+    pub left: BTreeSet<String>,
 }
 
 impl State {
+    const fn is_away(&self) -> bool {
+        matches!(self.link, Link::Suspect | Link::Offline)
+    }
+
     fn wants_comparison(&self, now: Timestamp, settings: &Settings) -> bool {
         let old = |at| now.secs_since(at) >= settings.compare_seconds;
         match self.link {
@@ -86,6 +100,9 @@ impl ProcessManager for VerifyNode {
                 | NodeEvent::Quarantined { .. }
                 | NodeEvent::PolicyChanged { .. }
                 | NodeEvent::LinkChanged { .. }
+                | NodeEvent::OutageProven { .. }
+                | NodeEvent::CapacityReserved { .. }
+                | NodeEvent::CapacityReleased { .. }
                 | NodeEvent::InventoryCompared { .. },
             ) => Some(happened.stream.clone()),
             _ => None,
@@ -126,20 +143,30 @@ impl ProcessManager for VerifyNode {
                 state.suspect_since = (*link == Link::Suspect).then_some(*at);
                 if matches!(link, Link::Online | Link::Resyncing) {
                     state.online_since = Some(*at);
+                    let left = std::mem::take(&mut state.left);
+                    state.rentals.retain(|rental| !left.contains(rental));
                 }
             }
             NodeEvent::InventoryCompared { at, .. } => state.compared_at = Some(*at),
+            NodeEvent::CapacityReserved { allocation_id, .. } => {
+                state.rentals.insert(allocation_id.to_string());
+            }
+            // It may be the first answer after an outage, which is proven a moment later.
+            NodeEvent::CapacityReleased { allocation_id, .. } if state.is_away() => {
+                state.left.insert(allocation_id.to_string());
+            }
+            NodeEvent::CapacityReleased { allocation_id, .. } => {
+                state.rentals.remove(&allocation_id.to_string());
+            }
             NodeEvent::ProbeFailed { .. }
             | NodeEvent::OrphanRemoved { .. }
             | NodeEvent::BeatKept { .. }
             | NodeEvent::EvidenceRejected { .. }
-            | NodeEvent::OutageProven { .. }
             | NodeEvent::HealthDoubted { .. }
             | NodeEvent::HealthChanged { .. }
             | NodeEvent::PolicyChanged { .. }
-            | NodeEvent::CapacityReserved { .. }
             | NodeEvent::CapacityResized { .. }
-            | NodeEvent::CapacityReleased { .. }
+            | NodeEvent::OutageProven { .. }
             | NodeEvent::CapacityQuarantined { .. } => {}
         }
         state
@@ -165,6 +192,13 @@ impl ProcessManager for VerifyNode {
             }
             (NodeEvent::LinkChanged { link: Link::Resyncing, .. }, Phase::Watching) => {
                 vec![Intent::effect(Effect::CompareInventory { node_id }, None)]
+            }
+            (&NodeEvent::OutageProven { since, until, paused_seconds, .. }, Phase::Watching)
+                if settings.late_usage.charges(since, until) =>
+            {
+                let rentals = state.rentals.iter().filter_map(|id| id.parse().ok()).collect();
+                let outage = Outage { node_id, since, until, paused_seconds, rentals };
+                vec![Intent::effect(Effect::ChargeLate(outage), None)]
             }
             (NodeEvent::InventoryCompared { comparison, at }, Phase::Watching) => {
                 let until = at.plus_secs(settings.undo_seconds);

@@ -368,6 +368,7 @@ pub(super) fn publish(event: Event) -> Result<Option<Said>, String> {
         | Event::StepCompleted { .. }
         | Event::ProvisioningFailed { .. }
         | Event::TeardownVerified { .. }
+        | Event::LateUsageProven { .. }
         | Event::UsageCorrected { .. }
         | Event::NeedsOperator { .. } => private(),
     }

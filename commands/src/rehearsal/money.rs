@@ -154,6 +154,7 @@ impl Sum {
             | AllocationEvent::Activated { .. }
             | AllocationEvent::Failed { .. }
             | AllocationEvent::Metered { .. }
+            | AllocationEvent::LateUsageProven { .. }
             | AllocationEvent::UsageCorrected { .. }
             | AllocationEvent::SuspensionRequested { .. }
             | AllocationEvent::Suspended { .. }

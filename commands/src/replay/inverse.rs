@@ -317,6 +317,10 @@ impl Inverse for Allocation {
             E::Metered { through, unproven_seconds, late_seconds, at } => {
                 C::Meter { through, unproven_seconds, late_seconds, at }
             }
+            E::LateUsageProven { seconds, since, until, at } => {
+                let paused_seconds = self.late_seconds_of((since, until), 0) - seconds;
+                C::ProveLate { since, until, paused_seconds, at }
+            }
             E::UsageCorrected { seconds, why: reason, at } => {
                 C::CorrectUsage { seconds, reason, at }
             }

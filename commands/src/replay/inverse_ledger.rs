@@ -5,7 +5,8 @@
 use cairn_core::{Decider as _, HoldId, JournalTransaction, Month, ProjectId, Timestamp};
 use cairn_ledger::{
     CaptureHold, CorrectCharge, DisputeLoss, Dunning, DunningCommand, DunningEvent, GrantCredit,
-    PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand as Command, WalletEvent as Event,
+    HoldStatus, PlaceHold, ReserveRefund, TopUp, Wallet, WalletCommand as Command,
+    WalletEvent as Event,
 };
 
 use super::inverse::Inverse;
@@ -46,7 +47,7 @@ impl Inverse for Wallet {
                 | Event::OverrunRecorded { hold_id, .. }
                 | Event::HoldExtended { hold_id, .. }
                 | Event::HoldExtensionRefused { hold_id, .. },
-            ) => Command::CaptureHold(capture(self, hold_id, (swept, rest))?),
+            ) => capture_of(self, hold_id, (swept, rest))?,
             Some(corrected @ Event::UsageCorrected { .. }) => {
                 correction_of(corrected, swept_at(self, &rest[1..]))?
             }
@@ -200,6 +201,23 @@ fn with_room(
     next.unwrap_or(NEVER)
 }
 
+/// Only what is proven late is charged out of a hold that was given back.
+fn capture_of(wallet: &Wallet, hold_id: HoldId, told: (&[Event], &[Event])) -> Option<Command> {
+    let capture = capture(wallet, hold_id, told)?;
+    let hold = wallet.holds.get(&hold_id.to_string())?;
+    let entry = |event: &Event| match event {
+        Event::UsageCaptured { journal, .. } | Event::OverrunRecorded { journal, .. } => {
+            Some(journal.occurred_at)
+        }
+        _ => None,
+    };
+    let used_at = told.1.iter().find_map(entry).unwrap_or(capture.at);
+    Some(match hold.status {
+        HoldStatus::Released => Command::CaptureLate { capture, used_at },
+        HoldStatus::Open | HoldStatus::Expired => Command::CaptureHold(capture),
+    })
+}
+
 /// A capture has at most: an extension for the charge, the charge, its overrun, an extension to stay ahead, and what of that was refused.
 /// A limit that it reaches is told with it.
 /// What it wanted to keep ahead is what it kept and what it was refused.
@@ -232,6 +250,7 @@ fn capture(
                     ahead_nanos = Some(amount_nanos + ahead_nanos.unwrap_or(0));
                 }
             }
+            Event::HoldReleased { .. } if hold.status == HoldStatus::Released => {}
             Event::HoldExtensionRefused { wanted_nanos, .. } => {
                 ahead_nanos = Some(wanted_nanos + ahead_nanos.unwrap_or(0));
             }

@@ -221,9 +221,12 @@ const OF_METHODS: [&str; 5] =
 /// What a change of size wants. Its faults are tried in `processes_resize`.
 const OF_RESIZES: [&str; 2] = ["reserve_resize", "settle_resize"];
 
+/// What the late proof of an outage wants. Its faults are tried in `processes_meter`.
+const OF_OUTAGES: [&str; 1] = ["charge_late"];
+
 /// Every name that an intent of a process can have; the runtime's own is `read_event`.
 pub fn every_name() -> Vec<String> {
-    let beside = [&OF_METHODS[..], &OF_RESIZES].concat();
+    let beside = [&OF_METHODS[..], &OF_RESIZES, &OF_OUTAGES].concat();
     let told = |name: &&&str| !beside.contains(*name);
     let effects = Effect::NAMES.iter().filter(|name| **name != "ensure_step");
     let commands = Command::NAMES.iter().filter(|name| **name != "read_event");
@@ -237,7 +240,7 @@ pub fn has_a_middle(name: &str) -> bool {
     at_port(name) || MORE_THAN_ONE_STREAM.contains(&name)
 }
 
-pub const MORE_THAN_ONE_STREAM: [&str; 2] = ["capture_usage", "settle_usage"];
+pub const MORE_THAN_ONE_STREAM: [&str; 3] = ["capture_usage", "settle_usage", "charge_late"];
 
 pub fn at_port(name: &str) -> bool {
     AT_PORTS.contains(&name) || name.starts_with("ensure_")

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::events::{
     AllocationEvent, PinnedPrice, Placement, ReleaseReason, Step, SuspensionReason,
 };
+use crate::late::Gap;
 use crate::prices::Segment;
 use crate::resizing::{Resize, Size};
 
@@ -98,6 +99,13 @@ pub enum AllocationCommand {
         through: Timestamp,
         unproven_seconds: i64,
         late_seconds: i64,
+        at: Timestamp,
+    },
+    /// An outage of its node is proven, but for a pause in it. What was settled before that is billed, once.
+    ProveLate {
+        since: Timestamp,
+        until: Timestamp,
+        paused_seconds: i64,
         at: Timestamp,
     },
     /// Takes back so many metered seconds, also after the release.
@@ -255,6 +263,9 @@ pub struct Allocation {
     /// Of what is billed, what was proven after its outage only.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub late_seconds: i64,
+    /// Where the unproven seconds lie that are at the price of now, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
     /// What was metered and was taken back.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub corrected_seconds: i64,
@@ -335,8 +346,12 @@ impl Decider for Allocation {
             }
             AllocationEvent::Failed { .. } => self.stand_at(AllocationStatus::Failed),
             AllocationEvent::Metered { through, unproven_seconds, late_seconds, .. } => {
+                self.note_gap(through, unproven_seconds);
                 self.metered_at = Some(through);
                 (self.unproven_seconds, self.late_seconds) = (unproven_seconds, late_seconds);
+            }
+            AllocationEvent::LateUsageProven { seconds, since, until, .. } => {
+                self.take_late((since, until), seconds);
             }
             AllocationEvent::UsageCorrected { seconds, .. } => self.corrected_seconds += seconds,
             AllocationEvent::SuspensionRequested { at, .. } => {

@@ -122,6 +122,9 @@ impl Allocation {
             Command::Meter { through, unproven_seconds, late_seconds, at } => {
                 self.meter(through, (unproven_seconds, late_seconds), at)
             }
+            Command::ProveLate { since, until, paused_seconds, at } => {
+                self.prove_late((since, until), paused_seconds, at)
+            }
             Command::CorrectUsage { seconds, reason, at } => {
                 self.correct_usage(seconds, reason, at)
             }

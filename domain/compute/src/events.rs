@@ -255,6 +255,9 @@ pub enum AllocationEvent {
         late_seconds: i64,
         at: Timestamp,
     },
+    /// After it was settled, an outage from `since` to `until` was proven: so many seconds that were unproven are billed.
+    #[serde(rename = "allocation.late_usage_proven")]
+    LateUsageProven { seconds: i64, since: Timestamp, until: Timestamp, at: Timestamp },
     /// So many metered seconds are taken back.
     #[serde(rename = "allocation.usage_corrected")]
     UsageCorrected { seconds: i64, why: String, at: Timestamp },
@@ -302,6 +305,7 @@ domain_event!(AllocationEvent {
     Activated => "allocation.activated", 1;
     Failed => "allocation.failed", 1;
     Metered => "allocation.metered", 1;
+    LateUsageProven => "allocation.late_usage_proven", 1;
     UsageCorrected => "allocation.usage_corrected", 1;
     SuspensionRequested => "allocation.suspension_requested", 1;
     Suspended => "allocation.suspended", 1;
@@ -344,6 +348,8 @@ impl Texts for AllocationEvent {
         ("observed", Text::Reported),
         ("proof", Text::Reported),
         ("through", Text::Kept),
+        ("since", Text::Kept),
+        ("until", Text::Kept),
         ("why", Text::Said),
         ("reason", Text::Kept),
         ("evidence", Text::Reported),

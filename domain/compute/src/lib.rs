@@ -4,6 +4,7 @@ pub mod allocation;
 mod corrections;
 mod decisions;
 pub mod events;
+mod late;
 pub mod prices;
 mod public_key;
 pub mod resizing;
@@ -14,6 +15,7 @@ pub use events::{
     AllocationEvent, PinnedDiscount, PinnedDisk, PinnedPrice, Placement, ReleaseReason, Step,
     SuspensionReason,
 };
+pub use late::Gap;
 pub use prices::{Due, Segment};
 pub use public_key::check_public_key;
 pub use resizing::{Resize, Size};

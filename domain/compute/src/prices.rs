@@ -133,6 +133,7 @@ impl Allocation {
         let tax = std::mem::replace(&mut self.tax, tax);
         if let Some(price) = self.price.replace(price) {
             self.segments.push(Segment { price, tax, seconds, total_nanos, sku_id: None });
+            self.gaps.clear();
         }
     }
 }

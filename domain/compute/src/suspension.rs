@@ -44,6 +44,7 @@ impl Allocation {
             | Command::Activate { .. }
             | Command::ConfirmFailed { .. }
             | Command::Meter { .. }
+            | Command::ProveLate { .. }
             | Command::CorrectUsage { .. }
             | Command::RequestRelease { .. }
             | Command::VerifyTeardown { .. }

@@ -58,6 +58,17 @@ pub enum LateUsage {
     },
 }
 
+impl LateUsage {
+    /// Whether an outage that was proven when it ended is paid for.
+    #[must_use]
+    pub fn charges(self, since: Timestamp, until: Timestamp) -> bool {
+        match self {
+            Self::Forgive => false,
+            Self::Charge { cutoff_seconds } => since.plus_secs(cutoff_seconds) >= until,
+        }
+    }
+}
+
 impl Silence {
     /// It was an outage, it lasts, and nothing is known of it yet.
     pub(crate) const fn is_unheard_outage(&self) -> bool {
@@ -67,14 +78,11 @@ impl Silence {
     /// Seconds between two instants in it that nobody pays for.
     fn unproven_seconds(&self, (from, to): (Timestamp, Timestamp), usage: LateUsage) -> i64 {
         let all = whole(from, to);
-        match (self.late, usage) {
-            (
-                LateProof::Spanned { until, paused_seconds },
-                LateUsage::Charge { cutoff_seconds },
-            ) if self.since.plus_secs(cutoff_seconds) >= until => {
+        match self.late {
+            LateProof::Spanned { until, paused_seconds } if usage.charges(self.since, until) => {
                 all.min(paused_seconds + whole(until.max(from), to))
             }
-            _ => all,
+            LateProof::Spanned { .. } | LateProof::Unheard | LateProof::None => all,
         }
     }
 }

@@ -70,7 +70,7 @@ impl WalletCommand {
         match self {
             Self::TopUp(top_up) => Some(top_up.at),
             Self::PlaceHold(place) => Some(place.at),
-            Self::CaptureHold(capture) => Some(capture.at),
+            Self::CaptureHold(capture) | Self::CaptureLate { capture, .. } => Some(capture.at),
             Self::CorrectCharge(correct) => Some(correct.at),
             Self::GrantCredit(grant) => Some(grant.at),
             Self::LoseDisputed(loss) => Some(loss.at),

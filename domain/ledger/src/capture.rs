@@ -45,6 +45,32 @@ impl Wallet {
         Ok(events)
     }
 
+    /// Charges what was proven after its hold was given back, up to a cumulative total: out of what is available, and the rest is owed. The
+    /// hold is given back again at once.
+    pub(crate) fn capture_late(
+        &self,
+        capture: CaptureHold,
+        used_at: Timestamp,
+    ) -> Result<Vec<WalletEvent>, WalletError> {
+        let (hold_id, at) = (capture.hold_id, capture.at);
+        let hold = self.hold(hold_id)?;
+        if capture.total_nanos <= hold.charged_nanos() {
+            return Ok(vec![]);
+        }
+        let owner = self.owner()?;
+        let (wallet, mut events) = self.swept(at, Some(hold_id));
+        let charge = wallet.charge(owner, &CaptureHold { at: used_at, ..capture })?;
+        let wallet = charge.iter().cloned().fold(wallet, Self::evolve);
+        let warned = [wallet.warned(at), wallet.warned_in(hold.project_id, at)];
+        events.extend(charge.into_iter().chain(warned.into_iter().flatten()));
+        let reopened = wallet.hold(hold_id)?.status != hold.status;
+        if reopened && hold.status == HoldStatus::Released {
+            let (amount_nanos, promotional_nanos) = (0, 0);
+            events.push(WalletEvent::HoldReleased { hold_id, amount_nanos, promotional_nanos });
+        }
+        Ok(events)
+    }
+
     fn charge(
         &self,
         owner: (OrganisationId, Currency),

@@ -182,6 +182,7 @@ impl Decider for Wallet {
             WalletCommand::TopUp(top_up) => self.top_up(top_up),
             WalletCommand::PlaceHold(place) => self.place_hold(place),
             WalletCommand::CaptureHold(capture) => self.capture_hold(capture),
+            WalletCommand::CaptureLate { capture, used_at } => self.capture_late(capture, used_at),
             WalletCommand::CorrectCharge(correct) => self.correct_charge(&correct),
             WalletCommand::ReleaseHold { hold_id, at } => self.release_hold(hold_id, at),
             WalletCommand::SweepExpired { at } => Ok(self.swept(at, None).1),

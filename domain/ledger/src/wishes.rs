@@ -118,6 +118,11 @@ pub enum WalletCommand {
     TopUp(TopUp),
     PlaceHold(PlaceHold),
     CaptureHold(CaptureHold),
+    /// The same of time that was proven late: the entry is of when it was used, and the hold may have been given back.
+    CaptureLate {
+        capture: CaptureHold,
+        used_at: Timestamp,
+    },
     /// A total that is not below what was charged changes nothing. The hold may be over.
     CorrectCharge(CorrectCharge),
     /// Gives back what is left of a hold. Promotional credit that it had kept beyond its time expires then.

@@ -108,6 +108,10 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
             (row.ended_at, row.needs_operator) = (Some(At(*at)), false);
         }
         E::Metered { unproven_seconds, .. } => row.unproven_seconds = *unproven_seconds,
+        E::LateUsageProven { seconds, .. } => {
+            add(&mut row.unproven_seconds, -seconds)?;
+            row.active_seconds = row.active_seconds.map(|active| active + seconds);
+        }
         E::UsageCorrected { seconds, .. } => {
             add(&mut row.corrected_seconds, *seconds)?;
             row.active_seconds = row.active_seconds.map(|active| active - seconds);

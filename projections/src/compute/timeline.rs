@@ -127,7 +127,9 @@ fn tell(event: &AllocationEvent) -> Result<Option<Told>, ProjectError> {
             (None, Some(sold_as(sku_id, price)), at)
         }
         E::ResizeFailed { code, message, at } => (None, Some(format!("{code}: {message}")), at),
-        E::UsageCorrected { seconds, at, .. } => (None, Some(format!("{seconds} s")), at),
+        E::LateUsageProven { seconds, at, .. } | E::UsageCorrected { seconds, at, .. } => {
+            (None, Some(format!("{seconds} s")), at)
+        }
         E::SuspensionRequested { reason, at } => (None, Some(wire_name(reason)?), at),
         E::Suspended { evidence, at } => (None, Some(evidence.clone()), at),
         E::ResumeRequested { at } => (None, None, at),

@@ -2,7 +2,7 @@
 //!
 //! A tick of the meter says how far it came and how many seconds by then are unproven. One row of `compute_unproven` is one such sum of one
 //! rental, with the first and the last place of the meter at it: the time between two sums is where the seconds lie. `compute_late_usage` is
-//! the same of the seconds that were proven late and charged. `compute_links` says when nodes were silent meanwhile, and when a silence was
+//! the same of the seconds that were proven late and charged, and `compute_late_proofs` has those of rentals that had ended. `compute_links` says when nodes were silent meanwhile, and when a silence was
 //! proven, one row for each change of a link. Whose a rental is and what it costs is in `compute_allocations`.
 use async_trait::async_trait;
 use cairn_compute::AllocationEvent;
@@ -28,13 +28,14 @@ impl Projection for UnprovenTimes {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["compute_unproven", "compute_late_usage", "compute_links"]
+        &["compute_unproven", "compute_late_usage", "compute_late_proofs", "compute_links"]
     }
 
     fn interest(&self) -> Interest {
         Interest::Types(vec![
             "allocation.activated",
             "allocation.metered",
+            "allocation.late_usage_proven",
             "node.probe_passed",
             "node.quarantined",
             "node.link_changed",
@@ -59,6 +60,16 @@ impl Projection for UnprovenTimes {
             AllocationEvent::Metered { through, unproven_seconds, late_seconds, at } => {
                 keep_sum(changes, event, (unproven_seconds, through, at));
                 keep_late(changes, event, (late_seconds, through, at));
+            }
+            AllocationEvent::LateUsageProven { seconds, since, until, at } => {
+                changes.insert(ProofRow {
+                    position: event.position,
+                    allocation_id: event.aggregate_id.clone(),
+                    seconds,
+                    since: At(since),
+                    until: At(until),
+                    noted_at: At(at),
+                });
             }
             _ => {}
         }
@@ -86,6 +97,18 @@ row! {
         position: i64,
         first_at: At,
         last_at: At,
+        noted_at: At,
+    }
+}
+
+row! {
+    /// Of what was unproven of a rental that had ended, so many seconds were proven later, in an outage from `since` to `until`.
+    pub(crate) struct ProofRow in "compute_late_proofs" by (position: i64) {
+        position: i64,
+        allocation_id: String,
+        seconds: i64,
+        since: At,
+        until: At,
         noted_at: At,
     }
 }

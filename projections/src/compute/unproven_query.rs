@@ -80,7 +80,10 @@ pub async fn list(
            FROM (
              SELECT u.position * 2 + u.late AS place, u.allocation_id, a.organisation_id, a.node_id, u.noted_at,
                coalesce(s.since, p.last_at) AS from_at, coalesce(s.until, u.first_at) AS through_at,
-               u.seconds - p.seconds AS seconds, coalesce(s.why, 'silence') AS why, s.proven_at,
+               u.seconds - p.seconds - coalesce((
+                 SELECT sum(w.seconds) FROM compute_late_proofs w
+                 WHERE u.late = 0 AND w.allocation_id = u.allocation_id AND w.since < u.first_at AND w.until > p.last_at), 0)::bigint AS seconds,
+               coalesce(s.why, 'silence') AS why, s.proven_at,
                CASE u.late WHEN 1 THEN 'charged' ELSE 'forgiven' END AS outcome
              FROM sums u JOIN compute_allocations a USING (allocation_id)
              CROSS JOIN LATERAL (
@@ -98,6 +101,11 @@ pub async fn list(
                  AND (u.late = 0 OR l.proven_at IS NOT NULL)
                HAVING count(*) > 0) s ON true
              UNION ALL
+             SELECT w.position * 2, w.allocation_id, a.organisation_id, a.node_id, w.noted_at,
+               greatest(w.since, a.activated_at), least(w.until, coalesce(a.stopped_at, a.release_requested_at)), w.seconds, 'outage',
+               w.until, 'charged'
+             FROM compute_late_proofs w JOIN compute_allocations a USING (allocation_id)
+             UNION ALL
              SELECT 4611686018427387904 + a.position, a.allocation_id, a.organisation_id, a.node_id, NULL,
                o.since, NULL, ceil(extract(epoch FROM o.until - o.since))::bigint, l.why, l.proven_at, 'open'
              FROM silent l JOIN compute_allocations a USING (node_id)
@@ -108,7 +116,7 @@ pub async fn list(
                  least(coalesce(a.stopped_at, a.release_requested_at), $7::timestamptz) AS until) o
              WHERE l.until IS NULL AND a.activated_at IS NOT NULL AND a.status IN ('active', 'suspending', 'releasing')
                AND o.since < o.until) f
-           WHERE ($1::text IS NULL OR f.organisation_id = $1) AND ($2::text IS NULL OR f.node_id = $2)
+           WHERE f.seconds > 0 AND ($1::text IS NULL OR f.organisation_id = $1) AND ($2::text IS NULL OR f.node_id = $2)
              AND ($3::timestamptz IS NULL OR f.through_at IS NULL OR f.through_at > $3)
              AND ($4::timestamptz IS NULL OR f.from_at < $4) AND f.place < $5
            ORDER BY f.place DESC LIMIT $6"#,

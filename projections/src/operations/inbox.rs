@@ -136,6 +136,7 @@ fn of_allocation(event: &AllocationEvent) -> Told {
         | E::StepCompleted { .. }
         | E::ProvisioningFailed { .. }
         | E::Metered { .. }
+        | E::LateUsageProven { .. }
         | E::UsageCorrected { .. }
         | E::SuspensionRequested { .. }
         | E::ResumeRequested { .. }

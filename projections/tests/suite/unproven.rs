@@ -117,12 +117,9 @@ async fn what_nobody_proved_is_listed_where_it_lies(pool: PgPool) {
     world.close().await;
 }
 
-/// One outage is proven late and charged but for a pause, the next one is not, and the third one lasts.
-#[sqlx::test(migrations = "../migrations")]
-async fn what_was_proven_late_and_what_lasts_is_told_apart(pool: PgPool) {
-    let world = World::new(pool).await;
-    world.enrol(1).await;
-    let since = world.now();
+/// One outage is proven late, and the next one lasts. The first rental pays for the one but for a pause; the second one ended in it, and was
+/// settled before it was proven.
+async fn proven_late(world: &World, since: Timestamp) {
     let at = |secs| since.plus_secs(secs);
     let link = |link, secs| NodeCommand::ObserveLink { link, at: at(secs) };
     let beat = |sequence, secs| NodeCommand::ObserveBeat {
@@ -135,10 +132,10 @@ async fn what_was_proven_late_and_what_lasts_is_told_apart(pool: PgPool) {
         late_seconds,
         at: at(through),
     };
-    active(&world, 1, since).await;
-    active(&world, 2, since).await;
+    active(world, 1, since).await;
+    active(world, 2, since).await;
     let release =
-        AllocationCommand::RequestRelease { reason: ReleaseReason::Customer, at: at(550) };
+        AllocationCommand::RequestRelease { reason: ReleaseReason::Customer, at: at(200) };
     let compare = NodeCommand::RecordInventory { comparison: Comparison::default(), at: at(301) };
     for observed in [
         beat(1_000, 10),
@@ -155,40 +152,54 @@ async fn what_was_proven_late_and_what_lasts_is_told_apart(pool: PgPool) {
     for command in [meter(60, 0, 0), meter(400, 40, 200)] {
         world.on_allocation(1, command).await;
     }
-    // The second one forgives; it was released in the outage that lasts, and is not settled.
-    for command in [meter(60, 0, 0), meter(400, 240, 0), release] {
+    let (since, until, paused_seconds) = (at(60), at(300), 40);
+    let prove = AllocationCommand::ProveLate { since, until, paused_seconds, at: until };
+    for command in [meter(60, 0, 0), release, meter(200, 140, 0), prove] {
         world.on_allocation(2, command).await;
     }
     world.caught_up(all()).await;
+}
+
+/// Whose, from, through, seconds, whether it is proven, and what became of it.
+type ToldApart = (String, i64, Option<i64>, i64, bool, String);
+
+fn told_apart(rows: &[Unproven], since: Timestamp) -> Vec<ToldApart> {
+    let after = |at: Timestamp| at.secs_since(since);
+    let row = |row: &Unproven| {
+        let through = row.through_at.map(|at| after(at.0));
+        let (whose, proven) = (row.allocation_id.clone(), row.proven_at.is_some());
+        (whose, after(row.from_at.0), through, row.seconds, proven, row.outcome.clone())
+    };
+    rows.iter().map(row).collect()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_was_proven_late_and_what_lasts_is_told_apart(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.enrol(1).await;
+    let since = world.now();
+    let at = |secs| since.plus_secs(secs);
+    proven_late(&world, since).await;
 
     let ask = async |after, limit| {
         list(&world.pool, (Filter::default(), at(700)), after, limit).await.unwrap()
     };
-    let told = |rows: &[Unproven]| -> Vec<(String, i64, Option<i64>, i64, bool, String)> {
-        let after = |at: Timestamp| at.secs_since(since);
-        let row = |row: &Unproven| {
-            let through = row.through_at.map(|at| after(at.0));
-            let proven = row.proven_at.is_some();
-            let whose = row.allocation_id.clone();
-            (whose, after(row.from_at.0), through, row.seconds, proven, row.outcome.clone())
-        };
-        rows.iter().map(row).collect()
-    };
-    let (one, two) = (allocation(1).to_string(), allocation(2).to_string());
+    let [one, two] = [1, 2].map(|number| allocation(number).to_string());
     let over = |whose: &str, seconds, outcome: &str| {
-        (whose.to_owned(), 60, Some(300), seconds, true, outcome.to_owned())
+        let through = if whose == two { 200 } else { 300 };
+        (whose.to_owned(), 60, Some(through), seconds, true, outcome.to_owned())
     };
     let lasts =
         |whose: &str, seconds| (whose.to_owned(), 500, None, seconds, false, "open".to_owned());
     let wanted = [
-        lasts(&two, 50),
         lasts(&one, 200),
-        over(&two, 240, "forgiven"),
+        over(&two, 100, "charged"),
+        over(&two, 40, "forgiven"),
         over(&one, 200, "charged"),
         over(&one, 40, "forgiven"),
     ];
     let all = ask(None, 50).await.items;
-    assert_eq!(told(&all), wanted);
+    assert_eq!(told_apart(&all, since), wanted);
     assert_eq!((all[0].age_seconds(at(700)), &all[0].noted_at), (0, &None));
     let (mut paged, mut next) = (vec![], None);
     loop {

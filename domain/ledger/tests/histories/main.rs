@@ -166,6 +166,19 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
                 })
             }
         ),
+        1 => (hold(), amount(), now(), now(), tax()).prop_map(|(hold_id, total_nanos, used, now, tax)| {
+            let capture = CaptureHold {
+                hold_id,
+                total_nanos,
+                seconds: now,
+                product: "compute".to_owned(),
+                tax,
+                keep_nanos: 0,
+                expires_at: at(now),
+                at: at(now),
+            };
+            WalletCommand::CaptureLate { capture, used_at: at(used) }
+        }),
         2 => (hold(), amount(), now(), any::<bool>()).prop_map(|(hold_id, total_nanos, now, paper)| {
             let invoiced = Invoiced { invoice: "CN-2027-000001".to_owned(), seconds: 1, line: None };
             WalletCommand::CorrectCharge(CorrectCharge {

@@ -87,6 +87,7 @@ impl Model {
             WalletCommand::GrantCredit(c) => self.grant(c),
             WalletCommand::PlaceHold(c) => self.place(c),
             WalletCommand::CaptureHold(c) => self.capture(c),
+            WalletCommand::CaptureLate { capture, .. } => self.capture_late(capture),
             WalletCommand::CorrectCharge(c) => self.correct(c),
             WalletCommand::ReleaseHold { hold_id, at } => self.release(*hold_id, *at),
             WalletCommand::SweepExpired { at } => {
@@ -274,6 +275,21 @@ impl Model {
         }
         self.holds.insert(id, hold);
         true
+    }
+
+    /// As if it were open, and given back again.
+    fn capture_late(&mut self, c: &CaptureHold) -> bool {
+        let id = c.hold_id.to_string();
+        let Some(hold) = self.holds.get_mut(&id) else { return false };
+        if c.total_nanos <= hold.charged {
+            return true;
+        }
+        let closed = std::mem::take(&mut hold.closed);
+        let accepted = self.capture(&CaptureHold { keep_nanos: 0, ..c.clone() });
+        if let Some(hold) = self.holds.get_mut(&id).filter(|_| closed) {
+            (hold.closed, hold.open) = (true, false);
+        }
+        accepted
     }
 
     /// Credit first.
