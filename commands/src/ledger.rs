@@ -87,20 +87,30 @@ pub async fn set_project_limits(
     project_id: ProjectId,
     input: SetSpendingLimits,
 ) -> Result<Executed, ExecuteError> {
+    let SetSpendingLimits { organisation_id, currency, limits } = input;
+    let at = commands.clock.now();
+    let set = WalletCommand::SetProjectLimits { organisation_id, currency, project_id, limits, at };
+    say_of_project(commands, context, (organisation_id, currency, project_id), set).await
+}
+
+/// Says it of a project that there is.
+async fn say_of_project(
+    commands: &Commands,
+    context: &CommandContext,
+    (organisation_id, currency, project_id): (OrganisationId, Currency, ProjectId),
+    said: WalletCommand,
+) -> Result<Executed, ExecuteError> {
     if let Some(answer) = first_answer(commands, context).await? {
         return answer;
     }
-    let SetSpendingLimits { organisation_id, currency, limits } = input;
     let wallet_id = wallet_id(organisation_id, currency);
     let (owner, _) = commands.executor.load::<Organisation>(&organisation_id.to_string()).await?;
     if let Err(error) = owner.has_project(project_id) {
         let refusal = (error.code(), error.to_string());
         return commands.executor.refuse::<Wallet>(&wallet_id, refusal, context).await;
     }
-    let at = commands.clock.now();
-    let set = WalletCommand::SetProjectLimits { organisation_id, currency, project_id, limits, at };
     let result = json!({ "wallet_id": wallet_id, "project_id": project_id });
-    commands.executor.execute::<Wallet>(&wallet_id, set, context, result).await
+    commands.executor.execute::<Wallet>(&wallet_id, said, context, result).await
 }
 
 /// A wish to be told.
@@ -129,4 +139,20 @@ pub async fn set_alerts(
     let set = WalletCommand::SetAlerts { organisation_id, currency, alerts, at };
     let result = json!({ "wallet_id": wallet_id });
     commands.executor.execute::<Wallet>(&wallet_id, set, context, result).await
+}
+
+/// Says of what in a project to be told; the wallet need not exist, and the project may be archived. Answers `{"wallet_id", "project_id"}`.
+///
+/// # Errors
+/// `unknown_project`, `amount_not_positive`, `alerts_invalid`.
+pub async fn set_project_alerts(
+    commands: &Commands,
+    context: &CommandContext,
+    project_id: ProjectId,
+    input: SetAlerts,
+) -> Result<Executed, ExecuteError> {
+    let SetAlerts { organisation_id, currency, alerts } = input;
+    let at = commands.clock.now();
+    let set = WalletCommand::SetProjectAlerts { organisation_id, currency, project_id, alerts, at };
+    say_of_project(commands, context, (organisation_id, currency, project_id), set).await
 }

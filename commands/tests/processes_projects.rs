@@ -12,7 +12,7 @@ use cairn_commands::{Expected, compute};
 use cairn_compute::{Allocation, AllocationStatus};
 use cairn_core::{AllocationId, Currency, Month, OrganisationId, ProjectId, UserId};
 use cairn_identity::ProjectWish;
-use cairn_ledger::{SpendingLimit, SpendingLimits, WalletEvent};
+use cairn_ledger::{Alert, AlertOn, SpendingLimit, SpendingLimits, WalletEvent};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::harness::{Harness, Memory, SKU};
 use support::react::{NOW, given, wallet as of_wallet};
@@ -174,4 +174,27 @@ fn whoever_sees_to_the_money_is_written_of_the_project() {
         _ => None,
     });
     assert_eq!(about, Some((Some(SEARCH), SpendingLimit::Stop, 5 * UNIT)));
+}
+
+#[test]
+fn an_alert_of_a_project_is_written_of_as_its_own() {
+    let alert = Alert { on: AlertOn::Spent, amount_nanos: 3 * UNIT };
+    let month = Month::of(NOW).unwrap();
+    let (project_id, spent_nanos) = (SEARCH, 4 * UNIT);
+    let reached =
+        WalletEvent::ProjectAlertReached { project_id, alert, month, spent_nanos, at: NOW };
+    let whole = WalletEvent::AlertReached { alert, month, seen_nanos: 5 * UNIT, at: NOW };
+    for (event, expected) in
+        [(reached, (Some(SEARCH), alert, 4 * UNIT)), (whole, (None, alert, 5 * UNIT))]
+    {
+        let wanted = given::<SendMail>(&[]).when(of_wallet(event));
+        let about = wanted.iter().find_map(|intent| match &intent.action {
+            Action::Effect(Effect::SendMail {
+                letter: Letter::Alert { project_id, alert, seen_nanos, .. },
+                ..
+            }) => Some((*project_id, *alert, *seen_nanos)),
+            _ => None,
+        });
+        assert_eq!(about, Some(expected));
+    }
 }

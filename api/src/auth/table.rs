@@ -72,6 +72,8 @@ rules! {
     set_project_spending_limits Own  None Own  None None   None None None None;
     get_alerts             Own  Own  Own  Own  Own    None None None None;
     set_alerts             Own  None Own  None None   None None None None;
+    get_project_alerts     Own  Own  Own  Own  Own    None None None None;
+    set_project_alerts     Own  None Own  None None   None None None None;
     get_auto_top_up        Own  Own  Own  Own  Own    None None None None;
     set_auto_top_up        Own  None Own  None None   None None None None;
     list_invoices          Own  Own  Own  Own  Own    None All  None None;

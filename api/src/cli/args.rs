@@ -21,6 +21,7 @@ use super::output::Format;
 pub use super::people::PeopleCommand;
 pub use super::privacy_args::{EraseArgs, PrivacyCommand};
 use super::projections_args::{ProjectionsCommand, span};
+use super::projects::ProjectsCommand;
 use super::webhooks_args::WebhooksCommand;
 use crate::http::compute::without_comment;
 
@@ -71,6 +72,9 @@ pub enum Command {
     /// What organisations pay less than the catalogue says.
     #[command(subcommand)]
     Discounts(DiscountsCommand),
+    /// What organisations sort their rentals into.
+    #[command(subcommand)]
+    Projects(ProjectsCommand),
     /// Rentals.
     #[command(subcommand)]
     Allocations(AllocationsCommand),

@@ -4,7 +4,8 @@ use super::exit::CliError;
 use super::output::Output;
 use super::{
     allocations, archive, audit, development, discounts, doctor, finance, flags, keys, login,
-    migrate, nodes, people, privacy, process, projections, relay, replay, serve, skus, webhooks,
+    migrate, nodes, people, privacy, process, projections, projects, relay, replay, serve, skus,
+    webhooks,
 };
 use crate::config::{Config, Reading, Sources};
 
@@ -24,6 +25,7 @@ pub(super) async fn run(
         Command::Nodes(command) => nodes::run(config, command, output).await,
         Command::Skus(command) => skus::run(config, command, output).await,
         Command::Discounts(command) => discounts::run(config, command, output).await,
+        Command::Projects(command) => projects::run(config, command, output).await,
         Command::Allocations(command) => allocations::run(config, command, output).await,
         Command::Balance(args) => finance::balance(config, &args, output).await,
         Command::Finance(command) => finance::run(config, command, output).await,

@@ -35,6 +35,7 @@ mod privacy;
 mod privacy_args;
 mod process;
 mod projections;
+mod projects;
 mod relay;
 mod reload;
 mod replay;

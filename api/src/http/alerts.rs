@@ -1,8 +1,9 @@
-//! Alerts: of what whoever sees to the money of an organisation wants to be told.
-use axum::extract::{Extension, State};
+//! Alerts: of what whoever sees to the money of an organisation wants to be told, of the whole and of each project.
+use axum::extract::{Extension, Path, State};
 use cairn_commands::ledger::{self, SetAlerts};
-use cairn_core::{Currency, Month, OrganisationId};
-use cairn_ledger::{Alert as Wanted, AlertOn as On, Wallet, wallet_id};
+use cairn_commands::{Commands, ExecuteError};
+use cairn_core::{Currency, Month, OrganisationId, ProjectId};
+use cairn_ledger::{Alert as Wanted, AlertOn as On, Alerts, Wallet, wallet_id};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -10,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::answer::Done;
 use super::money;
+use super::spending::{known_project, project};
 use super::state::Api;
 use super::wish::Wish;
 use crate::auth::Caller;
@@ -17,7 +19,9 @@ use crate::problem::{FieldError, Problem};
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(get_alerts, set_alerts))
+    OpenApiRouter::new()
+        .routes(routes!(get_alerts, set_alerts))
+        .routes(routes!(get_project_alerts, set_project_alerts))
 }
 
 /// What is looked at.
@@ -73,9 +77,9 @@ pub struct Alert {
     /// `spent` or `balance_below`.
     on: &'static str,
     /// Decimal.
-    amount: String,
+    pub(crate) amount: String,
     /// It was told: in this month, or since the balance was there last.
-    told: bool,
+    pub(crate) told: bool,
 }
 
 /// The alerts of one currency, and what they look at.
@@ -99,6 +103,29 @@ pub struct AlertsShown {
     organisation_id: String,
     /// One for each currency.
     items: Vec<AlertsOfCurrency>,
+}
+
+/// The alerts of a project in one currency, and what they look at.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProjectAlertsOfCurrency {
+    /// ISO 4217.
+    pub(crate) currency: String,
+    pub(crate) alerts: Vec<Alert>,
+    /// For example `2026-10`.
+    pub(crate) month: String,
+    /// Decimal: used in the project in it, taxes and what promotional credit paid for included.
+    pub(crate) spent: String,
+}
+
+/// The alerts of a project.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProjectAlertsShown {
+    /// `org_…`
+    organisation_id: String,
+    /// `proj_…`
+    project_id: String,
+    /// One for each currency.
+    pub(crate) items: Vec<ProjectAlertsOfCurrency>,
 }
 
 /// Of what is told, and whether it was.
@@ -128,6 +155,42 @@ async fn set_alerts(
     Ok(Done::ok(&done, shown(&api, organisation_id).await?).without_version())
 }
 
+/// Of what in a project is told, and whether it was.
+#[utoipa::path(get, path = "/v1/projects/{project_id}/alerts", operation_id = "get_project_alerts", tag = "ledger",
+    params(("project_id" = String, Path, description = "`proj_…`")), security(("api_key" = []), ("session" = [])),
+    responses((status = 200, description = "As they stand", body = ProjectAlertsShown)))]
+async fn get_project_alerts(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<ProjectAlertsShown>, Problem> {
+    let organisation_id = caller.organisation_id;
+    let project_id = known_project(&api, organisation_id, &id).await?;
+    Ok(axum::Json(shown_of_project(&api.commands, organisation_id, project_id).await?))
+}
+
+/// Says of what in a project to be told in one currency, in place of what was said before: of `spent`, since a project has no balance.
+/// What stays the same stays told.
+#[utoipa::path(put, path = "/v1/projects/{project_id}/alerts", operation_id = "set_project_alerts", tag = "ledger",
+    request_body = AlertsWish, security(("api_key" = []), ("session" = [])),
+    params(
+        ("project_id" = String, Path, description = "`proj_…`"),
+        ("Idempotency-Key" = String, Header, description = "Once per wish"),
+    ),
+    responses((status = 200, description = "So it is", body = ProjectAlertsShown)))]
+async fn set_project_alerts(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    wish: Wish<AlertsWish>,
+) -> Result<Done<ProjectAlertsShown>, Problem> {
+    let (organisation_id, project_id) = (wish.caller.organisation_id, project(&id)?);
+    let (currency, alerts) = wanted(&wish.body)?;
+    let input = SetAlerts { organisation_id, currency, alerts };
+    let done = ledger::set_project_alerts(&api.commands, &wish.context, project_id, input).await?;
+    let shown = shown_of_project(&api.commands, organisation_id, project_id).await?;
+    Ok(Done::ok(&done, shown).without_version())
+}
+
 fn wanted(wish: &AlertsWish) -> Result<(Currency, Vec<Wanted>), Problem> {
     let mut wrong: Vec<FieldError> = vec![];
     let mut alerts = vec![];
@@ -151,18 +214,45 @@ async fn shown(api: &Api, organisation_id: OrganisationId) -> Result<AlertsShown
     for currency in Currency::ALL {
         let id = wallet_id(organisation_id, currency);
         let (wallet, _) = api.commands.executor.load::<Wallet>(&id).await?;
-        let alert = |wanted: &Wanted| Alert {
-            on: name(wanted.on),
-            amount: money::decimal(wanted.amount_nanos),
-            told: wallet.alerts.was_told(*wanted, month),
-        };
         items.push(AlertsOfCurrency {
             currency: currency.to_string(),
-            alerts: wallet.alerts.wanted.iter().map(alert).collect(),
+            alerts: listed(&wallet.alerts, month),
             month: month.to_string(),
             spent: money::decimal(wallet.spending.spent_at(now)),
             balance: money::decimal(wallet.left_nanos()),
         });
     }
     Ok(AlertsShown { organisation_id: organisation_id.to_string(), items })
+}
+
+/// The alerts of a project as they stand.
+pub(crate) async fn shown_of_project(
+    commands: &Commands,
+    organisation_id: OrganisationId,
+    project_id: ProjectId,
+) -> Result<ProjectAlertsShown, ExecuteError> {
+    let now = commands.clock.now();
+    let month = Month::of(now).map_err(|error| ExecuteError::Internal(error.to_string()))?;
+    let mut items = vec![];
+    for currency in Currency::ALL {
+        let id = wallet_id(organisation_id, currency);
+        let (wallet, _) = commands.executor.load::<Wallet>(&id).await?;
+        items.push(ProjectAlertsOfCurrency {
+            currency: currency.to_string(),
+            alerts: listed(&wallet.alerts_of(project_id), month),
+            month: month.to_string(),
+            spent: money::decimal(wallet.spent_in(project_id, now)),
+        });
+    }
+    let (organisation_id, project_id) = (organisation_id.to_string(), project_id.to_string());
+    Ok(ProjectAlertsShown { organisation_id, project_id, items })
+}
+
+fn listed(alerts: &Alerts, month: Month) -> Vec<Alert> {
+    let alert = |wanted: &Wanted| Alert {
+        on: name(wanted.on),
+        amount: money::decimal(wanted.amount_nanos),
+        told: alerts.was_told(*wanted, month),
+    };
+    alerts.wanted.iter().map(alert).collect()
 }

@@ -1,6 +1,7 @@
 //! Spending limits: how much an organisation lets itself use in a month, in all and in each project.
 use axum::extract::{Extension, Path, State};
 use cairn_commands::ledger::{self, SetSpendingLimits};
+use cairn_commands::{Commands, ExecuteError};
 use cairn_core::{Currency, Month, OrganisationId, ProjectId};
 use cairn_identity::Organisation;
 use cairn_ledger::{SpendingLimits as Limits, Wallet, wallet_id};
@@ -67,7 +68,7 @@ pub struct SpendingLimitsShown {
     #[serde(skip_serializing_if = "Option::is_none")]
     project_id: Option<String>,
     /// One for each currency.
-    items: Vec<SpendingLimits>,
+    pub(crate) items: Vec<SpendingLimits>,
 }
 
 /// What may be used this month, and what was, in each currency.
@@ -78,7 +79,7 @@ async fn get_spending_limits(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
 ) -> Result<axum::Json<SpendingLimitsShown>, Problem> {
-    Ok(axum::Json(shown(&api, caller.organisation_id, None).await?))
+    Ok(axum::Json(shown(&api.commands, caller.organisation_id, None).await?))
 }
 
 /// Says what may be used in a month from now on. What is absent is no limit.
@@ -97,7 +98,7 @@ async fn set_spending_limits(
     if let Some(would) = stage.would(&done).await? {
         return Ok(would.without_version().into());
     }
-    Ok(Done::ok(&done, shown(&api, organisation_id, None).await?).without_version().into())
+    Ok(Done::ok(&done, shown(&api.commands, organisation_id, None).await?).without_version().into())
 }
 
 /// What the rentals of a project may use this month, and did, in each currency.
@@ -109,11 +110,9 @@ async fn get_project_spending_limits(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<SpendingLimitsShown>, Problem> {
-    let (organisation_id, project_id) = (caller.organisation_id, project(&id)?);
-    let id = organisation_id.to_string();
-    let (owner, _) = api.commands.executor.load::<Organisation>(&id).await?;
-    owner.has_project(project_id).map_err(|_| Problem::missing(Missing::Project))?;
-    Ok(axum::Json(shown(&api, organisation_id, Some(project_id)).await?))
+    let organisation_id = caller.organisation_id;
+    let project_id = known_project(&api, organisation_id, &id).await?;
+    Ok(axum::Json(shown(&api.commands, organisation_id, Some(project_id)).await?))
 }
 
 /// Says what the rentals of a project may use in a month from now on. What is absent is no limit of its own: the organisation's holds as well.
@@ -137,12 +136,25 @@ async fn set_project_spending_limits(
     if let Some(would) = stage.would(&done).await? {
         return Ok(would.without_version().into());
     }
-    let shown = shown(&api, organisation_id, Some(project_id)).await?;
+    let shown = shown(&api.commands, organisation_id, Some(project_id)).await?;
     Ok(Done::ok(&done, shown).without_version().into())
 }
 
+/// A project that there is.
+pub(super) async fn known_project(
+    api: &Api,
+    organisation_id: OrganisationId,
+    id: &str,
+) -> Result<ProjectId, Problem> {
+    let project_id = project(id)?;
+    let id = organisation_id.to_string();
+    let (owner, _) = api.commands.executor.load::<Organisation>(&id).await?;
+    owner.has_project(project_id).map_err(|_| Problem::missing(Missing::Project))?;
+    Ok(project_id)
+}
+
 /// What is no id names nothing.
-fn project(id: &str) -> Result<ProjectId, Problem> {
+pub(super) fn project(id: &str) -> Result<ProjectId, Problem> {
     id.parse().map_err(|_| Problem::missing(Missing::Project))
 }
 
@@ -162,17 +174,18 @@ fn limits(wish: &SpendingLimitsWish) -> Result<(Currency, Limits), Problem> {
     }
 }
 
-async fn shown(
-    api: &Api,
+/// As they stand, of the whole or of a project.
+pub(crate) async fn shown(
+    commands: &Commands,
     organisation_id: OrganisationId,
     project_id: Option<ProjectId>,
-) -> Result<SpendingLimitsShown, Problem> {
-    let now = api.commands.clock.now();
-    let month = Month::of(now).map_err(|error| Problem::internal(&error.to_string()))?;
+) -> Result<SpendingLimitsShown, ExecuteError> {
+    let now = commands.clock.now();
+    let month = Month::of(now).map_err(|error| ExecuteError::Internal(error.to_string()))?;
     let mut items = vec![];
     for currency in Currency::ALL {
         let id = wallet_id(organisation_id, currency);
-        let (wallet, _) = api.commands.executor.load::<Wallet>(&id).await?;
+        let (wallet, _) = commands.executor.load::<Wallet>(&id).await?;
         let (Limits { warn_nanos, stop_nanos }, spent_nanos, left_nanos) = match project_id {
             None => (wallet.spending.limits, wallet.spending.spent_at(now), wallet.room_at(now)),
             Some(id) => (wallet.limits_of(id), wallet.spent_in(id, now), wallet.room_in(id, now)),

@@ -2,12 +2,13 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use cairn_core::{Burn, Currency, Month, Nanos, Timestamp};
-use cairn_projections::At;
+use cairn_core::{Burn, Currency, Month, MonthError, Nanos, Timestamp};
 use cairn_projections::compute::allocations::{self, Burns};
 use cairn_projections::ledger::{statement, usage as view};
 use cairn_projections::row::NO_PROJECT;
+use cairn_projections::{At, QueryError};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -49,7 +50,8 @@ pub enum Range {
 }
 
 impl Range {
-    const fn seconds(self) -> i64 {
+    /// How long it is.
+    pub(crate) const fn seconds(self) -> i64 {
         match self {
             Self::Day => DAY,
             Self::TwoDays => 2 * DAY,
@@ -214,22 +216,35 @@ async fn get_usage(
     let at = at.and(reader.reach(&api, allocations::NAME).await?);
     let mut db = api.read_for(&reader.caller).await?;
     let whose = view::Whose { organisation, currency, project: project.as_deref() };
+    let rows = read(&mut db, whose, span).await?;
+    let used = Usage::of(span, rows);
+    Ok(at.saw(used.map_err(|error| Problem::internal(&error.to_string()))?))
+}
+
+/// What was used in a time, and what runs.
+pub(crate) async fn read(
+    db: &mut PgConnection,
+    whose: view::Whose<'_>,
+    span: view::Span,
+) -> Result<Rows, QueryError> {
     let sums = view::sums(&mut *db, whose, span).await?;
     let buckets = view::buckets(&mut *db, whose, span).await?;
     let resources = view::resources(&mut *db, whose, span).await?;
-    let mut burns = allocations::burn_by_project(&mut *db, organisation).await?;
+    let mut burns = allocations::burn_by_project(&mut *db, whose.organisation).await?;
     burns.retain(|(code, id), _| {
         let id = id.as_deref().unwrap_or(NO_PROJECT);
-        currency.is_none_or(|wanted| wanted.code() == code)
+        whose.currency.is_none_or(|wanted| wanted.code() == code)
             && whose.project.is_none_or(|wanted| wanted == id)
     });
-    Ok(at.saw(Usage::of(span, &burns, Rows { sums, buckets, resources })?))
+    Ok(Rows { sums, buckets, resources, burns })
 }
 
-struct Rows {
+/// What the views say of it.
+pub(crate) struct Rows {
     sums: Vec<view::Sum>,
     buckets: Vec<view::Bucket>,
     resources: Vec<view::Resource>,
+    burns: Burns,
 }
 
 /// What was used where nothing was.
@@ -246,17 +261,17 @@ fn nothing(currency: &str, project_id: Option<&str>, since: Timestamp) -> view::
 }
 
 impl Usage {
-    fn of(span: view::Span, burns: &Burns, rows: Rows) -> Result<Self, Problem> {
-        let Rows { sums, buckets, resources } = rows;
+    /// As it is shown.
+    pub(crate) fn of(span: view::Span, rows: Rows) -> Result<Self, MonthError> {
+        let Rows { sums, buckets, resources, burns } = rows;
         let since = sums.first().map_or(span.since, |sum| sum.since.0);
         let runs = burns.keys().map(|(currency, _)| nothing(currency, None, since));
         let found = wholes(sums.iter().cloned().chain(runs));
-        let month = Month::of(span.until);
-        let month = month.map_err(|error| Problem::internal(&error.to_string()))?;
+        let month = Month::of(span.until)?;
         let left_secs = month.ends_at().secs_since(span.until);
-        let mut projects = projects(sums, burns, (since, left_secs));
+        let mut projects = projects(sums, &burns, (since, left_secs));
         let currencies = found.into_values().map(|sum| {
-            let burn = together(burns, &sum.currency);
+            let burn = together(&burns, &sum.currency);
             let of_it = |currency: &str| *currency == sum.currency;
             UsageOf {
                 buckets: buckets.iter().filter(|row| of_it(&row.currency)).map(bucket).collect(),

@@ -5,8 +5,9 @@ use cairn_identity::Role;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::cli::Shell;
 use crate::person::Person;
-use crate::support::{Caller, SSH_KEY, Stage};
+use crate::support::{Caller, MASTER_KEY, SSH_KEY, Stage};
 
 const PATH: &str = "/v1/projects";
 
@@ -146,4 +147,67 @@ async fn used_by_project(owner: &Caller, rentals: &[Rented]) {
     }
     let wrong = owner.get("/v1/usage?project_id=x").await;
     assert_eq!((wrong.status, wrong.code()), (400, "query_invalid"));
+}
+
+const NOBODY: &str = "org_00000000000000000000000000";
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_operator_at_the_machine_makes_limits_and_looks_at_projects(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set(options.clone()).await;
+    let (_, id) = owner(&stage, "ada").await;
+    let key = stage.path(MASTER_KEY);
+    let shell = Shell::new(&options).with("CAIRN_PRIVACY_KEY", key.to_string_lossy());
+    let create = format!("projects create {id} search --idempotency-key p1");
+    let made = shell.json(&create).await;
+    assert_eq!(shell.json(&create).await, made, "a repeat is the same project");
+    let project = made["project_id"].as_str().unwrap();
+    shell.json(&format!("projects rename {id} {project} find")).await;
+    let listed = shell.json(&format!("projects list {id}")).await;
+    let seen = (listed.as_array().unwrap().len(), &listed[0]["project_id"], &listed[0]["name"]);
+    assert_eq!(seen, (1, &json!(project), &json!("find")), "{listed}");
+
+    let of_dollars = |rows: Value| -> Vec<Value> {
+        let rows = rows.as_array().unwrap().iter();
+        rows.filter(|row| row["currency"] == "USD").cloned().collect()
+    };
+    let limits = format!("projects limits {id} {project}");
+    shell.json(&format!("{limits} --currency USD --warn 20 --stop 40")).await;
+    let shown = of_dollars(shell.json(&limits).await).remove(0);
+    assert_eq!((&shown["warn"], &shown["stop"]), (&json!("20.00"), &json!("40.00")), "{shown}");
+    let none = of_dollars(shell.json(&format!("{limits} --currency USD --none")).await).remove(0);
+    assert!(none.get("warn").is_none() && none.get("stop").is_none(), "{none}");
+    let alerts = format!("projects alerts {id} {project}");
+    shell.json(&format!("{alerts} --currency USD --spent 25 --spent 10")).await;
+    let shown = of_dollars(shell.json(&alerts).await);
+    let amounts: Vec<_> = shown.iter().map(|row| (&row["amount"], &row["told"])).collect();
+    let untold = json!(false);
+    assert_eq!(amounts, [(&json!("10.00"), &untold), (&json!("25.00"), &untold)]);
+    let usage = format!("projects usage {id} --project {project} --range 7d");
+    assert_eq!(shell.json(&usage).await, json!([]), "nothing was used");
+    shell.json(&format!("projects archive {id} {project}")).await;
+
+    let other = ProjectId::from_bits(7);
+    for (line, code, word) in [
+        (format!("projects list {NOBODY}"), 4, NOBODY),
+        (format!("projects create {NOBODY} search"), 4, NOBODY),
+        (format!("projects rename {id} {other} x"), 4, "unknown_project"),
+        (format!("projects rename {id} {project} x"), 3, "project_archived"),
+        (format!("projects limits {id} {other}"), 4, "has no project proj_"),
+        (format!("{limits} --currency USD"), 2, "--warn, --stop or --none"),
+        (format!("{limits} --warn 5"), 2, "--currency"),
+        (format!("{limits} --currency USD --warn 9 --stop 8"), 3, "spending_limits_invalid"),
+        (format!("{alerts} --currency USD"), 2, "--spent or --none"),
+        (format!("{alerts} --currency USD --spent 5 --spent 5"), 3, "alerts_invalid"),
+        (format!("projects usage {id} --range 8d"), 2, "'8d' is none of"),
+        (format!("projects usage {id} --project proj_1"), 2, "proj_1"),
+    ] {
+        let said = shell.run(&line).await;
+        assert_eq!(said.code(), code, "{line}: {}", said.talk());
+        assert!(said.talk().contains(word), "{line}: {}", said.talk());
+    }
+    assert_eq!(of_dollars(shell.json(&alerts).await).len(), 2, "what was refused changed nothing");
+    stage.strike().await;
 }

@@ -154,3 +154,55 @@ async fn a_project_is_limited_by_itself_and_named_when_it_has_no_room(
     owner.until(&rented, |rental| rental["status"] == "active").await;
     stage.strike().await;
 }
+
+/// One runs in a project, one in none, and in the other project nothing. Nothing comes of asking.
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_limit_of_a_project_would_stop_is_said_before(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let stage = Stage::set_among(options, |parts| {
+        let settings = &mut parts.runner.settings;
+        (settings.runway_seconds, settings.wind_down_seconds) = (5, 0);
+    });
+    let stage = stage.await;
+    stage.open_shop(&stage.caller(Role::PlatformOperator).await).await;
+    let mut person = Person::signed_in(&stage, "ada@example.org").await;
+    let owner = stage.caller_of(Role::Owner, person.found("ada").await).await;
+    owner.top_up("20.00").await;
+    let mut projects = vec![];
+    for name in ["busy", "idle"] {
+        let made = owner.post("/v1/projects", &json!({ "name": name })).await;
+        projects.push(made.text("/project_id"));
+    }
+    let mut rent = json!({ "sku_id": "small", "currency": "USD", "ssh_public_key": SSH_KEY });
+    let elsewhere = owner.post("/v1/allocations", &rent).await.header("location").to_owned();
+    rent["project_id"] = json!(projects[0]);
+    let rented = owner.post("/v1/allocations", &rent).await.header("location").to_owned();
+    for path in [&elsewhere, &rented] {
+        owner.until(path, |rental| rental["status"] == "active").await;
+    }
+    let [busy, idle] =
+        [0, 1].map(|nth: usize| format!("/v1/projects/{}/spending-limits", projects[nth]));
+    let would = async |path: &str, stop: &str| {
+        let body = json!({ "currency": "USD", "stop": stop });
+        put_to(&owner, "would", &format!("{path}?preview=true"), &body).await
+    };
+    let narrow = would(&busy, "0").await;
+    let (stops, keeps) = (&narrow.body["stops"], &narrow.body["keeps"][0]);
+    assert_eq!(narrow.body["would"], "set_project_spending_limits", "{}", narrow.body);
+    assert_eq!(stops.as_array().map(Vec::len), Some(1), "{}", narrow.body);
+    let id = stops[0]["id"].as_str().unwrap();
+    assert!(rented.ends_with(id), "{}", narrow.body);
+    assert_eq!(stops[0]["why"], "spending_limit", "{}", narrow.body);
+    assert_eq!((&keeps["kind"], &keeps["id"]), (&json!("data"), &json!(id)), "{}", narrow.body);
+    for (path, stop) in [(&busy, "1000.00"), (&idle, "0")] {
+        let found = would(path, stop).await;
+        assert_eq!((found.status, &found.body["stops"]), (200, &json!([])), "{}", found.body);
+    }
+    let wrong = would(&busy, "-1").await;
+    assert_eq!((wrong.status, wrong.code()), (422, "amount_not_positive"), "{}", wrong.body);
+    let seen = owner.get(&busy).await;
+    assert!(dollars(&seen.body).get("stop").is_none(), "{}", seen.body);
+    stage.strike().await;
+}

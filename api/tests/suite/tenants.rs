@@ -138,6 +138,7 @@ fn body_of(operation: &Operation) -> Value {
         "reprice_allocation" => json!({ "price_version": 1 }),
         "rename_project" => json!({ "name": "search" }),
         "set_project_spending_limits" => json!({ "currency": "USD" }),
+        "set_project_alerts" => json!({ "currency": "USD", "alerts": [] }),
         "correct_usage" => json!({ "seconds": 1, "reason": "r" }),
         "change_member_role" => json!({ "role": "developer" }),
         "revoke_key" | "suspend_organisation" | "resume_organisation" => json!({ "reason": "r" }),

@@ -1,7 +1,7 @@
 //! One letter to one person, or to everybody who sees to an organisation's money. It is written here, where addresses and codes can be read;
 //! what was erased meanwhile is not sent.
 use cairn_core::money::format_nanos;
-use cairn_core::{Currency, Month, Nanos, OrganisationId, Timestamp};
+use cairn_core::{Currency, Month, Nanos, OrganisationId, ProjectId, Timestamp};
 use cairn_identity::{LinkPurpose, Organisation, Role, User};
 use cairn_ledger::{Alert, AlertOn, Assessment, SpendingLimit, Stage};
 
@@ -32,8 +32,8 @@ pub(super) async fn send_mail(
         Letter::Spending { organisation_id, reached } => {
             write_about_money(act, *organisation_id, spending(reached)).await?
         }
-        Letter::Alert { organisation_id, currency, alert, month, seen_nanos } => {
-            let text = alerted(*alert, (*currency, *month), *seen_nanos);
+        Letter::Alert { organisation_id, project_id, currency, alert, month, seen_nanos } => {
+            let text = alerted((*alert, *project_id), (*currency, *month), *seen_nanos);
             write_about_money(act, *organisation_id, text).await?
         }
         Letter::TopUp { organisation_id, currency, news } => {
@@ -204,18 +204,22 @@ fn spending(reached: &Reached) -> (&'static str, String) {
 }
 
 fn alerted(
-    alert: Alert,
+    (alert, project_id): (Alert, Option<ProjectId>),
     (currency, month): (Currency, Month),
     seen_nanos: Nanos,
 ) -> (&'static str, String) {
     let [amount, seen] = [alert.amount_nanos, seen_nanos].map(format_nanos);
+    let (within, path) = match project_id {
+        None => (String::new(), "/v1/alerts".to_owned()),
+        Some(id) => (format!(" within the project\n{id}"), format!("/v1/projects/{id}/alerts")),
+    };
     match alert.on {
         AlertOn::Spent => (
             "You have used what you wanted to be told of",
             format!(
-                "In {month}, {seen} {currency} were used until now; you asked to be told at\n\
+                "In {month}, {seen} {currency} were used until now{within}; you asked to be told at\n\
                  {amount} {currency}. Nothing stops because of that. Change what you are told\n\
-                 with PUT /v1/alerts.\n"
+                 with PUT {path}.\n"
             ),
         ),
         AlertOn::BalanceBelow => (

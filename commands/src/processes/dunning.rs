@@ -64,6 +64,8 @@ impl ProcessManager for Dunning {
             | WalletEvent::ProjectLimitReached { .. }
             | WalletEvent::AlertsSet { .. }
             | WalletEvent::AlertReached { .. }
+            | WalletEvent::ProjectAlertsSet { .. }
+            | WalletEvent::ProjectAlertReached { .. }
             | WalletEvent::RefundReturned { .. } => None,
         }
     }

@@ -100,7 +100,9 @@ impl ProcessManager for ExpireCredit {
             | WalletEvent::ProjectLimitsSet { .. }
             | WalletEvent::ProjectLimitReached { .. }
             | WalletEvent::AlertsSet { .. }
-            | WalletEvent::AlertReached { .. } => None,
+            | WalletEvent::AlertReached { .. }
+            | WalletEvent::ProjectAlertsSet { .. }
+            | WalletEvent::ProjectAlertReached { .. } => None,
         }
     }
 

@@ -61,7 +61,9 @@ impl ProcessManager for ExpireHold {
             | WalletEvent::ProjectLimitsSet { .. }
             | WalletEvent::ProjectLimitReached { .. }
             | WalletEvent::AlertsSet { .. }
-            | WalletEvent::AlertReached { .. } => None,
+            | WalletEvent::AlertReached { .. }
+            | WalletEvent::ProjectAlertsSet { .. }
+            | WalletEvent::ProjectAlertReached { .. } => None,
         }
     }
 

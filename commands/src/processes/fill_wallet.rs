@@ -118,6 +118,8 @@ const fn leaves_less(event: &WalletEvent) -> bool {
         | WalletEvent::ProjectLimitsSet { .. }
         | WalletEvent::ProjectLimitReached { .. }
         | WalletEvent::AlertsSet { .. }
-        | WalletEvent::AlertReached { .. } => false,
+        | WalletEvent::AlertReached { .. }
+        | WalletEvent::ProjectAlertsSet { .. }
+        | WalletEvent::ProjectAlertReached { .. } => false,
     }
 }

@@ -24,6 +24,9 @@ pub enum Letter {
     /// To the same.
     Alert {
         organisation_id: OrganisationId,
+        /// Whose it is; none when it is of the whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        project_id: Option<ProjectId>,
         currency: Currency,
         alert: Alert,
         month: Month,

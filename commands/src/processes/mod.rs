@@ -16,7 +16,7 @@
 //! | [`save_method`], [`forget_customer`] | `payment_method.requested`, `.customer_made` | the method kept at the provider, or not; gone there when it is removed, or with its customer when that is erased |
 //! | [`drain_node`] | `node.policy_changed(draining)` | an empty node |
 //! | [`expire_hold`], [`expire_credit`] | `wallet.hold_placed`, `.credit_granted` | the hold released, the credit used, or expired in time |
-//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*`, `auto_top_up.*`, `wallet.spending_reached`, `wallet.project_limit_reached`, `wallet.alert_reached`, `payment.action_required`, `payment.failed`, `invoice.issued`, `credit_note.issued` | the letter handed over |
+//! | [`send_mail`] | `user.link_requested`, `user.reminded`, `organisation.member_invited`, `dunning.*`, `auto_top_up.*`, `wallet.spending_reached`, `wallet.project_limit_reached`, `wallet.alert_reached`, `wallet.project_alert_reached`, `payment.action_required`, `payment.failed`, `invoice.issued`, `credit_note.issued` | the letter handed over |
 //! | [`verify_node`] | `node.enrolled` | retirement; watches the node meanwhile |
 pub mod charge_top_up;
 pub mod credit_invoice;

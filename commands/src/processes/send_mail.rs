@@ -9,7 +9,7 @@
 //! | `dunning.runway_crossed`, down; `dunning.stage_changed` to one that costs something, or from it | `send_mail` | none: the next step is told again |
 //! | `wallet.spending_reached` | `send_mail` | none: the next month tells it again |
 //! | `wallet.project_limit_reached` | `send_mail` | none: the next month tells it again |
-//! | `wallet.alert_reached` | `send_mail` | none: the next time tells it again |
+//! | `wallet.alert_reached`, `wallet.project_alert_reached` | `send_mail` | none: the next time tells it again |
 //! | `auto_top_up.succeeded`, `.declined`, `.suspended`, `.stopped`, `.cap_reached` | `send_mail` | none: the API shows it as well |
 //! | `payment.action_required` | `send_mail` when nobody has confirmed it after ten minutes, until it is cancelled | none: the notice, the events and the API say it as well |
 //! | `payment.failed` after `payment.processing_begun` | `send_mail` | none: the API shows it as well |
@@ -114,7 +114,12 @@ fn spent(wallet: &str, event: &WalletEvent) -> Option<(Letter, Timestamp)> {
             (Letter::Spending { organisation_id, reached }, at)
         }
         WalletEvent::AlertReached { alert, month, seen_nanos, at } => {
-            (Letter::Alert { organisation_id, currency, alert, month, seen_nanos }, at)
+            let project_id = None;
+            (Letter::Alert { organisation_id, project_id, currency, alert, month, seen_nanos }, at)
+        }
+        WalletEvent::ProjectAlertReached { project_id, alert, month, spent_nanos, at } => {
+            let (project_id, seen_nanos) = (Some(project_id), spent_nanos);
+            (Letter::Alert { organisation_id, project_id, currency, alert, month, seen_nanos }, at)
         }
         _ => return None,
     };

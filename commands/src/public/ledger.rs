@@ -310,9 +310,10 @@ pub(super) fn publish(wallet: &str, event: Event) -> Result<Option<Said>, String
         spending @ (Event::SpendingLimitsSet { .. } | Event::SpendingReached { .. }) => {
             self::spending(organisation_id, money, spending)
         }
-        alert @ (Event::AlertsSet { .. } | Event::AlertReached { .. }) => {
-            alerts::publish(organisation_id, money, alert)
-        }
+        alert @ (Event::AlertsSet { .. }
+        | Event::AlertReached { .. }
+        | Event::ProjectAlertsSet { .. }
+        | Event::ProjectAlertReached { .. }) => alerts::publish(organisation_id, money, alert),
         limit @ (Event::ProjectLimitsSet { .. } | Event::ProjectLimitReached { .. }) => {
             projects::publish(organisation_id, money, limit)
         }

@@ -121,7 +121,9 @@ impl Sum {
             | E::ProjectLimitsSet { .. }
             | E::ProjectLimitReached { .. }
             | E::AlertsSet { .. }
-            | E::AlertReached { .. } => {}
+            | E::AlertReached { .. }
+            | E::ProjectAlertsSet { .. }
+            | E::ProjectAlertReached { .. } => {}
         }
     }
 

@@ -26,9 +26,12 @@ impl Inverse for Wallet {
             }
             // It comes with what it is reached by: here, by what is swept.
             Some(Event::AlertReached { at, .. }) => Command::SweepExpired { at },
-            Some(Event::AlertsSet { organisation_id, currency, alerts, at }) => {
-                Command::SetAlerts { organisation_id, currency, alerts, at }
-            }
+            Some(
+                said @ (Event::AlertsSet { .. }
+                | Event::ProjectAlertsSet { .. }
+                | Event::SpendingLimitsSet { .. }
+                | Event::ProjectLimitsSet { .. }),
+            ) => said_by(said)?,
             Some(Event::ToppedUp {
                 organisation_id,
                 currency,
@@ -64,17 +67,12 @@ impl Inverse for Wallet {
             Some(Event::DisputeReleased { dispute_id, .. }) => {
                 Command::ReleaseDisputed { dispute_id }
             }
-            Some(Event::SpendingLimitsSet { organisation_id, currency, limits, at }) => {
-                Command::SetSpendingLimits { organisation_id, currency, limits, at }
-            }
-            Some(Event::ProjectLimitsSet { organisation_id, currency, project_id, limits, at }) => {
-                Command::SetProjectLimits { organisation_id, currency, project_id, limits, at }
-            }
             // They come with the hold, and with what they are reached by.
             Some(
                 Event::HoldAssigned { .. }
                 | Event::SpendingReached { .. }
-                | Event::ProjectLimitReached { .. },
+                | Event::ProjectLimitReached { .. }
+                | Event::ProjectAlertReached { .. },
             ) => return None,
             Some(Event::UsageCredited { note, journal, .. }) => credit_of(note, journal),
             Some(lost @ Event::DisputeLost { .. }) => loss_of(lost)?,
@@ -92,6 +90,25 @@ impl Inverse for Dunning {
             facts.first()?;
         Some(DunningCommand::Assess(*seen))
     }
+}
+
+/// What somebody has said of limits and alerts.
+fn said_by(said: Event) -> Option<Command> {
+    Some(match said {
+        Event::AlertsSet { organisation_id, currency, alerts, at } => {
+            Command::SetAlerts { organisation_id, currency, alerts, at }
+        }
+        Event::ProjectAlertsSet { organisation_id, currency, project_id, alerts, at } => {
+            Command::SetProjectAlerts { organisation_id, currency, project_id, alerts, at }
+        }
+        Event::SpendingLimitsSet { organisation_id, currency, limits, at } => {
+            Command::SetSpendingLimits { organisation_id, currency, limits, at }
+        }
+        Event::ProjectLimitsSet { organisation_id, currency, project_id, limits, at } => {
+            Command::SetProjectLimits { organisation_id, currency, project_id, limits, at }
+        }
+        _ => return None,
+    })
 }
 
 /// Which project it is in comes with it.
@@ -166,7 +183,7 @@ fn grant_of(granted: Event) -> Option<Command> {
 /// What somebody is told with it says when it was asked.
 fn told_at(facts: &[Event]) -> Option<Timestamp> {
     facts.iter().find_map(|fact| match fact {
-        Event::AlertReached { at, .. } => Some(*at),
+        Event::AlertReached { at, .. } | Event::ProjectAlertReached { at, .. } => Some(*at),
         _ => None,
     })
 }
@@ -265,7 +282,8 @@ fn capture(
             }
             Event::SpendingReached { at, .. }
             | Event::ProjectLimitReached { at, .. }
-            | Event::AlertReached { at, .. } => found.at = *at,
+            | Event::AlertReached { at, .. }
+            | Event::ProjectAlertReached { at, .. } => found.at = *at,
             _ => return None,
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! A sum used in a month is told once in that month. A balance below an amount is told when it falls below, and again only after it was there;
 //! one that is below when the alert is set has not fallen.
+//!
+//! A project may have alerts as well, of what is used in it: it has no balance.
 use cairn_core::money::format_nanos;
-use cairn_core::{Currency, Decider as _, Month, Nanos, OrganisationId, Timestamp};
+use cairn_core::{Currency, Decider as _, Month, Nanos, OrganisationId, ProjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::events::WalletEvent;
@@ -82,6 +84,7 @@ impl WalletCommand {
             | Self::SetSpendingLimits { at, .. }
             | Self::SetProjectLimits { at, .. }
             | Self::SetAlerts { at, .. }
+            | Self::SetProjectAlerts { at, .. }
             | Self::ReturnRefund { at, .. } => Some(*at),
             Self::ReleaseDisputed { .. } => None,
         }
@@ -99,10 +102,48 @@ impl Wallet {
     pub(crate) fn set_alerts(
         &self,
         (organisation_id, currency): (OrganisationId, Currency),
-        mut alerts: Vec<Alert>,
+        alerts: Vec<Alert>,
         at: Timestamp,
     ) -> Result<Vec<WalletEvent>, WalletError> {
-        if self.owner.is_some_and(|owner| owner != (organisation_id, currency)) {
+        let alerts = self.sensible((organisation_id, currency), alerts)?;
+        if alerts == self.alerts.wanted {
+            return Ok(vec![]);
+        }
+        Ok(vec![WalletEvent::AlertsSet { organisation_id, currency, alerts, at }])
+    }
+
+    pub(crate) fn set_project_alerts(
+        &self,
+        (organisation_id, currency): (OrganisationId, Currency),
+        project_id: ProjectId,
+        alerts: Vec<Alert>,
+        at: Timestamp,
+    ) -> Result<Vec<WalletEvent>, WalletError> {
+        let alerts = self.sensible((organisation_id, currency), alerts)?;
+        if let Some(below) = alerts.iter().find(|alert| alert.on == AlertOn::BalanceBelow) {
+            return Err(WalletError::ProjectHasNoBalance(format_nanos(below.amount_nanos)));
+        }
+        if alerts == self.alerts_of(project_id).wanted {
+            return Ok(vec![]);
+        }
+        let set =
+            WalletEvent::ProjectAlertsSet { organisation_id, currency, project_id, alerts, at };
+        Ok(vec![set])
+    }
+
+    /// As they were set last for a project.
+    #[must_use]
+    pub fn alerts_of(&self, project_id: ProjectId) -> Alerts {
+        self.project_alerts.get(&project_id).cloned().unwrap_or_default()
+    }
+
+    /// Alerts that can be meant, in order.
+    fn sensible(
+        &self,
+        owner: (OrganisationId, Currency),
+        mut alerts: Vec<Alert>,
+    ) -> Result<Vec<Alert>, WalletError> {
+        if self.owner.is_some_and(|known| known != owner) {
             return Err(WalletError::IdReused);
         }
         alerts.sort_unstable();
@@ -115,10 +156,7 @@ impl Wallet {
         if let Some(twice) = alerts.windows(2).find(|two| two[0] == two[1]) {
             return Err(WalletError::AlertTwice(format_nanos(twice[0].amount_nanos)));
         }
-        if alerts == self.alerts.wanted {
-            return Ok(vec![]);
-        }
-        Ok(vec![WalletEvent::AlertsSet { organisation_id, currency, alerts, at }])
+        Ok(alerts)
     }
 
     /// What is remembered of them. A balance that is below already counts as told.
@@ -132,6 +170,16 @@ impl Wallet {
             |alert: &Alert| alert.on == AlertOn::BalanceBelow && left_nanos < alert.amount_nanos;
         let new = wanted.iter().filter(|alert| !before.contains(alert) && is_below(alert));
         told.extend(new.map(|alert| (*alert, month)));
+    }
+
+    /// The same of a project. One that has none is not remembered.
+    fn want_project_alerts(&mut self, project_id: ProjectId, alerts: Vec<Alert>) {
+        let mut known = self.project_alerts.remove(&project_id).unwrap_or_default();
+        known.told.retain(|(alert, _)| alerts.contains(alert));
+        known.wanted = alerts;
+        if !known.wanted.is_empty() {
+            self.project_alerts.insert(project_id, known);
+        }
     }
 
     /// A balance that is there again may fall again.
@@ -155,6 +203,14 @@ impl Wallet {
             self.want_alerts(alerts, at);
         } else if let E::AlertReached { alert, month, .. } = told {
             self.alerts.tell(alert, month);
+        } else if let E::ProjectAlertsSet {
+            organisation_id, currency, project_id, alerts, ..
+        } = told
+        {
+            self.owner = Some((organisation_id, currency));
+            self.want_project_alerts(project_id, alerts);
+        } else if let E::ProjectAlertReached { project_id, alert, month, .. } = told {
+            self.project_alerts.entry(project_id).or_default().tell(alert, month);
         } else {
             self.take_project(told);
         }
@@ -166,8 +222,10 @@ impl Wallet {
         mut events: Vec<WalletEvent>,
         at: Option<Timestamp>,
     ) -> Vec<WalletEvent> {
-        let sets = matches!(events.first(), Some(WalletEvent::AlertsSet { .. }));
-        if events.is_empty() || (self.alerts.wanted.is_empty() && !sets) {
+        use WalletEvent as E;
+        let sets = matches!(events.first(), Some(E::AlertsSet { .. } | E::ProjectAlertsSet { .. }));
+        let has_any = !self.alerts.wanted.is_empty() || !self.project_alerts.is_empty();
+        if events.is_empty() || !(has_any || sets) {
             return events;
         }
         let Some((at, month)) = at.and_then(|at| Some((at, Month::of(at).ok()?))) else {
@@ -182,9 +240,27 @@ impl Wallet {
                 AlertOn::BalanceBelow => (left_nanos < alert.amount_nanos, left_nanos),
             };
             if is_due && !after.alerts.was_told(alert, month) {
-                events.push(WalletEvent::AlertReached { alert, month, seen_nanos, at });
+                events.push(E::AlertReached { alert, month, seen_nanos, at });
             }
         }
+        events.extend(after.due_in_projects(month, at));
         events
+    }
+
+    /// What is used in projects, as far as somebody wants to be told of it and was not.
+    fn due_in_projects(
+        &self,
+        month: Month,
+        at: Timestamp,
+    ) -> impl Iterator<Item = WalletEvent> + '_ {
+        self.project_alerts.iter().flat_map(move |(project_id, alerts)| {
+            let (project_id, spent_nanos) = (*project_id, self.spent_in(*project_id, at));
+            let is_due = move |alert: &Alert| {
+                spent_nanos >= alert.amount_nanos && !alerts.was_told(*alert, month)
+            };
+            alerts.wanted.iter().copied().filter(is_due).map(move |alert| {
+                WalletEvent::ProjectAlertReached { project_id, alert, month, spent_nanos, at }
+            })
+        })
     }
 }

@@ -233,6 +233,26 @@ pub enum WalletEvent {
         seen_nanos: Nanos,
         at: Timestamp,
     },
+    /// Somebody has said of what in a project to be told, in place of what was said before. It opens the wallet when it comes first.
+    #[serde(rename = "wallet.project_alerts_set")]
+    ProjectAlertsSet {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        project_id: ProjectId,
+        /// Of what is spent in it.
+        alerts: Vec<Alert>,
+        at: Timestamp,
+    },
+    /// As much was used in a project as somebody wanted to be told of.
+    #[serde(rename = "wallet.project_alert_reached")]
+    ProjectAlertReached {
+        project_id: ProjectId,
+        alert: Alert,
+        month: Month,
+        /// Used in it in the month.
+        spent_nanos: Nanos,
+        at: Timestamp,
+    },
 }
 
 domain_event!(WalletEvent {
@@ -260,6 +280,8 @@ domain_event!(WalletEvent {
     ProjectLimitReached => "wallet.project_limit_reached", 1;
     AlertsSet => "wallet.alerts_set", 1;
     AlertReached => "wallet.alert_reached", 1;
+    ProjectAlertsSet => "wallet.project_alerts_set", 1;
+    ProjectAlertReached => "wallet.project_alert_reached", 1;
 } upcasts [
     Upcast { event_type: "wallet.hold_placed", from: 1, to_next: all_paid },
     Upcast { event_type: "wallet.hold_extended", from: 1, to_next: all_paid },

@@ -168,6 +168,9 @@ pub struct Wallet {
     /// Of what somebody wants to be told, and what was.
     #[serde(default)]
     pub alerts: Alerts,
+    /// The same of each project that has any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub project_alerts: BTreeMap<ProjectId, Alerts>,
 }
 
 impl Decider for Wallet {
@@ -189,6 +192,13 @@ impl Decider for Wallet {
             WalletCommand::SetAlerts { organisation_id, currency, alerts, at } => {
                 self.set_alerts((organisation_id, currency), alerts, at)
             }
+            WalletCommand::SetProjectAlerts {
+                organisation_id,
+                currency,
+                project_id,
+                alerts,
+                at,
+            } => self.set_project_alerts((organisation_id, currency), project_id, alerts, at),
             WalletCommand::GrantCredit(grant) => self.grant_credit(grant),
             WalletCommand::HoldDisputed { dispute_id, payment_id, amount_nanos, at } => {
                 self.hold_disputed(dispute_id, (payment_id, amount_nanos), at)
@@ -274,7 +284,9 @@ impl Decider for Wallet {
             | E::ProjectLimitsSet { .. }
             | E::ProjectLimitReached { .. }
             | E::AlertsSet { .. }
-            | E::AlertReached { .. }) => self.take_told(told),
+            | E::AlertReached { .. }
+            | E::ProjectAlertsSet { .. }
+            | E::ProjectAlertReached { .. }) => self.take_told(told),
         }
         self.rearmed()
     }
@@ -335,7 +347,9 @@ impl Decider for Wallet {
             | WalletEvent::ProjectLimitsSet { .. }
             | WalletEvent::ProjectLimitReached { .. }
             | WalletEvent::AlertsSet { .. }
-            | WalletEvent::AlertReached { .. } => None,
+            | WalletEvent::AlertReached { .. }
+            | WalletEvent::ProjectAlertsSet { .. }
+            | WalletEvent::ProjectAlertReached { .. } => None,
         }
     }
 }

@@ -175,6 +175,14 @@ pub enum WalletCommand {
         alerts: Vec<Alert>,
         at: Timestamp,
     },
+    /// Says of what in a project to be told, in place of what was said before.
+    SetProjectAlerts {
+        organisation_id: OrganisationId,
+        currency: Currency,
+        project_id: ProjectId,
+        alerts: Vec<Alert>,
+        at: Timestamp,
+    },
     ReserveRefund(ReserveRefund),
     /// Takes a failed refund back in.
     ReturnRefund {
@@ -223,6 +231,8 @@ pub enum WalletError {
     TooManyAlerts,
     #[error("two alerts are the same, at {0}")]
     AlertTwice(String),
+    #[error("a project has no balance: its alerts are of what is spent, not of less than {0}")]
+    ProjectHasNoBalance(String),
     #[error("the wallet would hold more than the ledger can count")]
     TooLarge,
 }
@@ -246,7 +256,9 @@ impl Refusal for WalletError {
                 "spending_limit_reached"
             }
             Self::WarnAboveStop { .. } => "spending_limits_invalid",
-            Self::TooManyAlerts | Self::AlertTwice(_) => "alerts_invalid",
+            Self::TooManyAlerts | Self::AlertTwice(_) | Self::ProjectHasNoBalance(_) => {
+                "alerts_invalid"
+            }
             Self::TooLarge => "amount_too_large",
         }
     }

@@ -95,7 +95,9 @@ impl Projection for Balances {
             | E::ProjectLimitsSet { .. }
             | E::ProjectLimitReached { .. }
             | E::AlertsSet { .. }
-            | E::AlertReached { .. } => {}
+            | E::AlertReached { .. }
+            | E::ProjectAlertsSet { .. }
+            | E::ProjectAlertReached { .. } => {}
             E::HoldPlaced { .. }
             | E::HoldExtended { .. }
             | E::HoldExtensionRefused { .. }

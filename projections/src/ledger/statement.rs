@@ -153,7 +153,9 @@ fn movement(event: &WalletEvent) -> Option<Movement<'_>> {
         | E::ProjectLimitsSet { .. }
         | E::ProjectLimitReached { .. }
         | E::AlertsSet { .. }
-        | E::AlertReached { .. } => return None,
+        | E::AlertReached { .. }
+        | E::ProjectAlertsSet { .. }
+        | E::ProjectAlertReached { .. } => return None,
     })
 }
 

@@ -10,6 +10,7 @@ mod outside;
 mod past;
 mod state;
 mod story;
+mod story_alerts;
 mod story_credit;
 mod story_disks;
 mod story_dispute;

@@ -175,6 +175,7 @@ pub fn story_with_decisions() -> (Vec<Told>, Vec<usize>) {
     super::story_disks::tell(&mut teller);
     super::story_late::tell(&mut teller);
     super::story_parts::tell(&mut teller);
+    super::story_alerts::tell(&mut teller);
     (teller.told, teller.decisions)
 }
 

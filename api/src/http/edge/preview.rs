@@ -74,6 +74,7 @@ pub const WITHOUT: &[&str] = &[
     "clear_flag_override",
     "set_billing_details",
     "set_alerts",
+    "set_project_alerts",
     "define_sku",
     "set_sku_price",
     "set_disk_price",

@@ -58,7 +58,7 @@ fn payment() -> impl Strategy<Value = PaymentId> {
 }
 
 fn command() -> impl Strategy<Value = WalletCommand> {
-    prop_oneof![9 => money(), 12 => holds(), 3 => disputes()]
+    prop_oneof![9 => money(), 9 => holds(), 3 => said(), 3 => disputes()]
 }
 
 /// What comes in and goes out.
@@ -195,6 +195,12 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
             WalletCommand::ReleaseHold { hold_id, at: at(now) }
         }),
         1 => now().prop_map(|now| WalletCommand::SweepExpired { at: at(now) }),
+    ]
+}
+
+/// Of what to be told, and how much may be used.
+fn said() -> impl Strategy<Value = WalletCommand> {
+    prop_oneof![
         1 => (prop::collection::btree_set(1..40_i64, 0..3), any::<bool>()).prop_map(|(cents, spent)| {
             let on = if spent { AlertOn::Spent } else { AlertOn::BalanceBelow };
             let alerts = cents.into_iter().map(|cents| Alert { on, amount_nanos: cents * CENT });
@@ -202,6 +208,16 @@ fn holds() -> impl Strategy<Value = WalletCommand> {
                 organisation_id: ORGANISATION,
                 currency: Currency::USD,
                 alerts: alerts.collect(),
+                at: at(0),
+            }
+        }),
+        1 => (0..2_u128, prop::collection::btree_set(1..40_i64, 0..3)).prop_map(|(project, cents)| {
+            let alert = |cents| Alert { on: AlertOn::Spent, amount_nanos: cents * CENT };
+            WalletCommand::SetProjectAlerts {
+                organisation_id: ORGANISATION,
+                currency: Currency::USD,
+                project_id: ProjectId::from_bits(project),
+                alerts: cents.into_iter().map(alert).collect(),
                 at: at(0),
             }
         }),

@@ -112,7 +112,7 @@ impl Model {
                 true
             }
             // What is told moves nothing.
-            WalletCommand::SetAlerts { .. } => true,
+            WalletCommand::SetAlerts { .. } | WalletCommand::SetProjectAlerts { .. } => true,
             WalletCommand::ReserveRefund(c) => self.reserve(c),
             WalletCommand::ReturnRefund { refund_id, .. } => self.take_back(*refund_id),
             WalletCommand::CreditUsage { note, debits, .. } => {
