@@ -185,16 +185,7 @@ impl Erasures {
     async fn one(&self, owner: &mut PgConnection, user_id: UserId) -> Result<(), Failed> {
         let subject = Subject::user(user_id);
         let id = format!("{ACTOR}:{:032x}", self.commands.ids.next());
-        let context = CommandContext {
-            command_id: id.clone(),
-            body_hash: [0; 32],
-            actor: ACTOR.to_owned(),
-            organisation_id: None,
-            correlation_id: id,
-            causation_id: None,
-            traceparent: None,
-            origin: None,
-        };
+        let context = CommandContext::by_itself(ACTOR, id);
         let pool = self.commands.executor.log().pool();
         let wish = Wish {
             organisations: organisations(pool, &subject).await?,

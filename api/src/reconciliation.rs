@@ -92,16 +92,7 @@ async fn turn(commands: &Commands, port: &dyn PaymentPort) -> Result<Reconciled,
     let now = commands.clock.now();
     let period = Period::range(now.plus_secs(-DAYS * 86_400), now, now)?;
     let id = format!("{ACTOR}:{:032x}", commands.ids.next());
-    let context = CommandContext {
-        command_id: id.clone(),
-        body_hash: [0; 32],
-        actor: ACTOR.to_owned(),
-        organisation_id: None,
-        correlation_id: id,
-        causation_id: None,
-        traceparent: None,
-        origin: None,
-    };
+    let context = CommandContext::by_itself(ACTOR, id);
     let Run { report, recorded, .. } =
         finance::run(port, &commands.executor, &context, period).await?;
     for break_id in recorded.found.iter().chain(&recorded.reopened) {

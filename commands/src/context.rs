@@ -29,6 +29,21 @@ pub struct CommandContext {
 }
 
 impl CommandContext {
+    /// Of what a server does by itself, under an id that is used once: nobody asked for it, so there is no body to compare.
+    #[must_use]
+    pub fn by_itself(actor: &str, command_id: String) -> Self {
+        Self {
+            correlation_id: command_id.clone(),
+            command_id,
+            body_hash: [0; 32],
+            actor: actor.to_owned(),
+            organisation_id: None,
+            causation_id: None,
+            traceparent: None,
+            origin: None,
+        }
+    }
+
     /// What is written with every event of the command.
     #[must_use]
     pub fn metadata(&self) -> Metadata {

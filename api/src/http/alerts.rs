@@ -3,13 +3,14 @@ use axum::extract::{Extension, Path, State};
 use cairn_commands::ledger::{self, SetAlerts};
 use cairn_commands::{Commands, ExecuteError};
 use cairn_core::{Currency, Month, OrganisationId, ProjectId};
-use cairn_ledger::{Alert as Wanted, AlertOn as On, Alerts, Wallet, wallet_id};
+use cairn_ledger::{Alert as Wanted, AlertOn as On, Alerts, Wallet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Done;
+use super::by_currency::{in_each, this_month};
 use super::money;
 use super::spending::{known_project, project};
 use super::state::Api;
@@ -207,21 +208,19 @@ fn wanted(wish: &AlertsWish) -> Result<(Currency, Vec<Wanted>), Problem> {
     }
 }
 
-async fn shown(api: &Api, organisation_id: OrganisationId) -> Result<AlertsShown, Problem> {
-    let now = api.commands.clock.now();
-    let month = Month::of(now).map_err(|error| Problem::internal(&error.to_string()))?;
-    let mut items = vec![];
-    for currency in Currency::ALL {
-        let id = wallet_id(organisation_id, currency);
-        let (wallet, _) = api.commands.executor.load::<Wallet>(&id).await?;
-        items.push(AlertsOfCurrency {
-            currency: currency.to_string(),
-            alerts: listed(&wallet.alerts, month),
-            month: month.to_string(),
-            spent: money::decimal(wallet.spending.spent_at(now)),
-            balance: money::decimal(wallet.left_nanos()),
-        });
-    }
+async fn shown(
+    commands: &Commands,
+    organisation_id: OrganisationId,
+) -> Result<AlertsShown, ExecuteError> {
+    let (now, month) = this_month(commands)?;
+    let alerts = |currency: Currency, wallet: Wallet| AlertsOfCurrency {
+        currency: currency.to_string(),
+        alerts: listed(&wallet.alerts, month),
+        month: month.to_string(),
+        spent: money::decimal(wallet.spending.spent_at(now)),
+        balance: money::decimal(wallet.left_nanos()),
+    };
+    let items = in_each(commands, organisation_id, alerts).await?;
     Ok(AlertsShown { organisation_id: organisation_id.to_string(), items })
 }
 
@@ -231,19 +230,14 @@ pub(crate) async fn shown_of_project(
     organisation_id: OrganisationId,
     project_id: ProjectId,
 ) -> Result<ProjectAlertsShown, ExecuteError> {
-    let now = commands.clock.now();
-    let month = Month::of(now).map_err(|error| ExecuteError::Internal(error.to_string()))?;
-    let mut items = vec![];
-    for currency in Currency::ALL {
-        let id = wallet_id(organisation_id, currency);
-        let (wallet, _) = commands.executor.load::<Wallet>(&id).await?;
-        items.push(ProjectAlertsOfCurrency {
-            currency: currency.to_string(),
-            alerts: listed(&wallet.alerts_of(project_id), month),
-            month: month.to_string(),
-            spent: money::decimal(wallet.spent_in(project_id, now)),
-        });
-    }
+    let (now, month) = this_month(commands)?;
+    let alerts = |currency: Currency, wallet: Wallet| ProjectAlertsOfCurrency {
+        currency: currency.to_string(),
+        alerts: listed(&wallet.alerts_of(project_id), month),
+        month: month.to_string(),
+        spent: money::decimal(wallet.spent_in(project_id, now)),
+    };
+    let items = in_each(commands, organisation_id, alerts).await?;
     let (organisation_id, project_id) = (organisation_id.to_string(), project_id.to_string());
     Ok(ProjectAlertsShown { organisation_id, project_id, items })
 }

@@ -1,8 +1,7 @@
 //! Automatic top-up: what an organisation has charged by itself when its wallet runs low.
 use axum::extract::{Extension, State};
 use cairn_commands::payments::{self, SetAutoTopUp};
-use cairn_core::{Currency, Month, OrganisationId};
-use cairn_ledger::wallet_id;
+use cairn_core::{Currency, OrganisationId};
 use cairn_payments::auto_top_up::Attempt;
 use cairn_payments::{AutoTopUp as Known, Standing, Terms};
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Done;
+use super::by_currency::{in_each, this_month};
 use super::money;
 use super::payment_methods;
 use super::payments::is_method;
@@ -193,14 +193,10 @@ impl AutoTopUpWish {
 }
 
 async fn shown(api: &Api, organisation_id: OrganisationId) -> Result<AutoTopUpShown, Problem> {
-    let now = api.commands.clock.now();
-    let month = Month::of(now).map_err(|error| Problem::internal(&error.to_string()))?;
-    let mut items = vec![];
-    for currency in Currency::ALL {
-        let id = wallet_id(organisation_id, currency);
-        let (known, _) = api.commands.executor.load::<Known>(&id).await?;
+    let (now, month) = this_month(&api.commands)?;
+    let top_up = |currency: Currency, known: Known| {
         let (taken_nanos, terms) = (known.taken_in(month), known.terms);
-        items.push(AutoTopUp {
+        AutoTopUp {
             currency: currency.to_string(),
             status: status(known.standing).to_owned(),
             not_before: known.not_before(now).map(|at| at.to_string()),
@@ -214,8 +210,9 @@ async fn shown(api: &Api, organisation_id: OrganisationId) -> Result<AutoTopUpSh
             left: terms.map(|terms| money::decimal((terms.monthly_cap_nanos - taken_nanos).max(0))),
             in_flight: known.in_flight.map(AutoTopUpAttempt::from),
             last: known.last.map(AutoTopUpAttempt::from),
-        });
-    }
+        }
+    };
+    let items = in_each(&api.commands, organisation_id, top_up).await?;
     Ok(AutoTopUpShown { organisation_id: organisation_id.to_string(), items })
 }
 

@@ -10,6 +10,7 @@ pub mod arrival;
 pub mod auto_top_up;
 pub mod billing;
 pub mod body;
+mod by_currency;
 pub mod catalog;
 pub mod charges;
 pub mod compute;

@@ -2,15 +2,16 @@
 use axum::extract::{Extension, Path, State};
 use cairn_commands::ledger::{self, SetSpendingLimits};
 use cairn_commands::{Commands, ExecuteError};
-use cairn_core::{Currency, Month, OrganisationId, ProjectId};
+use cairn_core::{Currency, OrganisationId, ProjectId};
 use cairn_identity::Organisation;
-use cairn_ledger::{SpendingLimits as Limits, Wallet, wallet_id};
+use cairn_ledger::{SpendingLimits as Limits, Wallet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Done;
+use super::by_currency::{in_each, this_month};
 use super::money;
 use super::preview::{Answer, Staged};
 use super::state::Api;
@@ -180,28 +181,24 @@ pub(crate) async fn shown(
     organisation_id: OrganisationId,
     project_id: Option<ProjectId>,
 ) -> Result<SpendingLimitsShown, ExecuteError> {
-    let now = commands.clock.now();
-    let month = Month::of(now).map_err(|error| ExecuteError::Internal(error.to_string()))?;
-    let mut items = vec![];
-    for currency in Currency::ALL {
-        let id = wallet_id(organisation_id, currency);
-        let (wallet, _) = commands.executor.load::<Wallet>(&id).await?;
+    let (now, month) = this_month(commands)?;
+    let limits = |currency: Currency, wallet: Wallet| {
         let (Limits { warn_nanos, stop_nanos }, spent_nanos, left_nanos) = match project_id {
             None => (wallet.spending.limits, wallet.spending.spent_at(now), wallet.room_at(now)),
             Some(id) => (wallet.limits_of(id), wallet.spent_in(id, now), wallet.room_in(id, now)),
         };
-        items.push(SpendingLimits {
+        SpendingLimits {
             currency: currency.to_string(),
             warn: warn_nanos.map(money::decimal),
             stop: stop_nanos.map(money::decimal),
             month: month.to_string(),
             spent: money::decimal(spent_nanos),
             left: left_nanos.map(money::decimal),
-        });
-    }
+        }
+    };
     Ok(SpendingLimitsShown {
         organisation_id: organisation_id.to_string(),
         project_id: project_id.map(|id| id.to_string()),
-        items,
+        items: in_each(commands, organisation_id, limits).await?,
     })
 }

@@ -11,6 +11,7 @@ use cairn_identity::Role;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::papers::{details, put};
 use crate::papers_documents::{file, words};
 use crate::support::{Caller, Stage};
 
@@ -75,6 +76,9 @@ async fn a_tax_that_the_customer_owes_stands_on_every_form_of_its_papers(
 ) {
     let stage = Stage::set(options).await;
     let owner = stage.caller(Role::Owner).await;
+    let mut who = details("DE");
+    who["tax_id"] = json!("DE123456789");
+    assert_eq!(put(&owner, &who).await.status, 200);
     let issue = InvoiceCommand::Issue(Box::new(wish(&owner)));
     let (executor, context) = (&stage.commands.executor, stage.context());
     let done = executor.execute::<InvoiceSeries>("CN", issue, &context, Value::Null).await;

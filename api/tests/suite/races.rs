@@ -13,7 +13,7 @@ use cairn_core::money::parse_nanos;
 use cairn_identity::Role;
 use cairn_neighbours::BreakerConfig;
 use cairn_stripe::{StripeConfig, StripePayments};
-use cairn_stripe_simulator::{Book, Chance, Faults, Simulator, SimulatorConfig};
+use cairn_stripe_simulator::{Book, Chance, FaultCounts, Faults, Simulator, SimulatorConfig};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -308,6 +308,21 @@ async fn same_as_told(book: &Book, customers: &[Customer]) {
     assert_eq!(given.keys().cloned().collect::<BTreeSet<_>>(), refunded, "given, and told of");
 }
 
+/// Each trouble that every race is in was there.
+pub fn all_struck(counts: &FaultCounts) {
+    for (fault, struck) in [
+        ("server_error", counts.server_error),
+        ("server_error_after_success", counts.server_error_after_success),
+        ("timeout_after_success", counts.timeout_after_success),
+        ("slow", counts.slow),
+        ("webhook_duplicate", counts.webhook_duplicate),
+        ("webhook_reorder", counts.webhook_reorder),
+        ("webhook_delay", counts.webhook_delay),
+    ] {
+        assert!(struck >= 2, "{fault} did not bite: {counts:?}");
+    }
+}
+
 /// Nothing is between the provider's book and ours.
 pub async fn books_agree(stage: &Stage, simulator: &Simulator) {
     let (executor, now) = (&stage.commands.executor, stage.commands.clock.now());
@@ -370,18 +385,8 @@ async fn whatever_the_provider_does_money_is_taken_once_and_given_back_once(
     let refunds: usize = customers.iter().map(|customer| customer.told.refunds.len()).sum();
     assert!(refunds >= 2 * customers.len(), "{refunds} refunds");
     books_agree(&stage, &simulator).await;
-    for (fault, struck) in [
-        ("server_error", counts.server_error),
-        ("server_error_after_success", counts.server_error_after_success),
-        ("timeout_after_success", counts.timeout_after_success),
-        ("slow", counts.slow),
-        ("webhook_duplicate", counts.webhook_duplicate),
-        ("webhook_reorder", counts.webhook_reorder),
-        ("webhook_delay", counts.webhook_delay),
-        ("refund_fails_later", counts.refund_fails_later),
-    ] {
-        assert!(struck >= 2, "{fault} did not bite: {counts:?}");
-    }
+    all_struck(&counts);
+    assert!(counts.refund_fails_later >= 2, "refund_fails_later did not bite: {counts:?}");
     stage.strike().await;
     simulator.shutdown().await;
 }

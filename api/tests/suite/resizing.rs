@@ -10,18 +10,11 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::charges::proof;
 use crate::cli::Shell;
 use crate::privacy::ssh_key;
-use crate::support::{Caller, MASTER_KEY, Stage, answer};
+use crate::support::{self, Caller, MASTER_KEY, Stage, answer};
 
 /// Another SKU than the shop's, in dollars.
 pub async fn sell(operator: &Caller, sku_id: &str, disk_mib: u64, per_hour: &str) {
-    let resources = json!({
-        "cpu_millis": 1_000, "memory_bytes": 128 << 20, "disk_bytes": disk_mib << 20, "pids_max": 64
-    });
-    let sku = json!({ "sku_id": sku_id, "resources": resources });
-    assert_eq!(operator.post("/v1/skus", &sku).await.status, 201);
-    let price = json!({ "amount": per_hour, "currency": "USD" });
-    let path = format!("/v1/skus/{sku_id}/prices");
-    assert_eq!(operator.post_upon("*", &path, &price).await.status, 200);
+    support::sell(operator, sku_id, (1_000, 128, disk_mib), per_hour).await;
 }
 
 /// The sum of every charge can be done again, at the price that it was charged at.

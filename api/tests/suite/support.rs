@@ -251,14 +251,7 @@ impl Stage {
 
     /// A SKU at 3.60 USD per hour, and a node that is ready.
     pub async fn open_shop(&self, operator: &Caller) {
-        let resources = json!({
-            "cpu_millis": 500, "memory_bytes": 64 << 20, "disk_bytes": 64 << 20, "pids_max": 64
-        });
-        let sku = json!({ "sku_id": "small", "resources": resources });
-        assert_eq!(operator.post("/v1/skus", &sku).await.status, 201);
-        let price = json!({ "amount": "3.60", "currency": "USD" });
-        let priced = operator.post_upon("*", "/v1/skus/small/prices", &price).await;
-        assert_eq!(priced.status, 200, "{}", priced.body);
+        sell(operator, "small", (500, 64, 64), "3.60").await;
         let invited = operator.post("/v1/nodes", &json!({ "name": "n1" })).await;
         assert_eq!(invited.status, 201, "{}", invited.body);
         let enrolled = self.nobody().post("/v1/nodes/enrol", &self.enrolment(&invited.body)).await;
@@ -310,18 +303,26 @@ fn webhooks() -> Option<DeliverConfig> {
     Some(DeliverConfig { schedule, ..DeliverConfig::new("/cairn") })
 }
 
+/// A SKU of so many thousandths of a processor and MiB of memory and disk, in dollars an hour.
+pub async fn sell(
+    operator: &Caller,
+    sku_id: &str,
+    (cpu_millis, memory_mib, disk_mib): (u32, u64, u64),
+    per_hour: &str,
+) {
+    let resources = json!({
+        "cpu_millis": cpu_millis, "memory_bytes": memory_mib << 20, "disk_bytes": disk_mib << 20, "pids_max": 64
+    });
+    let sku = json!({ "sku_id": sku_id, "resources": resources });
+    assert_eq!(operator.post("/v1/skus", &sku).await.status, 201);
+    let price = json!({ "amount": per_hour, "currency": "USD" });
+    let priced = operator.post_upon("*", &format!("/v1/skus/{sku_id}/prices"), &price).await;
+    assert_eq!(priced.status, 200, "{}", priced.body);
+}
+
 /// Of a command of nobody's.
 pub fn context(command_id: &str) -> CommandContext {
-    CommandContext {
-        command_id: command_id.to_owned(),
-        body_hash: [0; 32],
-        actor: "test".to_owned(),
-        organisation_id: None,
-        correlation_id: command_id.to_owned(),
-        causation_id: None,
-        traceparent: None,
-        origin: None,
-    }
+    CommandContext::by_itself("test", command_id.to_owned())
 }
 
 /// A sequence that looks random and is the same each time.

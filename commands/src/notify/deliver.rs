@@ -272,13 +272,8 @@ impl Deliverer {
         let command_id = format!("webhooks:{endpoint_id}:{position}:{attempt}:disable");
         let context = CommandContext {
             body_hash: Sha256::digest(&command_id).into(),
-            correlation_id: command_id.clone(),
-            command_id,
-            actor: "webhooks".to_owned(),
-            organisation_id: None,
-            causation_id: None,
-            traceparent: None,
             origin: Some("webhooks".to_owned()),
+            ..CommandContext::by_itself("webhooks", command_id)
         };
         let change =
             Change { organisation_id: None, endpoint_id: id, expected: Expected::Anything };

@@ -58,17 +58,7 @@ impl Desk {
     }
 
     pub fn context(&self, actor: &str) -> CommandContext {
-        let id = format!("{:032x}", self.commands.ids.next());
-        CommandContext {
-            command_id: id.clone(),
-            body_hash: [0; 32],
-            actor: actor.to_owned(),
-            organisation_id: None,
-            correlation_id: id,
-            causation_id: None,
-            traceparent: None,
-            origin: None,
-        }
+        CommandContext::by_itself(actor, format!("{:032x}", self.commands.ids.next()))
     }
 
     pub async fn resolve(

@@ -68,16 +68,7 @@ impl Deeds {
     /// The identity of a wish.
     pub(super) fn context(&self, actor: &str) -> CommandContext {
         let id = format!("month:{}", self.wishes.fetch_add(1, Ordering::Relaxed));
-        CommandContext {
-            command_id: id.clone(),
-            body_hash: [0; 32],
-            actor: actor.to_owned(),
-            organisation_id: None,
-            correlation_id: id,
-            causation_id: None,
-            traceparent: None,
-            origin: None,
-        }
+        CommandContext::by_itself(actor, id)
     }
 
     async fn act<A>(&self, stream: &str, command: A::Command) -> Result<(), CliError>
