@@ -137,7 +137,7 @@ async fn get_alerts(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
 ) -> Result<axum::Json<AlertsShown>, Problem> {
-    Ok(axum::Json(shown(&api, caller.organisation_id).await?))
+    Ok(axum::Json(shown(&api.commands, caller.organisation_id).await?))
 }
 
 /// Says of what to be told in one currency, in place of what was said before. What stays the same stays told.
@@ -153,7 +153,7 @@ async fn set_alerts(
     let (currency, alerts) = wanted(&wish.body)?;
     let input = SetAlerts { organisation_id, currency, alerts };
     let done = ledger::set_alerts(&api.commands, &wish.context, input).await?;
-    Ok(Done::ok(&done, shown(&api, organisation_id).await?).without_version())
+    Ok(Done::ok(&done, shown(&api.commands, organisation_id).await?).without_version())
 }
 
 /// Of what in a project is told, and whether it was.
