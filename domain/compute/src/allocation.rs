@@ -346,18 +346,13 @@ impl Decider for Allocation {
             }
             AllocationEvent::Failed { .. } => self.stand_at(AllocationStatus::Failed),
             AllocationEvent::Metered { through, unproven_seconds, late_seconds, .. } => {
-                self.note_gap(through, unproven_seconds);
-                self.metered_at = Some(through);
-                (self.unproven_seconds, self.late_seconds) = (unproven_seconds, late_seconds);
+                self.meter_to(through, (unproven_seconds, late_seconds));
             }
             AllocationEvent::LateUsageProven { seconds, since, until, .. } => {
                 self.take_late((since, until), seconds);
             }
             AllocationEvent::UsageCorrected { seconds, .. } => self.corrected_seconds += seconds,
-            AllocationEvent::SuspensionRequested { at, .. } => {
-                self.stopped_at = Some(at);
-                self.turn(AllocationStatus::Suspending);
-            }
+            AllocationEvent::SuspensionRequested { at, .. } => self.stop(at),
             AllocationEvent::Suspended { .. } => self.stand_at(AllocationStatus::Suspended),
             AllocationEvent::ResumeRequested { .. } => self.turn(AllocationStatus::Resuming),
             AllocationEvent::Resumed { at, .. } => self.resume(at),

@@ -47,14 +47,20 @@ impl Allocation {
         Ok(if seconds > 0 { vec![proven] } else { vec![] })
     }
 
-    /// What the meter did not count since it was read last.
-    pub(crate) fn note_gap(&mut self, through: Timestamp, unproven_seconds: i64) {
+    /// What the meter did not count since it was read last is remembered.
+    pub(crate) fn meter_to(
+        &mut self,
+        through: Timestamp,
+        (unproven_seconds, late_seconds): (i64, i64),
+    ) {
         let seconds = unproven_seconds - self.unproven_seconds;
         if let Some(from) = self.metered_at.or(self.activated_at).filter(|_| seconds > 0) {
             self.gaps.push(Gap { from, through, seconds });
             let surplus = self.gaps.len().saturating_sub(REMEMBERED);
             self.gaps.drain(..surplus);
         }
+        self.metered_at = Some(through);
+        (self.unproven_seconds, self.late_seconds) = (unproven_seconds, late_seconds);
     }
 
     pub(crate) fn take_late(&mut self, outage: (Timestamp, Timestamp), seconds: i64) {

@@ -53,6 +53,11 @@ impl Allocation {
         }
     }
 
+    pub(crate) fn stop(&mut self, at: Timestamp) {
+        self.stopped_at = Some(at);
+        self.turn(Status::Suspending);
+    }
+
     pub(crate) fn turn(&mut self, status: Status) {
         self.turns += 1;
         self.status = status;

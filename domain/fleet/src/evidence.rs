@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::NodeEvent;
 use crate::node::{Link, Node, NodeLifecycle};
-use crate::silences::whole;
+use crate::silences::{LateProof, whole};
 
 /// How far a node's clock may be ahead of ours.
 pub const AHEAD_MICROS_MAX: i64 = 5_000_000;
@@ -101,6 +101,16 @@ impl Node {
     #[must_use]
     pub fn is_news(&self, beat: &Beat, at: Timestamp) -> bool {
         !self.observe_beat(beat.clone(), at).is_empty()
+    }
+
+    pub(crate) fn keep_beat(&mut self, beat: Beat, at: Timestamp) {
+        (self.beat, self.beat_at, self.rejected) = (Some(beat), Some(at), None);
+        self.is_heard(LateProof::None);
+    }
+
+    pub(crate) fn reject_beat(&mut self, fault: Fault, beat: Beat) {
+        self.rejected = Some((fault, beat.boot_id));
+        self.is_doubted();
     }
 
     fn is_told(&self, fault: Fault, beat: &Beat) -> bool {

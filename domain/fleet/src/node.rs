@@ -329,22 +329,12 @@ impl Decider for Node {
             }
             NodeEvent::ProbeFailed { .. } => self.probe_failures += 1,
             NodeEvent::InventoryCompared { .. } | NodeEvent::OrphanRemoved { .. } => {}
-            NodeEvent::BeatKept { beat, at } => {
-                (self.beat, self.beat_at, self.rejected) = (Some(beat), Some(at), None);
-                self.is_heard(LateProof::None);
-            }
-            NodeEvent::EvidenceRejected { fault, beat, .. } => {
-                self.rejected = Some((fault, beat.boot_id));
-                self.is_doubted();
-            }
+            NodeEvent::BeatKept { beat, at } => self.keep_beat(beat, at),
+            NodeEvent::EvidenceRejected { fault, beat, .. } => self.reject_beat(fault, beat),
             NodeEvent::OutageProven { until, paused_seconds, .. } => {
                 self.is_heard(LateProof::Spanned { until, paused_seconds });
             }
-            NodeEvent::Quarantined { at, .. } => {
-                self.lifecycle = NodeLifecycle::Quarantined;
-                self.fell_silent(at, true);
-                self.is_doubted();
-            }
+            NodeEvent::Quarantined { at, .. } => self.shut_out(at),
             NodeEvent::PolicyChanged { policy, .. } => self.policy = policy,
             NodeEvent::LinkChanged { link, at } => self.set_link(link, at),
             NodeEvent::HealthDoubted { doubted, at, .. } => {

@@ -2,7 +2,7 @@
 use cairn_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::node::{Link, Node};
+use crate::node::{Link, Node, NodeLifecycle};
 
 /// Silences that are remembered; a meter that is further behind than this bills the older ones.
 const REMEMBERED: usize = 64;
@@ -148,6 +148,13 @@ impl Node {
         if let Some(open) = self.silences.last_mut().filter(|silence| silence.until.is_none()) {
             open.late = LateProof::None;
         }
+    }
+
+    /// It is not trusted from here on.
+    pub(crate) fn shut_out(&mut self, at: Timestamp) {
+        self.lifecycle = NodeLifecycle::Quarantined;
+        self.fell_silent(at, true);
+        self.is_doubted();
     }
 
     fn answered(&mut self, at: Timestamp) {
