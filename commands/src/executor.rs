@@ -25,7 +25,7 @@ const CACHED_STREAMS: usize = 20_000;
 const SNAPSHOT_EVERY: i64 = 256;
 /// What makes a snapshot: one made by another version of the code is not used, it may have folded otherwise.
 /// The number is that of the latest digest of the golden log, so it grows when a state gains a field or folds otherwise.
-pub const MADE_BY: &str = concat!("cairn-commands ", env!("CARGO_PKG_VERSION"), " states 10");
+pub const MADE_BY: &str = concat!("cairn-commands ", env!("CARGO_PKG_VERSION"), " states 11");
 /// How often a decision is made anew after a conflict or a lost connection.
 const ATTEMPTS: u32 = 16;
 /// How long a command tries to find out what became of it when the connection was lost.
