@@ -29,7 +29,11 @@ async fn tell(world: &World, commands: impl IntoIterator<Item = AllocationComman
 }
 
 async fn meter(world: &World, through: Timestamp) {
-    tell(world, [AllocationCommand::Meter { through, unproven_seconds: 0, at: through }]).await;
+    tell(
+        world,
+        [AllocationCommand::Meter { through, unproven_seconds: 0, late_seconds: 0, at: through }],
+    )
+    .await;
 }
 
 /// Up to a total of so many seconds of the first price, with a tax in what is new or none.
@@ -82,7 +86,12 @@ async fn used_in_three_parts(world: &World, since: Timestamp) {
     let resize = [
         AllocationCommand::RequestResize { size, at: at(2_800) },
         AllocationCommand::StartResize { at: at(2_800) },
-        AllocationCommand::Meter { through: at(2_800), unproven_seconds: 0, at: at(2_800) },
+        AllocationCommand::Meter {
+            through: at(2_800),
+            unproven_seconds: 0,
+            late_seconds: 0,
+            at: at(2_800),
+        },
         AllocationCommand::ConfirmSuspended { evidence: "nothing runs".to_owned(), at: at(2_900) },
         AllocationCommand::RequestResume { at: at(2_900) },
         AllocationCommand::ConfirmResumed { proof: "uid=20000".to_owned(), at: at(3_000) },

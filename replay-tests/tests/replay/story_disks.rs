@@ -6,7 +6,7 @@ use cairn_core::{AllocationId, Currency, Resources};
 use super::story::{Teller, at, provisioning, requested, resources, text};
 
 const UNIT: i64 = 1_000_000_000;
-const RENTAL: u128 = 80;
+const RENTAL: u128 = 90;
 
 pub fn tell(teller: &mut Teller) {
     teller.tell::<Sku>("roomy", sku());
@@ -46,7 +46,8 @@ fn grown() -> Vec<C> {
     (*resources, *price) = with(10);
     let mut commands = vec![request];
     commands.extend(provisioning(RENTAL, 6));
-    let meter = |secs| C::Meter { through: at(secs), unproven_seconds: 0, at: at(secs) };
+    let meter =
+        |secs| C::Meter { through: at(secs), unproven_seconds: 0, late_seconds: 0, at: at(secs) };
     let proof = || text("uid=20079(t20079)");
     let (resources, price) = with(20);
     let size = Size { sku_id: text("roomy"), resources, price, tax: None };

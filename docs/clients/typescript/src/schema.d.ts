@@ -288,8 +288,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Goes on as another SKU, at the price that a new rental would pay now. It is stopped for it as briefly as its node needs, and keeps its
-         *     data; that time is not charged. Disks only grow.
+         * Goes on as another SKU, at the price that a new rental would pay now; or as the same with more disk, which alone is priced anew then. It
+         *     is stopped for it as briefly as its node needs, and keeps its data; that time is not charged. Disks only grow.
          */
         post: operations["resize_allocation"];
         delete?: never;
@@ -1627,6 +1627,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/projects/{project_id}/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Of what in a project is told, and whether it was. */
+        get: operations["get_project_alerts"];
+        /**
+         * Says of what in a project to be told in one currency, in place of what was said before: of `spent`, since a project has no balance.
+         *     What stays the same stays told.
+         */
+        put: operations["set_project_alerts"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/projects/{project_id}/archive": {
         parameters: {
             query?: never;
@@ -1990,6 +2011,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/skus/{sku_id}/disk-prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sets the price of additional disk: for rentals that begin from now on, and for those that are resized. Running ones keep theirs. */
+        post: operations["set_disk_price"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/skus/{sku_id}/prices": {
         parameters: {
             query?: never;
@@ -2238,7 +2276,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Time in which a rental was active and that is not charged, because nobody proved it: the last noted first. */
+        /** Time in which a rental was active and that nobody proved when it was used: what lasts, then what is over, the last noted first. */
         get: operations["list_disputed_usage"];
         put?: never;
         post?: never;
@@ -2551,6 +2589,23 @@ export interface components {
             /** @description When. */
             recorded_at: string;
         };
+        /** @description What a rental has beside the disk of its SKU, at the price that it keeps. */
+        AdditionalDisk: {
+            /**
+             * Format: int64
+             * @description How many GiB.
+             */
+            gib: number;
+            /** @description Decimal: the price of one GiB for 3,600 seconds, tax included. */
+            per_gib_hour: string;
+            /** @description Decimal: the same of all of it. */
+            per_hour: string;
+            /**
+             * Format: int64
+             * @description The version of that price in the catalogue.
+             */
+            price_version: number;
+        };
         /** @description Of what somebody is told. */
         Alert: {
             /** @description Decimal. */
@@ -2612,6 +2667,7 @@ export interface components {
              * @description Seconds billed so far: from proven readiness to the release request, without those of a suspension.
              */
             active_seconds: number;
+            additional_disk?: null | components["schemas"]["AdditionalDisk"];
             /** @description `alloc_…` */
             allocation_id: string;
             /** @description Decimal: charged so far, tax included. */
@@ -2637,7 +2693,7 @@ export interface components {
             node_id?: string | null;
             /** @description `org_…` */
             organisation_id: string;
-            /** @description Decimal: the pinned price of 3,600 seconds, less the discount, tax included; with tiers in the one that it is in. */
+            /** @description Decimal: the pinned price of 3,600 seconds, less the discount, with additional disk, tax included; with tiers in the one that it is in. */
             per_hour: string;
             /**
              * Format: int64
@@ -2677,6 +2733,11 @@ export interface components {
         /** @description What to rent. */
         AllocationBody: {
             /**
+             * Format: int32
+             * @description GiB beside the disk of the SKU: at most `gib_max` of its `disk_prices`.
+             */
+            additional_disk_gib?: number;
+            /**
              * @description The wallet that pays.
              * @example USD
              * @enum {string}
@@ -2706,6 +2767,11 @@ export interface components {
         };
         /** @description The change of size that a rental is in, or the last one that failed. */
         AllocationResize: {
+            /**
+             * Format: int64
+             * @description GiB that it is about to have beside the disk of that SKU; absent as before.
+             */
+            additional_disk_gib?: number | null;
             /** @description Why it stayed what it was: a stable code. */
             failure_code?: string | null;
             /** @description The same for people. */
@@ -2857,6 +2923,8 @@ export interface components {
             currency: string;
             /** @description Off the whole of it, in basis points. */
             discount?: Record<string, never> | null;
+            /** @description What is charged beside it: so many GiB, each at so many nanos for 3,600 seconds, in every tier and with no discount off them. */
+            disk?: Record<string, never> | null;
             /** @description How far its meter had come. */
             metered_through: string;
             /** @description Exact price of 3,600 seconds, in nanos; with tiers in the first of them. */
@@ -2889,7 +2957,7 @@ export interface components {
             /** @description The tiers after the first: from so many seconds at this price on, 3,600 seconds cost so many nanos. */
             tiers?: Record<string, never>[];
             /**
-             * @description `seconds × nanos_per_hour ÷ 3600`, the seconds of each tier at its own price, times `(10000 − basis_points) ÷ 10000`, rounded half to even once; of a rental that was moved to another price, what was charged at those before
+             * @description `seconds × nanos_per_hour ÷ 3600`, the seconds of each tier at its own price, times `(10000 − basis_points) ÷ 10000`, plus `seconds × gib × nanos_per_gib_hour ÷ 3600`, rounded half to even once over the sum; of a rental that was moved to another price, what was charged at those before
              *     and that of the seconds since.
              */
             total_nanos: components["schemas"]["i64"];
@@ -3173,7 +3241,44 @@ export interface components {
             /** @description `org_…` */
             organisation_id: string;
         };
-        /** @description Time of a rental that nobody pays for, because nothing proved that its node was alive. */
+        /** @description The price of additional disk in one currency. */
+        DiskPrice: {
+            /** @description ISO 4217. */
+            currency: string;
+            /**
+             * Format: int64
+             * @description The most GiB that one rental may have.
+             */
+            gib_max: number;
+            /** @description Decimal: the price of one GiB for 3,600 seconds. No discount is off it. */
+            per_gib_hour: string;
+            /**
+             * Format: int64
+             * @description Version that a rental would pin.
+             */
+            version: number;
+        };
+        /** @description A price of additional disk to set. */
+        DiskPriceBody: {
+            /**
+             * @description Decimal: the price of one GiB for 3,600 seconds.
+             * @example 0.0001
+             */
+            amount: string;
+            /**
+             * @description CHF, EUR, GBP or USD.
+             * @example USD
+             * @enum {string}
+             */
+            currency: "CHF" | "EUR" | "GBP" | "USD";
+            /**
+             * Format: int32
+             * @description The most GiB that one rental may have, at most 65,536; 0 sells it no longer.
+             * @example 500
+             */
+            gib_max: number;
+        };
+        /** @description Time of a rental in which nothing proved that its node was alive, and what became of it. */
         DisputedUsage: {
             /**
              * Format: int64
@@ -3186,17 +3291,23 @@ export interface components {
             from: string;
             /** @description `node_…` */
             node_id?: string | null;
-            /** @description RFC 3339: when the meter passed it. */
+            /** @description RFC 3339: when the meter passed it; now, while it lasts. */
             noted_at: string;
             /** @description `org_…`: whose rental it is. */
             organisation_id: string;
+            /** @description `forgiven`: nobody pays for it. `charged`: it was proven late, and paid for. `open`: it lasts. */
+            outcome: string;
+            /** @description RFC 3339: when its node proved late that one boot spans it. */
+            proven_at?: string | null;
             /**
              * Format: int64
-             * @description How many seconds of the time between the two are not charged.
+             * @description How many seconds of the time between the two it is about; so far, while it lasts.
              */
             seconds: number;
-            /** @description RFC 3339: the first proof after it, or where the meter went on or ended. */
+            /** @description RFC 3339: the first proof after it, or where the meter went on or ended; now, while it lasts. */
             through: string;
+            /** @description RFC 3339: the same, and nothing while it lasts. */
+            until?: string | null;
             /** @description `outage`, `quarantine`, or `silence` when neither is known. */
             why: string;
         };
@@ -3787,6 +3898,7 @@ export interface components {
                  * @description Seconds billed so far: from proven readiness to the release request, without those of a suspension.
                  */
                 active_seconds: number;
+                additional_disk?: null | components["schemas"]["AdditionalDisk"];
                 /** @description `alloc_…` */
                 allocation_id: string;
                 /** @description Decimal: charged so far, tax included. */
@@ -3812,7 +3924,7 @@ export interface components {
                 node_id?: string | null;
                 /** @description `org_…` */
                 organisation_id: string;
-                /** @description Decimal: the pinned price of 3,600 seconds, less the discount, tax included; with tiers in the one that it is in. */
+                /** @description Decimal: the pinned price of 3,600 seconds, less the discount, with additional disk, tax included; with tiers in the one that it is in. */
                 per_hour: string;
                 /**
                  * Format: int64
@@ -3867,17 +3979,23 @@ export interface components {
                 from: string;
                 /** @description `node_…` */
                 node_id?: string | null;
-                /** @description RFC 3339: when the meter passed it. */
+                /** @description RFC 3339: when the meter passed it; now, while it lasts. */
                 noted_at: string;
                 /** @description `org_…`: whose rental it is. */
                 organisation_id: string;
+                /** @description `forgiven`: nobody pays for it. `charged`: it was proven late, and paid for. `open`: it lasts. */
+                outcome: string;
+                /** @description RFC 3339: when its node proved late that one boot spans it. */
+                proven_at?: string | null;
                 /**
                  * Format: int64
-                 * @description How many seconds of the time between the two are not charged.
+                 * @description How many seconds of the time between the two it is about; so far, while it lasts.
                  */
                 seconds: number;
-                /** @description RFC 3339: the first proof after it, or where the meter went on or ended. */
+                /** @description RFC 3339: the first proof after it, or where the meter went on or ended; now, while it lasts. */
                 through: string;
+                /** @description RFC 3339: the same, and nothing while it lasts. */
+                until?: string | null;
                 /** @description `outage`, `quarantine`, or `silence` when neither is known. */
                 why: string;
             }[];
@@ -4182,6 +4300,8 @@ export interface components {
         Page_Sku: {
             /** @description The items, in the list's order. */
             items: {
+                /** @description What additional disk costs, in each currency that it is sold in. */
+                disk_prices?: components["schemas"]["DiskPrice"][];
                 /** @description One price per currency. */
                 prices: components["schemas"]["Price"][];
                 /** @description What one gets. */
@@ -4431,6 +4551,19 @@ export interface components {
             /** @description Promotional credit. */
             promotional: components["schemas"]["PaperAmount"];
         };
+        /** @description A tax that is not charged, as the customer owes it itself. */
+        PaperReverseCharge: {
+            /** @description What it is on. */
+            base: components["schemas"]["PaperAmount"];
+            /** @description Where it is owed. */
+            jurisdiction: string;
+            /** @description What it is called there. */
+            name: string;
+            /** @description As it stands on the paper: `Reverse charge: …`. */
+            statement: string;
+            /** @description The customer's number with the tax authorities, as it was when the paper was issued. */
+            tax_id?: string | null;
+        };
         /** @description A paper in a list. */
         PaperRow: {
             /** @description ISO 4217 code of every amount. */
@@ -4491,6 +4624,8 @@ export interface components {
             paid?: null | components["schemas"]["PaperPaid"];
             /** @description Why something is given back. */
             reason?: string | null;
+            /** @description Taxes that the customer owes itself; absent when there is none. */
+            reverse_charges?: components["schemas"]["PaperReverseCharge"][];
             /** @description What the taxes add up to. */
             tax: components["schemas"]["PaperAmount"];
             /** @description By jurisdiction and rate. */
@@ -4502,7 +4637,7 @@ export interface components {
             base: components["schemas"]["PaperAmount"];
             /** @description Where. */
             jurisdiction: string;
-            /** @description In percent, two decimals. */
+            /** @description In percent: as many decimals as the rate has, and two at least. */
             rate: string;
             /** @description How much. */
             tax: components["schemas"]["PaperAmount"];
@@ -4695,6 +4830,7 @@ export interface components {
         };
         /** @description What a request would cost the caller's wallet. What becomes of it at once, not what runs up later. */
         PreviewCosts: {
+            additional_disk?: null | components["schemas"]["AdditionalDisk"];
             /** @description Decimal: what may be spent after it; absent as before. */
             available_after?: string | null;
             /** @description Decimal: what may be spent now; absent for a key that may not read balances. */
@@ -4769,7 +4905,7 @@ export interface components {
              * @description Seconds of use at this price before it begins.
              */
             from_seconds: number;
-            /** @description Decimal: the price of 3,600 seconds in it, less the discount. */
+            /** @description Decimal: the price of 3,600 seconds in it, less the discount and without additional disk. */
             per_hour: string;
         };
         /** @description What went wrong, as `application/problem+json`. */
@@ -4804,6 +4940,25 @@ export interface components {
             created_at: string;
             /** @description How people tell it apart. */
             name: string;
+            /** @description `proj_…` */
+            project_id: string;
+        };
+        /** @description The alerts of a project in one currency, and what they look at. */
+        ProjectAlertsOfCurrency: {
+            alerts: components["schemas"]["Alert"][];
+            /** @description ISO 4217. */
+            currency: string;
+            /** @description For example `2026-10`. */
+            month: string;
+            /** @description Decimal: used in the project in it, taxes and what promotional credit paid for included. */
+            spent: string;
+        };
+        /** @description The alerts of a project. */
+        ProjectAlertsShown: {
+            /** @description One for each currency. */
+            items: components["schemas"]["ProjectAlertsOfCurrency"][];
+            /** @description `org_…` */
+            organisation_id: string;
             /** @description `proj_…` */
             project_id: string;
         };
@@ -4960,16 +5115,26 @@ export interface components {
             /** @description At least 10 characters, and hard to guess. */
             password: string;
         };
-        /** @description What to become. */
+        /** @description What to become. One of both is said, and what is not stays. */
         ResizeBody: {
             /**
-             * @description From `GET /v1/skus`: with a price in the rental's currency, and a disk that is not smaller.
+             * Format: int32
+             * @description GiB beside the disk of that SKU, all of them: with it the disk is not smaller than before.
+             */
+            additional_disk_gib?: number | null;
+            /**
+             * @description From `GET /v1/skus`: with a price in the rental's currency.
              * @example large
              */
-            sku_id: string;
+            sku_id?: string | null;
         };
         /** @description A change of size is under way. */
         ResizeDone: {
+            /**
+             * Format: int64
+             * @description GiB that it is about to have beside the disk of that SKU.
+             */
+            additional_disk_gib: number;
             /** @description `alloc_…` */
             allocation_id: string;
             /** @description What it is about to be. */
@@ -5164,6 +5329,8 @@ export interface components {
         };
         /** @description Something for sale. */
         Sku: {
+            /** @description What additional disk costs, in each currency that it is sold in. */
+            disk_prices?: components["schemas"]["DiskPrice"][];
             /** @description One price per currency. */
             prices: components["schemas"]["Price"][];
             /** @description What one gets. */
@@ -15868,6 +16035,195 @@ export interface operations {
             };
         };
     };
+    get_project_alerts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An `ETag`: 304 when the answer would be the same */
+                "If-None-Match"?: string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `proj_…` */
+                project_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they stand */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectAlertsShown"];
+                };
+            };
+            /** @description As it was seen; there is no body */
+            304: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_project_alerts: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description `proj_…` */
+                project_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertsWish"];
+            };
+        };
+        responses: {
+            /** @description So it is */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectAlertsShown"];
+                };
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     archive_project: {
         parameters: {
             query?: {
@@ -18340,6 +18696,97 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Asked too often; nothing happened */
+            429: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why, and its page what to do */
+            "4XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not able to now; nothing happened unless `in_doubt` */
+            "5XX": {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_disk_price: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 200 visible ASCII characters, new for every wish and the same on a repeat: the first outcome under a key stands for ever, refusals by business rules included. Keys are the organisation's own. */
+                "Idempotency-Key": string;
+                /** @description An `ETag` of the thing: it is changed as it was then, or not at all (412). `*` is whatever it is. It must come: 428 without it. */
+                "If-Match": string;
+                /** @description Version of the API that was built against, such as `2026-11-27`; the newest when absent, 400 for one that is none */
+                "Cairn-Version"?: "2026-11-27";
+                /** @description Names the request in the server's log: 8 to 64 of A-Z, a-z, 0-9, `-`, `_` and `.`; a new one is made when it is absent or another */
+                "X-Request-Id"?: string;
+            };
+            path: {
+                /** @description The SKU */
+                sku_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiskPriceBody"];
+            };
+        };
+        responses: {
+            /** @description Set */
+            200: {
+                headers: {
+                    /** @description Version of the API that answers */
+                    "Cairn-Version"?: string;
+                    /** @description Version of what this is about, and digest of the answer */
+                    ETag?: string;
+                    /** @description What is left of them: `r` requests for `t` more seconds */
+                    RateLimit?: string;
+                    /** @description Policies that counted this request: `q` requests in `w` seconds */
+                    "RateLimit-Policy"?: string;
+                    /** @description Names this request in the server's log */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SkuDone"];
+                };
             };
             /** @description Asked too often; nothing happened */
             429: {
