@@ -4,14 +4,16 @@ mod support;
 
 use std::sync::Arc;
 
+use cairn_commands::finance::breaks::{self, Resolve};
 use cairn_commands::processes::{Settings, operator};
 use cairn_compute::{Allocation, AllocationStatus};
 use cairn_core::{AllocationId, Tier, Tiers};
+use cairn_finance::{BreakCase, Means, Status};
 use cairn_fleet::{Beat, LateUsage, Link, Node};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use support::faults::Mode;
 use support::harness::{Harness, Memory, PER_HOUR, usd};
-use support::stories::{ask_for_release, correct, release, rent, top_up, wallet};
+use support::stories::{ask_for_release, correct, in_review, release, rent, top_up, wallet};
 
 type Options = PgConnectOptions;
 
@@ -180,6 +182,8 @@ async fn outage_told(
         "SELECT ceil({outage})::bigint, (payload->>'paused_seconds')::bigint FROM events WHERE event_type = 'node.outage_proven'"
     );
     let proven = sqlx::query_as(&query).fetch_optional(rental.harness.pool()).await.unwrap();
+    let cases = in_review(&rental.harness).await.len();
+    assert_eq!(cases, usize::from(late_usage == TOO_LATE), "a case of a rental that stands");
     (rental.end().await.1, proven)
 }
 
@@ -196,9 +200,14 @@ async fn an_outage_that_is_proven_late_is_charged_where_that_is_wished(
     assert_eq!((unproven, paused), (0, 0));
 }
 
-/// A rental is released and settled while its node is away, and then the node proves the outage. It pays for all of it.
-async fn settled_before_it_was_proven(db: Options, mode: Mode) {
-    let settings = Settings { late_usage: CHARGE, ..Settings::default() };
+/// A rental is released and settled while its node is away, and then the node proves the outage, while an effect fails. The rental then, and as
+/// it was settled.
+async fn settled_then_proven(
+    db: Options,
+    late_usage: LateUsage,
+    (effect, mode): (&'static str, Mode),
+) -> (Rental, Allocation) {
+    let settings = Settings { late_usage, ..Settings::default() };
     let mut rental = Rental::begin_with(db, settings).await;
     let said = |seconds: i64, clock_at| {
         let sequence = u64::try_from(seconds * 1_000).unwrap();
@@ -217,10 +226,16 @@ async fn settled_before_it_was_proven(db: Options, mode: Mode) {
 
     let now = rental.harness.clock_now();
     rental.memory.nodes.beat(said(700 + now.secs_since(begun_at), now));
-    rental.harness.faults.arm("charge_late", mode);
+    rental.harness.faults.arm(effect, mode);
     rental.memory.nodes.set_silent("memory", false);
     rental.harness.run_for(300).await;
-    assert!(rental.harness.faults.hits("charge_late") > 0, "{mode:?} did not bite");
+    assert!(rental.harness.faults.hits(effect) > 0, "{mode:?} did not bite");
+    (rental, before)
+}
+
+/// It pays for all of it.
+async fn settled_before_it_was_proven(db: Options, mode: Mode) {
+    let (rental, before) = settled_then_proven(db, CHARGE, ("charge_late", mode)).await;
     let after = rental.allocation().await;
     assert_eq!(after.status, AllocationStatus::Released);
     assert!(after.unproven_seconds <= 1, "{} s are unproven", after.unproven_seconds);
@@ -258,6 +273,41 @@ async fn a_worker_that_dies_between_the_proof_and_the_charge_charges_it_once(
     settled_before_it_was_proven(db, Mode::KillBetween).await;
 }
 
+const TOO_LATE: LateUsage = LateUsage::Charge { cutoff_seconds: 60 };
+
+/// It pays for none of it by itself, and there is one case of what it would be.
+async fn reviewed(db: Options, mode: Mode) {
+    let (mut rental, before) = settled_then_proven(db, TOO_LATE, ("review_late", mode)).await;
+    let after = rental.allocation().await;
+    let paid = |rental: &Allocation| (rental.unproven_seconds, rental.late_seconds);
+    assert_eq!(paid(&after), paid(&before));
+    let cases = in_review(&rental.harness).await;
+    let [(id, whose, nanos)] = &cases[..] else { panic!("one case: {cases:?}") };
+    assert_eq!(*whose, format!("usage/{}", rental.id));
+    let seconds = before.unproven_seconds - 1..=before.unproven_seconds;
+    assert!(seconds.contains(&(nanos * 3_600 / PER_HOUR)), "{nanos} for {seconds:?} s");
+
+    let (charged, break_id) = (rental.charged().await, id.parse().unwrap());
+    let (by, cause, limit_nanos) = (Means::Explain, "our fault".to_owned(), *nanos);
+    let waive = Resolve { break_id, by, cause, limit_nanos };
+    let harness = &mut rental.harness;
+    breaks::resolve(&harness.commands, &harness.context(), waive).await.unwrap();
+    assert_eq!(harness.load::<BreakCase>(id).await.status, Status::Explained);
+    harness.run_for(200).await;
+    assert_eq!(in_review(harness).await, cases);
+    assert_eq!(rental.charged().await, charged);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_proven_too_late_is_in_review_and_may_be_waived(_: PgPoolOptions, db: Options) {
+    reviewed(db, Mode::Twice).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_worker_that_dies_after_a_case_was_opened_opens_no_other(_: PgPoolOptions, db: Options) {
+    reviewed(db, Mode::KillAfter).await;
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn what_a_node_stood_still_of_an_outage_is_never_charged(_: PgPoolOptions, db: Options) {
     let (unproven, proven) = outage_told(db, CHARGE, ("boot-1", 150)).await;
@@ -270,6 +320,12 @@ async fn what_a_node_stood_still_of_an_outage_is_never_charged(_: PgPoolOptions,
 async fn an_outage_that_is_proven_late_is_forgiven_otherwise(_: PgPoolOptions, db: Options) {
     let (unproven, proven) = outage_told(db, LateUsage::Forgive, ("boot-1", 0)).await;
     assert_eq!(proven, Some((unproven, 0)), "the evidence is kept all the same");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_rental_that_stands_does_not_pay_for_what_is_in_review(_: PgPoolOptions, db: Options) {
+    let (unproven, proven) = outage_told(db, TOO_LATE, ("boot-1", 0)).await;
+    assert_eq!(proven, Some((unproven, 0)));
 }
 
 #[sqlx::test(migrations = "../migrations")]

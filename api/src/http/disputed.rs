@@ -2,6 +2,7 @@
 use axum::extract::State;
 use cairn_core::Timestamp;
 use cairn_projections::compute::{allocations, timeline, unproven as view};
+use cairn_projections::finance::breaks;
 use cairn_projections::fleet::rejected;
 use cairn_projections::row::At;
 use serde::{Deserialize, Serialize};
@@ -105,7 +106,8 @@ pub struct DisputedUsage {
     pub why: String,
     /// RFC 3339: when its node proved late that one boot spans it.
     pub proven_at: Option<String>,
-    /// `forgiven`: nobody pays for it. `charged`: it was proven late, and paid for. `open`: it lasts.
+    /// `forgiven`: nobody pays for it. `charged`: it was proven late, and paid for. `in_review`: it was proven too late to be charged by itself, and
+    /// a case of it is open. `open`: it lasts.
     pub outcome: String,
     /// RFC 3339: when the meter passed it; now, while it lasts.
     pub noted_at: String,
@@ -145,9 +147,10 @@ async fn list_disputed_usage(
 ) -> Result<Seen<Page<DisputedUsage>>, Problem> {
     let (page, filter) = (reader.page()?, reader.query.asked()?);
     let at = reader.reach(&api, view::NAME).await?;
-    // They say whose it is, on which node, and since when it was not suspended.
+    // They say whose it is, on which node, since when it was not suspended, and what is in review.
     let at = at.and(reader.reach(&api, allocations::NAME).await?);
     let at = at.and(reader.reach(&api, timeline::NAME).await?);
+    let at = at.and(reader.reach(&api, breaks::NAME).await?);
     let now = api.commands.clock.now();
     let mut db = api.read_for(&reader.caller).await?;
     let rows = view::list(&mut *db, (filter, now), page.after, page.limit).await?;

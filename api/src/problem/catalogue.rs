@@ -246,6 +246,7 @@ codes! {
     break_currency_without_books UNPROCESSABLE_ENTITY false "No books are kept in this currency";
     break_nothing_to_write_off CONFLICT false "The amounts agree";
     break_of_bank CONFLICT false "The bank disagrees with the provider, not our books";
+    break_of_usage CONFLICT false "Late usage is in no book";
     break_nothing_proposed CONFLICT false "Nothing is proposed";
     break_approver_is_proposer FORBIDDEN false "Somebody else must approve";
     // periods

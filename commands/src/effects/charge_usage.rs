@@ -76,13 +76,20 @@ pub(super) async fn settle_usage(
 
 /// Charges what was proven late to the rentals that were settled before that. What still stands is charged when its meter passes the outage.
 pub(super) async fn charge_late(act: &Act<'_>, outage: &Outage) -> Result<(), PortError> {
-    let node = act.load::<Node>(&outage.node_id.to_string()).await?;
-    let there = node.reservations.keys().filter_map(|id| id.parse().ok());
-    let rentals: BTreeSet<AllocationId> = there.chain(outage.rentals.iter().copied()).collect();
-    for allocation_id in rentals {
+    for allocation_id in concerned(act, outage).await? {
         charge_late_to(act, allocation_id, outage).await?;
     }
     Ok(())
+}
+
+/// Rentals that were on the node in an outage, or may have been.
+pub(super) async fn concerned(
+    act: &Act<'_>,
+    outage: &Outage,
+) -> Result<BTreeSet<AllocationId>, PortError> {
+    let node = act.load::<Node>(&outage.node_id.to_string()).await?;
+    let there = node.reservations.keys().filter_map(|id| id.parse().ok());
+    Ok(there.chain(outage.rentals.iter().copied()).collect())
 }
 
 async fn charge_late_to(

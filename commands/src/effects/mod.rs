@@ -14,6 +14,7 @@ mod perform;
 mod probe_node;
 mod reserve_capacity;
 mod resize;
+mod review_late;
 mod save_method;
 mod send_mail;
 mod send_paper;

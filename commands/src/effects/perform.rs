@@ -7,7 +7,7 @@ use crate::processes::Effect;
 use super::{
     Act, assess_funds, charge_usage, collect_payment, compare_inventory, ensure_step, fill_wallet,
     follow_dispute, hold_funds, issue_note, pay_refund, probe_node, reserve_capacity, resize,
-    save_method, send_mail, suspend_tenant, tear_down,
+    review_late, save_method, send_mail, suspend_tenant, tear_down,
 };
 
 /// Carries one effect out.
@@ -25,6 +25,7 @@ pub(crate) async fn perform(act: &Act<'_>, effect: &Effect) -> Result<(), PortEr
         }
         Effect::CaptureUsage(tick) => charge_usage::capture_usage(act, tick).await,
         Effect::ChargeLate(outage) => charge_usage::charge_late(act, outage).await,
+        Effect::ReviewLate(outage) => review_late::review_late(act, outage).await,
         Effect::CorrectCharge { allocation_id } => {
             charge_usage::correct_charge(act, *allocation_id).await
         }
@@ -124,6 +125,7 @@ pub(crate) async fn rehearse(act: &Act<'_>, effect: &Effect) -> Result<(), PortE
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
         | Effect::ChargeLate(_)
+        | Effect::ReviewLate(_)
         | Effect::CorrectCharge { .. }
         | Effect::IssueNote(_)
         | Effect::SettleUsage { .. }
@@ -198,6 +200,7 @@ pub(crate) async fn assume_done(
         | Effect::HoldFunds(_)
         | Effect::CaptureUsage(_)
         | Effect::ChargeLate(_)
+        | Effect::ReviewLate(_)
         | Effect::CorrectCharge { .. }
         | Effect::IssueNote(_)
         | Effect::ConfirmReleased { .. }

@@ -50,7 +50,7 @@ pub async fn assign(
 ///
 /// # Errors
 /// `unknown_break`, `break_not_open`, `break_cause_needed`, `break_amount_invalid`, `break_accounts_not_allowed`,
-/// `break_currency_differs`, `break_currency_without_books`, `break_nothing_to_write_off`, `break_of_bank`.
+/// `break_currency_differs`, `break_currency_without_books`, `break_nothing_to_write_off`, `break_of_bank`, `break_of_usage`.
 pub async fn resolve(
     commands: &Commands,
     context: &CommandContext,

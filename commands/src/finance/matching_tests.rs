@@ -92,8 +92,13 @@ pub(super) fn plant(
             let item = Item { currency: "USD".to_owned(), net_nanos: amount - 1 };
             facts.items.insert(format!("ch_{n}"), vec![item]);
         }
-        // Both books agree; it is the bank that does not.
-        Some(BreakType::BankMissing | BreakType::BankUnexpected | BreakType::BankAmount) => {}
+        // Both books agree; it is the bank that does not, or nobody has booked it.
+        Some(
+            BreakType::BankMissing
+            | BreakType::BankUnexpected
+            | BreakType::BankAmount
+            | BreakType::UsageLate,
+        ) => {}
     }
     line.net_nanos = line.amount_nanos - line.fee_nanos;
     facts.lines.push(line);

@@ -22,8 +22,8 @@ pub struct Recorded {
     pub cleared: Vec<BreakId>,
 }
 
-/// Records a report of this period as cases. Only those are cleared whose time the run has looked at, and what happened to a case since
-/// the run began is left alone.
+/// Records a report of this period as cases. Only those are cleared that a run can find, and whose time it has looked at; what happened to a
+/// case since the run began is left alone.
 ///
 /// # Errors
 /// [`FinanceError::Case`] or [`FinanceError::Database`]; what was recorded until then stays, and a repeat goes on from there.
@@ -44,7 +44,9 @@ pub async fn record(
             continue;
         }
         let (case, _) = executor.load::<BreakCase>(&break_id.to_string()).await?;
-        let looked_at = case.item.is_some_and(|item| was_looked_at(period, item.occurred_at));
+        let looked_at = case.item.is_some_and(|item| {
+            !item.break_type.is_of_usage() && was_looked_at(period, item.occurred_at)
+        });
         if looked_at && case.status.is_open() {
             let clear = BreakCommand::Clear { at: period.now };
             send(executor, context, (break_id, clear), &mut recorded).await?;

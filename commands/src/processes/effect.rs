@@ -39,6 +39,8 @@ pub enum Effect {
     CaptureUsage(Tick),
     /// Charges what an outage leaves to be paid that was proven when these rentals had been settled.
     ChargeLate(Outage),
+    /// Opens a case for each rental of what an outage leaves unpaid that was proven too late to be charged.
+    ReviewLate(Outage),
     /// Gives back what was charged beyond what is metered.
     CorrectCharge {
         allocation_id: AllocationId,
@@ -173,6 +175,7 @@ names!(Effect {
     TearDown => "tear_down",
     CaptureUsage => "capture_usage",
     ChargeLate => "charge_late",
+    ReviewLate => "review_late",
     CorrectCharge => "correct_charge",
     IssueNote => "issue_note",
     SettleUsage => "settle_usage",
@@ -211,6 +214,7 @@ impl Effect {
             Self::TearDown { .. }
             | Self::CaptureUsage(_)
             | Self::ChargeLate(_)
+            | Self::ReviewLate(_)
             | Self::CorrectCharge { .. }
             | Self::IssueNote(_)
             | Self::SettleUsage { .. }
@@ -261,7 +265,7 @@ impl Effect {
             Self::AssessFunds { wallet_id } | Self::LookAtWallet { wallet_id } => wallet_id.clone(),
             Self::IssueNote(off) => off.invoiced.invoice.clone(),
             Self::HoldFunds(funding) => funding.allocation_id.to_string(),
-            Self::ChargeLate(outage) => outage.node_id.to_string(),
+            Self::ChargeLate(outage) | Self::ReviewLate(outage) => outage.node_id.to_string(),
             Self::CaptureUsage(tick) => tick.allocation_id.to_string(),
             Self::RequestTopUp { payment_id, .. }
             | Self::CreatePayment { payment_id, .. }

@@ -11,12 +11,13 @@
 //! | `watch`, a day after the last comparison | effect `compare_inventory` | – |
 //! | `node.inventory_compared` | effect `tear_down` of each orphan whose allocation the log knows to be over; anything else is an operator's | – |
 //! | `node.outage_proven`, where that is charged | effect `charge_late`: rentals that were settled before that pay for what is proven now | none: totals are cumulative, and an outage counts once |
+//! | the same, where it began too long ago | effect `review_late`: a case for each rental of what it does not pay for | none: a case is opened once |
 //! | `node.capacity_reserved`, `.capacity_released` | – (who was there during an outage) | – |
 //! | `node.quarantined`, policy `retired` | – (the watch ends) | – |
 use std::collections::BTreeSet;
 
 use cairn_core::{NodeId, Timestamp};
-use cairn_fleet::{Finding, Link, NodeEvent, Policy};
+use cairn_fleet::{Finding, LateUsage, Link, NodeEvent, Policy};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Occurrence};
@@ -193,12 +194,11 @@ impl ProcessManager for VerifyNode {
             (NodeEvent::LinkChanged { link: Link::Resyncing, .. }, Phase::Watching) => {
                 vec![Intent::effect(Effect::CompareInventory { node_id }, None)]
             }
-            (&NodeEvent::OutageProven { since, until, paused_seconds, .. }, Phase::Watching)
-                if settings.late_usage.charges(since, until) =>
-            {
+            (&NodeEvent::OutageProven { since, until, paused_seconds, .. }, Phase::Watching) => {
                 let rentals = state.rentals.iter().filter_map(|id| id.parse().ok()).collect();
                 let outage = Outage { node_id, since, until, paused_seconds, rentals };
-                vec![Intent::effect(Effect::ChargeLate(outage), None)]
+                let effect = of_outage(outage, settings.late_usage);
+                effect.map(|effect| Intent::effect(effect, None)).into_iter().collect()
             }
             (NodeEvent::InventoryCompared { comparison, at }, Phase::Watching) => {
                 let until = at.plus_secs(settings.undo_seconds);
@@ -244,4 +244,13 @@ impl ProcessManager for VerifyNode {
             Phase::Retired => Status::Done,
         }
     }
+}
+
+/// What becomes of time that is proven late.
+fn of_outage(outage: Outage, late: LateUsage) -> Option<Effect> {
+    let (since, until) = (outage.since, outage.until);
+    if late.charges(since, until) {
+        return Some(Effect::ChargeLate(outage));
+    }
+    late.reviews(since, until).then_some(Effect::ReviewLate(outage))
 }

@@ -1,7 +1,8 @@
 //! What a reconciliation finds becomes cases, and what settles them settles the reconciliation.
 use cairn_commands::finance::{BreakType, Period, Recorded};
 use cairn_finance::break_case::Means;
-use cairn_finance::{CORRECTION_ACCOUNTS, Status};
+use cairn_finance::{BreakCase, BreakCommand, CORRECTION_ACCOUNTS, Disagreement, Status};
+use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::desk::{Desk, post, refused};
@@ -231,4 +232,43 @@ async fn a_resolution_and_its_posting_come_together_or_not_at_all(pool: PgPool) 
     desk.resolve("ada", (id, Means::WriteOff), ANY).await.unwrap();
     let case = desk.case(id).await;
     assert_eq!((case.status, desk.balance(STRIPE).await), (Status::WrittenOff, UNIT));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn late_usage_is_no_line_of_a_book_and_no_run_clears_it(pool: PgPool) {
+    let desk = Desk::of(World::new(pool).await);
+    desk.world.charge(1).await;
+    let (item, at) = (late_usage(&desk), desk.now());
+    let id = item.id();
+    let (context, find) = (desk.context("process"), BreakCommand::Find { item, at });
+    let executor = &desk.world.executor;
+    executor.execute::<BreakCase>(&id.to_string(), find, &context, Value::Null).await.unwrap();
+    desk.clock.advance_secs(1);
+
+    let (report, recorded) = desk.run().await;
+    assert!(report.clean && report.proofs[0].proven, "{report:?}");
+    assert_eq!((recorded, desk.case(id).await.status), (Recorded::default(), Status::Open));
+    let written_off = desk.resolve("ada", (id, Means::WriteOff), ANY).await;
+    assert_eq!(refused(written_off), "break_of_usage");
+    desk.resolve("ada", (id, Means::Explain), UNIT - 1).await.unwrap();
+    assert_eq!(desk.case(id).await.status, Status::Proposed);
+    desk.approve("grace", id).await.unwrap();
+    assert_eq!(desk.run().await.1, Recorded::default());
+    assert_eq!(desk.case(id).await.status, Status::Explained);
+}
+
+/// An hour ago somebody used something for one unit, and it was proven too late.
+fn late_usage(desk: &Desk) -> Disagreement {
+    Disagreement {
+        break_type: BreakType::UsageLate,
+        transaction_id: None,
+        source_id: None,
+        reference: Some("usage/alloc_1:1".to_owned()),
+        currency: "USD".to_owned(),
+        provider_nanos: None,
+        books_nanos: None,
+        difference_nanos: UNIT,
+        occurred_at: desk.now().plus_secs(-3_600),
+        message: "an outage was proven too late".to_owned(),
+    }
 }

@@ -81,3 +81,14 @@ pub async fn correct(
 pub async fn wallet(harness: &Harness, organisation_id: OrganisationId) -> Wallet {
     harness.load(&wallet_id(organisation_id, Currency::USD)).await
 }
+
+/// Cases of late usage: which, its rental and by how much.
+pub async fn in_review(harness: &Harness) -> Vec<(String, String, i64)> {
+    let rental = "split_part(payload->'item'->>'reference', ':', 1)";
+    let nanos = "(payload->'item'->>'difference_nanos')::bigint";
+    let query = format!(
+        "SELECT aggregate_id, {rental}, {nanos} FROM events
+         WHERE event_type = 'break.found' AND payload->'item'->>'break_type' = 'usage_late'"
+    );
+    sqlx::query_as(&query).fetch_all(harness.pool()).await.unwrap()
+}

@@ -222,7 +222,7 @@ const OF_METHODS: [&str; 5] =
 const OF_RESIZES: [&str; 2] = ["reserve_resize", "settle_resize"];
 
 /// What the late proof of an outage wants. Its faults are tried in `processes_meter`.
-const OF_OUTAGES: [&str; 1] = ["charge_late"];
+const OF_OUTAGES: [&str; 2] = ["charge_late", "review_late"];
 
 /// Every name that an intent of a process can have; the runtime's own is `read_event`.
 pub fn every_name() -> Vec<String> {

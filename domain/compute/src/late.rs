@@ -36,6 +36,26 @@ impl Allocation {
         if is_over { proven } else { 0 }
     }
 
+    /// What nobody pays for of an outage in which the rental was there, whether its meter has passed it or will: whole seconds, but for those in
+    /// which the machine stood still, and when they end. None when there are none.
+    #[must_use]
+    pub fn unpaid_in(
+        &self,
+        (since, until): (Timestamp, Timestamp),
+        paused_seconds: i64,
+    ) -> Option<(i64, Timestamp)> {
+        let begins = self.metered_at.or(self.activated_at)?.max(since);
+        let ends = self.meter_ends_at().map_or(until, |ends_at| ends_at.min(until));
+        let passed = self.gaps.iter().map(|gap| (gap.seconds_in((since, until)), gap.through));
+        let parts = passed.chain([(ends.secs_since(begins), ends)]);
+        let parts = parts.filter(|(seconds, _)| *seconds > 0);
+        let (seconds, used_until) = parts.fold((0, since), |(sum, last), (seconds, through)| {
+            (sum + seconds, last.max(through.min(until)))
+        });
+        let unpaid = seconds - paused_seconds;
+        (unpaid > 0).then_some((unpaid, used_until))
+    }
+
     pub(crate) fn prove_late(
         &self,
         (since, until): (Timestamp, Timestamp),

@@ -59,6 +59,31 @@ fn what_was_settled_before_it_was_proven_is_billed_once() {
 }
 
 #[test]
+fn what_nobody_pays_for_of_an_outage_is_told_before_and_after_the_meter_passes_it() {
+    let unpaid = |history: &[Event], (since, until): (i64, i64), paused_seconds| {
+        after(history).unpaid_in((at(since), at(until)), paused_seconds)
+    };
+    let settled = [released(), metered(500, 400)];
+    for (history, outage, paused, wanted) in [
+        (&settled[..], (100, 900), 0, Some((400, at(500)))),
+        (&settled, (100, 900), 30, Some((370, at(500)))),
+        (&settled, (100, 900), 400, None),
+        (&settled, (500, 900), 0, None),
+        (&settled, (20, 90), 0, None),
+        // It stands, and its meter waits where the outage began.
+        (&[], (100, 900), 0, Some((800, at(900)))),
+        (&[], (200, 900), 100, Some((600, at(900)))),
+        (&[metered(950, 800)], (100, 900), 0, Some((800, at(900)))),
+        // Its end was asked for in the outage, and it is not metered up to it yet.
+        (&[released()], (100, 900), 0, Some((400, at(500)))),
+        (&[metered(200, 40), metered(300, 40), released()], (300, 900), 0, Some((200, at(500)))),
+    ] {
+        assert_eq!(unpaid(history, outage, paused), wanted, "{history:?} {outage:?} {paused}");
+    }
+    assert_eq!(Allocation::default().unpaid_in((at(0), at(9)), 0), None, "it was never there");
+}
+
+#[test]
 fn two_outages_count_each_for_itself_and_in_any_order() {
     let metered = [metered(200, 50), metered(300, 50), released(), metered(500, 130)];
     let outages = [(150, 200), (420, 700)];

@@ -65,6 +65,10 @@ pub enum BreakError {
         "the bank disagrees with the provider: what our books have at the provider stays, and it can only be explained"
     )]
     OfTheBank,
+    #[error(
+        "late usage is in no book: there is nothing to post or to write off, and it can only be explained"
+    )]
+    OfUsage,
     #[error("nothing is to be written off: the amounts agree")]
     NothingToWriteOff,
     #[error("nothing is proposed for this break")]
@@ -87,6 +91,7 @@ impl Refusal for BreakError {
             Self::OtherCurrency(_) => "break_currency_differs",
             Self::NoBooks(_) => "break_currency_without_books",
             Self::OfTheBank => "break_of_bank",
+            Self::OfUsage => "break_of_usage",
             Self::NothingToWriteOff => "break_nothing_to_write_off",
             Self::NothingProposed => "break_nothing_proposed",
             Self::ApproverIsProposer => "break_approver_is_proposer",
@@ -281,6 +286,9 @@ impl BreakCase {
         said(&cause, 500, BreakError::CauseNeeded)?;
         if item.break_type.is_of_the_bank() && by != Means::Explain {
             return Err(BreakError::OfTheBank);
+        }
+        if item.break_type.is_of_usage() && by != Means::Explain {
+            return Err(BreakError::OfUsage);
         }
         let number = (item.id(), self.postings + 1);
         let (resolution, journal, amount_nanos) = match by {

@@ -3,7 +3,7 @@ use cairn_core::{BreakId, JournalTransaction, Nanos, Text, Texts, Timestamp, dom
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// How a line of the provider's book and a posting disagree, or the provider and the bank.
+/// How a line of the provider's book and a posting disagree, or the provider and the bank; or what of a rental is in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakType {
@@ -31,6 +31,8 @@ pub enum BreakType {
     BankUnexpected,
     /// The bank has it by the same reference, with another amount.
     BankAmount,
+    /// A node proved time of a rental that nobody paid for, too late for it to be charged by itself.
+    UsageLate,
 }
 
 impl BreakType {
@@ -50,6 +52,7 @@ impl BreakType {
             Self::BankMissing => "bank_missing",
             Self::BankUnexpected => "bank_unexpected",
             Self::BankAmount => "bank_amount",
+            Self::UsageLate => "usage_late",
         }
     }
 
@@ -66,7 +69,28 @@ impl BreakType {
             | Self::Fee
             | Self::Late
             | Self::Changed
-            | Self::PayoutItems => false,
+            | Self::PayoutItems
+            | Self::UsageLate => false,
+        }
+    }
+
+    /// Whether it is about what was used: then no book is wrong, and no reconciliation finds it or misses it.
+    #[must_use]
+    pub const fn is_of_usage(self) -> bool {
+        match self {
+            Self::UsageLate => true,
+            Self::MissingInternal
+            | Self::MissingExternal
+            | Self::Amount
+            | Self::Currency
+            | Self::Duplicate
+            | Self::Fee
+            | Self::Late
+            | Self::Changed
+            | Self::PayoutItems
+            | Self::BankMissing
+            | Self::BankUnexpected
+            | Self::BankAmount => false,
         }
     }
 }
@@ -102,7 +126,7 @@ pub struct Disagreement {
     /// The charge, refund, … that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_id: Option<String>,
-    /// Our journal transaction, `source/source_id`.
+    /// Our journal transaction, `source/source_id`; of late usage the rental and the beginning of the outage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// ISO 4217 code; the provider may have one in which we keep no books.
@@ -113,7 +137,7 @@ pub struct Disagreement {
     /// What our books say, gross.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub books_nanos: Option<Nanos>,
-    /// By how much the provider's book is above ours, fees and earlier corrections included; or above the bank.
+    /// By how much the provider's book is above ours, fees and earlier corrections included; or above the bank; or what late usage would cost.
     pub difference_nanos: Nanos,
     /// When it happened in the world.
     pub occurred_at: Timestamp,

@@ -234,6 +234,18 @@ fn a_break_of_the_bank_is_only_explained() {
 }
 
 #[test]
+fn late_usage_is_only_explained_and_by_two_when_it_is_much() {
+    let late = Disagreement { break_type: BreakType::UsageLate, ..item(UNIT) };
+    let find = [BreakCommand::Find { item: late, at: at(10) }];
+    ask(&find, resolve(Means::WriteOff, "ada", UNIT)).then_refused("break_of_usage");
+    ask(&find, resolve(payout(1), "ada", UNIT)).then_refused("break_of_usage");
+    for (limit_nanos, wanted) in [(UNIT, Status::Explained), (UNIT - 1, Status::Proposed)] {
+        let waive = resolve(Means::Explain, "ada", limit_nanos);
+        assert_eq!(after(&[find[0].clone(), waive]).status, wanted);
+    }
+}
+
+#[test]
 fn a_case_has_an_owner_and_a_day_by_which_it_is_due() {
     let assign = |owner: &str, due: i64, reason: &str| {
         let (owner, reason) = (owner.to_owned(), reason.to_owned());

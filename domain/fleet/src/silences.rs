@@ -67,6 +67,15 @@ impl LateUsage {
             Self::Charge { cutoff_seconds } => since.plus_secs(cutoff_seconds) >= until,
         }
     }
+
+    /// Whether it would be paid for, had it not begun so long ago: somebody looks at it.
+    #[must_use]
+    pub fn reviews(self, since: Timestamp, until: Timestamp) -> bool {
+        match self {
+            Self::Forgive => false,
+            Self::Charge { .. } => !self.charges(since, until),
+        }
+    }
 }
 
 impl Silence {

@@ -24,7 +24,7 @@ pub struct Unproven {
     pub why: String,
     /// When its node proved late that it ran.
     pub proven_at: Option<At>,
-    /// `forgiven`, `charged`, or `open` while it lasts.
+    /// `forgiven`, `charged`, `in_review` while it is to be settled which of the two, or `open` while it lasts.
     pub outcome: String,
     pub noted_at: Option<At>,
 }
@@ -51,7 +51,7 @@ pub struct Filter {
 }
 
 /// Time that was not proven when it was used: what lasts, then what the meter has passed, the last noted first. The meter of a rental that was
-/// suspended went on where it was resumed: what is unproven after that lies after it.
+/// suspended went on where it was resumed: what is unproven after that lies after it. What is in review ends within what the meter passed.
 ///
 /// # Errors
 /// [`QueryError`].
@@ -84,7 +84,11 @@ pub async fn list(
                  SELECT sum(w.seconds) FROM compute_late_proofs w
                  WHERE u.late = 0 AND w.allocation_id = u.allocation_id AND w.since < u.first_at AND w.until > p.last_at), 0)::bigint AS seconds,
                coalesce(s.why, 'silence') AS why, s.proven_at,
-               CASE u.late WHEN 1 THEN 'charged' ELSE 'forgiven' END AS outcome
+               CASE WHEN u.late = 1 THEN 'charged' WHEN EXISTS (
+                 SELECT FROM finance_breaks b
+                 WHERE b.break_type = 'usage_late' AND b.status IN ('open', 'proposed')
+                   AND starts_with(b.reference, 'usage/' || u.allocation_id || ':')
+                   AND b.occurred_at > p.last_at AND b.occurred_at <= u.first_at) THEN 'in_review' ELSE 'forgiven' END AS outcome
              FROM sums u JOIN compute_allocations a USING (allocation_id)
              CROSS JOIN LATERAL (
                SELECT b.seconds, greatest(b.last_at, (

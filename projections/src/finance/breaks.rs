@@ -29,12 +29,12 @@ pub struct Break {
     pub transaction_id: Option<String>,
     /// The charge, refund, … that it is for.
     pub source_id: Option<String>,
-    /// Our journal transaction, `source/source_id`.
+    /// Our journal transaction, `source/source_id`; of late usage the rental and the beginning of the outage.
     pub reference: Option<String>,
     pub currency: String,
     pub provider_nanos: Option<i64>,
     pub books_nanos: Option<i64>,
-    /// By how much the provider's book is above ours.
+    /// By how much the provider's book is above ours; what late usage would cost.
     pub difference_nanos: i64,
     pub occurred_at: At,
     pub message: String,

@@ -1,6 +1,7 @@
 //! Time that nobody proved: whose it was, between which instants it lies, and why.
 use cairn_compute::{AllocationCommand, ReleaseReason, Step, SuspensionReason};
 use cairn_core::Timestamp;
+use cairn_finance::{BreakCase, BreakCommand, BreakType, Disagreement, Means};
 use cairn_fleet::{Beat, Comparison, Link, NodeCommand};
 use cairn_projections::all;
 use cairn_projections::compute::unproven::{Filter, Unproven, list};
@@ -114,6 +115,51 @@ async fn what_nobody_proved_is_listed_where_it_lies(pool: PgPool) {
     let first = ask(Filter::default(), None, 3).await;
     let rest = ask(Filter::default(), first.next.clone(), 3).await;
     assert_eq!((first.items, rest.items, rest.next), (all[..3].to_vec(), all[3..].to_vec(), None));
+    world.close().await;
+}
+
+/// A case of what the second rental did not pay for of the first outage.
+fn case(used_until: Timestamp) -> Disagreement {
+    Disagreement {
+        break_type: BreakType::UsageLate,
+        transaction_id: None,
+        source_id: None,
+        reference: Some(format!("usage/{}:1", allocation(2))),
+        currency: "USD".to_owned(),
+        provider_nanos: None,
+        books_nanos: None,
+        difference_nanos: 140,
+        occurred_at: used_until,
+        message: "an outage was proven too late".to_owned(),
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_was_proven_too_late_is_in_review_until_it_is_settled(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.enrol(1).await;
+    let since = world.now();
+    let at = |secs| since.plus_secs(secs);
+    silences(&world, since).await;
+    let outcomes = async || -> Vec<(i64, String)> {
+        world.caught_up(all()).await;
+        let page = list(&world.pool, (Filter::default(), at(2_000)), None, 50).await.unwrap();
+        page.items.into_iter().map(|row| (row.seconds, row.outcome)).collect()
+    };
+    let with = |last: &str| {
+        let told = [(100, "forgiven"), (10, "forgiven"), (240, "forgiven"), (140, last)];
+        told.map(|(seconds, outcome)| (seconds, outcome.to_owned()))
+    };
+    let item = case(at(200));
+    let id = item.id().to_string();
+    world.run::<BreakCase>(&id, BreakCommand::Find { item, at: at(1_300) }).await;
+    assert_eq!(outcomes().await, with("in_review"));
+    for (limit_nanos, wanted) in [(139, "in_review"), (140, "forgiven")] {
+        let (by, cause, actor) = (Means::Explain, "our fault".to_owned(), "ada".to_owned());
+        let waive = BreakCommand::Resolve { by, cause, actor, limit_nanos, at: at(1_400) };
+        world.run::<BreakCase>(&id, waive).await;
+        assert_eq!(outcomes().await, with(wanted), "up to {limit_nanos}");
+    }
     world.close().await;
 }
 

@@ -25,7 +25,7 @@ const DUE_SECS: i64 = 3 * 86_400;
 struct Shown {
     #[serde(flatten)]
     found: view::Break,
-    /// By how much the provider's book is above ours.
+    /// By how much the provider's book is above ours; what late usage would cost.
     difference: String,
     /// What is posted, or would be.
     amount: Option<String>,

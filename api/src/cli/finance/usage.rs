@@ -1,6 +1,7 @@
 //! `cairn finance usage`: what was used and is not charged, and what was said of it that cannot be true.
 use cairn_core::{NodeId, OrganisationId, Timestamp};
 use cairn_projections::compute::{allocations, timeline, unproven as view};
+use cairn_projections::finance::breaks;
 use cairn_projections::fleet::rejected as evidence;
 use clap::{Args, Subcommand};
 
@@ -61,7 +62,7 @@ async fn disputed(
         return Err(CliError::usage(format!("--until {until} is not after --from {from}")));
     }
     let filter = view::Filter { organisation, node, since: from, until };
-    parts.catch_up(&[view::NAME, allocations::NAME, timeline::NAME]).await?;
+    parts.catch_up(&[view::NAME, allocations::NAME, timeline::NAME, breaks::NAME]).await?;
     let now = parts.commands.clock.now();
     let list = async |after| Ok(view::list(parts.pool(), (filter, now), after, 200).await?);
     let rows = all_pages(list);
