@@ -7,7 +7,7 @@ use cairn_catalog::{
     TaxTableCommand, TaxTableEvent,
 };
 use cairn_compute::{Allocation, AllocationCommand, AllocationEvent, Size};
-use cairn_core::Decider;
+use cairn_core::{Decider, Timestamp};
 use cairn_fleet::{Link, Node, NodeCommand, NodeEvent};
 use cairn_notify::{WebhookEndpoint, WebhookEndpointCommand, WebhookEndpointEvent};
 use cairn_operations::{
@@ -294,7 +294,6 @@ impl Inverse for Allocation {
                 node_id,
                 at,
             },
-            // They come with the request.
             E::Taxed { .. } | E::Assigned { .. } => return None,
             E::Repriced { price, tax, at, .. } => C::Reprice { price, tax, at },
             E::ResizeRequested { sku_id, resources, price, tax, at } => {
@@ -318,8 +317,7 @@ impl Inverse for Allocation {
                 C::Meter { through, unproven_seconds, late_seconds, at }
             }
             E::LateUsageProven { seconds, since, until, at } => {
-                let paused_seconds = self.late_seconds_of((since, until), 0) - seconds;
-                C::ProveLate { since, until, paused_seconds, at }
+                proves_late(self, seconds, (since, until), at)
             }
             E::UsageCorrected { seconds, why: reason, at } => {
                 C::CorrectUsage { seconds, reason, at }
@@ -335,6 +333,17 @@ impl Inverse for Allocation {
         };
         Some(command)
     }
+}
+
+/// What the machine stood still is what does not count of the outage.
+fn proves_late(
+    rental: &Allocation,
+    seconds: i64,
+    (since, until): (Timestamp, Timestamp),
+    at: Timestamp,
+) -> AllocationCommand {
+    let paused_seconds = rental.late_seconds_of((since, until), 0) - seconds;
+    AllocationCommand::ProveLate { since, until, paused_seconds, at }
 }
 
 impl Inverse for Node {

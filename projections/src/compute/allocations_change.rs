@@ -110,16 +110,13 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         E::Metered { unproven_seconds, .. } => row.unproven_seconds = *unproven_seconds,
         E::LateUsageProven { seconds, .. } => {
             add(&mut row.unproven_seconds, -seconds)?;
-            row.active_seconds = row.active_seconds.map(|active| active + seconds);
+            bill(row, *seconds);
         }
         E::UsageCorrected { seconds, .. } => {
             add(&mut row.corrected_seconds, *seconds)?;
-            row.active_seconds = row.active_seconds.map(|active| active - seconds);
+            bill(row, -seconds);
         }
-        E::SuspensionRequested { at, .. } => {
-            row.status = "suspending".into();
-            row.stopped_at = Some(At(*at));
-        }
+        E::SuspensionRequested { at, .. } => suspend(row, *at),
         E::Suspended { .. } => stand(row, "suspended"),
         E::ResumeRequested { .. } => row.status = "resuming".into(),
         E::Resumed { at, .. } => resume(row, *at)?,
@@ -138,6 +135,16 @@ pub(super) fn apply(row: &mut AllocationRow, event: &AllocationEvent) -> Result<
         E::NeedsOperator { .. } => row.needs_operator = true,
     }
     Ok(())
+}
+
+/// So many seconds more, once it is over.
+fn bill(row: &mut AllocationRow, seconds: i64) {
+    row.active_seconds = row.active_seconds.map(|active| active + seconds);
+}
+
+fn suspend(row: &mut AllocationRow, at: Timestamp) {
+    row.status = "suspending".into();
+    row.stopped_at = Some(At(at));
 }
 
 fn place_with(row: &mut AllocationRow, placement: &Placement) {
