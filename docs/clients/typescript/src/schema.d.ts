@@ -3295,7 +3295,10 @@ export interface components {
             noted_at: string;
             /** @description `org_…`: whose rental it is. */
             organisation_id: string;
-            /** @description `forgiven`: nobody pays for it. `charged`: it was proven late, and paid for. `open`: it lasts. */
+            /**
+             * @description `forgiven`: nobody pays for it. `charged`: it was proven late, and paid for. `in_review`: it was proven too late to be charged by itself, and
+             *     a case of it is open. `open`: it lasts.
+             */
             outcome: string;
             /** @description RFC 3339: when its node proved late that one boot spans it. */
             proven_at?: string | null;
@@ -3983,7 +3986,10 @@ export interface components {
                 noted_at: string;
                 /** @description `org_…`: whose rental it is. */
                 organisation_id: string;
-                /** @description `forgiven`: nobody pays for it. `charged`: it was proven late, and paid for. `open`: it lasts. */
+                /**
+                 * @description `forgiven`: nobody pays for it. `charged`: it was proven late, and paid for. `in_review`: it was proven too late to be charged by itself, and
+                 *     a case of it is open. `open`: it lasts.
+                 */
                 outcome: string;
                 /** @description RFC 3339: when its node proved late that one boot spans it. */
                 proven_at?: string | null;
