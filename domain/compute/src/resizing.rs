@@ -95,11 +95,11 @@ impl Allocation {
         if self.resize.as_ref().and_then(Resize::size) == Some(&size) {
             return Ok(vec![]);
         }
-        if self.status != Status::Active {
-            return Err(self.wrong());
-        }
         if self.resize.is_some() {
             return Err(Error::ResizeUnderWay);
+        }
+        if self.status != Status::Active {
+            return Err(self.wrong());
         }
         let gib = size.price.disk.map_or(0, |disk| disk.gib);
         if self.sku_id == size.sku_id && self.additional_disk_gib() == gib {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 use cairn_compute::{
     Allocation, AllocationCommand as Command, AllocationEvent as Event, AllocationStatus as Status,
-    PinnedPrice, Placement, ReleaseReason, Step, SuspensionReason,
+    PinnedPrice, Placement, ReleaseReason, Size, Step, SuspensionReason,
 };
 use cairn_core::testing::{When, decide_both_ways};
 use cairn_core::{
@@ -148,4 +148,21 @@ fn an_operator_is_called_for_a_turn_that_is_stuck_and_the_proof_ends_the_call() 
     let stuck = [&resuming[..], &[call()]].concat();
     assert!(after(&stuck).needs_operator);
     assert!(!after(&[&stuck[..], &[resumed(120)]].concat()).needs_operator);
+}
+
+#[test]
+fn while_it_is_resized_another_size_is_refused_for_that_reason() {
+    let size = |sku_id: &str| Command::RequestResize {
+        size: Size {
+            sku_id: sku_id.to_owned(),
+            resources: Resources::default(),
+            price: PinnedPrice::flat(1, Currency::EUR, 7_200),
+            tax: None,
+        },
+        at: at(10),
+    };
+    let under_way = [size("large"), Command::StartResize { at: at(11) }, suspended(12), resume(13)];
+    for far in 1..=under_way.len() {
+        check(&under_way[..far], size("huge")).then_refused("resize_under_way");
+    }
 }
