@@ -70,7 +70,10 @@ impl Comparison {
         let kept = target().join("against");
         let source = kept.join("source");
         self.check_out(&source)?;
-        let before = build(&source, &kept.join("before"))?;
+        let built = build(&source, &kept.join("before"));
+        let mut remove = git(&["worktree", "remove", "--force"]);
+        step("removing the revision's files", remove.arg(&source))?;
+        let before = built?;
         let after = build(&root(), &target())?;
         let mut compare = Command::new(&after);
         compare.arg("compare");
@@ -92,15 +95,16 @@ impl Comparison {
         if source.exists() {
             fs::remove_dir_all(source).map_err(|error| error.to_string())?;
         }
-        let git = |arguments: &[&str]| {
-            let mut git = Command::new("git");
-            git.args(arguments).current_dir(root());
-            git
-        };
         step("forgetting the revision before", &mut git(&["worktree", "prune"]))?;
         let mut add = git(&["worktree", "add", "--detach", "--force"]);
         step("checking the revision out", add.arg(source).arg(&self.revision))
     }
+}
+
+fn git(arguments: &[&str]) -> Command {
+    let mut git = Command::new("git");
+    git.args(arguments).current_dir(root());
+    git
 }
 
 /// The bench of a checkout.
