@@ -399,7 +399,7 @@ fn usage() -> Vec<Setting> {
             "usage.cutoff_hours",
             "CAIRN_USAGE_CUTOFF_HOURS",
             Kind::Number(1, 8_760),
-            "an outage that began longer ago when it is proven is not charged by itself",
+            "an outage that began longer ago when it is proven is not charged by itself; somebody settles a case of it",
         )
         .default("72"),
     ]
